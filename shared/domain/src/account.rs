@@ -1,0 +1,259 @@
+//! Accounts, their webhooks and their URL tokens.
+//!
+//! An account is one customer site at a source, under a name the operator chose. Its webhook URL ends in a
+//! token that only the source knows; what is stored of it is its SHA-256.
+
+use std::fmt;
+use std::str::FromStr;
+
+use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
+use thiserror::Error;
+
+/// The longest account name, in characters.
+pub const LONGEST_ACCOUNT_NAME: usize = 40;
+
+/// The operator's name for an account: `[a-z0-9-]`, 1 to 40 characters.
+///
+/// The alphabet keeps names safe in table keys (`account#kind`), secret names and CloudEvents sources.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AccountName(String);
+
+/// A name that is no [`AccountName`].
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error("the account name has to be 1 to {LONGEST_ACCOUNT_NAME} characters of a-z, 0-9 and '-'")]
+pub struct AccountNameError;
+
+impl AccountName {
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for AccountName {
+    type Err = AccountNameError;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        let allowed = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-');
+        if name.is_empty() || name.len() > LONGEST_ACCOUNT_NAME || !name.bytes().all(allowed) {
+            return Err(AccountNameError);
+        }
+        Ok(Self(name.to_owned()))
+    }
+}
+
+impl fmt::Display for AccountName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for AccountName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The source's own id of a webhook, such as `wh_1q4qn43v`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WebhookId(String);
+
+impl WebhookId {
+    /// Takes the id as the source gave it.
+    #[must_use]
+    pub fn new(id: impl Into<String>) -> Self {
+        Self(id.into())
+    }
+
+    /// The id as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for WebhookId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// How many characters a URL token has: 32 random bytes as unpadded base64url.
+const TOKEN_LENGTH: usize = 43;
+
+/// The secret last segment of a webhook URL. Exists while a request is answered or a webhook is registered,
+/// and is stored nowhere.
+#[derive(Debug)]
+pub struct UrlToken(SecretString);
+
+/// A path segment that cannot be a [`UrlToken`].
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error("no URL token: it has to be {TOKEN_LENGTH} characters of base64url")]
+pub struct UrlTokenError;
+
+impl UrlToken {
+    /// Makes a token out of 32 random bytes.
+    #[must_use]
+    pub fn from_random(bytes: &[u8; 32]) -> Self {
+        use base64::Engine as _;
+        Self(
+            base64::engine::general_purpose::URL_SAFE_NO_PAD
+                .encode(bytes)
+                .into(),
+        )
+    }
+
+    /// What the accounts table knows the token by.
+    #[must_use]
+    pub fn hash(&self) -> TokenHash {
+        TokenHash(Sha256::digest(self.0.expose_secret().as_bytes()).into())
+    }
+
+    /// The token itself, for the one place that writes it into a webhook's URL.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+}
+
+impl FromStr for UrlToken {
+    type Err = UrlTokenError;
+
+    fn from_str(segment: &str) -> Result<Self, Self::Err> {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        if segment.len() != TOKEN_LENGTH || !segment.bytes().all(allowed) {
+            return Err(UrlTokenError);
+        }
+        Ok(Self(segment.into()))
+    }
+}
+
+/// SHA-256 of a [`UrlToken`]: safe to store and to log.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TokenHash([u8; 32]);
+
+impl FromStr for TokenHash {
+    type Err = hex::FromHexError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut bytes = [0; 32];
+        hex::decode_to_slice(text, &mut bytes)?;
+        Ok(Self(bytes))
+    }
+}
+
+impl fmt::Display for TokenHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+impl fmt::Debug for TokenHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// What a URL token stands for, as stored beside its hash.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenEntry {
+    /// The account whose deliveries come by this URL.
+    pub account: AccountName,
+    /// The webhook that was registered with this URL, once the source has named it.
+    pub webhook: Option<WebhookId>,
+    /// Whether deliveries by this URL are taken.
+    pub status: TokenStatus,
+}
+
+/// The life of a URL token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenStatus {
+    /// Stored before the source was told of it.
+    Pending,
+    /// Registered: deliveries come by it.
+    Live,
+    /// Its webhook was replaced; retries of older deliveries still come.
+    Grace,
+    /// The account was disconnected, or the grace is over: nothing is taken.
+    Retired,
+}
+
+impl TokenStatus {
+    /// The word that is stored.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Live => "live",
+            Self::Grace => "grace",
+            Self::Retired => "retired",
+        }
+    }
+
+    /// Whether a delivery by such a token is looked at.
+    #[must_use]
+    pub fn takes_deliveries(self) -> bool {
+        match self {
+            Self::Pending | Self::Live | Self::Grace => true,
+            Self::Retired => false,
+        }
+    }
+}
+
+/// A stored word that names no [`TokenStatus`].
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error("{0:?} is no status of a URL token")]
+pub struct TokenStatusError(String);
+
+impl FromStr for TokenStatus {
+    type Err = TokenStatusError;
+
+    fn from_str(word: &str) -> Result<Self, Self::Err> {
+        match word {
+            "pending" => Ok(Self::Pending),
+            "live" => Ok(Self::Live),
+            "grace" => Ok(Self::Grace),
+            "retired" => Ok(Self::Retired),
+            other => Err(TokenStatusError(other.to_owned())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::short("a", true)]
+    #[case::all_of_the_alphabet("acme-2", true)]
+    #[case::forty(&"a".repeat(40), true)]
+    #[case::forty_one(&"a".repeat(41), false)]
+    #[case::empty("", false)]
+    #[case::upper_case("Acme", false)]
+    #[case::key_separator("a#b", false)]
+    #[case::not_ascii("é", false)]
+    fn account_names_fit_every_key_they_become_part_of(#[case] name: &str, #[case] good: bool) {
+        assert_eq!(name.parse::<AccountName>().is_ok(), good);
+    }
+
+    #[test]
+    fn a_token_is_known_by_its_hash_and_never_printed() {
+        let token = UrlToken::from_random(&[7; 32]);
+        let again: UrlToken = token.expose().parse().unwrap();
+        assert_eq!(token.hash(), again.hash());
+        assert!(!format!("{token:?}").contains(token.expose()));
+        assert_eq!(token.hash().to_string().parse(), Ok(token.hash()));
+    }
+
+    #[rstest]
+    #[case("")]
+    #[case("short")]
+    #[case(&"/".repeat(43))]
+    #[case(&"a".repeat(44))]
+    fn a_segment_of_another_shape_is_no_token(#[case] segment: &str) {
+        assert!(segment.parse::<UrlToken>().is_err());
+    }
+}

@@ -1,0 +1,453 @@
+//! The envelope: what travels through the lanes and what teams get. CloudEvents 1.0, structured JSON.
+//!
+//! The record stands in it byte for byte as the source sent it: an envelope is written as text around the
+//! record, never as a tree that contains it.
+//!
+//! <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md>
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use thiserror::Error;
+
+use crate::account::AccountName;
+use crate::event::EventType;
+use crate::identity::EventId;
+use crate::record::Subject;
+use crate::sources::Source;
+use crate::timestamp::Timestamp;
+
+/// An event on its way.
+#[derive(Debug, Clone)]
+pub struct Envelope<'a> {
+    /// The event's id; sorts by first sight.
+    pub id: EventId,
+    /// The system it came from.
+    pub source: Source,
+    /// The account it came from.
+    pub account: AccountName,
+    /// What happened, as the source names it.
+    pub event_type: EventType,
+    /// To what.
+    pub subject: Subject,
+    /// What is said of it besides.
+    pub marks: Marks,
+    /// The record.
+    pub content: Content<'a>,
+}
+
+/// What an envelope says besides the event itself.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Marks {
+    /// Type and bytes equal those of the record's previous event: perhaps the same, perhaps it happened twice.
+    pub possible_duplicate: bool,
+    /// An operator sent the event again.
+    pub replayed: bool,
+}
+
+/// A record, here or elsewhere.
+#[derive(Debug, Clone)]
+pub enum Content<'a> {
+    /// The record's bytes.
+    Inline(&'a RawValue),
+    /// Where the record's bytes are kept: too large for a message, or of characters that a queue refuses.
+    Stored(DataRef),
+}
+
+/// Where a record's bytes are kept, as `s3://bucket/key`; the CloudEvents claim-check extension `dataref`.
+///
+/// <https://github.com/cloudevents/spec/blob/main/cloudevents/extensions/dataref.md>
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct DataRef(String);
+
+impl DataRef {
+    /// The reference to an object.
+    #[must_use]
+    pub fn new(bucket: &str, key: &str) -> Self {
+        Self(format!("s3://{bucket}/{key}"))
+    }
+
+    /// The reference as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Bucket and key, where the text names both.
+    #[must_use]
+    pub fn object(&self) -> Option<(&str, &str)> {
+        self.0.strip_prefix("s3://")?.split_once('/')
+    }
+}
+
+/// The largest body of a message, in bytes, less what attributes and marks may add.
+///
+/// A queue may take as little as 256 KiB of a message, attributes included, so that is what the default keeps
+/// to. <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html>
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InlineLimit(usize);
+
+/// What attributes (a type, an account, a subject of 1 KiB with their names) and marks may add to a body.
+const HEADROOM: usize = 2048;
+
+impl InlineLimit {
+    /// A limit in bytes for a message with its attributes.
+    #[must_use]
+    pub fn new(bytes: usize) -> Self {
+        Self(bytes)
+    }
+
+    /// Whether a body may travel in a message: it is small enough, and every character is one that SQS takes.
+    #[must_use]
+    pub fn admits(self, text: &Text<'_>) -> bool {
+        text.len() + HEADROOM <= self.0 && text.is_sendable()
+    }
+}
+
+/// A message's body around a record that is copied once, when the message is made.
+#[derive(Debug, Clone)]
+pub struct Text<'a> {
+    before: String,
+    record: &'a str,
+    after: &'static str,
+}
+
+impl<'a> Text<'a> {
+    /// A body that consists of its own words.
+    #[must_use]
+    pub fn plain(text: String) -> Self {
+        Self {
+            before: text,
+            record: "",
+            after: "",
+        }
+    }
+
+    /// A body with JSON of somebody else's as its last member. `before` is open at that point.
+    #[must_use]
+    pub fn around(before: String, json: &'a str) -> Self {
+        Self {
+            before,
+            record: json,
+            after: "}",
+        }
+    }
+
+    /// The length in bytes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.before.len() + self.record.len() + self.after.len()
+    }
+
+    /// Whether there is nothing in it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether SQS takes every character.
+    #[must_use]
+    pub fn is_sendable(&self) -> bool {
+        is_sendable(&self.before) && is_sendable(self.record)
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        [&*self.before, self.record, self.after].concat()
+    }
+}
+
+/// Whether SQS takes every character: all of XML 1.0's, which leaves out the controls (JSON has none raw, but
+/// an attribute may), U+FFFE and U+FFFF.
+///
+/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html>
+#[must_use]
+pub fn is_sendable(text: &str) -> bool {
+    let control = |byte: &u8| *byte < 0x20 && !matches!(byte, b'\t' | b'\n' | b'\r');
+    let bytes = text.as_bytes();
+    !bytes.iter().any(|byte| control(byte))
+        && !(bytes.contains(&0xEF) && text.contains(['\u{FFFE}', '\u{FFFF}']))
+}
+
+impl<'a> Envelope<'a> {
+    /// When the event was first received: a retry of its delivery does not change it.
+    #[must_use]
+    pub fn time(&self) -> Timestamp {
+        self.id.delivery().first_seen()
+    }
+
+    /// Writes the envelope around its record.
+    #[must_use]
+    pub fn to_text(&self) -> Text<'a> {
+        let Self {
+            id,
+            source,
+            account,
+            event_type,
+            subject,
+            marks,
+            content,
+        } = self;
+        let mut text = String::with_capacity(512);
+        // Ids, names, types and times have no character that JSON escapes; only the subject can.
+        let written = write!(
+            text,
+            r#"{{"specversion":"1.0","id":"{id}","source":"/{source}/{account}","type":"{source}.{event_type}","subject":{subject},"time":"{time}","datacontenttype":"application/json","account":"{account}","deliveryid":"{delivery}""#,
+            subject = json_string(subject.as_str()),
+            time = self.time(),
+            delivery = id.delivery(),
+        );
+        debug_assert!(
+            written.is_ok(),
+            "writing to a String cannot end in an error"
+        );
+        if marks.possible_duplicate {
+            text.push_str(r#","possibleduplicate":true"#);
+        }
+        if marks.replayed {
+            text.push_str(r#","replayed":true"#);
+        }
+        match content {
+            Content::Inline(record) => {
+                text.push_str(r#","data":"#);
+                Text::around(text, record.get())
+            }
+            Content::Stored(place) => {
+                text.push_str(r#","dataref":"#);
+                text.push_str(&json_string(place.as_str()));
+                text.push('}');
+                Text::plain(text)
+            }
+        }
+    }
+
+    /// Reads an envelope that [`Envelope::to_text`] wrote.
+    ///
+    /// # Errors
+    /// Text that is no JSON, lacks a member, has one that no envelope has, or one of another form.
+    pub fn parse(text: &'a str) -> Result<Self, EnvelopeError> {
+        let wire: Wire<'a> = serde_json::from_str(text)?;
+        let (source, account) = wire
+            .source
+            .strip_prefix('/')
+            .and_then(|path| path.split_once('/'))
+            .and_then(|(source, account)| {
+                Some((Source::named(source)?, account.parse::<AccountName>().ok()?))
+            })
+            .ok_or(EnvelopeError::Member("source"))?;
+        let event_type = wire
+            .event_type
+            .strip_prefix(source.as_str())
+            .and_then(|rest| rest.strip_prefix('.'))
+            .and_then(|event_type| event_type.parse().ok())
+            .ok_or(EnvelopeError::Member("type"))?;
+        let id: EventId = wire.id.parse().map_err(|_| EnvelopeError::Member("id"))?;
+        let repeats = [
+            ("specversion", wire.specversion == "1.0"),
+            (
+                "datacontenttype",
+                wire.datacontenttype == "application/json",
+            ),
+            ("account", wire.account == account.as_str()),
+            ("deliveryid", wire.deliveryid == id.delivery().to_string()),
+            ("time", wire.time == id.delivery().first_seen().to_string()),
+        ];
+        if let Some((member, _)) = repeats.into_iter().find(|(_, agrees)| !agrees) {
+            return Err(EnvelopeError::Member(member));
+        }
+        Ok(Self {
+            id,
+            source,
+            account,
+            event_type,
+            subject: Subject::parse(wire.subject).map_err(|_| EnvelopeError::Member("subject"))?,
+            marks: Marks {
+                possible_duplicate: wire.possibleduplicate,
+                replayed: wire.replayed,
+            },
+            content: match (wire.data, wire.dataref) {
+                (Some(record), None) => Content::Inline(record),
+                (None, Some(place)) => Content::Stored(place),
+                _ => return Err(EnvelopeError::Member("data")),
+            },
+        })
+    }
+}
+
+/// An envelope's members as they stand. We wrote it, so a member that we do not write is an error.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wire<'a> {
+    #[serde(borrow)]
+    specversion: Cow<'a, str>,
+    #[serde(borrow)]
+    id: Cow<'a, str>,
+    #[serde(borrow)]
+    source: Cow<'a, str>,
+    #[serde(borrow, rename = "type")]
+    event_type: Cow<'a, str>,
+    subject: String,
+    #[serde(borrow)]
+    time: Cow<'a, str>,
+    #[serde(borrow)]
+    datacontenttype: Cow<'a, str>,
+    #[serde(borrow)]
+    account: Cow<'a, str>,
+    #[serde(borrow)]
+    deliveryid: Cow<'a, str>,
+    #[serde(default)]
+    possibleduplicate: bool,
+    #[serde(default)]
+    replayed: bool,
+    #[serde(borrow, default)]
+    data: Option<&'a RawValue>,
+    #[serde(default)]
+    dataref: Option<DataRef>,
+}
+
+/// Text that is no envelope of ours.
+#[derive(Debug, Error)]
+pub enum EnvelopeError {
+    /// Not JSON, or a member is missing or superfluous.
+    #[error("the message is no envelope: {0}")]
+    Json(#[from] serde_json::Error),
+    /// A member says what it cannot say, or contradicts another.
+    #[error("the message is no envelope: its {0:?} is malformed or contradicts another member")]
+    Member(&'static str),
+}
+
+/// A JSON string of characters that a queue takes: U+FFFE and U+FFFF, legal in JSON, are escaped.
+#[must_use]
+pub fn json_string(text: &str) -> String {
+    let json = serde_json::Value::from(text).to_string();
+    if is_sendable(&json) {
+        json
+    } else {
+        json.replace('\u{FFFE}', r"\ufffe")
+            .replace('\u{FFFF}', r"\uffff")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::{DeliveryId, EventIndex};
+    use crate::record::RecordId;
+    use proptest::prelude::*;
+    use rstest::rstest;
+
+    fn envelope<'a>(subject: &str, content: Content<'a>) -> Envelope<'a> {
+        let id = DeliveryId::new(Timestamp::from_millis(1_795_176_000_123), &[1; 10])
+            .event(EventIndex::new(7).unwrap());
+        Envelope {
+            id,
+            source: Source::Orderspace,
+            account: "acme".parse().unwrap(),
+            event_type: "order.created".parse().unwrap(),
+            subject: Subject::new("order", Some(&RecordId::new(subject).unwrap()), id),
+            marks: Marks::default(),
+            content,
+        }
+    }
+
+    fn raw(json: &str) -> &RawValue {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn reads_as_documented() {
+        let mut envelope = envelope(
+            "or_1",
+            Content::Inline(raw(r#"{"id": "or_1", "\u0026":20.0}"#)),
+        );
+        envelope.marks.possible_duplicate = true;
+        insta::assert_snapshot!(envelope.to_text().to_text(), @r#"{"specversion":"1.0","id":"01a1f8d3-ea7b-7101-8101-010101010101.00007","source":"/orderspace/acme","type":"orderspace.order.created","subject":"order/or_1","time":"2026-11-20T12:00:00.123Z","datacontenttype":"application/json","account":"acme","deliveryid":"01a1f8d3-ea7b-7101-8101-010101010101","possibleduplicate":true,"data":{"id": "or_1", "\u0026":20.0}}"#);
+        envelope.content = Content::Stored(DataRef::new("bucket", "events/acme/1"));
+        let text = envelope.to_text().to_text();
+        assert!(
+            text.ends_with(r#","possibleduplicate":true,"dataref":"s3://bucket/events/acme/1"}"#),
+            "{text}"
+        );
+        let read = Envelope::parse(&text).unwrap();
+        assert!(
+            matches!(read.content, Content::Stored(place) if place.object() == Some(("bucket", "events/acme/1")))
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_reads_back(
+            subject in "\\PC{1,200}",
+            record in "\\{\"a\":\"[^\"\\\\\\x00-\\x1f]{0,40}\"\\}",
+            possible_duplicate: bool,
+            replayed: bool,
+        ) {
+            let mut written = envelope(&subject, Content::Inline(raw(&record)));
+            written.marks = Marks { possible_duplicate, replayed };
+            let text = written.to_text();
+            prop_assert_eq!(text.len(), text.to_text().len());
+            let text = text.to_text();
+            let read = Envelope::parse(&text).unwrap();
+            prop_assert_eq!(read.id, written.id);
+            prop_assert_eq!(&read.subject, &written.subject);
+            prop_assert_eq!(read.marks, written.marks);
+            prop_assert!(matches!(read.content, Content::Inline(data) if data.get() == record));
+            prop_assert_eq!(read.to_text().to_text(), text);
+        }
+
+        #[test]
+        fn nothing_that_arrives_in_a_queue_panics(text in "\\PC*") {
+            prop_assert!(Envelope::parse(&text).is_err());
+        }
+    }
+
+    #[rstest]
+    #[case("plain", true)]
+    #[case("tab\tline\r\n", true)]
+    #[case("🥐日本é\u{FFFD}\u{E000}", true)]
+    #[case("\u{FFFE}", false)]
+    #[case("\u{FFFF}", false)]
+    #[case("\u{0}", false)]
+    #[case("\u{1b}", false)]
+    fn characters_that_sqs_takes(#[case] text: &str, #[case] taken: bool) {
+        assert_eq!(is_sendable(text), taken);
+    }
+
+    #[test]
+    fn a_subject_of_any_characters_can_be_sent() {
+        let envelope = envelope("a\u{FFFF}\u{1}\"", Content::Inline(raw("{}")));
+        let text = envelope.to_text();
+        assert!(text.is_sendable());
+        assert_eq!(
+            Envelope::parse(&text.to_text()).unwrap().subject,
+            envelope.subject
+        );
+    }
+
+    #[test]
+    fn the_limit_counts_what_comes_on_top() {
+        let text = Text::plain("x".repeat(1000));
+        assert!(InlineLimit::new(1000 + HEADROOM).admits(&text));
+        assert!(!InlineLimit::new(999 + HEADROOM).admits(&text));
+        assert!(!InlineLimit::new(250_000).admits(&Text::plain("\u{FFFF}".to_owned())));
+    }
+
+    #[rstest]
+    #[case::contradiction("\"account\":\"acme\"", "\"account\":\"other\"")]
+    #[case::unknown_member("\"account\":", "\"extra\":1,\"account\":")]
+    #[case::other_version("\"1.0\"", "\"0.3\"")]
+    #[case::foreign_source("\"/orderspace/acme\"", "\"/elsewhere/acme\"")]
+    #[case::no_content(",\"data\":{}", "")]
+    #[case::other_time("12:00:00.123Z", "12:00:00.124Z")]
+    fn what_we_did_not_write_is_refused(#[case] part: &str, #[case] instead: &str) {
+        let text = envelope("or_1", Content::Inline(raw("{}")))
+            .to_text()
+            .to_text();
+        assert!(text.contains(part), "{text}");
+        assert!(Envelope::parse(&text.replace(part, instead)).is_err());
+    }
+}

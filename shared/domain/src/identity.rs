@@ -1,0 +1,264 @@
+//! Identity, made at the door: Orderspace sends no event id, no delivery id and no time of change.
+//!
+//! A delivery id is a UUIDv7 (RFC 9562, section 5.7) whose time is the gateway's, so ids sort by first
+//! sight. An event id adds the event's position in its delivery. Deliveries whose gateway times are equal are
+//! unordered: the rest of the id is random.
+
+use std::fmt;
+use std::str::FromStr;
+
+use sha2::{Digest, Sha256};
+use thiserror::Error;
+use uuid::Uuid;
+
+use crate::timestamp::Timestamp;
+
+/// One delivery as first seen. Its text is the UUID in lower case with hyphens.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DeliveryId(Uuid);
+
+/// The text is no [`DeliveryId`] or [`EventId`].
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error("{0:?} is no id: a delivery id is a UUIDv7, an event id adds '.' and five digits")]
+pub struct IdError(String);
+
+impl DeliveryId {
+    /// Makes the id of a delivery that arrived at `at`, from 10 random bytes.
+    #[must_use]
+    pub fn new(at: Timestamp, random: &[u8; 10]) -> Self {
+        Self(uuid::Builder::from_unix_timestamp_millis(at.millis(), random).into_uuid())
+    }
+
+    /// When the delivery was first seen: the time inside the id.
+    #[must_use]
+    pub fn first_seen(self) -> Timestamp {
+        let [a, b, c, d, e, f, ..] = *self.0.as_bytes();
+        Timestamp::from_millis(u64::from_be_bytes([0, 0, a, b, c, d, e, f]))
+    }
+
+    /// The id of the event at `index` in this delivery.
+    #[must_use]
+    pub fn event(self, index: EventIndex) -> EventId {
+        EventId {
+            delivery: self,
+            index,
+        }
+    }
+}
+
+impl FromStr for DeliveryId {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let uuid = Uuid::try_parse(text)
+            .ok()
+            .filter(|uuid| uuid.get_version_num() == 7);
+        match uuid.map(Self) {
+            // One id has one spelling: compared as text it must sort and match.
+            Some(id) if id.to_string() == text => Ok(id),
+            _ => Err(IdError(text.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for DeliveryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.as_hyphenated().fmt(f)
+    }
+}
+
+impl fmt::Debug for DeliveryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// An event's position in its delivery, counted from 0 over all elements, readable or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EventIndex(u32);
+
+impl EventIndex {
+    /// The largest index that five digits can say.
+    pub const LAST: u32 = 99_999;
+
+    /// The index, or `None` where five digits do not suffice.
+    #[must_use]
+    pub fn new(index: usize) -> Option<Self> {
+        u32::try_from(index)
+            .ok()
+            .filter(|index| *index <= Self::LAST)
+            .map(Self)
+    }
+
+    /// The position as a number.
+    #[must_use]
+    pub fn get(self) -> u32 {
+        self.0
+    }
+}
+
+/// One event as first seen: `{delivery id}.{index}`, the index five digits, so that ids sort as text.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EventId {
+    delivery: DeliveryId,
+    index: EventIndex,
+}
+
+impl EventId {
+    /// The delivery that brought the event.
+    #[must_use]
+    pub fn delivery(self) -> DeliveryId {
+        self.delivery
+    }
+
+    /// The event's position in it.
+    #[must_use]
+    pub fn index(self) -> EventIndex {
+        self.index
+    }
+}
+
+impl FromStr for EventId {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let refused = || IdError(text.to_owned());
+        let (delivery, index) = text.split_once('.').ok_or_else(refused)?;
+        if index.len() != 5 || !index.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(refused());
+        }
+        let index = index
+            .parse()
+            .ok()
+            .and_then(EventIndex::new)
+            .ok_or_else(refused)?;
+        Ok(delivery.parse::<DeliveryId>()?.event(index))
+    }
+}
+
+impl fmt::Display for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{:05}", self.delivery, self.index.0)
+    }
+}
+
+impl fmt::Debug for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// SHA-256 of a delivery's body: what a retry is recognised by. Its text is 64 hex digits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct BodyHash([u8; 32]);
+
+impl BodyHash {
+    /// The hash of the body's bytes as they were signed.
+    #[must_use]
+    pub fn of(body: &[u8]) -> Self {
+        Self(Sha256::digest(body).into())
+    }
+}
+
+impl fmt::Display for BodyHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+impl fmt::Debug for BodyHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// SHA-256 over an event's type and its record's bytes: equal hashes mean that an event says what another
+/// said. Its text is 64 hex digits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ContentHash([u8; 32]);
+
+impl ContentHash {
+    /// The hash of a type and a record. The zero byte between them can be part of neither.
+    #[must_use]
+    pub fn of(event_type: &str, record: &[u8]) -> Self {
+        let hash = Sha256::new()
+            .chain_update(event_type)
+            .chain_update([0])
+            .chain_update(record);
+        Self(hash.finalize().into())
+    }
+}
+
+impl FromStr for ContentHash {
+    type Err = hex::FromHexError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut bytes = [0; 32];
+        hex::decode_to_slice(text, &mut bytes)?;
+        Ok(Self(bytes))
+    }
+}
+
+impl fmt::Display for ContentHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+impl fmt::Debug for ContentHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use rstest::rstest;
+
+    proptest! {
+        #[test]
+        fn ids_sort_by_time_then_position_also_as_text(
+            times in proptest::array::uniform2(0..=0xFFFF_FFFF_u64),
+            random in proptest::array::uniform2(any::<[u8; 10]>()),
+            positions in proptest::array::uniform2(0..=99_999_usize),
+        ) {
+            let [a, b] = [0, 1].map(|i| {
+                DeliveryId::new(Timestamp::from_millis(times[i]), &random[i])
+                    .event(EventIndex::new(positions[i]).unwrap())
+            });
+            prop_assert_eq!(a.cmp(&b), a.to_string().cmp(&b.to_string()));
+            if times[0] != times[1] {
+                prop_assert_eq!(a < b, times[0] < times[1]);
+            }
+            prop_assert_eq!(a.to_string().parse(), Ok(a));
+            prop_assert_eq!(a.delivery().first_seen().millis(), times[0]);
+        }
+    }
+
+    #[rstest]
+    #[case("")]
+    #[case("0193b3c8-7c1a-7000-8000-000000000000")]
+    #[case("0193b3c8-7c1a-7000-8000-000000000000.0")]
+    #[case("0193b3c8-7c1a-7000-8000-000000000000.000000")]
+    #[case("0193B3C8-7c1a-7000-8000-000000000000.00000")]
+    #[case("0193b3c8-7c1a-4000-8000-000000000000.00000")]
+    fn other_spellings_are_no_event_id(#[case] text: &str) {
+        assert_eq!(
+            text.parse::<EventId>(),
+            Err(IdError(match text.split_once('.') {
+                Some((delivery, index)) if index.len() == 5 => delivery.to_owned(),
+                _ => text.to_owned(),
+            }))
+        );
+    }
+
+    #[test]
+    fn content_is_equal_only_with_its_type() {
+        let created = ContentHash::of("order.created", b"{}");
+        assert_eq!(created, ContentHash::of("order.created", b"{}"));
+        assert_ne!(created, ContentHash::of("order.updated", b"{}"));
+        assert_ne!(created, ContentHash::of("order.created", b"{ }"));
+    }
+}

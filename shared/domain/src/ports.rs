@@ -1,0 +1,359 @@
+//! What the functions need from the outside, in the words of this crate.
+//!
+//! Each port is implemented twice: by an adapter for AWS and by a fake for tests. One contract suite holds
+//! the two against each other.
+
+use std::fmt;
+use std::future::Future;
+
+use serde::Deserialize;
+use thiserror::Error;
+
+use crate::account::{AccountName, TokenEntry, TokenHash, WebhookId};
+use crate::envelope::Text;
+use crate::fold::{Change, Known, Latest};
+use crate::identity::{BodyHash, DeliveryId, EventId};
+use crate::record::{RecordKey, Recurrence};
+use crate::signature::SigningKeys;
+use crate::timestamp::Timestamp;
+
+/// Why something outside did not do what it was asked.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{what}: {code}")]
+pub struct PortError {
+    /// What was asked of what, such as `reading a retry marker`.
+    pub what: &'static str,
+    /// The service's error code, or `timeout`, `connection`.
+    pub code: String,
+    /// Whether asking again can help.
+    pub kind: ErrorKind,
+}
+
+/// Whether asking again can help.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// The content was refused: it will be refused again.
+    Lasting,
+    /// Anything else, also what an operator has to mend: asking later can help.
+    Passing,
+}
+
+impl PortError {
+    /// An error that may pass.
+    #[must_use]
+    pub fn passing(what: &'static str, code: impl Into<String>) -> Self {
+        Self {
+            what,
+            code: code.into(),
+            kind: ErrorKind::Passing,
+        }
+    }
+
+    /// A refusal of the content.
+    #[must_use]
+    pub fn lasting(what: &'static str, code: impl Into<String>) -> Self {
+        Self {
+            what,
+            code: code.into(),
+            kind: ErrorKind::Lasting,
+        }
+    }
+
+    /// Whether asking again can help.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        match self.kind {
+            ErrorKind::Passing => true,
+            ErrorKind::Lasting => false,
+        }
+    }
+}
+
+/// The URL of a queue.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(transparent)]
+pub struct QueueUrl(String);
+
+impl QueueUrl {
+    /// Takes a queue's URL.
+    #[must_use]
+    pub fn new(url: impl Into<String>) -> Self {
+        Self(url.into())
+    }
+
+    /// The URL as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether the queue is first-in-first-out: SQS says so by the name.
+    #[must_use]
+    pub fn is_fifo(&self) -> bool {
+        self.0.ends_with(".fifo")
+    }
+}
+
+impl fmt::Display for QueueUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A message on its way into a queue.
+#[derive(Debug, Clone)]
+pub struct Message<'a> {
+    /// The body.
+    pub text: Text<'a>,
+    /// The message group: fairness on a standard queue, order on a FIFO queue.
+    pub group: Option<String>,
+    /// The deduplication id, for FIFO queues.
+    pub deduplication: Option<String>,
+    /// Attributes of type `String`.
+    pub attributes: Vec<(&'static str, String)>,
+}
+
+impl Message<'_> {
+    /// The size that SQS counts, in bytes: body and attributes with their names and types.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        let attribute = |(name, value): &(&str, String)| name.len() + "String".len() + value.len();
+        self.text.len() + self.attributes.iter().map(attribute).sum::<usize>()
+    }
+}
+
+/// The most messages that one call sends.
+pub const BATCH_COUNT: usize = 10;
+/// The most bytes that one call sends, all messages with their attributes.
+pub const BATCH_BYTES: usize = 1_048_576;
+
+/// Queues that messages are sent to.
+pub trait Queues: Sync {
+    /// Sends up to [`BATCH_COUNT`] messages of together up to [`BATCH_BYTES`] in one call, and says of each
+    /// whether the queue accepted it.
+    ///
+    /// # Errors
+    /// The call as a whole did not succeed; nothing is known to be accepted.
+    fn send(
+        &self,
+        queue: &QueueUrl,
+        batch: &[Message<'_>],
+    ) -> impl Future<Output = Result<Vec<Result<(), PortError>>, PortError>> + Send;
+}
+
+/// The lookup of URL tokens in the accounts table.
+pub trait Tokens: Sync {
+    /// What a URL token stands for, by its hash.
+    ///
+    /// # Errors
+    /// The table did not answer.
+    fn find(
+        &self,
+        token: &TokenHash,
+    ) -> impl Future<Output = Result<Option<TokenEntry>, PortError>> + Send;
+}
+
+/// The signing keys of accounts.
+pub trait Keys: Sync {
+    /// An account's live keys; none where none are stored yet.
+    ///
+    /// # Errors
+    /// The store did not answer, or holds what cannot be read.
+    fn read(
+        &self,
+        account: &AccountName,
+    ) -> impl Future<Output = Result<SigningKeys, PortError>> + Send;
+}
+
+/// A delivery as it came, for the receipts table.
+#[derive(Debug, Clone, Copy)]
+pub struct Receipt<'a> {
+    /// Whose delivery.
+    pub account: &'a AccountName,
+    /// Which one.
+    pub delivery: DeliveryId,
+    /// The webhook that brought it.
+    pub webhook: &'a WebhookId,
+    /// When this attempt came in: later than the id where the delivery is a retry.
+    pub received: Timestamp,
+    /// The body's hash.
+    pub hash: BodyHash,
+    /// How many events were recognised in it.
+    pub events: usize,
+    /// The body, byte for byte.
+    pub body: &'a [u8],
+}
+
+/// What lets a retry of a delivery keep its identity, while one attempt holds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Marker {
+    /// The identity that the first attempt gave the delivery.
+    pub delivery: DeliveryId,
+    /// When the marker loses its meaning.
+    pub expires: Timestamp,
+    /// Until when an attempt holds the marker; in the past if none does.
+    pub leased_until: Timestamp,
+}
+
+/// Why a verified delivery was not answered with success.
+#[derive(Debug, Clone, Copy)]
+pub struct Strike<'a> {
+    /// Whose delivery.
+    pub account: &'a AccountName,
+    /// Which one.
+    pub delivery: DeliveryId,
+    /// When it was refused.
+    pub at: Timestamp,
+    /// The cause in one word.
+    pub cause: &'static str,
+}
+
+/// The receipts table: deliveries as they came, and what a retry needs to find.
+pub trait Receipts: Sync {
+    /// Keeps a delivery.
+    ///
+    /// # Errors
+    /// It is not kept.
+    fn keep(&self, receipt: &Receipt<'_>) -> impl Future<Output = Result<(), PortError>> + Send;
+
+    /// The marker that a refused delivery of these bytes left.
+    ///
+    /// # Errors
+    /// The table did not answer.
+    fn marker(
+        &self,
+        account: &AccountName,
+        hash: &BodyHash,
+    ) -> impl Future<Output = Result<Option<Marker>, PortError>> + Send;
+
+    /// Takes the marker as it was read, until the given time. `false` if somebody else was faster.
+    ///
+    /// # Errors
+    /// The table did not answer.
+    fn lease(
+        &self,
+        account: &AccountName,
+        hash: &BodyHash,
+        seen: &Marker,
+        until: Timestamp,
+    ) -> impl Future<Output = Result<bool, PortError>> + Send;
+
+    /// Leaves a marker for a retry of this delivery, held by nobody.
+    ///
+    /// # Errors
+    /// There is none: a retry will make new events.
+    fn mark(
+        &self,
+        account: &AccountName,
+        hash: &BodyHash,
+        marker: &Marker,
+    ) -> impl Future<Output = Result<(), PortError>> + Send;
+
+    /// Takes the marker away, if it is still the one that was leased until `until`.
+    ///
+    /// # Errors
+    /// It may still be there.
+    fn unmark(
+        &self,
+        account: &AccountName,
+        hash: &BodyHash,
+        until: Timestamp,
+    ) -> impl Future<Output = Result<(), PortError>> + Send;
+
+    /// Counts an answer that the source takes for a failure.
+    ///
+    /// # Errors
+    /// It is not counted.
+    fn strike(&self, strike: &Strike<'_>) -> impl Future<Output = Result<(), PortError>> + Send;
+}
+
+/// The store for what is too large for a message or an item.
+pub trait Oversize: Sync {
+    /// Keeps bytes under a key, replacing what was there, and returns a reference to them.
+    ///
+    /// # Errors
+    /// They are not kept.
+    fn put(
+        &self,
+        key: &str,
+        bytes: &[u8],
+    ) -> impl Future<Output = Result<crate::envelope::DataRef, PortError>> + Send;
+
+    /// Reads what a reference points at.
+    ///
+    /// # Errors
+    /// The store did not answer, or has nothing there.
+    fn get(
+        &self,
+        place: &crate::envelope::DataRef,
+    ) -> impl Future<Output = Result<Vec<u8>, PortError>> + Send;
+}
+
+/// Data for a record: the event that the fold chose.
+#[derive(Debug, Clone, Copy)]
+pub struct Update<'a> {
+    /// The event, and what the one before it said.
+    pub latest: Latest,
+    /// The event's type.
+    pub event_type: &'a str,
+    /// The record, byte for byte.
+    pub data: &'a str,
+    /// Whether the record collects the events that made it.
+    pub recurrence: Recurrence,
+    /// All updates of the group, for a record that collects them.
+    pub occurrences: &'a [EventId],
+}
+
+/// What a guarded write came to, and what the table had before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Written {
+    /// The record has the new data.
+    New(Known),
+    /// The record keeps what it had: it knows this event or a later one.
+    Kept(Known),
+}
+
+impl Written {
+    /// What the table had before.
+    #[must_use]
+    pub fn known(&self) -> &Known {
+        match self {
+            Self::New(known) | Self::Kept(known) => known,
+        }
+    }
+}
+
+/// The records table.
+pub trait Records: Sync {
+    /// Gives the record new data, unless it has that of this event or a later one.
+    ///
+    /// # Errors
+    /// The table did not answer; whether the write happened is not known.
+    fn update(
+        &self,
+        key: &RecordKey,
+        update: &Update<'_>,
+    ) -> impl Future<Output = Result<Written, PortError>> + Send;
+
+    /// Deletes the record for ever; its data stays readable. Returns what the table had before.
+    ///
+    /// # Errors
+    /// The table did not answer; whether the write happened is not known.
+    fn delete(
+        &self,
+        key: &RecordKey,
+        delete: &Change,
+    ) -> impl Future<Output = Result<Known, PortError>> + Send;
+}
+
+/// The lane queue that a consumer reads.
+pub trait Backoff: Sync {
+    /// Lets failed messages become visible again after their own delays: receipt handle and seconds.
+    ///
+    /// # Errors
+    /// They keep the queue's visibility timeout.
+    fn delay(
+        &self,
+        messages: &[(String, u32)],
+    ) -> impl Future<Output = Result<(), PortError>> + Send;
+}

@@ -1,0 +1,136 @@
+//! Records: what events are about, and how one is told from another.
+
+use std::fmt;
+
+use thiserror::Error;
+
+use crate::account::AccountName;
+use crate::identity::EventId;
+
+/// The longest record id, in bytes: DynamoDB's limit for a sort key.
+///
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>
+pub const LONGEST_RECORD_ID: usize = 1024;
+
+/// A record's identity within its account and kind: an order's id, a stock level's SKU. 1 to 1,024 bytes.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RecordId(String);
+
+/// A text that cannot be a record's key.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error("a record id has 1 to {LONGEST_RECORD_ID} bytes")]
+pub struct RecordIdError;
+
+impl RecordId {
+    /// Takes a text that fits a table key.
+    ///
+    /// # Errors
+    /// An empty text, or one of more than 1,024 bytes.
+    pub fn new(id: impl Into<String>) -> Result<Self, RecordIdError> {
+        let id = id.into();
+        if id.is_empty() || id.len() > LONGEST_RECORD_ID {
+            return Err(RecordIdError);
+        }
+        Ok(Self(id))
+    }
+
+    /// The id as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// What an event is about, as the envelope's `subject` says it: `{kind}/{record id}`, or `{kind}/{event id}`
+/// where the record has no usable identity.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Subject(String);
+
+/// A text that is no [`Subject`].
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error("a subject is a kind, '/' and an id")]
+pub struct SubjectError;
+
+impl Subject {
+    /// The subject of an event.
+    #[must_use]
+    pub fn new(kind: &str, record: Option<&RecordId>, event: EventId) -> Self {
+        Self(match record {
+            Some(record) => format!("{kind}/{}", record.as_str()),
+            None => format!("{kind}/{event}"),
+        })
+    }
+
+    /// Reads a subject that [`Subject::new`] made.
+    ///
+    /// # Errors
+    /// A text without a kind, or without an id.
+    pub fn parse(text: impl Into<String>) -> Result<Self, SubjectError> {
+        let text = text.into();
+        match text.split_once('/') {
+            Some((kind, id)) if !kind.is_empty() && !id.is_empty() => Ok(Self(text)),
+            _ => Err(SubjectError),
+        }
+    }
+
+    /// The subject as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The record's key, unless the event has none and is only forwarded.
+    #[must_use]
+    pub fn record(&self, account: &AccountName, event: EventId) -> Option<RecordKey> {
+        let (kind, id) = self.0.split_once('/')?;
+        if id == event.to_string() {
+            return None;
+        }
+        Some(RecordKey {
+            account: account.clone(),
+            kind: kind.to_owned(),
+            id: RecordId::new(id).ok()?,
+        })
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The key of a record: one partition per account and kind, so that no account's burst slows another.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RecordKey {
+    /// Whose record.
+    pub account: AccountName,
+    /// Of which kind, such as `order`.
+    pub kind: String,
+    /// Which one.
+    pub id: RecordId,
+}
+
+impl RecordKey {
+    /// The partition key, `{account}#{kind}`.
+    #[must_use]
+    pub fn partition(&self) -> String {
+        format!("{}#{}", self.account, self.kind)
+    }
+}
+
+impl fmt::Display for RecordKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}#{}/{}", self.account, self.kind, self.id.as_str())
+    }
+}
+
+/// What equal content under one key means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recurrence {
+    /// The record has one state: that of the event first seen last.
+    State,
+    /// Equal events may be equal facts that happened more than once (two payments of one amount): the record
+    /// also collects the ids of the events that made it.
+    Occurrences,
+}

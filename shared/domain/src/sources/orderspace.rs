@@ -1,0 +1,585 @@
+//! Orderspace: <https://apidocs.orderspace.com>.
+//!
+//! A delivery is a JSON list of up to 50 events of mixed types, each
+//! `{"event": "order.created", "data": {"order": {…}}}`. An earlier form of the interface had one type a
+//! delivery and a list of records, `{"event": "order.created", "data": {"orders": […]}}`. Both are read,
+//! also mixed and also past 50, since what was signed and sent must not be lost to a form.
+//!
+//! The body is scanned twice and copied never: once to find the records' bytes, once inside each record for
+//! its identity.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::HeaderMap;
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
+
+use super::{BadElement, ElementFault, MOST_EVENTS, Proof, ProofError, Split, Unreadable};
+use crate::event::{Event, EventType};
+use crate::identity::EventIndex;
+use crate::lane::Lane;
+use crate::record::{RecordId, Recurrence};
+
+/// "HTTP 200 Success should be returned": 202 and 204 are retried like a failure.
+pub(super) const SUCCESS: u16 = 200;
+
+/// Base64 of the body's HMAC-SHA256 under the webhook's signing key.
+const SIGNATURE_HEADER: &str = "x-orderspace-signature";
+
+/// The documented event types.
+pub(super) const EVENT_TYPES: [&str; 14] = [
+    "customer.created",
+    "customer.updated",
+    "customer.deleted",
+    "dispatch.created",
+    "inventory_level.updated",
+    "invoice.created",
+    "invoice.deleted",
+    "order.created",
+    "order.updated",
+    "order.deleted",
+    "payment.created",
+    "product.created",
+    "product.updated",
+    "product.deleted",
+];
+
+pub(super) fn lane(event_type: &EventType) -> Lane {
+    match event_type.as_str() {
+        "customer.created" | "customer.updated" | "customer.deleted" => Lane::Customers,
+        "order.created" | "order.updated" | "order.deleted" | "dispatch.created" => Lane::Orders,
+        "invoice.created" | "invoice.deleted" | "payment.created" => Lane::Billing,
+        "product.created" | "product.updated" | "product.deleted" => Lane::Products,
+        "inventory_level.updated" => Lane::Inventory,
+        _ => Lane::Other,
+    }
+}
+
+/// A payment has no id of its own, so two real payments can be equal.
+pub(super) fn recurrence(kind: &str) -> Recurrence {
+    match kind {
+        "payment" => Recurrence::Occurrences,
+        _ => Recurrence::State,
+    }
+}
+
+pub(super) fn proof(headers: &HeaderMap) -> Result<Proof, ProofError> {
+    let mut values = headers.get_all(SIGNATURE_HEADER).iter();
+    let value = values.next().ok_or(ProofError::Missing)?;
+    if values.next().is_some() {
+        return Err(ProofError::Malformed);
+    }
+    let signature = STANDARD
+        .decode(value.as_bytes().trim_ascii())
+        .map_err(|_| ProofError::Malformed)?;
+    signature
+        .try_into()
+        .map(Proof)
+        .map_err(|_| ProofError::Malformed)
+}
+
+pub(super) fn split(body: &[u8]) -> Result<Split<'_>, Unreadable> {
+    let text = std::str::from_utf8(body).map_err(|_| Unreadable::NotJson)?;
+    let mut split = Split::default();
+    for element in elements(text)? {
+        match element.read() {
+            Ok((event_type, records)) => {
+                for record in records {
+                    let index = next_index(&split)?;
+                    if record.get().starts_with('{') {
+                        let record_id = record_id(event_type.kind(), record);
+                        split.events.push(Event {
+                            index,
+                            event_type: event_type.clone(),
+                            record_id,
+                            record,
+                        });
+                    } else {
+                        split.bad.push(BadElement {
+                            index,
+                            reason: ElementFault::NoRecord,
+                        });
+                    }
+                }
+            }
+            Err(reason) => {
+                let index = next_index(&split)?;
+                split.bad.push(BadElement { index, reason });
+            }
+        }
+    }
+    Ok(split)
+}
+
+fn next_index(split: &Split<'_>) -> Result<EventIndex, Unreadable> {
+    let index = split.events.len() + split.bad.len();
+    EventIndex::new(index)
+        .filter(|_| index < MOST_EVENTS)
+        .ok_or(Unreadable::TooManyEvents)
+}
+
+/// The elements of a body in today's form; a bare object counts as a list of one.
+fn elements(text: &str) -> Result<Vec<Element<'_>>, Unreadable> {
+    let not_json = |_| Unreadable::NotJson;
+    match text.trim_ascii_start().bytes().next() {
+        Some(b'[') => {
+            if let Ok(elements) = serde_json::from_str::<Vec<ObjectOr<Element<'_>>>>(text) {
+                return Ok(elements
+                    .into_iter()
+                    .map(|element| element.0.unwrap_or_default())
+                    .collect());
+            }
+            // An element that is a number out of range or a broken string stops the one pass over all of
+            // them, and may still be JSON. The others are good, so take them one by one.
+            let elements = serde_json::from_str::<Vec<&RawValue>>(text).map_err(not_json)?;
+            Ok(elements
+                .into_iter()
+                .map(|raw| object(raw).unwrap_or_default())
+                .collect())
+        }
+        Some(b'{') => {
+            let raw: &RawValue = serde_json::from_str(text).map_err(not_json)?;
+            match object::<Element<'_>>(raw) {
+                Some(element) if element.event.is_some() && element.members.is_some() => {
+                    Ok(vec![element])
+                }
+                _ => Err(Unreadable::NoEventList),
+            }
+        }
+        _ => {
+            serde_json::from_str::<&RawValue>(text).map_err(not_json)?;
+            Err(Unreadable::NoEventList)
+        }
+    }
+}
+
+/// One element as it stands, before anything is asked of it. Where a name stands twice the last one counts,
+/// as in most readers of JSON.
+#[derive(Default)]
+struct Element<'a> {
+    object: bool,
+    event: Option<&'a RawValue>,
+    members: Option<Members<'a>>,
+}
+
+/// The members of the object under `data`.
+type Members<'a> = Vec<(Name<'a>, &'a RawValue)>;
+
+impl<'a> Element<'a> {
+    /// The event type and its records: one today, several in the earlier form.
+    fn read(self) -> Result<(EventType, Vec<&'a RawValue>), ElementFault> {
+        if !self.object {
+            return Err(ElementFault::NotAnObject);
+        }
+        let name = self
+            .event
+            .and_then(text_of)
+            .filter(|name| !name.is_empty())
+            .ok_or(ElementFault::NoType)?;
+        let event_type: EventType = name.parse().map_err(|_| ElementFault::MalformedType)?;
+        let members = self.members.ok_or(ElementFault::NoRecord)?;
+        let record = record_among(&event_type, &members).ok_or(ElementFault::NoRecord)?;
+        if record.get().starts_with('[') {
+            let records = serde_json::from_str(record.get()).map_err(|_| ElementFault::NoRecord)?;
+            return Ok((event_type, records));
+        }
+        Ok((event_type, vec![record]))
+    }
+}
+
+/// The member of `data` that holds the record: the one that is named after the kind. A type that this release
+/// does not know may name it otherwise, if it is the only one.
+fn record_among<'a>(
+    event_type: &EventType,
+    members: &[(Name<'a>, &'a RawValue)],
+) -> Option<&'a RawValue> {
+    let named = |name: &str| {
+        members
+            .iter()
+            .rev()
+            .find(|(member, _)| *member.0 == *name.as_bytes())
+    };
+    let kind = event_type.kind();
+    let known = EVENT_TYPES.contains(&event_type.as_str());
+    let (_, record) = match (named(kind).or_else(|| named(&plural(kind))), members) {
+        (Some(member), _) => member,
+        (None, [only]) if !known => only,
+        (None, _) => return None,
+    };
+    Some(record)
+}
+
+/// The kind's plural, as the earlier form named its lists.
+fn plural(kind: &str) -> String {
+    match kind {
+        "dispatch" => "dispatches".to_owned(),
+        _ => format!("{kind}s"),
+    }
+}
+
+/// The identity of a record of this kind, where the record tells one that fits a key.
+fn record_id(kind: &str, record: &RawValue) -> Option<RecordId> {
+    match kind {
+        "inventory_level" => {
+            let [sku] = fields(record, ["sku"])?;
+            RecordId::new(text_of(sku?)?).ok()
+        }
+        "payment" => payment_id(record),
+        _ => {
+            let [id] = fields(record, ["id"])?;
+            RecordId::new(text_of(id?)?).ok()
+        }
+    }
+}
+
+/// A payment has no id: what tells it from the invoice's other payments stands in for one. A field that is
+/// absent, `null` or empty is the same.
+fn payment_id(record: &RawValue) -> Option<RecordId> {
+    let names = [
+        "invoice_id",
+        "payment_date",
+        "amount",
+        "source",
+        "reference",
+    ];
+    let [invoice, date, amount, source, reference] = fields(record, names)?;
+    let invoice = text_of(invoice?)?;
+    let mut hash = Sha256::new();
+    for field in [date, amount, source, reference] {
+        let field = field.map(canonical).unwrap_or_default();
+        // Each with its length, so that no two lists of fields read as one.
+        hash.update(u64::try_from(field.len()).unwrap_or(u64::MAX).to_be_bytes());
+        hash.update(&*field);
+    }
+    let hash = hex::encode(hash.finalize());
+    let (short, _) = hash.split_at_checked(32)?;
+    RecordId::new(format!("{invoice}/{short}"))
+        .ok()
+        .filter(|_| !invoice.is_empty())
+}
+
+/// One spelling for equal values: strings by their characters, numbers by their value, whatever else as it is.
+fn canonical(value: &RawValue) -> Cow<'_, str> {
+    match value.get().bytes().next() {
+        Some(b'n') => Cow::Borrowed(""),
+        Some(b'"') => text_of(value).unwrap_or(Cow::Borrowed(value.get())),
+        _ => canonical_number(value.get()).map_or(Cow::Borrowed(value.get()), Cow::Owned),
+    }
+}
+
+/// A JSON number as its significant digits and a power of ten, so that 26.7 = 26.70 = 267e-1, without a
+/// rounding anywhere. `None` for what is no number or has an exponent beyond all reason.
+fn canonical_number(number: &str) -> Option<String> {
+    let (sign, number) = match number.strip_prefix('-') {
+        Some(rest) => ("-", rest),
+        None => ("", number),
+    };
+    let (mantissa, exponent) = match number.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, exponent.parse::<i64>().ok()?),
+        None => (number, 0),
+    };
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let digits = [whole, fraction].concat();
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let significant = digits.trim_end_matches('0');
+    let zeros = i64::try_from(digits.len() - significant.len()).ok()?;
+    let places = i64::try_from(fraction.len()).ok()?;
+    let power = exponent.checked_sub(places)?.checked_add(zeros)?;
+    match significant.trim_start_matches('0') {
+        "" => Some("0".to_owned()),
+        significant => Some(format!("{sign}{significant}e{power}")),
+    }
+}
+
+/// The characters of a JSON string; `None` for anything else and for a string with a lone surrogate.
+fn text_of(value: &RawValue) -> Option<Cow<'_, str>> {
+    #[derive(serde::Deserialize)]
+    #[serde(transparent)]
+    struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+    serde_json::from_str::<Text<'_>>(value.get())
+        .ok()
+        .map(|text| text.0)
+}
+
+/// A member's name as bytes: JSON allows names that are no Unicode text.
+#[derive(serde::Deserialize)]
+#[serde(transparent)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, [u8]>);
+
+/// The values of some members of an object.
+fn fields<'a, const N: usize>(
+    object: &'a RawValue,
+    names: [&str; N],
+) -> Option<[Option<&'a RawValue>; N]> {
+    struct Fields<'n, const N: usize>([&'n str; N]);
+
+    impl<'de, const N: usize> Visitor<'de> for Fields<'_, N> {
+        type Value = [Option<&'de RawValue>; N];
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a record")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut values = [None; N];
+            while let Some(name) = map.next_key::<Name<'de>>()? {
+                let wanted = self
+                    .0
+                    .iter()
+                    .position(|wanted| *name.0 == *wanted.as_bytes());
+                match wanted.and_then(|position| values.get_mut(position)) {
+                    Some(value) => *value = Some(map.next_value()?),
+                    None => {
+                        map.next_value::<IgnoredAny>()?;
+                    }
+                }
+            }
+            Ok(values)
+        }
+    }
+
+    serde_json::Deserializer::from_str(object.get())
+        .deserialize_map(Fields(names))
+        .ok()
+}
+
+/// What can be read from the members of an object.
+trait FromMembers<'de>: Sized {
+    fn from_members<A: MapAccess<'de>>(map: A) -> Result<Self, A::Error>;
+}
+
+impl<'de> FromMembers<'de> for Element<'de> {
+    fn from_members<A: MapAccess<'de>>(mut map: A) -> Result<Self, A::Error> {
+        let mut element = Self {
+            object: true,
+            ..Self::default()
+        };
+        while let Some(name) = map.next_key::<Name<'de>>()? {
+            match &*name.0 {
+                b"event" => element.event = Some(map.next_value()?),
+                b"data" => element.members = map.next_value::<ObjectOr<Members<'de>>>()?.0,
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(element)
+    }
+}
+
+impl<'de> FromMembers<'de> for Members<'de> {
+    fn from_members<A: MapAccess<'de>>(mut map: A) -> Result<Self, A::Error> {
+        let mut members = Self::with_capacity(1);
+        while let Some(member) = map.next_entry()? {
+            members.push(member);
+        }
+        Ok(members)
+    }
+}
+
+fn object<'a, T: FromMembers<'a>>(raw: &'a RawValue) -> Option<T> {
+    serde_json::from_str::<ObjectOr<T>>(raw.get())
+        .ok()
+        .and_then(|object| object.0)
+}
+
+/// What was read from an object, or `None` from any other JSON: one odd element must not stop the others.
+struct ObjectOr<T>(Option<T>);
+
+impl<'de, T: FromMembers<'de>> Deserialize<'de> for ObjectOr<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer
+            .deserialize_any(ObjectVisitor(PhantomData))
+            .map(Self)
+    }
+}
+
+struct ObjectVisitor<T>(PhantomData<T>);
+
+impl<'de, T: FromMembers<'de>> Visitor<'de> for ObjectVisitor<T> {
+    type Value = Option<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any JSON")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+        T::from_members(map).map(Some)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(None)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    fn subjects(body: &str) -> (Vec<(u32, String, Option<String>)>, Vec<(u32, ElementFault)>) {
+        let split = split(body.as_bytes()).unwrap();
+        let id = |event: &Event<'_>| event.record_id.as_ref().map(|id| id.as_str().to_owned());
+        (
+            split
+                .events
+                .iter()
+                .map(|e| (e.index.get(), e.event_type.to_string(), id(e)))
+                .collect(),
+            split
+                .bad
+                .iter()
+                .map(|bad| (bad.index.get(), bad.reason))
+                .collect(),
+        )
+    }
+
+    #[test]
+    fn both_forms_give_the_same_events() {
+        let today = r#"[{"event":"dispatch.created","data":{"dispatch":{"id":"di_1"}}},
+                        {"event":"dispatch.created","data":{"dispatch":{"id":"di_2"}}}]"#;
+        let earlier =
+            r#"{"event":"dispatch.created","data":{"dispatches":[{"id":"di_1"},{"id":"di_2"}]}}"#;
+        assert_eq!(subjects(today), subjects(earlier));
+        assert_eq!(subjects(today).0.len(), 2);
+    }
+
+    #[test]
+    fn one_bad_element_leaves_the_others_and_their_positions() {
+        let body = r#"[7, {"event":"order.created","data":{"order":{"id":"or_1"}}}, 1e400, "\ud800", null, [{}],
+            {"data":{"order":{"id":"or_2"}}}, {"event":"","data":{}}, {"event":"a b","data":{"a b":{}}},
+            {"event":"order.created","data":[]}, {"event":"order.created","data":{"customer":{"id":"cu_1"}}},
+            {"event":"order.updated","data":{"order":{"id":"or_3"}},"more":{"\ud800":1e400}}]"#;
+        let (good, bad) = subjects(body);
+        assert_eq!(
+            good,
+            [
+                (1, "order.created".to_owned(), Some("or_1".to_owned())),
+                (11, "order.updated".to_owned(), Some("or_3".to_owned())),
+            ]
+        );
+        use ElementFault::{MalformedType, NoRecord, NoType, NotAnObject};
+        let faults = [
+            (0, NotAnObject),
+            (2, NotAnObject),
+            (3, NotAnObject),
+            (4, NotAnObject),
+            (5, NotAnObject),
+        ];
+        let more = [
+            (6, NoType),
+            (7, NoType),
+            (8, MalformedType),
+            (9, NoRecord),
+            (10, NoRecord),
+        ];
+        assert_eq!(bad, [faults, more].concat());
+    }
+
+    #[rstest]
+    #[case("", Unreadable::NotJson)]
+    #[case("not json", Unreadable::NotJson)]
+    #[case("[{}", Unreadable::NotJson)]
+    #[case("[] []", Unreadable::NotJson)]
+    #[case("\u{feff}[]", Unreadable::NotJson)]
+    #[case("{}", Unreadable::NoEventList)]
+    #[case("7", Unreadable::NoEventList)]
+    #[case("1e400", Unreadable::NoEventList)]
+    #[case(r#"{"event":"order.created"}"#, Unreadable::NoEventList)]
+    fn what_is_no_delivery(#[case] body: &str, #[case] reason: Unreadable) {
+        assert_eq!(split(body.as_bytes()).unwrap_err(), reason);
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_no_json() {
+        assert_eq!(split(b"[\"\xff\"]").unwrap_err(), Unreadable::NotJson);
+    }
+
+    #[rstest]
+    #[case::at_the_limit(1000, true)]
+    #[case::one_more(1001, false)]
+    fn a_thousand_events_are_taken(#[case] count: usize, #[case] taken: bool) {
+        let one = r#"{"event":"order.created","data":{"order":{"id":"or_1"}}}"#;
+        let body = format!("[{}]", vec![one; count].join(","));
+        assert_eq!(split(body.as_bytes()).is_ok(), taken);
+        let bad = format!("[{}]", vec!["1"; count].join(","));
+        assert_eq!(split(bad.as_bytes()).is_ok(), taken);
+        let records = vec![r#"{"id":"or_1"}"#; count].join(",");
+        let earlier = format!(r#"{{"event":"order.created","data":{{"orders":[{records}]}}}}"#);
+        assert_eq!(split(earlier.as_bytes()).is_ok(), taken);
+    }
+
+    #[rstest]
+    #[case::plain("order", r#"{"id":"or_1"}"#, Some("or_1"))]
+    #[case::escaped("order", r#"{"i\u0064":"or\u005f1"}"#, Some("or_1"))]
+    #[case::the_last_of_two("order", r#"{"id":"or_1","id":"or_2"}"#, Some("or_2"))]
+    #[case::beside_a_broken_name("order", r#"{"\ud800":1,"id":"or_1"}"#, Some("or_1"))]
+    #[case::inner_ids_are_others("order", r#"{"lines":[{"id":"ol_1"}]}"#, None)]
+    #[case::a_number("order", r#"{"id":1}"#, None)]
+    #[case::empty("order", r#"{"id":""}"#, None)]
+    #[case::lone_surrogate("order", r#"{"id":"\ud800"}"#, None)]
+    #[case::stock("inventory_level", r#"{"id":"x","sku":"A 1 🥐"}"#, Some("A 1 🥐"))]
+    #[case::stock_without_sku("inventory_level", r#"{"id":"x","sku":""}"#, None)]
+    #[case::payment_without_invoice("payment", r#"{"amount":1}"#, None)]
+    fn identities(#[case] kind: &str, #[case] record: &str, #[case] id: Option<&str>) {
+        let record: &RawValue = serde_json::from_str(record).unwrap();
+        assert_eq!(record_id(kind, record).as_ref().map(RecordId::as_str), id);
+    }
+
+    #[rstest]
+    #[case::spelling(r#""amount":26.7"#, r#""amount":26.70"#, true)]
+    #[case::exponent(r#""amount":26.7"#, r#""amount":2.67e+1"#, true)]
+    #[case::zero(r#""amount":0"#, r#""amount":-0.00"#, true)]
+    #[case::absent_is_empty(r#""amount":1"#, r#""amount":1,"reference":"","source":null"#, true)]
+    #[case::description_is_no_identity(r#""amount":1"#, r#""amount":1,"description":"x""#, true)]
+    #[case::amount(r#""amount":26.7"#, r#""amount":26.71"#, false)]
+    #[case::sign(r#""amount":26.7"#, r#""amount":-26.7"#, false)]
+    #[case::tens(r#""amount":1"#, r#""amount":10"#, false)]
+    #[case::fields_keep_apart(r#""source":"ab""#, r#""source":"a","reference":"b""#, false)]
+    #[case::huge(
+        r#""amount":1e99999999999999999999"#,
+        r#""amount":1e99999999999999999998"#,
+        false
+    )]
+    fn payments_are_told_apart_by_value(#[case] a: &str, #[case] b: &str, #[case] same: bool) {
+        let id = |fields: &str| {
+            let record = format!(r#"{{"invoice_id":"iv_1",{fields}}}"#);
+            record_id("payment", serde_json::from_str(&record).unwrap()).unwrap()
+        };
+        assert_eq!(id(a) == id(b), same);
+        assert!(id(a).as_str().starts_with("iv_1/"));
+    }
+}
