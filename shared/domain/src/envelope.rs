@@ -169,8 +169,9 @@ impl<'a> Text<'a> {
 pub fn is_sendable(text: &str) -> bool {
     let control = |byte: &u8| *byte < 0x20 && !matches!(byte, b'\t' | b'\n' | b'\r');
     let bytes = text.as_bytes();
-    !bytes.iter().any(|byte| control(byte))
-        && !(bytes.contains(&0xEF) && text.contains(['\u{FFFE}', '\u{FFFF}']))
+    let refused = bytes.iter().any(control)
+        || bytes.contains(&0xEF) && text.contains(['\u{FFFE}', '\u{FFFF}']);
+    !refused
 }
 
 impl<'a> Envelope<'a> {

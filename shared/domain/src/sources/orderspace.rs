@@ -450,7 +450,10 @@ mod tests {
     use super::*;
     use rstest::rstest;
 
-    fn subjects(body: &str) -> (Vec<(u32, String, Option<String>)>, Vec<(u32, ElementFault)>) {
+    type Good = Vec<(u32, String, Option<String>)>;
+    type Bad = Vec<(u32, ElementFault)>;
+
+    fn subjects(body: &str) -> (Good, Bad) {
         let split = split(body.as_bytes()).unwrap();
         let id = |event: &Event<'_>| event.record_id.as_ref().map(|id| id.as_str().to_owned());
         (
