@@ -1,1 +1,8 @@
-//! Placeholder.
+//! What every function needs around its own work: configuration, telemetry, and sending to queues until they
+//! accept.
+
+pub mod clock;
+pub mod config;
+pub mod enqueue;
+pub mod metrics;
+pub mod telemetry;

@@ -1,0 +1,312 @@
+//! Sending to a queue until it accepts: packing by count and by size, retries with jitter, and one answer
+//! for every message.
+//!
+//! `SendMessageBatch` answers success also where it refused some of its entries, and one bad entry can make
+//! it refuse all. Both end here, so that nobody else has to know.
+//!
+//! <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html>
+
+use std::time::Duration;
+
+use domain::ports::{BATCH_BYTES, BATCH_COUNT, Message, PortError, QueueUrl, Queues};
+use futures::future::join_all;
+use tokio::time::{Instant, sleep, timeout_at};
+
+/// The pause before the second try; each further one is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+/// The longest pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// Sends messages to one queue, and returns for each whether the queue accepted it: as many answers as
+/// messages, in their order. What is refused for a passing reason is sent again until `deadline`.
+pub async fn enqueue<Q: Queues>(
+    queues: &Q,
+    queue: &QueueUrl,
+    messages: &[Message<'_>],
+    deadline: Instant,
+) -> Vec<Result<(), PortError>> {
+    let mut answers =
+        vec![Err(PortError::passing("sending to a queue", "not_sent")); messages.len()];
+    let mut open: Vec<usize> = (0..messages.len()).collect();
+    let mut pause = FIRST_PAUSE;
+    loop {
+        for (position, answer) in send_once(queues, queue, messages, &open, deadline).await {
+            if let Some(slot) = answers.get_mut(position) {
+                *slot = answer;
+            }
+        }
+        open.retain(|position| {
+            answers
+                .get(*position)
+                .is_some_and(|answer| answer.as_ref().is_err_and(PortError::is_passing))
+        });
+        let jittered = pause.mul_f64(0.5 + jitter() / 2.0);
+        if open.is_empty() || Instant::now() + jittered >= deadline {
+            return answers;
+        }
+        sleep(jittered).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// Sends the messages at these positions once, each batch that is refused as a whole also one by one.
+async fn send_once<Q: Queues>(
+    queues: &Q,
+    queue: &QueueUrl,
+    messages: &[Message<'_>],
+    positions: &[usize],
+    deadline: Instant,
+) -> Vec<(usize, Result<(), PortError>)> {
+    let batches = pack(messages, positions);
+    let sent = batches
+        .iter()
+        .map(|batch| send_batch(queues, queue, messages, batch, deadline));
+    if queue.is_fifo() {
+        // Order is the point of such a queue, so one batch waits for the other.
+        let mut answers = Vec::with_capacity(positions.len());
+        for batch in sent {
+            answers.extend(batch.await);
+        }
+        return answers;
+    }
+    join_all(sent).await.into_iter().flatten().collect()
+}
+
+async fn send_batch<Q: Queues>(
+    queues: &Q,
+    queue: &QueueUrl,
+    messages: &[Message<'_>],
+    positions: &[usize],
+    deadline: Instant,
+) -> Vec<(usize, Result<(), PortError>)> {
+    let batch: Vec<Message<'_>> = positions
+        .iter()
+        .filter_map(|position| messages.get(*position))
+        .cloned()
+        .collect();
+    match send_in_time(queues, queue, &batch, deadline).await {
+        Ok(answers) => {
+            let unsaid = || Err(PortError::passing("sending to a queue", "no_answer"));
+            let answers = answers.into_iter().chain(std::iter::repeat_with(unsaid));
+            positions.iter().copied().zip(answers).collect()
+        }
+        Err(error) if error.is_passing() || batch.len() == 1 => positions
+            .iter()
+            .map(|position| (*position, Err(error.clone())))
+            .collect(),
+        // One entry is bad, and the answer does not say which.
+        Err(_) => {
+            let mut answers = Vec::with_capacity(batch.len());
+            for (position, message) in positions.iter().zip(batch.chunks(1)) {
+                let answer = match send_in_time(queues, queue, message, deadline).await {
+                    Ok(one) => one.into_iter().next().unwrap_or_else(|| {
+                        Err(PortError::passing("sending to a queue", "no_answer"))
+                    }),
+                    Err(error) => Err(error),
+                };
+                answers.push((*position, answer));
+            }
+            answers
+        }
+    }
+}
+
+async fn send_in_time<Q: Queues>(
+    queues: &Q,
+    queue: &QueueUrl,
+    batch: &[Message<'_>],
+    deadline: Instant,
+) -> Result<Vec<Result<(), PortError>>, PortError> {
+    match timeout_at(deadline, queues.send(queue, batch)).await {
+        Ok(answer) => answer,
+        Err(_) => Err(PortError::passing("sending to a queue", "timeout")),
+    }
+}
+
+/// Packs messages, in their order, into batches that one call can send.
+fn pack(messages: &[Message<'_>], positions: &[usize]) -> Vec<Vec<usize>> {
+    let mut batches: Vec<Vec<usize>> = Vec::new();
+    let mut bytes = 0;
+    for &position in positions {
+        let size = messages.get(position).map_or(0, Message::size);
+        match batches.last_mut() {
+            Some(batch) if batch.len() < BATCH_COUNT && bytes + size <= BATCH_BYTES => {
+                batch.push(position);
+                bytes += size;
+            }
+            _ => {
+                batches.push(vec![position]);
+                bytes = size;
+            }
+        }
+    }
+    batches
+}
+
+/// A random number from 0 to 1; without randomness, the middle.
+fn jitter() -> f64 {
+    getrandom::u32().map_or(0.5, |number| f64::from(number) / f64::from(u32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use domain::envelope::Text;
+    use rstest::rstest;
+
+    use super::*;
+
+    /// A queue whose answers are written down beforehand; afterwards it accepts.
+    #[derive(Default)]
+    struct Scripted {
+        answers: Mutex<Vec<Result<Vec<Result<(), PortError>>, PortError>>>,
+        batches: Mutex<Vec<Vec<String>>>,
+    }
+
+    impl Scripted {
+        fn answering(answers: Vec<Result<Vec<Result<(), PortError>>, PortError>>) -> Self {
+            Self {
+                answers: Mutex::new(answers.into_iter().rev().collect()),
+                ..Self::default()
+            }
+        }
+
+        fn batches(&self) -> Vec<Vec<String>> {
+            self.batches.lock().unwrap().clone()
+        }
+    }
+
+    impl Queues for Scripted {
+        async fn send(
+            &self,
+            _: &QueueUrl,
+            batch: &[Message<'_>],
+        ) -> Result<Vec<Result<(), PortError>>, PortError> {
+            self.batches
+                .lock()
+                .unwrap()
+                .push(batch.iter().map(|message| message.text.to_text()).collect());
+            self.answers
+                .lock()
+                .unwrap()
+                .pop()
+                .unwrap_or_else(|| Ok(vec![Ok(()); batch.len()]))
+        }
+    }
+
+    fn messages(bodies: &[&str]) -> Vec<Message<'static>> {
+        let message = |body: &&str| Message {
+            text: Text::plain((*body).to_owned()),
+            group: None,
+            deduplication: None,
+            attributes: Vec::new(),
+        };
+        bodies.iter().map(message).collect()
+    }
+
+    fn busy() -> PortError {
+        PortError::passing("sending to a queue", "ServiceUnavailable")
+    }
+
+    fn bad() -> PortError {
+        PortError::lasting("sending to a queue", "InvalidMessageContents")
+    }
+
+    async fn enqueued(queues: &Scripted, bodies: &[&str]) -> Vec<bool> {
+        let deadline = Instant::now() + Duration::from_secs(5);
+        let answers = enqueue(queues, &QueueUrl::new("queue"), &messages(bodies), deadline).await;
+        answers.iter().map(Result::is_ok).collect()
+    }
+
+    #[rstest]
+    #[case::none(&[], &[])]
+    #[case::ten(&[1; 10], &[10])]
+    #[case::eleven(&[1; 11], &[10, 1])]
+    #[case::to_the_byte(&[524_288, 524_288, 1], &[2, 1])]
+    #[case::one_byte_more(&[524_288, 524_289], &[1, 1])]
+    #[case::too_large_for_any_batch(&[1, 2_000_000, 1], &[1, 1, 1])]
+    fn batches_keep_to_both_limits(#[case] sizes: &[usize], #[case] expected: &[usize]) {
+        let bodies: Vec<String> = sizes.iter().map(|size| "x".repeat(*size)).collect();
+        let messages = messages(&bodies.iter().map(String::as_str).collect::<Vec<_>>());
+        let positions: Vec<usize> = (0..messages.len()).collect();
+        let batches = pack(&messages, &positions);
+        assert_eq!(batches.iter().map(Vec::len).collect::<Vec<_>>(), expected);
+        assert_eq!(batches.concat(), positions);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_the_refused_entries_are_sent_again() {
+        let queues = Scripted::answering(vec![Ok(vec![Ok(()), Err(busy()), Ok(())])]);
+        assert_eq!(enqueued(&queues, &["a", "b", "c"]).await, [true; 3]);
+        assert_eq!(queues.batches(), [vec!["a", "b", "c"], vec!["b"]]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_did_not_succeed_is_made_again() {
+        let queues = Scripted::answering(vec![Err(busy()), Err(busy())]);
+        assert_eq!(enqueued(&queues, &["a", "b"]).await, [true; 2]);
+        assert_eq!(queues.batches().len(), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_bad_entry_that_spoils_its_batch_is_found() {
+        let queues = Scripted::answering(vec![
+            Err(bad()),
+            Ok(vec![Ok(())]),
+            Err(bad()),
+            Ok(vec![Ok(())]),
+        ]);
+        assert_eq!(
+            enqueued(&queues, &["a", "b", "c"]).await,
+            [true, false, true]
+        );
+        assert_eq!(
+            queues.batches(),
+            [vec!["a", "b", "c"], vec!["a"], vec!["b"], vec!["c"]]
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lasting_refusal_is_final_and_a_missing_answer_is_none() {
+        let queues = Scripted::answering(vec![Ok(vec![Err(bad())])]);
+        assert_eq!(enqueued(&queues, &["a", "b"]).await, [false, true]);
+        assert_eq!(queues.batches(), [vec!["a", "b"], vec!["b"]]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_deadline_ends_it_with_an_answer_for_every_message() {
+        let queues = Scripted::answering((0..1000).map(|_| Err(busy())).collect());
+        let begun = Instant::now();
+        assert_eq!(enqueued(&queues, &["a", "b"]).await, [false, false]);
+        assert!(begun.elapsed() <= Duration::from_secs(5));
+        assert!(queues.batches().len() > 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_queue_that_never_answers_costs_no_more_than_the_deadline() {
+        struct Silent;
+        impl Queues for Silent {
+            async fn send(
+                &self,
+                _: &QueueUrl,
+                _: &[Message<'_>],
+            ) -> Result<Vec<Result<(), PortError>>, PortError> {
+                std::future::pending().await
+            }
+        }
+        let deadline = Instant::now() + Duration::from_secs(1);
+        let answers = enqueue(
+            &Silent,
+            &QueueUrl::new("queue"),
+            &messages(&["a"]),
+            deadline,
+        )
+        .await;
+        assert_eq!(
+            answers,
+            [Err(PortError::passing("sending to a queue", "timeout"))]
+        );
+        assert!(Instant::now() <= deadline + Duration::from_millis(2));
+    }
+}
