@@ -1,0 +1,79 @@
+//! The visibility of messages as SQS changes it.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use domain::ports::{Backoff, PortError};
+
+use super::lock;
+use super::script::{Journal, Script};
+
+/// The longest visibility time-out, in seconds: twelve hours.
+///
+/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ChangeMessageVisibility.html>
+const LONGEST: u32 = 43_200;
+
+/// A lane that remembers which messages were delayed.
+#[derive(Debug)]
+pub struct FakeBackoff {
+    script: Script,
+    delays: Mutex<BTreeMap<String, u32>>,
+}
+
+impl Default for FakeBackoff {
+    fn default() -> Self {
+        Self {
+            script: Script::new("backoff", &[("delay", "backoff.delay")]),
+            delays: Mutex::default(),
+        }
+    }
+}
+
+impl FakeBackoff {
+    /// A lane that writes into a journal which others share.
+    #[must_use]
+    pub fn sharing(journal: &Journal) -> Self {
+        let mut backoff = Self::default();
+        backoff.script.share(journal);
+        backoff
+    }
+
+    /// The faults; calls are not told apart.
+    #[must_use]
+    pub fn script(&self) -> &Script {
+        &self.script
+    }
+
+    /// How often each operation was called.
+    #[must_use]
+    pub fn calls(&self) -> BTreeMap<&'static str, usize> {
+        self.script.calls()
+    }
+
+    /// The delays in seconds, by receipt handle.
+    #[must_use]
+    pub fn delays(&self) -> BTreeMap<String, u32> {
+        lock(&self.delays).clone()
+    }
+}
+
+impl Backoff for FakeBackoff {
+    async fn delay(&self, messages: &[(String, u32)]) -> Result<(), PortError> {
+        let begun = self.script.begin("delay", "").await?;
+        let mut refused = None;
+        for (position, (handle, seconds)) in messages.iter().enumerate() {
+            let wrong = handle.is_empty() || *seconds > LONGEST;
+            match begun.refusal(position, handle) {
+                Some(error) => refused = Some(error),
+                None if wrong => refused = Some(begun.lasting("InvalidParameterValue")),
+                None => {
+                    lock(&self.delays).insert(handle.clone(), *seconds);
+                }
+            }
+        }
+        match refused {
+            Some(error) => Err(error),
+            None => begun.done(()),
+        }
+    }
+}

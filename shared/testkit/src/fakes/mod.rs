@@ -1,0 +1,29 @@
+//! Stand-ins for the ports of `domain`, in memory, for the tests of the functions.
+//!
+//! A fake refuses what AWS refuses, counts what it is asked, and can be told to fail: see [`Script`]. It has
+//! no clock and nothing random. That it behaves like the real thing is what [`crate::contract`] is for.
+
+mod backoff;
+mod keys;
+mod oversize;
+mod queues;
+mod receipts;
+mod records;
+mod script;
+mod tokens;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+pub use backoff::FakeBackoff;
+pub use keys::FakeKeys;
+pub use oversize::FakeOversize;
+pub use queues::{FakeQueues, Sent};
+pub use receipts::{FakeReceipts, KeptReceipt, StruckStrike};
+pub use records::{FakeRecords, StoredRecord};
+pub use script::{Fault, Faults, Journal, Script, Step};
+pub use tokens::FakeTokens;
+
+/// Takes a lock; a test that panicked while it held one has said enough already.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,298 @@
+//! Queues as SQS keeps them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+
+use domain::envelope::Envelope;
+use domain::ports::{BATCH_BYTES, BATCH_COUNT, Message, PortError, QueueUrl, Queues};
+use serde_json::Value;
+
+use super::lock;
+use super::script::{Begun, Journal, Script};
+
+/// A message that a queue accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sent {
+    /// The body.
+    pub body: String,
+    /// The message group.
+    pub group: Option<String>,
+    /// The deduplication id.
+    pub deduplication: Option<String>,
+    /// The attributes by name.
+    pub attributes: BTreeMap<String, String>,
+}
+
+impl Sent {
+    /// The body as an envelope.
+    ///
+    /// # Panics
+    /// It is none.
+    #[must_use]
+    pub fn envelope(&self) -> Envelope<'_> {
+        Envelope::parse(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
+    }
+
+    /// The body as JSON.
+    ///
+    /// # Panics
+    /// It is none.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
+    }
+}
+
+/// Queues that keep what they accept. Every URL is a queue until it is [removed](FakeQueues::remove); one
+/// that ends in `.fifo` asks for what a FIFO queue asks, without content-based deduplication.
+#[derive(Debug)]
+pub struct FakeQueues {
+    script: Script,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    messages: BTreeMap<QueueUrl, Vec<Sent>>,
+    deduplicated: BTreeSet<(QueueUrl, String)>,
+    removed: BTreeSet<QueueUrl>,
+    limits: BTreeMap<QueueUrl, usize>,
+    whole: bool,
+}
+
+impl Default for FakeQueues {
+    fn default() -> Self {
+        Self {
+            script: Script::new("queues", &[("send", "queues.send")]),
+            state: Mutex::default(),
+        }
+    }
+}
+
+impl FakeQueues {
+    /// Queues that write into a journal which others share.
+    #[must_use]
+    pub fn sharing(journal: &Journal) -> Self {
+        let mut queues = Self::default();
+        queues.script.share(journal);
+        queues
+    }
+
+    /// The faults; calls are told apart by the queue's URL.
+    #[must_use]
+    pub fn script(&self) -> &Script {
+        &self.script
+    }
+
+    /// How often each operation was called.
+    #[must_use]
+    pub fn calls(&self) -> BTreeMap<&'static str, usize> {
+        self.script.calls()
+    }
+
+    /// The messages of a queue, in the order in which it accepted them.
+    #[must_use]
+    pub fn messages(&self, queue: &QueueUrl) -> Vec<Sent> {
+        lock(&self.state)
+            .messages
+            .get(queue)
+            .cloned()
+            .unwrap_or_default()
+    }
+
+    /// The queues that have messages, and how many.
+    #[must_use]
+    pub fn counts(&self) -> BTreeMap<QueueUrl, usize> {
+        let state = lock(&self.state);
+        let counts = state.messages.iter();
+        counts
+            .map(|(queue, messages)| (queue.clone(), messages.len()))
+            .collect()
+    }
+
+    /// Takes all messages out of all queues. FIFO queues still know what they have seen.
+    pub fn purge(&self) {
+        lock(&self.state).messages.clear();
+    }
+
+    /// Lets the five minutes pass in which FIFO queues remember deduplication ids.
+    pub fn forget_deduplication(&self) {
+        lock(&self.state).deduplicated.clear();
+    }
+
+    /// Deletes a queue: sending to it answers that it does not exist, which an operator can mend.
+    pub fn remove(&self, queue: &QueueUrl) {
+        lock(&self.state).removed.insert(queue.clone());
+    }
+
+    /// Brings a removed queue back.
+    pub fn restore(&self, queue: &QueueUrl) {
+        lock(&self.state).removed.remove(queue);
+    }
+
+    /// Sets a queue's `MaximumMessageSize` in bytes.
+    pub fn limit(&self, queue: &QueueUrl, bytes: usize) {
+        lock(&self.state).limits.insert(queue.clone(), bytes);
+    }
+
+    /// From here on one bad entry has its whole batch refused, as SQS does for some faults of content.
+    pub fn refuse_whole_batches(&self) {
+        lock(&self.state).whole = true;
+    }
+}
+
+impl Queues for FakeQueues {
+    async fn send(
+        &self,
+        queue: &QueueUrl,
+        batch: &[Message<'_>],
+    ) -> Result<Vec<Result<(), PortError>>, PortError> {
+        let begun = self.script.begin("send", queue.as_str()).await?;
+        let answers = lock(&self.state).take(queue, batch, &begun)?;
+        begun.done(answers)
+    }
+}
+
+impl State {
+    fn take(
+        &mut self,
+        queue: &QueueUrl,
+        batch: &[Message<'_>],
+        begun: &Begun<'_>,
+    ) -> Result<Vec<Result<(), PortError>>, PortError> {
+        if self.removed.contains(queue) {
+            return Err(begun.passing("QueueDoesNotExist"));
+        }
+        if let Some(code) = batch_fault(batch) {
+            return Err(begun.lasting(code));
+        }
+        let limit = self.limits.get(queue).copied().unwrap_or(BATCH_BYTES);
+        let faults: Vec<_> = batch
+            .iter()
+            .map(|message| message_fault(queue, message, limit))
+            .collect();
+        if self.whole
+            && let Some(code) = faults.iter().flatten().next()
+        {
+            return Err(begun.lasting(code));
+        }
+        let answers = batch.iter().zip(faults).enumerate();
+        let answers = answers.map(|(position, (message, fault))| {
+            if let Some(code) = fault {
+                return Err(begun.lasting(code));
+            }
+            let sent = Sent::from(message);
+            if let Some(refused) = begun.refusal(position, &sent.body) {
+                return Err(refused);
+            }
+            self.accept(queue, sent);
+            Ok(())
+        });
+        Ok(answers.collect())
+    }
+
+    fn accept(&mut self, queue: &QueueUrl, sent: Sent) {
+        let seen = sent
+            .deduplication
+            .as_ref()
+            .is_some_and(|id| !self.deduplicated.insert((queue.clone(), id.clone())));
+        if !seen {
+            self.messages.entry(queue.clone()).or_default().push(sent);
+        }
+    }
+}
+
+impl From<&Message<'_>> for Sent {
+    fn from(message: &Message<'_>) -> Self {
+        let attributes = message.attributes.iter();
+        Self {
+            body: message.text.to_text(),
+            group: message.group.clone(),
+            deduplication: message.deduplication.clone(),
+            attributes: attributes
+                .map(|(name, value)| ((*name).to_owned(), value.clone()))
+                .collect(),
+        }
+    }
+}
+
+/// What is wrong with a batch as a whole.
+///
+/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html>
+fn batch_fault(batch: &[Message<'_>]) -> Option<&'static str> {
+    if batch.is_empty() {
+        return Some("EmptyBatchRequest");
+    }
+    if batch.len() > BATCH_COUNT {
+        return Some("TooManyEntriesInBatchRequest");
+    }
+    (batch.iter().map(bytes).sum::<usize>() > BATCH_BYTES).then_some("BatchRequestTooLong")
+}
+
+/// What SQS counts of a message: its body, and its attributes with their names and types.
+fn bytes(message: &Message<'_>) -> usize {
+    let attributes = message.attributes.iter();
+    let attributes = attributes.map(|(name, value)| name.len() + "String".len() + value.len());
+    message.text.to_text().len() + attributes.sum::<usize>()
+}
+
+/// What is wrong with a message.
+///
+/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html>
+fn message_fault(queue: &QueueUrl, message: &Message<'_>, limit: usize) -> Option<&'static str> {
+    let body = message.text.to_text();
+    if body.is_empty() {
+        return Some("MissingParameter");
+    }
+    if bytes(message) > limit {
+        return Some("InvalidParameterValue");
+    }
+    if !body.chars().all(is_xml) {
+        return Some("InvalidMessageContents");
+    }
+    let names: BTreeSet<_> = message.attributes.iter().map(|(name, _)| name).collect();
+    if message.attributes.len() > 10
+        || names.len() < message.attributes.len()
+        || !message.attributes.iter().all(|(name, value)| {
+            is_attribute_name(name) && !value.is_empty() && value.chars().all(is_xml)
+        })
+    {
+        return Some("InvalidParameterValue");
+    }
+    let ids = [&message.group, &message.deduplication];
+    if !ids.into_iter().flatten().all(|id| is_fifo_id(id)) {
+        return Some("InvalidParameterValue");
+    }
+    match (queue.is_fifo(), &message.group, &message.deduplication) {
+        (true, None, _) => Some("MissingParameter"),
+        (true, Some(_), None) | (false, _, Some(_)) => Some("InvalidParameterValue"),
+        (true, Some(_), Some(_)) | (false, _, None) => None,
+    }
+}
+
+/// The characters of XML 1.0.
+fn is_xml(character: char) -> bool {
+    matches!(
+        character,
+        '\u{9}' | '\u{A}' | '\u{D}' | '\u{20}'..='\u{D7FF}' | '\u{E000}'..='\u{FFFD}' | '\u{10000}'..='\u{10FFFF}'
+    )
+}
+
+/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-message-metadata.html>
+fn is_attribute_name(name: &str) -> bool {
+    let lower = name.to_ascii_lowercase();
+    (1..=256).contains(&name.len())
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'))
+        && !name.starts_with('.')
+        && !name.ends_with('.')
+        && !name.contains("..")
+        && !lower.starts_with("aws.")
+        && !lower.starts_with("amazon.")
+}
+
+/// Group and deduplication ids: letters, digits and ASCII punctuation.
+fn is_fifo_id(id: &str) -> bool {
+    (1..=128).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic())
+}

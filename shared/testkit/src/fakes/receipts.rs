@@ -1,0 +1,215 @@
+//! Receipts, retry markers and strikes as the receipts table keeps them.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Mutex;
+
+use domain::account::{AccountName, WebhookId};
+use domain::identity::{BodyHash, DeliveryId};
+use domain::ports::{Marker, PortError, Receipt, Receipts, Strike};
+use domain::timestamp::Timestamp;
+
+use super::lock;
+use super::script::{Journal, Script};
+
+/// A delivery that was kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptReceipt {
+    /// Whose delivery.
+    pub account: AccountName,
+    /// Which one.
+    pub delivery: DeliveryId,
+    /// The webhook that brought it.
+    pub webhook: WebhookId,
+    /// When the last attempt that was kept came in.
+    pub received: Timestamp,
+    /// The body's hash.
+    pub hash: BodyHash,
+    /// How many events were recognised in it.
+    pub events: usize,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+/// A strike that was counted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StruckStrike {
+    /// Whose delivery.
+    pub account: AccountName,
+    /// Which one.
+    pub delivery: DeliveryId,
+    /// When it was refused.
+    pub at: Timestamp,
+    /// The cause in one word.
+    pub cause: &'static str,
+}
+
+/// Receipts that can be read.
+#[derive(Debug)]
+pub struct FakeReceipts {
+    script: Script,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    kept: BTreeMap<(AccountName, DeliveryId), KeptReceipt>,
+    markers: HashMap<(AccountName, BodyHash), Marker>,
+    strikes: Vec<StruckStrike>,
+}
+
+impl Default for FakeReceipts {
+    fn default() -> Self {
+        Self {
+            script: Script::new(
+                "receipts",
+                &[
+                    ("keep", "receipts.keep"),
+                    ("marker", "receipts.marker"),
+                    ("lease", "receipts.lease"),
+                    ("mark", "receipts.mark"),
+                    ("unmark", "receipts.unmark"),
+                    ("strike", "receipts.strike"),
+                ],
+            ),
+            state: Mutex::default(),
+        }
+    }
+}
+
+impl FakeReceipts {
+    /// Receipts that write into a journal which others share.
+    #[must_use]
+    pub fn sharing(journal: &Journal) -> Self {
+        let mut receipts = Self::default();
+        receipts.script.share(journal);
+        receipts
+    }
+
+    /// The faults; calls are told apart by the account.
+    #[must_use]
+    pub fn script(&self) -> &Script {
+        &self.script
+    }
+
+    /// How often each operation was called.
+    #[must_use]
+    pub fn calls(&self) -> BTreeMap<&'static str, usize> {
+        self.script.calls()
+    }
+
+    /// The deliveries that were kept, by account and delivery id.
+    #[must_use]
+    pub fn kept(&self) -> Vec<KeptReceipt> {
+        lock(&self.state).kept.values().cloned().collect()
+    }
+
+    /// The marker for such bytes, without counting the question.
+    #[must_use]
+    pub fn marker_of(&self, account: &AccountName, body: &[u8]) -> Option<Marker> {
+        let key = (account.clone(), BodyHash::of(body));
+        lock(&self.state).markers.get(&key).copied()
+    }
+
+    /// How many markers there are.
+    #[must_use]
+    pub fn marker_count(&self) -> usize {
+        lock(&self.state).markers.len()
+    }
+
+    /// The strikes, in the order in which they were counted.
+    #[must_use]
+    pub fn strikes(&self) -> Vec<StruckStrike> {
+        lock(&self.state).strikes.clone()
+    }
+}
+
+impl Receipts for FakeReceipts {
+    async fn keep(&self, receipt: &Receipt<'_>) -> Result<(), PortError> {
+        let begun = self.script.begin("keep", receipt.account.as_str()).await?;
+        let kept = KeptReceipt {
+            account: receipt.account.clone(),
+            delivery: receipt.delivery,
+            webhook: receipt.webhook.clone(),
+            received: receipt.received,
+            hash: receipt.hash,
+            events: receipt.events,
+            body: receipt.body.to_vec(),
+        };
+        let key = (kept.account.clone(), kept.delivery);
+        lock(&self.state).kept.insert(key, kept);
+        begun.done(())
+    }
+
+    async fn marker(
+        &self,
+        account: &AccountName,
+        hash: &BodyHash,
+    ) -> Result<Option<Marker>, PortError> {
+        let begun = self.script.begin("marker", account.as_str()).await?;
+        let key = (account.clone(), *hash);
+        let marker = lock(&self.state).markers.get(&key).copied();
+        begun.done(marker)
+    }
+
+    async fn lease(
+        &self,
+        account: &AccountName,
+        hash: &BodyHash,
+        seen: &Marker,
+        until: Timestamp,
+    ) -> Result<bool, PortError> {
+        let begun = self.script.begin("lease", account.as_str()).await?;
+        let taken = match lock(&self.state).markers.get_mut(&(account.clone(), *hash)) {
+            Some(marker) if marker == seen => {
+                marker.leased_until = until;
+                true
+            }
+            _ => false,
+        };
+        begun.done(taken)
+    }
+
+    async fn mark(
+        &self,
+        account: &AccountName,
+        hash: &BodyHash,
+        marker: &Marker,
+    ) -> Result<(), PortError> {
+        let begun = self.script.begin("mark", account.as_str()).await?;
+        let key = (account.clone(), *hash);
+        lock(&self.state).markers.insert(key, *marker);
+        begun.done(())
+    }
+
+    async fn unmark(
+        &self,
+        account: &AccountName,
+        hash: &BodyHash,
+        until: Timestamp,
+    ) -> Result<(), PortError> {
+        let begun = self.script.begin("unmark", account.as_str()).await?;
+        {
+            let mut state = lock(&self.state);
+            let key = (account.clone(), *hash);
+            if state
+                .markers
+                .get(&key)
+                .is_some_and(|marker| marker.leased_until == until)
+            {
+                state.markers.remove(&key);
+            }
+        }
+        begun.done(())
+    }
+
+    async fn strike(&self, strike: &Strike<'_>) -> Result<(), PortError> {
+        let begun = self.script.begin("strike", strike.account.as_str()).await?;
+        lock(&self.state).strikes.push(StruckStrike {
+            account: strike.account.clone(),
+            delivery: strike.delivery,
+            at: strike.at,
+            cause: strike.cause,
+        });
+        begun.done(())
+    }
+}

@@ -1,0 +1,145 @@
+//! Records as the records table keeps them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+
+use domain::fold::{Change, Known, KnownEvent};
+use domain::identity::EventId;
+use domain::ports::{PortError, Records, Update, Written};
+use domain::record::{RecordKey, Recurrence};
+
+use super::lock;
+use super::script::{Journal, Script};
+
+/// A record as the table has it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StoredRecord {
+    /// What is known of its events.
+    pub known: Known,
+    /// The type of the event whose data it has.
+    pub event_type: Option<String>,
+    /// The data, byte for byte; none before the first event that is not a delete.
+    pub data: Option<String>,
+    /// The events that made it, where equal ones may both be real.
+    pub occurrences: BTreeSet<EventId>,
+}
+
+impl StoredRecord {
+    /// Whether any delete was seen.
+    #[must_use]
+    pub fn is_deleted(&self) -> bool {
+        self.known.deleted.is_some()
+    }
+}
+
+/// Records that can be read.
+#[derive(Debug)]
+pub struct FakeRecords {
+    script: Script,
+    records: Mutex<BTreeMap<RecordKey, StoredRecord>>,
+}
+
+impl Default for FakeRecords {
+    fn default() -> Self {
+        Self {
+            script: Script::new(
+                "records",
+                &[("update", "records.update"), ("delete", "records.delete")],
+            ),
+            records: Mutex::default(),
+        }
+    }
+}
+
+impl FakeRecords {
+    /// Records that write into a journal which others share.
+    #[must_use]
+    pub fn sharing(journal: &Journal) -> Self {
+        let mut records = Self::default();
+        records.script.share(journal);
+        records
+    }
+
+    /// The faults; calls are told apart by the record's key as text.
+    #[must_use]
+    pub fn script(&self) -> &Script {
+        &self.script
+    }
+
+    /// How often each operation was called.
+    #[must_use]
+    pub fn calls(&self) -> BTreeMap<&'static str, usize> {
+        self.script.calls()
+    }
+
+    /// A record.
+    #[must_use]
+    pub fn record(&self, key: &RecordKey) -> Option<StoredRecord> {
+        lock(&self.records).get(key).cloned()
+    }
+
+    /// Every record.
+    #[must_use]
+    pub fn records(&self) -> BTreeMap<RecordKey, StoredRecord> {
+        lock(&self.records).clone()
+    }
+}
+
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>
+fn fits(key: &RecordKey) -> bool {
+    (1..=2048).contains(&key.partition().len()) && (1..=1024).contains(&key.id.as_str().len())
+}
+
+impl Records for FakeRecords {
+    async fn update(&self, key: &RecordKey, update: &Update<'_>) -> Result<Written, PortError> {
+        let begun = self.script.begin("update", &key.to_string()).await?;
+        if !fits(key) {
+            return Err(begun.lasting("ValidationException"));
+        }
+        let written = lock(&self.records)
+            .entry(key.clone())
+            .or_default()
+            .update(update);
+        begun.done(written)
+    }
+
+    async fn delete(&self, key: &RecordKey, delete: &Change) -> Result<Known, PortError> {
+        let begun = self.script.begin("delete", &key.to_string()).await?;
+        if !fits(key) {
+            return Err(begun.lasting("ValidationException"));
+        }
+        let known = {
+            let mut records = lock(&self.records);
+            let record = records.entry(key.clone()).or_default();
+            let known = record.known;
+            let deleted = &mut record.known.deleted;
+            deleted.get_or_insert((delete.id, delete.hash));
+            known
+        };
+        begun.done(known)
+    }
+}
+
+impl StoredRecord {
+    fn update(&mut self, update: &Update<'_>) -> Written {
+        let known = self.known;
+        // An event that comes late still happened.
+        match update.recurrence {
+            Recurrence::Occurrences => self.occurrences.extend(update.occurrences),
+            Recurrence::State => {}
+        }
+        let change = update.latest.change;
+        if known.latest.is_some_and(|stored| stored.id >= change.id) {
+            return Written::Kept(known);
+        }
+        let stored = known.latest.map(|stored| stored.hash);
+        self.known.latest = Some(KnownEvent {
+            id: change.id,
+            hash: change.hash,
+            previous: update.latest.previous.or(stored),
+        });
+        self.event_type = Some(update.event_type.to_owned());
+        self.data = Some(update.data.to_owned());
+        Written::New(known)
+    }
+}

@@ -1,0 +1,423 @@
+//! The deliveries of `tests/fixtures/orderspace`, with what the manifest says of each.
+//!
+//! A body whose size or hash is not the manifest's stops the test: the bytes are the fixture.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use crate::signing::sha256_hex;
+
+/// One delivery and how it must be read.
+#[derive(Debug, Clone)]
+pub struct Fixture {
+    /// The file below the folder of fixtures, or the name of a generated body.
+    pub name: String,
+    /// What it shows, in a sentence.
+    pub what: String,
+    /// The body.
+    pub body: Vec<u8>,
+    /// How it must be read.
+    pub expected: Expected,
+}
+
+/// How a body must be read.
+#[derive(Debug, Clone)]
+pub enum Expected {
+    /// No events are recognised in it, for this reason.
+    Unreadable(String),
+    /// It is a list of elements, good or bad, and either is right for each.
+    Undecided {
+        /// How many there are.
+        elements: usize,
+    },
+    /// It is a list of events.
+    Events(ExpectedEvents),
+}
+
+/// The events that a body holds.
+#[derive(Debug, Clone)]
+pub struct ExpectedEvents {
+    /// How many elements there are, good and bad.
+    pub elements: usize,
+    /// The events.
+    pub good: Vec<Good>,
+    /// Positions of the elements that are none.
+    pub bad: Vec<u32>,
+    /// Pairs of positions: events about one record.
+    pub same_subject: Vec<[u32; 2]>,
+    /// Pairs of positions: events about different records.
+    pub different_subject: Vec<[u32; 2]>,
+    /// Pairs of positions: events that say the same.
+    pub equal_bytes: Vec<[u32; 2]>,
+    /// Pairs of positions: events that do not.
+    pub different_bytes: Vec<[u32; 2]>,
+}
+
+/// An event that a body holds.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Good {
+    /// Its position.
+    pub index: u32,
+    /// Its type.
+    #[serde(rename = "type")]
+    pub event_type: String,
+    /// Its lane.
+    pub lane: String,
+    /// Its subject; ends in `/*` where the last part is made at run time.
+    pub subject: String,
+    /// The record's first byte, and the one after its last; not given for large bodies.
+    #[serde(default)]
+    pub at: Option<[usize; 2]>,
+    /// Whether SQS takes the record as text.
+    #[serde(default = "yes")]
+    pub sqs_text: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// A body with its key and its signature.
+#[derive(Debug, Clone)]
+pub struct SignatureVector {
+    /// What it shows.
+    pub name: String,
+    /// The signing key's characters.
+    pub key: String,
+    /// The signature.
+    pub signature: String,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+/// Where the fixtures are.
+#[must_use]
+pub fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../tests/fixtures/orderspace")
+        .canonicalize()
+        .expect("the fixtures lie beside the workspace's tests")
+}
+
+/// Every delivery: the files and the generated ones.
+#[must_use]
+pub fn all() -> Vec<Fixture> {
+    let manifest = Manifest::read();
+    let generated = manifest
+        .generated
+        .into_iter()
+        .map(|entry| entry.into_fixture(generate));
+    let files = manifest
+        .files
+        .into_iter()
+        .map(|entry| entry.into_fixture(read));
+    files.chain(generated).collect()
+}
+
+/// The delivery of that name.
+///
+/// # Panics
+/// There is none.
+#[must_use]
+pub fn named(name: &str) -> Fixture {
+    let manifest = Manifest::read();
+    if let Some(entry) = manifest.files.into_iter().find(|entry| entry.is(name)) {
+        return entry.into_fixture(read);
+    }
+    manifest
+        .generated
+        .into_iter()
+        .find(|entry| entry.is(name))
+        .unwrap_or_else(|| panic!("the manifest has no {name:?}"))
+        .into_fixture(generate)
+}
+
+/// The body of the delivery of that name.
+#[must_use]
+pub fn body(name: &str) -> Vec<u8> {
+    named(name).body
+}
+
+/// The signed bodies.
+#[must_use]
+pub fn signature_vectors() -> Vec<SignatureVector> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Vector {
+        name: String,
+        file: String,
+        key: String,
+        signature: String,
+        bytes: usize,
+    }
+
+    parse::<Vec<Vector>>("signatures/vectors.json")
+        .into_iter()
+        .map(|vector| {
+            let body = read(&format!("signatures/{}", vector.file));
+            assert_eq!(body.len(), vector.bytes, "{} changed", vector.file);
+            SignatureVector {
+                name: vector.name,
+                key: vector.key,
+                signature: vector.signature,
+                body,
+            }
+        })
+        .collect()
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Manifest {
+    files: Vec<Entry>,
+    generated: Vec<Entry>,
+}
+
+impl Manifest {
+    fn read() -> Self {
+        parse("manifest.json")
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    #[serde(alias = "file")]
+    name: String,
+    what: String,
+    #[serde(default)]
+    bytes: Option<usize>,
+    #[serde(default)]
+    sha256: Option<String>,
+    readable: bool,
+    #[serde(default)]
+    reason: Option<String>,
+    #[serde(default = "yes")]
+    decided: bool,
+    #[serde(default)]
+    elements: Option<usize>,
+    #[serde(default)]
+    good: Option<Vec<Good>>,
+    #[serde(default)]
+    good_each: Option<GoodEach>,
+    #[serde(default)]
+    bad: Option<Vec<u32>>,
+    #[serde(default)]
+    same_subject: Vec<[u32; 2]>,
+    #[serde(default)]
+    different_subject: Vec<[u32; 2]>,
+    #[serde(default)]
+    equal_bytes: Vec<[u32; 2]>,
+    #[serde(default)]
+    different_bytes: Vec<[u32; 2]>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GoodEach {
+    #[serde(rename = "type")]
+    event_type: String,
+    lane: String,
+    subject: String,
+}
+
+impl GoodEach {
+    fn at(&self, index: u32) -> Good {
+        let number = |text: &str| text.replace("@n@", &format!("{index:05}"));
+        Good {
+            index,
+            event_type: number(&self.event_type),
+            lane: self.lane.clone(),
+            subject: number(&self.subject),
+            at: None,
+            sqs_text: true,
+        }
+    }
+}
+
+impl Entry {
+    fn is(&self, name: &str) -> bool {
+        self.name == name
+    }
+
+    fn into_fixture(self, body: impl FnOnce(&str) -> Vec<u8>) -> Fixture {
+        let body = body(&self.name);
+        if let Some(bytes) = self.bytes {
+            assert_eq!(body.len(), bytes, "{} changed its size", self.name);
+        }
+        if let Some(sha256) = &self.sha256 {
+            assert_eq!(&sha256_hex(&body), sha256, "{} changed", self.name);
+        }
+        Fixture {
+            name: self.name.clone(),
+            what: self.what.clone(),
+            body,
+            expected: self.expected(),
+        }
+    }
+
+    fn expected(self) -> Expected {
+        let name = self.name;
+        if !self.readable {
+            let reason = self.reason;
+            return Expected::Unreadable(
+                reason.unwrap_or_else(|| panic!("{name} gives no reason")),
+            );
+        }
+        let elements = self
+            .elements
+            .unwrap_or_else(|| panic!("{name} does not count its elements"));
+        if !self.decided {
+            return Expected::Undecided { elements };
+        }
+        let good = match (self.good, self.good_each) {
+            (Some(good), None) => good,
+            (None, Some(each)) => (0..u32::try_from(elements).expect("few elements"))
+                .map(|index| each.at(index))
+                .collect(),
+            _ => panic!("{name} has to give either good or good_each"),
+        };
+        let bad = self.bad.unwrap_or_else(|| panic!("{name} gives no bad"));
+        assert_eq!(elements, good.len() + bad.len(), "{name} counts wrongly");
+        Expected::Events(ExpectedEvents {
+            elements,
+            good,
+            bad,
+            same_subject: self.same_subject,
+            different_subject: self.different_subject,
+            equal_bytes: self.equal_bytes,
+            different_bytes: self.different_bytes,
+        })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Generated {
+    name: String,
+    recipe: Recipe,
+    bytes: usize,
+    sha256: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Recipe {
+    template: String,
+    #[serde(default)]
+    fill: Vec<Fill>,
+    #[serde(default)]
+    repeat: Option<usize>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Fill {
+    placeholder: String,
+    #[serde(default)]
+    text: Option<String>,
+    #[serde(default)]
+    sha256_hex_of: Option<String>,
+    times: usize,
+}
+
+impl Fill {
+    fn text(&self) -> String {
+        match (&self.text, self.sha256_hex_of.as_deref()) {
+            (Some(text), None) => text.repeat(self.times),
+            (None, Some("counter")) => (0..self.times)
+                .map(|number| sha256_hex(number.to_string().as_bytes()))
+                .collect(),
+            _ => panic!("{} asks for an unknown filling", self.placeholder),
+        }
+    }
+}
+
+/// Makes a body from its recipe.
+fn generate(name: &str) -> Vec<u8> {
+    let recipes: Vec<Generated> = parse("made/generated.json");
+    let Generated {
+        recipe,
+        bytes,
+        sha256,
+        ..
+    } = recipes
+        .into_iter()
+        .find(|generated| generated.name == name)
+        .unwrap_or_else(|| panic!("there is no recipe for {name:?}"));
+    let mut text = String::from_utf8(read(&format!("made/{}", recipe.template)))
+        .unwrap_or_else(|_| panic!("the template of {name} is no text"));
+    for fill in &recipe.fill {
+        text = text.replace(&fill.placeholder, &fill.text());
+    }
+    if let Some(count) = recipe.repeat {
+        let copies: Vec<_> = (0..count)
+            .map(|index| text.replace("@n@", &format!("{index:05}")))
+            .collect();
+        text = format!("[{}]", copies.join(","));
+    }
+    assert_eq!(text.len(), bytes, "{name} came out in another size");
+    assert_eq!(
+        sha256_hex(text.as_bytes()),
+        sha256,
+        "{name} came out otherwise"
+    );
+    text.into_bytes()
+}
+
+fn read(file: &str) -> Vec<u8> {
+    let path = folder().join(file);
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn parse<T: DeserializeOwned>(file: &str) -> T {
+    serde_json::from_slice(&read(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::signing::sign;
+
+    #[test]
+    fn every_file_is_in_the_manifest_and_every_entry_has_its_bytes() {
+        let fixtures = all();
+        let named: BTreeSet<_> = fixtures
+            .iter()
+            .map(|fixture| fixture.name.clone())
+            .collect();
+        assert_eq!(named.len(), fixtures.len(), "a name stands twice");
+        let mut files = BTreeSet::new();
+        for place in ["current", "seed", "variants-2025", "made"] {
+            for entry in std::fs::read_dir(folder().join(place)).unwrap() {
+                let entry = entry.unwrap();
+                if entry.file_type().unwrap().is_file() {
+                    files.insert(format!("{place}/{}", entry.file_name().to_str().unwrap()));
+                }
+            }
+        }
+        files.remove("made/generated.json");
+        let missing: Vec<_> = files.difference(&named).collect();
+        assert!(missing.is_empty(), "not in the manifest: {missing:?}");
+        assert_eq!(body("made/list-empty.json"), b"[]");
+    }
+
+    #[test]
+    fn the_signer_agrees_with_the_signed_bodies() {
+        let vectors = signature_vectors();
+        assert!(!vectors.is_empty());
+        for vector in vectors {
+            assert_eq!(
+                sign(&vector.key, &vector.body),
+                vector.signature,
+                "{}",
+                vector.name
+            );
+        }
+    }
+}
