@@ -5,27 +5,41 @@
 //! and error forms, byte-exact events, and faults on request. It refuses to listen on anything but 127.0.0.1. Where
 //! Orderspace's behaviour is not published, it is a setting.
 //!
+//! - [`Simulator`]: the server, started in the process or by the `simulator` command
+//! - [`control`]: the API by which tests steer it
 //! - [`Sender`]: deliveries without a server, for tests in the process
 //! - [`fixtures`]: deliveries from files
 //!
 //! <https://apidocs.orderspace.com>
 
+mod answers;
+pub mod control;
+mod door;
 pub mod events;
+mod faults;
 pub mod fixtures;
 mod health;
 mod journal;
+mod oauth;
 mod parcel;
 mod random;
 mod rate_limit;
 mod sender;
+mod server;
 mod signature;
+mod site;
 mod switches;
+mod webhooks;
+mod world;
 
 pub use events::{EVENT_NAMES, EventText, EventTextError};
+pub use faults::{Door, Fault, FaultKind};
 pub use health::{Health, Standing};
 pub use journal::{Attempt, DeliveryReport, End, Journal, Outcome, Report};
 pub use parcel::{PackError, RawDelivery, Signing};
 pub use rate_limit::RateLimit;
 pub use sender::{Sender, SenderError, Target};
+pub use server::{Simulator, SimulatorError};
 pub use signature::{SIGNATURE_HEADER, SIGNING_KEY_LENGTH, SigningKey};
+pub use site::{LoggedRequest, RunReport, TOKEN_LIFETIME};
 pub use switches::{Rebatch, Repeat, RetryPolicy, Shape, Switches};

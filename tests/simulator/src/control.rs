@@ -1,0 +1,602 @@
+//! `/_simulator/`: what a test or a demonstration does to the simulated Orderspace, besides using its API.
+//!
+//! | request | does |
+//! |---|---|
+//! | `GET health` | `{"status":"ok"}` |
+//! | `GET sites` · `POST sites` | list the sites' client ids · create one ([`NewSite`], answer [`Credentials`]; 409 if taken) |
+//! | `DELETE sites/{id}` | remove a site |
+//! | `POST sites/{id}/reset` | forget everything but the credentials |
+//! | `GET sites/{id}/requests` · `DELETE` | the requests received ([`LoggedRequest`]) · forget them |
+//! | `GET sites/{id}/faults` · `POST` · `PUT` · `DELETE` | list ([`Fault`]) · add one · set the list · clear |
+//! | `POST sites/{id}/clock` | `{"advance_ms":n}`: tokens age, the throttle's wait passes |
+//! | `DELETE sites/{id}/tokens` | all access tokens become invalid |
+//! | `GET sites/{id}/webhooks` · `POST` | list with status ([`WebhookStatus`]) · add one ([`ForeignWebhook`]) |
+//! | `PATCH sites/{id}/webhooks/{wh}` · `DELETE` | change ([`WebhookChange`]) · delete without a trace |
+//! | `POST sites/{id}/deliver` | send ([`Deliver`]); answers with a list of [`RunReport`] |
+//! | `GET sites/{id}/deliveries` | every sending so far, also those under way |
+//!
+//! Errors are `{"message": ..}` with 400, 404, 409 or 422.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::extract::{DefaultBodyLimit, FromRequest, Path, Request, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{delete, get, patch, post};
+use axum::{Json, Router};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use futures::future;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use serde_json::value::RawValue;
+
+use crate::answers;
+use crate::events::{EVENT_NAMES, EventText};
+use crate::faults::Fault;
+use crate::health::Health;
+use crate::journal::Journal;
+use crate::parcel::{RawDelivery, Signing};
+use crate::random;
+use crate::rate_limit::RateLimit;
+use crate::sender::Target;
+use crate::signature::SigningKey;
+use crate::site::{LoggedRequest, Run, RunReport, Site, SiteSettings, Webhook};
+use crate::switches::{RetryPolicy, Switches};
+use crate::world::World;
+
+/// Large enough for a raw delivery beyond every limit of a gateway.
+const BODY_LIMIT: usize = 64 * 1024 * 1024;
+
+/// A site to be created. What is absent is generated or as documented.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct NewSite {
+    /// The client id.
+    pub client_id: Option<String>,
+    /// The client secret.
+    pub client_secret: Option<String>,
+    /// Requests per minute before 429.
+    pub requests_per_minute: Option<usize>,
+    /// Whether a disabled webhook disappears from the API; Orderspace does not say.
+    pub hides_disabled: bool,
+}
+
+/// The credentials of a site's integration.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Credentials {
+    /// The client id, also the site's name in the control API.
+    pub client_id: String,
+    /// The client secret.
+    pub client_secret: String,
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Credentials")
+            .field("client_id", &self.client_id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A webhook as only the provider sees it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WebhookStatus {
+    /// `wh_` and eight characters.
+    pub id: String,
+    /// Where it goes.
+    pub endpoint: String,
+    /// What it is for.
+    pub events: Vec<String>,
+    /// How it is signed.
+    pub signing_key: String,
+    /// Whether it is still served.
+    pub enabled: bool,
+    /// Failed attempts since the last success.
+    pub consecutive_failures: u32,
+}
+
+impl std::fmt::Debug for WebhookStatus {
+    // Neither the key nor the endpoint, whose path has the receiver's URL token in it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WebhookStatus")
+            .field("id", &self.id)
+            .field("events", &self.events)
+            .field("enabled", &self.enabled)
+            .field("consecutive_failures", &self.consecutive_failures)
+            .finish_non_exhaustive()
+    }
+}
+
+impl From<&Webhook> for WebhookStatus {
+    fn from(webhook: &Webhook) -> Self {
+        let standing = webhook.health.standing();
+        Self {
+            id: webhook.id.clone(),
+            endpoint: webhook.endpoint.clone(),
+            events: webhook.events.clone(),
+            signing_key: webhook.key.reveal().to_owned(),
+            enabled: standing.enabled,
+            consecutive_failures: standing.consecutive_failures,
+        }
+    }
+}
+
+/// A webhook that somebody else registered at the site. It is not validated.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ForeignWebhook {
+    /// Where it goes.
+    pub endpoint: String,
+    /// What it is for; absent: everything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub events: Option<Vec<String>>,
+}
+
+/// Changes to a webhook behind the API's back; what is absent stays.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WebhookChange {
+    /// Enable or disable.
+    pub enabled: Option<bool>,
+    /// Sign with a new random key from now on.
+    pub new_signing_key: bool,
+    /// Where it goes.
+    pub endpoint: Option<String>,
+    /// What it is for.
+    pub events: Option<Vec<String>>,
+}
+
+/// A body that is sent as it is.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawBody {
+    /// The body as text.
+    pub text: Option<String>,
+    /// The body as base64, for bytes that are no text.
+    pub base64: Option<String>,
+    /// Headers that replace the sender's own or come in addition.
+    pub headers: Vec<(String, String)>,
+    /// How it is signed.
+    pub signing: Signing,
+}
+
+/// A sending to every enabled webhook of a site.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Deliver {
+    /// Events, sent verbatim to the webhooks that subscribe to them. An element without a known name goes to all.
+    pub events: Vec<Box<RawValue>>,
+    /// Raw bodies, sent to all.
+    pub raw: Vec<RawBody>,
+    /// What the sender does differently.
+    pub switches: Switches,
+    /// When it tries again.
+    pub policy: RetryPolicy,
+    /// Whether the answer comes after the last attempt (the default), or at once.
+    pub wait: bool,
+}
+
+impl Default for Deliver {
+    fn default() -> Self {
+        Self {
+            events: Vec::new(),
+            raw: Vec::new(),
+            switches: Switches::default(),
+            policy: RetryPolicy::default(),
+            wait: true,
+        }
+    }
+}
+
+impl Deliver {
+    /// A sending of events with the default schedule.
+    pub fn events(events: &[EventText]) -> Self {
+        Self {
+            events: events.iter().map(EventText::to_raw_value).collect(),
+            ..Self::default()
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Advance {
+    advance_ms: u64,
+}
+
+/// Why the control API refuses.
+enum Refusal {
+    NoSite,
+    NoWebhook,
+    SiteTaken,
+    BadRequest(String),
+    Unprocessable(String),
+    NoRandomness,
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let (status, text) = match self {
+            Self::NoSite => (StatusCode::NOT_FOUND, "there is no such site".to_owned()),
+            Self::NoWebhook => (StatusCode::NOT_FOUND, "there is no such webhook".to_owned()),
+            Self::SiteTaken => (
+                StatusCode::CONFLICT,
+                "there is a site with this client_id already".to_owned(),
+            ),
+            Self::BadRequest(text) => (StatusCode::BAD_REQUEST, text),
+            Self::Unprocessable(text) => (StatusCode::UNPROCESSABLE_ENTITY, text),
+            Self::NoRandomness => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "the operating system gave no random bytes".to_owned(),
+            ),
+        };
+        answers::message(status, &text)
+    }
+}
+
+impl From<getrandom::Error> for Refusal {
+    fn from(_: getrandom::Error) -> Self {
+        Self::NoRandomness
+    }
+}
+
+/// A JSON body, whatever content type it was sent with, so that a bare `curl -d` works.
+struct Body<T>(T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
+        let bytes = axum::body::Bytes::from_request(request, state)
+            .await
+            .map_err(|error| Refusal::BadRequest(error.body_text()))?;
+        let bytes: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
+        serde_json::from_slice(bytes)
+            .map(Self)
+            .map_err(|error| Refusal::BadRequest(format!("the body is not as expected: {error}")))
+    }
+}
+
+type Answer<T> = Result<Json<T>, Refusal>;
+
+/// The routes below `/_simulator`.
+pub(crate) fn routes() -> Router<World> {
+    Router::new()
+        .route("/health", get(async || Json(json!({ "status": "ok" }))))
+        .route("/sites", get(list_sites).post(create_site))
+        .route("/sites/{id}", delete(remove_site))
+        .route("/sites/{id}/reset", post(reset_site))
+        .route(
+            "/sites/{id}/requests",
+            get(requests).delete(forget_requests),
+        )
+        .route(
+            "/sites/{id}/faults",
+            get(list_faults)
+                .post(add_fault)
+                .put(set_faults)
+                .delete(clear_faults),
+        )
+        .route("/sites/{id}/clock", post(advance_clock))
+        .route("/sites/{id}/tokens", delete(revoke_tokens))
+        .route("/sites/{id}/webhooks", get(list_webhooks).post(add_webhook))
+        .route(
+            "/sites/{id}/webhooks/{webhook}",
+            patch(change_webhook).delete(remove_webhook),
+        )
+        .route("/sites/{id}/deliver", post(deliver))
+        .route("/sites/{id}/deliveries", get(deliveries))
+        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+}
+
+/// Creates a site; also the way for a program that has the simulator in its own process.
+pub(crate) fn create(world: &World, new: NewSite) -> Result<Option<Credentials>, getrandom::Error> {
+    let credentials = Credentials {
+        client_id: new.client_id.map_or_else(|| random::alphanumeric(32), Ok)?,
+        client_secret: new
+            .client_secret
+            .map_or_else(|| random::alphanumeric(48), Ok)?,
+    };
+    let mut rate_limit = RateLimit::default();
+    if let Some(requests) = new.requests_per_minute {
+        rate_limit.requests = requests;
+    }
+    let settings = SiteSettings {
+        rate_limit,
+        hides_disabled: new.hides_disabled,
+    };
+    let mut sites = world.sites();
+    if sites.contains_key(&credentials.client_id) {
+        return Ok(None);
+    }
+    sites.insert(
+        credentials.client_id.clone(),
+        Site::new(credentials.client_secret.clone(), settings),
+    );
+    Ok(Some(credentials))
+}
+
+fn at<T>(world: &World, id: &str, work: impl FnOnce(&mut Site) -> T) -> Result<T, Refusal> {
+    world.with_site(id, work).ok_or(Refusal::NoSite)
+}
+
+fn done(world: &World, id: &str, work: impl FnOnce(&mut Site)) -> Result<StatusCode, Refusal> {
+    at(world, id, work).map(|()| StatusCode::NO_CONTENT)
+}
+
+async fn list_sites(State(world): State<World>) -> Json<Vec<String>> {
+    Json(world.sites().keys().cloned().collect())
+}
+
+async fn create_site(
+    State(world): State<World>,
+    Body(new): Body<NewSite>,
+) -> Result<(StatusCode, Json<Credentials>), Refusal> {
+    create(&world, new)?
+        .map(|credentials| (StatusCode::CREATED, Json(credentials)))
+        .ok_or(Refusal::SiteTaken)
+}
+
+async fn remove_site(
+    State(world): State<World>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Refusal> {
+    let removed = world.sites().remove(&id);
+    removed
+        .map(|_| StatusCode::NO_CONTENT)
+        .ok_or(Refusal::NoSite)
+}
+
+async fn reset_site(
+    State(world): State<World>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Refusal> {
+    done(&world, &id, Site::reset)
+}
+
+async fn requests(
+    State(world): State<World>,
+    Path(id): Path<String>,
+) -> Answer<Vec<LoggedRequest>> {
+    at(&world, &id, |site| site.requests()).map(Json)
+}
+
+async fn forget_requests(
+    State(world): State<World>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Refusal> {
+    done(&world, &id, Site::forget_requests)
+}
+
+async fn list_faults(State(world): State<World>, Path(id): Path<String>) -> Answer<Vec<Fault>> {
+    at(&world, &id, |site| site.faults.clone()).map(Json)
+}
+
+async fn add_fault(
+    State(world): State<World>,
+    Path(id): Path<String>,
+    Body(fault): Body<Fault>,
+) -> Result<StatusCode, Refusal> {
+    done(&world, &id, |site| site.faults.push(fault))
+}
+
+async fn set_faults(
+    State(world): State<World>,
+    Path(id): Path<String>,
+    Body(faults): Body<Vec<Fault>>,
+) -> Result<StatusCode, Refusal> {
+    done(&world, &id, |site| site.faults = faults)
+}
+
+async fn clear_faults(
+    State(world): State<World>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Refusal> {
+    done(&world, &id, |site| site.faults.clear())
+}
+
+async fn advance_clock(
+    State(world): State<World>,
+    Path(id): Path<String>,
+    Body(advance): Body<Advance>,
+) -> Result<StatusCode, Refusal> {
+    done(&world, &id, |site| {
+        site.advance_clock(Duration::from_millis(advance.advance_ms));
+    })
+}
+
+async fn revoke_tokens(
+    State(world): State<World>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Refusal> {
+    done(&world, &id, Site::revoke_tokens)
+}
+
+async fn list_webhooks(
+    State(world): State<World>,
+    Path(id): Path<String>,
+) -> Answer<Vec<WebhookStatus>> {
+    at(&world, &id, |site| {
+        site.webhooks
+            .iter()
+            .rev()
+            .map(WebhookStatus::from)
+            .collect()
+    })
+    .map(Json)
+}
+
+async fn add_webhook(
+    State(world): State<World>,
+    Path(id): Path<String>,
+    Body(foreign): Body<ForeignWebhook>,
+) -> Result<(StatusCode, Json<WebhookStatus>), Refusal> {
+    let events = foreign
+        .events
+        .unwrap_or_else(|| EVENT_NAMES.map(str::to_owned).to_vec());
+    let webhook = Webhook::generate(foreign.endpoint, events)?;
+    let status = WebhookStatus::from(&webhook);
+    at(&world, &id, |site| site.webhooks.push(webhook))?;
+    Ok((StatusCode::CREATED, Json(status)))
+}
+
+async fn change_webhook(
+    State(world): State<World>,
+    Path((id, webhook)): Path<(String, String)>,
+    Body(change): Body<WebhookChange>,
+) -> Answer<WebhookStatus> {
+    let key = change
+        .new_signing_key
+        .then(SigningKey::generate)
+        .transpose()?;
+    at(&world, &id, |site| {
+        let webhook = site.webhook_mut(&webhook).ok_or(Refusal::NoWebhook)?;
+        if let Some(key) = key {
+            webhook.key = key;
+        }
+        if let Some(enabled) = change.enabled {
+            webhook.health.set_enabled(enabled);
+        }
+        if let Some(endpoint) = change.endpoint {
+            webhook.endpoint = endpoint;
+        }
+        if let Some(events) = change.events {
+            webhook.events = events;
+        }
+        Ok(Json(WebhookStatus::from(&*webhook)))
+    })?
+}
+
+async fn remove_webhook(
+    State(world): State<World>,
+    Path((id, webhook)): Path<(String, String)>,
+) -> Result<StatusCode, Refusal> {
+    if at(&world, &id, |site| site.remove_webhook(&webhook))? {
+        Ok(StatusCode::NO_CONTENT)
+    } else {
+        Err(Refusal::NoWebhook)
+    }
+}
+
+async fn deliveries(State(world): State<World>, Path(id): Path<String>) -> Answer<Vec<RunReport>> {
+    at(&world, &id, |site| {
+        site.runs.iter().map(RunReport::from).collect()
+    })
+    .map(Json)
+}
+
+/// What goes to one webhook.
+struct Consignment {
+    webhook: String,
+    endpoint: String,
+    key: SigningKey,
+    health: Arc<Health>,
+    events: Vec<EventText>,
+}
+
+/// Which events go to which webhook. A name that nobody can subscribe to goes to all: it stands for a type that
+/// Orderspace adds tomorrow.
+fn consign(site: &Site, events: &[EventText], has_raw: bool) -> Vec<Consignment> {
+    site.webhooks
+        .iter()
+        .filter(|webhook| webhook.health.standing().enabled)
+        .map(|webhook| Consignment {
+            webhook: webhook.id.clone(),
+            endpoint: webhook.endpoint.clone(),
+            key: webhook.key.clone(),
+            health: Arc::clone(&webhook.health),
+            events: events
+                .iter()
+                .filter(|event| match event.name() {
+                    Some(name) if EVENT_NAMES.contains(&name) => webhook.subscribes_to(name),
+                    _ => true,
+                })
+                .cloned()
+                .collect(),
+        })
+        .filter(|consignment| has_raw || !consignment.events.is_empty())
+        .collect()
+}
+
+fn raw_deliveries(bodies: Vec<RawBody>) -> Result<Vec<RawDelivery>, Refusal> {
+    bodies
+        .into_iter()
+        .map(|raw| {
+            let body = match (raw.text, raw.base64) {
+                (Some(text), None) => text.into_bytes(),
+                (None, Some(encoded)) => STANDARD
+                    .decode(encoded)
+                    .map_err(|error| Refusal::BadRequest(format!("base64: {error}")))?,
+                _ => {
+                    return Err(Refusal::BadRequest(
+                        "a raw body has either text or base64".to_owned(),
+                    ));
+                }
+            };
+            Ok(RawDelivery {
+                body,
+                headers: raw.headers,
+                signing: raw.signing,
+            })
+        })
+        .collect()
+}
+
+async fn deliver(
+    State(world): State<World>,
+    Path(id): Path<String>,
+    Body(deliver): Body<Deliver>,
+) -> Answer<Vec<RunReport>> {
+    let events: Vec<EventText> = deliver.events.into_iter().map(EventText::from).collect();
+    let raw = Arc::new(raw_deliveries(deliver.raw)?);
+    let sender = world
+        .sender
+        .clone()
+        .with_switches(deliver.switches)
+        .with_policy(deliver.policy);
+    let consignments = at(&world, &id, |site| consign(site, &events, !raw.is_empty()))?;
+
+    let mut runs = Vec::new();
+    let mut work = Vec::new();
+    for consignment in consignments {
+        let unprocessable = |error: crate::sender::SenderError| {
+            Refusal::Unprocessable(format!("{}: {error}", consignment.webhook))
+        };
+        let target = Target::with_health(
+            &consignment.endpoint,
+            consignment.key.clone(),
+            Arc::clone(&consignment.health),
+        )
+        .map_err(unprocessable)?;
+        sender
+            .check(&consignment.events, &raw)
+            .map_err(unprocessable)?;
+        let journal = Journal::default();
+        let finished = Arc::<AtomicBool>::default();
+        runs.push(Run {
+            webhook: consignment.webhook,
+            journal: journal.clone(),
+            finished: Arc::clone(&finished),
+        });
+        let (sender, raw) = (sender.clone(), Arc::clone(&raw));
+        work.push(async move {
+            // Both were checked above and can't fail on what is to be packed.
+            let _ = sender
+                .send_into(&journal, &target, &consignment.events)
+                .await;
+            let _ = sender.send_raw_into(&journal, &target, &raw).await;
+            finished.store(true, Ordering::Release);
+        });
+    }
+    at(&world, &id, |site| site.runs.extend(runs.iter().cloned()))?;
+    // A task of its own, so that a client that goes away does not stop the sender.
+    let sending = tokio::spawn(future::join_all(work));
+    if deliver.wait {
+        let _ = sending.await;
+    }
+    Ok(Json(runs.iter().map(RunReport::from).collect()))
+}

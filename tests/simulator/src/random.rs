@@ -1,0 +1,90 @@
+//! Random names and secrets of the provider's shapes, drawn from the operating system.
+
+const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+
+/// `length` letters and digits, each equally likely.
+pub(crate) fn alphanumeric(length: usize) -> Result<String, getrandom::Error> {
+    // 248 is the largest multiple of 62 in a byte: what lies above would favour the first letters.
+    let mut text = String::with_capacity(length);
+    let mut bytes = [0_u8; 64];
+    while text.len() < length {
+        getrandom::fill(&mut bytes)?;
+        text.extend(
+            bytes
+                .iter()
+                .filter(|byte| **byte < 248)
+                .filter_map(|byte| ALPHABET.get(usize::from(byte % 62)))
+                .map(|letter| char::from(*letter))
+                .take(length - text.len()),
+        );
+    }
+    Ok(text)
+}
+
+/// A random UUID (version 4), the form of the provider's `X-Request-Id`.
+pub(crate) fn request_id() -> Result<String, getrandom::Error> {
+    let mut bytes = [0_u8; 16];
+    getrandom::fill(&mut bytes)?;
+    let bits =
+        (u128::from_be_bytes(bytes) & !(0xf << 76) & !(0x3 << 62)) | (0x4 << 76) | (0x2 << 62);
+    let hex = format!("{bits:032x}");
+    let mut id = String::with_capacity(36);
+    for (position, digit) in hex.chars().enumerate() {
+        if matches!(position, 8 | 12 | 16 | 20) {
+            id.push('-');
+        }
+        id.push(digit);
+    }
+    Ok(id)
+}
+
+/// A small seeded generator (SplitMix64), so that a shuffle can be repeated from its seed.
+pub(crate) struct Seeded(u64);
+
+impl Seeded {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// Fisher-Yates; the same seed and length give the same order on every machine.
+    pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {
+        for last in (1..items.len()).rev() {
+            let pick = self.next() % (last as u64 + 1);
+            items.swap(last, usize::try_from(pick).unwrap_or(last));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_id_is_a_version_4_uuid() {
+        let id = request_id().unwrap();
+        assert_eq!(id.len(), 36);
+        assert_eq!(&id[14..15], "4");
+        assert!(matches!(&id[19..20], "8" | "9" | "a" | "b"));
+        assert_ne!(id, request_id().unwrap());
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_order_and_another_seed_another() {
+        let shuffled = |seed| {
+            let mut items: Vec<u8> = (0..20).collect();
+            Seeded::new(seed).shuffle(&mut items);
+            items
+        };
+        assert_eq!(shuffled(7), shuffled(7));
+        assert_ne!(shuffled(7), shuffled(8));
+        assert_ne!(shuffled(7), (0..20).collect::<Vec<u8>>());
+    }
+}

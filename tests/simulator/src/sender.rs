@@ -1,0 +1,415 @@
+//! Orderspace's sender: signs, posts, retries until it is answered with exactly 200, and disables a webhook that
+//! keeps failing.
+//!
+//! It needs no server, so a test can hold it against a receiver directly. It promises that an event's text is never
+//! re-serialised, that no redirect and no proxy is used, and that every request is in the [`Journal`]. Each request
+//! has a connection of its own: a connection kept from an earlier one would be retried below this layer, uncounted.
+//!
+//! <https://apidocs.orderspace.com/#webhooks>
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use futures::stream;
+use reqwest::redirect;
+use thiserror::Error;
+
+use crate::events::EventText;
+use crate::health::Health;
+use crate::journal::{Attempt, End, Journal, Outcome, Report};
+use crate::parcel::{self, PackError, Parcel, RawDelivery};
+use crate::random::Seeded;
+use crate::signature::SigningKey;
+use crate::switches::{Rebatch, Repeat, RetryPolicy, Switches};
+
+/// How much of an answer's body is kept.
+const ANSWER_LIMIT: usize = 4_096;
+
+/// Why nothing was sent.
+#[derive(Debug, Error)]
+pub enum SenderError {
+    /// The HTTP client could not be made.
+    #[error("the HTTP client could not be built; the source has the reason")]
+    Client(#[source] reqwest::Error),
+    /// No key for the wrong-key switch.
+    #[error("the operating system gave no random bytes")]
+    Randomness(#[from] getrandom::Error),
+    /// The address is not an HTTP address.
+    #[error("the endpoint is not an http or https URL; check its spelling")]
+    Endpoint,
+    /// The events or headers do not fit the chosen form.
+    #[error(transparent)]
+    Pack(#[from] PackError),
+}
+
+/// Where deliveries go: an endpoint, its signing key and its standing.
+#[derive(Clone)]
+pub struct Target {
+    endpoint: reqwest::Url,
+    key: SigningKey,
+    health: Arc<Health>,
+}
+
+impl fmt::Debug for Target {
+    // The endpoint's path has the receiver's URL token in it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Target")
+            .field("health", &self.health)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Target {
+    /// A target in good standing.
+    ///
+    /// # Errors
+    /// [`SenderError::Endpoint`] when the endpoint is not an `http` or `https` URL.
+    pub fn new(endpoint: &str, key: SigningKey) -> Result<Self, SenderError> {
+        Self::with_health(endpoint, key, Arc::default())
+    }
+
+    pub(crate) fn with_health(
+        endpoint: &str,
+        key: SigningKey,
+        health: Arc<Health>,
+    ) -> Result<Self, SenderError> {
+        let endpoint = reqwest::Url::parse(endpoint).map_err(|_| SenderError::Endpoint)?;
+        if !matches!(endpoint.scheme(), "http" | "https") {
+            return Err(SenderError::Endpoint);
+        }
+        Ok(Self {
+            endpoint,
+            key,
+            health,
+        })
+    }
+
+    /// Whether the target is still enabled, and how many attempts in a row it failed.
+    pub fn health(&self) -> &Health {
+        &self.health
+    }
+}
+
+/// A parcel with its place in the retry schedule.
+struct Pending {
+    parcel: Parcel,
+    attempts_made: u32,
+    repeat: bool,
+}
+
+/// Sends deliveries; cheap to clone, and without state of its own between sendings.
+#[derive(Clone, Debug)]
+pub struct Sender {
+    client: reqwest::Client,
+    policy: RetryPolicy,
+    switches: Switches,
+    other_key: SigningKey,
+}
+
+impl Sender {
+    /// A sender with the given schedule and no switch set.
+    ///
+    /// # Errors
+    /// [`SenderError::Client`] or [`SenderError::Randomness`], both faults of the machine.
+    pub fn new(policy: RetryPolicy) -> Result<Self, SenderError> {
+        let client = reqwest::Client::builder()
+            .redirect(redirect::Policy::none())
+            .no_proxy()
+            .retry(reqwest::retry::never())
+            .pool_max_idle_per_host(0)
+            .build()
+            .map_err(SenderError::Client)?;
+        Ok(Self {
+            client,
+            policy,
+            switches: Switches::default(),
+            other_key: SigningKey::generate()?,
+        })
+    }
+
+    /// The same sender with other switches.
+    #[must_use]
+    pub fn with_switches(mut self, switches: Switches) -> Self {
+        self.switches = switches;
+        self
+    }
+
+    /// The same sender with another schedule.
+    #[must_use]
+    pub fn with_policy(mut self, policy: RetryPolicy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// Delivers the events and returns when every delivery was accepted, given up or disabled.
+    ///
+    /// # Errors
+    /// [`SenderError::Pack`] before anything is sent. A receiver's failure is in the report, not an error.
+    pub async fn send(&self, target: &Target, events: &[EventText]) -> Result<Report, SenderError> {
+        let journal = Journal::default();
+        self.send_into(&journal, target, events).await?;
+        Ok(journal.report())
+    }
+
+    /// Like [`Sender::send`], into a journal that can be read meanwhile.
+    ///
+    /// # Errors
+    /// As [`Sender::send`].
+    pub async fn send_into(
+        &self,
+        journal: &Journal,
+        target: &Target,
+        events: &[EventText],
+    ) -> Result<(), SenderError> {
+        let parcels = parcel::pack(events, &self.switches)?;
+        self.dispatch(journal, target, parcels).await
+    }
+
+    /// Delivers arbitrary bytes, with the same retries. Of the switches, lateness, repeats and order apply.
+    ///
+    /// # Errors
+    /// [`SenderError::Pack`] for a header that is none.
+    pub async fn send_raw(
+        &self,
+        target: &Target,
+        deliveries: &[RawDelivery],
+    ) -> Result<Report, SenderError> {
+        let journal = Journal::default();
+        self.send_raw_into(&journal, target, deliveries).await?;
+        Ok(journal.report())
+    }
+
+    /// Like [`Sender::send_raw`], into a journal that can be read meanwhile.
+    ///
+    /// # Errors
+    /// As [`Sender::send_raw`].
+    pub async fn send_raw_into(
+        &self,
+        journal: &Journal,
+        target: &Target,
+        deliveries: &[RawDelivery],
+    ) -> Result<(), SenderError> {
+        let parcels = deliveries
+            .iter()
+            .map(parcel::raw)
+            .collect::<Result<_, _>>()?;
+        self.dispatch(journal, target, parcels).await
+    }
+
+    /// Whether these could be sent, without sending them.
+    pub(crate) fn check(
+        &self,
+        events: &[EventText],
+        deliveries: &[RawDelivery],
+    ) -> Result<(), SenderError> {
+        parcel::pack(events, &self.switches)?;
+        deliveries
+            .iter()
+            .try_for_each(|raw| parcel::raw(raw).map(drop))?;
+        Ok(())
+    }
+
+    async fn dispatch(
+        &self,
+        journal: &Journal,
+        target: &Target,
+        mut parcels: Vec<Parcel>,
+    ) -> Result<(), SenderError> {
+        if let Some(seed) = self.switches.reorder_seed {
+            Seeded::new(seed).shuffle(&mut parcels);
+        }
+        tokio::time::sleep(Duration::from_millis(self.switches.late_ms)).await;
+        // A raw body has no events to be cut anew.
+        let rebatches = self.switches.rebatch != Rebatch::Never
+            && parcels.iter().all(|parcel| !parcel.events.is_empty());
+        if rebatches {
+            return self.in_rounds(journal, target, parcels).await;
+        }
+        stream::iter(parcels)
+            .for_each_concurrent(self.switches.in_flight.max(1), |parcel| {
+                self.deliver(journal, target, parcel)
+            })
+            .await;
+        Ok(())
+    }
+
+    /// One delivery with its repeats.
+    async fn deliver(&self, journal: &Journal, target: &Target, parcel: Parcel) {
+        let pending = |repeat| Pending {
+            parcel: parcel.clone(),
+            attempts_made: 0,
+            repeat,
+        };
+        match self.switches.repeat {
+            Repeat::Once => self.until_accepted(journal, target, pending(false)).await,
+            Repeat::TwiceInTurn => {
+                self.until_accepted(journal, target, pending(false)).await;
+                self.until_accepted(journal, target, pending(true)).await;
+            }
+            Repeat::TwiceAtOnce => {
+                tokio::join!(
+                    self.until_accepted(journal, target, pending(false)),
+                    self.until_accepted(journal, target, pending(true)),
+                );
+            }
+        }
+    }
+
+    async fn until_accepted(&self, journal: &Journal, target: &Target, pending: Pending) {
+        let delivery = journal.begin(pending.parcel.events.len(), pending.repeat);
+        let mut made = pending.attempts_made;
+        let end = loop {
+            match self
+                .step(journal, target, delivery, &pending.parcel, made)
+                .await
+            {
+                Step::Ended(end) => break end,
+                Step::Failed => made += 1,
+            }
+            tokio::time::sleep(self.policy.delay_after(made)).await;
+        };
+        journal.ended(delivery, end);
+    }
+
+    /// All deliveries once, then what failed cut anew, and so on: only so can failed deliveries be merged.
+    async fn in_rounds(
+        &self,
+        journal: &Journal,
+        target: &Target,
+        parcels: Vec<Parcel>,
+    ) -> Result<(), SenderError> {
+        let copies: &[bool] = match self.switches.repeat {
+            Repeat::Once => &[false],
+            Repeat::TwiceInTurn | Repeat::TwiceAtOnce => &[false, true],
+        };
+        let mut due = parcels;
+        let mut made = 0;
+        while !due.is_empty() {
+            let mut failed = Vec::new();
+            for parcel in due {
+                let mut accepted_or_ended = true;
+                for repeat in copies {
+                    let delivery = journal.begin(parcel.events.len(), *repeat);
+                    let step = self.step(journal, target, delivery, &parcel, made).await;
+                    match step {
+                        Step::Ended(end) => journal.ended(delivery, end),
+                        Step::Failed => {
+                            journal.ended(delivery, End::Rebatched);
+                            accepted_or_ended = false;
+                        }
+                    }
+                }
+                if !accepted_or_ended {
+                    failed.push(parcel);
+                }
+            }
+            made += 1;
+            due = self.cut_anew(failed)?;
+            if !due.is_empty() {
+                tokio::time::sleep(self.policy.delay_after(made)).await;
+            }
+        }
+        Ok(())
+    }
+
+    fn cut_anew(&self, failed: Vec<Parcel>) -> Result<Vec<Parcel>, SenderError> {
+        let groups: Vec<Vec<EventText>> = match self.switches.rebatch {
+            Rebatch::Never => return Ok(failed),
+            Rebatch::Split => failed
+                .into_iter()
+                .flat_map(|mut parcel| {
+                    let half = parcel.events.len().div_ceil(2);
+                    let second = parcel.events.split_off(half);
+                    [parcel.events, second]
+                })
+                .collect(),
+            Rebatch::Merge => vec![
+                failed
+                    .into_iter()
+                    .flat_map(|parcel| parcel.events)
+                    .collect(),
+            ],
+        };
+        let mut parcels = Vec::new();
+        for events in groups {
+            parcels.extend(parcel::pack(&events, &self.switches)?);
+        }
+        Ok(parcels)
+    }
+
+    /// One attempt, and what it means for the delivery and the webhook.
+    async fn step(
+        &self,
+        journal: &Journal,
+        target: &Target,
+        delivery: u32,
+        parcel: &Parcel,
+        attempts_made: u32,
+    ) -> Step {
+        if !target.health.standing().enabled {
+            return Step::Ended(End::Disabled);
+        }
+        let outcome = self.attempt(target, parcel).await;
+        let accepted = outcome.is_accepted();
+        if accepted {
+            target.health.succeeded();
+        } else {
+            target.health.failed(self.policy.disable_after);
+        }
+        journal.attempted(Attempt {
+            delivery,
+            attempt: attempts_made + 1,
+            events: parcel.events.len(),
+            bytes: parcel.body.len(),
+            outcome,
+        });
+        if accepted {
+            Step::Ended(End::Accepted)
+        } else if !target.health.standing().enabled {
+            Step::Ended(End::Disabled)
+        } else if attempts_made + 1 >= self.policy.max_attempts {
+            Step::Ended(End::GaveUp)
+        } else {
+            Step::Failed
+        }
+    }
+
+    async fn attempt(&self, target: &Target, parcel: &Parcel) -> Outcome {
+        let answer = self
+            .client
+            .post(target.endpoint.clone())
+            .timeout(Duration::from_millis(self.policy.timeout_ms))
+            .headers(parcel.headers(&target.key, &self.other_key))
+            .body(parcel.body.clone())
+            .send()
+            .await;
+        match answer {
+            Ok(answer) => Outcome::Answered {
+                status: answer.status().as_u16(),
+                body: beginning(answer).await,
+            },
+            Err(error) if error.is_timeout() => Outcome::TimedOut,
+            Err(_) => Outcome::Unreachable,
+        }
+    }
+}
+
+enum Step {
+    Ended(End),
+    Failed,
+}
+
+/// The status alone decides; a body that breaks off or never ends is kept as far as it came.
+async fn beginning(mut answer: reqwest::Response) -> String {
+    let mut body = Vec::new();
+    while body.len() < ANSWER_LIMIT {
+        match answer.chunk().await {
+            Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+            Ok(None) | Err(_) => break,
+        }
+    }
+    body.truncate(ANSWER_LIMIT);
+    String::from_utf8_lossy(&body).into_owned()
+}

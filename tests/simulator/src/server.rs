@@ -1,0 +1,144 @@
+//! The simulator as an HTTP server on 127.0.0.1: Orderspace's identity and API hosts and the control API on one port.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use axum::routing::{get, post};
+use axum::{Router, middleware};
+use thiserror::Error;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::control::{self, Credentials, NewSite};
+use crate::door;
+use crate::sender::{Sender, SenderError};
+use crate::switches::RetryPolicy;
+use crate::world::World;
+use crate::{answers, oauth, webhooks};
+
+/// How long open requests may take after a stop; a fault may hold one for minutes.
+const STOP_PATIENCE: Duration = Duration::from_millis(500);
+
+/// Why a simulator could not be started or a site not created.
+#[derive(Debug, Error)]
+pub enum SimulatorError {
+    /// The port could not be bound.
+    #[error("port {port} on 127.0.0.1 could not be bound; choose another, or 0 for any free one")]
+    Bind {
+        /// The port that was asked for.
+        port: u16,
+        /// The operating system's reason.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The sender could not be made.
+    #[error(transparent)]
+    Sender(#[from] SenderError),
+    /// No randomness for credentials.
+    #[error("the operating system gave no random bytes")]
+    Randomness(#[from] getrandom::Error),
+    /// The client id is taken.
+    #[error("there is a site with the client id {client_id} already; choose another")]
+    SiteTaken {
+        /// The client id.
+        client_id: String,
+    },
+}
+
+/// A running simulator. It stops when it is dropped.
+#[derive(Debug)]
+pub struct Simulator {
+    address: SocketAddr,
+    world: Shared,
+    stop: Option<oneshot::Sender<()>>,
+    task: JoinHandle<()>,
+}
+
+/// The state, kept out of `Debug`: it holds credentials.
+struct Shared(World);
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Shared")
+    }
+}
+
+impl Simulator {
+    /// Starts on a port of 127.0.0.1, or on any free one with 0. It accepts connections when this returns.
+    ///
+    /// # Errors
+    /// [`SimulatorError::Bind`] when the port is taken; otherwise a fault of the machine.
+    pub async fn start(port: u16) -> Result<Self, SimulatorError> {
+        let bind = |source| SimulatorError::Bind { port, source };
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+            .await
+            .map_err(bind)?;
+        let address = listener.local_addr().map_err(bind)?;
+        let world = World::new(Sender::new(RetryPolicy::default())?);
+        let (stop, stopped) = oneshot::channel::<()>();
+        let routes = routes(world.clone());
+        let task = tokio::spawn(async move {
+            // A dropped sender stops as well: both mean that nobody wants the server any more.
+            let stopped = async {
+                let _ = stopped.await;
+            };
+            let _ = axum::serve(listener, routes)
+                .with_graceful_shutdown(stopped)
+                .await;
+        });
+        Ok(Self {
+            address,
+            world: Shared(world),
+            stop: Some(stop),
+            task,
+        })
+    }
+
+    /// `http://127.0.0.1:{port}`, the base of both the identity and the API host.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Creates a site, as `POST /_simulator/sites` does.
+    ///
+    /// # Errors
+    /// [`SimulatorError::SiteTaken`], or no randomness for what is to be generated.
+    pub fn create_site(&self, new: NewSite) -> Result<Credentials, SimulatorError> {
+        let client_id = new.client_id.clone().unwrap_or_default();
+        control::create(&self.world.0, new)?.ok_or(SimulatorError::SiteTaken { client_id })
+    }
+
+    /// Stops: takes no more connections, gives open requests a moment, then ends them.
+    pub async fn stop(mut self) {
+        drop(self.stop.take());
+        let _ = tokio::time::timeout(STOP_PATIENCE, &mut self.task).await;
+    }
+}
+
+impl Drop for Simulator {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+fn routes(world: World) -> Router {
+    let api = Router::new()
+        .route("/v1/webhooks", get(webhooks::list).post(webhooks::create))
+        .route(
+            "/v1/webhooks/{id}",
+            get(webhooks::retrieve)
+                .put(webhooks::update)
+                .delete(webhooks::delete),
+        )
+        .method_not_allowed_fallback(answers::no_such_page)
+        .route_layer(middleware::from_fn_with_state(world.clone(), door::admit));
+    Router::new()
+        .merge(api)
+        .route("/oauth/token", post(oauth::token))
+        .nest("/_simulator", control::routes())
+        .fallback(door::lost)
+        .method_not_allowed_fallback(door::lost)
+        .layer(middleware::from_fn(door::number))
+        .with_state(world)
+}

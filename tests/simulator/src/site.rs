@@ -1,0 +1,298 @@
+//! One Orderspace customer site: its credentials, tokens, webhooks, throttle, faults, and what was asked of it.
+//!
+//! Everything here is told the time, so that a site's clock can be moved by a test.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use crate::events::EVENT_NAMES;
+use crate::faults::{self, Door, Fault, FaultKind};
+use crate::health::Health;
+use crate::journal::{Journal, Report};
+use crate::random;
+use crate::rate_limit::{RateLimit, RateLimiter};
+use crate::signature::SigningKey;
+
+/// How long an access token is valid; Orderspace says `"expires_in": 1800`.
+pub const TOKEN_LIFETIME: Duration = Duration::from_secs(1_800);
+
+/// Requests remembered per site; older ones are forgotten, so that a long-running simulator does not grow.
+const LOG_LIMIT: usize = 10_000;
+
+/// A request that a site received. It has neither headers nor bodies, so it holds no secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoggedRequest {
+    /// The method.
+    pub method: String,
+    /// The path, without a query.
+    pub path: String,
+    /// The status of the answer; absent where a fault kept the answer back.
+    pub status: Option<u16>,
+}
+
+/// A webhook at the provider.
+#[derive(Clone, Debug)]
+pub(crate) struct Webhook {
+    pub(crate) id: String,
+    pub(crate) endpoint: String,
+    pub(crate) events: Vec<String>,
+    pub(crate) key: SigningKey,
+    pub(crate) health: Arc<Health>,
+}
+
+impl Webhook {
+    pub(crate) fn generate(
+        endpoint: String,
+        events: Vec<String>,
+    ) -> Result<Self, getrandom::Error> {
+        Ok(Self {
+            id: format!("wh_{}", random::alphanumeric(8)?),
+            endpoint,
+            events,
+            key: SigningKey::generate()?,
+            health: Arc::default(),
+        })
+    }
+
+    pub(crate) fn subscribes_to(&self, name: &str) -> bool {
+        self.events.iter().any(|event| event == name)
+    }
+}
+
+/// Why an endpoint and events are not acceptable, in the provider's words.
+pub(crate) fn complaints(endpoint: &str, events: &[String]) -> Option<String> {
+    let mut found = Vec::new();
+    if endpoint.trim().is_empty() {
+        found.push("Endpoint can't be blank");
+    }
+    if !is_acceptable_endpoint(endpoint) {
+        found.push("Endpoint must be a https url");
+    }
+    if events.is_empty() {
+        found.push("Events can't be blank");
+    } else if !events
+        .iter()
+        .all(|event| EVENT_NAMES.contains(&event.as_str()))
+    {
+        found.push("Events are invalid");
+    }
+    (!found.is_empty()).then(|| format!("Validation failed: {}", found.join(", ")))
+}
+
+/// Orderspace takes `https` only. A loopback `http` URL is taken besides, because a local stack has no certificate.
+fn is_acceptable_endpoint(endpoint: &str) -> bool {
+    reqwest::Url::parse(endpoint).is_ok_and(|url| match url.scheme() {
+        "https" => true,
+        "http" => matches!(url.host_str(), Some("127.0.0.1" | "localhost")),
+        _ => false,
+    })
+}
+
+/// What the site makes of a request's access token and its pace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Serve,
+    TooMany,
+    Expired,
+}
+
+/// One sending to one webhook.
+#[derive(Clone, Debug)]
+pub(crate) struct Run {
+    pub(crate) webhook: String,
+    pub(crate) journal: Journal,
+    pub(crate) finished: Arc<AtomicBool>,
+}
+
+/// What one sending to one webhook came to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunReport {
+    /// The webhook.
+    pub webhook: String,
+    /// Whether the last attempt has been made.
+    pub finished: bool,
+    /// Whether it is finished and everything arrived.
+    pub accepted: bool,
+    /// Every delivery with its attempts.
+    pub deliveries: Report,
+}
+
+impl From<&Run> for RunReport {
+    fn from(run: &Run) -> Self {
+        // Read before the journal, which may lack deliveries that are yet to be begun.
+        let finished = run.finished.load(Ordering::Acquire);
+        let deliveries = run.journal.report();
+        Self {
+            webhook: run.webhook.clone(),
+            finished,
+            accepted: finished && deliveries.is_accepted(),
+            deliveries,
+        }
+    }
+}
+
+/// What is not published and may therefore be either way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SiteSettings {
+    pub(crate) rate_limit: RateLimit,
+    /// Whether a disabled webhook disappears from the API's answers.
+    pub(crate) hides_disabled: bool,
+}
+
+pub(crate) struct Site {
+    pub(crate) client_secret: String,
+    pub(crate) settings: SiteSettings,
+    /// Oldest first.
+    pub(crate) webhooks: Vec<Webhook>,
+    pub(crate) faults: Vec<Fault>,
+    pub(crate) runs: Vec<Run>,
+    tokens: HashMap<String, Instant>,
+    limiter: RateLimiter,
+    log: VecDeque<LoggedRequest>,
+    clock_ahead: Duration,
+}
+
+impl Site {
+    pub(crate) fn new(client_secret: String, settings: SiteSettings) -> Self {
+        Self {
+            limiter: RateLimiter::new(settings.rate_limit),
+            client_secret,
+            settings,
+            webhooks: Vec::new(),
+            faults: Vec::new(),
+            runs: Vec::new(),
+            tokens: HashMap::new(),
+            log: VecDeque::new(),
+            clock_ahead: Duration::ZERO,
+        }
+    }
+
+    /// Forgets everything but the credentials and settings.
+    pub(crate) fn reset(&mut self) {
+        *self = Self::new(self.client_secret.clone(), self.settings.clone());
+    }
+
+    /// The site's own time.
+    pub(crate) fn now(&self) -> Instant {
+        Instant::now() + self.clock_ahead
+    }
+
+    pub(crate) fn advance_clock(&mut self, by: Duration) {
+        self.clock_ahead += by;
+    }
+
+    pub(crate) fn issue_token(&mut self) -> Result<String, getrandom::Error> {
+        let token = random::alphanumeric(43)?;
+        self.tokens
+            .insert(token.clone(), self.now() + TOKEN_LIFETIME);
+        Ok(token)
+    }
+
+    pub(crate) fn knows_token(&self, token: &str) -> bool {
+        self.tokens.contains_key(token)
+    }
+
+    pub(crate) fn revoke_tokens(&mut self) {
+        self.tokens.clear();
+    }
+
+    pub(crate) fn meet_fault(&mut self, door: Door, method: &str) -> Option<FaultKind> {
+        faults::meet(&mut self.faults, door, method)
+    }
+
+    /// Counts a request and judges it. The throttle stands before the token's age.
+    pub(crate) fn judge(&mut self, token: &str, now: Instant) -> Verdict {
+        if !self.limiter.admits(now) {
+            return Verdict::TooMany;
+        }
+        match self.tokens.get(token) {
+            Some(expires) if now < *expires => Verdict::Serve,
+            _ => Verdict::Expired,
+        }
+    }
+
+    pub(crate) fn log(&mut self, request: LoggedRequest) {
+        if self.log.len() >= LOG_LIMIT {
+            self.log.pop_front();
+        }
+        self.log.push_back(request);
+    }
+
+    pub(crate) fn requests(&self) -> Vec<LoggedRequest> {
+        self.log.iter().cloned().collect()
+    }
+
+    pub(crate) fn forget_requests(&mut self) {
+        self.log.clear();
+    }
+
+    /// The webhooks that the provider's API shows, newest first.
+    pub(crate) fn visible_webhooks(&self) -> impl Iterator<Item = &Webhook> {
+        self.webhooks
+            .iter()
+            .rev()
+            .filter(|webhook| !self.settings.hides_disabled || webhook.health.standing().enabled)
+    }
+
+    /// Whether the provider's API shows a webhook of this id.
+    pub(crate) fn shows(&self, id: &str) -> bool {
+        self.visible_webhooks().any(|webhook| webhook.id == id)
+    }
+
+    pub(crate) fn webhook_mut(&mut self, id: &str) -> Option<&mut Webhook> {
+        self.webhooks.iter_mut().find(|webhook| webhook.id == id)
+    }
+
+    /// Whether there was one.
+    pub(crate) fn remove_webhook(&mut self, id: &str) -> bool {
+        let before = self.webhooks.len();
+        self.webhooks.retain(|webhook| webhook.id != id);
+        self.webhooks.len() < before
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::https("https://example.com/hooks/x", None)]
+    #[case::loopback_http("http://127.0.0.1:8080/hooks", None)]
+    #[case::localhost_http("http://localhost/hooks", None)]
+    #[case::blank(
+        "",
+        Some("Validation failed: Endpoint can't be blank, Endpoint must be a https url")
+    )]
+    #[case::other_http(
+        "http://example.com/",
+        Some("Validation failed: Endpoint must be a https url")
+    )]
+    #[case::looks_like_loopback(
+        "http://127.0.0.1.example.com/",
+        Some("Validation failed: Endpoint must be a https url")
+    )]
+    #[case::no_url("hooks", Some("Validation failed: Endpoint must be a https url"))]
+    fn endpoints(#[case] endpoint: &str, #[case] expected: Option<&str>) {
+        let events = ["order.created".to_owned()];
+        assert_eq!(complaints(endpoint, &events).as_deref(), expected);
+    }
+
+    #[rstest]
+    #[case::none(&[], Some("Validation failed: Events can't be blank"))]
+    #[case::unknown(&["order.created", "invoice.updated"], Some("Validation failed: Events are invalid"))]
+    #[case::star(&["*"], Some("Validation failed: Events are invalid"))]
+    #[case::all(&EVENT_NAMES, None)]
+    fn selections(#[case] selection: &[&str], #[case] expected: Option<&str>) {
+        let events: Vec<String> = selection.iter().map(|event| (*event).to_owned()).collect();
+        assert_eq!(
+            complaints("https://example.com", &events).as_deref(),
+            expected
+        );
+    }
+}

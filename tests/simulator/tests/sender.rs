@@ -1,0 +1,435 @@
+//! The sender against a receiver in the same process.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test may stop"
+)]
+
+mod receiver;
+
+use std::time::Instant;
+
+use receiver::{Receiver, Reply};
+use rstest::rstest;
+use simulator::{
+    End, EventText, Outcome, RawDelivery, Rebatch, Repeat, RetryPolicy, Sender, Shape, Signing,
+    SigningKey, Switches, Target,
+};
+
+const KEY: &str = "7R2gNdE4GU8K06WXPV9lOXBic9mSs5LjKMsk46eW";
+
+fn target(receiver: &Receiver) -> Target {
+    Target::new(&receiver.url, SigningKey::new(KEY)).unwrap()
+}
+
+fn sender(switches: Switches) -> Sender {
+    Sender::new(RetryPolicy::quick())
+        .unwrap()
+        .with_switches(switches)
+}
+
+fn order(number: usize) -> EventText {
+    EventText::parse(format!(
+        r#"{{"event":"order.created","data":{{"order":{{"id":"or_{number}","total":1.0}}}}}}"#
+    ))
+    .unwrap()
+}
+
+fn orders(count: usize) -> Vec<EventText> {
+    (0..count).map(order).collect()
+}
+
+fn one_each() -> Switches {
+    Switches {
+        batch_size: 1,
+        ..Switches::default()
+    }
+}
+
+#[tokio::test]
+async fn a_delivery_is_the_texts_in_an_array_signed_with_the_key() {
+    let receiver = Receiver::start(&[]).await;
+    let odd = r#"{ "data":{"customer":{"name":"Fish & Chips \u0026 日本","n":1.50}}, "event":"customer.created"}"#;
+    let events = [EventText::parse(odd).unwrap(), order(1)];
+
+    let report = sender(Switches::default())
+        .send(&target(&receiver), &events)
+        .await
+        .unwrap();
+
+    assert!(report.is_accepted());
+    let got = &receiver.received()[0];
+    assert_eq!(got.text(), format!("[{odd},{}]", order(1).as_str()));
+    assert_eq!(got.signature(), SigningKey::new(KEY).sign(&got.body));
+    assert_eq!(got.headers["content-type"], "application/json");
+    let attempt = &report.deliveries[0].attempts[0];
+    assert_eq!((attempt.attempt, attempt.events), (1, 2));
+    assert_eq!(attempt.bytes, got.body.len());
+    assert_eq!(
+        attempt.outcome,
+        Outcome::Answered {
+            status: 200,
+            body: "an answer".to_owned()
+        }
+    );
+}
+
+#[tokio::test]
+async fn it_retries_the_same_bytes_until_exactly_200() {
+    let script = [202, 204, 500].map(Reply::Status);
+    let receiver = Receiver::start(&script).await;
+    let target = target(&receiver);
+
+    let report = sender(Switches::default())
+        .send(&target, &orders(3))
+        .await
+        .unwrap();
+
+    assert_eq!(report.statuses(), [202, 204, 500, 200]);
+    assert!(report.is_accepted());
+    let texts = receiver.texts();
+    assert!(texts.iter().all(|text| *text == texts[0]));
+    let numbers: Vec<u32> = report.attempts().map(|attempt| attempt.attempt).collect();
+    assert_eq!(numbers, [1, 2, 3, 4]);
+    assert_eq!(target.health().standing().consecutive_failures, 0);
+}
+
+#[tokio::test]
+async fn redirects_are_failures_and_are_not_followed() {
+    let receiver = Receiver::start(&[Reply::Redirect]).await;
+    let report = sender(Switches::default())
+        .send(&target(&receiver), &orders(1))
+        .await
+        .unwrap();
+    assert_eq!(report.statuses(), [307, 200]);
+    assert!(receiver.received().iter().all(|got| got.path == "/hooks/x"));
+}
+
+#[tokio::test]
+async fn a_late_answer_is_a_failure_and_retried() {
+    let receiver = Receiver::start(&[Reply::Silence]).await;
+    let policy = RetryPolicy {
+        timeout_ms: 300,
+        ..RetryPolicy::quick()
+    };
+    let report = Sender::new(policy)
+        .unwrap()
+        .send(&target(&receiver), &orders(1))
+        .await
+        .unwrap();
+    assert_eq!(report.attempts().next().unwrap().outcome, Outcome::TimedOut);
+    assert!(report.is_accepted());
+}
+
+#[tokio::test]
+async fn nobody_listening_disables_the_webhook() {
+    let receiver = Receiver::start(&[]).await;
+    let target = target(&receiver);
+    drop(receiver);
+    let report = sender(Switches::default())
+        .send(&target, &orders(1))
+        .await
+        .unwrap();
+    assert_eq!(report.deliveries[0].end, End::Disabled);
+    assert_eq!(report.attempts().count(), 5);
+    assert!(report.attempts().all(|a| a.outcome == Outcome::Unreachable));
+}
+
+#[tokio::test]
+async fn failures_in_a_row_disable_the_webhook_and_stop_what_is_left() {
+    let receiver = Receiver::start(&[Reply::Status(503); 20]).await;
+    let target = target(&receiver);
+    let switches = one_each();
+    let policy = RetryPolicy {
+        disable_after: 3,
+        ..RetryPolicy::quick()
+    };
+
+    let report = Sender::new(policy)
+        .unwrap()
+        .with_switches(switches)
+        .send(&target, &orders(2))
+        .await
+        .unwrap();
+
+    assert_eq!(receiver.received().len(), 3);
+    assert!(!report.is_accepted());
+    assert_eq!(report.deliveries[0].end, End::Disabled);
+    assert_eq!(report.deliveries[1].end, End::Disabled);
+    assert!(report.deliveries[1].attempts.is_empty());
+    assert!(!target.health().standing().enabled);
+}
+
+#[tokio::test]
+async fn a_success_starts_the_count_anew() {
+    let script = [503, 503, 200, 503, 503, 200].map(Reply::Status);
+    let receiver = Receiver::start(&script).await;
+    let target = target(&receiver);
+    let policy = RetryPolicy {
+        disable_after: 3,
+        ..RetryPolicy::quick()
+    };
+    let report = Sender::new(policy)
+        .unwrap()
+        .with_switches(one_each())
+        .send(&target, &orders(2))
+        .await
+        .unwrap();
+    assert!(report.is_accepted());
+    assert!(target.health().standing().enabled);
+}
+
+#[tokio::test]
+async fn attempts_run_out() {
+    let receiver = Receiver::start(&[Reply::Status(503); 9]).await;
+    let policy = RetryPolicy {
+        max_attempts: 2,
+        ..RetryPolicy::quick()
+    };
+    let report = Sender::new(policy)
+        .unwrap()
+        .send(&target(&receiver), &orders(1))
+        .await
+        .unwrap();
+    assert_eq!(report.deliveries[0].end, End::GaveUp);
+    assert_eq!(receiver.received().len(), 2);
+}
+
+#[tokio::test]
+async fn late_waits_before_the_first_attempt() {
+    let receiver = Receiver::start(&[]).await;
+    let begun = Instant::now();
+    sender(Switches {
+        late_ms: 60,
+        ..Switches::default()
+    })
+    .send(&target(&receiver), &orders(1))
+    .await
+    .unwrap();
+    assert!(begun.elapsed().as_millis() >= 60);
+    assert_eq!(receiver.received().len(), 1);
+}
+
+#[rstest]
+#[case::in_turn(Repeat::TwiceInTurn, 1)]
+#[case::at_once(Repeat::TwiceAtOnce, 2)]
+#[tokio::test]
+async fn twice_sends_accepted_deliveries_again(#[case] repeat: Repeat, #[case] open: usize) {
+    let receiver = Receiver::start(&[]).await;
+    receiver.hold_until_open(open);
+    let report = sender(Switches {
+        repeat,
+        ..Switches::default()
+    })
+    .send(&target(&receiver), &orders(2))
+    .await
+    .unwrap();
+    assert_eq!(receiver.most_open(), open);
+    let texts = receiver.texts();
+    assert_eq!(texts.len(), 2);
+    assert_eq!(texts[0], texts[1]);
+    let repeats: Vec<bool> = report.deliveries.iter().map(|d| d.repeat).collect();
+    assert_eq!(repeats, [false, true]);
+}
+
+#[tokio::test]
+async fn reordered_deliveries_are_the_same_in_another_order() {
+    let receiver = Receiver::start(&[]).await;
+    let expected: Vec<String> = orders(12)
+        .iter()
+        .map(|event| format!("[{}]", event.as_str()))
+        .collect();
+    sender(Switches {
+        reorder_seed: Some(7),
+        ..one_each()
+    })
+    .send(&target(&receiver), &orders(12))
+    .await
+    .unwrap();
+    let mut texts = receiver.texts();
+    assert_ne!(texts, expected);
+    let mut sorted = expected;
+    sorted.sort();
+    texts.sort();
+    assert_eq!(texts, sorted);
+}
+
+#[tokio::test]
+async fn in_flight_overtakes_a_delivery_that_fails() {
+    let receiver = Receiver::start(&[]).await;
+    receiver.hold_until_open(3);
+    sender(Switches {
+        in_flight: 3,
+        ..one_each()
+    })
+    .send(&target(&receiver), &orders(3))
+    .await
+    .unwrap();
+    assert_eq!(receiver.most_open(), 3);
+}
+
+#[tokio::test]
+async fn the_wrong_key_signs_with_another_key() {
+    let receiver = Receiver::start(&[]).await;
+    sender(Switches {
+        wrong_key: true,
+        ..Switches::default()
+    })
+    .send(&target(&receiver), &orders(1))
+    .await
+    .unwrap();
+    let got = &receiver.received()[0];
+    assert_eq!(got.signature().len(), 44);
+    assert_ne!(got.signature(), SigningKey::new(KEY).sign(&got.body));
+}
+
+#[tokio::test]
+async fn a_split_retry_sends_the_halves() {
+    let receiver = Receiver::start(&[Reply::Status(503)]).await;
+    let report = sender(Switches {
+        rebatch: Rebatch::Split,
+        ..Switches::default()
+    })
+    .send(&target(&receiver), &orders(5))
+    .await
+    .unwrap();
+
+    let sizes: Vec<usize> = report.attempts().map(|attempt| attempt.events).collect();
+    assert_eq!(sizes, [5, 3, 2]);
+    let ends: Vec<End> = report.deliveries.iter().map(|d| d.end).collect();
+    assert_eq!(ends, [End::Rebatched, End::Accepted, End::Accepted]);
+    assert!(report.is_accepted());
+    let texts = receiver.texts();
+    let joined = format!(
+        "{},{}",
+        texts[1].trim_end_matches(']'),
+        texts[2].trim_start_matches('[')
+    );
+    assert_eq!(joined, texts[0]);
+    assert_eq!(
+        receiver.received()[2].signature(),
+        SigningKey::new(KEY).sign(texts[2].as_bytes())
+    );
+}
+
+#[tokio::test]
+async fn a_merged_retry_joins_what_failed() {
+    let script = [503, 200, 503].map(Reply::Status);
+    let receiver = Receiver::start(&script).await;
+    let report = sender(Switches {
+        rebatch: Rebatch::Merge,
+        batch_size: 4,
+        ..Switches::default()
+    })
+    .send(&target(&receiver), &orders(10))
+    .await
+    .unwrap();
+
+    let sizes: Vec<usize> = report.attempts().map(|attempt| attempt.events).collect();
+    assert_eq!(sizes, [4, 4, 2, 4, 2]);
+    let merged = &receiver.texts()[3];
+    assert!(merged.contains("or_0") && !merged.contains("or_4"));
+    assert!(report.is_accepted());
+}
+
+#[tokio::test]
+async fn a_single_event_that_fails_is_retried_when_splitting_too() {
+    let receiver = Receiver::start(&[Reply::Status(503), Reply::Status(503)]).await;
+    let report = sender(Switches {
+        rebatch: Rebatch::Split,
+        ..Switches::default()
+    })
+    .send(&target(&receiver), &orders(1))
+    .await
+    .unwrap();
+    assert_eq!(report.statuses(), [503, 503, 200]);
+    assert!(report.is_accepted());
+}
+
+#[tokio::test]
+async fn the_old_shape_goes_one_body_per_type() {
+    let receiver = Receiver::start(&[]).await;
+    let level = r#"{"event":"inventory_level.updated","data":{"inventory_level":{"sku":"A"}}}"#;
+    let events = [order(1), EventText::parse(level).unwrap(), order(2)];
+    sender(Switches {
+        shape: Shape::Old,
+        ..Switches::default()
+    })
+    .send(&target(&receiver), &events)
+    .await
+    .unwrap();
+    assert_eq!(
+        receiver.texts(),
+        [
+            r#"{"event":"order.created","data":{"orders":[{"id":"or_1","total":1.0},{"id":"or_2","total":1.0}]}}"#,
+            r#"{"event":"inventory_level.updated","data":{"inventory_levels":[{"sku":"A"}]}}"#,
+        ]
+    );
+}
+
+#[tokio::test]
+async fn rails_escapes_are_signed_as_sent() {
+    let receiver = Receiver::start(&[]).await;
+    let event = EventText::parse(r#"{"event":"x.y","data":{"x":{"n":"a & <b>"}}}"#).unwrap();
+    sender(Switches {
+        rails_escapes: true,
+        ..Switches::default()
+    })
+    .send(&target(&receiver), &[event])
+    .await
+    .unwrap();
+    let got = &receiver.received()[0];
+    assert!(got.text().contains(r"a \u0026 \u003cb\u003e"));
+    assert_eq!(got.signature(), SigningKey::new(KEY).sign(&got.body));
+}
+
+#[rstest]
+#[case::not_json(b"\xff\x00 not json".to_vec())]
+#[case::two_megabytes(vec![b'x'; 2 * 1024 * 1024])]
+#[case::empty(Vec::new())]
+#[tokio::test]
+async fn raw_bytes_travel_as_they_are(#[case] body: Vec<u8>) {
+    let receiver = Receiver::start(&[Reply::Status(500)]).await;
+    let raw = RawDelivery {
+        body: body.clone(),
+        headers: vec![("Content-Type".into(), "text/plain".into())],
+        signing: Signing::Proper,
+    };
+    let report = sender(Switches::default())
+        .send_raw(&target(&receiver), &[raw])
+        .await
+        .unwrap();
+    assert_eq!(report.statuses(), [500, 200]);
+    let got = &receiver.received()[1];
+    assert_eq!(got.body, body);
+    assert_eq!(got.headers["content-type"], "text/plain");
+    assert_eq!(got.signature(), SigningKey::new(KEY).sign(&body));
+}
+
+#[tokio::test]
+async fn raw_deliveries_may_go_unsigned_or_wrongly_signed() {
+    let receiver = Receiver::start(&[]).await;
+    let raw = |signing| RawDelivery {
+        body: b"[]".to_vec(),
+        headers: Vec::new(),
+        signing,
+    };
+    sender(Switches::default())
+        .send_raw(
+            &target(&receiver),
+            &[raw(Signing::Omit), raw(Signing::WrongKey)],
+        )
+        .await
+        .unwrap();
+    let got = receiver.received();
+    assert!(!got[0].headers.contains_key("x-orderspace-signature"));
+    assert_ne!(got[1].signature(), SigningKey::new(KEY).sign(b"[]"));
+}
+
+#[test]
+fn a_target_tells_neither_its_key_nor_its_path() {
+    let target = Target::new("http://127.0.0.1:1/hooks/tok3n", SigningKey::new(KEY)).unwrap();
+    let shown = format!("{target:?}");
+    assert!(!shown.contains(KEY) && !shown.contains("tok3n"), "{shown}");
+    assert!(Target::new("ftp://127.0.0.1/", SigningKey::new(KEY)).is_err());
+}
