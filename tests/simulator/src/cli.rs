@@ -29,7 +29,7 @@ const KEY_VARIABLE: &str = "SIMULATOR_SIGNING_KEY";
 const PARENT_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Orderspace on this machine: the OAuth endpoint, the webhook API, and the sender of webhooks.
-#[derive(Debug, Parser)]
+#[derive(Parser)]
 #[command(
     name = "simulator",
     version,
@@ -45,7 +45,7 @@ pub(crate) struct Cli {
     command: Command,
 }
 
-#[derive(Debug, Subcommand)]
+#[derive(Subcommand)]
 enum Command {
     /// Serve Orderspace's API and the control API under /_simulator/ on 127.0.0.1.
     ///
@@ -58,7 +58,7 @@ enum Command {
     Send(Box<Send>),
 }
 
-#[derive(Debug, Args)]
+#[derive(Args)]
 struct Serve {
     /// Port on 127.0.0.1; 0 takes any free one.
     #[arg(long, default_value_t = 0)]
@@ -77,12 +77,6 @@ struct Site {
     client_secret: String,
 }
 
-impl std::fmt::Debug for Site {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Site({})", self.client_id)
-    }
-}
-
 impl std::str::FromStr for Site {
     type Err = &'static str;
 
@@ -97,7 +91,7 @@ impl std::str::FromStr for Site {
     }
 }
 
-#[derive(Debug, Args)]
+#[derive(Args)]
 struct Send {
     /// Event files, or folders of *.json files: each a JSON array of events, or one event.
     #[arg(required = true, value_name = "FILES")]
@@ -127,7 +121,7 @@ struct Send {
     #[arg(long)]
     wrong_key: bool,
     /// Cut a failed batch anew for its retry.
-    #[arg(long, value_name = "HOW", num_args = 0..=1, default_missing_value = "split")]
+    #[arg(long, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "split")]
     rebatch: Option<Recut>,
     /// Send the early draft's bodies, one per event type.
     #[arg(long)]
@@ -155,7 +149,7 @@ struct Send {
     json: bool,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
+#[derive(Clone, Copy, ValueEnum)]
 enum Recut {
     Split,
     Merge,

@@ -51,8 +51,8 @@ use crate::world::World;
 /// Large enough for a raw delivery beyond every limit of a gateway.
 const BODY_LIMIT: usize = 64 * 1024 * 1024;
 
-/// A site to be created. What is absent is generated or as documented.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+/// A site to be created. What is absent is generated or as documented. It has no `Debug`: it holds a secret.
+#[derive(Clone, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct NewSite {
     /// The client id.
@@ -125,8 +125,9 @@ impl From<&Webhook> for WebhookStatus {
     }
 }
 
-/// A webhook that somebody else registered at the site. It is not validated.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// A webhook that somebody else registered at the site. It is not validated. It has no `Debug`: an endpoint may
+/// hold the receiver's URL token.
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ForeignWebhook {
     /// Where it goes.
@@ -136,8 +137,8 @@ pub struct ForeignWebhook {
     pub events: Option<Vec<String>>,
 }
 
-/// Changes to a webhook behind the API's back; what is absent stays.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+/// Changes to a webhook behind the API's back; what is absent stays. It has no `Debug`, for its endpoint.
+#[derive(Clone, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct WebhookChange {
     /// Enable or disable.
@@ -205,7 +206,8 @@ impl Deliver {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Advance {
-    advance_ms: u64,
+    /// Milliseconds. 32 bits are 49 days, far from where an `Instant` overflows.
+    advance_ms: u32,
 }
 
 /// Why the control API refuses.
@@ -405,7 +407,7 @@ async fn advance_clock(
     Body(advance): Body<Advance>,
 ) -> Result<StatusCode, Refusal> {
     done(&world, &id, |site| {
-        site.advance_clock(Duration::from_millis(advance.advance_ms));
+        site.advance_clock(Duration::from_millis(u64::from(advance.advance_ms)));
     })
 }
 
@@ -483,10 +485,7 @@ async fn remove_webhook(
 }
 
 async fn deliveries(State(world): State<World>, Path(id): Path<String>) -> Answer<Vec<RunReport>> {
-    at(&world, &id, |site| {
-        site.runs.iter().map(RunReport::from).collect()
-    })
-    .map(Json)
+    at(&world, &id, |site| site.run_reports()).map(Json)
 }
 
 /// What goes to one webhook.
@@ -592,7 +591,7 @@ async fn deliver(
             finished.store(true, Ordering::Release);
         });
     }
-    at(&world, &id, |site| site.runs.extend(runs.iter().cloned()))?;
+    at(&world, &id, |site| site.remember(&runs))?;
     // A task of its own, so that a client that goes away does not stop the sender.
     let sending = tokio::spawn(future::join_all(work));
     if deliver.wait {

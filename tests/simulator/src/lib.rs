@@ -37,7 +37,6 @@ pub use faults::{Door, Fault, FaultKind};
 pub use health::{Health, Standing};
 pub use journal::{Attempt, DeliveryReport, End, Journal, Outcome, Report};
 pub use parcel::{PackError, RawDelivery, Signing};
-pub use rate_limit::RateLimit;
 pub use sender::{Sender, SenderError, Target};
 pub use server::{Simulator, SimulatorError};
 pub use signature::{SIGNATURE_HEADER, SIGNING_KEY_LENGTH, SigningKey};

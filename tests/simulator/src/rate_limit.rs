@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 /// How many requests are taken in how long. The wait after a refusal is as long as the window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RateLimit {
+pub(crate) struct RateLimit {
     /// Requests taken in any window.
-    pub requests: usize,
+    pub(crate) requests: usize,
     /// Length of the window, and of the wait after the first refusal.
-    pub window: Duration,
+    pub(crate) window: Duration,
 }
 
 impl Default for RateLimit {

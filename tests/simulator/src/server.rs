@@ -1,5 +1,6 @@
 //! The simulator as an HTTP server on 127.0.0.1: Orderspace's identity and API hosts and the control API on one port.
 
+use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -47,20 +48,19 @@ pub enum SimulatorError {
 }
 
 /// A running simulator. It stops when it is dropped.
-#[derive(Debug)]
 pub struct Simulator {
     address: SocketAddr,
-    world: Shared,
+    world: World,
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<()>,
 }
 
-/// The state, kept out of `Debug`: it holds credentials.
-struct Shared(World);
-
-impl std::fmt::Debug for Shared {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Shared")
+impl fmt::Debug for Simulator {
+    // Its state holds credentials.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Simulator")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
     }
 }
 
@@ -89,7 +89,7 @@ impl Simulator {
         });
         Ok(Self {
             address,
-            world: Shared(world),
+            world,
             stop: Some(stop),
             task,
         })
@@ -106,7 +106,7 @@ impl Simulator {
     /// [`SimulatorError::SiteTaken`], or no randomness for what is to be generated.
     pub fn create_site(&self, new: NewSite) -> Result<Credentials, SimulatorError> {
         let client_id = new.client_id.clone().unwrap_or_default();
-        control::create(&self.world.0, new)?.ok_or(SimulatorError::SiteTaken { client_id })
+        control::create(&self.world, new)?.ok_or(SimulatorError::SiteTaken { client_id })
     }
 
     /// Stops: takes no more connections, gives open requests a moment, then ends them.

@@ -34,8 +34,8 @@ pub struct LoggedRequest {
     pub status: Option<u16>,
 }
 
-/// A webhook at the provider.
-#[derive(Clone, Debug)]
+/// A webhook at the provider. No `Debug`: an endpoint holds the receiver's URL token.
+#[derive(Clone)]
 pub(crate) struct Webhook {
     pub(crate) id: String,
     pub(crate) endpoint: String,
@@ -91,6 +91,9 @@ fn is_acceptable_endpoint(endpoint: &str) -> bool {
         _ => false,
     })
 }
+
+/// Sendings remembered per site.
+const RUN_LIMIT: usize = 1_000;
 
 /// What the site makes of a request's access token and its pace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,7 +152,7 @@ pub(crate) struct Site {
     /// Oldest first.
     pub(crate) webhooks: Vec<Webhook>,
     pub(crate) faults: Vec<Fault>,
-    pub(crate) runs: Vec<Run>,
+    runs: VecDeque<Run>,
     tokens: HashMap<String, Instant>,
     limiter: RateLimiter,
     log: VecDeque<LoggedRequest>,
@@ -164,7 +167,7 @@ impl Site {
             settings,
             webhooks: Vec::new(),
             faults: Vec::new(),
-            runs: Vec::new(),
+            runs: VecDeque::new(),
             tokens: HashMap::new(),
             log: VecDeque::new(),
             clock_ahead: Duration::ZERO,
@@ -224,6 +227,16 @@ impl Site {
 
     pub(crate) fn requests(&self) -> Vec<LoggedRequest> {
         self.log.iter().cloned().collect()
+    }
+
+    pub(crate) fn remember(&mut self, runs: &[Run]) {
+        self.runs.extend(runs.iter().cloned());
+        let surplus = self.runs.len().saturating_sub(RUN_LIMIT);
+        self.runs.drain(..surplus);
+    }
+
+    pub(crate) fn run_reports(&self) -> Vec<RunReport> {
+        self.runs.iter().map(RunReport::from).collect()
     }
 
     pub(crate) fn forget_requests(&mut self) {

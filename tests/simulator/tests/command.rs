@@ -207,7 +207,8 @@ async fn send_answers_programs_in_json_and_fails_when_a_delivery_does() {
 #[case::old_shape(&["--old-shape"], &[r#"{"event":"order.created","data":{"orders":[{"id":"or_1"}]}}"#])]
 #[case::late(&["--late", "5"], &[ONE])]
 #[case::reorder(&["--reorder", "1"], &[ONE])]
-#[case::rebatch(&["--rebatch=merge"], &[ONE])]
+#[case::rebatch_split(&["--rebatch"], &[ONE])]
+#[case::rebatch_merge(&["--rebatch=merge"], &[ONE])]
 #[case::raw(&["--raw"], &[ONE])]
 #[tokio::test]
 async fn send_has_the_senders_switches(#[case] arguments: &[&str], #[case] bodies: &[&str]) {
