@@ -6,7 +6,7 @@
 //! Orderspace's behaviour is not published, it is a setting.
 //!
 //! - [`Simulator`]: the server, started in the process or by the `simulator` command
-//! - [`control`]: the API by which tests steer it
+//! - [`control`]: the API by which tests steer it, and [`Control`], its client
 //! - [`Sender`]: deliveries without a server, for tests in the process
 //! - [`fixtures`]: deliveries from files
 //!
@@ -14,6 +14,7 @@
 
 mod answers;
 pub mod control;
+mod control_client;
 mod door;
 pub mod events;
 mod faults;
@@ -32,6 +33,7 @@ mod switches;
 mod webhooks;
 mod world;
 
+pub use control_client::{Control, ControlError, SiteControl};
 pub use events::{EVENT_NAMES, EventText, EventTextError};
 pub use faults::{Door, Fault, FaultKind};
 pub use health::{Health, Standing};

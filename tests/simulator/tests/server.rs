@@ -13,8 +13,10 @@ use receiver::{Receiver, Reply};
 use reqwest::{Client, Method, Response, StatusCode};
 use rstest::rstest;
 use serde_json::{Value, json};
-use simulator::control::{Credentials, NewSite};
-use simulator::{EVENT_NAMES, SigningKey, Simulator};
+use simulator::control::{Credentials, Deliver, ForeignWebhook, NewSite, WebhookChange};
+use simulator::{
+    Control, ControlError, Door, EVENT_NAMES, EventText, Fault, FaultKind, SigningKey, Simulator,
+};
 
 /// A simulator with one site.
 struct Stage {
@@ -879,5 +881,68 @@ async fn a_stop_does_not_wait_for_a_request_that_hangs() {
             .send()
             .await
             .is_err()
+    );
+}
+
+// The typed client
+
+#[tokio::test]
+async fn the_typed_client_speaks_the_whole_control_api() {
+    let simulator = Simulator::start(0).await.unwrap();
+    let receiver = Receiver::start(&[]).await;
+    let control = Control::new(&simulator.url()).unwrap();
+    let credentials = control.create_site(&NewSite::default()).await.unwrap();
+    let site = control.site(&credentials.client_id);
+
+    let faults = [Fault::on(Door::Token, FaultKind::Refuse).times(1)];
+    site.set_faults(&faults).await.unwrap();
+    assert_eq!(site.faults().await.unwrap(), faults);
+
+    let foreign = ForeignWebhook {
+        endpoint: receiver.url.clone(),
+        events: Some(vec!["order.created".to_owned()]),
+    };
+    let added = site.add_webhook(&foreign).await.unwrap();
+    assert_eq!(site.webhooks().await.unwrap(), std::slice::from_ref(&added));
+    let change = WebhookChange {
+        new_signing_key: true,
+        ..WebhookChange::default()
+    };
+    let changed = site.change_webhook(&added.id, &change).await.unwrap();
+    assert_ne!(changed.signing_key, added.signing_key);
+
+    let text = r#"{"event":"order.created", "data":{"order":{"total":1.50}}}"#;
+    let deliver = Deliver::events(&[EventText::parse(text).unwrap()]);
+    let runs = site.deliver(&deliver).await.unwrap();
+    assert!(runs[0].finished && runs[0].accepted);
+    assert_eq!(receiver.texts(), [format!("[{text}]")]);
+    assert_eq!(site.deliveries().await.unwrap(), runs);
+    let got = &receiver.received()[0];
+    assert_eq!(
+        got.signature(),
+        SigningKey::new(changed.signing_key.as_str()).sign(&got.body)
+    );
+
+    site.advance_clock(Duration::from_secs(1_800))
+        .await
+        .unwrap();
+    site.revoke_tokens().await.unwrap();
+    site.remove_webhook(&added.id).await.unwrap();
+    assert!(site.webhooks().await.unwrap().is_empty());
+    site.forget_requests().await.unwrap();
+    site.reset().await.unwrap();
+    assert!(site.requests().await.unwrap().is_empty());
+    assert!(site.faults().await.unwrap().is_empty());
+
+    let too_far = site.advance_clock(Duration::from_secs(5_000_000)).await;
+    assert!(matches!(
+        too_far,
+        Err(ControlError::Refused { status: 400, .. })
+    ));
+    site.remove().await.unwrap();
+    let gone = site.webhooks().await.unwrap_err();
+    assert_eq!(
+        gone.to_string(),
+        "the simulator refused with status 404: there is no such site"
     );
 }

@@ -1,0 +1,254 @@
+//! A typed client of the control API, for tests and demonstrations that use a simulator in another process.
+
+use std::time::Duration;
+
+use axum::http::Method;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use thiserror::Error;
+
+use crate::control::{Credentials, Deliver, ForeignWebhook, NewSite, WebhookChange, WebhookStatus};
+use crate::faults::Fault;
+use crate::site::{LoggedRequest, RunReport};
+
+/// Why the simulator did not do what it was told.
+#[derive(Debug, Error)]
+pub enum ControlError {
+    /// No answer, or none that could be read.
+    #[error("the simulator gave no readable answer; check that it is running")]
+    Unreachable(#[from] reqwest::Error),
+    /// The simulator refused.
+    #[error("the simulator refused with status {status}: {message}")]
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// Its reason.
+        message: String,
+    },
+}
+
+/// The control API of one simulator.
+#[derive(Clone, Debug)]
+pub struct Control {
+    client: reqwest::Client,
+    base: String,
+}
+
+impl Control {
+    /// For the simulator at `url`, as its ready line or [`crate::Simulator::url`] gives it.
+    ///
+    /// # Errors
+    /// The HTTP client could not be made.
+    pub fn new(url: &str) -> Result<Self, ControlError> {
+        Ok(Self {
+            client: reqwest::Client::builder().no_proxy().build()?,
+            base: format!("{}/_simulator", url.trim_end_matches('/')),
+        })
+    }
+
+    /// Creates a site.
+    ///
+    /// # Errors
+    /// [`ControlError::Refused`] with 409 when the client id is taken.
+    pub async fn create_site(&self, new: &NewSite) -> Result<Credentials, ControlError> {
+        self.call(Method::POST, "/sites", new).await
+    }
+
+    /// The control of one site; whether the site exists shows with the first call.
+    pub fn site(&self, client_id: &str) -> SiteControl {
+        SiteControl {
+            control: self.clone(),
+            path: format!("/sites/{client_id}"),
+        }
+    }
+
+    async fn call<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: &(impl Serialize + ?Sized),
+    ) -> Result<T, ControlError> {
+        Ok(self.send(method, path, body).await?.json().await?)
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: &(impl Serialize + ?Sized),
+    ) -> Result<reqwest::Response, ControlError> {
+        let answer = self
+            .client
+            .request(method, format!("{}{path}", self.base))
+            .json(body)
+            .send()
+            .await?;
+        if answer.status().is_success() {
+            return Ok(answer);
+        }
+        let status = answer.status().as_u16();
+        let said: Value = answer.json().await.unwrap_or_default();
+        let message = said
+            .get("message")
+            .and_then(Value::as_str)
+            .unwrap_or("no reason given")
+            .to_owned();
+        Err(ControlError::Refused { status, message })
+    }
+}
+
+/// The control of one site. Every call fails with [`ControlError::Refused`] and 404 for a site that does not exist.
+#[derive(Clone, Debug)]
+pub struct SiteControl {
+    control: Control,
+    path: String,
+}
+
+impl SiteControl {
+    async fn get<T: DeserializeOwned>(&self, rest: &str) -> Result<T, ControlError> {
+        self.read(Method::GET, rest, &json!({})).await
+    }
+
+    async fn read<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        rest: &str,
+        body: &(impl Serialize + ?Sized),
+    ) -> Result<T, ControlError> {
+        let path = format!("{}{rest}", self.path);
+        self.control.call(method, &path, body).await
+    }
+
+    async fn order(
+        &self,
+        method: Method,
+        rest: &str,
+        body: &(impl Serialize + ?Sized),
+    ) -> Result<(), ControlError> {
+        let path = format!("{}{rest}", self.path);
+        self.control.send(method, &path, body).await.map(drop)
+    }
+
+    /// Removes the site.
+    ///
+    /// # Errors
+    /// [`ControlError`]
+    pub async fn remove(&self) -> Result<(), ControlError> {
+        self.order(Method::DELETE, "", &json!({})).await
+    }
+
+    /// Forgets everything but the credentials.
+    ///
+    /// # Errors
+    /// [`ControlError`]
+    pub async fn reset(&self) -> Result<(), ControlError> {
+        self.order(Method::POST, "/reset", &json!({})).await
+    }
+
+    /// The requests that the site received, oldest first.
+    ///
+    /// # Errors
+    /// [`ControlError`]
+    pub async fn requests(&self) -> Result<Vec<LoggedRequest>, ControlError> {
+        self.get("/requests").await
+    }
+
+    /// Forgets the requests.
+    ///
+    /// # Errors
+    /// [`ControlError`]
+    pub async fn forget_requests(&self) -> Result<(), ControlError> {
+        self.order(Method::DELETE, "/requests", &json!({})).await
+    }
+
+    /// The faults that are still to be met.
+    ///
+    /// # Errors
+    /// [`ControlError`]
+    pub async fn faults(&self) -> Result<Vec<Fault>, ControlError> {
+        self.get("/faults").await
+    }
+
+    /// Sets the faults in place of those before; an empty list clears them.
+    ///
+    /// # Errors
+    /// [`ControlError`]
+    pub async fn set_faults(&self, faults: &[Fault]) -> Result<(), ControlError> {
+        self.order(Method::PUT, "/faults", faults).await
+    }
+
+    /// Moves the site's clock forward, by 49 days at most: tokens age, and the throttle's wait passes.
+    ///
+    /// # Errors
+    /// [`ControlError`]
+    pub async fn advance_clock(&self, by: Duration) -> Result<(), ControlError> {
+        let body = json!({ "advance_ms": u64::try_from(by.as_millis()).unwrap_or(u64::MAX) });
+        self.order(Method::POST, "/clock", &body).await
+    }
+
+    /// Makes all access tokens invalid.
+    ///
+    /// # Errors
+    /// [`ControlError`]
+    pub async fn revoke_tokens(&self) -> Result<(), ControlError> {
+        self.order(Method::DELETE, "/tokens", &json!({})).await
+    }
+
+    /// All webhooks with their status, newest first, also those that the API hides.
+    ///
+    /// # Errors
+    /// [`ControlError`]
+    pub async fn webhooks(&self) -> Result<Vec<WebhookStatus>, ControlError> {
+        self.get("/webhooks").await
+    }
+
+    /// Registers a webhook of somebody else.
+    ///
+    /// # Errors
+    /// [`ControlError`]
+    pub async fn add_webhook(
+        &self,
+        foreign: &ForeignWebhook,
+    ) -> Result<WebhookStatus, ControlError> {
+        self.read(Method::POST, "/webhooks", foreign).await
+    }
+
+    /// Changes a webhook behind the API's back.
+    ///
+    /// # Errors
+    /// [`ControlError`]
+    pub async fn change_webhook(
+        &self,
+        id: &str,
+        change: &WebhookChange,
+    ) -> Result<WebhookStatus, ControlError> {
+        self.read(Method::PATCH, &format!("/webhooks/{id}"), change)
+            .await
+    }
+
+    /// Deletes a webhook without a trace.
+    ///
+    /// # Errors
+    /// [`ControlError`]
+    pub async fn remove_webhook(&self, id: &str) -> Result<(), ControlError> {
+        self.order(Method::DELETE, &format!("/webhooks/{id}"), &json!({}))
+            .await
+    }
+
+    /// Has events sent to every enabled webhook that subscribes to them; one report per webhook.
+    ///
+    /// # Errors
+    /// [`ControlError`]; a receiver's failure is in the report, not an error.
+    pub async fn deliver(&self, deliver: &Deliver) -> Result<Vec<RunReport>, ControlError> {
+        self.read(Method::POST, "/deliver", deliver).await
+    }
+
+    /// Every sending so far, also those under way.
+    ///
+    /// # Errors
+    /// [`ControlError`]
+    pub async fn deliveries(&self) -> Result<Vec<RunReport>, ControlError> {
+        self.get("/deliveries").await
+    }
+}
