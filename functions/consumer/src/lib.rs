@@ -1,1 +1,157 @@
-//! Placeholder.
+//! Consumer: from a lane to the records table and the teams' queues. One binary, deployed once per lane.
+//!
+//! A batch starts as "all failed", and what succeeded is taken out: a message is a success once its event is
+//! applied to its record ([`apply`]) and every team that wants it has it, or the undelivered queue has it for
+//! them ([`forward`]). A crash in between repeats: teams get events at least once, always with the same id.
+//!
+//! One message cannot harm another: what cannot be read fails alone, and so does what makes us panic. What
+//! failed becomes visible again after a delay of its own ([`backoff`]).
+//!
+//! <https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html>
+
+pub mod apply;
+pub mod backoff;
+pub mod config;
+pub mod forward;
+
+use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
+use domain::envelope::Envelope;
+use domain::fold::Verdict;
+use domain::ports::{Backoff, Oversize, Queues, Records};
+use tokio::time::{Instant, timeout_at};
+use tracing::{info, warn};
+
+use crate::apply::Arrived;
+use crate::backoff::Failure;
+use crate::config::Config;
+
+/// The function, with what it needs from the outside.
+#[derive(Debug)]
+pub struct Consumer<R, Q, O, B> {
+    records: R,
+    queues: Q,
+    oversize: O,
+    lane: B,
+    config: Config,
+}
+
+impl<R: Records, Q: Queues, O: Oversize, B: Backoff> Consumer<R, Q, O, B> {
+    /// Puts the function together; `lane` is the queue that it reads.
+    pub fn new(records: R, queues: Q, oversize: O, lane: B, config: Config) -> Self {
+        Self {
+            records,
+            queues,
+            oversize,
+            lane,
+            config,
+        }
+    }
+
+    /// Takes a batch and says which of its messages have to come again. What is not done by `deadline` has.
+    pub async fn handle(&self, event: &SqsEvent, deadline: Instant) -> SqsBatchResponse {
+        // Failed until proven otherwise.
+        let mut states: Vec<Result<(), Failure>> = vec![Err(Failure::Passing); event.records.len()];
+        let mut arrived = Vec::with_capacity(event.records.len());
+        for (position, (message, state)) in event.records.iter().zip(&mut states).enumerate() {
+            match read(message) {
+                Ok(envelope) => arrived.push(Arrived::new(position, envelope)),
+                Err(failure) => *state = Err(failure),
+            }
+        }
+        // Within the deadline nothing that was done is undone by a time-out: the states say what succeeded.
+        let applied = apply::apply(&self.records, &self.oversize, arrived, deadline).await;
+        for (position, done) in
+            forward::forward(&self.queues, &self.config, &applied, deadline).await
+        {
+            if let Some(state) = states.get_mut(position) {
+                *state = done;
+            }
+        }
+        for (arrived, verdict) in &applied {
+            note(
+                &arrived.envelope,
+                verdict,
+                states.get(arrived.position).is_some_and(Result::is_ok),
+            );
+        }
+        self.report(&event.records, &states, deadline).await
+    }
+
+    /// Delays what failed and names it to the poller.
+    async fn report(
+        &self,
+        messages: &[SqsMessage],
+        states: &[Result<(), Failure>],
+        deadline: Instant,
+    ) -> SqsBatchResponse {
+        let failed = || {
+            messages
+                .iter()
+                .zip(states)
+                .filter_map(|(message, state)| Some((message, *state.as_ref().err()?)))
+        };
+        let delays: Vec<(String, u32)> = failed()
+            .filter_map(|(message, failure)| {
+                let receives = receives(message);
+                Some((
+                    message.receipt_handle.clone()?,
+                    failure.delay(receives, self.config.first_retry),
+                ))
+            })
+            .collect();
+        if !delays.is_empty() {
+            warn!(
+                failed = delays.len(),
+                of = messages.len(),
+                "messages come again"
+            );
+            let delayed = timeout_at(deadline, self.lane.delay(&delays)).await;
+            if !matches!(delayed, Ok(Ok(()))) {
+                // They keep the queue's visibility timeout: later, but no less surely.
+                warn!(
+                    messages = delays.len(),
+                    "the delays of failed messages could not be set"
+                );
+            }
+        }
+        let mut response = SqsBatchResponse::default();
+        response.batch_item_failures = failed()
+            .map(|(message, _)| {
+                let mut failure = BatchItemFailure::default();
+                // A message without an id cannot be named; an empty name makes the whole batch come again.
+                failure.item_identifier = message.message_id.clone().unwrap_or_default();
+                failure
+            })
+            .collect();
+        response
+    }
+}
+
+fn read(message: &SqsMessage) -> Result<Envelope<'_>, Failure> {
+    let body = message.body.as_deref().unwrap_or_default();
+    Envelope::parse(body).map_err(|error| {
+        let message = message.message_id.as_deref().unwrap_or_default();
+        warn!(message, %error, "a message that is no event; it goes to the dead-letter queue");
+        Failure::Unreadable
+    })
+}
+
+/// How often the message was received, this time included.
+fn receives(message: &SqsMessage) -> u32 {
+    let count = message.attributes.get("ApproximateReceiveCount");
+    count.and_then(|count| count.parse().ok()).unwrap_or(1)
+}
+
+fn note(envelope: &Envelope<'_>, verdict: &Verdict, forwarded: bool) {
+    let outcome = verdict.outcome.as_str();
+    runtime::metrics::count("Events", 1, &[("Outcome", outcome)]);
+    info!(
+        account = %envelope.account,
+        event.id = %envelope.id,
+        event.r#type = %envelope.event_type,
+        outcome,
+        possible_duplicate = verdict.possible_duplicate,
+        forwarded,
+        "event"
+    );
+}

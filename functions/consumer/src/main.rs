@@ -1,2 +1,2 @@
-//! Placeholder.
+//! The consumer function on Lambda: wiring.
 fn main() {}

@@ -1,1 +1,241 @@
-//! Placeholder.
+//! Inbound: from a source's POST to durable events, and only then the answer it takes for success.
+//!
+//! [`Inbound::handle`] reads as the delivery goes: [`keyring`] finds the account and proves the signature,
+//! `domain` splits the body, [`attempt`] gives the delivery its identity, [`lanes`] makes its events durable,
+//! [`quarantine`] keeps what was not understood, and [`answer`] holds the table of answers.
+//!
+//! A request that is not verified causes no write and no message, and at most one cached read.
+
+pub mod answer;
+pub mod attempt;
+pub mod config;
+pub mod keyring;
+pub mod lanes;
+pub mod quarantine;
+mod request;
+
+use std::time::Duration;
+
+use domain::identity::DeliveryId;
+use domain::ports::{Keys, Oversize, PortError, Queues, Receipt, Receipts, Strike, Tokens};
+use domain::sources::{Split, Unreadable};
+use domain::timestamp::Timestamp;
+use lambda_http::{Body, Request, Response};
+use tokio::time::{Instant, timeout_at};
+use tracing::{info, warn};
+
+use crate::answer::{Answer, Refused, Unverified};
+use crate::attempt::Attempt;
+use crate::config::Config;
+use crate::keyring::Keyring;
+use crate::quarantine::Quarantined;
+use crate::request::Posted;
+
+/// What is left of the time budget once sending has to stop: enough to write a retry marker.
+const RESERVE: Duration = Duration::from_millis(700);
+
+/// The function, with what it needs from the outside.
+#[derive(Debug)]
+pub struct Inbound<T, K, Q, R, O> {
+    keyring: Keyring<T, K>,
+    queues: Q,
+    receipts: R,
+    oversize: O,
+    config: Config,
+}
+
+impl<T: Tokens, K: Keys, Q: Queues, R: Receipts, O: Oversize> Inbound<T, K, Q, R, O> {
+    /// Puts the function together.
+    pub fn new(tokens: T, keys: K, queues: Q, receipts: R, oversize: O, config: Config) -> Self {
+        let keyring = Keyring::new(tokens, keys, config.keyring);
+        Self {
+            keyring,
+            queues,
+            receipts,
+            oversize,
+            config,
+        }
+    }
+
+    /// Takes one delivery and answers it, within the time budget. `now` is the time of this invocation.
+    pub async fn handle(&self, request: &Request, now: Timestamp) -> Response<Body> {
+        let begun = Instant::now();
+        let answer = self.take(request, now, begun).await;
+        answer.count();
+        answer.to_response()
+    }
+
+    async fn take(&self, request: &Request, now: Timestamp, begun: Instant) -> Answer {
+        let deadline = begun + self.config.answer_budget;
+        let posted = match Posted::read(request, now) {
+            Ok(posted) => posted,
+            Err(cause) => return refuse_stranger(cause),
+        };
+        let verified = match timeout_at(deadline, self.keyring.verify(&posted)).await {
+            Ok(Ok(verified)) => verified,
+            Ok(Err(keyring::Refusal::Unverified(cause))) => return refuse_stranger(cause),
+            Ok(Err(keyring::Refusal::NotReady(cause))) => return Answer::NotReady(cause),
+            Err(_) => return Answer::NotReady(answer::NotReady::OutOfTime),
+        };
+        let account = &verified.account;
+        let sending = deadline.checked_sub(RESERVE).unwrap_or(deadline);
+        let attempt = match Attempt::begin(
+            &self.receipts,
+            account,
+            &posted,
+            now,
+            self.config.lease,
+            sending,
+        )
+        .await
+        {
+            Ok(attempt) => attempt,
+            Err(error) => {
+                warn!(%account, %error, "no randomness for a delivery id");
+                return Answer::NotReady(answer::NotReady::OutOfTime);
+            }
+        };
+        let delivery = attempt.delivery();
+        let split = posted.source.split(&verified.delivery);
+        let receipt = Receipt {
+            account,
+            delivery,
+            webhook: verified.delivery.webhook(),
+            received: posted.received,
+            hash: attempt.hash(),
+            events: split.as_ref().map_or(0, |split| split.events.len()),
+            body: verified.delivery.body(),
+        };
+        let kept = match timeout_at(sending, self.keep(&posted, &receipt, &split, sending)).await {
+            Ok(kept) => kept,
+            Err(_) => Err(Refused::OutOfTime),
+        };
+        let kept = match kept {
+            Ok(()) => timeout_at(deadline, attempt.succeed(&self.receipts, account))
+                .await
+                .unwrap_or(Err(Refused::OutOfTime)),
+            Err(refused) => Err(refused),
+        };
+        let events = receipt.events;
+        let duration_ms = begun.elapsed().as_millis();
+        match kept {
+            Ok(()) => {
+                info!(%account, delivery.id = %delivery, events, duration_ms, outcome = "accepted", "delivery");
+                Answer::Accepted(posted.source)
+            }
+            Err(cause) => {
+                let outcome = cause.as_str();
+                warn!(%account, delivery.id = %delivery, events, duration_ms, outcome, "delivery refused; it comes again");
+                self.strike(&attempt, account, cause, now, deadline).await;
+                Answer::Refused(cause)
+            }
+        }
+    }
+
+    /// Makes the delivery durable: its events in their lanes, and what was not understood in quarantine.
+    async fn keep(
+        &self,
+        posted: &Posted<'_>,
+        receipt: &Receipt<'_>,
+        split: &Result<Split<'_>, Unreadable>,
+        deadline: Instant,
+    ) -> Result<(), Refused> {
+        let nothing = Split::default();
+        let (split, unreadable) = match split {
+            Ok(split) => (split, None),
+            Err(reason) => (&nothing, Some(*reason)),
+        };
+        let mut quarantined = Quarantined::new(unreadable, &split.bad);
+        let sending = lanes::send(
+            self.lanes(),
+            posted.source,
+            receipt,
+            &split.events,
+            deadline,
+        );
+        if quarantined.is_empty() {
+            // The usual way: the receipt is written beside the events, and nothing depends on it.
+            let (kept, sent) = tokio::join!(self.receipts.keep(receipt), sending);
+            quarantined.add(sent?);
+            match kept {
+                Ok(()) => {}
+                Err(error) if quarantined.is_empty() => note_lost_receipt(receipt, &error),
+                Err(_) => self.keep_first(receipt).await?,
+            }
+        } else {
+            // A quarantine message points at the receipt, so the receipt comes first.
+            self.keep_first(receipt).await?;
+            quarantined.add(sending.await?);
+        }
+        quarantined
+            .send(&self.queues, &self.config.quarantine, receipt, deadline)
+            .await
+    }
+
+    async fn keep_first(&self, receipt: &Receipt<'_>) -> Result<(), Refused> {
+        self.receipts.keep(receipt).await.map_err(|error| {
+            warn!(account = %receipt.account, delivery.id = %receipt.delivery, %error, "no receipt to point at");
+            Refused::NoReceipt
+        })
+    }
+
+    fn lanes(&self) -> lanes::Lanes<'_, Q, O> {
+        lanes::Lanes {
+            queues: &self.queues,
+            oversize: &self.oversize,
+            urls: &self.config.lanes,
+            inline_limit: self.config.inline_limit,
+        }
+    }
+
+    /// Leaves what a retry needs to keep its identity, and counts the failure. Whatever of it does not
+    /// succeed in time is counted too: the answer is the same.
+    async fn strike(
+        &self,
+        attempt: &Attempt,
+        account: &domain::account::AccountName,
+        cause: Refused,
+        now: Timestamp,
+        deadline: Instant,
+    ) {
+        let strike = Strike {
+            account,
+            delivery: attempt.delivery(),
+            at: now,
+            cause: cause.as_str(),
+        };
+        let expires = now.plus_seconds(self.config.marker_ttl_seconds);
+        let both = async {
+            tokio::join!(
+                attempt.fail(&self.receipts, account, expires),
+                self.receipts.strike(&strike)
+            )
+        };
+        let (marked, struck) = timeout_at(deadline, both).await.unwrap_or_else(|_| {
+            let late = || {
+                Err(PortError::passing(
+                    "writing a retry marker and a strike",
+                    "timeout",
+                ))
+            };
+            (late(), late())
+        });
+        for (what, result) in [("RetryMarkersLost", marked), ("StrikesLost", struck)] {
+            if let Err(error) = result {
+                warn!(%account, delivery.id = %strike.delivery, %error, lost = what, "after a refused delivery");
+                runtime::metrics::count(what, 1, &[]);
+            }
+        }
+    }
+}
+
+fn refuse_stranger(cause: Unverified) -> Answer {
+    warn!(cause = cause.as_str(), "a request that is not verified");
+    Answer::Unverified(cause)
+}
+
+fn note_lost_receipt(receipt: &Receipt<'_>, error: &PortError) {
+    let delivery: DeliveryId = receipt.delivery;
+    warn!(account = %receipt.account, delivery.id = %delivery, %error, "the events are queued, the receipt is lost");
+    runtime::metrics::count("ReceiptsLost", 1, &[]);
+}

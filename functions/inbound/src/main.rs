@@ -1,2 +1,2 @@
-//! Placeholder.
+//! The inbound function on Lambda: wiring.
 fn main() {}

@@ -18,4 +18,5 @@ pub mod record;
 pub mod route;
 pub mod signature;
 pub mod sources;
+pub mod subscription;
 pub mod timestamp;

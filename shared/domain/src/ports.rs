@@ -184,6 +184,15 @@ pub struct Receipt<'a> {
     pub body: &'a [u8],
 }
 
+impl Receipt<'_> {
+    /// The partition key of the receipt, `{account}#{yyyy-mm-dd}`: the day on which the delivery was first
+    /// seen, so that a retry after midnight finds it.
+    #[must_use]
+    pub fn partition(&self) -> String {
+        format!("{}#{}", self.account, self.delivery.first_seen().day())
+    }
+}
+
 /// What lets a retry of a delivery keep its identity, while one attempt holds it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Marker {

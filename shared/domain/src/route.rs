@@ -21,6 +21,16 @@ pub struct Route {
     pub accounts: Vec<Pattern>,
 }
 
+impl Route {
+    /// Whether the team wants events of this type from this account.
+    #[must_use]
+    pub fn takes(&self, event_type: &EventType, account: &AccountName) -> bool {
+        let fits =
+            |patterns: &[Pattern], name: &str| patterns.iter().any(|pattern| pattern.matches(name));
+        fits(&self.types, event_type.as_str()) && fits(&self.accounts, account.as_str())
+    }
+}
+
 /// A name, or a beginning of names that ends in `*`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
@@ -55,20 +65,7 @@ impl Routes {
         Ok(Self(serde_json::from_str(json)?))
     }
 
-    /// The routes that an event takes, in the order of the configuration.
-    pub fn of<'r>(
-        &'r self,
-        event_type: &'r EventType,
-        account: &'r AccountName,
-    ) -> impl Iterator<Item = &'r Route> {
-        let fits =
-            |patterns: &[Pattern], name: &str| patterns.iter().any(|pattern| pattern.matches(name));
-        self.0.iter().filter(move |route| {
-            fits(&route.types, event_type.as_str()) && fits(&route.accounts, account.as_str())
-        })
-    }
-
-    /// All of them.
+    /// All of them, in the order of the configuration.
     #[must_use]
     pub fn all(&self) -> &[Route] {
         &self.0

@@ -1,0 +1,181 @@
+//! Applying events to their records: one guarded write per record and batch.
+
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+
+use domain::envelope::{Content, Envelope};
+use domain::fold::{Change, Outcome, Verdict, fold, judge};
+use domain::identity::{ContentHash, EventId};
+use domain::ports::{Oversize, PortError, Records, Update};
+use domain::record::RecordKey;
+use futures::{FutureExt as _, StreamExt as _, stream};
+use tokio::time::{Instant, timeout_at};
+use tracing::{error, warn};
+
+/// How many records are read from the store or written to the table at the same time.
+const MOST_AT_ONCE: usize = 64;
+
+/// A readable message of the batch.
+#[derive(Debug)]
+pub struct Arrived<'m> {
+    /// Its position in the batch.
+    pub position: usize,
+    /// The event.
+    pub envelope: Envelope<'m>,
+    /// The record, where it did not fit into the message.
+    fetched: Option<String>,
+}
+
+impl<'m> Arrived<'m> {
+    pub(crate) fn new(position: usize, envelope: Envelope<'m>) -> Self {
+        Self {
+            position,
+            envelope,
+            fetched: None,
+        }
+    }
+
+    fn record(&self) -> &str {
+        match (&self.envelope.content, &self.fetched) {
+            (Content::Inline(record), _) => record.get(),
+            (Content::Stored(_), fetched) => fetched.as_deref().unwrap_or_default(),
+        }
+    }
+
+    fn change(&self) -> Change {
+        let event_type = &self.envelope.event_type;
+        Change {
+            id: self.envelope.id,
+            delete: event_type.is_delete(),
+            hash: ContentHash::of(event_type.as_str(), self.record().as_bytes()),
+        }
+    }
+}
+
+/// Applies events, and returns those that are applied with what is to be said of each. The others failed.
+pub(crate) async fn apply<'m, R: Records, O: Oversize>(
+    records: &R,
+    oversize: &O,
+    arrived: Vec<Arrived<'m>>,
+    deadline: Instant,
+) -> Vec<(Arrived<'m>, Verdict)> {
+    let mut groups: BTreeMap<Option<RecordKey>, Vec<Arrived<'m>>> = BTreeMap::new();
+    for one in arrived {
+        let envelope = &one.envelope;
+        groups
+            .entry(envelope.subject.record(&envelope.account, envelope.id))
+            .or_default()
+            .push(one);
+    }
+    let groups = stream::iter(groups).map(|(key, group)| async move {
+        match key {
+            Some(key) => apply_group(records, oversize, &key, group, deadline).await,
+            // There is no record, so nothing to read and nothing to write.
+            None => group.into_iter().map(|one| (one, NO_RECORD)).collect(),
+        }
+    });
+    groups.buffer_unordered(MOST_AT_ONCE).concat().await
+}
+
+const NO_RECORD: Verdict = Verdict {
+    outcome: Outcome::NoRecord,
+    possible_duplicate: false,
+};
+
+/// Applies the events about one record; all of them succeed or none.
+async fn apply_group<'m, R: Records, O: Oversize>(
+    records: &R,
+    oversize: &O,
+    key: &RecordKey,
+    group: Vec<Arrived<'m>>,
+    deadline: Instant,
+) -> Vec<(Arrived<'m>, Verdict)> {
+    let group = fetch(oversize, group, deadline).await;
+    if group.is_empty() {
+        return Vec::new();
+    }
+    let written = AssertUnwindSafe(timeout_at(deadline, write(records, key, &group)))
+        .catch_unwind()
+        .await;
+    match written {
+        Ok(Ok(Ok(verdicts))) => group.into_iter().zip(verdicts).collect(),
+        Ok(Ok(Err(error))) => {
+            warn!(account = %key.account, kind = key.kind, %error, events = group.len(), "a record is not written");
+            Vec::new()
+        }
+        Ok(Err(_)) => {
+            warn!(account = %key.account, kind = key.kind, events = group.len(), "a record is not written in time");
+            Vec::new()
+        }
+        Err(_) => {
+            error!(account = %key.account, kind = key.kind, events = group.len(), "panic while writing a record");
+            Vec::new()
+        }
+    }
+}
+
+/// Gets the records that travel apart. An event whose record cannot be had is left out, and fails.
+async fn fetch<'m, O: Oversize>(
+    oversize: &O,
+    group: Vec<Arrived<'m>>,
+    deadline: Instant,
+) -> Vec<Arrived<'m>> {
+    let mut fetched = Vec::with_capacity(group.len());
+    for mut one in group {
+        if let Content::Stored(place) = &one.envelope.content {
+            let got = timeout_at(deadline, oversize.get(place)).await;
+            let got =
+                got.unwrap_or_else(|_| Err(PortError::passing("reading a large event", "timeout")));
+            let text = got.and_then(|bytes| {
+                String::from_utf8(bytes)
+                    .map_err(|_| PortError::lasting("reading a large event", "not_text"))
+            });
+            match text {
+                Ok(text) => one.fetched = Some(text),
+                Err(error) => {
+                    warn!(account = %one.envelope.account, event.id = %one.envelope.id, %error, "no record");
+                    continue;
+                }
+            }
+        }
+        fetched.push(one);
+    }
+    fetched
+}
+
+async fn write<R: Records>(
+    records: &R,
+    key: &RecordKey,
+    group: &[Arrived<'_>],
+) -> Result<Vec<Verdict>, PortError> {
+    let changes: Vec<Change> = group.iter().map(Arrived::change).collect();
+    let folded = fold(&changes);
+    let mut known = None;
+    if let Some(delete) = &folded.delete {
+        known = Some(records.delete(key, delete).await?);
+    }
+    let latest = folded.latest.and_then(|latest| {
+        let one = group
+            .iter()
+            .find(|one| one.envelope.id == latest.change.id)?;
+        Some((latest, one))
+    });
+    if let Some((latest, one)) = latest {
+        let occurrences: Vec<EventId> = changes
+            .iter()
+            .filter(|change| !change.delete)
+            .map(|change| change.id)
+            .collect();
+        let update = Update {
+            latest,
+            event_type: one.envelope.event_type.as_str(),
+            data: one.record(),
+            recurrence: one.envelope.source.recurrence(&key.kind),
+            occurrences: &occurrences,
+        };
+        let written = records.update(key, &update).await?;
+        // What a delete of this very group found is older than what the update found.
+        known.get_or_insert(*written.known());
+    }
+    Ok(judge(&changes, &known.unwrap_or_default()))
+}

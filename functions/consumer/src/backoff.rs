@@ -1,0 +1,59 @@
+//! Why a message failed, and when it comes again.
+
+use std::time::Duration;
+
+/// Why a message has to come again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// Something outside did not answer, or time ran out: later it may.
+    Passing,
+    /// The message is no event and never will be: it is on its way to the dead-letter queue.
+    Unreadable,
+}
+
+/// The longest delay: after an outage, so long at most until all is well again.
+const LONGEST: Duration = Duration::from_secs(900);
+
+impl Failure {
+    /// The delay in whole seconds before a message that was received so many times comes again: twice as long
+    /// each time, with jitter, so that a blip costs seconds and an outage of hours makes no dead letters.
+    #[must_use]
+    pub fn delay(self, receives: u32, first: Duration) -> u32 {
+        let delay = match self {
+            Self::Unreadable => first,
+            Self::Passing => {
+                let doublings = receives.saturating_sub(1).min(16);
+                first.saturating_mul(1 << doublings).min(LONGEST)
+            }
+        };
+        let seconds = u32::try_from(delay.as_secs()).unwrap_or(u32::MAX);
+        let half = seconds / 2;
+        // From half of it to all of it; without randomness, all of it.
+        seconds - getrandom::u32().map_or(0, |number| number % (half + 1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case(Failure::Passing, 1, 1..=2)]
+    #[case(Failure::Passing, 2, 2..=4)]
+    #[case(Failure::Passing, 5, 16..=32)]
+    #[case(Failure::Passing, 10, 450..=900)]
+    #[case(Failure::Passing, u32::MAX, 450..=900)]
+    #[case(Failure::Passing, 0, 1..=2)]
+    #[case(Failure::Unreadable, 40, 1..=2)]
+    fn delays_grow_up_to_a_limit(
+        #[case] failure: Failure,
+        #[case] receives: u32,
+        #[case] expected: std::ops::RangeInclusive<u32>,
+    ) {
+        for _ in 0..100 {
+            let delay = failure.delay(receives, Duration::from_secs(2));
+            assert!(expected.contains(&delay), "{delay} is not in {expected:?}");
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Forwarding: every event to every team whose route fits, whatever it did to its record.
+//!
+//! A team's queue that refuses does not stop the others: after a few tries the event goes to the undelivered
+//! queue, with the team's name, and can be sent again for that team alone.
+
+use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
+
+use domain::envelope::{Envelope, Text, is_sendable, json_string};
+use domain::fold::Verdict;
+use domain::ports::{Message, Queues};
+use domain::route::Route;
+use futures::FutureExt as _;
+use futures::future::join_all;
+use runtime::enqueue::enqueue;
+use sha2::{Digest, Sha256};
+use tokio::time::Instant;
+use tracing::{error, warn};
+
+use crate::apply::Arrived;
+use crate::backoff::Failure;
+use crate::config::Config;
+
+/// Sends events to the teams, and says of each message of the batch, by its position, whether it is done.
+pub(crate) async fn forward<Q: Queues>(
+    queues: &Q,
+    config: &Config,
+    applied: &[(Arrived<'_>, Verdict)],
+    deadline: Instant,
+) -> HashMap<usize, Result<(), Failure>> {
+    let mut states: HashMap<usize, _> = applied
+        .iter()
+        .map(|(arrived, _)| (arrived.position, Ok(())))
+        .collect();
+    let teams = config.routes.all().iter().map(|route| {
+        AssertUnwindSafe(forward_to(queues, config, route, applied, deadline))
+            .catch_unwind()
+            .map(move |failed| {
+                failed.unwrap_or_else(|_| {
+                    error!(team = route.team, "panic while forwarding");
+                    applied
+                        .iter()
+                        .map(|(arrived, _)| arrived.position)
+                        .collect()
+                })
+            })
+    });
+    for position in join_all(teams).await.concat() {
+        states.insert(position, Err(Failure::Passing));
+    }
+    states
+}
+
+/// Sends to one team what its route takes. Returns the positions of messages that have to come again.
+async fn forward_to<Q: Queues>(
+    queues: &Q,
+    config: &Config,
+    route: &Route,
+    applied: &[(Arrived<'_>, Verdict)],
+    deadline: Instant,
+) -> Vec<usize> {
+    let mut events: Vec<(usize, Envelope<'_>)> = applied
+        .iter()
+        .filter(|(arrived, _)| route.takes(&arrived.envelope.event_type, &arrived.envelope.account))
+        .map(|(arrived, verdict)| {
+            let mut envelope = arrived.envelope.clone();
+            envelope.marks.possible_duplicate = verdict.possible_duplicate;
+            (arrived.position, envelope)
+        })
+        .collect();
+    if events.is_empty() {
+        return Vec::new();
+    }
+    // A FIFO queue keeps the order in which it is sent to.
+    events.sort_by_key(|(_, envelope)| envelope.id);
+    let messages: Vec<Message<'_>> = events
+        .iter()
+        .map(|(_, envelope)| message(envelope, route))
+        .collect();
+    let patience = deadline.min(Instant::now() + config.patience);
+    let answers = enqueue(queues, &route.queue, &messages, patience).await;
+    let mut refused = Vec::new();
+    for (((position, envelope), message), answer) in events.iter().zip(&messages).zip(answers) {
+        if let Err(reason) = answer {
+            warn!(team = route.team, account = %envelope.account, event.id = %envelope.id, %reason, "a team's queue refuses");
+            refused.push((*position, message.text.to_text(), reason.code));
+        }
+    }
+    set_aside(queues, config, route, &refused, deadline).await
+}
+
+/// Sends to the undelivered queue what a team's queue refused.
+async fn set_aside<Q: Queues>(
+    queues: &Q,
+    config: &Config,
+    route: &Route,
+    refused: &[(usize, String, String)],
+    deadline: Instant,
+) -> Vec<usize> {
+    if refused.is_empty() {
+        return Vec::new();
+    }
+    let messages: Vec<Message<'_>> = refused
+        .iter()
+        .map(|(_, envelope, reason)| {
+            let (team, queue, reason) = (
+                json_string(&route.team),
+                json_string(route.queue.as_str()),
+                json_string(reason),
+            );
+            let before =
+                format!(r#"{{"team":{team},"queue":{queue},"reason":{reason},"envelope":"#);
+            Message {
+                text: Text::around(before, envelope),
+                group: Some(route.team.clone()).filter(|team| is_group(team)),
+                deduplication: None,
+                attributes: Vec::new(),
+            }
+        })
+        .collect();
+    let answers = enqueue(queues, &config.undelivered, &messages, deadline).await;
+    let mut again = Vec::new();
+    for ((position, _, _), answer) in refused.iter().zip(answers) {
+        match answer {
+            Ok(()) => runtime::metrics::count("Undelivered", 1, &[("Team", &route.team)]),
+            Err(error) => {
+                warn!(team = route.team, %error, "neither the team's queue nor the undelivered queue accepts an event");
+                again.push(*position);
+            }
+        }
+    }
+    again
+}
+
+/// A team's message: the envelope, and attributes to filter by without parsing it.
+fn message<'a>(envelope: &Envelope<'a>, route: &Route) -> Message<'a> {
+    let source = envelope.source;
+    let mut attributes = vec![
+        ("type", format!("{source}.{}", envelope.event_type)),
+        ("account", envelope.account.to_string()),
+    ];
+    if is_sendable(envelope.subject.as_str()) {
+        attributes.push(("subject", envelope.subject.to_string()));
+    }
+    let fifo = route.queue.is_fifo();
+    Message {
+        text: envelope.to_text(),
+        group: fifo.then(|| group(envelope)),
+        deduplication: fifo.then(|| envelope.id.to_string()),
+        attributes,
+    }
+}
+
+/// The message group of a record in a FIFO queue: its alphabet is ASCII and its length 128, a subject's are not.
+fn group(envelope: &Envelope<'_>) -> String {
+    let hash = Sha256::new()
+        .chain_update(envelope.account.as_str())
+        .chain_update([0])
+        .chain_update(envelope.subject.as_str());
+    hex::encode(hash.finalize())
+}
+
+/// Whether a text can name a message group.
+fn is_group(text: &str) -> bool {
+    !text.is_empty() && text.len() <= 128 && text.bytes().all(|byte| byte.is_ascii_graphic())
+}

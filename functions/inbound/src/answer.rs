@@ -1,0 +1,157 @@
+//! The answers, in one table. A source knows two: its success, and anything else, which makes it send again
+//! and, after several, disables the webhook. So the table answers anything else only where a retry helps.
+
+use domain::sources::Source;
+use lambda_http::{Body, Response};
+
+/// What a request is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// Every event is durable.
+    Accepted(Source),
+    /// Nobody we know sent it. One shape for all causes.
+    Unverified(Unverified),
+    /// The token is known, and the proof cannot be checked yet.
+    NotReady(NotReady),
+    /// It is genuine, and not all of it is durable.
+    Refused(Refused),
+}
+
+/// Why a request is a stranger's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unverified {
+    /// The URL names no source, or has no token, or one that nobody was given.
+    UnknownToken,
+    /// The account was disconnected.
+    Disconnected,
+    /// The request has no signature.
+    NoSignature,
+    /// It has two, or one that no key makes.
+    MalformedSignature,
+    /// No live key made it.
+    WrongSignature,
+}
+
+/// Why a proof cannot be checked yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotReady {
+    /// The webhook was registered a moment ago, and its key is not stored yet.
+    KeysNotHeld,
+    /// The secret could not be read.
+    KeysUnreadable,
+    /// The accounts table could not be read.
+    TokensUnreadable,
+    /// The time budget was spent before anything was known.
+    OutOfTime,
+}
+
+/// Why a genuine delivery was not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// A lane queue did not accept an event, and may later.
+    QueueRefused,
+    /// The store for large events did not take one.
+    OversizeRefused,
+    /// The quarantine queue did not accept its message.
+    QuarantineRefused,
+    /// Something would have pointed at the receipt, and it is not kept.
+    NoReceipt,
+    /// The retry marker is still there: the next delivery of these bytes would be taken for this one.
+    MarkerKept,
+    /// The time budget was spent.
+    OutOfTime,
+}
+
+impl Unverified {
+    /// The cause in one word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::UnknownToken => "unknown_token",
+            Self::Disconnected => "disconnected",
+            Self::NoSignature => "no_signature",
+            Self::MalformedSignature => "malformed_signature",
+            Self::WrongSignature => "wrong_signature",
+        }
+    }
+}
+
+impl NotReady {
+    /// The cause in one word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::KeysNotHeld => "keys_not_held",
+            Self::KeysUnreadable => "keys_unreadable",
+            Self::TokensUnreadable => "tokens_unreadable",
+            Self::OutOfTime => "not_verified_in_time",
+        }
+    }
+}
+
+impl Refused {
+    /// The cause in one word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::QueueRefused => "queue_refused",
+            Self::OversizeRefused => "oversize_refused",
+            Self::QuarantineRefused => "quarantine_refused",
+            Self::NoReceipt => "no_receipt",
+            Self::MarkerKept => "marker_kept",
+            Self::OutOfTime => "out_of_time",
+        }
+    }
+}
+
+impl Answer {
+    /// The table: status and body.
+    fn status_and_word(self) -> (u16, &'static str) {
+        match self {
+            Self::Accepted(source) => (source.success(), "accepted"),
+            Self::Unverified(
+                Unverified::UnknownToken
+                | Unverified::Disconnected
+                | Unverified::NoSignature
+                | Unverified::MalformedSignature
+                | Unverified::WrongSignature,
+            ) => (401, "unauthorized"),
+            Self::NotReady(
+                NotReady::KeysNotHeld
+                | NotReady::KeysUnreadable
+                | NotReady::TokensUnreadable
+                | NotReady::OutOfTime,
+            )
+            | Self::Refused(
+                Refused::QueueRefused
+                | Refused::OversizeRefused
+                | Refused::QuarantineRefused
+                | Refused::NoReceipt
+                | Refused::MarkerKept
+                | Refused::OutOfTime,
+            ) => (503, "retry"),
+        }
+    }
+
+    /// Counts the answer by its cause.
+    pub(crate) fn count(self) {
+        let (name, cause) = match self {
+            Self::Accepted(_) => ("Accepted", "accepted"),
+            Self::Unverified(cause) => ("Unverified", cause.as_str()),
+            Self::NotReady(cause) => ("NotReady", cause.as_str()),
+            Self::Refused(cause) => ("Refused", cause.as_str()),
+        };
+        runtime::metrics::count(name, 1, &[("Cause", cause)]);
+    }
+
+    /// The answer as the gateway takes it.
+    #[must_use]
+    pub fn to_response(self) -> Response<Body> {
+        let (status, word) = self.status_and_word();
+        let mut response = Response::new(Body::from(word));
+        // Every status in the table is one; if it were not, asking for a retry is the safe answer.
+        *response.status_mut() =
+            http::StatusCode::from_u16(status).unwrap_or(http::StatusCode::SERVICE_UNAVAILABLE);
+        response
+    }
+}

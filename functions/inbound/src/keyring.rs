@@ -1,0 +1,204 @@
+//! The keyring: which account a URL token stands for, and which keys its deliveries may be signed with.
+//!
+//! Both are cached, each for an absolute time, so that a rotation is noticed. When no key fits, the keys are
+//! read once more, but per account at most once in a given time: a stranger cannot make us re-read secrets.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use domain::account::{AccountName, TokenEntry, TokenHash};
+use domain::ports::{Keys, Tokens};
+use domain::signature::SigningKeys;
+use domain::sources::Verified;
+use tokio::time::Instant;
+use tracing::warn;
+
+use crate::answer::{NotReady, Unverified};
+use crate::request::Posted;
+
+/// How long what was read is believed.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Keys and tokens are read again after this time, however often they were used.
+    pub keep: Duration,
+    /// Keys that did not fit are read again at most this often.
+    pub reread: Duration,
+}
+
+/// The most entries that either cache holds: a flood of made-up tokens must not fill the memory.
+const MOST_ENTRIES: usize = 4096;
+
+/// The keyring, shared by all requests of an instance.
+#[derive(Debug)]
+pub struct Keyring<T, K> {
+    tokens: T,
+    keys: K,
+    limits: Limits,
+    known_tokens: Mutex<Cache<TokenHash, Option<TokenEntry>>>,
+    known_keys: Mutex<Cache<AccountName, SigningKeys>>,
+}
+
+/// A delivery with a valid signature, and whose it is.
+#[derive(Debug)]
+pub(crate) struct Proven<'a> {
+    pub(crate) account: AccountName,
+    pub(crate) delivery: Verified<'a>,
+}
+
+/// Why a request is not a proven delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    Unverified(Unverified),
+    NotReady(NotReady),
+}
+
+impl<T: Tokens, K: Keys> Keyring<T, K> {
+    pub(crate) fn new(tokens: T, keys: K, limits: Limits) -> Self {
+        Self {
+            tokens,
+            keys,
+            limits,
+            known_tokens: Mutex::default(),
+            known_keys: Mutex::default(),
+        }
+    }
+
+    /// Finds whose request it is, and checks the proof.
+    pub(crate) async fn verify<'a>(&self, posted: &Posted<'a>) -> Result<Proven<'a>, Refusal> {
+        let entry = self.entry(&posted.token.hash()).await?;
+        let account = entry.account.clone();
+        let mut held = self.held_keys(&account).await;
+        if let Ok((keys, fresh)) = &held {
+            if let Some(delivery) = posted.proof.verify(posted.body, keys) {
+                return Ok(Proven { account, delivery });
+            }
+            // The keys may have changed since they were read. Ask again, unless that was just now.
+            if !fresh && self.may_reread(&account) {
+                held = self.read_keys(&account).await.map(|keys| (keys, true));
+                if let Ok((keys, _)) = &held
+                    && let Some(delivery) = posted.proof.verify(posted.body, keys)
+                {
+                    return Ok(Proven { account, delivery });
+                }
+            }
+        }
+        Err(match held {
+            Err(refusal) => refusal,
+            Ok((keys, _))
+                if entry
+                    .webhook
+                    .as_ref()
+                    .is_some_and(|webhook| keys.holds(webhook)) =>
+            {
+                Refusal::Unverified(Unverified::WrongSignature)
+            }
+            Ok(_) => Refusal::NotReady(NotReady::KeysNotHeld),
+        })
+    }
+
+    /// What the token stands for; a token that stands for nothing is remembered as well.
+    async fn entry(&self, token: &TokenHash) -> Result<TokenEntry, Refusal> {
+        let known = lock(&self.known_tokens)
+            .get(token, self.limits.keep)
+            .map(|(entry, _)| entry);
+        let entry = match known {
+            Some(entry) => entry,
+            None => {
+                let entry = self.tokens.find(token).await.map_err(|error| {
+                    warn!(%error, "the accounts table did not answer");
+                    Refusal::NotReady(NotReady::TokensUnreadable)
+                })?;
+                lock(&self.known_tokens).put(*token, entry.clone());
+                entry
+            }
+        };
+        let entry = entry.ok_or(Refusal::Unverified(Unverified::UnknownToken))?;
+        if !entry.status.takes_deliveries() {
+            return Err(Refusal::Unverified(Unverified::Disconnected));
+        }
+        Ok(entry)
+    }
+
+    /// The account's keys, and whether they were read for this request.
+    async fn held_keys(&self, account: &AccountName) -> Result<(SigningKeys, bool), Refusal> {
+        let known = lock(&self.known_keys).get(account, self.limits.keep);
+        match known {
+            Some((keys, _)) => Ok((keys, false)),
+            None => Ok((self.read_keys(account).await?, true)),
+        }
+    }
+
+    async fn read_keys(&self, account: &AccountName) -> Result<SigningKeys, Refusal> {
+        let keys = self.keys.read(account).await.map_err(|error| {
+            warn!(%account, %error, "the signing keys could not be read");
+            Refusal::NotReady(NotReady::KeysUnreadable)
+        })?;
+        lock(&self.known_keys).put(account.clone(), keys.clone());
+        Ok(keys)
+    }
+
+    /// Whether the account's keys may be read again, and if so notes that they are: a read that does not
+    /// succeed counts as one.
+    fn may_reread(&self, account: &AccountName) -> bool {
+        lock(&self.known_keys).touch(account, self.limits.reread)
+    }
+}
+
+/// No code under these locks can panic half-way through a change, so a poisoned one is as good as another.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Values with the time at which they were read.
+#[derive(Debug)]
+struct Cache<K, V>(HashMap<K, Read<V>>);
+
+#[derive(Debug)]
+struct Read<V> {
+    value: V,
+    at: Instant,
+    asked: Instant,
+}
+
+impl<K, V> Default for Cache<K, V> {
+    fn default() -> Self {
+        Self(HashMap::new())
+    }
+}
+
+impl<K: Hash + Eq, V: Clone> Cache<K, V> {
+    fn get(&self, key: &K, keep: Duration) -> Option<(V, Instant)> {
+        self.0
+            .get(key)
+            .filter(|read| read.at.elapsed() < keep)
+            .map(|read| (read.value.clone(), read.at))
+    }
+
+    fn put(&mut self, key: K, value: V) {
+        if self.0.len() >= MOST_ENTRIES {
+            self.0.clear();
+        }
+        let now = Instant::now();
+        self.0.insert(
+            key,
+            Read {
+                value,
+                at: now,
+                asked: now,
+            },
+        );
+    }
+
+    fn touch(&mut self, key: &K, interval: Duration) -> bool {
+        match self.0.get_mut(key) {
+            Some(read) if read.asked.elapsed() < interval => false,
+            Some(read) => {
+                read.asked = Instant::now();
+                true
+            }
+            None => true,
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! Events into their lanes: one message each, or a pointer where a queue cannot carry the record.
+
+use std::collections::BTreeMap;
+
+use domain::envelope::{Content, Envelope, InlineLimit, Marks, Text};
+use domain::event::Event;
+use domain::identity::EventIndex;
+use domain::lane::Lane;
+use domain::ports::{Message, Oversize, PortError, Queues, Receipt};
+use domain::record::Subject;
+use domain::sources::Source;
+use futures::future::{join_all, try_join_all};
+use runtime::enqueue::enqueue;
+use tokio::time::Instant;
+use tracing::warn;
+
+use crate::answer::Refused;
+use crate::config::LaneQueues;
+
+/// Where events go.
+#[derive(Debug)]
+pub(crate) struct Lanes<'l, Q, O> {
+    pub(crate) queues: &'l Q,
+    pub(crate) oversize: &'l O,
+    pub(crate) urls: &'l LaneQueues,
+    pub(crate) inline_limit: InlineLimit,
+}
+
+/// Sends every event to its lane. Returns the positions of those that their queue refuses for what they are,
+/// which are for quarantine.
+///
+/// # Errors
+/// An event is not durable, and a retry of the delivery can help.
+pub(crate) async fn send<Q: Queues, O: Oversize>(
+    lanes: Lanes<'_, Q, O>,
+    source: Source,
+    receipt: &Receipt<'_>,
+    events: &[Event<'_>],
+    deadline: Instant,
+) -> Result<Vec<EventIndex>, Refused> {
+    let mut by_lane: BTreeMap<Lane, Vec<&Event<'_>>> = BTreeMap::new();
+    for event in events {
+        by_lane
+            .entry(source.lane(&event.event_type))
+            .or_default()
+            .push(event);
+    }
+    let sent = by_lane
+        .iter()
+        .map(|(lane, events)| lanes.send_lane(*lane, source, receipt, events, deadline));
+    // All lanes are waited for also when one refuses: what gets through now is through.
+    let sent: Vec<_> = join_all(sent).await;
+    let refused: Vec<Vec<EventIndex>> = sent.into_iter().collect::<Result<_, _>>()?;
+    Ok(refused.concat())
+}
+
+impl<Q: Queues, O: Oversize> Lanes<'_, Q, O> {
+    async fn send_lane(
+        &self,
+        lane: Lane,
+        source: Source,
+        receipt: &Receipt<'_>,
+        events: &[&Event<'_>],
+        deadline: Instant,
+    ) -> Result<Vec<EventIndex>, Refused> {
+        let messages = events
+            .iter()
+            .map(|event| self.message(envelope(source, receipt, event)));
+        let messages = try_join_all(messages).await?;
+        let answers = enqueue(self.queues, self.urls.of(lane), &messages, deadline).await;
+        debug_assert_eq!(answers.len(), events.len(), "one answer for every message");
+        let mut unsendable = Vec::new();
+        for (event, answer) in events.iter().zip(answers) {
+            match answer {
+                Ok(()) => {}
+                Err(error) if error.is_passing() => {
+                    warn!(%lane, event.index = event.index.get(), %error, "an event is not queued");
+                    return Err(Refused::QueueRefused);
+                }
+                Err(error) => {
+                    warn!(%lane, event.index = event.index.get(), %error, "a queue refuses an event for its content");
+                    unsendable.push(*event);
+                }
+            }
+        }
+        self.send_stored(lane, source, receipt, &unsendable, deadline)
+            .await
+    }
+
+    /// Sends pointers to events whose content the queue refused.
+    async fn send_stored(
+        &self,
+        lane: Lane,
+        source: Source,
+        receipt: &Receipt<'_>,
+        events: &[&Event<'_>],
+        deadline: Instant,
+    ) -> Result<Vec<EventIndex>, Refused> {
+        if events.is_empty() {
+            return Ok(Vec::new());
+        }
+        let messages = events
+            .iter()
+            .map(|event| self.pointer(envelope(source, receipt, event)));
+        let messages = try_join_all(messages).await?;
+        let answers = enqueue(self.queues, self.urls.of(lane), &messages, deadline).await;
+        if answers
+            .iter()
+            .any(|answer| answer.as_ref().is_err_and(PortError::is_passing))
+        {
+            return Err(Refused::QueueRefused);
+        }
+        Ok(events
+            .iter()
+            .zip(answers)
+            .filter(|(_, answer)| answer.is_err())
+            .map(|(event, _)| event.index)
+            .collect())
+    }
+
+    async fn message<'a>(&self, envelope: Envelope<'a>) -> Result<Message<'a>, Refused> {
+        let text = envelope.to_text();
+        if self.inline_limit.admits(&text) {
+            return Ok(message(&envelope, text));
+        }
+        self.pointer(envelope).await
+    }
+
+    /// Keeps the record apart and makes a message that points at it.
+    async fn pointer<'a>(&self, mut envelope: Envelope<'a>) -> Result<Message<'a>, Refused> {
+        if let Content::Inline(record) = envelope.content {
+            let key = format!("events/{}/{}", envelope.account, envelope.id);
+            let place = self.oversize.put(&key, record.get().as_bytes()).await.map_err(|error| {
+                warn!(account = %envelope.account, event.id = %envelope.id, %error, "a large event is not kept");
+                Refused::OversizeRefused
+            })?;
+            envelope.content = Content::Stored(place);
+        }
+        Ok(message(&envelope, envelope.to_text()))
+    }
+}
+
+/// A message of this account's group, so that fair queues keep one account's burst from delaying another.
+///
+/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-fair-queues.html>
+fn message<'a>(envelope: &Envelope<'_>, text: Text<'a>) -> Message<'a> {
+    let group = Some(envelope.account.to_string());
+    Message {
+        text,
+        group,
+        deduplication: None,
+        attributes: Vec::new(),
+    }
+}
+
+fn envelope<'a>(source: Source, receipt: &Receipt<'_>, event: &Event<'a>) -> Envelope<'a> {
+    let id = receipt.delivery.event(event.index);
+    Envelope {
+        id,
+        source,
+        account: receipt.account.clone(),
+        event_type: event.event_type.clone(),
+        subject: Subject::new(event.event_type.kind(), event.record_id.as_ref(), id),
+        marks: Marks::default(),
+        content: Content::Inline(event.record),
+    }
+}

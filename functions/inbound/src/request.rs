@@ -1,0 +1,69 @@
+//! The request, read from API Gateway's event.
+//!
+//! <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>
+
+use domain::account::UrlToken;
+use domain::sources::{Proof, ProofError, Source};
+use domain::timestamp::Timestamp;
+use lambda_http::request::RequestContext;
+use lambda_http::{Body, Request, RequestExt as _};
+
+use crate::answer::Unverified;
+
+/// A request that has the form of a delivery. Nothing in it is trusted yet.
+#[derive(Debug)]
+pub(crate) struct Posted<'a> {
+    pub(crate) source: Source,
+    pub(crate) token: UrlToken,
+    pub(crate) proof: Proof,
+    /// When the gateway received it.
+    pub(crate) received: Timestamp,
+    /// The bytes that were sent: the runtime has undone the gateway's base64.
+    pub(crate) body: &'a [u8],
+}
+
+impl<'a> Posted<'a> {
+    /// Reads a request without looking anything up. `now` stands in where the gateway tells no time.
+    pub(crate) fn read(request: &'a Request, now: Timestamp) -> Result<Self, Unverified> {
+        let context = match request.request_context_ref() {
+            Some(RequestContext::ApiGatewayV2(context)) => Some(context),
+            _ => None,
+        };
+        // The route, not the path: a stage or a custom domain changes the path.
+        let route = context
+            .and_then(|context| context.route_key.as_deref())
+            .unwrap_or_default();
+        let source = route
+            .split('/')
+            .nth(2)
+            .and_then(Source::named)
+            .ok_or(Unverified::UnknownToken)?;
+        let parameters = request.path_parameters_ref();
+        let token = parameters
+            .and_then(|parameters| parameters.first("token"))
+            .unwrap_or_default();
+        let token = token.parse().map_err(|_| Unverified::UnknownToken)?;
+        let proof = source
+            .proof(request.headers())
+            .map_err(|error| match error {
+                ProofError::Missing => Unverified::NoSignature,
+                ProofError::Malformed => Unverified::MalformedSignature,
+            })?;
+        let epoch = context
+            .and_then(|context| u64::try_from(context.time_epoch).ok())
+            .filter(|epoch| *epoch > 0);
+        let body = match request.body() {
+            Body::Empty => &[][..],
+            Body::Text(text) => text.as_bytes(),
+            Body::Binary(bytes) => bytes,
+            _ => &[],
+        };
+        Ok(Self {
+            source,
+            token,
+            proof,
+            received: epoch.map_or(now, Timestamp::from_millis),
+            body,
+        })
+    }
+}

@@ -1,0 +1,270 @@
+//! What is kept of an account: the operator's wish, our registrations at the source, and how it went.
+
+use crate::account::{AccountName, TokenEntry, TokenHash, TokenStatus, WebhookId};
+use crate::sources::Source;
+use crate::subscription::EventSelection;
+use crate::timestamp::Timestamp;
+
+/// The most history entries that are kept; older ones are forgotten.
+pub const LONGEST_HISTORY: usize = 50;
+
+/// An account: what was wished for, and what of it is known to be there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// The operator's name for it.
+    pub name: AccountName,
+    /// The source whose webhooks it receives.
+    pub source: Source,
+    /// What the operator asked for last.
+    pub wish: Wish,
+    /// The event types that its webhook shall be subscribed to.
+    pub events: EventSelection,
+    /// The URL tokens that the source was told, or was about to be told. Retired ones are known by their own
+    /// entries only.
+    pub registrations: Vec<Registration>,
+    /// When it was first connected.
+    pub created: Timestamp,
+    /// When anything here changed last.
+    pub changed: Timestamp,
+    /// Why the wish is not fulfilled yet, or what was left behind in fulfilling it.
+    pub trouble: Option<Trouble>,
+    /// Until when the source asked to be left alone.
+    pub quiet_until: Option<Timestamp>,
+    /// What happened, oldest first; at most [`LONGEST_HISTORY`] entries.
+    pub history: Vec<Entry>,
+}
+
+/// What an operator asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wish {
+    /// Exactly one webhook of ours, for the selected events.
+    Connected,
+    /// No webhook of ours, and no delivery taken.
+    Disconnected {
+        /// Whether all of it is done, the secrets' deletion included.
+        done: bool,
+    },
+}
+
+/// A URL token, and the webhook that was registered with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registration {
+    /// The token's hash.
+    pub token: TokenHash,
+    /// The webhook, once the source has named it.
+    pub webhook: Option<WebhookId>,
+    /// How far it got.
+    pub standing: Standing,
+}
+
+/// How far a registration got. Mirrors [`TokenStatus`], which also knows the retired.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// The source may know of it, or not: the answer has not been seen.
+    Pending,
+    /// The source's webhook, in use.
+    Live,
+    /// The webhook was replaced; retries of its deliveries are taken until then.
+    Grace {
+        /// The end of the grace.
+        until: Timestamp,
+    },
+}
+
+impl Standing {
+    /// The status of a token that stands so.
+    #[must_use]
+    pub fn status(self) -> TokenStatus {
+        match self {
+            Self::Pending => TokenStatus::Pending,
+            Self::Live => TokenStatus::Live,
+            Self::Grace { .. } => TokenStatus::Grace,
+        }
+    }
+}
+
+/// Where an account is between wish and fulfilment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// To be connected, without a confirmed webhook yet.
+    Connecting,
+    /// There is a confirmed webhook.
+    Connected,
+    /// To be disconnected, not all done.
+    Disconnecting,
+    /// Nothing of it is left but its history.
+    Disconnected,
+}
+
+impl State {
+    /// The state in one word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Connecting => "connecting",
+            Self::Connected => "connected",
+            Self::Disconnecting => "disconnecting",
+            Self::Disconnected => "disconnected",
+        }
+    }
+}
+
+/// Why a wish is not fulfilled, in plain words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    /// Since when.
+    pub at: Timestamp,
+    /// What is wrong, and what to do.
+    pub message: String,
+}
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// When.
+    pub at: Timestamp,
+    /// What, in plain words.
+    pub what: String,
+}
+
+impl Account {
+    /// An account that shall be connected, and of which nothing is done yet.
+    #[must_use]
+    pub fn new(name: AccountName, source: Source, events: EventSelection, now: Timestamp) -> Self {
+        Self {
+            name,
+            source,
+            wish: Wish::Connected,
+            events,
+            registrations: Vec::new(),
+            created: now,
+            changed: now,
+            trouble: None,
+            quiet_until: None,
+            history: Vec::new(),
+        }
+    }
+
+    /// Where the account is.
+    #[must_use]
+    pub fn state(&self) -> State {
+        match self.wish {
+            Wish::Connected if self.live().is_some() => State::Connected,
+            Wish::Connected => State::Connecting,
+            Wish::Disconnected { done: false } => State::Disconnecting,
+            Wish::Disconnected { done: true } => State::Disconnected,
+        }
+    }
+
+    /// The registration in use.
+    #[must_use]
+    pub fn live(&self) -> Option<&Registration> {
+        self.registrations
+            .iter()
+            .find(|registration| registration.standing == Standing::Live)
+    }
+
+    /// The registration of a token, unless it is retired.
+    #[must_use]
+    pub fn registration(&self, token: &TokenHash) -> Option<&Registration> {
+        self.registrations
+            .iter()
+            .find(|registration| registration.token == *token)
+    }
+
+    /// The registration of a webhook.
+    #[must_use]
+    pub fn registration_of(&self, webhook: &WebhookId) -> Option<&Registration> {
+        self.registrations
+            .iter()
+            .find(|registration| registration.webhook.as_ref() == Some(webhook))
+    }
+
+    /// What the table says of a token of this account.
+    #[must_use]
+    pub fn entry(&self, token: &TokenHash) -> TokenEntry {
+        let registration = self.registration(token);
+        TokenEntry {
+            account: self.name.clone(),
+            webhook: registration.and_then(|registration| registration.webhook.clone()),
+            status: registration.map_or(TokenStatus::Retired, |registration| {
+                registration.standing.status()
+            }),
+        }
+    }
+
+    /// Enters a registration, or replaces that of the same token.
+    pub fn register(&mut self, registration: Registration) {
+        self.forget(&registration.token.clone());
+        self.registrations.push(registration);
+    }
+
+    /// Forgets a registration: its token's entry says `retired` from now on.
+    pub fn forget(&mut self, token: &TokenHash) {
+        self.registrations
+            .retain(|registration| registration.token != *token);
+    }
+
+    /// Enters something that happened.
+    pub fn note(&mut self, at: Timestamp, what: impl Into<String>) {
+        self.history.push(Entry {
+            at,
+            what: what.into(),
+        });
+        let excess = self.history.len().saturating_sub(LONGEST_HISTORY);
+        self.history.drain(..excess);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn account() -> Account {
+        let source = Source::Orderspace;
+        let events = EventSelection::all(source);
+        Account::new(
+            "acme".parse().unwrap(),
+            source,
+            events,
+            Timestamp::from_millis(0),
+        )
+    }
+
+    #[test]
+    fn history_is_bounded_and_keeps_the_newest() {
+        let mut account = account();
+        for number in 0..=LONGEST_HISTORY {
+            account.note(Timestamp::from_millis(0), number.to_string());
+        }
+        assert_eq!(account.history.len(), LONGEST_HISTORY);
+        assert_eq!(
+            account.history.last().unwrap().what,
+            LONGEST_HISTORY.to_string()
+        );
+    }
+
+    #[test]
+    fn the_state_follows_wish_and_registrations() {
+        let mut account = account();
+        assert_eq!(account.state(), State::Connecting);
+        let token = crate::account::UrlToken::from_random(&[1; 32]).hash();
+        let mut registration = Registration {
+            token,
+            webhook: None,
+            standing: Standing::Pending,
+        };
+        account.register(registration.clone());
+        assert_eq!(account.state(), State::Connecting);
+        registration.standing = Standing::Live;
+        account.register(registration);
+        assert_eq!(account.registrations.len(), 1);
+        assert_eq!(account.state(), State::Connected);
+        account.wish = Wish::Disconnected { done: false };
+        assert_eq!(account.state(), State::Disconnecting);
+        account.forget(&token);
+        assert_eq!(account.entry(&token).status, TokenStatus::Retired);
+        account.wish = Wish::Disconnected { done: true };
+        assert_eq!(account.state(), State::Disconnected);
+    }
+}

@@ -1,0 +1,23 @@
+//! Subscriptions: an account's webhook at its source, and how it gets there.
+//!
+//! An operator's wish is kept first ([`Account`]); everything after that only brings the source in line with
+//! it. What the source has is observed ([`Seen`]), [`plan`] compares both and says what is left to do, and each
+//! [`Step`] can be repeated. So a call that was cut short at any point is continued by the next one, and ends
+//! with exactly one webhook of ours. Webhooks of others are never touched.
+
+mod account;
+mod credentials;
+mod endpoint;
+mod plan;
+mod ports;
+mod selection;
+
+pub use account::{Account, Entry, LONGEST_HISTORY, Registration, Standing, State, Trouble, Wish};
+pub use credentials::{Access, AccessToken, ClientId, ClientIdError, Credentials, OauthSecret};
+pub use endpoint::{Endpoint, HooksUrl, HooksUrlError};
+pub use plan::{RegisteredWebhook, Seen, Step, plan};
+pub use ports::{
+    Accounts, ApiError, Deliveries, IfUnknown, Lease, LeaseOwner, Leased, Removed, Saved, Secrets,
+    Webhooks,
+};
+pub use selection::{EventSelection, EventSelectionError};

@@ -1,0 +1,300 @@
+//! What subscriptions need from the outside: the accounts table, the secrets, the source's API, and the time of
+//! the last delivery.
+
+use std::fmt;
+use std::future::Future;
+
+use thiserror::Error;
+
+use crate::account::{AccountName, TokenEntry, TokenHash, WebhookId};
+use crate::identity::DeliveryId;
+use crate::ports::PortError;
+use crate::signature::SigningKeys;
+use crate::subscription::{
+    Access, AccessToken, Account, Credentials, Endpoint, EventSelection, OauthSecret,
+    RegisteredWebhook,
+};
+use crate::timestamp::Timestamp;
+
+/// Who holds a lease: 16 random bytes, one per call.
+#[derive(Clone, PartialEq, Eq)]
+pub struct LeaseOwner(String);
+
+impl LeaseOwner {
+    /// Makes an owner out of random bytes.
+    #[must_use]
+    pub fn from_random(bytes: &[u8; 16]) -> Self {
+        Self(hex::encode(bytes))
+    }
+
+    /// The owner as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for LeaseOwner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The right to change one account. Whoever outlives it may be overtaken, and then saves nothing more.
+#[derive(Debug, Clone)]
+pub struct Lease {
+    /// Which account.
+    pub account: AccountName,
+    /// Who holds it.
+    pub owner: LeaseOwner,
+    /// Until when nobody else can take it.
+    pub until: Timestamp,
+}
+
+/// What taking a lease comes to where there is no such account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IfUnknown {
+    /// The name is leased: the account is about to be made.
+    Reserve,
+    /// Nothing is written.
+    Refuse,
+}
+
+/// What taking a lease came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Leased {
+    /// It is ours; with the account, if it exists.
+    Taken(Option<Box<Account>>),
+    /// Another call holds it.
+    Held {
+        /// Until then, unless it is given back before.
+        until: Timestamp,
+    },
+    /// There is no such account, and it was not to be reserved.
+    Unknown,
+}
+
+/// What saving an account came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Saved {
+    /// It is saved.
+    Yes,
+    /// The lease is somebody else's by now: nothing was written.
+    LeaseLost,
+}
+
+/// The accounts table.
+pub trait Accounts: Sync {
+    /// Takes the account's lease, if nobody holds it at `now`, and reads the account.
+    ///
+    /// # Errors
+    /// The table did not answer; the lease may be taken, and ends by itself.
+    fn lease(
+        &self,
+        lease: &Lease,
+        now: Timestamp,
+        if_unknown: IfUnknown,
+    ) -> impl Future<Output = Result<Leased, PortError>> + Send;
+
+    /// Saves an account and the entries of these tokens of it, all or nothing, if the lease is still ours.
+    ///
+    /// # Errors
+    /// The table did not answer; whether it is saved is not known.
+    fn save(
+        &self,
+        account: &Account,
+        lease: &Lease,
+        tokens: &[TokenHash],
+    ) -> impl Future<Output = Result<Saved, PortError>> + Send;
+
+    /// Gives the lease back, if it is still ours. A name that was only reserved is free again.
+    ///
+    /// # Errors
+    /// It may not be given back, and ends by itself.
+    fn release(&self, lease: &Lease) -> impl Future<Output = Result<(), PortError>> + Send;
+
+    /// Reads an account.
+    ///
+    /// # Errors
+    /// The table did not answer, or holds what cannot be read.
+    fn find(
+        &self,
+        name: &AccountName,
+    ) -> impl Future<Output = Result<Option<Account>, PortError>> + Send;
+
+    /// Reads all accounts, by name.
+    ///
+    /// # Errors
+    /// The table did not answer, or holds what cannot be read.
+    fn list(&self) -> impl Future<Output = Result<Vec<Account>, PortError>> + Send;
+
+    /// What a URL token stands for, read consistently.
+    ///
+    /// # Errors
+    /// The table did not answer, or holds what cannot be read.
+    fn token(
+        &self,
+        token: &TokenHash,
+    ) -> impl Future<Output = Result<Option<TokenEntry>, PortError>> + Send;
+}
+
+/// The secrets of accounts. Those scheduled for deletion are not there, but come back when they are put.
+pub trait Secrets: Sync {
+    /// An account's authorization.
+    ///
+    /// # Errors
+    /// The store did not answer, or holds what cannot be read.
+    fn oauth(
+        &self,
+        account: &AccountName,
+    ) -> impl Future<Output = Result<Option<OauthSecret>, PortError>> + Send;
+
+    /// Keeps an account's authorization, in place of the one before.
+    ///
+    /// # Errors
+    /// It may not be kept.
+    fn put_oauth(
+        &self,
+        account: &AccountName,
+        secret: &OauthSecret,
+    ) -> impl Future<Output = Result<(), PortError>> + Send;
+
+    /// An account's signing keys; none where there are none.
+    ///
+    /// # Errors
+    /// The store did not answer, or holds what cannot be read.
+    fn keys(
+        &self,
+        account: &AccountName,
+    ) -> impl Future<Output = Result<SigningKeys, PortError>> + Send;
+
+    /// Keeps an account's signing keys, in place of those before.
+    ///
+    /// # Errors
+    /// They may not be kept.
+    fn put_keys(
+        &self,
+        account: &AccountName,
+        keys: &SigningKeys,
+    ) -> impl Future<Output = Result<(), PortError>> + Send;
+
+    /// Schedules the deletion of both secrets; what is not there needs none.
+    ///
+    /// # Errors
+    /// One of them may still be there.
+    fn retire(&self, account: &AccountName) -> impl Future<Output = Result<(), PortError>> + Send;
+}
+
+/// When deliveries came.
+pub trait Deliveries: Sync {
+    /// An account's last delivery of a day (`yyyy-mm-dd`, UTC).
+    ///
+    /// # Errors
+    /// The table did not answer.
+    fn last(
+        &self,
+        account: &AccountName,
+        day: &str,
+    ) -> impl Future<Output = Result<Option<DeliveryId>, PortError>> + Send;
+}
+
+/// What removing a webhook came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Removed {
+    /// It was there.
+    Now,
+    /// There was none.
+    Before,
+}
+
+/// A source's API for webhooks.
+pub trait Webhooks: Sync {
+    /// Gets an access token for credentials.
+    ///
+    /// # Errors
+    /// See [`ApiError`].
+    fn authenticate(
+        &self,
+        credentials: &Credentials,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Access, ApiError>> + Send;
+
+    /// All webhooks of the site, ours and others', newest first.
+    ///
+    /// # Errors
+    /// See [`ApiError`].
+    fn list(
+        &self,
+        access: &AccessToken,
+    ) -> impl Future<Output = Result<Vec<RegisteredWebhook>, ApiError>> + Send;
+
+    /// Registers a webhook.
+    ///
+    /// # Errors
+    /// See [`ApiError`]. It may be registered all the same.
+    fn create(
+        &self,
+        access: &AccessToken,
+        endpoint: &Endpoint,
+        events: &EventSelection,
+    ) -> impl Future<Output = Result<RegisteredWebhook, ApiError>> + Send;
+
+    /// Changes a webhook.
+    ///
+    /// # Errors
+    /// See [`ApiError`]. It may be changed all the same.
+    fn update(
+        &self,
+        access: &AccessToken,
+        webhook: &WebhookId,
+        endpoint: &Endpoint,
+        events: &EventSelection,
+    ) -> impl Future<Output = Result<RegisteredWebhook, ApiError>> + Send;
+
+    /// Removes a webhook.
+    ///
+    /// # Errors
+    /// See [`ApiError`]. It may be removed all the same.
+    fn remove(
+        &self,
+        access: &AccessToken,
+        webhook: &WebhookId,
+    ) -> impl Future<Output = Result<Removed, ApiError>> + Send;
+}
+
+/// Why a source's API did not do what it was asked. Carries nothing secret.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum ApiError {
+    /// The credentials themselves are refused.
+    #[error("the credentials are refused")]
+    CredentialsRefused,
+    /// An access token is refused: it is over, or was revoked.
+    #[error("the access token is refused")]
+    AccessRefused,
+    /// What was sent is not acceptable, in the source's words.
+    #[error("the webhook is not accepted: {0}")]
+    Invalid(String),
+    /// There is no such webhook.
+    #[error("there is no such webhook")]
+    NoSuchWebhook,
+    /// Too much was asked in too short a time.
+    #[error("too many requests")]
+    TooManyRequests,
+    /// The server says that it is in trouble.
+    #[error("the server is in trouble: status {0}")]
+    Down(u16),
+    /// An answer that cannot be the API's, or cannot be read.
+    #[error("{asked} was answered with {found}")]
+    BadAnswer {
+        /// What was asked, such as `GET /v1/webhooks`.
+        asked: &'static str,
+        /// What came instead, such as `status 404 and no JSON`.
+        found: String,
+    },
+    /// Nothing came in time. The work may be done all the same.
+    #[error("no answer came in time")]
+    TimeOut,
+    /// There was no connection.
+    #[error("no connection could be made")]
+    Unreachable,
+}
