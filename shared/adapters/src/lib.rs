@@ -5,6 +5,7 @@
 
 pub mod aws;
 pub mod dynamo;
+mod failure;
 pub mod s3;
 pub mod secrets;
 pub mod sqs;

@@ -1,0 +1,61 @@
+//! DynamoDB: the accounts, receipts and records tables.
+//!
+//! <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/Welcome.html>
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use domain::account::TokenHash;
+use domain::envelope::DataRef;
+
+mod changes;
+mod compression;
+pub mod receipts;
+pub mod records;
+pub mod tokens;
+
+/// An item, attribute by attribute.
+pub type Item = HashMap<String, AttributeValue>;
+
+/// Partition and sort key of every table.
+pub(crate) const PK: &str = "pk";
+/// The sort key, where a table has one.
+pub(crate) const SK: &str = "sk";
+/// The attribute by which DynamoDB removes items some time after it has passed, in seconds since 1970.
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/TTL.html>
+pub(crate) const EXPIRES_AT: &str = "expires_at";
+
+/// The code of an item that does not say what its kind says.
+pub(crate) const MALFORMED_ITEM: &str = "malformed_item";
+
+/// Whether a code says that the content was refused: too large, too deep, a number too long.
+pub(crate) fn is_lasting(code: &str) -> bool {
+    matches!(code, "ValidationException" | "http_413")
+}
+
+/// The key of a URL token in the accounts table: of its hash, the token itself is stored nowhere.
+pub(crate) fn token_key(token: &TokenHash) -> AttributeValue {
+    text(format!("token#{token}"))
+}
+
+pub(crate) fn text(value: impl Into<String>) -> AttributeValue {
+    AttributeValue::S(value.into())
+}
+
+pub(crate) fn number(value: u64) -> AttributeValue {
+    AttributeValue::N(value.to_string())
+}
+
+pub(crate) fn text_of<'a>(item: &'a Item, name: &str) -> Option<&'a str> {
+    item.get(name)?.as_s().ok().map(String::as_str)
+}
+
+pub(crate) fn number_of(item: &Item, name: &str) -> Option<u64> {
+    item.get(name)?.as_n().ok()?.parse().ok()
+}
+
+/// A reference to an object, as an item has it.
+pub(crate) fn stored_at(text: &str) -> Option<DataRef> {
+    let (bucket, key) = text.strip_prefix("s3://")?.split_once('/')?;
+    Some(DataRef::new(bucket, key))
+}

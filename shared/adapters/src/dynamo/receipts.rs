@@ -1,0 +1,336 @@
+//! The receipts table: deliveries as they came, the markers that let a retry keep its identity, and strikes.
+//!
+//! | pk | sk | holds |
+//! |---|---|---|
+//! | `{account}#{yyyy-mm-dd}`, the day of the first sight | delivery id | `received`, `webhook`, `hash`, `events`, `attempts`, and the bytes as `body` (compressed) or `dataref` |
+//! | `retry#{account}` | SHA-256 of the body | `delivery`, `expires`, `leased_until` (milliseconds), `holder` |
+//! | `strike#{account}` | `{milliseconds, 13 digits}#{delivery id}` | `cause` |
+//!
+//! `expires_at` lets DynamoDB remove items some days after their time; nothing is decided by it.
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::primitives::Blob;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
+use domain::account::AccountName;
+use domain::identity::{BodyHash, DeliveryId};
+use domain::ports::{Marker, Oversize, PortError, Receipt, Receipts, Strike};
+use domain::timestamp::Timestamp;
+
+use super::changes::Changes;
+use super::compression::{pack, unpack};
+use super::{
+    EXPIRES_AT, Item, MALFORMED_ITEM, PK, SK, is_lasting, number, number_of, stored_at, text,
+    text_of,
+};
+use crate::failure::port_error;
+
+const KEEPING: &str = "keeping a receipt";
+const READING: &str = "reading a receipt";
+const READING_MARKER: &str = "reading a retry marker";
+const LEASING: &str = "leasing a retry marker";
+const MARKING: &str = "leaving a retry marker";
+const UNMARKING: &str = "taking a retry marker away";
+const STRIKING: &str = "counting a strike";
+
+const BODY: &str = "body";
+const DATAREF: &str = "dataref";
+const DELIVERY: &str = "delivery";
+const EXPIRES: &str = "expires";
+const LEASED_UNTIL: &str = "leased_until";
+const HOLDER: &str = "holder";
+
+/// What an item's other attributes come to at most, in bytes.
+const OTHER_ATTRIBUTES: usize = 1024;
+
+/// The receipts table, and the store for bodies that an item should not carry.
+#[derive(Debug, Clone)]
+pub struct DynamoReceipts<O> {
+    client: Client,
+    table: String,
+    oversize: O,
+    inline_limit: usize,
+    ttl_seconds: u64,
+}
+
+impl<O: Oversize> DynamoReceipts<O> {
+    /// Keeps deliveries and strikes for `ttl_seconds`. A body that is larger than `inline_limit` bytes when
+    /// compressed goes to `oversize`.
+    #[must_use]
+    pub fn new(
+        client: Client,
+        table: impl Into<String>,
+        oversize: O,
+        inline_limit: usize,
+        ttl_seconds: u64,
+    ) -> Self {
+        Self {
+            client,
+            table: table.into(),
+            oversize,
+            inline_limit,
+            ttl_seconds,
+        }
+    }
+
+    /// The body as the receipt has it: compressed, or elsewhere, where an operator can read it as it is.
+    async fn content(&self, receipt: &Receipt<'_>) -> Result<Changes, PortError> {
+        let packed = pack(receipt.body).map_err(|_| PortError::passing(KEEPING, "compression"))?;
+        if packed.len() + OTHER_ATTRIBUTES <= self.inline_limit {
+            let body = AttributeValue::B(Blob::new(packed));
+            return Ok(Changes::default().set(BODY, body).remove(DATAREF));
+        }
+        let key = format!("receipts/{}/{}", receipt.account, receipt.delivery);
+        let place = self.oversize.put(&key, receipt.body).await?;
+        Ok(Changes::default()
+            .set(DATAREF, text(place.as_str()))
+            .remove(BODY))
+    }
+}
+
+fn receipt_partition(account: &AccountName, delivery: DeliveryId) -> AttributeValue {
+    text(format!("{account}#{}", delivery.first_seen().day()))
+}
+
+fn marker_partition(account: &AccountName) -> AttributeValue {
+    text(format!("retry#{account}"))
+}
+
+impl<O: Oversize> Receipts for DynamoReceipts<O> {
+    /// A retry's receipt is that of the first attempt, whose time and webhook stay. `attempts` counts at
+    /// least once: a call whose answer was lost is made again.
+    async fn keep(&self, receipt: &Receipt<'_>) -> Result<(), PortError> {
+        let events = u64::try_from(receipt.events).unwrap_or(u64::MAX);
+        let expires = receipt.delivery.first_seen().plus_seconds(self.ttl_seconds);
+        let changes = self
+            .content(receipt)
+            .await?
+            .set_once("received", text(receipt.received.to_string()))
+            .set_once("webhook", text(receipt.webhook.as_str()))
+            .set("hash", text(receipt.hash.to_string()))
+            .set("events", number(events))
+            .set(EXPIRES_AT, number(expires.seconds()))
+            .add("attempts", number(1));
+        let call = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .key(PK, receipt_partition(receipt.account, receipt.delivery))
+            .key(SK, text(receipt.delivery.to_string()));
+        let answer = changes.into_call(call).send().await;
+        answer
+            .map(drop)
+            .map_err(|error| port_error(KEEPING, &error, is_lasting))
+    }
+
+    async fn marker(
+        &self,
+        account: &AccountName,
+        hash: &BodyHash,
+    ) -> Result<Option<Marker>, PortError> {
+        let answer = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .key(PK, marker_partition(account))
+            .key(SK, text(hash.to_string()))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(|error| port_error(READING_MARKER, &error, is_lasting))?;
+        let malformed = || PortError::passing(READING_MARKER, MALFORMED_ITEM);
+        let marker = answer.item().map(|item| marker(item).ok_or_else(malformed));
+        marker.transpose()
+    }
+
+    /// A random holder tells a lease of this call from another's with the same end: when the first answer is
+    /// lost, the SDK asks again and finds the marker leased by itself.
+    async fn lease(
+        &self,
+        account: &AccountName,
+        hash: &BodyHash,
+        seen: &Marker,
+        until: Timestamp,
+    ) -> Result<bool, PortError> {
+        let holder = random_holder()?;
+        let changes = Changes::default()
+            .set(LEASED_UNTIL, number(until.millis()))
+            .set(HOLDER, text(&holder))
+            .naming(DELIVERY)
+            .with(DELIVERY, text(seen.delivery.to_string()))
+            .with("seen", number(seen.leased_until.millis()))
+            .only_if("#delivery = :delivery AND #leased_until = :seen");
+        let call = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .key(PK, marker_partition(account))
+            .key(SK, text(hash.to_string()))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        let Err(error) = changes.into_call(call).send().await else {
+            return Ok(true);
+        };
+        match error.as_service_error() {
+            Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {
+                let item = failed.item();
+                Ok(item.is_some_and(|item| text_of(item, HOLDER) == Some(&holder)))
+            }
+            _ => Err(port_error(LEASING, &error, is_lasting)),
+        }
+    }
+
+    async fn mark(
+        &self,
+        account: &AccountName,
+        hash: &BodyHash,
+        marker: &Marker,
+    ) -> Result<(), PortError> {
+        let answer = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .item(PK, marker_partition(account))
+            .item(SK, text(hash.to_string()))
+            .item(DELIVERY, text(marker.delivery.to_string()))
+            .item(EXPIRES, number(marker.expires.millis()))
+            .item(LEASED_UNTIL, number(marker.leased_until.millis()))
+            .item(EXPIRES_AT, number(marker.expires.seconds()))
+            .send()
+            .await;
+        answer
+            .map(drop)
+            .map_err(|error| port_error(MARKING, &error, is_lasting))
+    }
+
+    async fn unmark(
+        &self,
+        account: &AccountName,
+        hash: &BodyHash,
+        until: Timestamp,
+    ) -> Result<(), PortError> {
+        let answer = self
+            .client
+            .delete_item()
+            .table_name(&self.table)
+            .key(PK, marker_partition(account))
+            .key(SK, text(hash.to_string()))
+            .condition_expression("#leased_until = :until")
+            .expression_attribute_names("#leased_until", LEASED_UNTIL)
+            .expression_attribute_values(":until", number(until.millis()))
+            .send()
+            .await;
+        match answer {
+            Ok(_) => Ok(()),
+            // It is gone, or somebody else's by now.
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(DeleteItemError::is_conditional_check_failed_exception) =>
+            {
+                Ok(())
+            }
+            Err(error) => Err(port_error(UNMARKING, &error, is_lasting)),
+        }
+    }
+
+    async fn strike(&self, strike: &Strike<'_>) -> Result<(), PortError> {
+        let expires = strike.at.plus_seconds(self.ttl_seconds);
+        let answer = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .item(PK, text(format!("strike#{}", strike.account)))
+            .item(SK, text(strike_key(strike)))
+            .item("cause", text(strike.cause))
+            .item(EXPIRES_AT, number(expires.seconds()))
+            .send()
+            .await;
+        answer
+            .map(drop)
+            .map_err(|error| port_error(STRIKING, &error, is_lasting))
+    }
+}
+
+/// Sorts by time: 13 digits last until the year 2286.
+fn strike_key(strike: &Strike<'_>) -> String {
+    format!("{:013}#{}", strike.at.millis(), strike.delivery)
+}
+
+fn marker(item: &Item) -> Option<Marker> {
+    Some(Marker {
+        delivery: text_of(item, DELIVERY)?.parse().ok()?,
+        expires: Timestamp::from_millis(number_of(item, EXPIRES)?),
+        leased_until: Timestamp::from_millis(number_of(item, LEASED_UNTIL)?),
+    })
+}
+
+fn random_holder() -> Result<String, PortError> {
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes).map_err(|_| PortError::passing(LEASING, "randomness"))?;
+    Ok(format!("{:016x}", u64::from_be_bytes(bytes)))
+}
+
+/// The body that a receipt kept, byte for byte, wherever it is.
+///
+/// # Errors
+/// The item is no receipt, or the store did not answer.
+pub async fn read_body(item: &Item, oversize: &impl Oversize) -> Result<Vec<u8>, PortError> {
+    let malformed = || PortError::passing(READING, MALFORMED_ITEM);
+    if let Some(AttributeValue::B(packed)) = item.get(BODY) {
+        return unpack(packed.as_ref()).map_err(|_| malformed());
+    }
+    let place = text_of(item, DATAREF).and_then(stored_at);
+    oversize.get(&place.ok_or_else(malformed)?).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn delivery(millis: u64) -> DeliveryId {
+        DeliveryId::new(Timestamp::from_millis(millis), &[1; 10])
+    }
+
+    #[test]
+    fn a_retry_has_the_partition_of_its_first_attempt() {
+        let account = "acme".parse().unwrap();
+        let partition = receipt_partition(&account, delivery(1_795_219_199_999));
+        assert_eq!(partition, text("acme#2026-11-20"));
+    }
+
+    #[test]
+    fn strikes_sort_by_time() {
+        let account = "acme".parse().unwrap();
+        let key = |millis| {
+            strike_key(&Strike {
+                account: &account,
+                delivery: delivery(1_795_176_000_123),
+                at: Timestamp::from_millis(millis),
+                cause: "budget",
+            })
+        };
+        assert!(key(999_999_999_999) < key(1_795_176_000_123));
+        assert_eq!(key(7), "0000000000007#01a1f8d3-ea7b-7101-8101-010101010101");
+    }
+
+    #[test]
+    fn a_marker_that_lacks_a_member_is_malformed() {
+        let mut item = Item::from([
+            (DELIVERY.to_owned(), text(delivery(7).to_string())),
+            (EXPIRES.to_owned(), number(1000)),
+            (LEASED_UNTIL.to_owned(), number(0)),
+        ]);
+        let read = marker(&item).unwrap();
+        assert_eq!(read.delivery, delivery(7));
+        assert_eq!(read.expires, Timestamp::from_millis(1000));
+        assert_eq!(read.leased_until, Timestamp::from_millis(0));
+        item.insert(EXPIRES.to_owned(), text("1000"));
+        assert_eq!(marker(&item), None);
+    }
+
+    #[test]
+    fn two_leases_have_two_holders() {
+        assert_ne!(random_holder().unwrap(), random_holder().unwrap());
+    }
+}

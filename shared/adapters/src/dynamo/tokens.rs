@@ -1,0 +1,97 @@
+//! URL tokens in the accounts table: one read by key for a delivery of an account that is not cached.
+
+use aws_sdk_dynamodb::Client;
+use domain::account::{TokenEntry, TokenHash, WebhookId};
+use domain::ports::{PortError, Tokens};
+
+use super::{Item, MALFORMED_ITEM, PK, is_lasting, text_of, token_key};
+use crate::failure::port_error;
+
+const FINDING: &str = "finding a URL token";
+
+/// The accounts table, as far as it knows tokens: `token#{hash}` with `account`, `status`, and `webhook` once
+/// the source has named it.
+#[derive(Debug, Clone)]
+pub struct DynamoTokens {
+    client: Client,
+    table: String,
+}
+
+impl DynamoTokens {
+    /// Looks into this table.
+    #[must_use]
+    pub fn new(client: Client, table: impl Into<String>) -> Self {
+        Self {
+            client,
+            table: table.into(),
+        }
+    }
+}
+
+impl Tokens for DynamoTokens {
+    /// Eventually consistent, at half the price: a token is stored long before the source first uses it.
+    async fn find(&self, token: &TokenHash) -> Result<Option<TokenEntry>, PortError> {
+        let answer = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .key(PK, token_key(token))
+            .send()
+            .await
+            .map_err(|error| port_error(FINDING, &error, is_lasting))?;
+        let entry = answer
+            .item()
+            .map(|item| entry(item).ok_or_else(|| PortError::passing(FINDING, MALFORMED_ITEM)));
+        entry.transpose()
+    }
+}
+
+fn entry(item: &Item) -> Option<TokenEntry> {
+    Some(TokenEntry {
+        account: text_of(item, "account")?.parse().ok()?,
+        webhook: text_of(item, "webhook").map(WebhookId::new),
+        status: text_of(item, "status")?.parse().ok()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dynamo::text;
+    use domain::account::TokenStatus;
+
+    fn item(attributes: &[(&str, &str)]) -> Item {
+        attributes
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), text(*value)))
+            .collect()
+    }
+
+    #[test]
+    fn an_entry_reads_with_and_without_its_webhook() {
+        let pending = item(&[("account", "acme"), ("status", "pending")]);
+        assert_eq!(
+            entry(&pending),
+            Some(TokenEntry {
+                account: "acme".parse().unwrap(),
+                webhook: None,
+                status: TokenStatus::Pending,
+            })
+        );
+        let live = item(&[("account", "acme"), ("status", "live"), ("webhook", "wh_1")]);
+        assert_eq!(entry(&live).unwrap().webhook, Some(WebhookId::new("wh_1")));
+    }
+
+    #[test]
+    fn an_entry_of_no_account_or_of_an_unknown_status_is_malformed() {
+        assert_eq!(entry(&item(&[("status", "live")])), None);
+        assert_eq!(
+            entry(&item(&[("account", "a#b"), ("status", "live")])),
+            None
+        );
+        assert_eq!(
+            entry(&item(&[("account", "acme"), ("status", "asleep")])),
+            None
+        );
+    }
+}

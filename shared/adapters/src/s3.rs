@@ -1,0 +1,90 @@
+//! S3: what is too large for a message or an item, or of characters that a queue does not take.
+//!
+//! Keys are made from ids, so writing the same thing twice leaves one object.
+//!
+//! <https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html>
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::primitives::ByteStream;
+use domain::envelope::DataRef;
+use domain::ports::{Oversize, PortError};
+
+use crate::failure::port_error;
+
+/// The largest object that is read, in bytes: a delivery is at most 6 MB, so anything larger is not ours.
+const LARGEST: usize = 16 * 1024 * 1024;
+
+const PUTTING: &str = "putting an object";
+const GETTING: &str = "getting an object";
+
+/// Whether a code says that the content was refused. An object that is not there is no such code: a version
+/// of it may be restored.
+fn is_lasting(code: &str) -> bool {
+    matches!(code, "EntityTooLarge" | "KeyTooLongError" | "InvalidURI")
+}
+
+/// An object above [`LARGEST`].
+const TOO_LARGE: &str = "too_large";
+/// A reference to another bucket, or to none.
+const FOREIGN: &str = "foreign_reference";
+
+/// One bucket. A reference to another one is not followed, whoever wrote it.
+#[derive(Debug, Clone)]
+pub struct S3Oversize {
+    client: Client,
+    bucket: String,
+}
+
+impl S3Oversize {
+    /// Keeps objects in this bucket.
+    #[must_use]
+    pub fn new(client: Client, bucket: impl Into<String>) -> Self {
+        Self {
+            client,
+            bucket: bucket.into(),
+        }
+    }
+}
+
+impl Oversize for S3Oversize {
+    async fn put(&self, key: &str, bytes: &[u8]) -> Result<DataRef, PortError> {
+        self.client
+            .put_object()
+            .bucket(&self.bucket)
+            .key(key)
+            .body(ByteStream::from(bytes.to_vec()))
+            .send()
+            .await
+            .map_err(|error| port_error(PUTTING, &error, is_lasting))?;
+        Ok(DataRef::new(&self.bucket, key))
+    }
+
+    async fn get(&self, place: &DataRef) -> Result<Vec<u8>, PortError> {
+        let key = match place.object() {
+            Some((bucket, key)) if bucket == self.bucket => key,
+            _ => return Err(PortError::passing(GETTING, FOREIGN)),
+        };
+        let mut object = self
+            .client
+            .get_object()
+            .bucket(&self.bucket)
+            .key(key)
+            .send()
+            .await
+            .map_err(|error| port_error(GETTING, &error, is_lasting))?;
+        let announced = object.content_length().unwrap_or_default();
+        if usize::try_from(announced).is_ok_and(|length| length > LARGEST) {
+            return Err(PortError::lasting(GETTING, TOO_LARGE));
+        }
+        let mut bytes = Vec::with_capacity(usize::try_from(announced).unwrap_or_default());
+        while let Some(part) = object.body.next().await {
+            let part = part.map_err(|_| PortError::passing(GETTING, "connection"))?;
+            // The announced length is only what the answer says of itself.
+            if bytes.len() + part.len() > LARGEST {
+                return Err(PortError::lasting(GETTING, TOO_LARGE));
+            }
+            bytes.extend_from_slice(&part);
+        }
+        Ok(bytes)
+    }
+}

@@ -1,0 +1,298 @@
+//! SQS: messages into queues, and failed messages back into the queue they came from.
+//!
+//! A batch is answered entry by entry, so every message has its own result; an entry that the answer does not
+//! mention counts as not accepted.
+//!
+//! <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html>
+
+use std::collections::HashMap;
+
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::error::BuildError;
+use aws_sdk_sqs::types::{
+    BatchResultErrorEntry, ChangeMessageVisibilityBatchRequestEntry, MessageAttributeValue,
+    SendMessageBatchRequestEntry, SendMessageBatchResultEntry,
+};
+use domain::ports::{BATCH_COUNT, Backoff, Message, PortError, QueueUrl, Queues};
+use futures::future::join_all;
+
+use crate::failure::port_error;
+
+/// What SQS puts before the codes that its older protocol had.
+/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-json-faqs.html>
+const OLD_PREFIX: &str = "AWS.SimpleQueueService.";
+
+/// Whether a code says that the content was refused: sent again, it is refused again.
+///
+/// Everything else may pass, also what only an operator can mend: no such queue, no permission, no key,
+/// throttling, the service's own errors and whatever code comes to be tomorrow.
+fn is_lasting(code: &str) -> bool {
+    matches!(
+        code.strip_prefix(OLD_PREFIX).unwrap_or(code),
+        // Characters that SQS does not take.
+        "InvalidMessageContents"
+            // A message, or a request, above the queue's limit.
+            | "BatchRequestTooLong"
+            | "MessageTooLong"
+            | "RequestEntityTooLarge"
+            | "http_413"
+            // Attributes, group ids and deduplication ids of characters that they must not have; also too long.
+            | "InvalidAttributeValue"
+            | "InvalidParameterValue"
+            | "InvalidParameterValueException"
+            | "ValidationException"
+    )
+}
+
+/// What became of one entry. The service's own fault is never the content's, whatever the code.
+fn entry_error(what: &'static str, failed: &BatchResultErrorEntry) -> PortError {
+    let code = failed.code();
+    if failed.sender_fault() && is_lasting(code) {
+        PortError::lasting(what, code)
+    } else {
+        PortError::passing(what, code)
+    }
+}
+
+/// The queues of an AWS account, and those of others that let us send.
+#[derive(Debug, Clone)]
+pub struct SqsQueues {
+    client: Client,
+}
+
+const SENDING: &str = "sending messages";
+
+impl SqsQueues {
+    /// Sends by this client.
+    #[must_use]
+    pub fn new(client: Client) -> Self {
+        Self { client }
+    }
+}
+
+impl Queues for SqsQueues {
+    async fn send(
+        &self,
+        queue: &QueueUrl,
+        batch: &[Message<'_>],
+    ) -> Result<Vec<Result<(), PortError>>, PortError> {
+        if batch.is_empty() {
+            return Ok(Vec::new());
+        }
+        let entries = batch
+            .iter()
+            .enumerate()
+            .map(entry)
+            .collect::<Result<_, _>>();
+        let answer = self
+            .client
+            .send_message_batch()
+            .queue_url(queue.as_str())
+            .set_entries(Some(entries.map_err(|_| construction(SENDING))?))
+            .send()
+            .await
+            .map_err(|error| port_error(SENDING, &error, is_lasting))?;
+        let accepted = answer
+            .successful()
+            .iter()
+            .map(SendMessageBatchResultEntry::id);
+        Ok(results(batch.len(), accepted, answer.failed()))
+    }
+}
+
+/// A message as an entry. Its id is its position: an event id has a dot, which an entry's id must not have.
+fn entry(
+    (position, message): (usize, &Message<'_>),
+) -> Result<SendMessageBatchRequestEntry, BuildError> {
+    let attributes = message
+        .attributes
+        .iter()
+        .map(|(name, value)| {
+            let value = MessageAttributeValue::builder()
+                .data_type("String")
+                .string_value(value)
+                .build()?;
+            Ok(((*name).to_owned(), value))
+        })
+        .collect::<Result<HashMap<_, _>, BuildError>>()?;
+    SendMessageBatchRequestEntry::builder()
+        .id(position.to_string())
+        .message_body(message.text.to_text())
+        .set_message_group_id(message.group.clone())
+        .set_message_deduplication_id(message.deduplication.clone())
+        .set_message_attributes((!attributes.is_empty()).then_some(attributes))
+        .build()
+}
+
+/// One result per message. Starts from "none accepted", so what the answer leaves out is not taken for sent.
+fn results<'a>(
+    count: usize,
+    accepted: impl Iterator<Item = &'a str>,
+    failed: &[BatchResultErrorEntry],
+) -> Vec<Result<(), PortError>> {
+    let mut results = vec![Err(PortError::passing(SENDING, "unanswered")); count];
+    let mut set = |id: &str, result| {
+        let position = id.parse::<usize>().ok();
+        if let Some(place) = position.and_then(|position| results.get_mut(position)) {
+            *place = result;
+        }
+    };
+    for id in accepted {
+        set(id, Ok(()));
+    }
+    for entry in failed {
+        set(entry.id(), Err(entry_error(SENDING, entry)));
+    }
+    results
+}
+
+/// A request that the SDK does not make: a required member is missing, which ours never is.
+fn construction(what: &'static str) -> PortError {
+    PortError::passing(what, "construction")
+}
+
+/// The longest that a message can stay hidden, in seconds: 12 hours, counted from its receipt.
+const LONGEST_DELAY: u32 = 43_200;
+
+const DELAYING: &str = "delaying failed messages";
+
+/// The queue that failed messages go back into.
+#[derive(Debug, Clone)]
+pub struct SqsBackoff {
+    client: Client,
+    queue: QueueUrl,
+}
+
+impl SqsBackoff {
+    /// Delays messages of this queue.
+    #[must_use]
+    pub fn new(client: Client, queue: QueueUrl) -> Self {
+        Self { client, queue }
+    }
+
+    async fn delay_batch(&self, messages: &[(String, u32)]) -> Result<(), PortError> {
+        let entry = |(position, (receipt, seconds)): (usize, &(String, u32))| {
+            let seconds = i32::try_from((*seconds).min(LONGEST_DELAY)).unwrap_or_default();
+            ChangeMessageVisibilityBatchRequestEntry::builder()
+                .id(position.to_string())
+                .receipt_handle(receipt)
+                .visibility_timeout(seconds)
+                .build()
+        };
+        let entries = messages
+            .iter()
+            .enumerate()
+            .map(entry)
+            .collect::<Result<_, _>>();
+        let answer = self
+            .client
+            .change_message_visibility_batch()
+            .queue_url(self.queue.as_str())
+            .set_entries(Some(entries.map_err(|_| construction(DELAYING))?))
+            .send()
+            .await
+            .map_err(|error| port_error(DELAYING, &error, is_lasting))?;
+        match answer.failed().first() {
+            Some(failed) => Err(entry_error(DELAYING, failed)),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Backoff for SqsBackoff {
+    /// Every batch is tried, whatever becomes of the others; the first error is told.
+    async fn delay(&self, messages: &[(String, u32)]) -> Result<(), PortError> {
+        let batches = messages
+            .chunks(BATCH_COUNT)
+            .map(|batch| self.delay_batch(batch));
+        join_all(batches).await.into_iter().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::envelope::Text;
+    use domain::ports::ErrorKind;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::characters("InvalidMessageContents", true)]
+    #[case::size("AWS.SimpleQueueService.BatchRequestTooLong", true)]
+    #[case::size_by_its_newer_name("BatchRequestTooLong", true)]
+    #[case::attribute("InvalidAttributeValue", true)]
+    #[case::parameter("InvalidParameterValue", true)]
+    #[case::no_queue("AWS.SimpleQueueService.NonExistentQueue", false)]
+    #[case::no_queue_by_its_newer_name("QueueDoesNotExist", false)]
+    #[case::permission("AccessDenied", false)]
+    #[case::permission_by_its_newer_name("AccessDeniedException", false)]
+    #[case::key("KMS.DisabledException", false)]
+    #[case::key_by_its_newer_name("KmsAccessDenied", false)]
+    #[case::throttled("RequestThrottled", false)]
+    #[case::service("InternalError", false)]
+    #[case::no_answer("timeout", false)]
+    #[case::no_connection("connection", false)]
+    #[case::gateway("http_503", false)]
+    #[case::unheard_of("SomethingNew", false)]
+    fn only_the_content_makes_a_refusal_last(#[case] code: &str, #[case] lasting: bool) {
+        assert_eq!(is_lasting(code), lasting);
+    }
+
+    fn failed(id: &str, code: &str, sender_fault: bool) -> BatchResultErrorEntry {
+        BatchResultErrorEntry::builder()
+            .id(id)
+            .code(code)
+            .sender_fault(sender_fault)
+            .build()
+            .unwrap()
+    }
+
+    #[test]
+    fn every_message_has_its_own_result_by_its_position() {
+        let answered = [
+            failed("3", "InvalidMessageContents", true),
+            failed("1", "InternalError", false),
+            failed("9", "InternalError", false),
+            failed("word", "InternalError", false),
+            failed("0", "InvalidMessageContents", false),
+        ];
+        let results = results(5, ["2", "0"].into_iter(), &answered);
+        let kinds: Vec<_> = results
+            .iter()
+            .map(|result| {
+                result
+                    .as_ref()
+                    .err()
+                    .map(|error| (error.code.as_str(), error.kind))
+            })
+            .collect();
+        assert_eq!(
+            kinds,
+            [
+                Some(("InvalidMessageContents", ErrorKind::Passing)),
+                Some(("InternalError", ErrorKind::Passing)),
+                None,
+                Some(("InvalidMessageContents", ErrorKind::Lasting)),
+                Some(("unanswered", ErrorKind::Passing)),
+            ]
+        );
+    }
+
+    #[test]
+    fn an_entry_says_what_the_message_says() {
+        let message = Message {
+            text: Text::around(r#"{"data":"#.to_owned(), "{}"),
+            group: Some("acme".to_owned()),
+            deduplication: None,
+            attributes: vec![("type", "order.created".to_owned())],
+        };
+        let entry = entry((7, &message)).unwrap();
+        assert_eq!(entry.id(), "7");
+        assert_eq!(entry.message_body(), r#"{"data":{}}"#);
+        assert_eq!(entry.message_group_id(), Some("acme"));
+        assert_eq!(entry.message_deduplication_id(), None);
+        let attribute = &entry.message_attributes().unwrap()["type"];
+        assert_eq!(attribute.data_type(), "String");
+        assert_eq!(attribute.string_value(), Some("order.created"));
+    }
+}
