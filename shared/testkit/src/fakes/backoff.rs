@@ -55,6 +55,13 @@ impl FakeBackoff {
     pub fn delays(&self) -> BTreeMap<String, u32> {
         lock(&self.delays).clone()
     }
+
+    /// Takes out the receipt handles of the messages that have no delay: they can be received again.
+    pub fn take_visible(&self) -> Vec<String> {
+        let mut delays = lock(&self.delays);
+        let visible = delays.extract_if(.., |_, seconds| *seconds == 0);
+        visible.map(|(handle, _)| handle).collect()
+    }
 }
 
 impl Backoff for FakeBackoff {
@@ -62,12 +69,14 @@ impl Backoff for FakeBackoff {
         let begun = self.script.begin("delay", "").await?;
         let mut refused = None;
         for (position, (handle, seconds)) in messages.iter().enumerate() {
-            let wrong = handle.is_empty() || *seconds > LONGEST;
             match begun.refusal(position, handle) {
                 Some(error) => refused = Some(error),
-                None if wrong => refused = Some(begun.lasting("InvalidParameterValue")),
+                None if handle.is_empty() => {
+                    refused = Some(begun.lasting("InvalidParameterValue"));
+                }
                 None => {
-                    lock(&self.delays).insert(handle.clone(), *seconds);
+                    let seconds = (*seconds).min(LONGEST);
+                    lock(&self.delays).insert(handle.clone(), seconds);
                 }
             }
         }

@@ -147,6 +147,9 @@ impl Queues for FakeQueues {
         queue: &QueueUrl,
         batch: &[Message<'_>],
     ) -> Result<Vec<Result<(), PortError>>, PortError> {
+        if batch.is_empty() {
+            return Ok(Vec::new());
+        }
         let begun = self.script.begin("send", queue.as_str()).await?;
         let answers = lock(&self.state).take(queue, batch, &begun)?;
         begun.done(answers)
@@ -174,12 +177,12 @@ impl State {
         if self.whole
             && let Some(code) = faults.iter().flatten().next()
         {
-            return Err(begun.lasting(code));
+            return Err(refusal(begun, code));
         }
         let answers = batch.iter().zip(faults).enumerate();
         let answers = answers.map(|(position, (message, fault))| {
             if let Some(code) = fault {
-                return Err(begun.lasting(code));
+                return Err(refusal(begun, code));
             }
             let sent = Sent::from(message);
             if let Some(refused) = begun.refusal(position, &sent.body) {
@@ -216,13 +219,21 @@ impl From<&Message<'_>> for Sent {
     }
 }
 
+/// Everything about the content lasts. What is missing is a matter of the program, or of a queue that somebody
+/// made otherwise.
+fn refusal(begun: &Begun<'_>, code: &str) -> PortError {
+    match code {
+        MISSING => begun.passing(code),
+        _ => begun.lasting(code),
+    }
+}
+
+const MISSING: &str = "MissingParameter";
+
 /// What is wrong with a batch as a whole.
 ///
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html>
 fn batch_fault(batch: &[Message<'_>]) -> Option<&'static str> {
-    if batch.is_empty() {
-        return Some("EmptyBatchRequest");
-    }
     if batch.len() > BATCH_COUNT {
         return Some("TooManyEntriesInBatchRequest");
     }
@@ -242,7 +253,7 @@ fn bytes(message: &Message<'_>) -> usize {
 fn message_fault(queue: &QueueUrl, message: &Message<'_>, limit: usize) -> Option<&'static str> {
     let body = message.text.to_text();
     if body.is_empty() {
-        return Some("MissingParameter");
+        return Some(MISSING);
     }
     if bytes(message) > limit {
         return Some("InvalidParameterValue");
@@ -264,7 +275,7 @@ fn message_fault(queue: &QueueUrl, message: &Message<'_>, limit: usize) -> Optio
         return Some("InvalidParameterValue");
     }
     match (queue.is_fifo(), &message.group, &message.deduplication) {
-        (true, None, _) => Some("MissingParameter"),
+        (true, None, _) => Some(MISSING),
         (true, Some(_), None) | (false, _, Some(_)) => Some("InvalidParameterValue"),
         (true, Some(_), Some(_)) | (false, _, None) => None,
     }

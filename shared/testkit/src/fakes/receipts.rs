@@ -18,9 +18,9 @@ pub struct KeptReceipt {
     pub account: AccountName,
     /// Which one.
     pub delivery: DeliveryId,
-    /// The webhook that brought it.
+    /// The webhook that brought the first attempt.
     pub webhook: WebhookId,
-    /// When the last attempt that was kept came in.
+    /// When the first attempt that was kept came in.
     pub received: Timestamp,
     /// The body's hash.
     pub hash: BodyHash,
@@ -28,6 +28,8 @@ pub struct KeptReceipt {
     pub events: usize,
     /// The body.
     pub body: Vec<u8>,
+    /// How often it was kept.
+    pub attempts: usize,
 }
 
 /// A strike that was counted.
@@ -126,17 +128,21 @@ impl FakeReceipts {
 impl Receipts for FakeReceipts {
     async fn keep(&self, receipt: &Receipt<'_>) -> Result<(), PortError> {
         let begun = self.script.begin("keep", receipt.account.as_str()).await?;
-        let kept = KeptReceipt {
-            account: receipt.account.clone(),
-            delivery: receipt.delivery,
-            webhook: receipt.webhook.clone(),
-            received: receipt.received,
-            hash: receipt.hash,
-            events: receipt.events,
-            body: receipt.body.to_vec(),
-        };
-        let key = (kept.account.clone(), kept.delivery);
-        lock(&self.state).kept.insert(key, kept);
+        let key = (receipt.account.clone(), receipt.delivery);
+        lock(&self.state)
+            .kept
+            .entry(key)
+            .or_insert_with(|| KeptReceipt {
+                account: receipt.account.clone(),
+                delivery: receipt.delivery,
+                webhook: receipt.webhook.clone(),
+                received: receipt.received,
+                hash: receipt.hash,
+                events: receipt.events,
+                body: receipt.body.to_vec(),
+                attempts: 0,
+            })
+            .attempts += 1;
         begun.done(())
     }
 

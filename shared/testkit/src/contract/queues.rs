@@ -1,0 +1,345 @@
+//! [`Queues`]: what is said to be accepted arrives, once and unchanged; what is refused does not.
+
+use std::collections::BTreeSet;
+use std::future::Future;
+
+use domain::envelope::Text;
+use domain::ports::{BATCH_BYTES, BATCH_COUNT, Message, PortError, QueueUrl, Queues};
+
+use super::Laxity;
+use crate::fakes::{FakeQueues, Sent};
+
+/// Empty queues for the suite.
+#[derive(Debug, Clone)]
+pub struct QueueSet {
+    /// A standard queue that takes messages of 1 MiB.
+    pub standard: QueueUrl,
+    /// A FIFO queue without content-based deduplication.
+    pub fifo: QueueUrl,
+    /// A queue that does not exist.
+    pub missing: QueueUrl,
+}
+
+/// What reads the queues of the suite.
+pub trait QueueReader: Sync {
+    /// Takes the messages out of a queue, as many as are expected, or those that there are after a while.
+    fn take(&self, queue: &QueueUrl, expected: usize) -> impl Future<Output = Vec<Sent>> + Send;
+}
+
+impl QueueReader for FakeQueues {
+    async fn take(&self, queue: &QueueUrl, _: usize) -> Vec<Sent> {
+        let messages = self.messages(queue);
+        self.purge();
+        messages
+    }
+}
+
+fn message(body: &str) -> Message<'static> {
+    Message {
+        text: Text::plain(body.to_owned()),
+        group: None,
+        deduplication: None,
+        attributes: Vec::new(),
+    }
+}
+
+fn fifo_message(body: &str, group: &str, deduplication: &str) -> Message<'static> {
+    Message {
+        group: Some(group.to_owned()),
+        deduplication: Some(deduplication.to_owned()),
+        ..message(body)
+    }
+}
+
+fn accepted(answers: &[Result<(), PortError>]) -> usize {
+    answers.iter().filter(|answer| answer.is_ok()).count()
+}
+
+async fn send(queues: &impl Queues, queue: &QueueUrl, batch: &[Message<'_>]) {
+    let answers = queues.send(queue, batch).await.unwrap();
+    assert_eq!(answers, vec![Ok(()); batch.len()]);
+}
+
+/// Holds an implementation of [`Queues`] to its contract.
+///
+/// # Panics
+/// It breaks it.
+pub async fn queues(queues: &impl Queues, set: &QueueSet, reader: &impl QueueReader) {
+    what_is_sent_arrives(queues, set, reader).await;
+    a_full_batch_is_taken_and_a_fuller_one_is_not(queues, set, reader).await;
+    bytes_are_counted_over_the_batch(queues, set, reader).await;
+    one_bad_message_is_told_from_the_others(queues, set, reader).await;
+    a_fifo_queue_keeps_order_and_drops_repeats(queues, set, reader).await;
+    let nothing = queues.send(&set.standard, &[]).await.unwrap();
+    assert_eq!(nothing, vec![], "an empty batch is sent without a word");
+    let batch = [message("lost")];
+    let error = queues.send(&set.missing, &batch).await.unwrap_err();
+    assert!(error.is_passing(), "a missing queue can be made: {error}");
+}
+
+async fn what_is_sent_arrives(queues: &impl Queues, set: &QueueSet, reader: &impl QueueReader) {
+    let record = r#"{"name":"Panadería 日本 🥐 \ud83c","n":20.0}"#;
+    let batch = [
+        Message {
+            text: Text::around(r#"{"data":"#.to_owned(), record),
+            group: Some("acme".to_owned()),
+            deduplication: None,
+            attributes: vec![
+                ("type", "order.created".to_owned()),
+                ("subject", "inventory_level/茶 \"1\"\t<&>".to_owned()),
+            ],
+        },
+        message(" tab\t line\n feed\r, \u{FFFD}\u{E000}\u{7F}"),
+    ];
+    send(queues, &set.standard, &batch).await;
+    let mut arrived = reader.take(&set.standard, 2).await;
+    let mut sent: Vec<_> = batch.iter().map(Sent::from).collect();
+    let by_body = |sent: &Sent| sent.body.clone();
+    arrived.sort_by_key(by_body);
+    sent.sort_by_key(by_body);
+    assert_eq!(arrived, sent);
+}
+
+async fn a_full_batch_is_taken_and_a_fuller_one_is_not(
+    queues: &impl Queues,
+    set: &QueueSet,
+    reader: &impl QueueReader,
+) {
+    let bodies: Vec<_> = (0..=BATCH_COUNT).map(|n| format!("message {n}")).collect();
+    let messages: Vec<_> = bodies.iter().map(|body| message(body)).collect();
+    let error = queues.send(&set.standard, &messages).await;
+    assert!(error.is_err(), "eleven messages are no batch");
+    send(queues, &set.standard, &messages[..BATCH_COUNT]).await;
+    let arrived = reader.take(&set.standard, BATCH_COUNT).await;
+    let arrived: BTreeSet<_> = arrived.into_iter().map(|sent| sent.body).collect();
+    let expected: BTreeSet<_> = bodies[..BATCH_COUNT].iter().cloned().collect();
+    assert_eq!(arrived, expected);
+}
+
+async fn bytes_are_counted_over_the_batch(
+    queues: &impl Queues,
+    set: &QueueSet,
+    reader: &impl QueueReader,
+) {
+    let half = "x".repeat(BATCH_BYTES / 2);
+    let mut batch = [message(&half), message(&half)];
+    send(queues, &set.standard, &batch).await;
+    assert_eq!(reader.take(&set.standard, 2).await.len(), 2);
+    batch[1].attributes.push(("a", "b".to_owned()));
+    let error = queues.send(&set.standard, &batch).await.unwrap_err();
+    assert!(!error.is_passing(), "too large stays too large: {error}");
+    let whole = "x".repeat(BATCH_BYTES);
+    send(queues, &set.standard, &[message(&whole)]).await;
+    assert_eq!(reader.take(&set.standard, 1).await[0].body, whole);
+}
+
+async fn one_bad_message_is_told_from_the_others(
+    queues: &impl Queues,
+    set: &QueueSet,
+    reader: &impl QueueReader,
+) {
+    let batch = [
+        message("good"),
+        message("bad \u{FFFF}"),
+        message("also good"),
+    ];
+    // A queue may refuse the bad one or the whole request, but must say which, and that it lasts.
+    let said = match queues.send(&set.standard, &batch).await {
+        Ok(answers) => {
+            let kinds: Vec<_> = answers.iter().map(Result::is_ok).collect();
+            assert_eq!(kinds, [true, false, true]);
+            let error = answers[1].as_ref().unwrap_err();
+            assert!(!error.is_passing(), "the characters stay: {error}");
+            2
+        }
+        Err(error) => {
+            assert!(!error.is_passing(), "the characters stay: {error}");
+            0
+        }
+    };
+    assert_eq!(reader.take(&set.standard, said).await.len(), said);
+}
+
+async fn a_fifo_queue_keeps_order_and_drops_repeats(
+    queues: &impl Queues,
+    set: &QueueSet,
+    reader: &impl QueueReader,
+) {
+    let group: String = ('!'..='~')
+        .chain("0123456789abcdefghijklmnopqrstuvwx".chars())
+        .collect();
+    assert_eq!(group.len(), 128);
+    let batch = [
+        fifo_message("1", &group, "id.1"),
+        fifo_message("2", &group, &group),
+        fifo_message("3", &group, "id.3"),
+    ];
+    send(queues, &set.fifo, &batch).await;
+    send(queues, &set.fifo, &batch[1..]).await;
+    let arrived = reader.take(&set.fifo, 3).await;
+    let expected: Vec<_> = batch.iter().map(Sent::from).collect();
+    assert_eq!(arrived, expected);
+}
+
+/// The refusals of SQS that an implementation does not have.
+///
+/// # Panics
+/// It says of a message that it was refused, and the message arrives.
+pub async fn queue_laxity(
+    queues: &impl Queues,
+    set: &QueueSet,
+    reader: &impl QueueReader,
+) -> BTreeSet<Laxity> {
+    let mut lax = BTreeSet::new();
+    for (laxity, is_fifo, message) in refused() {
+        let queue = if is_fifo { &set.fifo } else { &set.standard };
+        let batch = [message];
+        let accepted = match queues.send(queue, &batch).await {
+            Ok(answers) => accepted(&answers),
+            Err(_) => 0,
+        };
+        if accepted > 0 {
+            lax.insert(laxity);
+        }
+        assert_eq!(
+            reader.take(queue, accepted).await.len(),
+            accepted,
+            "{laxity:?}"
+        );
+    }
+    lax
+}
+
+/// Messages that SQS refuses, and whether to a FIFO queue.
+fn refused() -> Vec<(Laxity, bool, Message<'static>)> {
+    let long = "g".repeat(129);
+    let group = |group: &str| Message {
+        group: Some(group.to_owned()),
+        ..message("grouped")
+    };
+    let attribute = |name: &'static str, value: &str| Message {
+        attributes: vec![(name, value.to_owned())],
+        ..message("attributed")
+    };
+    const ELEVEN: [&str; 11] = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k"];
+    let eleven = Message {
+        attributes: ELEVEN.map(|name| (name, "v".to_owned())).to_vec(),
+        ..message("attributed")
+    };
+    let without_group = Message {
+        deduplication: Some("id.a".to_owned()),
+        ..message("ungrouped")
+    };
+    let on_standard = Message {
+        deduplication: Some("id.b".to_owned()),
+        ..message("deduplicated")
+    };
+    vec![
+        (Laxity::EmptyBody, false, message("")),
+        (Laxity::BodyCharacter, false, message("\u{FFFF}")),
+        (Laxity::BodyControl, false, message("bell \u{7}")),
+        (Laxity::LongGroup, false, group(&long)),
+        (Laxity::GroupWithSpace, false, group("a b")),
+        (Laxity::GroupOutsideAscii, false, group("é")),
+        (
+            Laxity::LongDeduplication,
+            true,
+            fifo_message("f", "g", &long),
+        ),
+        (
+            Laxity::DeduplicationOutsideAscii,
+            true,
+            fifo_message("f", "g", "é"),
+        ),
+        (Laxity::DeduplicationOnStandardQueue, false, on_standard),
+        (Laxity::FifoWithoutGroup, true, without_group),
+        (Laxity::FifoWithoutDeduplication, true, group("g")),
+        (Laxity::EmptyAttribute, false, attribute("a", "")),
+        (
+            Laxity::AttributeCharacter,
+            false,
+            attribute("a", "\u{FFFF}"),
+        ),
+        (
+            Laxity::AttributeControl,
+            false,
+            attribute("a", "bell \u{7}"),
+        ),
+        (
+            Laxity::ReservedAttributeName,
+            false,
+            attribute("AWS.type", "v"),
+        ),
+        (Laxity::AttributeNameWithSpace, false, attribute("a b", "v")),
+        (Laxity::ElevenAttributes, false, eleven),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set() -> QueueSet {
+        QueueSet {
+            standard: QueueUrl::new("https://queues/standard"),
+            fifo: QueueUrl::new("https://queues/ordered.fifo"),
+            missing: QueueUrl::new("https://queues/missing"),
+        }
+    }
+
+    #[tokio::test]
+    async fn the_fake_keeps_the_contract_and_refuses_what_sqs_refuses() {
+        let fake = FakeQueues::default();
+        fake.remove(&set().missing);
+        queues(&fake, &set(), &fake).await;
+        assert_eq!(queue_laxity(&fake, &set(), &fake).await, BTreeSet::new());
+        let strict = FakeQueues::default();
+        strict.remove(&set().missing);
+        strict.refuse_whole_batches();
+        queues(&strict, &set(), &strict).await;
+    }
+
+    #[tokio::test]
+    async fn a_limit_of_the_queue_is_kept() {
+        let fake = FakeQueues::default();
+        fake.limit(&set().standard, 5);
+        let batch = [message("12345"), message("123456")];
+        let answers = fake.send(&set().standard, &batch).await.unwrap();
+        assert_eq!(
+            answers.iter().map(Result::is_ok).collect::<Vec<_>>(),
+            [true, false]
+        );
+        assert_eq!(fake.counts()[&set().standard], 1);
+    }
+
+    #[tokio::test]
+    async fn faults_reach_single_entries() {
+        use crate::fakes::Fault;
+        use domain::ports::ErrorKind;
+        let fake = FakeQueues::default();
+        let queue = set().standard;
+        fake.script()
+            .on("send")
+            .within(&queue)
+            .fault(Fault::entries_with(
+                |body| body.contains("two"),
+                ErrorKind::Passing,
+                "InternalError",
+            ));
+        fake.script().on("send").fault(Fault::lost());
+        let batch = [message("one"), message("two")];
+        let answers = fake.send(&queue, &batch).await.unwrap();
+        assert_eq!(
+            answers[1],
+            Err(PortError::passing("queues.send", "InternalError"))
+        );
+        assert_eq!(accepted(&answers), 1);
+        fake.send(&queue, &batch[1..]).await.unwrap_err();
+        let bodies: Vec<_> = fake
+            .messages(&queue)
+            .into_iter()
+            .map(|sent| sent.body)
+            .collect();
+        assert_eq!(bodies, ["one", "two"]);
+    }
+}

@@ -1,0 +1,217 @@
+//! [`Receipts`]: bodies are kept byte for byte, a marker is held by one attempt at a time, strikes count.
+
+use std::future::Future;
+
+use domain::account::{AccountName, WebhookId};
+use domain::identity::{BodyHash, DeliveryId};
+use domain::ports::{Marker, Receipt, Receipts, Strike};
+use domain::timestamp::Timestamp;
+
+use super::delivery_id;
+use crate::fakes::FakeReceipts;
+
+/// What reads what the suite keeps.
+pub trait ReceiptReader: Sync {
+    /// The body of a receipt.
+    fn body(
+        &self,
+        account: &AccountName,
+        delivery: DeliveryId,
+    ) -> impl Future<Output = Option<Vec<u8>>> + Send;
+
+    /// How many strikes an account has.
+    fn strikes(&self, account: &AccountName) -> impl Future<Output = usize> + Send;
+}
+
+impl ReceiptReader for FakeReceipts {
+    async fn body(&self, account: &AccountName, delivery: DeliveryId) -> Option<Vec<u8>> {
+        let mut kept = self.kept().into_iter();
+        kept.find(|kept| kept.account == *account && kept.delivery == delivery)
+            .map(|kept| kept.body)
+    }
+
+    async fn strikes(&self, account: &AccountName) -> usize {
+        let strikes = self.strikes();
+        strikes
+            .iter()
+            .filter(|strike| strike.account == *account)
+            .count()
+    }
+}
+
+/// Holds an implementation of [`Receipts`] to its contract. The table knows nothing of the accounts `acme`
+/// and `other` yet.
+///
+/// # Panics
+/// It breaks it.
+pub async fn receipts(receipts: &impl Receipts, reader: &impl ReceiptReader) {
+    bodies_are_kept_as_they_came(receipts, reader).await;
+    a_marker_is_held_by_one(receipts).await;
+    of_two_leases_at_once_one_is_had(receipts).await;
+    strikes_count(receipts, reader).await;
+}
+
+fn account(name: &str) -> AccountName {
+    name.parse().unwrap()
+}
+
+fn at(millis: u64) -> Timestamp {
+    Timestamp::from_millis(1_795_176_000_000 + millis)
+}
+
+async fn bodies_are_kept_as_they_came(receipts: &impl Receipts, reader: &impl ReceiptReader) {
+    let (acme, other) = (account("acme"), account("other"));
+    let webhook = WebhookId::new("wh_1");
+    // Does not compress below what an item holds.
+    let mut noise = 1_u32;
+    let large: Vec<u8> = std::iter::repeat_with(|| {
+        noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        noise.to_be_bytes()[0]
+    })
+    .take(1_500_000)
+    .collect();
+    let bodies: [&[u8]; 5] = [
+        b"[]",
+        b"",
+        b"\xFF\x00\r\n",
+        "日本 🥐 \u{FFFF}".as_bytes(),
+        &large,
+    ];
+    for (number, body) in (0..).zip(bodies) {
+        let receipt = Receipt {
+            account: &acme,
+            delivery: delivery_id(number),
+            webhook: &webhook,
+            received: at(number),
+            hash: BodyHash::of(body),
+            events: 0,
+            body,
+        };
+        receipts.keep(&receipt).await.unwrap();
+        // A retry is kept like the first attempt, and a lost answer makes the call come twice.
+        let retry = Receipt {
+            received: at(number + 60_000),
+            ..receipt
+        };
+        receipts.keep(&retry).await.unwrap();
+    }
+    for (number, body) in (0..).zip(bodies) {
+        let kept = reader.body(&acme, delivery_id(number)).await;
+        assert!(
+            kept.as_deref() == Some(body),
+            "body {number} is not what was kept"
+        );
+        assert_eq!(reader.body(&other, delivery_id(number)).await, None);
+    }
+}
+
+async fn a_marker_is_held_by_one(receipts: &impl Receipts) {
+    let (acme, other) = (account("acme"), account("other"));
+    let hash = BodyHash::of(b"refused");
+    let free = Marker {
+        delivery: delivery_id(1),
+        expires: at(86_400_000),
+        leased_until: at(0),
+    };
+    let held = |until| Marker {
+        leased_until: at(until),
+        ..free
+    };
+    let read = async || receipts.marker(&acme, &hash).await.unwrap();
+    let lease =
+        async |seen: &Marker, until| receipts.lease(&acme, &hash, seen, at(until)).await.unwrap();
+
+    assert_eq!(read().await, None);
+    assert!(!lease(&free, 15_000).await, "there is nothing to hold");
+    assert_eq!(read().await, None, "a lease makes no marker");
+    receipts.unmark(&acme, &hash, at(0)).await.unwrap();
+
+    receipts.mark(&acme, &hash, &free).await.unwrap();
+    assert_eq!(read().await, Some(free));
+    assert_eq!(receipts.marker(&other, &hash).await.unwrap(), None);
+    let unlike = BodyHash::of(b"something else");
+    assert_eq!(receipts.marker(&acme, &unlike).await.unwrap(), None);
+
+    assert!(lease(&free, 15_000).await);
+    assert_eq!(read().await, Some(held(15_000)));
+    assert!(
+        !lease(&free, 16_000).await,
+        "it was seen as free, and is held"
+    );
+    assert!(
+        lease(&held(15_000), 30_000).await,
+        "a lease that ran out can be taken over"
+    );
+    receipts.unmark(&acme, &hash, at(15_000)).await.unwrap();
+    assert_eq!(
+        read().await,
+        Some(held(30_000)),
+        "who lost the lease takes nothing away"
+    );
+    let of_another = Marker {
+        delivery: delivery_id(2),
+        ..held(30_000)
+    };
+    assert!(
+        !lease(&of_another, 45_000).await,
+        "another delivery's marker was seen"
+    );
+
+    receipts.mark(&acme, &hash, &free).await.unwrap();
+    assert_eq!(
+        read().await,
+        Some(free),
+        "an attempt that is refused again gives it back"
+    );
+    assert!(lease(&free, 45_000).await);
+    receipts.unmark(&acme, &hash, at(45_000)).await.unwrap();
+    assert_eq!(read().await, None);
+    receipts.unmark(&acme, &hash, at(45_000)).await.unwrap();
+}
+
+async fn of_two_leases_at_once_one_is_had(receipts: &impl Receipts) {
+    let acme = account("acme");
+    for round in 0..5 {
+        let hash = BodyHash::of(format!("race {round}").as_bytes());
+        let free = Marker {
+            delivery: delivery_id(3),
+            expires: at(86_400_000),
+            leased_until: at(0),
+        };
+        receipts.mark(&acme, &hash, &free).await.unwrap();
+        // The same end for both: two requests can come in the same millisecond.
+        let (a, b) = tokio::join!(
+            receipts.lease(&acme, &hash, &free, at(15_000)),
+            receipts.lease(&acme, &hash, &free, at(15_000)),
+        );
+        assert!(a.unwrap() != b.unwrap(), "both or none hold the marker");
+    }
+}
+
+async fn strikes_count(receipts: &impl Receipts, reader: &impl ReceiptReader) {
+    let (acme, other) = (account("acme"), account("other"));
+    for (delivery, millis) in [(1, 10), (1, 20), (2, 20)] {
+        let strike = Strike {
+            account: &acme,
+            delivery: delivery_id(delivery),
+            at: at(millis),
+            cause: "queue",
+        };
+        receipts.strike(&strike).await.unwrap();
+    }
+    assert_eq!(reader.strikes(&acme).await, 3);
+    assert_eq!(reader.strikes(&other).await, 0);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_fake_keeps_the_contract() {
+        let fake = FakeReceipts::default();
+        receipts(&fake, &fake).await;
+        assert_eq!(fake.marker_count(), 5);
+        assert!(fake.kept().iter().all(|kept| kept.attempts == 2));
+    }
+}
