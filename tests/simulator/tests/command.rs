@@ -2,12 +2,13 @@
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
+    clippy::panic,
     reason = "a test may stop"
 )]
 
 mod receiver;
 
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -100,27 +101,35 @@ async fn serve_says_when_it_is_ready_and_ends_on_a_signal(#[case] name: &str) {
 
 #[tokio::test]
 async fn serve_ends_with_its_parent() {
-    // The shell starts the simulator, passes its ready line on, and ends when its input does.
-    let script = "\"$0\" serve --stop-with-parent & read -r line";
+    // The shell starts the simulator, tells its process id, and ends when its own input does.
+    let script = "\"$0\" serve --stop-with-parent & echo $! >&2; read -r line";
     let mut shell = Command::new("sh")
         .args(["-c", script, COMMAND])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut stdout = BufReader::new(shell.stdout.take().unwrap());
-    let mut line = String::new();
-    stdout.read_line(&mut line).unwrap();
-    let ready: Value = serde_json::from_str(&line).unwrap();
+    let read = |pipe: &mut dyn std::io::Read| {
+        let mut line = String::new();
+        BufReader::new(pipe).read_line(&mut line).unwrap();
+        line
+    };
+    let id = read(&mut shell.stderr.take().unwrap());
+    let ready: Value = serde_json::from_str(&read(&mut shell.stdout.take().unwrap())).unwrap();
     let health = format!("{}/_simulator/health", ready["url"].as_str().unwrap());
     assert_eq!(status(&health).await, Some(200));
 
     drop(shell.stdin.take());
     shell.wait().unwrap();
-    // Its end of the pipe is the simulator's: reading ends when the simulator has.
-    let mut rest = String::new();
-    stdout.read_to_string(&mut rest).unwrap();
-    assert_eq!(status(&health).await, None);
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while status(&health).await.is_some() {
+        if Instant::now() >= deadline {
+            Command::new("kill").arg(id.trim()).status().unwrap();
+            panic!("still running after its parent");
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 struct Files {
