@@ -9,7 +9,8 @@ use domain::identity::{ContentHash, EventId};
 use domain::ports::{Oversize, PortError, Records, Update};
 use domain::record::RecordKey;
 use futures::{FutureExt as _, StreamExt as _, stream};
-use tokio::time::{Instant, timeout_at};
+use runtime::deadline::in_time;
+use tokio::time::Instant;
 use tracing::{error, warn};
 
 /// How many records are read from the store or written to the table at the same time.
@@ -94,24 +95,15 @@ async fn apply_group<'m, R: Records, O: Oversize>(
     if group.is_empty() {
         return Vec::new();
     }
-    let written = AssertUnwindSafe(timeout_at(deadline, write(records, key, &group)))
-        .catch_unwind()
-        .await;
+    let written = in_time(deadline, "writing a record", write(records, key, &group));
+    let written = AssertUnwindSafe(written).catch_unwind().await;
+    let (account, kind, events) = (&key.account, &key.kind, group.len());
     match written {
-        Ok(Ok(Ok(verdicts))) => group.into_iter().zip(verdicts).collect(),
-        Ok(Ok(Err(error))) => {
-            warn!(account = %key.account, kind = key.kind, %error, events = group.len(), "a record is not written");
-            Vec::new()
-        }
-        Ok(Err(_)) => {
-            warn!(account = %key.account, kind = key.kind, events = group.len(), "a record is not written in time");
-            Vec::new()
-        }
-        Err(_) => {
-            error!(account = %key.account, kind = key.kind, events = group.len(), "panic while writing a record");
-            Vec::new()
-        }
+        Ok(Ok(verdicts)) => return group.into_iter().zip(verdicts).collect(),
+        Ok(Err(error)) => warn!(%account, kind, events, %error, "a record is not written"),
+        Err(_) => error!(%account, kind, events, "panic while writing a record"),
     }
+    Vec::new()
 }
 
 /// Gets the records that travel apart. An event whose record cannot be had is left out, and fails.
@@ -123,9 +115,7 @@ async fn fetch<'m, O: Oversize>(
     let mut fetched = Vec::with_capacity(group.len());
     for mut one in group {
         if let Content::Stored(place) = &one.envelope.content {
-            let got = timeout_at(deadline, oversize.get(place)).await;
-            let got =
-                got.unwrap_or_else(|_| Err(PortError::passing("reading a large event", "timeout")));
+            let got = in_time(deadline, "reading a large event", oversize.get(place)).await;
             let text = got.and_then(|bytes| {
                 String::from_utf8(bytes)
                     .map_err(|_| PortError::lasting("reading a large event", "not_text"))

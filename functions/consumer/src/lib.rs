@@ -27,17 +27,23 @@ use crate::config::Config;
 
 /// The function, with what it needs from the outside.
 #[derive(Debug)]
-pub struct Consumer<R, Q, O, B> {
-    records: R,
-    queues: Q,
-    oversize: O,
-    lane: B,
+pub struct Consumer<'p, R, Q, O, B> {
+    records: &'p R,
+    queues: &'p Q,
+    oversize: &'p O,
+    lane: &'p B,
     config: Config,
 }
 
-impl<R: Records, Q: Queues, O: Oversize, B: Backoff> Consumer<R, Q, O, B> {
+impl<'p, R: Records, Q: Queues, O: Oversize, B: Backoff> Consumer<'p, R, Q, O, B> {
     /// Puts the function together; `lane` is the queue that it reads.
-    pub fn new(records: R, queues: Q, oversize: O, lane: B, config: Config) -> Self {
+    pub fn new(
+        records: &'p R,
+        queues: &'p Q,
+        oversize: &'p O,
+        lane: &'p B,
+        config: Config,
+    ) -> Self {
         Self {
             records,
             queues,
@@ -58,10 +64,12 @@ impl<R: Records, Q: Queues, O: Oversize, B: Backoff> Consumer<R, Q, O, B> {
                 Err(failure) => *state = Err(failure),
             }
         }
-        // Within the deadline nothing that was done is undone by a time-out: the states say what succeeded.
-        let applied = apply::apply(&self.records, &self.oversize, arrived, deadline).await;
+        // A record that is never written must leave time to forward the others.
+        let begun = Instant::now();
+        let applying = begun + deadline.saturating_duration_since(begun) / 2;
+        let applied = apply::apply(self.records, self.oversize, arrived, applying).await;
         for (position, done) in
-            forward::forward(&self.queues, &self.config, &applied, deadline).await
+            forward::forward(self.queues, &self.config, &applied, deadline).await
         {
             if let Some(state) = states.get_mut(position) {
                 *state = done;

@@ -1,2 +1,57 @@
 //! The consumer function on Lambda: wiring.
-fn main() {}
+
+use std::time::Duration;
+
+use adapters::aws::{Access, Aws, Warm as _};
+use adapters::dynamo::records::DynamoRecords;
+use adapters::s3::S3Oversize;
+use adapters::sqs::{SqsBackoff, SqsQueues};
+use aws_lambda_events::sqs::SqsEvent;
+use consumer::Consumer;
+use consumer::config::Config;
+use domain::ports::QueueUrl;
+use lambda_runtime::{Error, LambdaEvent, run, service_fn};
+use runtime::config::Variables;
+use runtime::telemetry;
+use tokio::time::Instant;
+
+/// What of the function's time is left for delaying what failed and for the answer.
+const RESERVE: Duration = Duration::from_secs(2);
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    let variables = Variables::from_process();
+    telemetry::init(variables.parsed("LOG_LEVEL")?);
+    let aws = Aws::new(Access::from_env()?)?;
+    let (dynamo, sqs) = (aws.dynamo(), aws.sqs());
+    let bucket = variables.text("OVERSIZE_BUCKET")?;
+    let records = DynamoRecords::new(
+        dynamo.clone(),
+        variables.text("RECORDS_TABLE")?,
+        S3Oversize::new(aws.s3(), bucket),
+        variables.parsed("RECORD_FORMAT")?,
+    );
+    let queues = SqsQueues::new(sqs.clone());
+    let oversize = S3Oversize::new(aws.s3(), bucket);
+    let lane = SqsBackoff::new(
+        sqs.clone(),
+        QueueUrl::new(variables.text("LANE_QUEUE_URL")?),
+    );
+    let consumer = &Consumer::new(
+        &records,
+        &queues,
+        &oversize,
+        &lane,
+        Config::read(&variables)?,
+    );
+    tokio::join!(dynamo.warm(), sqs.warm());
+    run(service_fn(|event: LambdaEvent<SqsEvent>| async move {
+        let left = event
+            .context
+            .deadline()
+            .duration_since(std::time::SystemTime::now());
+        let deadline = Instant::now() + left.unwrap_or_default().saturating_sub(RESERVE);
+        Ok::<_, Error>(consumer.handle(&event.payload, deadline).await)
+    }))
+    .await
+}

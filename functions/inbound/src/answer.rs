@@ -43,6 +43,8 @@ pub enum NotReady {
     TokensUnreadable,
     /// The time budget was spent before anything was known.
     OutOfTime,
+    /// The system gave no random bytes for an id.
+    NoRandomness,
 }
 
 /// Why a genuine delivery was not taken.
@@ -58,8 +60,6 @@ pub enum Refused {
     NoReceipt,
     /// The retry marker is still there: the next delivery of these bytes would be taken for this one.
     MarkerKept,
-    /// The time budget was spent.
-    OutOfTime,
 }
 
 impl Unverified {
@@ -85,6 +85,7 @@ impl NotReady {
             Self::KeysUnreadable => "keys_unreadable",
             Self::TokensUnreadable => "tokens_unreadable",
             Self::OutOfTime => "not_verified_in_time",
+            Self::NoRandomness => "no_randomness",
         }
     }
 }
@@ -99,7 +100,6 @@ impl Refused {
             Self::QuarantineRefused => "quarantine_refused",
             Self::NoReceipt => "no_receipt",
             Self::MarkerKept => "marker_kept",
-            Self::OutOfTime => "out_of_time",
         }
     }
 }
@@ -120,15 +120,15 @@ impl Answer {
                 NotReady::KeysNotHeld
                 | NotReady::KeysUnreadable
                 | NotReady::TokensUnreadable
-                | NotReady::OutOfTime,
+                | NotReady::OutOfTime
+                | NotReady::NoRandomness,
             )
             | Self::Refused(
                 Refused::QueueRefused
                 | Refused::OversizeRefused
                 | Refused::QuarantineRefused
                 | Refused::NoReceipt
-                | Refused::MarkerKept
-                | Refused::OutOfTime,
+                | Refused::MarkerKept,
             ) => (503, "retry"),
         }
     }

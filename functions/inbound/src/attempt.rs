@@ -8,7 +8,8 @@ use domain::account::AccountName;
 use domain::identity::{BodyHash, DeliveryId};
 use domain::ports::{Marker, PortError, Receipts};
 use domain::timestamp::Timestamp;
-use tokio::time::{Instant, timeout_at};
+use runtime::deadline::in_time;
+use tokio::time::Instant;
 use tracing::warn;
 
 use crate::answer::Refused;
@@ -35,24 +36,14 @@ impl Attempt {
     ) -> Result<Self, getrandom::Error> {
         let hash = BodyHash::of(posted.body);
         let until = now.plus_seconds(lease_seconds);
-        let taken = match timeout_at(deadline, take_marker(receipts, account, &hash, now, until))
+        let taken = take_marker(receipts, account, &hash, now, until);
+        let taken = in_time(deadline, "reading a retry marker", taken)
             .await
-        {
-            Ok(Ok(taken)) => taken,
-            failed => {
-                let error = failed.map_or_else(
-                    |_| "timeout".to_owned(),
-                    |taken| {
-                        taken
-                            .err()
-                            .map_or_else(String::new, |error| error.to_string())
-                    },
-                );
-                warn!(%account, error, "whether this is a retry is not known; it is taken as new");
+            .unwrap_or_else(|error| {
+                warn!(%account, %error, "whether this is a retry is not known; it is taken as new");
                 runtime::metrics::count("RetryMarkersUnread", 1, &[]);
                 None
-            }
-        };
+            });
         if let Some(delivery) = taken {
             return Ok(Self {
                 delivery,
@@ -83,11 +74,13 @@ impl Attempt {
         &self,
         receipts: &R,
         account: &AccountName,
+        deadline: Instant,
     ) -> Result<(), Refused> {
         let Some(until) = self.lease else {
             return Ok(());
         };
-        receipts.unmark(account, &self.hash, until).await.map_err(|error| {
+        let unmarked = receipts.unmark(account, &self.hash, until);
+        in_time(deadline, "removing a retry marker", unmarked).await.map_err(|error| {
             warn!(%account, delivery.id = %self.delivery, %error, "the retry marker could not be removed");
             Refused::MarkerKept
         })

@@ -32,9 +32,9 @@ const MOST_ENTRIES: usize = 4096;
 
 /// The keyring, shared by all requests of an instance.
 #[derive(Debug)]
-pub struct Keyring<T, K> {
-    tokens: T,
-    keys: K,
+pub struct Keyring<'p, T, K> {
+    tokens: &'p T,
+    keys: &'p K,
     limits: Limits,
     known_tokens: Mutex<Cache<TokenHash, Option<TokenEntry>>>,
     known_keys: Mutex<Cache<AccountName, SigningKeys>>,
@@ -54,8 +54,8 @@ pub(crate) enum Refusal {
     NotReady(NotReady),
 }
 
-impl<T: Tokens, K: Keys> Keyring<T, K> {
-    pub(crate) fn new(tokens: T, keys: K, limits: Limits) -> Self {
+impl<'p, T: Tokens, K: Keys> Keyring<'p, T, K> {
+    pub(crate) fn new(tokens: &'p T, keys: &'p K, limits: Limits) -> Self {
         Self {
             tokens,
             keys,

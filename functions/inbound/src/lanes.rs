@@ -10,6 +10,7 @@ use domain::ports::{Message, Oversize, PortError, Queues, Receipt};
 use domain::record::Subject;
 use domain::sources::Source;
 use futures::future::{join_all, try_join_all};
+use runtime::deadline::in_time;
 use runtime::enqueue::enqueue;
 use tokio::time::Instant;
 use tracing::warn;
@@ -65,7 +66,7 @@ impl<Q: Queues, O: Oversize> Lanes<'_, Q, O> {
     ) -> Result<Vec<EventIndex>, Refused> {
         let messages = events
             .iter()
-            .map(|event| self.message(envelope(source, receipt, event)));
+            .map(|event| self.message(envelope(source, receipt, event), deadline));
         let messages = try_join_all(messages).await?;
         let answers = enqueue(self.queues, self.urls.of(lane), &messages, deadline).await;
         debug_assert_eq!(answers.len(), events.len(), "one answer for every message");
@@ -101,7 +102,7 @@ impl<Q: Queues, O: Oversize> Lanes<'_, Q, O> {
         }
         let messages = events
             .iter()
-            .map(|event| self.pointer(envelope(source, receipt, event)));
+            .map(|event| self.pointer(envelope(source, receipt, event), deadline));
         let messages = try_join_all(messages).await?;
         let answers = enqueue(self.queues, self.urls.of(lane), &messages, deadline).await;
         if answers
@@ -118,19 +119,28 @@ impl<Q: Queues, O: Oversize> Lanes<'_, Q, O> {
             .collect())
     }
 
-    async fn message<'a>(&self, envelope: Envelope<'a>) -> Result<Message<'a>, Refused> {
+    async fn message<'a>(
+        &self,
+        envelope: Envelope<'a>,
+        deadline: Instant,
+    ) -> Result<Message<'a>, Refused> {
         let text = envelope.to_text();
         if self.inline_limit.admits(&text) {
             return Ok(message(&envelope, text));
         }
-        self.pointer(envelope).await
+        self.pointer(envelope, deadline).await
     }
 
     /// Keeps the record apart and makes a message that points at it.
-    async fn pointer<'a>(&self, mut envelope: Envelope<'a>) -> Result<Message<'a>, Refused> {
+    async fn pointer<'a>(
+        &self,
+        mut envelope: Envelope<'a>,
+        deadline: Instant,
+    ) -> Result<Message<'a>, Refused> {
         if let Content::Inline(record) = envelope.content {
             let key = format!("events/{}/{}", envelope.account, envelope.id);
-            let place = self.oversize.put(&key, record.get().as_bytes()).await.map_err(|error| {
+            let kept = self.oversize.put(&key, record.get().as_bytes());
+            let place = in_time(deadline, "keeping a large event", kept).await.map_err(|error| {
                 warn!(account = %envelope.account, event.id = %envelope.id, %error, "a large event is not kept");
                 Refused::OversizeRefused
             })?;

@@ -21,6 +21,7 @@ use domain::ports::{Keys, Oversize, PortError, Queues, Receipt, Receipts, Strike
 use domain::sources::{Split, Unreadable};
 use domain::timestamp::Timestamp;
 use lambda_http::{Body, Request, Response};
+use runtime::deadline::in_time;
 use tokio::time::{Instant, timeout_at};
 use tracing::{info, warn};
 
@@ -36,17 +37,24 @@ const RESERVE: Duration = Duration::from_millis(700);
 
 /// The function, with what it needs from the outside.
 #[derive(Debug)]
-pub struct Inbound<T, K, Q, R, O> {
-    keyring: Keyring<T, K>,
-    queues: Q,
-    receipts: R,
-    oversize: O,
+pub struct Inbound<'p, T, K, Q, R, O> {
+    keyring: Keyring<'p, T, K>,
+    queues: &'p Q,
+    receipts: &'p R,
+    oversize: &'p O,
     config: Config,
 }
 
-impl<T: Tokens, K: Keys, Q: Queues, R: Receipts, O: Oversize> Inbound<T, K, Q, R, O> {
+impl<'p, T: Tokens, K: Keys, Q: Queues, R: Receipts, O: Oversize> Inbound<'p, T, K, Q, R, O> {
     /// Puts the function together.
-    pub fn new(tokens: T, keys: K, queues: Q, receipts: R, oversize: O, config: Config) -> Self {
+    pub fn new(
+        tokens: &'p T,
+        keys: &'p K,
+        queues: &'p Q,
+        receipts: &'p R,
+        oversize: &'p O,
+        config: Config,
+    ) -> Self {
         let keyring = Keyring::new(tokens, keys, config.keyring);
         Self {
             keyring,
@@ -79,20 +87,21 @@ impl<T: Tokens, K: Keys, Q: Queues, R: Receipts, O: Oversize> Inbound<T, K, Q, R
         };
         let account = &verified.account;
         let sending = deadline.checked_sub(RESERVE).unwrap_or(deadline);
+        let asking = begun + self.config.answer_budget / 3;
         let attempt = match Attempt::begin(
-            &self.receipts,
+            self.receipts,
             account,
             &posted,
             now,
             self.config.lease,
-            sending,
+            asking,
         )
         .await
         {
             Ok(attempt) => attempt,
             Err(error) => {
                 warn!(%account, %error, "no randomness for a delivery id");
-                return Answer::NotReady(answer::NotReady::OutOfTime);
+                return Answer::NotReady(answer::NotReady::NoRandomness);
             }
         };
         let delivery = attempt.delivery();
@@ -106,14 +115,8 @@ impl<T: Tokens, K: Keys, Q: Queues, R: Receipts, O: Oversize> Inbound<T, K, Q, R
             events: split.as_ref().map_or(0, |split| split.events.len()),
             body: verified.delivery.body(),
         };
-        let kept = match timeout_at(sending, self.keep(&posted, &receipt, &split, sending)).await {
-            Ok(kept) => kept,
-            Err(_) => Err(Refused::OutOfTime),
-        };
-        let kept = match kept {
-            Ok(()) => timeout_at(deadline, attempt.succeed(&self.receipts, account))
-                .await
-                .unwrap_or(Err(Refused::OutOfTime)),
+        let kept = match self.keep(&posted, &receipt, &split, sending).await {
+            Ok(()) => attempt.succeed(self.receipts, account, deadline).await,
             Err(refused) => Err(refused),
         };
         let events = receipt.events;
@@ -155,25 +158,33 @@ impl<T: Tokens, K: Keys, Q: Queues, R: Receipts, O: Oversize> Inbound<T, K, Q, R
         );
         if quarantined.is_empty() {
             // The usual way: the receipt is written beside the events, and nothing depends on it.
-            let (kept, sent) = tokio::join!(self.receipts.keep(receipt), sending);
+            let (kept, sent) = tokio::join!(self.keep_receipt(receipt, deadline), sending);
             quarantined.add(sent?);
             match kept {
                 Ok(()) => {}
                 Err(error) if quarantined.is_empty() => note_lost_receipt(receipt, &error),
-                Err(_) => self.keep_first(receipt).await?,
+                Err(_) => self.keep_first(receipt, deadline).await?,
             }
         } else {
             // A quarantine message points at the receipt, so the receipt comes first.
-            self.keep_first(receipt).await?;
+            self.keep_first(receipt, deadline).await?;
             quarantined.add(sending.await?);
         }
         quarantined
-            .send(&self.queues, &self.config.quarantine, receipt, deadline)
+            .send(self.queues, &self.config.quarantine, receipt, deadline)
             .await
     }
 
-    async fn keep_first(&self, receipt: &Receipt<'_>) -> Result<(), Refused> {
-        self.receipts.keep(receipt).await.map_err(|error| {
+    async fn keep_receipt(
+        &self,
+        receipt: &Receipt<'_>,
+        deadline: Instant,
+    ) -> Result<(), PortError> {
+        in_time(deadline, "keeping a receipt", self.receipts.keep(receipt)).await
+    }
+
+    async fn keep_first(&self, receipt: &Receipt<'_>, deadline: Instant) -> Result<(), Refused> {
+        self.keep_receipt(receipt, deadline).await.map_err(|error| {
             warn!(account = %receipt.account, delivery.id = %receipt.delivery, %error, "no receipt to point at");
             Refused::NoReceipt
         })
@@ -181,8 +192,8 @@ impl<T: Tokens, K: Keys, Q: Queues, R: Receipts, O: Oversize> Inbound<T, K, Q, R
 
     fn lanes(&self) -> lanes::Lanes<'_, Q, O> {
         lanes::Lanes {
-            queues: &self.queues,
-            oversize: &self.oversize,
+            queues: self.queues,
+            oversize: self.oversize,
             urls: &self.config.lanes,
             inline_limit: self.config.inline_limit,
         }
@@ -205,21 +216,14 @@ impl<T: Tokens, K: Keys, Q: Queues, R: Receipts, O: Oversize> Inbound<T, K, Q, R
             cause: cause.as_str(),
         };
         let expires = now.plus_seconds(self.config.marker_ttl_seconds);
-        let both = async {
-            tokio::join!(
-                attempt.fail(&self.receipts, account, expires),
-                self.receipts.strike(&strike)
-            )
-        };
-        let (marked, struck) = timeout_at(deadline, both).await.unwrap_or_else(|_| {
-            let late = || {
-                Err(PortError::passing(
-                    "writing a retry marker and a strike",
-                    "timeout",
-                ))
-            };
-            (late(), late())
-        });
+        let (marked, struck) = tokio::join!(
+            in_time(
+                deadline,
+                "leaving a retry marker",
+                attempt.fail(self.receipts, account, expires)
+            ),
+            in_time(deadline, "counting a strike", self.receipts.strike(&strike)),
+        );
         for (what, result) in [("RetryMarkersLost", marked), ("StrikesLost", struck)] {
             if let Err(error) = result {
                 warn!(%account, delivery.id = %strike.delivery, %error, lost = what, "after a refused delivery");

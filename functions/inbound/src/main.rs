@@ -1,2 +1,43 @@
 //! The inbound function on Lambda: wiring.
-fn main() {}
+
+use adapters::aws::{Access, Aws, Warm as _};
+use adapters::dynamo::receipts::DynamoReceipts;
+use adapters::dynamo::tokens::DynamoTokens;
+use adapters::s3::S3Oversize;
+use adapters::secrets::SigningSecrets;
+use adapters::sqs::SqsQueues;
+use inbound::Inbound;
+use inbound::config::Config;
+use lambda_http::{Error, Request, run, service_fn};
+use runtime::config::Variables;
+use runtime::{clock, telemetry};
+
+const SECONDS_A_DAY: u64 = 86_400;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    let variables = Variables::from_process();
+    telemetry::init(variables.parsed("LOG_LEVEL")?);
+    let aws = Aws::new(Access::from_env()?)?;
+    let (dynamo, sqs, secrets) = (aws.dynamo(), aws.sqs(), aws.secrets());
+    let receipts = DynamoReceipts::new(
+        dynamo.clone(),
+        variables.text("RECEIPTS_TABLE")?,
+        S3Oversize::new(aws.s3(), variables.text("OVERSIZE_BUCKET")?),
+        variables.parsed("INLINE_LIMIT_BYTES")?,
+        variables
+            .parsed::<u64>("RECEIPT_TTL_DAYS")?
+            .saturating_mul(SECONDS_A_DAY),
+    );
+    let tokens = DynamoTokens::new(dynamo.clone(), variables.text("ACCOUNTS_TABLE")?);
+    let keys = SigningSecrets::new(secrets.clone(), variables.text("SIGNING_SECRET_PREFIX")?);
+    let queues = SqsQueues::new(sqs.clone());
+    let oversize = S3Oversize::new(aws.s3(), variables.text("OVERSIZE_BUCKET")?);
+    let config = Config::read(&variables)?;
+    let inbound = &Inbound::new(&tokens, &keys, &queues, &receipts, &oversize, config);
+    tokio::join!(dynamo.warm(), sqs.warm(), secrets.warm());
+    run(service_fn(|request: Request| async move {
+        Ok::<_, Error>(inbound.handle(&request, clock::now()).await)
+    }))
+    .await
+}

@@ -10,12 +10,16 @@ use std::time::Duration;
 
 use domain::ports::{BATCH_BYTES, BATCH_COUNT, Message, PortError, QueueUrl, Queues};
 use futures::future::join_all;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep};
+
+use crate::deadline::in_time;
 
 /// The pause before the second try; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+const SENDING: &str = "sending to a queue";
 
 /// Sends messages to one queue, and returns for each whether the queue accepted it: as many answers as
 /// messages, in their order. What is refused for a passing reason is sent again until `deadline`.
@@ -25,8 +29,7 @@ pub async fn enqueue<Q: Queues>(
     messages: &[Message<'_>],
     deadline: Instant,
 ) -> Vec<Result<(), PortError>> {
-    let mut answers =
-        vec![Err(PortError::passing("sending to a queue", "not_sent")); messages.len()];
+    let mut answers = vec![Err(PortError::passing(SENDING, "not_sent")); messages.len()];
     let mut open: Vec<usize> = (0..messages.len()).collect();
     let mut pause = FIRST_PAUSE;
     loop {
@@ -84,9 +87,9 @@ async fn send_batch<Q: Queues>(
         .filter_map(|position| messages.get(*position))
         .cloned()
         .collect();
-    match send_in_time(queues, queue, &batch, deadline).await {
+    match in_time(deadline, SENDING, queues.send(queue, &batch)).await {
         Ok(answers) => {
-            let unsaid = || Err(PortError::passing("sending to a queue", "no_answer"));
+            let unsaid = || Err(PortError::passing(SENDING, "no_answer"));
             let answers = answers.into_iter().chain(std::iter::repeat_with(unsaid));
             positions.iter().copied().zip(answers).collect()
         }
@@ -98,28 +101,17 @@ async fn send_batch<Q: Queues>(
         Err(_) => {
             let mut answers = Vec::with_capacity(batch.len());
             for (position, message) in positions.iter().zip(batch.chunks(1)) {
-                let answer = match send_in_time(queues, queue, message, deadline).await {
-                    Ok(one) => one.into_iter().next().unwrap_or_else(|| {
-                        Err(PortError::passing("sending to a queue", "no_answer"))
-                    }),
+                let answer = match in_time(deadline, SENDING, queues.send(queue, message)).await {
+                    Ok(one) => one
+                        .into_iter()
+                        .next()
+                        .unwrap_or_else(|| Err(PortError::passing(SENDING, "no_answer"))),
                     Err(error) => Err(error),
                 };
                 answers.push((*position, answer));
             }
             answers
         }
-    }
-}
-
-async fn send_in_time<Q: Queues>(
-    queues: &Q,
-    queue: &QueueUrl,
-    batch: &[Message<'_>],
-    deadline: Instant,
-) -> Result<Vec<Result<(), PortError>>, PortError> {
-    match timeout_at(deadline, queues.send(queue, batch)).await {
-        Ok(answer) => answer,
-        Err(_) => Err(PortError::passing("sending to a queue", "timeout")),
     }
 }
 

@@ -3,6 +3,7 @@
 
 pub mod clock;
 pub mod config;
+pub mod deadline;
 pub mod enqueue;
 pub mod metrics;
 pub mod telemetry;

@@ -156,6 +156,12 @@ impl Account {
         }
     }
 
+    /// Whether the source asked to be left alone for longer than now.
+    #[must_use]
+    pub fn is_quiet(&self, now: Timestamp) -> bool {
+        self.quiet_until.is_some_and(|until| now < until)
+    }
+
     /// The registration in use.
     #[must_use]
     pub fn live(&self) -> Option<&Registration> {

@@ -1,0 +1,445 @@
+//! Batches: what becomes of records, what teams get, and what comes again.
+
+mod world;
+
+use std::time::Duration;
+
+use domain::envelope::DataRef;
+use domain::ports::{ErrorKind, Oversize as _, QueueUrl};
+use rstest::rstest;
+use testkit::fakes::Fault;
+use testkit::sqs_event::{batch, message_id, receipt_handle};
+use world::{event, id, messages, order, stored, world};
+
+fn data(content: &str) -> Option<String> {
+    Some(format!(r#"{{"id":"or_1","is":"{content}"}}"#))
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_becomes_a_record_and_reaches_the_teams_that_want_it() {
+    let world = world();
+    let body = order(1, "created", "new");
+    assert!(world.take(std::slice::from_ref(&body)).await.is_empty());
+    assert_eq!(world.record("order", "or_1").data, data("new"));
+    let sales = world.queue("sales");
+    assert_eq!(sales[0].body, body, "byte for byte what lay in the lane");
+    assert_eq!(sales[0].attributes["type"], "orderspace.order.created");
+    assert_eq!(sales[0].attributes["account"], "acme");
+    assert_eq!(sales[0].attributes["subject"], "order/or_1");
+    assert_eq!((&sales[0].group, &sales[0].deduplication), (&None, &None));
+    let ledger = world.queue("ledger.fifo");
+    assert_eq!(ledger[0].deduplication, Some(id(1).to_string()));
+    assert!(
+        ledger[0]
+            .group
+            .as_ref()
+            .is_some_and(|group| group.len() == 64)
+    );
+    assert!(world.queue("other-firm").is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_order_of_arrival_does_not_matter_and_nothing_is_dropped() {
+    let world = world();
+    world.take(&[order(3, "updated", "third")]).await;
+    world
+        .take(&[order(1, "created", "first"), order(2, "updated", "second")])
+        .await;
+    world.take(&[order(3, "updated", "third")]).await;
+    assert_eq!(world.record("order", "or_1").data, data("third"));
+    let ids: Vec<_> = world
+        .queue("sales")
+        .iter()
+        .map(|sent| sent.envelope().id)
+        .collect();
+    assert_eq!(ids, [id(3), id(1), id(2), id(3)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delete_is_final_and_what_was_known_stays_readable() {
+    let world = world();
+    world.take(&[order(1, "created", "new")]).await;
+    world.take(&[order(2, "deleted", "gone")]).await;
+    world.take(&[order(3, "updated", "late")]).await;
+    let record = world.record("order", "or_1");
+    assert!(record.is_deleted());
+    assert_eq!(record.data, data("late"));
+    assert_eq!(world.queue("sales").len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_with_updates_and_a_delete_costs_two_writes() {
+    let world = world();
+    let bodies = [
+        order(1, "created", "a"),
+        order(3, "deleted", "x"),
+        order(2, "updated", "b"),
+    ];
+    assert!(world.take(&bodies).await.is_empty());
+    assert_eq!(world.record("order", "or_1").data, data("b"));
+    assert_eq!(
+        (
+            world.records.calls()["update"],
+            world.records.calls()["delete"]
+        ),
+        (1, 1)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn equal_content_is_marked_and_never_dropped() {
+    let world = world();
+    for (number, content) in [(1, "20"), (2, "10"), (3, "20"), (4, "20")] {
+        world.take(&[order(number, "updated", content)]).await;
+    }
+    world.take(&[order(4, "updated", "20")]).await;
+    let marks: Vec<_> = world
+        .queue("sales")
+        .iter()
+        .map(|sent| sent.envelope().marks.possible_duplicate)
+        .collect();
+    assert_eq!(marks, [false, false, false, true, true]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn equal_payments_may_both_be_real() {
+    let world = world();
+    let payment = |number| {
+        event(
+            number,
+            "payment.created",
+            Some("iv_1/abc"),
+            r#"{"invoice_id":"iv_1"}"#,
+        )
+    };
+    world.take(&[payment(2)]).await;
+    world.take(&[payment(1), payment(2)]).await;
+    let record = world.record("payment", "iv_1/abc");
+    assert_eq!(record.occurrences, [id(1), id(2)].into());
+    let marks: Vec<_> = world
+        .queue("ledger.fifo")
+        .iter()
+        .map(|sent| sent.envelope().marks)
+        .collect();
+    assert_eq!(marks.len(), 2, "the FIFO queue drops the repeat by its id");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_without_a_record_is_only_forwarded() {
+    let world = world();
+    assert!(
+        world
+            .take(&[event(1, "order.created", None, r#"{"number":7}"#)])
+            .await
+            .is_empty()
+    );
+    assert_eq!(world.queue("sales").len(), 1);
+    assert!(world.records.records().is_empty());
+    assert!(!world.calls().contains_key("update"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_record_is_fetched_for_the_table_and_travels_on_as_a_pointer() {
+    let world = world();
+    let record = format!(r#"{{"id":"or_1","is":"{}"}}"#, "x".repeat(300_000));
+    let place = world
+        .oversize
+        .put("events/acme/1", record.as_bytes())
+        .await
+        .unwrap();
+    assert!(
+        world
+            .take(&[stored(1, "order.created", "or_1", place)])
+            .await
+            .is_empty()
+    );
+    assert_eq!(world.record("order", "or_1").data, Some(record));
+    assert!(world.queue("sales")[0].json()["dataref"].is_string());
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_message_cannot_harm_another() {
+    let world = world();
+    let nowhere = DataRef::new("bucket", "events/acme/lost");
+    let bodies = [
+        "not an event".to_owned(),
+        order(1, "created", "new"),
+        stored(2, "order.created", "or_2", nowhere),
+        event(3, "order.created", Some("or_3"), r#"{"id":"or_3"}"#),
+        String::new(),
+    ];
+    world
+        .records
+        .script()
+        .on("update")
+        .within("acme#order/or_3")
+        .fault(Fault::panic());
+    assert_eq!(world.take(&bodies).await, [0, 2, 3, 4]);
+    assert_eq!(world.queue("sales").len(), 1);
+    assert_eq!(
+        world.take(&bodies[3..4]).await,
+        [0_usize; 0],
+        "it comes again, and succeeds"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_while_forwarding_fails_what_that_team_wanted() {
+    let world = world();
+    world
+        .queues
+        .script()
+        .on("send")
+        .within("ledger.fifo")
+        .fault(Fault::panic());
+    assert_eq!(world.take(&[order(1, "created", "new")]).await, [0]);
+    assert_eq!(world.queue("sales").len(), 1);
+    assert!(world.take(&[order(1, "created", "new")]).await.is_empty());
+    assert_eq!(world.queue("ledger.fifo").len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_cannot_be_written_is_not_forwarded_and_comes_again() {
+    let world = world();
+    world
+        .records
+        .script()
+        .on("update")
+        .fault(Fault::passing("ThrottlingException"));
+    assert_eq!(world.take(&[order(1, "created", "new")]).await, [0]);
+    assert!(world.queue("sales").is_empty());
+    assert!(world.take(&[order(1, "created", "new")]).await.is_empty());
+    assert_eq!(world.queue("sales").len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_whose_answer_was_lost_is_repeated_without_harm() {
+    let world = world();
+    world.take(&[order(1, "updated", "a")]).await;
+    world.records.script().on("update").fault(Fault::lost());
+    assert_eq!(world.take(&[order(2, "updated", "a")]).await, [0]);
+    assert!(world.take(&[order(2, "updated", "a")]).await.is_empty());
+    let sales = world.queue("sales");
+    assert!(
+        sales[1].envelope().marks.possible_duplicate,
+        "the table remembers what came before"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_team_whose_queue_is_gone_stops_nobody() {
+    let world = world();
+    world.queues.remove(&QueueUrl::new("sales"));
+    let body = order(1, "created", "new");
+    assert!(world.take(std::slice::from_ref(&body)).await.is_empty());
+    assert_eq!(world.queue("ledger.fifo").len(), 1);
+    let undelivered = &world.queue("undelivered")[0];
+    assert_eq!(undelivered.json()["team"], "sales");
+    assert_eq!(undelivered.json()["queue"], "sales");
+    assert!(
+        undelivered
+            .body
+            .ends_with(&format!(r#","envelope":{body}}}"#)),
+        "{}",
+        undelivered.body
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_neither_queue_accepts_comes_again() {
+    let world = world();
+    world.queues.remove(&QueueUrl::new("sales"));
+    world.queues.remove(&QueueUrl::new("undelivered"));
+    let bodies = [
+        order(1, "created", "new"),
+        event(2, "product.created", Some("pr_1"), r#"{"id":"pr_1"}"#),
+    ];
+    assert_eq!(
+        world.take(&bodies).await,
+        [0],
+        "products are no concern of that team"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_team_is_tried_again_before_it_is_given_up() {
+    let world = world();
+    let busy = Fault::entries(&[0], ErrorKind::Passing, "ServiceUnavailable");
+    world
+        .queues
+        .script()
+        .on("send")
+        .within("sales")
+        .times(2)
+        .fault(busy);
+    assert!(
+        world
+            .take(&[order(1, "created", "a"), order(2, "updated", "b")])
+            .await
+            .is_empty()
+    );
+    assert!(world.queue("undelivered").is_empty());
+    let mut ids: Vec<_> = world
+        .queue("sales")
+        .iter()
+        .map(|sent| sent.envelope().id)
+        .collect();
+    ids.sort_unstable();
+    assert_eq!(ids, [id(1), id(2)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fifo_queue_gets_a_batch_in_the_order_of_first_sight() {
+    let world = world();
+    let bodies: Vec<String> = [5, 3, 9, 1, 7]
+        .map(|number| order(number, "updated", "x"))
+        .into();
+    world.take(&bodies).await;
+    let ids: Vec<_> = world
+        .queue("ledger.fifo")
+        .iter()
+        .map(|sent| sent.envelope().id)
+        .collect();
+    assert_eq!(ids, [1, 3, 5, 7, 9].map(id));
+}
+
+#[rstest]
+#[case::first_time(1, 1..=2)]
+#[case::fifth_time(5, 16..=32)]
+#[tokio::test(start_paused = true)]
+async fn what_failed_waits_longer_each_time(
+    #[case] receives: u32,
+    #[case] expected: std::ops::RangeInclusive<u32>,
+) {
+    let world = world();
+    world
+        .records
+        .script()
+        .on("update")
+        .always()
+        .fault(Fault::passing("ThrottlingException"));
+    let batch = batch("arn").received(&order(1, "created", "new"), receives);
+    assert_eq!(world.take_batch(&batch).await, [0]);
+    let delay = world.lane.delays()[&receipt_handle(0)];
+    assert!(expected.contains(&delay), "{delay}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delay_that_cannot_be_set_changes_nothing_else() {
+    let world = world();
+    world
+        .lane
+        .script()
+        .on("delay")
+        .always()
+        .fault(Fault::passing("ServiceUnavailable"));
+    assert_eq!(
+        world
+            .take(&["no event".to_owned(), order(1, "created", "new")])
+            .await,
+        [0]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_hangs_leaves_time_for_the_others() {
+    let world = world();
+    world
+        .records
+        .script()
+        .on("update")
+        .within("acme#order/or_1")
+        .always()
+        .fault(Fault::hang());
+    let bodies = [
+        order(1, "created", "new"),
+        event(2, "order.created", Some("or_2"), r#"{"id":"or_2"}"#),
+    ];
+    assert_eq!(world.take(&bodies).await, [0]);
+    assert_eq!(world.queue("sales").len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whatever_hangs_the_batch_ends_in_time() {
+    let world = world();
+    world
+        .records
+        .script()
+        .on("update")
+        .within("acme#order/or_1")
+        .always()
+        .fault(Fault::hang());
+    world
+        .queues
+        .script()
+        .on("send")
+        .within("ledger.fifo")
+        .always()
+        .fault(Fault::hang());
+    world
+        .queues
+        .script()
+        .on("send")
+        .within("undelivered")
+        .always()
+        .fault(Fault::hang());
+    let bodies = [
+        order(1, "created", "new"),
+        event(2, "order.created", Some("or_2"), r#"{"id":"or_2"}"#),
+    ];
+    let begun = tokio::time::Instant::now();
+    assert_eq!(world.take(&bodies).await, [0, 1]);
+    assert!(
+        begun.elapsed() <= Duration::from_millis(20_005),
+        "{:?}",
+        begun.elapsed()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_response_names_failures_as_lambda_wants_them() {
+    let world = world();
+    let batch = messages(&["no event".to_owned(), order(1, "created", "new")]);
+    let response = serde_json::to_value(world.handle(&batch).await).unwrap();
+    assert_eq!(
+        response,
+        serde_json::json!({ "batchItemFailures": [{ "itemIdentifier": message_id(0) }] })
+    );
+    let response = serde_json::to_value(world.handle(&messages(&[])).await).unwrap();
+    assert_eq!(response, serde_json::json!({ "batchItemFailures": [] }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_calls_of_a_batch_are_those_of_the_budget() {
+    let world = world();
+    let bodies: Vec<String> = (0..25)
+        .map(|n| {
+            event(
+                n,
+                "order.updated",
+                Some(&format!("or_{}", n % 5)),
+                &format!(r#"{{"n":{n}}}"#),
+            )
+        })
+        .collect();
+    assert!(world.take(&bodies).await.is_empty());
+    assert_eq!(world.calls(), [("update", 5), ("send", 3 + 3)].into());
+}
+
+#[tokio::test(start_paused = true)]
+async fn ten_thousand_messages_in_one_invocation() {
+    let world = world();
+    let bodies: Vec<String> = (0..10_000)
+        .map(|n| {
+            event(
+                n,
+                "order.updated",
+                Some(&format!("or_{n}")),
+                &format!(r#"{{"n":{n}}}"#),
+            )
+        })
+        .collect();
+    assert!(world.take(&bodies).await.is_empty());
+    assert_eq!(world.queue("sales").len(), 10_000);
+    assert_eq!(world.records.records().len(), 10_000);
+}

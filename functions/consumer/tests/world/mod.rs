@@ -1,0 +1,178 @@
+//! The function among fakes: three teams, one of them with a FIFO queue.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each test file uses its own part of the world"
+)]
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use aws_lambda_events::sqs::SqsBatchResponse;
+use consumer::Consumer;
+use consumer::config::Config;
+use domain::account::AccountName;
+use domain::envelope::{Content, DataRef, Envelope, Marks};
+use domain::identity::{DeliveryId, EventId, EventIndex};
+use domain::ports::QueueUrl;
+use domain::record::{RecordId, RecordKey, Subject};
+use domain::sources::Source;
+use domain::timestamp::Timestamp;
+use runtime::config::Variables;
+use testkit::fakes::{FakeBackoff, FakeOversize, FakeQueues, FakeRecords, Sent, StoredRecord};
+use testkit::sqs_event::{SqsBatch, batch};
+use tokio::time::Instant;
+
+pub type Function = Consumer<'static, FakeRecords, FakeQueues, FakeOversize, FakeBackoff>;
+
+pub struct World {
+    pub function: Function,
+    pub records: &'static FakeRecords,
+    pub queues: &'static FakeQueues,
+    pub oversize: &'static FakeOversize,
+    pub lane: &'static FakeBackoff,
+}
+
+/// `sales` takes orders, `ledger` takes everything into a FIFO queue, `other-firm` takes another account.
+const ROUTES: &str = r#"[
+    {"team":"sales","queue":"sales","types":["order.*"],"accounts":["*"]},
+    {"team":"ledger","queue":"ledger.fifo","types":["*"],"accounts":["*"]},
+    {"team":"other-firm","queue":"other-firm","types":["*"],"accounts":["other"]}
+]"#;
+
+pub fn world() -> World {
+    let records: &FakeRecords = Box::leak(Box::default());
+    let queues: &FakeQueues = Box::leak(Box::default());
+    let oversize: &FakeOversize = Box::leak(Box::default());
+    let lane: &FakeBackoff = Box::leak(Box::default());
+    let config = Config::read(&Variables::from([
+        ("ROUTES", ROUTES),
+        ("UNDELIVERED_QUEUE_URL", "undelivered"),
+        ("FIRST_RETRY_SECONDS", "2"),
+    ]))
+    .unwrap();
+    World {
+        function: Consumer::new(records, queues, oversize, lane, config),
+        records,
+        queues,
+        oversize,
+        lane,
+    }
+}
+
+/// The id of the event that was seen as the `number`th.
+pub fn id(number: u64) -> EventId {
+    DeliveryId::new(Timestamp::from_millis(1_795_176_000_000 + number), &[0; 10])
+        .event(EventIndex::new(0).unwrap())
+}
+
+/// An event as it lies in a lane.
+pub fn event(number: u64, event_type: &str, record_id: Option<&str>, record: &str) -> String {
+    let content = serde_json::from_str(record).unwrap();
+    envelope(number, event_type, record_id, Content::Inline(content))
+        .to_text()
+        .to_text()
+}
+
+/// An event whose record is kept apart.
+pub fn stored(number: u64, event_type: &str, record_id: &str, place: DataRef) -> String {
+    envelope(number, event_type, Some(record_id), Content::Stored(place))
+        .to_text()
+        .to_text()
+}
+
+fn envelope<'a>(
+    number: u64,
+    event_type: &str,
+    record_id: Option<&str>,
+    content: Content<'a>,
+) -> Envelope<'a> {
+    let event_type: domain::event::EventType = event_type.parse().unwrap();
+    let record_id = record_id.map(|id| RecordId::new(id).unwrap());
+    Envelope {
+        id: id(number),
+        source: Source::Orderspace,
+        account: account(),
+        subject: Subject::new(event_type.kind(), record_id.as_ref(), id(number)),
+        event_type,
+        marks: Marks::default(),
+        content,
+    }
+}
+
+pub fn account() -> AccountName {
+    "acme".parse().unwrap()
+}
+
+/// An order's event with content of its own.
+pub fn order(number: u64, action: &str, content: &str) -> String {
+    event(
+        number,
+        &format!("order.{action}"),
+        Some("or_1"),
+        &format!(r#"{{"id":"or_1","is":"{content}"}}"#),
+    )
+}
+
+pub fn messages(bodies: &[String]) -> SqsBatch {
+    bodies.iter().fold(
+        batch("arn:aws:sqs:eu-west-1:000000000000:orders"),
+        |batch, body| batch.message(body),
+    )
+}
+
+impl World {
+    /// Hands over a batch of fresh messages and returns the positions that failed.
+    pub async fn take(&self, bodies: &[String]) -> Vec<usize> {
+        self.take_batch(&messages(bodies)).await
+    }
+
+    pub async fn take_batch(&self, batch: &SqsBatch) -> Vec<usize> {
+        let response = self.handle(batch).await;
+        let ids = response
+            .batch_item_failures
+            .iter()
+            .map(|failure| failure.item_identifier.clone());
+        ids.map(|id| {
+            (0..batch.len())
+                .find(|n| testkit::sqs_event::message_id(*n) == id)
+                .unwrap()
+        })
+        .collect()
+    }
+
+    pub async fn handle(&self, batch: &SqsBatch) -> SqsBatchResponse {
+        let event = serde_json::from_str(&batch.to_json()).unwrap();
+        self.function
+            .handle(&event, Instant::now() + Duration::from_secs(20))
+            .await
+    }
+
+    pub fn queue(&self, name: &str) -> Vec<Sent> {
+        self.queues.messages(&QueueUrl::new(name))
+    }
+
+    pub fn record(&self, kind: &str, id: &str) -> StoredRecord {
+        let key = RecordKey {
+            account: account(),
+            kind: kind.to_owned(),
+            id: RecordId::new(id).unwrap(),
+        };
+        self.records
+            .record(&key)
+            .unwrap_or_else(|| panic!("no record {key}"))
+    }
+
+    pub fn calls(&self) -> BTreeMap<&'static str, usize> {
+        let all = [
+            self.records.calls(),
+            self.queues.calls(),
+            self.oversize.calls(),
+            self.lane.calls(),
+        ];
+        all.into_iter()
+            .flatten()
+            .filter(|(_, count)| *count > 0)
+            .collect()
+    }
+}

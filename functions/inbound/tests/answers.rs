@@ -1,0 +1,641 @@
+//! The table of answers, row by row: what is said, and what is kept.
+
+mod world;
+
+use std::time::Duration;
+
+use domain::account::{TokenStatus, UrlToken};
+use domain::envelope::Content;
+use domain::ports::{ErrorKind, QueueUrl};
+use rstest::rstest;
+use testkit::delivery::delivery;
+use testkit::fakes::Fault;
+use testkit::gateway::{RECEIVED_MILLIS, hook};
+use world::{BUDGET_MS, KEY, LEASE_SECONDS, entry, world};
+
+const ORDER: &str = r#"{"id":"or_1","note":"Fish \u0026 Chips", "total":20.0}"#;
+
+#[tokio::test(start_paused = true)]
+async fn a_genuine_delivery_is_split_into_lanes_and_kept() {
+    let world = world();
+    let body = delivery()
+        .event("order.created", ORDER)
+        .event("inventory_level.updated", r#"{"sku":"A 1"}"#)
+        .event("standing_order.paused", r#"{"id":"so_1"}"#)
+        .body();
+    let answered = world.post(&world.signed(body.clone())).await;
+    assert_eq!((answered.status, &*answered.word), (200, "accepted"));
+    assert_eq!(
+        world.counts(),
+        [("inventory", 1), ("orders", 1), ("other", 1)]
+            .map(|(q, n)| (q.to_owned(), n))
+            .into()
+    );
+    let orders = world.queue("orders");
+    let envelope = orders[0].envelope();
+    assert!(matches!(envelope.content, Content::Inline(record) if record.get() == ORDER));
+    assert_eq!(envelope.subject.as_str(), "order/or_1");
+    assert_eq!(envelope.time().millis(), RECEIVED_MILLIS);
+    assert_eq!(orders[0].group.as_deref(), Some("acme"));
+    let kept = world.receipts.kept();
+    assert_eq!((kept.len(), kept[0].events, &kept[0].body), (1, 3, &body));
+    assert_eq!(kept[0].delivery, envelope.id.delivery());
+    assert_eq!(world.receipts.marker_count(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_empty_list_is_kept_and_accepted() {
+    let world = world();
+    assert_eq!(world.deliver("[]").await, 200);
+    assert_eq!(world.receipts.kept().len(), 1);
+    assert!(world.counts().is_empty());
+}
+
+#[rstest]
+#[case::not_json("not json", "not_json")]
+#[case::no_list("{}", "no_event_list")]
+#[case::nothing("", "not_json")]
+#[tokio::test(start_paused = true)]
+async fn what_is_genuine_and_not_understood_is_quarantined_behind_its_receipt(
+    #[case] body: &str,
+    #[case] reason: &str,
+) {
+    let world = world();
+    assert_eq!(world.deliver(body).await, 200);
+    let notice = world.queue("quarantine")[0].json();
+    let kept = world.receipts.kept();
+    assert_eq!(notice["reason"], reason);
+    assert_eq!(notice["receipt"]["sk"], kept[0].delivery.to_string());
+    assert_eq!(notice["receipt"]["pk"], "acme#2026-11-20");
+    assert_eq!(kept[0].body, body.as_bytes());
+    assert!(world.receipt_came_first());
+    assert_eq!(world.counts().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_thousand_and_one_events_are_quarantined_as_a_whole() {
+    let world = world();
+    assert_eq!(world.deliver(delivery().orders(1001).body()).await, 200);
+    assert_eq!(
+        world.queue("quarantine")[0].json()["reason"],
+        "too_many_events"
+    );
+    assert_eq!(world.counts().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn bad_elements_are_quarantined_and_the_others_go_on() {
+    let world = world();
+    let body = delivery()
+        .element("7")
+        .event("order.created", ORDER)
+        .element(r#"{"data":{}}"#)
+        .body();
+    assert_eq!(world.deliver(body).await, 200);
+    let notice = world.queue("quarantine")[0].json();
+    assert_eq!(
+        notice["elements"],
+        serde_json::json!([
+            { "index": 0, "reason": "element_not_an_object" },
+            { "index": 2, "reason": "element_without_type" },
+        ])
+    );
+    assert_eq!(notice.get("reason"), None);
+    let orders = world.queue("orders");
+    assert_eq!(orders[0].envelope().id.index().get(), 1);
+    assert!(world.receipt_came_first());
+}
+
+#[tokio::test(start_paused = true)]
+async fn strangers_are_all_answered_alike_and_cost_no_write() {
+    let world = world();
+    let body = delivery().event("order.created", ORDER).body();
+    let token = world.token.expose();
+    let retired = UrlToken::from_random(&[9; 32]);
+    world.tokens.put(
+        retired.hash(),
+        entry(&world.account, Some("wh_2"), TokenStatus::Retired),
+    );
+    let unknown = UrlToken::from_random(&[8; 32]);
+    let signature = testkit::signing::sign(KEY, &body);
+    let strangers = [
+        hook(unknown.expose(), body.clone()).signed(KEY),
+        hook("short", body.clone()).signed(KEY),
+        hook(retired.expose(), body.clone()).signed(KEY),
+        hook(token, body.clone()),
+        hook(token, body.clone()).signed("another key"),
+        hook(token, body.clone()).header(
+            "x-orderspace-signature",
+            &testkit::signing::sign_in_hex(KEY, &body),
+        ),
+        hook(token, body.clone()).signed(KEY).signed(KEY),
+        hook(token, [&body[..], b" "].concat()).header("x-orderspace-signature", &signature),
+    ];
+    for stranger in &strangers {
+        let answered = world.post(stranger).await;
+        assert_eq!(
+            (answered.status, &*answered.word),
+            (401, "unauthorized"),
+            "{stranger:?}"
+        );
+    }
+    let calls = world.calls();
+    assert!(
+        calls
+            .keys()
+            .all(|call| call.starts_with("tokens.") || call.starts_with("keys.")),
+        "{calls:?}"
+    );
+    let trimmed = hook(token, body).header("x-orderspace-signature", &format!(" {signature} "));
+    assert_eq!(world.post(&trimmed).await.status, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn wrong_signatures_do_not_make_us_read_secrets_at_will() {
+    let world = world();
+    let stranger = hook(world.token.expose(), "[]").signed("another key");
+    for _ in 0..1000 {
+        assert_eq!(world.post(&stranger).await.status, 401);
+    }
+    assert_eq!(world.calls().get("tokens.find"), Some(&1));
+    assert_eq!(
+        world.calls().get("keys.read"),
+        Some(&1),
+        "fresh keys are not asked for again"
+    );
+    for _ in 0..60 {
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(world.post(&stranger).await.status, 401);
+    }
+    let reads = world.calls()["keys.read"];
+    assert!((5..=8).contains(&reads), "{reads} reads in a minute");
+}
+
+#[tokio::test(start_paused = true)]
+async fn unknown_tokens_cost_one_cached_read_each() {
+    let world = world();
+    let unknown = UrlToken::from_random(&[8; 32]);
+    let stranger = hook(unknown.expose(), "[]").signed(KEY);
+    for _ in 0..50 {
+        assert_eq!(world.post(&stranger).await.status, 401);
+    }
+    assert_eq!(world.calls(), [("tokens.find".to_owned(), 1)].into());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_changed_is_picked_up_by_one_read() {
+    let world = world();
+    assert_eq!(world.deliver("[]").await, 200);
+    world
+        .keys
+        .put(&world.account, &[("wh_1q4qn43v", "the new key")]);
+    tokio::time::advance(Duration::from_secs(11)).await;
+    let request = hook(world.token.expose(), "[]").signed("the new key");
+    assert_eq!(world.post(&request).await.status, 200);
+    assert_eq!(world.deliver("[]").await, 401, "the old key is gone");
+    assert_eq!(world.calls()["keys.read"], 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_are_not_believed_for_ever_however_often_they_are_used() {
+    let world = world();
+    assert_eq!(world.deliver("[]").await, 200);
+    world.keys.remove(&world.account);
+    for _ in 0..30 {
+        tokio::time::advance(Duration::from_secs(11)).await;
+        world.deliver("[]").await;
+    }
+    assert_eq!(world.deliver("[]").await, 503);
+}
+
+#[rstest]
+#[case::registered_a_moment_ago(Some("wh_new"), TokenStatus::Live)]
+#[case::pending(None, TokenStatus::Pending)]
+#[tokio::test(start_paused = true)]
+async fn a_delivery_before_its_key_comes_again_and_is_taken(
+    #[case] webhook: Option<&str>,
+    #[case] status: TokenStatus,
+) {
+    let world = world();
+    world
+        .tokens
+        .put(world.token.hash(), entry(&world.account, webhook, status));
+    let request = hook(world.token.expose(), "[]").signed("the new key");
+    let answered = world.post(&request).await;
+    assert_eq!((answered.status, &*answered.word), (503, "retry"));
+    assert_eq!(
+        world.receipts.calls().values().sum::<usize>(),
+        0,
+        "nothing is known to be genuine"
+    );
+    world.keys.put(
+        &world.account,
+        &[("wh_1q4qn43v", KEY), ("wh_new", "the new key")],
+    );
+    tokio::time::advance(Duration::from_secs(11)).await;
+    assert_eq!(world.post(&request).await.status, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn stores_that_do_not_answer_are_no_proof_of_anything() {
+    let world = world();
+    world
+        .tokens
+        .script()
+        .on("find")
+        .fault(Fault::passing("InternalServerError"));
+    assert_eq!(world.deliver("[]").await, 503);
+    world
+        .keys
+        .script()
+        .on("read")
+        .fault(Fault::passing("InternalServiceError"));
+    assert_eq!(world.deliver("[]").await, 503);
+    assert_eq!(world.deliver("[]").await, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delivery_refused_half_way_keeps_its_identity() {
+    let world = world();
+    let body = delivery()
+        .event("order.created", ORDER)
+        .event("product.created", r#"{"id":"pr_1"}"#)
+        .body();
+    world
+        .queues
+        .script()
+        .on("send")
+        .within("products")
+        .always()
+        .fault(Fault::passing("ServiceUnavailable"));
+    let request = world.signed(body.clone());
+    assert_eq!(world.post(&request).await.status, 503);
+    assert_eq!(world.counts(), [("orders".to_owned(), 1)].into());
+    let strikes = world.receipts.strikes();
+    assert_eq!((strikes.len(), strikes[0].cause), (1, "queue_refused"));
+    let marker = world.receipts.marker_of(&world.account, &body).unwrap();
+    assert_eq!(marker.expires.millis(), RECEIVED_MILLIS + 86_400_000);
+
+    world.queues.script().heal();
+    let later = RECEIVED_MILLIS + 60_000;
+    assert_eq!(
+        world
+            .post_at(&request.clone().at(later), later)
+            .await
+            .status,
+        200
+    );
+    let ids = world.ids("orders");
+    assert_eq!((ids.len(), &ids[0]), (2, &ids[1]), "the same event, twice");
+    assert_eq!(
+        world.queue("products")[0].envelope().id.delivery(),
+        marker.delivery
+    );
+    assert_eq!(world.receipts.marker_count(), 0, "its work is done");
+
+    assert_eq!(
+        world
+            .post_at(&request.at(later + 1), later + 1)
+            .await
+            .status,
+        200
+    );
+    let ids = world.ids("orders");
+    assert_ne!(
+        ids[1], ids[2],
+        "without a marker equal bytes are new events"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_marker_serves_one_attempt_at_a_time_and_not_for_ever() {
+    let world = world();
+    let request = world.signed(delivery().event("order.created", ORDER).body());
+    let refuse = || {
+        world
+            .queues
+            .script()
+            .on("send")
+            .always()
+            .fault(Fault::passing("ServiceUnavailable"))
+    };
+    refuse();
+    assert_eq!(world.post(&request).await.status, 503);
+    world.queues.script().heal();
+
+    // Somebody holds the marker, and does not come back.
+    world
+        .receipts
+        .script()
+        .on("unmark")
+        .fault(Fault::passing("InternalServerError"));
+    assert_eq!(
+        world.post(&request).await.status,
+        503,
+        "a marker that stays would swallow the next delivery"
+    );
+    let held = world.ids("orders");
+    // The refused attempt put the marker back, free.
+    assert_eq!(world.post(&request).await.status, 200);
+    assert_eq!(world.ids("orders")[1], held[0]);
+
+    refuse();
+    assert_eq!(world.post(&request).await.status, 503);
+    world.queues.script().heal();
+    let expired = RECEIVED_MILLIS + 86_400_000;
+    assert_eq!(
+        world
+            .post_at(&request.clone().at(expired), expired)
+            .await
+            .status,
+        200
+    );
+    let ids = world.ids("orders");
+    assert_eq!(ids.len(), 3);
+    assert!(ids[2] > ids[1], "an expired marker has no meaning");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_outlived_its_function_can_be_taken_over() {
+    let world = world();
+    let request = world.signed(delivery().event("order.created", ORDER).body());
+    world
+        .queues
+        .script()
+        .on("send")
+        .always()
+        .fault(Fault::passing("ServiceUnavailable"));
+    assert_eq!(world.post(&request).await.status, 503);
+    world.queues.script().heal();
+    // An attempt that takes the lease and is killed before its end.
+    world.queues.script().on("send").fault(Fault::hang());
+    let killed = tokio::time::timeout(Duration::from_millis(10), world.post(&request)).await;
+    assert!(killed.is_err());
+
+    assert_eq!(world.post(&request).await.status, 200, "held: taken as new");
+    let over = RECEIVED_MILLIS + LEASE_SECONDS * 1000 + 1;
+    assert_eq!(world.post_at(&request, over).await.status, 200);
+    let ids = world.ids("orders");
+    assert_eq!(ids.len(), 2);
+    assert_ne!(ids[0], ids[1]);
+    assert_eq!(world.receipts.marker_count(), 0);
+    let kept: Vec<_> = world
+        .receipts
+        .kept()
+        .iter()
+        .map(|kept| kept.delivery)
+        .collect();
+    assert!(kept.contains(&world.queue("orders")[1].envelope().id.delivery()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unreadable_marker_is_no_reason_to_refuse() {
+    let world = world();
+    world
+        .receipts
+        .script()
+        .on("marker")
+        .fault(Fault::passing("InternalServerError"));
+    assert_eq!(
+        world
+            .deliver(delivery().event("order.created", ORDER).body())
+            .await,
+        200
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_receipt_alone_is_no_reason_to_refuse_unless_something_points_at_it() {
+    let world = world();
+    world
+        .receipts
+        .script()
+        .on("keep")
+        .fault(Fault::passing("InternalServerError"));
+    assert_eq!(
+        world
+            .deliver(delivery().event("order.created", ORDER).body())
+            .await,
+        200
+    );
+    world
+        .receipts
+        .script()
+        .on("keep")
+        .fault(Fault::passing("InternalServerError"));
+    assert_eq!(world.deliver("not json").await, 503);
+    assert!(world.queue("quarantine").is_empty());
+    assert_eq!(world.receipts.strikes()[0].cause, "no_receipt");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_quarantine_that_refuses_is_a_refusal() {
+    let world = world();
+    world
+        .queues
+        .script()
+        .on("send")
+        .within("quarantine")
+        .always()
+        .fault(Fault::passing("ServiceUnavailable"));
+    assert_eq!(world.deliver("not json").await, 503);
+    assert_eq!(world.receipts.marker_count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_that_no_queue_takes_travels_apart_or_goes_to_quarantine() {
+    let world = world();
+    let body = delivery()
+        .event("order.created", ORDER)
+        .event("order.created", r#"{"id":"or_2"}"#)
+        .body();
+    let lasting = |word: &'static str| {
+        Fault::entries_with(
+            move |text| text.contains(word),
+            ErrorKind::Lasting,
+            "InvalidMessageContents",
+        )
+    };
+    world.queues.script().on("send").fault(lasting("Fish"));
+    assert_eq!(world.deliver(body.clone()).await, 200);
+    let orders = world.queue("orders");
+    assert_eq!(orders.len(), 2);
+    assert!(
+        orders
+            .iter()
+            .any(|sent| matches!(sent.envelope().content, Content::Stored(_)))
+    );
+    assert_eq!(
+        world.oversize.objects().values().next().unwrap(),
+        ORDER.as_bytes()
+    );
+
+    world
+        .queues
+        .script()
+        .on("send")
+        .within("orders")
+        .always()
+        .fault(lasting("or_1"));
+    assert_eq!(world.deliver(body).await, 200);
+    let notice = world.queue("quarantine")[0].json();
+    assert_eq!(
+        notice["elements"],
+        serde_json::json!([{ "index": 0, "reason": "refused_by_queue" }])
+    );
+    assert!(
+        world
+            .receipts
+            .kept()
+            .iter()
+            .any(|kept| notice["receipt"]["sk"] == kept.delivery.to_string())
+    );
+}
+
+#[rstest]
+#[case::too_large(format!(r#"{{"id":"or_1","note":"{}"}}"#, "x".repeat(300_000)))]
+#[case::not_for_a_queue("{\"id\":\"or_1\",\"note\":\"\u{FFFF}\"}".to_owned())]
+#[tokio::test(start_paused = true)]
+async fn what_a_queue_cannot_carry_goes_by_a_pointer(#[case] record: String) {
+    let world = world();
+    assert_eq!(
+        world
+            .deliver(delivery().event("order.created", &record).body())
+            .await,
+        200
+    );
+    let orders = world.queue("orders");
+    let Content::Stored(place) = orders[0].envelope().content else {
+        panic!("it does not fit into a message")
+    };
+    assert!(
+        place
+            .as_str()
+            .ends_with(&format!("/events/acme/{}", orders[0].envelope().id))
+    );
+    assert_eq!(
+        world.oversize.objects().values().next().unwrap(),
+        record.as_bytes()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_event_that_cannot_be_kept_is_a_refusal() {
+    let world = world();
+    world
+        .oversize
+        .script()
+        .on("put")
+        .always()
+        .fault(Fault::passing("SlowDown"));
+    let record = format!(r#"{{"id":"or_1","note":"{}"}}"#, "x".repeat(300_000));
+    assert_eq!(
+        world
+            .deliver(delivery().event("order.created", &record).body())
+            .await,
+        503
+    );
+    assert_eq!(world.receipts.strikes()[0].cause, "oversize_refused");
+}
+
+#[rstest]
+#[case::tokens("find", 503)]
+#[case::keys("read", 503)]
+#[case::marker("marker", 200)]
+#[case::queue("send", 503)]
+#[case::receipt("keep", 200)]
+#[tokio::test(start_paused = true)]
+async fn whatever_hangs_the_answer_comes_in_time(#[case] operation: &str, #[case] status: u16) {
+    let world = world();
+    let script = match operation {
+        "find" => world.tokens.script(),
+        "read" => world.keys.script(),
+        "send" => world.queues.script(),
+        _ => world.receipts.script(),
+    };
+    script
+        .on(match operation {
+            "find" => "find",
+            "read" => "read",
+            "marker" => "marker",
+            "send" => "send",
+            _ => "keep",
+        })
+        .always()
+        .fault(Fault::hang());
+    let begun = tokio::time::Instant::now();
+    assert_eq!(
+        world
+            .deliver(delivery().event("order.created", ORDER).body())
+            .await,
+        status
+    );
+    assert!(
+        begun.elapsed() <= Duration::from_millis(BUDGET_MS + 5),
+        "{:?}",
+        begun.elapsed()
+    );
+    if operation == "send" {
+        assert_eq!(
+            world.receipts.marker_count(),
+            1,
+            "there was time left for the marker"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_calls_of_a_warm_delivery_are_those_of_the_budget() {
+    let world = world();
+    assert_eq!(world.deliver("[]").await, 200);
+    let before = world.calls();
+    let body = delivery()
+        .orders(23)
+        .event("product.created", r#"{"id":"pr_1"}"#)
+        .body();
+    assert_eq!(world.deliver(body).await, 200);
+    let after = world.calls();
+    let made = |call: &str| after.get(call).unwrap_or(&0) - before.get(call).unwrap_or(&0);
+    assert_eq!(made("receipts.marker"), 1);
+    assert_eq!(made("receipts.keep"), 1);
+    assert_eq!(made("queues.send"), 3 + 1);
+    let all: usize = after.values().sum::<usize>() - before.values().sum::<usize>();
+    assert_eq!(all, 6, "{before:?} {after:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_in_base64_is_verified_as_it_was_signed() {
+    let world = world();
+    let body = delivery()
+        .event(
+            "order.created",
+            "{\"id\":\"or_1\",\r\n\"name\":\"日本 🥐\"}",
+        )
+        .body();
+    assert_eq!(
+        world
+            .post(&world.signed(body.clone()).in_base64())
+            .await
+            .status,
+        200
+    );
+    assert_eq!(world.receipts.kept()[0].body, body);
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_lane_gets_through_although_one_refuses() {
+    let world = world();
+    let body = delivery()
+        .event("customer.created", r#"{"id":"cu_1"}"#)
+        .event("order.created", ORDER)
+        .event("inventory_level.updated", r#"{"sku":"A"}"#)
+        .body();
+    world.queues.remove(&QueueUrl::new("orders"));
+    assert_eq!(world.deliver(body).await, 503);
+    assert_eq!(
+        world.counts(),
+        [("customers", 1), ("inventory", 1)]
+            .map(|(q, n)| (q.to_owned(), n))
+            .into()
+    );
+}

@@ -1,0 +1,182 @@
+//! The function among fakes: one connected account, and a source that posts.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each test file uses its own part of the world"
+)]
+
+use std::collections::BTreeMap;
+
+use domain::account::{AccountName, TokenEntry, TokenStatus, UrlToken, WebhookId};
+use domain::ports::QueueUrl;
+use domain::timestamp::Timestamp;
+use inbound::Inbound;
+use inbound::config::Config;
+use lambda_http::Body;
+use runtime::config::Variables;
+use testkit::fakes::Sent;
+use testkit::fakes::{FakeKeys, FakeOversize, FakeQueues, FakeReceipts, FakeTokens, Journal, Step};
+use testkit::gateway::{HookRequest, RECEIVED_MILLIS, hook};
+
+pub const KEY: &str = "7R2gNdE4GU8K06WXPV9lOXBic9mSs5LjKMsk46eW";
+pub const WEBHOOK: &str = "wh_1q4qn43v";
+pub const BUDGET_MS: u64 = 3000;
+pub const LEASE_SECONDS: u64 = 20;
+
+pub type Function = Inbound<'static, FakeTokens, FakeKeys, FakeQueues, FakeReceipts, FakeOversize>;
+
+pub struct World {
+    pub function: Function,
+    pub tokens: &'static FakeTokens,
+    pub keys: &'static FakeKeys,
+    pub queues: &'static FakeQueues,
+    pub receipts: &'static FakeReceipts,
+    pub oversize: &'static FakeOversize,
+    pub journal: Journal,
+    pub account: AccountName,
+    pub token: UrlToken,
+}
+
+pub struct Answered {
+    pub status: u16,
+    pub word: String,
+}
+
+/// A world in which `acme` is connected.
+pub fn world() -> World {
+    let journal = Journal::default();
+    // Tests are short, and a leaked fake is simpler to share than one behind a counter.
+    let tokens: &FakeTokens = Box::leak(Box::new(FakeTokens::sharing(&journal)));
+    let keys: &FakeKeys = Box::leak(Box::new(FakeKeys::sharing(&journal)));
+    let queues: &FakeQueues = Box::leak(Box::new(FakeQueues::sharing(&journal)));
+    let receipts: &FakeReceipts = Box::leak(Box::new(FakeReceipts::sharing(&journal)));
+    let oversize: &FakeOversize = Box::leak(Box::new(FakeOversize::sharing(&journal)));
+    let account: AccountName = "acme".parse().unwrap();
+    let token = UrlToken::from_random(&[7; 32]);
+    tokens.put(
+        token.hash(),
+        entry(&account, Some(WEBHOOK), TokenStatus::Live),
+    );
+    keys.put(&account, &[(WEBHOOK, KEY)]);
+    let function = Inbound::new(tokens, keys, queues, receipts, oversize, config());
+    World {
+        function,
+        tokens,
+        keys,
+        queues,
+        receipts,
+        oversize,
+        journal,
+        account,
+        token,
+    }
+}
+
+pub fn entry(account: &AccountName, webhook: Option<&str>, status: TokenStatus) -> TokenEntry {
+    TokenEntry {
+        account: account.clone(),
+        webhook: webhook.map(WebhookId::new),
+        status,
+    }
+}
+
+fn config() -> Config {
+    let lease = LEASE_SECONDS.to_string();
+    let budget = BUDGET_MS.to_string();
+    Config::read(&Variables::from([
+        ("CUSTOMERS_QUEUE_URL", "customers"),
+        ("ORDERS_QUEUE_URL", "orders"),
+        ("BILLING_QUEUE_URL", "billing"),
+        ("PRODUCTS_QUEUE_URL", "products"),
+        ("INVENTORY_QUEUE_URL", "inventory"),
+        ("OTHER_QUEUE_URL", "other"),
+        ("QUARANTINE_QUEUE_URL", "quarantine"),
+        ("INLINE_LIMIT_BYTES", "250000"),
+        ("ANSWER_BUDGET_MS", &budget),
+        ("RETRY_MARKER_TTL_SECONDS", "86400"),
+        ("RETRY_LEASE_SECONDS", &lease),
+        ("KEYS_TTL_SECONDS", "300"),
+        ("KEYS_REREAD_SECONDS", "10"),
+    ]))
+    .unwrap()
+}
+
+impl World {
+    /// A signed delivery of this body.
+    pub fn signed(&self, body: impl Into<Vec<u8>>) -> HookRequest {
+        hook(self.token.expose(), body).signed(KEY)
+    }
+
+    /// Posts a request, at the gateway's usual time.
+    pub async fn post(&self, request: &HookRequest) -> Answered {
+        self.post_at(request, RECEIVED_MILLIS).await
+    }
+
+    /// Posts a request at a time of our clock.
+    pub async fn post_at(&self, request: &HookRequest, now: u64) -> Answered {
+        let request = lambda_http::request::from_str(&request.to_json()).unwrap();
+        let response = self
+            .function
+            .handle(&request, Timestamp::from_millis(now))
+            .await;
+        let word = match response.body() {
+            Body::Text(word) => word.clone(),
+            other => panic!("an answer is a word, not {other:?}"),
+        };
+        Answered {
+            status: response.status().as_u16(),
+            word,
+        }
+    }
+
+    /// Posts a signed delivery and returns the status.
+    pub async fn deliver(&self, body: impl Into<Vec<u8>>) -> u16 {
+        self.post(&self.signed(body)).await.status
+    }
+
+    /// The messages of a queue.
+    pub fn queue(&self, name: &str) -> Vec<Sent> {
+        self.queues.messages(&QueueUrl::new(name))
+    }
+
+    /// How many messages each queue has.
+    pub fn counts(&self) -> BTreeMap<String, usize> {
+        self.queues
+            .counts()
+            .into_iter()
+            .map(|(queue, count)| (queue.to_string(), count))
+            .collect()
+    }
+
+    /// The event ids in a queue.
+    pub fn ids(&self, name: &str) -> Vec<String> {
+        self.queue(name)
+            .iter()
+            .map(|sent| sent.envelope().id.to_string())
+            .collect()
+    }
+
+    /// Whether the receipt was kept before anything was sent to quarantine.
+    pub fn receipt_came_first(&self) -> bool {
+        let quarantine = |step: &Step| step.call == "queues.send" && step.scope == "quarantine";
+        self.journal
+            .is_done_before(|step| step.call == "receipts.keep", quarantine)
+    }
+
+    /// Every call that was made, by operation.
+    pub fn calls(&self) -> BTreeMap<String, usize> {
+        let all = [
+            ("tokens", self.tokens.calls()),
+            ("keys", self.keys.calls()),
+            ("queues", self.queues.calls()),
+            ("receipts", self.receipts.calls()),
+            ("oversize", self.oversize.calls()),
+        ];
+        let named = all.into_iter().flat_map(|(port, calls)| {
+            calls
+                .into_iter()
+                .map(move |(operation, count)| (format!("{port}.{operation}"), count))
+        });
+        named.filter(|(_, count)| *count > 0).collect()
+    }
+}
