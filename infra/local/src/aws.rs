@@ -1,0 +1,170 @@
+//! The few AWS calls that the local stack makes itself, as plain signed requests.
+//!
+//! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html>
+
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context as _, Result, bail};
+use aws_credential_types::Credentials;
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
+use aws_sigv4::sign::v4;
+use http::{Method, Request};
+use serde_json::Value;
+
+use crate::outputs::Outputs;
+
+/// How long one call may take. The emulator is slow while six functions start at once.
+const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A caller of AWS's JSON protocols and of IAM-authorised APIs.
+#[derive(Clone, Debug)]
+pub struct Aws {
+    endpoint: String,
+    region: String,
+    credentials: Credentials,
+    http: reqwest::Client,
+}
+
+/// A status and a body.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The body, `Null` when it is not JSON.
+    pub body: Value,
+}
+
+impl Aws {
+    /// A caller of the emulator that `outputs` describes.
+    ///
+    /// # Errors
+    /// No HTTP client can be made.
+    pub fn of(outputs: &Outputs) -> Result<Self> {
+        Self::new(
+            &outputs.endpoint_url,
+            &outputs.region,
+            &outputs.access_key_id,
+            &outputs.secret_access_key,
+        )
+    }
+
+    /// A caller of `endpoint`.
+    ///
+    /// # Errors
+    /// No HTTP client can be made.
+    pub fn new(
+        endpoint: &str,
+        region: &str,
+        access_key_id: &str,
+        secret_access_key: &str,
+    ) -> Result<Self> {
+        Ok(Self {
+            endpoint: endpoint.to_owned(),
+            region: region.to_owned(),
+            credentials: Credentials::new(access_key_id, secret_access_key, None, None, "local"),
+            http: local_client()?,
+        })
+    }
+
+    /// Calls DynamoDB: `operation` such as `Query`.
+    ///
+    /// # Errors
+    /// The emulator does not answer, or refuses.
+    pub async fn dynamodb(&self, operation: &str, input: &Value) -> Result<Value> {
+        self.json("dynamodb", &format!("DynamoDB_20120810.{operation}"), input)
+            .await
+    }
+
+    /// Calls SQS: `operation` such as `ReceiveMessage`.
+    ///
+    /// # Errors
+    /// The emulator does not answer, or refuses.
+    pub async fn sqs(&self, operation: &str, input: &Value) -> Result<Value> {
+        self.json("sqs", &format!("AmazonSQS.{operation}"), input)
+            .await
+    }
+
+    async fn json(&self, service: &str, target: &str, input: &Value) -> Result<Value> {
+        let request = Request::builder()
+            .method(Method::POST)
+            .uri(format!("{}/", self.endpoint))
+            .header("content-type", "application/x-amz-json-1.0")
+            .header("x-amz-target", target)
+            .body(serde_json::to_vec(input)?)?;
+        let answer = self
+            .send(service, request)
+            .await
+            .with_context(|| format!("{target} got no answer"))?;
+        if answer.status != 200 {
+            bail!(
+                "{target} was refused with {}: {}",
+                answer.status,
+                answer.body
+            );
+        }
+        Ok(answer.body)
+    }
+
+    /// Calls an API that asks for an IAM signature.
+    ///
+    /// # Errors
+    /// There is no answer. A refusal is an answer.
+    pub async fn api(&self, method: Method, url: &str, body: Option<&Value>) -> Result<Answer> {
+        let mut request = Request::builder().method(method).uri(url);
+        let bytes = match body {
+            Some(body) => {
+                request = request.header("content-type", "application/json");
+                serde_json::to_vec(body)?
+            }
+            None => Vec::new(),
+        };
+        self.send("execute-api", request.body(bytes)?).await
+    }
+
+    async fn send(&self, service: &str, mut request: Request<Vec<u8>>) -> Result<Answer> {
+        let identity = self.credentials.clone().into();
+        let params = v4::SigningParams::builder()
+            .identity(&identity)
+            .region(&self.region)
+            .name(service)
+            .time(SystemTime::now())
+            .settings(SigningSettings::default())
+            .build()?
+            .into();
+        let headers = request
+            .headers()
+            .iter()
+            .map(|(name, value)| Ok((name.as_str(), value.to_str()?)))
+            .collect::<Result<Vec<_>>>()?;
+        let uri = request.uri().to_string();
+        let signable = SignableRequest::new(
+            request.method().as_str(),
+            &uri,
+            headers.into_iter(),
+            SignableBody::Bytes(request.body()),
+        )?;
+        let (instructions, _) = sign(signable, &params)?.into_parts();
+        instructions.apply_to_request_http1x(&mut request);
+        let response = self
+            .http
+            .execute(reqwest::Request::try_from(request)?)
+            .await?;
+        let status = response.status().as_u16();
+        let bytes = response.bytes().await?;
+        Ok(Answer {
+            status,
+            body: serde_json::from_slice(&bytes).unwrap_or(Value::Null),
+        })
+    }
+}
+
+/// An HTTP client for this machine: no proxy stands between it and 127.0.0.1.
+///
+/// # Errors
+/// No HTTP client can be made.
+pub fn local_client() -> Result<reqwest::Client> {
+    Ok(reqwest::Client::builder()
+        .no_proxy()
+        .timeout(CALL_TIMEOUT)
+        .build()?)
+}

@@ -1,0 +1,99 @@
+//! The commands and their arguments. What `--help` says is how a newcomer learns them.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Orderhook on this machine: the same template, deployed onto an emulator, with a simulated Orderspace.
+///
+/// Everything is kept below .local/: the installed tools, the logs, and outputs.json, which tells programs how to reach
+/// the stack.
+#[derive(Debug, Parser)]
+#[command(
+    name = "local",
+    bin_name = "cargo local",
+    version,
+    after_help = "\
+Examples:
+  cargo demo                      see all of it work, from nothing
+  cargo local up                  start a stack and leave it running
+  cargo local down                stop it
+  cargo verify                    run every check
+
+Exit codes: 0 done, 1 something failed, 2 nothing was done (a prerequisite, a port, another stack)."
+)]
+pub struct Cli {
+    /// Directory that keeps this stack's state; two stacks need two. Default: .local
+    #[arg(long, global = true, value_name = "DIR")]
+    pub state: Option<PathBuf>,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Start a stack, send every example event through it, and show what came of them.
+    ///
+    /// Installs the emulator and the SAM CLI into .local/ (Python 3.10 or newer is needed), builds the functions, deploys
+    /// template.yaml onto the emulator, connects an account and sends each file of tests/fixtures/orderspace as Orderspace
+    /// would. Every figure that it shows was read from a queue or a table. Stops everything at the end, also after Ctrl-C.
+    Demo(Demo),
+    /// Start a stack and leave it running.
+    ///
+    /// Returns when it is ready. .local/outputs.json then says how to reach it; the logs are in .local/log/.
+    Up(Up),
+    /// Stop the stack that `cargo local up` left running. Its data is gone.
+    Down,
+    /// Run every check of the project: format, lints, template, and all tests on a stack of their own.
+    ///
+    /// The last line counts the checks. One that could not be run is NOT CHECKED and counted as skipped.
+    Verify(Verify),
+    /// Be Orderspace's simulator. The other commands start it.
+    #[command(hide = true)]
+    Simulator {
+        /// The port to listen on.
+        #[arg(long)]
+        port: u16,
+    },
+}
+
+/// Arguments of `up`.
+#[derive(Debug, Args)]
+pub struct Up {
+    /// Port of the emulator on 127.0.0.1.
+    #[arg(long, default_value_t = 4566)]
+    pub port: u16,
+    /// Another Orderspace API than the simulator, such as http://127.0.0.1:8700.
+    #[arg(long, requires = "identity_url", value_name = "URL")]
+    pub api_url: Option<String>,
+    /// Where that Orderspace gives out access tokens.
+    #[arg(long, requires = "api_url", value_name = "URL")]
+    pub identity_url: Option<String>,
+    /// A parameter of template.yaml; may be given several times.
+    #[arg(long = "parameter", value_name = "NAME=VALUE")]
+    pub parameters: Vec<String>,
+}
+
+/// Arguments of `demo`.
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// Port of the emulator on 127.0.0.1. Default: a free one.
+    #[arg(long, conflicts_with = "running")]
+    pub port: Option<u16>,
+    /// Use the stack that is up, and leave it up.
+    #[arg(long)]
+    pub running: bool,
+    /// Print the result as JSON on standard output, instead of tables.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `verify`.
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// Only the steps whose name contains this; the others are NOT CHECKED.
+    #[arg(long, value_name = "TEXT")]
+    pub only: Option<String>,
+}

@@ -1,0 +1,156 @@
+//! Deploys the built template onto the emulator with `sam deploy`, and asks what came of it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use serde::Deserialize;
+use serde_json::json;
+use tokio::process::Command;
+
+use crate::aws::Aws;
+use crate::build;
+use crate::emulator::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY, endpoint};
+use crate::job;
+use crate::outputs::Outputs;
+use crate::places::Places;
+use crate::progress::Progress;
+use crate::simulator::Orderspace;
+use crate::tools::Tools;
+
+/// The name of the local stack.
+pub const STACK_NAME: &str = "orderhook";
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct StackOutput {
+    output_key: String,
+    output_value: String,
+}
+
+/// Deploys `template` onto the emulator on `port`.
+///
+/// # Errors
+/// `sam deploy` fails, with the end of its output.
+pub async fn deploy(
+    places: &Places,
+    tools: &Tools,
+    template: &Path,
+    port: u16,
+    orderspace: &Orderspace,
+    parameters: &[String],
+    progress: Progress,
+) -> Result<Outputs> {
+    let mut step = progress.step("Deploying the stack (sam deploy)");
+    let log = places.log_of("deploy");
+    std::fs::write(&log, "").with_context(|| format!("{} could not be written", log.display()))?;
+    let mut command = sam(tools, port, places);
+    command
+        .arg("deploy")
+        .arg("--template-file")
+        .arg(template)
+        .args(["--stack-name", STACK_NAME])
+        .args([
+            "--resolve-s3",
+            "--capabilities",
+            "CAPABILITY_IAM",
+            "--no-confirm-changeset",
+        ])
+        .args(["--no-progressbar", "--no-fail-on-empty-changeset"])
+        .arg("--parameter-overrides")
+        .arg(format!("Architecture={}", build::architecture()?))
+        // The emulator speaks plain http, and its functions are reached below one path.
+        .args([
+            "TlsOnly=false",
+            &format!("GatewayBaseUrl={}/_aws/execute-api", endpoint(port)),
+        ])
+        .arg(format!("OrderspaceApiUrl={}", orderspace.api_url))
+        .arg(format!("OrderspaceIdentityUrl={}", orderspace.identity_url))
+        .args(parameters);
+    let mut resources = 0;
+    job::succeed("sam deploy", command, &log, |line| {
+        if line.starts_with("CREATE_COMPLETE") || line.starts_with("UPDATE_COMPLETE") {
+            resources += 1;
+            step.update(&format!("{resources} resources"));
+        }
+    })
+    .await?;
+    let outputs = Outputs {
+        endpoint_url: endpoint(port),
+        region: REGION.to_owned(),
+        access_key_id: ACCESS_KEY_ID.to_owned(),
+        secret_access_key: SECRET_ACCESS_KEY.to_owned(),
+        simulator_url: orderspace.simulator.then(|| orderspace.api_url.clone()),
+        stack_name: STACK_NAME.to_owned(),
+        stack: stack_outputs(tools, port, places).await?,
+    };
+    switch_on_expiry(&outputs).await?;
+    step.done("");
+    Ok(outputs)
+}
+
+async fn stack_outputs(
+    tools: &Tools,
+    port: u16,
+    places: &Places,
+) -> Result<BTreeMap<String, String>> {
+    let mut command = sam(tools, port, places);
+    let output = command
+        .args([
+            "list",
+            "stack-outputs",
+            "--output",
+            "json",
+            "--stack-name",
+            STACK_NAME,
+        ])
+        .kill_on_drop(true)
+        .output()
+        .await?;
+    let listed: Vec<StackOutput> = serde_json::from_slice(&output.stdout).with_context(|| {
+        format!(
+            "sam list stack-outputs gave no list: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        )
+    })?;
+    Ok(listed
+        .into_iter()
+        .map(|output| (output.output_key, output.output_value))
+        .collect())
+}
+
+/// The emulator ignores the expiry that the template asks for, so it is switched on as an operator would.
+async fn switch_on_expiry(outputs: &Outputs) -> Result<()> {
+    Aws::of(outputs)?
+        .dynamodb(
+            "UpdateTimeToLive",
+            &json!({
+                "TableName": outputs.get("ReceiptsTable")?,
+                "TimeToLiveSpecification": { "AttributeName": "expires_at", "Enabled": true },
+            }),
+        )
+        .await?;
+    Ok(())
+}
+
+/// The SAM CLI, pointed at the emulator and away from any AWS account that the shell may know.
+fn sam(tools: &Tools, port: u16, places: &Places) -> Command {
+    let mut command = tools.sam_module("samcli");
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("AWS_") {
+            command.env_remove(name);
+        }
+    }
+    command
+        .current_dir(&places.root)
+        .env("AWS_ENDPOINT_URL", endpoint(port))
+        .env("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID)
+        .env("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY)
+        .env("AWS_DEFAULT_REGION", REGION)
+        .env("AWS_REGION", REGION)
+        .env("AWS_CONFIG_FILE", "/dev/null")
+        .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+        .env("NO_PROXY", "127.0.0.1,localhost")
+        .env("no_proxy", "127.0.0.1,localhost");
+    command
+}

@@ -1,0 +1,92 @@
+//! Orderspace for the local stack: the built-in simulator as a process of its own, or somebody's URLs.
+//!
+//! The process is this very program, started again with a hidden command: nothing more has to be built.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use simulator::Simulator;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::aws::local_client;
+use crate::detached::Detached;
+use crate::job;
+use crate::places::Places;
+use crate::ports;
+
+/// How long the simulator may take to answer.
+const START_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Where the functions find Orderspace.
+#[derive(Clone, Debug)]
+pub struct Orderspace {
+    /// The API, without `/v1`.
+    pub api_url: String,
+    /// The identity host, without `/oauth`.
+    pub identity_url: String,
+    /// Whether it is the built-in simulator.
+    pub simulator: bool,
+}
+
+/// Starts the simulator's process on a free port and waits until it answers.
+///
+/// # Errors
+/// It cannot be started, or does not answer.
+pub async fn start(
+    places: &Places,
+    started: impl FnOnce(&Detached) -> Result<()>,
+) -> Result<Orderspace> {
+    let port = ports::free()?;
+    let log = places.log_of("simulator");
+    let mut command =
+        Command::new(std::env::current_exe().context("this program's own file is unknown")?);
+    command
+        .args(["simulator", "--port", &port.to_string()])
+        .current_dir(places.scratch());
+    let process = Detached::start("simulator", command, &log)?;
+    started(&process)?;
+    let url = format!("http://127.0.0.1:{port}");
+    wait(&process, &url, &log).await?;
+    Ok(Orderspace {
+        api_url: url.clone(),
+        identity_url: url,
+        simulator: true,
+    })
+}
+
+async fn wait(process: &Detached, url: &str, log: &Path) -> Result<()> {
+    let http = local_client()?;
+    let health = format!("{url}/_simulator/health");
+    let deadline = Instant::now() + START_PATIENCE;
+    loop {
+        let answer = http.get(&health).send().await;
+        if answer.is_ok_and(|answer| answer.status().is_success()) {
+            return Ok(());
+        }
+        if !process.runs() || Instant::now() > deadline {
+            bail!(
+                "the simulator did not start. The end of its log:\n\n{}",
+                job::tail(log, 0)?
+            );
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Is the simulator, until SIGTERM or SIGINT.
+///
+/// # Errors
+/// The port is taken.
+pub async fn serve(port: u16) -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let simulator = Simulator::start(port).await?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    simulator.stop().await;
+    Ok(())
+}

@@ -1,0 +1,230 @@
+//! A stack that is up: what runs for it, how it starts and how it ends.
+//!
+//! All of it is kept in one state directory, so that several stacks can live side by side. Whatever was started is
+//! written down at once: a command that dies half-way leaves a list from which `cargo local down` can clean up.
+
+use std::fs::File;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::aws::local_client;
+use crate::detached::Detached;
+use crate::outputs::Outputs;
+use crate::places::Places;
+use crate::progress::Progress;
+use crate::refusal::Refusal;
+use crate::simulator::Orderspace;
+use crate::tools::Tools;
+use crate::{build, deploy, emulator, job, ports, simulator};
+
+/// How a stack is to be started.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// The emulator's port.
+    pub port: u16,
+    /// Another Orderspace than the simulator: API and identity URL.
+    pub orderspace: Option<(String, String)>,
+    /// More template parameters, as `Name=Value`.
+    pub parameters: Vec<String>,
+}
+
+/// The processes of one state directory.
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct Processes {
+    processes: Vec<Detached>,
+}
+
+/// A stack that is up.
+#[derive(Debug)]
+pub struct Stack {
+    places: Places,
+    /// How to reach it.
+    pub outputs: Outputs,
+}
+
+impl Stack {
+    /// Starts a stack and returns when it is ready. If it does not get there, everything that was started is stopped.
+    ///
+    /// # Errors
+    /// A [`Refusal`] when something is in the way; an error when a step fails.
+    pub async fn up(places: &Places, options: &Options, progress: Progress) -> Result<Self> {
+        build::architecture()?;
+        let _lock = lock(places)?;
+        if Self::is_up(places)? {
+            return Err(Refusal::error(format!(
+                "A stack is up already: {} says how to reach it. Stop it with `cargo local down`, or give this one a \
+                 directory and a port of its own, for example `cargo local --state .local/second up --port {}`.",
+                places.shown(&places.outputs()),
+                ports::free()?
+            )));
+        }
+        remove(&places.outputs())?;
+        remove(&list_of(places))?;
+        ports::require_free(options.port)?;
+        match Self::start(places, options, progress).await {
+            Ok(stack) => Ok(stack),
+            Err(error) => stop_all(places).await.and(Err(error)),
+        }
+    }
+
+    async fn start(places: &Places, options: &Options, progress: Progress) -> Result<Self> {
+        let tools = Tools::install(places, progress).await?;
+        let template = build::functions(places, &tools, progress).await?;
+
+        let log = places.log_of("emulator");
+        let emulator = emulator::start(places, &tools, options.port)?;
+        write_down(places, &emulator)?;
+        let orderspace = match &options.orderspace {
+            Some((api_url, identity_url)) => Orderspace {
+                api_url: api_url.clone(),
+                identity_url: identity_url.clone(),
+                simulator: false,
+            },
+            None => {
+                let step = progress.step("Starting Orderspace's simulator");
+                let orderspace =
+                    simulator::start(places, |process| write_down(places, process)).await?;
+                step.done(&orderspace.api_url);
+                orderspace
+            }
+        };
+        emulator::wait(&emulator, options.port, &log, progress).await?;
+        let outputs = deploy::deploy(
+            places,
+            &tools,
+            &template,
+            options.port,
+            &orderspace,
+            &options.parameters,
+            progress,
+        )
+        .await?;
+        answers(&outputs, &log, progress).await?;
+        outputs.write(&places.outputs())?;
+        Ok(Self {
+            places: places.clone(),
+            outputs,
+        })
+    }
+
+    /// The stack that is up in these places.
+    ///
+    /// # Errors
+    /// A [`Refusal`] when there is none.
+    pub fn running(places: &Places) -> Result<Self> {
+        let outputs = Outputs::read(&places.outputs())?;
+        if !Self::is_up(places)? {
+            return Err(Refusal::error(format!(
+                "The stack of {} is not running any more. Clean up with `cargo local down`, then `cargo local up`.",
+                places.shown(&places.state)
+            )));
+        }
+        Ok(Self {
+            places: places.clone(),
+            outputs,
+        })
+    }
+
+    /// Stops the stack. Its data is gone: the emulator keeps it in memory.
+    ///
+    /// # Errors
+    /// A process does not end.
+    pub async fn down(&self) -> Result<()> {
+        stop_all(&self.places).await?;
+        Ok(())
+    }
+
+    /// Whether anything runs for these places.
+    fn is_up(places: &Places) -> Result<bool> {
+        Ok(read_list(places)?.processes.iter().any(Detached::runs))
+    }
+}
+
+/// Ends whatever runs for these places, and returns the names of what was running.
+///
+/// # Errors
+/// A process does not end.
+pub async fn stop_all(places: &Places) -> Result<Vec<String>> {
+    let list = read_list(places)?;
+    remove(&places.outputs())?;
+    let mut stopped = Vec::new();
+    // The latest first: the simulator must not lose the gateway while it sends.
+    for process in list.processes.iter().rev() {
+        if process.runs() {
+            process.stop().await?;
+            stopped.push(process.name.clone());
+        }
+    }
+    remove(&list_of(places))?;
+    // What the emulator unpacked: the functions' programs, a hundred megabytes a run.
+    let _ = std::fs::remove_dir_all(places.scratch());
+    std::fs::create_dir_all(places.scratch())?;
+    Ok(stopped)
+}
+
+/// Sees that inbound starts and answers: a request without an account gets the answer for strangers.
+async fn answers(outputs: &Outputs, log: &std::path::Path, progress: Progress) -> Result<()> {
+    let step = progress.step("Waiting for the first answer");
+    let url = format!("{}/orderspace/nobody", outputs.get("HooksUrl")?);
+    let status = local_client()?.post(&url).body("[]").send().await?.status();
+    if status.as_u16() != 401 {
+        anyhow::bail!(
+            "the deployed stack answered {status} to a stranger, where 401 is right. The end of the emulator's log, which \
+             is also the functions':\n\n{}\n\nAll of it is in {}",
+            job::tail(log, 0)?,
+            log.display()
+        );
+    }
+    step.done("a stranger got 401");
+    Ok(())
+}
+
+/// One command at a time changes a stack.
+fn lock(places: &Places) -> Result<File> {
+    let file = File::create(places.state.join("lock"))?;
+    file.try_lock().map_err(|_| {
+        Refusal::error(format!(
+            "Another command is starting or stopping the stack of {} at this moment. Wait for it, or give this one a \
+             directory of its own with --state.",
+            places.shown(&places.state)
+        ))
+    })?;
+    Ok(file)
+}
+
+fn list_of(places: &Places) -> PathBuf {
+    places.state.join("processes.json")
+}
+
+fn read_list(places: &Places) -> Result<Processes> {
+    match std::fs::read(list_of(places)) {
+        Ok(text) => serde_json::from_slice(&text).with_context(|| {
+            format!(
+                "{} is damaged; end the processes in it, then delete it",
+                list_of(places).display()
+            )
+        }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Processes::default()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn write_down(places: &Places, process: &Detached) -> Result<()> {
+    let mut list = read_list(places)?;
+    list.processes.push(process.clone());
+    std::fs::write(list_of(places), serde_json::to_vec_pretty(&list)?)
+        .with_context(|| format!("{} could not be written", list_of(places).display()))
+}
+
+fn remove(path: &std::path::Path) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) => {
+            Err(error).with_context(|| format!("{} could not be removed", path.display()))
+        }
+    }
+}

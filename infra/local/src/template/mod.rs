@@ -1,0 +1,202 @@
+//! What the linters do not see in `template.yaml`: values that must fit together, and promises that one deleted line breaks.
+//!
+//! `sam validate` and `cfn-lint` know the shape of a template. They pass a queue whose visibility is shorter than its
+//! consumer's run, a mistyped property inside a SAM event, or a table that is deleted with its stack. [`rules`] has one
+//! function for each such thing.
+
+pub mod rules;
+
+use anyhow::{Context as _, Result, bail};
+use saphyr::{LoadableYamlNode as _, Scalar, Yaml};
+use serde_json::{Map, Number, Value};
+
+/// A template, with the short forms of functions written out: `!Ref X` is `{"Ref": "X"}`.
+#[derive(Clone, Debug)]
+pub struct Template(Value);
+
+/// Something wrong in a template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The rule that found it.
+    pub rule: &'static str,
+    /// Where: a resource, a parameter or an output.
+    pub place: String,
+    /// What is wrong and what to do.
+    pub text: String,
+}
+
+impl std::fmt::Display for Finding {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {} [{}]", self.place, self.text, self.rule)
+    }
+}
+
+/// One resource of a template.
+#[derive(Clone, Copy, Debug)]
+pub struct Resource<'a> {
+    /// Its logical id.
+    pub id: &'a str,
+    body: &'a Value,
+}
+
+impl<'a> Resource<'a> {
+    /// Its type.
+    pub fn kind(&self) -> &'a str {
+        self.attribute("Type").as_str().unwrap_or_default()
+    }
+
+    /// An attribute beside `Properties`, or `Null`.
+    pub fn attribute(&self, name: &str) -> &'a Value {
+        self.body.get(name).unwrap_or(&Value::Null)
+    }
+
+    /// A property by its path, such as `/ScalingConfig/MaximumConcurrency`, or `Null`.
+    pub fn property(&self, path: &str) -> &'a Value {
+        self.attribute("Properties")
+            .pointer(path)
+            .unwrap_or(&Value::Null)
+    }
+}
+
+impl Template {
+    /// Reads a template's YAML.
+    ///
+    /// # Errors
+    /// It is not YAML, or holds what a template cannot.
+    pub fn parse(yaml: &str) -> Result<Self> {
+        let documents = Yaml::load_from_str(yaml).context("the template is not YAML")?;
+        let document = documents.first().context("the template is empty")?;
+        Ok(Self(value(document)?))
+    }
+
+    /// The resources, by logical id.
+    pub fn resources(&self) -> impl Iterator<Item = Resource<'_>> {
+        self.0
+            .get("Resources")
+            .and_then(Value::as_object)
+            .into_iter()
+            .flatten()
+            .map(|(id, body)| Resource { id, body })
+    }
+
+    /// The resources of one type.
+    pub fn of_kind<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = Resource<'a>> {
+        self.resources()
+            .filter(move |resource| resource.kind() == kind)
+    }
+
+    /// One resource.
+    pub fn resource(&self, id: &str) -> Option<Resource<'_>> {
+        self.resources().find(|resource| resource.id == id)
+    }
+
+    /// A value anywhere in the template, or `Null`.
+    pub fn at(&self, path: &str) -> &Value {
+        self.0.pointer(path).unwrap_or(&Value::Null)
+    }
+
+    /// A function's property, from the function or from `Globals`.
+    pub fn of_function<'a>(&'a self, function: Resource<'a>, path: &str) -> &'a Value {
+        match function.property(path) {
+            Value::Null => self.at(&format!("/Globals/Function{path}")),
+            own => own,
+        }
+    }
+
+    /// A number, or the default of the parameter that is referred to.
+    pub fn number(&self, value: &Value) -> Option<i64> {
+        let value = match value.get("Ref").and_then(Value::as_str) {
+            Some(parameter) => self.at(&format!("/Parameters/{parameter}/Default")),
+            None => value,
+        };
+        value.as_i64().or_else(|| value.as_str()?.parse().ok())
+    }
+}
+
+/// The logical id in `!Ref X`, `!GetAtt X.Arn` or `!Sub ${X.Arn}/..`.
+pub fn referred(value: &Value) -> Option<&str> {
+    if let Some(id) = value.get("Ref").and_then(Value::as_str) {
+        return Some(id);
+    }
+    if let Some(text) = value.get("Fn::Sub").and_then(Value::as_str) {
+        let inside = text.split_once("${")?.1.split_once('}')?.0;
+        return inside.split('.').next();
+    }
+    match value.get("Fn::GetAtt")? {
+        Value::String(text) => text.split('.').next(),
+        Value::Array(parts) => parts.first()?.as_str(),
+        _ => None,
+    }
+}
+
+fn value(yaml: &Yaml<'_>) -> Result<Value> {
+    Ok(match yaml {
+        Yaml::Value(scalar) => match scalar {
+            Scalar::Null => Value::Null,
+            Scalar::Boolean(boolean) => Value::Bool(*boolean),
+            Scalar::Integer(integer) => Value::Number((*integer).into()),
+            Scalar::FloatingPoint(float) => {
+                Number::from_f64(**float).map_or(Value::Null, Value::Number)
+            }
+            Scalar::String(text) => Value::String(text.to_string()),
+        },
+        Yaml::Sequence(items) => Value::Array(items.iter().map(value).collect::<Result<_>>()?),
+        Yaml::Mapping(entries) => {
+            let mut map = Map::new();
+            for (key, entry) in entries {
+                let key = match value(key)? {
+                    Value::String(key) => key,
+                    other => other.to_string(),
+                };
+                map.insert(key, value(entry)?);
+            }
+            Value::Object(map)
+        }
+        Yaml::Tagged(tag, inner) => {
+            let name = match tag.suffix.as_str() {
+                "Ref" => "Ref".to_owned(),
+                "Condition" => "Condition".to_owned(),
+                function => format!("Fn::{function}"),
+            };
+            Value::Object(Map::from_iter([(name, value(inner)?)]))
+        }
+        Yaml::Representation(text, ..) => Value::String(text.to_string()),
+        Yaml::Alias(_) | Yaml::BadValue => {
+            bail!("the template uses YAML that CloudFormation does not take")
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn short_forms_are_written_out() {
+        let template = Template::parse(
+            "A: !Ref B\nC: !GetAtt D.Arn\nE: !Sub '${F.Arn}/*'\nG: !If [H, 1, !Ref AWS::NoValue]\nI: !Sub ${J}\n",
+        )
+        .unwrap();
+        assert_eq!(template.at("/A"), &json!({"Ref": "B"}));
+        assert_eq!(referred(template.at("/A")), Some("B"));
+        assert_eq!(referred(template.at("/C")), Some("D"));
+        assert_eq!(referred(template.at("/E")), Some("F"));
+        assert_eq!(referred(template.at("/I")), Some("J"));
+        assert_eq!(
+            template.at("/G"),
+            &json!({"Fn::If": ["H", 1, {"Ref": "AWS::NoValue"}]})
+        );
+    }
+
+    #[test]
+    fn a_number_may_be_a_parameters_default() {
+        let template =
+            Template::parse("Parameters:\n  P:\n    Default: 30\nA: !Ref P\nB: '7'\nC: x\n")
+                .unwrap();
+        assert_eq!(template.number(template.at("/A")), Some(30));
+        assert_eq!(template.number(template.at("/B")), Some(7));
+        assert_eq!(template.number(template.at("/C")), None);
+    }
+}

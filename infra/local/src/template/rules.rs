@@ -1,0 +1,908 @@
+//! The rules, one function each. Every rule has a test that breaks the project's template and sees it caught.
+
+use serde_json::Value;
+
+use super::{Finding, Resource, Template, referred};
+
+/// A place and what is wrong there.
+type Complaint = (String, String);
+type Rule = fn(&Template) -> Vec<Complaint>;
+
+/// Every rule by name.
+const RULES: [(&str, Rule); 19] = [
+    ("visibility", visibility),
+    ("inbound-times", inbound_times),
+    ("receives", receives),
+    ("dead-letters", dead_letters),
+    ("partial-batches", partial_batches),
+    ("concurrency", concurrency),
+    ("event-properties", event_properties),
+    ("runtime", runtime),
+    ("roles", roles),
+    ("permissions", permissions),
+    ("retained", retained),
+    ("no-fixed-names", no_fixed_names),
+    ("tables", tables),
+    ("bucket", bucket),
+    ("queue-encryption", queue_encryption),
+    ("access-log", access_log),
+    ("routes", routes),
+    ("alarms", alarms),
+    ("outputs", outputs),
+];
+
+/// SQS keeps nothing for longer.
+const FOURTEEN_DAYS: i64 = 1_209_600;
+
+/// Everything that is wrong with a template.
+pub fn check(template: &Template) -> Vec<Finding> {
+    RULES
+        .iter()
+        .flat_map(|(rule, find)| {
+            find(template)
+                .into_iter()
+                .map(|(place, text)| Finding { rule, place, text })
+        })
+        .collect()
+}
+
+/// A function, the name of one of its SQS event sources, the source's properties, and its queue.
+struct Source<'a> {
+    function: Resource<'a>,
+    name: &'a str,
+    properties: &'a Value,
+    queue: Option<Resource<'a>>,
+}
+
+impl Source<'_> {
+    fn place(&self) -> String {
+        format!("{}.{}", self.function.id, self.name)
+    }
+
+    fn property(&self, path: &str) -> &Value {
+        self.properties.pointer(path).unwrap_or(&Value::Null)
+    }
+}
+
+fn functions(template: &Template) -> impl Iterator<Item = Resource<'_>> {
+    template.of_kind("AWS::Serverless::Function")
+}
+
+fn sources(template: &Template) -> Vec<Source<'_>> {
+    functions(template)
+        .flat_map(|function| {
+            function
+                .property("/Events")
+                .as_object()
+                .into_iter()
+                .flatten()
+                .filter(|(_, event)| event.get("Type").and_then(Value::as_str) == Some("SQS"))
+                .map(move |(name, event)| {
+                    let properties = event.get("Properties").unwrap_or(&Value::Null);
+                    let queue = properties.get("Queue").and_then(referred);
+                    Source {
+                        function,
+                        name,
+                        properties,
+                        queue: queue.and_then(|id| template.resource(id)),
+                    }
+                })
+        })
+        .collect()
+}
+
+/// A message must stay hidden for as long as Lambda may work and try again on it.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html>
+fn visibility(template: &Template) -> Vec<Complaint> {
+    let sources = sources(template);
+    if sources.is_empty() {
+        return vec![(
+            "Resources".to_owned(),
+            "no function has a queue as event source".to_owned(),
+        )];
+    }
+    sources
+        .iter()
+        .filter_map(|source| {
+            let Some(queue) = source.queue else {
+                return Some((source.place(), "its queue is not in this template".to_owned()));
+            };
+            let timeout = template.number(template.of_function(source.function, "/Timeout"))?;
+            let window = template
+                .number(source.property("/MaximumBatchingWindowInSeconds"))
+                .unwrap_or(0);
+            let hidden = template.number(queue.property("/VisibilityTimeout")).unwrap_or(30);
+            let needed = 6 * timeout + window;
+            (hidden < needed).then(|| {
+                (
+                    queue.id.to_owned(),
+                    format!("VisibilityTimeout is {hidden} s, but 6 × the function's {timeout} s + the window of {window} s are {needed} s"),
+                )
+            })
+        })
+        .chain(functions(template).filter_map(|function| {
+            let missing = template.number(template.of_function(function, "/Timeout")).is_none();
+            missing.then(|| (function.id.to_owned(), "it has no Timeout".to_owned()))
+        }))
+        .collect()
+}
+
+/// The budget ends a delivery before its time-out does, and no second attempt takes over what the first still works on.
+fn inbound_times(template: &Template) -> Vec<Complaint> {
+    functions(template)
+        .filter(|function| {
+            !function
+                .property("/Environment/Variables/ANSWER_BUDGET_MS")
+                .is_null()
+        })
+        .flat_map(|function| {
+            let variable = |name: &str| {
+                template.number(function.property(&format!("/Environment/Variables/{name}")))
+            };
+            let timeout = template
+                .number(template.of_function(function, "/Timeout"))
+                .unwrap_or(3);
+            let budget = variable("ANSWER_BUDGET_MS").unwrap_or(i64::MAX);
+            let lease = variable("RETRY_LEASE_SECONDS").unwrap_or(0);
+            [
+                (budget >= timeout * 1000).then(|| {
+                    format!("its budget of {budget} ms outlasts its Timeout of {timeout} s")
+                }),
+                (lease <= timeout).then(|| {
+                    format!("its retry lease of {lease} s ends within its Timeout of {timeout} s")
+                }),
+            ]
+            .into_iter()
+            .flatten()
+            .map(move |text| (function.id.to_owned(), text))
+        })
+        .collect()
+}
+
+/// Receives count, not failures, and a failed message is received again soon.
+fn receives(template: &Template) -> Vec<Complaint> {
+    sources(template)
+        .iter()
+        .filter_map(|source| source.queue)
+        .filter_map(|queue| {
+            let count = queue.property("/RedrivePolicy/maxReceiveCount");
+            match count.as_i64() {
+                Some(20..) => None,
+                Some(few) => Some((
+                    queue.id.to_owned(),
+                    format!("maxReceiveCount is {few}; below 20, an outage of minutes makes dead letters"),
+                )),
+                None => Some((
+                    queue.id.to_owned(),
+                    "maxReceiveCount must be a number written here".to_owned(),
+                )),
+            }
+        })
+        .collect()
+}
+
+/// A message's age counts from its first sending, also in the dead-letter queue.
+fn dead_letters(template: &Template) -> Vec<Complaint> {
+    sources(template)
+        .iter()
+        .filter_map(|source| source.queue)
+        .filter_map(|queue| {
+            let dead = referred(queue.property("/RedrivePolicy/deadLetterTargetArn"))
+                .and_then(|id| template.resource(id));
+            let Some(dead) = dead else {
+                return Some((
+                    queue.id.to_owned(),
+                    "it has no dead-letter queue in this template".to_owned(),
+                ));
+            };
+            let kept = template
+                .number(dead.property("/MessageRetentionPeriod"))
+                .unwrap_or(345_600);
+            if kept != FOURTEEN_DAYS {
+                return Some((
+                    dead.id.to_owned(),
+                    format!("it keeps dead letters for {kept} s instead of 14 days"),
+                ));
+            }
+            let source = template
+                .number(queue.property("/MessageRetentionPeriod"))
+                .unwrap_or(345_600);
+            (source >= kept).then(|| {
+                (
+                    queue.id.to_owned(),
+                    format!(
+                        "it keeps messages for {source} s, not shorter than its dead-letter queue"
+                    ),
+                )
+            })
+        })
+        .collect()
+}
+
+/// Without it one bad message repeats its whole batch.
+fn partial_batches(template: &Template) -> Vec<Complaint> {
+    sources(template)
+        .iter()
+        .filter(|source| {
+            let types = source.property("/FunctionResponseTypes").as_array();
+            !types.is_some_and(|types| types.iter().any(|entry| entry == "ReportBatchItemFailures"))
+        })
+        .map(|source| {
+            (
+                source.place(),
+                "it does not report partial batches (ReportBatchItemFailures)".to_owned(),
+            )
+        })
+        .collect()
+}
+
+/// Reserved concurrency makes the poller receive messages only to throttle them.
+fn concurrency(template: &Template) -> Vec<Complaint> {
+    let reserved = functions(template)
+        .filter(|function| !template.of_function(*function, "/ReservedConcurrentExecutions").is_null())
+        .map(|function| {
+            (
+                function.id.to_owned(),
+                "it reserves concurrency; limit the event source instead (ScalingConfig.MaximumConcurrency)".to_owned(),
+            )
+        });
+    let unlimited = sources(template)
+        .into_iter()
+        .filter(|source| !matches!(source.property("/ScalingConfig/MaximumConcurrency").as_i64(), Some(2..=1000)))
+        .map(|source| {
+            (
+                source.place(),
+                "it needs a ScalingConfig.MaximumConcurrency between 2 and 1000, written as a number".to_owned(),
+            )
+        });
+    reserved.chain(unlimited).collect()
+}
+
+/// SAM passes a mistyped property of an event by in silence. A filter deletes what it does not match.
+/// <https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/sam-property-function-sqs.html>
+fn event_properties(template: &Template) -> Vec<Complaint> {
+    const KNOWN: [&str; 7] = [
+        "Queue",
+        "BatchSize",
+        "MaximumBatchingWindowInSeconds",
+        "FunctionResponseTypes",
+        "ScalingConfig",
+        "Enabled",
+        "KmsKeyArn",
+    ];
+    let sources = sources(template);
+    let unknown = sources.iter().flat_map(|source| {
+        source
+            .properties
+            .as_object()
+            .into_iter()
+            .flatten()
+            .filter(|(name, _)| !KNOWN.contains(&name.as_str()))
+            .map(|(name, _)| match name.as_str() {
+                "FilterCriteria" => (
+                    source.place(),
+                    "it filters, and what a filter does not match is deleted".to_owned(),
+                ),
+                _ => (
+                    source.place(),
+                    format!("SAM knows no property {name} of an SQS event"),
+                ),
+            })
+    });
+    let windowless = sources.iter().filter_map(|source| {
+        let batch = template.number(source.property("/BatchSize")).unwrap_or(10);
+        let window = template
+            .number(source.property("/MaximumBatchingWindowInSeconds"))
+            .unwrap_or(0);
+        (batch > 10 && window < 1).then(|| {
+            (
+                source.place(),
+                format!("a batch of {batch} needs a MaximumBatchingWindowInSeconds of at least 1"),
+            )
+        })
+    });
+    unknown.chain(windowless).collect()
+}
+
+/// An unknown runtime passes both linters.
+fn runtime(template: &Template) -> Vec<Complaint> {
+    functions(template)
+        .flat_map(|function| {
+            let expected = [
+                (
+                    template.of_function(function, "/Runtime"),
+                    "Runtime",
+                    "provided.al2023",
+                ),
+                (
+                    template.of_function(function, "/Handler"),
+                    "Handler",
+                    "bootstrap",
+                ),
+                (
+                    function
+                        .attribute("Metadata")
+                        .get("BuildMethod")
+                        .unwrap_or(&Value::Null),
+                    "Metadata.BuildMethod",
+                    "rust-cargolambda",
+                ),
+            ];
+            expected
+                .into_iter()
+                .filter(|(found, _, expected)| found.as_str() != Some(expected))
+                .map(move |(found, name, expected)| {
+                    (
+                        function.id.to_owned(),
+                        format!("{name} is {found}, not {expected}"),
+                    )
+                })
+        })
+        .collect()
+}
+
+/// One role for one function: a shared one gives each what the other needs.
+fn roles(template: &Template) -> Vec<Complaint> {
+    let mut seen: Vec<&str> = Vec::new();
+    let mut complaints = Vec::new();
+    for function in functions(template) {
+        match referred(function.property("/Role")).filter(|id| template.resource(id).is_some()) {
+            None => complaints.push((
+                function.id.to_owned(),
+                "it has no role of this template; SAM's own allows more than it needs".to_owned(),
+            )),
+            Some(role) if seen.contains(&role) => {
+                complaints.push((
+                    function.id.to_owned(),
+                    format!("it shares {role} with another function"),
+                ));
+            }
+            Some(role) => seen.push(role),
+        }
+        if !function.property("/Policies").is_null() {
+            complaints.push((
+                function.id.to_owned(),
+                "Policies have no effect beside a Role".to_owned(),
+            ));
+        }
+    }
+    complaints
+}
+
+/// Exact actions on exact resources, and no OAuth secret for what faces the internet.
+fn permissions(template: &Template) -> Vec<Complaint> {
+    // AWS knows these without the star, which covers the batch; the emulator knows the batch by its own name.
+    const BATCHED: [&str; 3] = [
+        "sqs:SendMessage*",
+        "sqs:DeleteMessage*",
+        "sqs:ChangeMessageVisibility*",
+    ];
+    let mut complaints = Vec::new();
+    for role in template.resources() {
+        let documents: Vec<&Value> = match role.kind() {
+            "AWS::IAM::Role" => role
+                .property("/Policies")
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(|policy| policy.get("PolicyDocument"))
+                .collect(),
+            "AWS::IAM::ManagedPolicy" => vec![role.property("/PolicyDocument")],
+            _ => continue,
+        };
+        for statement in documents
+            .into_iter()
+            .flat_map(|document| listed(document.get("Statement")))
+        {
+            for action in listed(statement.get("Action")) {
+                let name = action.as_str().unwrap_or_default();
+                if name.contains('*') && !BATCHED.contains(&name) {
+                    complaints.push((
+                        role.id.to_owned(),
+                        format!("the action {name} allows more than one thing"),
+                    ));
+                }
+            }
+            for resource in listed(statement.get("Resource")) {
+                let text = resource
+                    .get("Fn::Sub")
+                    .unwrap_or(resource)
+                    .as_str()
+                    .unwrap_or("");
+                if text == "*" || text.ends_with(":*") {
+                    complaints.push((
+                        role.id.to_owned(),
+                        format!("the resource {text} is everything"),
+                    ));
+                }
+            }
+        }
+    }
+    let faces_the_internet = template
+        .of_kind("AWS::ApiGatewayV2::Route")
+        .filter(|route| route.property("/AuthorizationType").as_str() != Some("AWS_IAM"))
+        .filter_map(|route| referred(route.property("/Target")))
+        .filter_map(|integration| {
+            referred(template.resource(integration)?.property("/IntegrationUri"))
+        })
+        .filter_map(|function| referred(template.resource(function)?.property("/Role")));
+    for role in faces_the_internet {
+        let text = template
+            .resource(role)
+            .map(|role| role.body.to_string())
+            .unwrap_or_default();
+        if text.contains("/oauth/") || text.contains(":secret:${AWS::StackName}/*") {
+            complaints.push((
+                role.to_owned(),
+                "what faces the internet must not read OAuth secrets".to_owned(),
+            ));
+        }
+    }
+    complaints
+}
+
+fn stateful(template: &Template) -> impl Iterator<Item = Resource<'_>> {
+    template
+        .resources()
+        .filter(|resource| matches!(resource.kind(), "AWS::DynamoDB::Table" | "AWS::S3::Bucket"))
+}
+
+/// Data outlives its stack.
+fn retained(template: &Template) -> Vec<Complaint> {
+    stateful(template)
+        .flat_map(|resource| {
+            ["DeletionPolicy", "UpdateReplacePolicy"]
+                .into_iter()
+                .filter(move |policy| resource.attribute(policy).as_str() != Some("Retain"))
+                .map(move |policy| (resource.id.to_owned(), format!("{policy} is not Retain")))
+        })
+        .collect()
+}
+
+/// A fixed name keeps a second stack from standing beside the first, and a retained resource from being replaced.
+fn no_fixed_names(template: &Template) -> Vec<Complaint> {
+    const NAMES: [&str; 10] = [
+        "TableName",
+        "BucketName",
+        "QueueName",
+        "FunctionName",
+        "RoleName",
+        "ManagedPolicyName",
+        "LogGroupName",
+        "TopicName",
+        "AlarmName",
+        "Name",
+    ];
+    template
+        .resources()
+        .flat_map(|resource| {
+            NAMES
+                .into_iter()
+                .filter(move |name| {
+                    // Of an API the name is a label, of a permission it says which function.
+                    !(resource.kind() == "AWS::ApiGatewayV2::Api" && *name == "Name"
+                        || resource.kind() == "AWS::Lambda::Permission")
+                })
+                .filter(move |name| !resource.property(&format!("/{name}")).is_null())
+                .map(move |name| (resource.id.to_owned(), format!("it has a fixed {name}")))
+        })
+        .collect()
+}
+
+/// On demand, recoverable, encrypted; and the receipts expire.
+fn tables(template: &Template) -> Vec<Complaint> {
+    let mut complaints = Vec::new();
+    let mut expiring = 0;
+    for table in template.of_kind("AWS::DynamoDB::Table") {
+        if table.property("/BillingMode") != "PAY_PER_REQUEST" {
+            complaints.push((
+                table.id.to_owned(),
+                "it is not on demand (PAY_PER_REQUEST)".to_owned(),
+            ));
+        }
+        if table.property("/PointInTimeRecoverySpecification/PointInTimeRecoveryEnabled") != true {
+            complaints.push((
+                table.id.to_owned(),
+                "it has no point-in-time recovery".to_owned(),
+            ));
+        }
+        if table.property("/SSESpecification/SSEEnabled") != true {
+            complaints.push((
+                table.id.to_owned(),
+                "it is not encrypted with a key of KMS".to_owned(),
+            ));
+        }
+        if table.property("/TimeToLiveSpecification/Enabled") == true {
+            expiring += 1;
+            if table.property("/TimeToLiveSpecification/AttributeName") != "expires_at" {
+                complaints.push((table.id.to_owned(), "items expire by expires_at".to_owned()));
+            }
+        }
+    }
+    if expiring != 1 {
+        complaints.push((
+            "Resources".to_owned(),
+            format!("{expiring} tables expire; it must be the receipts alone"),
+        ));
+    }
+    complaints
+}
+
+/// Nobody else reads it, and it is encrypted.
+fn bucket(template: &Template) -> Vec<Complaint> {
+    const BLOCKS: [&str; 4] = [
+        "BlockPublicAcls",
+        "BlockPublicPolicy",
+        "IgnorePublicAcls",
+        "RestrictPublicBuckets",
+    ];
+    template
+        .of_kind("AWS::S3::Bucket")
+        .flat_map(|bucket| {
+            let public = BLOCKS
+                .into_iter()
+                .filter(move |block| bucket.property(&format!("/PublicAccessBlockConfiguration/{block}")) != true)
+                .map(move |block| (bucket.id.to_owned(), format!("{block} is not on")));
+            let plain = bucket
+                .property("/BucketEncryption/ServerSideEncryptionConfiguration/0/ServerSideEncryptionByDefault")
+                .is_null()
+                .then(|| (bucket.id.to_owned(), "it is not encrypted".to_owned()));
+            public.chain(plain)
+        })
+        .collect()
+}
+
+fn queue_encryption(template: &Template) -> Vec<Complaint> {
+    template
+        .of_kind("AWS::SQS::Queue")
+        .filter(|queue| queue.property("/SqsManagedSseEnabled") != true)
+        .map(|queue| {
+            (
+                queue.id.to_owned(),
+                "SqsManagedSseEnabled is not on".to_owned(),
+            )
+        })
+        .collect()
+}
+
+/// The path of a hook holds its account's secret token. Browsers have no business here.
+fn access_log(template: &Template) -> Vec<Complaint> {
+    const LEAKS: [&str; 5] = [
+        "$context.path",
+        "$context.http.path",
+        "$context.domain",
+        "rawPath",
+        "$context.protocol",
+    ];
+    let mut complaints = Vec::new();
+    let mut stages = 0;
+    for stage in template.of_kind("AWS::ApiGatewayV2::Stage") {
+        stages += 1;
+        let format = stage
+            .property("/AccessLogSettings/Format")
+            .as_str()
+            .unwrap_or_default();
+        if !format.contains("$context.routeKey") {
+            complaints.push((
+                stage.id.to_owned(),
+                "its access log does not say $context.routeKey".to_owned(),
+            ));
+        }
+        for leak in LEAKS.into_iter().filter(|leak| format.contains(leak)) {
+            complaints.push((
+                stage.id.to_owned(),
+                format!("its access log tells {leak}, which may hold a token"),
+            ));
+        }
+        for limit in ["ThrottlingRateLimit", "ThrottlingBurstLimit"] {
+            if stage
+                .property(&format!("/DefaultRouteSettings/{limit}"))
+                .is_null()
+            {
+                complaints.push((stage.id.to_owned(), format!("it has no {limit}")));
+            }
+        }
+    }
+    if stages != 1 {
+        complaints.push((
+            "Resources".to_owned(),
+            format!("there are {stages} API stages instead of one"),
+        ));
+    }
+    for api in template.of_kind("AWS::ApiGatewayV2::Api") {
+        if !api.property("/CorsConfiguration").is_null() {
+            complaints.push((api.id.to_owned(), "CORS is on".to_owned()));
+        }
+    }
+    complaints
+}
+
+/// One door is open, all others ask for an IAM signature.
+fn routes(template: &Template) -> Vec<Complaint> {
+    const OPEN: &str = "POST /hooks/orderspace/{token}";
+    const SIGNED: [&str; 6] = [
+        "GET /v1/accounts",
+        "PUT /v1/accounts/{account}",
+        "GET /v1/accounts/{account}",
+        "PATCH /v1/accounts/{account}",
+        "DELETE /v1/accounts/{account}",
+        "POST /v1/accounts/{account}/{action}",
+    ];
+    let mut complaints = Vec::new();
+    let mut keys = Vec::new();
+    for route in template.of_kind("AWS::ApiGatewayV2::Route") {
+        let key = route.property("/RouteKey").as_str().unwrap_or_default();
+        keys.push(key);
+        let expected = if key == OPEN { "NONE" } else { "AWS_IAM" };
+        if route.property("/AuthorizationType") != expected {
+            complaints.push((
+                route.id.to_owned(),
+                format!("AuthorizationType of {key} must be {expected}"),
+            ));
+        }
+    }
+    for key in SIGNED.into_iter().chain([OPEN]) {
+        if !keys.contains(&key) {
+            complaints.push(("Resources".to_owned(), format!("there is no route {key}")));
+        }
+    }
+    complaints
+}
+
+/// What waits behind an alarm is not lost; what waits without one is.
+fn alarms(template: &Template) -> Vec<Complaint> {
+    let watched: Vec<(&str, &str)> = template
+        .of_kind("AWS::CloudWatch::Alarm")
+        .filter(|alarm| !listed(Some(alarm.property("/AlarmActions"))).is_empty())
+        .filter_map(|alarm| {
+            let metric = alarm.property("/MetricName").as_str()?;
+            Some((metric, referred(alarm.property("/Dimensions/0/Value"))?))
+        })
+        .collect();
+    let queues: Vec<&str> = sources(template)
+        .iter()
+        .filter_map(|source| Some(source.queue?.id))
+        .collect();
+    let dead = queues.iter().filter_map(|queue| {
+        referred(
+            template
+                .resource(queue)?
+                .property("/RedrivePolicy/deadLetterTargetArn"),
+        )
+    });
+    let waiting = dead.chain(["QuarantineQueue", "UndeliveredQueue"]);
+    let needed = waiting
+        .map(|queue| ("ApproximateNumberOfMessagesVisible", queue))
+        .chain(
+            queues
+                .iter()
+                .map(|queue| ("ApproximateAgeOfOldestMessage", *queue)),
+        )
+        .chain(
+            functions(template)
+                .flat_map(|function| [("Errors", function.id), ("Throttles", function.id)]),
+        )
+        .chain(
+            template
+                .of_kind("AWS::ApiGatewayV2::Api")
+                .map(|api| ("5xx", api.id)),
+        );
+    needed
+        .filter(|need| !watched.contains(need))
+        .map(|(metric, resource)| {
+            (
+                resource.to_owned(),
+                format!("no alarm watches its {metric}"),
+            )
+        })
+        .collect()
+}
+
+/// Names that other programs read.
+fn outputs(template: &Template) -> Vec<Complaint> {
+    const LANES: [&str; 6] = [
+        "Customers",
+        "Orders",
+        "Billing",
+        "Products",
+        "Inventory",
+        "Other",
+    ];
+    const OTHERS: [&str; 9] = [
+        "HooksUrl",
+        "AdminUrl",
+        "AccountsTable",
+        "ReceiptsTable",
+        "RecordsTable",
+        "OversizeBucket",
+        "QuarantineQueueUrl",
+        "UndeliveredQueueUrl",
+        "ExampleTeamQueueUrl",
+    ];
+    let lanes = LANES
+        .into_iter()
+        .flat_map(|lane| [format!("{lane}QueueUrl"), format!("{lane}DlqUrl")]);
+    OTHERS
+        .into_iter()
+        .map(str::to_owned)
+        .chain(lanes)
+        .filter(|name| template.at(&format!("/Outputs/{name}/Value")).is_null())
+        .map(|name| (name, "this output is missing".to_owned()))
+        .collect()
+}
+
+/// One value or a list of them.
+fn listed(value: Option<&Value>) -> Vec<&Value> {
+    match value {
+        None | Some(Value::Null) => Vec::new(),
+        Some(Value::Array(items)) => items.iter().collect(),
+        Some(one) => vec![one],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::json;
+
+    use super::*;
+
+    fn ours() -> Template {
+        Template::parse(include_str!("../../../../template.yaml")).unwrap()
+    }
+
+    /// The project's template with one value replaced, or removed by `Null`.
+    fn broken(path: &str, value: Value) -> Template {
+        let Template(mut whole) = ours();
+        let (parent, name) = path.rsplit_once('/').unwrap();
+        let parent = whole
+            .pointer_mut(parent)
+            .unwrap_or_else(|| panic!("{path} is not in the template"));
+        match (parent, value) {
+            (Value::Object(map), Value::Null) => {
+                assert!(map.remove(name).is_some(), "{path} is not in the template");
+            }
+            (Value::Object(map), value) => {
+                map.insert(name.to_owned(), value);
+            }
+            (Value::Array(items), value) => {
+                let index: usize = name.parse().unwrap();
+                items[index] = value;
+            }
+            (other, _) => panic!("{path} leads through {other}"),
+        }
+        Template(whole)
+    }
+
+    #[test]
+    fn the_projects_template_keeps_every_rule() {
+        assert_eq!(check(&ours()), []);
+    }
+
+    #[rstest]
+    #[case::a_visibility_that_is_too_short("visibility", "/Parameters/LaneVisibilityTimeout/Default", json!(180))]
+    #[case::a_function_time_out_that_has_grown("visibility", "/Parameters/ConsumerTimeout/Default", json!(32))]
+    #[case::a_window_that_has_grown("visibility", "/Parameters/ConsumerBatchingWindow/Default", json!(11))]
+    #[case::the_default_visibility(
+        "visibility",
+        "/Resources/OrdersQueue/Properties/VisibilityTimeout",
+        Value::Null
+    )]
+    #[case::a_function_without_time_out(
+        "visibility",
+        "/Resources/Inbound/Properties/Timeout",
+        Value::Null
+    )]
+    #[case::a_lease_within_the_time_out("inbound-times", "/Parameters/RetryLeaseSeconds/Default", json!(10))]
+    #[case::a_budget_beyond_the_time_out("inbound-times", "/Parameters/AnswerBudgetMs/Default", json!(10_000))]
+    #[case::few_receives("receives", "/Resources/BillingQueue/Properties/RedrivePolicy/maxReceiveCount", json!(19))]
+    #[case::receives_by_parameter("receives", "/Resources/BillingQueue/Properties/RedrivePolicy/maxReceiveCount", json!({"Ref": "ConsumerBatchSize"}))]
+    #[case::no_redrive(
+        "dead-letters",
+        "/Resources/OtherQueue/Properties/RedrivePolicy",
+        Value::Null
+    )]
+    #[case::a_short_lived_dead_letter_queue("dead-letters", "/Resources/OtherDlq/Properties/MessageRetentionPeriod", json!(345_600))]
+    #[case::a_source_that_keeps_as_long("dead-letters", "/Parameters/LaneRetentionSeconds/Default", json!(1_209_600))]
+    #[case::whole_batches(
+        "partial-batches",
+        "/Resources/OrdersConsumer/Properties/Events/Lane/Properties/FunctionResponseTypes",
+        Value::Null
+    )]
+    #[case::reserved_concurrency("concurrency", "/Resources/OrdersConsumer/Properties/ReservedConcurrentExecutions", json!(5))]
+    #[case::reserved_concurrency_for_all("concurrency", "/Globals/Function/ReservedConcurrentExecutions", json!(5))]
+    #[case::no_limit(
+        "concurrency",
+        "/Resources/OrdersConsumer/Properties/Events/Lane/Properties/ScalingConfig",
+        Value::Null
+    )]
+    #[case::a_mistyped_event_property("event-properties", "/Resources/OrdersConsumer/Properties/Events/Lane/Properties/BatchSise", json!(10))]
+    #[case::a_filter("event-properties", "/Resources/OrdersConsumer/Properties/Events/Lane/Properties/FilterCriteria", json!({}))]
+    #[case::a_large_batch_without_window("event-properties", "/Resources/OrdersConsumer/Properties/Events/Lane/Properties", json!({"BatchSize": 50}))]
+    #[case::an_unknown_runtime("runtime", "/Globals/Function/Runtime", json!("provided.al2032"))]
+    #[case::another_handler("runtime", "/Resources/Inbound/Properties/Handler", json!("main"))]
+    #[case::no_build_method("runtime", "/Resources/Inbound/Metadata", Value::Null)]
+    #[case::a_shared_role("roles", "/Resources/OrdersConsumer/Properties/Role", json!({"Fn::GetAtt": "BillingConsumerRole.Arn"}))]
+    #[case::sams_own_role("roles", "/Resources/OrdersConsumer/Properties/Role", Value::Null)]
+    #[case::every_action("permissions", "/Resources/InboundRole/Properties/Policies/0/PolicyDocument/Statement/1/Action", json!("dynamodb:*"))]
+    #[case::a_family_of_actions("permissions", "/Resources/InboundRole/Properties/Policies/0/PolicyDocument/Statement/1/Action", json!("dynamodb:Get*"))]
+    #[case::every_resource("permissions", "/Resources/ForwardPolicy/Properties/PolicyDocument/Statement/0/Resource", json!("*"))]
+    #[case::an_oauth_secret_for_inbound("permissions", "/Resources/InboundRole/Properties/Policies/0/PolicyDocument/Statement/5/Resource", json!({"Fn::Sub": "arn:aws:secretsmanager:eu:1:secret:x/oauth/*"}))]
+    #[case::a_table_that_dies_with_the_stack("retained", "/Resources/RecordsTable/DeletionPolicy", json!("Delete"))]
+    #[case::a_table_that_dies_with_a_replacement(
+        "retained",
+        "/Resources/RecordsTable/UpdateReplacePolicy",
+        Value::Null
+    )]
+    #[case::a_bucket_that_dies_with_the_stack(
+        "retained",
+        "/Resources/OversizeBucket/DeletionPolicy",
+        Value::Null
+    )]
+    #[case::a_table_name("no-fixed-names", "/Resources/RecordsTable/Properties/TableName", json!("records"))]
+    #[case::a_function_name("no-fixed-names", "/Resources/Inbound/Properties/FunctionName", json!("inbound"))]
+    #[case::a_parameter_name("no-fixed-names", "/Resources/Routes/Properties/Name", json!("/orderhook/routes"))]
+    #[case::a_provisioned_table("tables", "/Resources/RecordsTable/Properties/BillingMode", json!("PROVISIONED"))]
+    #[case::a_table_without_recovery(
+        "tables",
+        "/Resources/RecordsTable/Properties/PointInTimeRecoverySpecification",
+        Value::Null
+    )]
+    #[case::an_unencrypted_table("tables", "/Resources/RecordsTable/Properties/SSESpecification/SSEEnabled", json!(false))]
+    #[case::receipts_that_stay(
+        "tables",
+        "/Resources/ReceiptsTable/Properties/TimeToLiveSpecification",
+        Value::Null
+    )]
+    #[case::records_that_expire("tables", "/Resources/RecordsTable/Properties/TimeToLiveSpecification", json!({"AttributeName": "expires_at", "Enabled": true}))]
+    #[case::a_public_bucket("bucket", "/Resources/OversizeBucket/Properties/PublicAccessBlockConfiguration/BlockPublicPolicy", json!(false))]
+    #[case::an_unencrypted_bucket(
+        "bucket",
+        "/Resources/OversizeBucket/Properties/BucketEncryption",
+        Value::Null
+    )]
+    #[case::an_unencrypted_queue(
+        "queue-encryption",
+        "/Resources/OrdersDlq/Properties/SqsManagedSseEnabled",
+        Value::Null
+    )]
+    #[case::a_path_in_the_access_log("access-log", "/Resources/Stage/Properties/AccessLogSettings/Format", json!("$context.routeKey $context.path"))]
+    #[case::no_route_in_the_access_log("access-log", "/Resources/Stage/Properties/AccessLogSettings/Format", json!("$context.status"))]
+    #[case::no_throttle(
+        "access-log",
+        "/Resources/Stage/Properties/DefaultRouteSettings",
+        Value::Null
+    )]
+    #[case::cors("access-log", "/Resources/Api/Properties/CorsConfiguration", json!({"AllowOrigins": ["*"]}))]
+    #[case::an_open_admin_route("routes", "/Resources/AccountPutRoute/Properties/AuthorizationType", json!("NONE"))]
+    #[case::a_signed_hook("routes", "/Resources/HookRoute/Properties/AuthorizationType", json!("AWS_IAM"))]
+    #[case::a_missing_route("routes", "/Resources/AccountPatchRoute", Value::Null)]
+    #[case::a_dead_letter_queue_without_alarm("alarms", "/Resources/OrdersDlqAlarm", Value::Null)]
+    #[case::an_alarm_that_tells_nobody(
+        "alarms",
+        "/Resources/QuarantineAlarm/Properties/AlarmActions",
+        Value::Null
+    )]
+    #[case::a_lane_without_alarm("alarms", "/Resources/OrdersAgeAlarm", Value::Null)]
+    #[case::a_function_without_alarm("alarms", "/Resources/InboundErrorsAlarm", Value::Null)]
+    #[case::an_api_without_alarm("alarms", "/Resources/ApiErrorsAlarm/Properties/MetricName", json!("4xx"))]
+    #[case::a_missing_output("outputs", "/Outputs/OrdersDlqUrl", Value::Null)]
+    fn a_broken_template_is_caught(#[case] rule: &str, #[case] path: &str, #[case] value: Value) {
+        let findings = check(&broken(path, value));
+        assert!(
+            findings.iter().any(|finding| finding.rule == rule),
+            "{rule} did not notice {path}; found {findings:?}"
+        );
+    }
+
+    #[test]
+    fn every_rule_has_a_case_above() {
+        let source = include_str!("rules.rs");
+        for (rule, _) in RULES {
+            assert!(
+                source.contains(&format!("(\"{rule}\", \"/")),
+                "no case breaks {rule}"
+            );
+        }
+    }
+}

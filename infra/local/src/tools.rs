@@ -1,0 +1,281 @@
+//! Installs the emulator and the SAM CLI into two virtual environments below `.local/tools/`, at pinned versions.
+//!
+//! An environment is used again as long as its list of requirements and the Python that made it are the same; a marker,
+//! written last, tells. Nothing is installed outside the project.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use sha2::{Digest as _, Sha256};
+use tokio::process::Command;
+
+use crate::job;
+use crate::places::Places;
+use crate::progress::Progress;
+use crate::refusal::Refusal;
+
+/// The names under which a machine may have a Python that is new enough.
+const PYTHONS: [&str; 5] = [
+    "python3",
+    "python3.13",
+    "python3.12",
+    "python3.11",
+    "python3.10",
+];
+
+/// Prints its version as two numbers; fails where `venv` or its installer is missing, which Debian ships apart.
+const PROBE: &str = "import sys, venv, ensurepip; print(sys.version_info[0], sys.version_info[1])";
+
+/// Written into an environment when everything is installed.
+const MARKER: &str = ".installed";
+
+/// The two environments.
+#[derive(Clone, Debug)]
+pub struct Tools {
+    emulator: PathBuf,
+    sam: PathBuf,
+}
+
+impl Tools {
+    /// Makes sure that both environments are there and complete.
+    ///
+    /// # Errors
+    /// A [`Refusal`] when no usable Python is found; an error with the end of pip's output when an installation fails.
+    pub async fn install(places: &Places, progress: Progress) -> Result<Self> {
+        let tools = Self::at(places);
+        // Two commands at the same time must not install into the same directory.
+        let lock = std::fs::File::create(places.tools.join("lock"))?;
+        if lock.try_lock().is_err() {
+            let step = progress.step("Waiting for another command that installs the tools");
+            tokio::task::spawn_blocking(move || lock.lock().map(|()| lock)).await??;
+            step.done("");
+            return Box::pin(Self::install(places, progress)).await;
+        }
+        let log = places.log_of("tools");
+        for (what, directory, requirements) in [
+            (
+                "the emulator (ministack)",
+                &tools.emulator,
+                include_str!("../emulator-requirements.txt"),
+            ),
+            (
+                "the SAM CLI, cargo-lambda and cfn-lint",
+                &tools.sam,
+                include_str!("../sam-requirements.txt"),
+            ),
+        ] {
+            let fingerprint = hex::encode(Sha256::digest(requirements));
+            if is_installed(directory, &fingerprint) {
+                continue;
+            }
+            install(what, directory, requirements, &fingerprint, &log, progress).await?;
+        }
+        Ok(tools)
+    }
+
+    /// Where the environments are, installed or not.
+    pub fn at(places: &Places) -> Self {
+        Self {
+            emulator: places.tools.join("emulator"),
+            sam: places.tools.join("sam"),
+        }
+    }
+
+    /// The directory of the emulator's programs.
+    pub fn emulator_programs(&self) -> PathBuf {
+        self.emulator.join("bin")
+    }
+
+    /// Runs a Python module of the SAM environment. By module, because a script's first line must not be longer than
+    /// some kernels read, and a project can lie deep.
+    pub fn sam_module(&self, module: &str) -> Command {
+        let mut command = self.sam_program("python");
+        command.args(["-m", module]);
+        command
+    }
+
+    /// Runs a program of the SAM environment, which finds the others there.
+    pub fn sam_program(&self, name: &str) -> Command {
+        let programs = self.sam.join("bin");
+        let mut command = Command::new(programs.join(name));
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        if let Ok(path) =
+            std::env::join_paths(std::iter::once(programs).chain(std::env::split_paths(&path)))
+        {
+            command.env("PATH", path);
+        }
+        command.env("SAM_CLI_TELEMETRY", "0");
+        without_cargos_own(&mut command);
+        command
+    }
+}
+
+/// Takes away what `cargo run` set for this program, so that a cargo further down works as if started from a shell.
+pub fn without_cargos_own(command: &mut Command) {
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_")
+            || text.starts_with("CARGO_MANIFEST_")
+            || matches!(
+                &*text,
+                "CARGO" | "CARGO_BIN_NAME" | "CARGO_CRATE_NAME" | "LD_LIBRARY_PATH"
+            )
+        {
+            command.env_remove(&name);
+        }
+    }
+}
+
+fn is_installed(directory: &Path, fingerprint: &str) -> bool {
+    std::fs::read_to_string(directory.join(MARKER)).is_ok_and(|marker| marker == fingerprint)
+        // A virtual environment dies with the Python that it was made from.
+        && directory.join("bin/python").exists()
+}
+
+async fn install(
+    what: &str,
+    directory: &Path,
+    requirements: &str,
+    fingerprint: &str,
+    log: &Path,
+    progress: Progress,
+) -> Result<()> {
+    let python = find_python().await?;
+    let mut step = progress.step(format!("Installing {what}"));
+    step.update("making a virtual environment");
+    let mut make = Command::new(&python);
+    make.args(["-m", "venv", "--clear"]).arg(directory);
+    job::succeed("making the virtual environment", make, log, |_| {}).await?;
+
+    let list = directory.join("requirements.txt");
+    std::fs::write(&list, requirements)?;
+    let mut pip = Command::new(directory.join("bin/python"));
+    pip.args([
+        "-m",
+        "pip",
+        "install",
+        "--disable-pip-version-check",
+        "--no-input",
+        "--progress-bar",
+        "off",
+        "-r",
+    ])
+    .arg(&list);
+    let packages = requirements
+        .lines()
+        .filter(|line| line.contains("=="))
+        .count();
+    let mut collected = 0;
+    job::succeed("pip", pip, log, |line| {
+        if let Some(rest) = line.strip_prefix("Collecting ") {
+            collected += 1;
+            let name = rest.split_whitespace().next().unwrap_or_default();
+            step.update(&format!("{collected} of {packages}: {name}"));
+        } else if line.starts_with("Installing collected") {
+            step.update("unpacking");
+        }
+    })
+    .await?;
+    std::fs::write(directory.join(MARKER), fingerprint)
+        .context("the environment could not be marked as complete")?;
+    step.done("");
+    Ok(())
+}
+
+/// A Python that is new enough and can make virtual environments.
+async fn find_python() -> Result<PathBuf> {
+    let mut seen = Vec::new();
+    for name in PYTHONS {
+        let Some(path) = job::on_path(name) else {
+            continue;
+        };
+        let Ok(output) = Command::new(&path).args(["-c", PROBE]).output().await else {
+            continue;
+        };
+        let printed = String::from_utf8_lossy(&output.stdout);
+        match judge(output.status.success(), &printed) {
+            Verdict::Good => return Ok(path),
+            Verdict::TooOld(version) => seen.push(format!("{name} is {version}")),
+            Verdict::NoVenv => seen.push(format!("{name} has no venv module")),
+        }
+    }
+    let found = if seen.is_empty() {
+        "none was found on the PATH".to_owned()
+    } else {
+        seen.join(", ")
+    };
+    Err(Refusal::error(format!(
+        "Python 3.10 or newer with the venv module is needed to install the emulator and the SAM CLI below .local/, and \
+         {found}. On Debian and Ubuntu: `apt install python3 python3-venv`; elsewhere see https://www.python.org/downloads/."
+    )))
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    Good,
+    TooOld(String),
+    NoVenv,
+}
+
+fn judge(success: bool, printed: &str) -> Verdict {
+    if !success {
+        return Verdict::NoVenv;
+    }
+    let mut numbers = printed.split_whitespace().map(str::parse::<u32>);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) if (major, minor) >= (3, 10) => Verdict::Good,
+        (Some(Ok(major)), Some(Ok(minor))) => Verdict::TooOld(format!("{major}.{minor}")),
+        _ => Verdict::NoVenv,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case(true, "3 10\n", Verdict::Good)]
+    #[case(true, "3 14\n", Verdict::Good)]
+    #[case(true, "3 9\n", Verdict::TooOld("3.9".to_owned()))]
+    #[case(true, "2 7\n", Verdict::TooOld("2.7".to_owned()))]
+    #[case(false, "", Verdict::NoVenv)]
+    #[case(true, "nonsense", Verdict::NoVenv)]
+    fn pythons_are_judged_by_version_and_venv(
+        #[case] success: bool,
+        #[case] printed: &str,
+        #[case] verdict: Verdict,
+    ) {
+        assert_eq!(judge(success, printed), verdict);
+    }
+
+    #[rstest]
+    #[case(include_str!("../emulator-requirements.txt"), "ministack")]
+    #[case(include_str!("../sam-requirements.txt"), "aws-sam-cli")]
+    fn every_requirement_is_pinned(#[case] requirements: &str, #[case] expected: &str) {
+        let lines: Vec<&str> = requirements
+            .lines()
+            .filter(|line| !line.starts_with('#') && !line.is_empty())
+            .collect();
+        assert!(
+            lines
+                .iter()
+                .any(|line| line.starts_with(&format!("{expected}==")))
+        );
+        for line in lines {
+            assert!(line.contains("=="), "{line} is not pinned");
+        }
+    }
+
+    #[test]
+    fn an_environment_is_complete_only_with_the_marker_of_these_requirements() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::create_dir(directory.path().join("bin")).unwrap();
+        std::fs::write(directory.path().join("bin/python"), "").unwrap();
+        assert!(!is_installed(directory.path(), "abc"));
+        std::fs::write(directory.path().join(MARKER), "abc").unwrap();
+        assert!(is_installed(directory.path(), "abc"));
+        assert!(!is_installed(directory.path(), "def"));
+    }
+}
