@@ -317,7 +317,7 @@ async fn a_marker_serves_one_attempt_at_a_time_and_not_for_ever() {
             .script()
             .on("send")
             .always()
-            .fault(Fault::passing("ServiceUnavailable"))
+            .fault(Fault::passing("ServiceUnavailable"));
     };
     refuse();
     assert_eq!(world.post(&request).await.status, 503);

@@ -2,7 +2,9 @@
 #![allow(
     dead_code,
     unreachable_pub,
-    reason = "each test file uses its own part of the world"
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a harness: each file uses its own part, and what cannot be made ends the test"
 )]
 
 use std::collections::BTreeMap;
