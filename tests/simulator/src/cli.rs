@@ -16,7 +16,7 @@ use anyhow::{Context as _, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde_json::json;
 use simulator::control::NewSite;
-use simulator::fixtures::{self, Fixture};
+use simulator::fixtures;
 use simulator::{
     Attempt, EventText, Journal, Outcome, RawDelivery, Rebatch, Repeat, RetryPolicy, Sender, Shape,
     Signing, SigningKey, Simulator, Switches, Target,
@@ -93,7 +93,8 @@ impl std::str::FromStr for Site {
 
 #[derive(Args)]
 struct Send {
-    /// Event files, or folders of *.json files: each a JSON array of events, or one event.
+    /// Event files, or folders of which the *.json files are taken (not those of folders within): each a JSON array of
+    /// events, or one event; with --raw, anything.
     #[arg(required = true, value_name = "FILES")]
     files: Vec<PathBuf>,
     /// Where to send.
@@ -207,7 +208,6 @@ async fn orphaned(parent: u32) {
 
 impl Send {
     async fn run(self) -> anyhow::Result<ExitCode> {
-        let fixtures = self.fixtures()?;
         let target = Target::new(&self.endpoint, self.key()?)?;
         let sender = Sender::new(self.policy())?.with_switches(self.switches());
         let journal = if self.json {
@@ -217,28 +217,10 @@ impl Send {
         };
 
         if self.raw {
-            let signing = if self.wrong_key {
-                Signing::WrongKey
-            } else {
-                Signing::Proper
-            };
-            let bodies: Vec<RawDelivery> = fixtures
-                .into_iter()
-                .map(|fixture| RawDelivery {
-                    body: fixture.body,
-                    headers: Vec::new(),
-                    signing: signing.clone(),
-                })
-                .collect();
+            let bodies = self.bodies()?;
             sender.send_raw_into(&journal, &target, &bodies).await?;
         } else {
-            let events: Vec<EventText> = fixtures
-                .into_iter()
-                .flat_map(|fixture| fixture.events)
-                .collect();
-            if events.is_empty() {
-                bail!("the files hold no events; --raw sends their bytes as they are");
-            }
+            let events = self.events()?;
             sender.send_into(&journal, &target, &events).await?;
         }
 
@@ -264,24 +246,39 @@ impl Send {
         })
     }
 
-    fn fixtures(&self) -> anyhow::Result<Vec<Fixture>> {
-        let mut all = Vec::new();
+    fn events(&self) -> anyhow::Result<Vec<EventText>> {
+        let mut events = Vec::new();
         for path in &self.files {
-            if path.is_dir() {
-                all.extend(fixtures::load_folder(path)?);
-            } else if self.raw {
-                let body = std::fs::read(path)
-                    .with_context(|| format!("{} could not be read", path.display()))?;
-                all.push(Fixture {
-                    name: path.display().to_string(),
-                    body,
-                    events: Vec::new(),
-                });
+            let fixtures = if path.is_dir() {
+                fixtures::load_folder(path)?
             } else {
-                all.push(fixtures::load_file(path)?);
+                vec![fixtures::load_file(path)?]
+            };
+            events.extend(fixtures.into_iter().flat_map(|fixture| fixture.events));
+        }
+        if events.is_empty() {
+            bail!("the files hold no events; --raw sends their bytes as they are");
+        }
+        Ok(events)
+    }
+
+    fn bodies(&self) -> anyhow::Result<Vec<RawDelivery>> {
+        let signing = if self.wrong_key {
+            Signing::WrongKey
+        } else {
+            Signing::Proper
+        };
+        let mut deliveries = Vec::new();
+        for path in &self.files {
+            for body in fixtures::load_bodies(path)? {
+                deliveries.push(RawDelivery {
+                    body,
+                    headers: Vec::new(),
+                    signing: signing.clone(),
+                });
             }
         }
-        Ok(all)
+        Ok(deliveries)
     }
 
     fn key(&self) -> anyhow::Result<SigningKey> {

@@ -67,15 +67,19 @@ pub fn split(body: &[u8]) -> Result<Vec<EventText>, serde_json::Error> {
     Ok(vec![EventText::from(object)])
 }
 
+fn read(path: &Path) -> Result<Vec<u8>, FixtureError> {
+    std::fs::read(path).map_err(|source| FixtureError::Unreadable {
+        path: path.to_owned(),
+        source,
+    })
+}
+
 /// Reads one file.
 ///
 /// # Errors
 /// [`FixtureError`] names the file and what to do.
 pub fn load_file(path: &Path) -> Result<Fixture, FixtureError> {
-    let body = std::fs::read(path).map_err(|source| FixtureError::Unreadable {
-        path: path.to_owned(),
-        source,
-    })?;
+    let body = read(path)?;
     let events = split(&body).map_err(|source| FixtureError::NotADelivery {
         path: path.to_owned(),
         source,
@@ -88,11 +92,8 @@ pub fn load_file(path: &Path) -> Result<Fixture, FixtureError> {
     Ok(Fixture { name, body, events })
 }
 
-/// Reads every `*.json` file directly in a folder, in the order of their names.
-///
-/// # Errors
-/// [`FixtureError`] for the first file that is not a delivery body, or for a folder without any.
-pub fn load_folder(folder: &Path) -> Result<Vec<Fixture>, FixtureError> {
+/// The `*.json` files directly in a folder, in the order of their names.
+fn files(folder: &Path) -> Result<Vec<PathBuf>, FixtureError> {
     let unreadable = |source| FixtureError::Unreadable {
         path: folder.to_owned(),
         source,
@@ -110,7 +111,28 @@ pub fn load_folder(folder: &Path) -> Result<Vec<Fixture>, FixtureError> {
         });
     }
     paths.sort();
-    paths.iter().map(|path| load_file(path)).collect()
+    Ok(paths)
+}
+
+/// Reads every `*.json` file directly in a folder, in the order of their names.
+///
+/// # Errors
+/// [`FixtureError`] for the first file that is not a delivery body, or for a folder without any.
+pub fn load_folder(folder: &Path) -> Result<Vec<Fixture>, FixtureError> {
+    files(folder)?.iter().map(|path| load_file(path)).collect()
+}
+
+/// Reads a file, or every `*.json` file directly in a folder, as bytes for raw deliveries, whatever they are.
+///
+/// # Errors
+/// [`FixtureError`] for what cannot be read, or for a folder without any.
+pub fn load_bodies(path: &Path) -> Result<Vec<Vec<u8>>, FixtureError> {
+    let paths = if path.is_dir() {
+        files(path)?
+    } else {
+        vec![path.to_owned()]
+    };
+    paths.iter().map(|path| read(path)).collect()
 }
 
 #[cfg(test)]
@@ -157,5 +179,16 @@ mod tests {
         assert!(error.to_string().contains("broken.json"), "{error}");
         fs::write(folder.path().join("broken.json"), "7").unwrap();
         assert!(load_folder(folder.path()).is_err());
+    }
+
+    #[test]
+    fn bodies_are_read_whatever_they_are() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(load_bodies(folder.path()).is_err());
+        fs::write(folder.path().join("b.json"), b"\xff[{").unwrap();
+        fs::write(folder.path().join("a.json"), "").unwrap();
+        assert_eq!(load_bodies(folder.path()).unwrap(), [&b""[..], b"\xff[{"]);
+        let file = folder.path().join("b.json");
+        assert_eq!(load_bodies(&file).unwrap(), [b"\xff[{"]);
     }
 }

@@ -231,6 +231,18 @@ async fn send_has_the_senders_switches(#[case] arguments: &[&str], #[case] bodie
 }
 
 #[tokio::test]
+async fn send_raw_takes_what_is_no_delivery() {
+    let files = Files::new();
+    files.write("b.json", "[{");
+    files.write("a.json", "[]\n");
+    let receiver = Receiver::start(&[]).await;
+    let folder = files.folder.path().to_owned();
+    let output = files.send(&receiver, &[folder], &["--raw"]).await;
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(receiver.texts(), ["[]\n", "[{"]);
+}
+
+#[tokio::test]
 async fn send_says_what_is_missing_and_sends_nothing() {
     let files = Files::new();
     let receiver = Receiver::start(&[]).await;
