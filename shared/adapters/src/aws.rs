@@ -235,12 +235,21 @@ impl Intercept for Unsigned {
 mod tests {
     use super::*;
     use domain::ports::ErrorKind;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+    use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
     fn aws(endpoint: &str) -> Aws {
         Aws::new(Access {
             region: "eu-west-1".to_owned(),
             endpoint: Some(endpoint.to_owned()),
-            credentials: Credentials::new("id", "marker-secret", None, None, "test"),
+            credentials: Credentials::new(
+                "id",
+                "marker-secret",
+                Some("marker-token".to_owned()),
+                None,
+                "test",
+            ),
         })
         .unwrap()
     }
@@ -258,10 +267,51 @@ mod tests {
         );
     }
 
+    /// Answers every request with an empty object and tells, per request, the connection it came by and what
+    /// it said before its body.
+    async fn serve(listener: TcpListener, heads: UnboundedSender<(usize, String)>) {
+        let mut connection = 0;
+        while let Ok((mut stream, _)) = listener.accept().await {
+            connection += 1;
+            let (number, heads) = (connection, heads.clone());
+            tokio::spawn(async move {
+                let mut received = String::new();
+                let mut part = [0; 4096];
+                while let Ok(length @ 1..) = stream.read(&mut part).await {
+                    received.push_str(&String::from_utf8_lossy(&part[..length]));
+                    // The only body that is sent is an empty object.
+                    if received.ends_with("\r\n\r\n") || received.ends_with("{}") {
+                        heads.send((number, std::mem::take(&mut received))).unwrap();
+                        let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
+                        stream.write_all(answer).await.unwrap();
+                    }
+                }
+            });
+        }
+    }
+
+    #[tokio::test]
+    async fn the_first_request_finds_a_connection_that_asked_for_nothing() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = aws(&format!("http://{}", listener.local_addr().unwrap())).dynamo();
+        let (sender, mut heads) = unbounded_channel();
+        tokio::spawn(serve(listener, sender));
+        client.warm().await;
+        client.list_tables().send().await.unwrap();
+        let (first, warming) = heads.recv().await.unwrap();
+        let (second, asking) = heads.recv().await.unwrap();
+        assert_eq!(first, second, "one connection serves both");
+        assert!(warming.starts_with("GET / HTTP/1.1\r\n"), "{warming}");
+        for header in ["authorization:", "x-amz-target:", "x-amz-security-token:"] {
+            assert!(!warming.contains(header), "{warming}");
+            assert!(asking.contains(header), "{asking}");
+        }
+    }
+
     #[test]
     fn the_keys_do_not_print() {
         let printed = format!("{:?}", aws("http://127.0.0.1:9"));
         assert!(printed.contains("eu-west-1"));
-        assert!(!printed.contains("marker-secret"));
+        assert!(!printed.contains("marker"));
     }
 }

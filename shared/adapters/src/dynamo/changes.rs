@@ -68,7 +68,8 @@ impl Changes {
         self
     }
 
-    fn expression(&self) -> String {
+    /// The update expression.
+    pub(crate) fn expression(&self) -> String {
         let part = |word: &str, changes: &[String]| match changes {
             [] => String::new(),
             changes => format!("{word} {} ", changes.join(", ")),

@@ -19,7 +19,7 @@ use std::str::FromStr;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::http::HttpResponse;
-use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::primitives::Blob;
@@ -31,7 +31,7 @@ use domain::record::{RecordKey, Recurrence};
 use thiserror::Error;
 
 use super::changes::Changes;
-use super::{Item, MALFORMED_ITEM, PK, SK, stored_at, text, text_of};
+use super::{Item, MALFORMED_ITEM, PK, SK, is_lasting, stored_at, text, text_of};
 use crate::failure::port_error;
 
 mod compact;
@@ -213,11 +213,6 @@ fn may_pass(_: &str) -> bool {
     false
 }
 
-/// Whether the form was refused, so that another may be taken.
-fn is_refusal(error: &UpdateError) -> bool {
-    error.code().is_some_and(super::is_lasting)
-}
-
 fn changes(update: &Update<'_>, form: &'static str, content: AttributeValue) -> Changes {
     let change = &update.latest.change;
     let previous = match update.latest.previous {
@@ -306,10 +301,12 @@ impl<O: Oversize> Records for DynamoRecords<O> {
                     return Ok(written);
                 }
                 Err(error) => {
-                    refused = port_error(UPDATING, &error, may_pass);
-                    if !is_refusal(&error) {
-                        return Err(refused);
+                    let error = port_error(UPDATING, &error, is_lasting);
+                    if error.is_passing() {
+                        return Err(error);
                     }
+                    // This form was refused; the next one may not be.
+                    refused = PortError::passing(UPDATING, error.code);
                 }
             }
         }
@@ -356,5 +353,207 @@ pub async fn read_record(
         }
         (None, None, None) if !item.contains_key(DATAREF) => Ok(None),
         _ => Err(malformed()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::envelope::DataRef;
+    use domain::fold::Latest;
+    use domain::identity::{ContentHash, DeliveryId, EventIndex};
+    use domain::timestamp::Timestamp;
+    use rstest::rstest;
+
+    const RECORD: &str = r#"{"b":1.50,"a":[null,"\u00e9"]}"#;
+
+    fn event(number: u64) -> EventId {
+        let at = Timestamp::from_millis(1_795_176_000_000 + number);
+        DeliveryId::new(at, &[1; 10]).event(EventIndex::new(0).unwrap())
+    }
+
+    fn hash(content: &str) -> ContentHash {
+        ContentHash::of("order.updated", content.as_bytes())
+    }
+
+    fn update(previous: Option<ContentHash>) -> Update<'static> {
+        Update {
+            latest: Latest {
+                change: Change {
+                    id: event(7),
+                    delete: false,
+                    hash: hash(RECORD),
+                },
+                previous,
+            },
+            event_type: "order.updated",
+            data: RECORD,
+            recurrence: Recurrence::State,
+            occurrences: &[],
+        }
+    }
+
+    /// A store of one object.
+    struct Kept(&'static str);
+
+    impl Oversize for Kept {
+        async fn put(&self, key: &str, _: &[u8]) -> Result<DataRef, PortError> {
+            Ok(DataRef::new("bucket", key))
+        }
+
+        async fn get(&self, place: &DataRef) -> Result<Vec<u8>, PortError> {
+            assert_eq!(place.as_str(), "s3://bucket/records/1");
+            Ok(self.0.as_bytes().to_vec())
+        }
+    }
+
+    fn item<const N: usize>(attributes: [(&str, AttributeValue); N]) -> Item {
+        let attributes = attributes.into_iter();
+        attributes
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect()
+    }
+
+    fn native() -> AttributeValue {
+        native::to_attribute(RECORD, CONTENT_LIMIT).unwrap()
+    }
+
+    fn packed() -> AttributeValue {
+        AttributeValue::B(Blob::new(compact::pack(RECORD).unwrap()))
+    }
+
+    #[rstest]
+    #[case::native(DATA, native(), r#"{"a":[null,"é"],"b":1.50}"#)]
+    #[case::compact(COMPACT, packed(), RECORD)]
+    #[case::stored(DATAREF, text("s3://bucket/records/1"), RECORD)]
+    #[tokio::test]
+    async fn every_form_reads_back_as_the_same_record(
+        #[case] form: &str,
+        #[case] content: AttributeValue,
+        #[case] expected: &str,
+    ) {
+        let read = read_record(&item([(form, content)]), &Kept(RECORD)).await;
+        assert_eq!(read.unwrap().as_deref(), Some(expected));
+        assert_eq!(json::canonical(expected), json::canonical(RECORD));
+    }
+
+    #[rstest]
+    #[case::two_forms(item([(DATA, native()), (COMPACT, packed())]))]
+    #[case::of_another_type(item([(COMPACT, text("{}"))]))]
+    #[case::no_reference(item([(DATAREF, text("elsewhere"))]))]
+    #[case::reference_of_another_type(item([(DATAREF, AttributeValue::Bool(true))]))]
+    #[case::foreign(item([(DATA, AttributeValue::Ss(vec![]))]))]
+    #[tokio::test]
+    async fn what_is_no_record_is_told(#[case] item: Item) {
+        let error = read_record(&item, &Kept(RECORD)).await.unwrap_err();
+        assert_eq!(
+            (error.code.as_str(), error.is_passing()),
+            (MALFORMED_ITEM, true)
+        );
+    }
+
+    #[tokio::test]
+    async fn a_record_of_which_only_a_delete_was_seen_has_no_data() {
+        let deleted = item([(DELETED, AttributeValue::Bool(true))]);
+        assert_eq!(read_record(&deleted, &Kept(RECORD)).await, Ok(None));
+    }
+
+    #[test]
+    fn an_item_tells_what_is_known() {
+        assert_eq!(known(&Item::new()), Ok(Known::default()));
+        let mut read = item([
+            (EVENT_ID, text(event(7).to_string())),
+            (CONTENT_HASH, text(hash("a").to_string())),
+            (PREVIOUS_HASH, AttributeValue::Null(true)),
+            (DELETED, AttributeValue::Bool(false)),
+        ]);
+        let mut latest = KnownEvent {
+            id: event(7),
+            hash: hash("a"),
+            previous: None,
+        };
+        let expect = |latest, deleted| {
+            Ok(Known {
+                latest: Some(latest),
+                deleted,
+            })
+        };
+        assert_eq!(known(&read), expect(latest, None));
+        read.insert(PREVIOUS_HASH.to_owned(), text(hash("b").to_string()));
+        read.insert(DELETED_BY.to_owned(), text(event(9).to_string()));
+        read.insert(DELETED_HASH.to_owned(), text(hash("d").to_string()));
+        latest.previous = Some(hash("b"));
+        assert_eq!(known(&read), expect(latest, Some((event(9), hash("d")))));
+        for name in [
+            EVENT_ID,
+            CONTENT_HASH,
+            PREVIOUS_HASH,
+            DELETED_BY,
+            DELETED_HASH,
+        ] {
+            let mut broken = read.clone();
+            broken.insert(name.to_owned(), text("?"));
+            assert_eq!(known(&broken).unwrap_err().code, MALFORMED_ITEM, "{name}");
+        }
+        read.remove(CONTENT_HASH);
+        assert_eq!(known(&read).unwrap_err().code, MALFORMED_ITEM);
+    }
+
+    #[test]
+    fn an_update_replaces_every_form_and_remembers_what_was_said_before() {
+        let written = changes(&update(None), COMPACT, packed());
+        assert_eq!(
+            written.expression(),
+            "SET #compact = :compact, #event_id = :event_id, #event_type = :event_type, \
+             #received_at = :received_at, #content_hash = :content_hash, \
+             #previous_hash = if_not_exists(#content_hash, :previous_hash), \
+             #deleted = if_not_exists(#deleted, :deleted) REMOVE #data, #dataref"
+        );
+        let within_a_group = changes(&update(Some(hash("b"))), DATA, native());
+        let expression = within_a_group.expression();
+        assert!(
+            expression.contains("#previous_hash = :previous_hash,"),
+            "{expression}"
+        );
+        assert!(
+            expression.ends_with("REMOVE #compact, #dataref"),
+            "{expression}"
+        );
+    }
+
+    #[test]
+    fn only_a_record_that_collects_its_events_adds_them_and_each_once() {
+        let events = [event(8), event(7), event(8)];
+        let mut update = update(None);
+        update.occurrences = &events;
+        assert!(
+            !changes(&update, DATA, native())
+                .expression()
+                .contains("ADD")
+        );
+        update.recurrence = Recurrence::Occurrences;
+        let expression = changes(&update, DATA, native()).expression();
+        assert!(
+            expression.ends_with(" ADD #event_ids :event_ids"),
+            "{expression}"
+        );
+        let once = [event(7), event(8)].map(|id| id.to_string()).to_vec();
+        assert_eq!(ids(&events), AttributeValue::Ss(once));
+        update.occurrences = &[];
+        assert!(
+            !changes(&update, DATA, native())
+                .expression()
+                .contains("ADD")
+        );
+    }
+
+    #[test]
+    fn a_format_names_the_forms_to_try() {
+        assert_eq!("native".parse(), Ok(RecordFormat::Native));
+        assert_eq!("compact".parse(), Ok(RecordFormat::Compact));
+        assert_eq!("Native".parse::<RecordFormat>(), Err(RecordFormatError));
+        let forms = RecordFormat::Native.forms();
+        assert_eq!(forms, [Form::Native, Form::Compact, Form::Stored]);
+        assert_eq!(forms.get(1..), Some(RecordFormat::Compact.forms()));
     }
 }
