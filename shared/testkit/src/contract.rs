@@ -35,6 +35,12 @@ pub enum Laxity {
     BodyCharacter,
     /// A body with a raw control character.
     BodyControl,
+    /// A message of one byte more than 1 MiB.
+    LargeMessage,
+    /// A batch whose bodies have one byte more than 1 MiB.
+    LargeBatch,
+    /// A batch of 1 MiB, and an attribute besides.
+    LargeAttributes,
     /// A message group of 129 characters.
     LongGroup,
     /// A message group with a space.
@@ -68,6 +74,68 @@ pub enum Laxity {
     /// A partition key of more than 2,048 bytes.
     LongPartitionKey,
 }
+
+impl Laxity {
+    /// Whether the refusal is of the content, so that sending again cannot help; otherwise the program or the
+    /// queue has to become another.
+    fn is_of_content(self) -> bool {
+        !matches!(
+            self,
+            Self::EmptyBody
+                | Self::DeduplicationOnStandardQueue
+                | Self::FifoWithoutGroup
+                | Self::FifoWithoutDeduplication
+        )
+    }
+
+    /// What [`queue_laxity`] can find.
+    pub const OF_QUEUES: [Self; 20] = [
+        Self::EmptyBody,
+        Self::BodyCharacter,
+        Self::BodyControl,
+        Self::LargeMessage,
+        Self::LargeBatch,
+        Self::LargeAttributes,
+        Self::LongGroup,
+        Self::GroupWithSpace,
+        Self::GroupOutsideAscii,
+        Self::LongDeduplication,
+        Self::DeduplicationOutsideAscii,
+        Self::DeduplicationOnStandardQueue,
+        Self::FifoWithoutGroup,
+        Self::FifoWithoutDeduplication,
+        Self::EmptyAttribute,
+        Self::AttributeCharacter,
+        Self::AttributeControl,
+        Self::ReservedAttributeName,
+        Self::AttributeNameWithSpace,
+        Self::ElevenAttributes,
+    ];
+    /// What [`oversize_laxity`] can find.
+    pub const OF_OVERSIZE: [Self; 1] = [Self::LongObjectKey];
+    /// What [`record_laxity`] can find.
+    pub const OF_RECORDS: [Self; 1] = [Self::LongPartitionKey];
+}
+
+/// What the emulator of the local stack (ministack 1.5.33) lets through: there only the fakes tell what AWS
+/// would say.
+pub const EMULATOR_LAXITY: &[Laxity] = &[
+    // It counts the bodies' bytes alone, and looks at nothing but bodies.
+    Laxity::LargeAttributes,
+    Laxity::LongGroup,
+    Laxity::GroupWithSpace,
+    Laxity::GroupOutsideAscii,
+    Laxity::LongDeduplication,
+    Laxity::DeduplicationOutsideAscii,
+    Laxity::DeduplicationOnStandardQueue,
+    Laxity::EmptyAttribute,
+    Laxity::AttributeCharacter,
+    Laxity::AttributeControl,
+    Laxity::ReservedAttributeName,
+    Laxity::AttributeNameWithSpace,
+    Laxity::ElevenAttributes,
+    Laxity::LongObjectKey,
+];
 
 /// An event id for the suites: the first event of the delivery of that millisecond.
 fn event_id(millis: u64) -> EventId {

@@ -67,7 +67,7 @@ async fn send(queues: &impl Queues, queue: &QueueUrl, batch: &[Message<'_>]) {
 pub async fn queues(queues: &impl Queues, set: &QueueSet, reader: &impl QueueReader) {
     what_is_sent_arrives(queues, set, reader).await;
     a_full_batch_is_taken_and_a_fuller_one_is_not(queues, set, reader).await;
-    bytes_are_counted_over_the_batch(queues, set, reader).await;
+    as_many_bytes_as_allowed_are_taken(queues, set, reader).await;
     one_bad_message_is_told_from_the_others(queues, set, reader).await;
     a_fifo_queue_keeps_order_and_drops_repeats(queues, set, reader).await;
     let nothing = queues.send(&set.standard, &[]).await.unwrap();
@@ -116,18 +116,14 @@ async fn a_full_batch_is_taken_and_a_fuller_one_is_not(
     assert_eq!(arrived, expected);
 }
 
-async fn bytes_are_counted_over_the_batch(
+async fn as_many_bytes_as_allowed_are_taken(
     queues: &impl Queues,
     set: &QueueSet,
     reader: &impl QueueReader,
 ) {
     let half = "x".repeat(BATCH_BYTES / 2);
-    let mut batch = [message(&half), message(&half)];
-    send(queues, &set.standard, &batch).await;
+    send(queues, &set.standard, &[message(&half), message(&half)]).await;
     assert_eq!(reader.take(&set.standard, 2).await.len(), 2);
-    batch[1].attributes.push(("a", "b".to_owned()));
-    let error = queues.send(&set.standard, &batch).await.unwrap_err();
-    assert!(!error.is_passing(), "too large stays too large: {error}");
     let whole = "x".repeat(BATCH_BYTES);
     send(queues, &set.standard, &[message(&whole)]).await;
     assert_eq!(reader.take(&set.standard, 1).await[0].body, whole);
@@ -184,20 +180,27 @@ async fn a_fifo_queue_keeps_order_and_drops_repeats(
 /// The refusals of SQS that an implementation does not have.
 ///
 /// # Panics
-/// It says of a message that it was refused, and the message arrives.
+/// It says of a message that it was refused, and the message arrives; or it says of content that is refused
+/// for ever that asking again can help.
 pub async fn queue_laxity(
     queues: &impl Queues,
     set: &QueueSet,
     reader: &impl QueueReader,
 ) -> BTreeSet<Laxity> {
     let mut lax = BTreeSet::new();
-    for (laxity, is_fifo, message) in refused() {
+    let single = refused().into_iter();
+    let single = single.map(|(laxity, is_fifo, message)| (laxity, is_fifo, vec![message]));
+    for (laxity, is_fifo, batch) in single.chain(too_large()) {
         let queue = if is_fifo { &set.fifo } else { &set.standard };
-        let batch = [message];
-        let accepted = match queues.send(queue, &batch).await {
-            Ok(answers) => accepted(&answers),
-            Err(_) => 0,
+        let answers = match queues.send(queue, &batch).await {
+            Ok(answers) => answers,
+            Err(error) => vec![Err(error)],
         };
+        for error in answers.iter().filter_map(|answer| answer.as_ref().err()) {
+            let lasts = !laxity.is_of_content() || !error.is_passing();
+            assert!(lasts, "{laxity:?} will not pass: {error}");
+        }
+        let accepted = accepted(&answers);
         if accepted > 0 {
             lax.insert(laxity);
         }
@@ -208,6 +211,30 @@ pub async fn queue_laxity(
         );
     }
     lax
+}
+
+/// Batches that are larger than SQS takes: by a message, by all together, and by an attribute.
+fn too_large() -> [(Laxity, bool, Vec<Message<'static>>); 3] {
+    let half = "x".repeat(BATCH_BYTES / 2);
+    let attribute = Message {
+        attributes: vec![("a", "b".to_owned())],
+        ..message(&half)
+    };
+    let one = "x".repeat(BATCH_BYTES + 1);
+    let more = format!("{half}x");
+    [
+        (Laxity::LargeMessage, false, vec![message(&one)]),
+        (
+            Laxity::LargeBatch,
+            false,
+            vec![message(&half), message(&more)],
+        ),
+        (
+            Laxity::LargeAttributes,
+            false,
+            vec![message(&half), attribute],
+        ),
+    ]
 }
 
 /// Messages that SQS refuses, and whether to a FIFO queue.
@@ -297,6 +324,15 @@ mod tests {
         strict.remove(&set().missing);
         strict.refuse_whole_batches();
         queues(&strict, &set(), &strict).await;
+    }
+
+    #[tokio::test]
+    async fn the_list_of_refusals_is_complete() {
+        let refused = refused().into_iter().map(|(laxity, ..)| laxity);
+        let all: BTreeSet<_> = refused
+            .chain(too_large().map(|(laxity, ..)| laxity))
+            .collect();
+        assert_eq!(all, Laxity::OF_QUEUES.into());
     }
 
     #[tokio::test]
