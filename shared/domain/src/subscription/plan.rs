@@ -58,9 +58,7 @@ pub fn plan<'a>(
     seen: &'a [Seen],
     now: Timestamp,
 ) -> Vec<Step<'a>> {
-    let with_status = |wanted: TokenStatus| {
-        seen.iter().find(|seen| seen.status == wanted)
-    };
+    let with_status = |wanted: TokenStatus| seen.iter().find(|seen| seen.status == wanted);
     let chosen = with_status(TokenStatus::Live).or_else(|| with_status(TokenStatus::Pending));
     let mut steps = Vec::new();
     match chosen {
@@ -76,9 +74,7 @@ pub fn plan<'a>(
     }
 
     let chosen_id = chosen.map(|chosen| &chosen.webhook.id);
-    let chosen_token = chosen
-        .and_then(|chosen| chosen.token)
-        .map(|(token, _)| token);
+    let chosen_token = chosen.map(|chosen| chosen.token);
     steps.extend(
         seen.iter()
             .filter(|seen| Some(&seen.webhook.id) != chosen_id)
