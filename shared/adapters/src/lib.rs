@@ -6,6 +6,7 @@
 pub mod aws;
 pub mod dynamo;
 mod failure;
+pub mod orderspace;
 pub mod s3;
 pub mod secrets;
 pub mod sqs;

@@ -8,6 +8,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use domain::account::TokenHash;
 use domain::envelope::DataRef;
 
+pub mod accounts;
 mod changes;
 mod compression;
 pub mod receipts;

@@ -5,6 +5,8 @@
 //!
 //! <https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_GetSecretValue.html>
 
+pub mod write;
+
 use std::collections::BTreeMap;
 
 use aws_sdk_secretsmanager::Client;

@@ -1,0 +1,550 @@
+//! The accounts table: `account#{name}` holds an account and the lease on it, `token#{hash}` what a URL token
+//! stands for. Both are written in one transaction, so they never tell different stories.
+//!
+//! An item with a lease and nothing else is a name that is about to become an account; no reader takes it for
+//! one.
+//!
+//! <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html>
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::operation::{delete_item::DeleteItemError, put_item::PutItemError};
+use aws_sdk_dynamodb::types::{
+    AttributeValue, Put, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
+};
+use domain::account::{AccountName, TokenEntry, TokenHash, WebhookId};
+use domain::identity::DeliveryId;
+use domain::ports::PortError;
+use domain::sources::Source;
+use domain::subscription::{
+    Account, Accounts, Deliveries, Entry, EventSelection, IfUnknown, Lease, Leased, Registration,
+    Saved, Standing, Trouble, Wish,
+};
+use domain::timestamp::Timestamp;
+
+use super::{
+    Item, MALFORMED_ITEM, PK, SK, is_lasting, number, number_of, text, text_of, token_key,
+};
+use crate::failure::port_error;
+
+const LEASING: &str = "leasing an account";
+const SAVING: &str = "saving an account";
+const RELEASING: &str = "giving an account's lease back";
+const READING: &str = "reading an account";
+const LISTING: &str = "listing the accounts";
+const READING_TOKEN: &str = "reading what a URL token stands for";
+const READING_LAST: &str = "reading an account's last delivery";
+
+/// The code of a failed condition, in an error and in a transaction's reasons.
+const CONDITION_FAILED: &str = "ConditionalCheckFailed";
+
+/// The accounts in one table.
+#[derive(Debug, Clone)]
+pub struct DynamoAccounts {
+    client: Client,
+    table: String,
+}
+
+impl DynamoAccounts {
+    /// Keeps accounts in this table.
+    #[must_use]
+    pub fn new(client: Client, table: impl Into<String>) -> Self {
+        Self {
+            client,
+            table: table.into(),
+        }
+    }
+
+    async fn get(
+        &self,
+        what: &'static str,
+        key: AttributeValue,
+    ) -> Result<Option<Item>, PortError> {
+        let answer = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .key(PK, key)
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(|error| port_error(what, &error, is_lasting))?;
+        Ok(answer.item)
+    }
+}
+
+impl Accounts for DynamoAccounts {
+    async fn lease(
+        &self,
+        lease: &Lease,
+        now: Timestamp,
+        if_unknown: IfUnknown,
+    ) -> Result<Leased, PortError> {
+        // Our own lease is taken again: an attempt of the SDK may have got through without its answer.
+        let free =
+            "(attribute_not_exists(lease_owner) OR lease_until <= :now OR lease_owner = :owner)";
+        let condition = match if_unknown {
+            IfUnknown::Reserve => free.to_owned(),
+            IfUnknown::Refuse => format!("attribute_exists(wish) AND {free}"),
+        };
+        let answer = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .key(PK, account_key(&lease.account))
+            .update_expression("SET lease_owner = :owner, lease_until = :until")
+            .condition_expression(condition)
+            .expression_attribute_values(":owner", text(lease.owner.as_str()))
+            .expression_attribute_values(":until", time(lease.until))
+            .expression_attribute_values(":now", time(now))
+            .return_values(ReturnValue::AllNew)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .send()
+            .await;
+        match answer {
+            Ok(answer) => {
+                let account = account(&answer.attributes.unwrap_or_default())
+                    .map_err(|_| PortError::lasting(LEASING, MALFORMED_ITEM))?;
+                Ok(Leased::Taken(account.map(Box::new)))
+            }
+            Err(error) => match error.as_service_error() {
+                Some(UpdateItemError::ConditionalCheckFailedException(failure)) => {
+                    let held = failure.item().filter(|item| item.contains_key("wish"));
+                    Ok(match (held, if_unknown) {
+                        (None, IfUnknown::Refuse) => Leased::Unknown,
+                        _ => Leased::Held {
+                            until: failure
+                                .item()
+                                .and_then(|item| time_of(item, "lease_until"))
+                                .unwrap_or(now),
+                        },
+                    })
+                }
+                _ => Err(port_error(LEASING, &error, is_lasting)),
+            },
+        }
+    }
+
+    async fn save(
+        &self,
+        account: &Account,
+        lease: &Lease,
+        tokens: &[TokenHash],
+    ) -> Result<Saved, PortError> {
+        let mut item = item(account);
+        item.insert("lease_owner".to_owned(), text(lease.owner.as_str()));
+        item.insert("lease_until".to_owned(), time(lease.until));
+        if tokens.is_empty() {
+            let answer = self
+                .client
+                .put_item()
+                .table_name(&self.table)
+                .set_item(Some(item))
+                .condition_expression("lease_owner = :owner")
+                .expression_attribute_values(":owner", text(lease.owner.as_str()))
+                .send()
+                .await;
+            return match answer {
+                Ok(_) => Ok(Saved::Yes),
+                Err(error) => match error.as_service_error() {
+                    Some(PutItemError::ConditionalCheckFailedException(_)) => Ok(Saved::LeaseLost),
+                    _ => Err(port_error(SAVING, &error, is_lasting)),
+                },
+            };
+        }
+
+        let building = |_| PortError::lasting(SAVING, "construction");
+        let account_put = Put::builder()
+            .table_name(&self.table)
+            .set_item(Some(item))
+            .condition_expression("lease_owner = :owner")
+            .expression_attribute_values(":owner", text(lease.owner.as_str()))
+            .build()
+            .map_err(building)?;
+        let mut request = self
+            .client
+            .transact_write_items()
+            .transact_items(TransactWriteItem::builder().put(account_put).build());
+        for hash in tokens {
+            let put = Put::builder()
+                .table_name(&self.table)
+                .set_item(Some(token_item(hash, &account.entry(hash))))
+                .build()
+                .map_err(building)?;
+            request = request.transact_items(TransactWriteItem::builder().put(put).build());
+        }
+        match request.send().await {
+            Ok(_) => Ok(Saved::Yes),
+            Err(error) => match error.as_service_error() {
+                Some(TransactWriteItemsError::TransactionCanceledException(cancelled))
+                    if cancelled
+                        .cancellation_reasons()
+                        .first()
+                        .and_then(|reason| reason.code())
+                        == Some(CONDITION_FAILED) =>
+                {
+                    Ok(Saved::LeaseLost)
+                }
+                _ => Err(port_error(SAVING, &error, is_lasting)),
+            },
+        }
+    }
+
+    async fn release(&self, lease: &Lease) -> Result<(), PortError> {
+        let owner = text(lease.owner.as_str());
+        let updated = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .key(PK, account_key(&lease.account))
+            .update_expression("REMOVE lease_owner, lease_until")
+            .condition_expression("lease_owner = :owner AND attribute_exists(wish)")
+            .expression_attribute_values(":owner", owner.clone())
+            .send()
+            .await;
+        match updated {
+            Ok(_) => return Ok(()),
+            Err(error) => match error.as_service_error() {
+                Some(UpdateItemError::ConditionalCheckFailedException(_)) => {}
+                _ => return Err(port_error(RELEASING, &error, is_lasting)),
+            },
+        }
+        // Either the lease is no longer ours, or the name was only reserved.
+        let deleted = self
+            .client
+            .delete_item()
+            .table_name(&self.table)
+            .key(PK, account_key(&lease.account))
+            .condition_expression("lease_owner = :owner AND attribute_not_exists(wish)")
+            .expression_attribute_values(":owner", owner)
+            .send()
+            .await;
+        match deleted {
+            Ok(_) => Ok(()),
+            Err(error) => match error.as_service_error() {
+                Some(DeleteItemError::ConditionalCheckFailedException(_)) => Ok(()),
+                _ => Err(port_error(RELEASING, &error, is_lasting)),
+            },
+        }
+    }
+
+    async fn find(&self, name: &AccountName) -> Result<Option<Account>, PortError> {
+        let item = self.get(READING, account_key(name)).await?;
+        account(&item.unwrap_or_default()).map_err(|_| PortError::lasting(READING, MALFORMED_ITEM))
+    }
+
+    async fn list(&self) -> Result<Vec<Account>, PortError> {
+        let mut pages = self
+            .client
+            .scan()
+            .table_name(&self.table)
+            .filter_expression("begins_with(pk, :account) AND attribute_exists(wish)")
+            .expression_attribute_values(":account", text("account#"))
+            .into_paginator()
+            .send();
+        let mut accounts = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| port_error(LISTING, &error, is_lasting))?;
+            for item in page.items() {
+                let account =
+                    account(item).map_err(|_| PortError::lasting(LISTING, MALFORMED_ITEM))?;
+                accounts.extend(account);
+            }
+        }
+        accounts.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(accounts)
+    }
+
+    async fn token(&self, token: &TokenHash) -> Result<Option<TokenEntry>, PortError> {
+        let Some(item) = self.get(READING_TOKEN, token_key(token)).await? else {
+            return Ok(None);
+        };
+        token_entry(&item)
+            .map(Some)
+            .ok_or_else(|| PortError::lasting(READING_TOKEN, MALFORMED_ITEM))
+    }
+}
+
+/// The receipts table, as far as it says when deliveries came.
+#[derive(Debug, Clone)]
+pub struct DynamoDeliveries {
+    client: Client,
+    table: String,
+}
+
+impl DynamoDeliveries {
+    /// Reads receipts of this table.
+    #[must_use]
+    pub fn new(client: Client, table: impl Into<String>) -> Self {
+        Self {
+            client,
+            table: table.into(),
+        }
+    }
+}
+
+impl Deliveries for DynamoDeliveries {
+    async fn last(
+        &self,
+        account: &AccountName,
+        day: &str,
+    ) -> Result<Option<DeliveryId>, PortError> {
+        let answer = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .key_condition_expression("pk = :pk")
+            .expression_attribute_values(":pk", text(format!("{account}#{day}")))
+            .projection_expression(SK)
+            .scan_index_forward(false)
+            .limit(1)
+            .send()
+            .await
+            .map_err(|error| port_error(READING_LAST, &error, is_lasting))?;
+        let Some(item) = answer.items().first() else {
+            return Ok(None);
+        };
+        text_of(item, SK)
+            .and_then(|id| id.parse().ok())
+            .map(Some)
+            .ok_or_else(|| PortError::lasting(READING_LAST, MALFORMED_ITEM))
+    }
+}
+
+fn account_key(name: &AccountName) -> AttributeValue {
+    text(format!("account#{name}"))
+}
+
+fn time(at: Timestamp) -> AttributeValue {
+    number(at.millis())
+}
+
+fn map<const N: usize>(members: [(&str, AttributeValue); N]) -> Item {
+    members
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
+}
+
+fn time_of(item: &Item, name: &str) -> Option<Timestamp> {
+    number_of(item, name).map(Timestamp::from_millis)
+}
+
+fn list_of<'a, T>(
+    item: &'a Item,
+    name: &str,
+    read: impl Fn(&'a AttributeValue) -> Option<T>,
+) -> Option<Vec<T>> {
+    item.get(name)?.as_l().ok()?.iter().map(read).collect()
+}
+
+fn token_item(hash: &TokenHash, entry: &TokenEntry) -> Item {
+    let mut item = map([
+        (PK, token_key(hash)),
+        ("account", text(entry.account.as_str())),
+        ("status", text(entry.status.as_str())),
+    ]);
+    if let Some(webhook) = &entry.webhook {
+        item.insert("webhook".to_owned(), text(webhook.as_str()));
+    }
+    item
+}
+
+fn token_entry(item: &Item) -> Option<TokenEntry> {
+    Some(TokenEntry {
+        account: text_of(item, "account")?.parse().ok()?,
+        webhook: text_of(item, "webhook").map(WebhookId::new),
+        status: text_of(item, "status")?.parse().ok()?,
+    })
+}
+
+fn item(account: &Account) -> Item {
+    let events = account.events.names().iter().map(|name| text(*name));
+    let registrations = account.registrations.iter().map(registration_value);
+    let history = account.history.iter().map(|entry| {
+        AttributeValue::M(map([
+            ("at", time(entry.at)),
+            ("what", text(entry.what.as_str())),
+        ]))
+    });
+    let mut item = map([
+        (PK, account_key(&account.name)),
+        ("source", text(account.source.as_str())),
+        ("wish", text(wish_word(account.wish))),
+        ("events", AttributeValue::L(events.collect())),
+        ("registrations", AttributeValue::L(registrations.collect())),
+        ("created", time(account.created)),
+        ("changed", time(account.changed)),
+        ("history", AttributeValue::L(history.collect())),
+    ]);
+    if let Some(trouble) = &account.trouble {
+        let trouble = map([
+            ("at", time(trouble.at)),
+            ("message", text(trouble.message.as_str())),
+        ]);
+        item.insert("trouble".to_owned(), AttributeValue::M(trouble));
+    }
+    if let Some(until) = account.quiet_until {
+        item.insert("quiet_until".to_owned(), time(until));
+    }
+    item
+}
+
+fn wish_word(wish: Wish) -> &'static str {
+    match wish {
+        Wish::Connected => "connected",
+        Wish::Disconnected { done: false } => "disconnecting",
+        Wish::Disconnected { done: true } => "disconnected",
+    }
+}
+
+fn wish(word: &str) -> Option<Wish> {
+    match word {
+        "connected" => Some(Wish::Connected),
+        "disconnecting" => Some(Wish::Disconnected { done: false }),
+        "disconnected" => Some(Wish::Disconnected { done: true }),
+        _ => None,
+    }
+}
+
+fn registration_value(registration: &Registration) -> AttributeValue {
+    let mut value = map([
+        ("token", text(registration.token.to_string())),
+        ("standing", text(registration.standing.status().as_str())),
+    ]);
+    if let Standing::Grace { until } = registration.standing {
+        value.insert("until".to_owned(), time(until));
+    }
+    if let Some(webhook) = &registration.webhook {
+        value.insert("webhook".to_owned(), text(webhook.as_str()));
+    }
+    AttributeValue::M(value)
+}
+
+fn registration(value: &AttributeValue) -> Option<Registration> {
+    let value = value.as_m().ok()?;
+    Some(Registration {
+        token: text_of(value, "token")?.parse().ok()?,
+        webhook: text_of(value, "webhook").map(WebhookId::new),
+        standing: match text_of(value, "standing")? {
+            "pending" => Standing::Pending,
+            "live" => Standing::Live,
+            "grace" => Standing::Grace {
+                until: time_of(value, "until")?,
+            },
+            _ => return None,
+        },
+    })
+}
+
+/// An item that is an account and cannot be read.
+struct Unreadable;
+
+/// The account in an item; none where the item only holds a lease, or nothing.
+fn account(item: &Item) -> Result<Option<Account>, Unreadable> {
+    if !item.contains_key("wish") {
+        return Ok(None);
+    }
+    read_account(item).map(Some).ok_or(Unreadable)
+}
+
+fn read_account(item: &Item) -> Option<Account> {
+    let source = Source::named(text_of(item, "source")?)?;
+    let events = list_of(item, "events", |name| name.as_s().ok())?;
+    let history = list_of(item, "history", |entry| {
+        let entry = entry.as_m().ok()?;
+        Some(Entry {
+            at: time_of(entry, "at")?,
+            what: text_of(entry, "what")?.to_owned(),
+        })
+    })?;
+    let trouble = match item.get("trouble") {
+        None => None,
+        Some(trouble) => {
+            let trouble = trouble.as_m().ok()?;
+            Some(Trouble {
+                at: time_of(trouble, "at")?,
+                message: text_of(trouble, "message")?.to_owned(),
+            })
+        }
+    };
+    Some(Account {
+        name: text_of(item, PK)?.strip_prefix("account#")?.parse().ok()?,
+        source,
+        wish: wish(text_of(item, "wish")?)?,
+        events: EventSelection::parse(source, &events).ok()?,
+        registrations: list_of(item, "registrations", registration)?,
+        created: time_of(item, "created")?,
+        changed: time_of(item, "changed")?,
+        trouble,
+        quiet_until: time_of(item, "quiet_until"),
+        history,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::account::UrlToken;
+
+    fn at(millis: u64) -> Timestamp {
+        Timestamp::from_millis(millis)
+    }
+
+    fn full_account() -> Account {
+        let source = Source::Orderspace;
+        let events = EventSelection::parse(source, &["order.created", "order.updated"]).unwrap();
+        let mut full = Account::new("acme".parse().unwrap(), source, events, at(1));
+        full.wish = Wish::Disconnected { done: false };
+        full.changed = at(2);
+        full.trouble = Some(Trouble {
+            at: at(3),
+            message: "out of order".to_owned(),
+        });
+        full.quiet_until = Some(at(4));
+        for (number, standing) in [
+            (1, Standing::Pending),
+            (2, Standing::Live),
+            (3, Standing::Grace { until: at(5) }),
+        ] {
+            full.register(Registration {
+                token: UrlToken::from_random(&[number; 32]).hash(),
+                webhook: (number > 1).then(|| WebhookId::new("wh_1")),
+                standing,
+            });
+        }
+        full.note(at(6), "something");
+        full
+    }
+
+    #[test]
+    fn an_account_reads_back_as_it_was() {
+        let full = full_account();
+        assert_eq!(account(&item(&full)).ok().flatten(), Some(full.clone()));
+        let mut plain = full;
+        plain.trouble = None;
+        plain.quiet_until = None;
+        plain.wish = Wish::Connected;
+        assert_eq!(account(&item(&plain)).ok().flatten(), Some(plain));
+    }
+
+    #[test]
+    fn a_reserved_name_is_no_account_and_a_broken_one_is_an_error() {
+        let reserved = map([(PK, text("account#acme")), ("lease_owner", text("me"))]);
+        assert!(matches!(account(&reserved), Ok(None)));
+        let mut broken = item(&full_account());
+        broken.insert("wish".to_owned(), text("sold"));
+        assert!(account(&broken).is_err());
+    }
+
+    #[test]
+    fn a_token_reads_back_as_it_was() {
+        let full = full_account();
+        for registration in &full.registrations {
+            let entry = full.entry(&registration.token);
+            let item = token_item(&registration.token, &entry);
+            assert_eq!(token_entry(&item), Some(entry));
+        }
+    }
+}
