@@ -1,1 +1,152 @@
-//! Placeholder.
+//! Subscriptions: the admin API that connects accounts to their source and disconnects them.
+//!
+//! | route | does |
+//! |---|---|
+//! | `PUT /v1/accounts/{account}` | [`connect`]: brings the source in line with the wish; the same call again changes nothing |
+//! | `GET /v1/accounts`, `GET /v1/accounts/{account}` | list, and show with health and history |
+//! | `DELETE /v1/accounts/{account}` | [`disconnect`]: no webhook of ours, no delivery taken, secrets scheduled for deletion |
+//!
+//! Callers are authorized by the gateway (IAM). Whatever changes an account holds its lease. Every answer is
+//! JSON; every one that is no success says in `message` what to do.
+//!
+//! <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-access-control-iam.html>
+
+pub mod answer;
+pub mod config;
+mod connect;
+mod converge;
+mod disconnect;
+mod held;
+mod request;
+mod route;
+mod session;
+pub mod view;
+
+use std::time::Duration;
+
+use domain::subscription::{Accounts, Deliveries, HooksUrl, Secrets, Webhooks};
+use domain::timestamp::Timestamp;
+use lambda_http::{Body, Request, Response};
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use crate::answer::{Failure, Outcome};
+use crate::request::Connect;
+use crate::route::Route;
+use crate::view::{AccountList, Detail, LastDelivery};
+
+/// How long the work of a call may take. What comes after it (saying in the account how far it got) still has
+/// to fit into the function's 29 seconds.
+const BUDGET: Duration = Duration::from_secs(20);
+
+/// Settings that are neither clients nor names of resources.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where webhooks arrive.
+    pub hooks: HooksUrl,
+    /// How long a call may work before it says how far it got.
+    pub budget: Duration,
+}
+
+impl Settings {
+    /// The settings for webhooks that arrive there.
+    #[must_use]
+    pub fn new(hooks: HooksUrl) -> Self {
+        Self {
+            hooks,
+            budget: BUDGET,
+        }
+    }
+}
+
+/// The function, with what it needs from the outside.
+#[derive(Debug)]
+pub struct Subscriptions<'p, A, S, W, D> {
+    accounts: &'p A,
+    secrets: &'p S,
+    webhooks: &'p W,
+    deliveries: &'p D,
+    settings: Settings,
+}
+
+impl<'p, A: Accounts, S: Secrets, W: Webhooks, D: Deliveries> Subscriptions<'p, A, S, W, D> {
+    /// Puts the function together.
+    pub fn new(
+        accounts: &'p A,
+        secrets: &'p S,
+        webhooks: &'p W,
+        deliveries: &'p D,
+        settings: Settings,
+    ) -> Self {
+        Self {
+            accounts,
+            secrets,
+            webhooks,
+            deliveries,
+            settings,
+        }
+    }
+
+    /// Answers one request. `now` is the time of this invocation.
+    pub async fn handle(&self, request: &Request, now: Timestamp) -> Response<Body> {
+        let begun = Instant::now();
+        let (call, outcome) = match Route::read(request) {
+            Ok(route) => (route.call(), self.serve(&route, request, now, begun).await),
+            Err(failure) => ("unknown", Outcome::Failed(failure)),
+        };
+        let status = outcome.status().as_u16();
+        runtime::metrics::count(
+            "SubscriptionCalls",
+            1,
+            &[("Call", call), ("Status", &status.to_string())],
+        );
+        let account = request::account_of(request);
+        let duration_ms = begun.elapsed().as_millis();
+        match outcome.cause() {
+            None => info!(call, account, status, duration_ms, "answered"),
+            Some(cause) => warn!(call, account, status, duration_ms, cause, "answered"),
+        }
+        outcome.to_response()
+    }
+
+    async fn serve(
+        &self,
+        route: &Route,
+        request: &Request,
+        now: Timestamp,
+        begun: Instant,
+    ) -> Outcome {
+        let deadline = begun + self.settings.budget;
+        match route {
+            Route::List => self.list().await.into(),
+            Route::Show(name) => self.show(name, now).await.into(),
+            Route::Connect(name) => match Connect::read(request) {
+                Ok(wish) => self.connect(name, &wish, now, deadline).await,
+                Err(failure) => failure.into(),
+            },
+            Route::Disconnect(name) => self.disconnect(name, now, deadline).await,
+            Route::NotBuilt(what) => Failure::NotBuilt(what).into(),
+        }
+    }
+
+    async fn list(&self) -> Result<AccountList, Failure> {
+        Ok(AccountList::of(&self.accounts.list().await?))
+    }
+
+    async fn show(
+        &self,
+        name: &domain::account::AccountName,
+        now: Timestamp,
+    ) -> Result<Detail, Failure> {
+        let account = self.accounts.find(name).await?;
+        let account = account.ok_or_else(|| Failure::UnknownAccount(name.clone()))?;
+        // A receipt's partition is a day: the last delivery of an account that is alive is of today, or of
+        // yesterday shortly after midnight and where little happens.
+        let yesterday = Timestamp::from_millis(now.millis().saturating_sub(86_400_000));
+        let mut last = self.deliveries.last(name, &now.day()).await?;
+        if last.is_none() {
+            last = self.deliveries.last(name, &yesterday.day()).await?;
+        }
+        Ok(Detail::of(&account, last.map(LastDelivery::of)))
+    }
+}

@@ -1,0 +1,297 @@
+//! Answers: one table from what happened to a status, and one from what happened to what the caller is told.
+
+use domain::account::AccountName;
+use domain::ports::{ErrorKind, PortError};
+use domain::subscription::{Account, ApiError};
+use domain::timestamp::Timestamp;
+use lambda_http::http::{HeaderValue, StatusCode};
+use lambda_http::{Body, Response};
+use serde::Serialize;
+
+use crate::view::{AccountList, Detail, Full};
+
+/// How long Orderspace wants to be left alone after its 429, in seconds.
+/// <https://apidocs.orderspace.com/#throttling>
+pub(crate) const QUIET_SECONDS: u64 = 60;
+
+/// When it is worth asking again where another call holds the account, in seconds.
+const BUSY_SECONDS: u64 = 5;
+
+/// Why a call did not do what it was asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failure {
+    /// The request is malformed.
+    Invalid {
+        /// Where, if one field is to blame.
+        field: Option<&'static str>,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// There is no such route.
+    NoRoute,
+    /// There will be such a call, in a later release.
+    NotBuilt(&'static str),
+    /// There is no such account.
+    UnknownAccount(AccountName),
+    /// Another call changes the account.
+    Busy {
+        /// Until when at most.
+        until: Timestamp,
+    },
+    /// Another call took over, because this one took too long.
+    Overtaken,
+    /// The credentials belong to another site than the account is connected to.
+    OtherSite,
+    /// The account was connected to another source.
+    OtherSource,
+    /// The source did not do what it was asked.
+    Api(ApiError),
+    /// The time for the call is over.
+    OutOfTime,
+    /// One of our own stores did not do what it was asked.
+    Store(PortError),
+    /// The operating system gave no random bytes.
+    Randomness,
+}
+
+impl From<ApiError> for Failure {
+    fn from(error: ApiError) -> Self {
+        Self::Api(error)
+    }
+}
+
+impl From<PortError> for Failure {
+    fn from(error: PortError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl Failure {
+    /// The status, unless the wish is kept and only its fulfilment waits.
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Invalid { .. } => StatusCode::BAD_REQUEST,
+            Self::NoRoute | Self::UnknownAccount(_) => StatusCode::NOT_FOUND,
+            Self::Busy { .. } | Self::Overtaken | Self::OtherSite | Self::OtherSource => {
+                StatusCode::CONFLICT
+            }
+            Self::Api(ApiError::CredentialsRefused | ApiError::Invalid(_)) => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
+            Self::Randomness => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::NotBuilt(_) => StatusCode::NOT_IMPLEMENTED,
+            Self::Api(
+                ApiError::AccessRefused
+                | ApiError::NoSuchWebhook
+                | ApiError::Down(_)
+                | ApiError::BadAnswer { .. },
+            ) => StatusCode::BAD_GATEWAY,
+            Self::Api(ApiError::Unreachable | ApiError::TooManyRequests) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            Self::Store(error) => match error.kind {
+                ErrorKind::Lasting => StatusCode::INTERNAL_SERVER_ERROR,
+                ErrorKind::Passing => StatusCode::SERVICE_UNAVAILABLE,
+            },
+            Self::Api(ApiError::TimeOut) | Self::OutOfTime => StatusCode::GATEWAY_TIMEOUT,
+        }
+    }
+
+    /// What the caller is told: what happened, and what to do.
+    #[must_use]
+    pub fn message(&self) -> String {
+        match self {
+            Self::Invalid { message, .. } => message.clone(),
+            Self::NoRoute => "there is no such call; there are PUT, GET and DELETE /v1/accounts/{account} and GET \
+                              /v1/accounts"
+                .to_owned(),
+            Self::NotBuilt(what) => format!(
+                "{what} is not part of this release; PUT /v1/accounts/{{account}} with the account's events and \
+                 credentials brings a subscription back in line"
+            ),
+            Self::UnknownAccount(name) => format!(
+                "there is no account {name}; GET /v1/accounts lists them, PUT /v1/accounts/{name} connects one"
+            ),
+            Self::Busy { until } => format!(
+                "another call is changing this account; ask again in a few seconds (it is free at {until} at the \
+                 latest)"
+            ),
+            Self::Overtaken => "another call took over while this one took too long; look at the account and ask \
+                                again if it is not as you want it"
+                .to_owned(),
+            Self::OtherSite => "the account is connected to another Orderspace site: its webhook is not among \
+                                those that these credentials see; disconnect it first, or connect under another \
+                                name"
+                .to_owned(),
+            Self::OtherSource => "the account belongs to another source; disconnect it first, or connect under \
+                                  another name"
+                .to_owned(),
+            Self::Api(error) => told(error),
+            Self::OutOfTime => "Orderspace took too long; the same call goes on from here".to_owned(),
+            Self::Store(error) => match error.kind {
+                ErrorKind::Passing => format!("{error}; ask again, the same call goes on from here"),
+                ErrorKind::Lasting => format!("{error}; look into this function's log and mend it, then ask again"),
+            },
+            Self::Randomness => "the operating system gave no random bytes; ask again".to_owned(),
+        }
+    }
+
+    /// What happened, for the log. A caller's own words stay out of it.
+    fn cause(&self) -> String {
+        match self {
+            Self::Invalid { field, .. } => {
+                format!("malformed request: {}", field.unwrap_or("body"))
+            }
+            Self::Api(error) => error.to_string(),
+            Self::Store(error) => error.to_string(),
+            Self::NoRoute
+            | Self::NotBuilt(_)
+            | Self::UnknownAccount(_)
+            | Self::Busy { .. }
+            | Self::Overtaken
+            | Self::OtherSite
+            | Self::OtherSource
+            | Self::OutOfTime
+            | Self::Randomness => self.message(),
+        }
+    }
+
+    /// When asking again can help, in seconds, where that is known.
+    fn retry_after(&self) -> Option<u64> {
+        match self {
+            Self::Busy { .. } => Some(BUSY_SECONDS),
+            Self::Api(ApiError::TooManyRequests) => Some(QUIET_SECONDS),
+            _ => None,
+        }
+    }
+
+    fn field(&self) -> Option<&'static str> {
+        match self {
+            Self::Invalid { field, .. } => *field,
+            _ => None,
+        }
+    }
+}
+
+/// What a caller is told of Orderspace's answer.
+fn told(error: &ApiError) -> String {
+    match error {
+        ApiError::CredentialsRefused => "Orderspace refuses the credentials; compare client_id and client_secret \
+                                         with those of the integration there, and connect again with them"
+            .to_owned(),
+        ApiError::AccessRefused => "Orderspace refuses an access token that it has just given out; see that the \
+                                    integration may read and write there, then ask again"
+            .to_owned(),
+        ApiError::Invalid(message) => {
+            format!("Orderspace does not accept the webhook: {message}; mend what it names and ask again")
+        }
+        ApiError::NoSuchWebhook => {
+            "the webhook went away while it was being changed; ask again, and another is registered".to_owned()
+        }
+        ApiError::TooManyRequests => format!(
+            "Orderspace takes no more requests for {QUIET_SECONDS} seconds; ask again after that"
+        ),
+        ApiError::Down(status) => {
+            format!("Orderspace is in trouble (status {status}); ask again later")
+        }
+        ApiError::BadAnswer { asked, found } => format!(
+            "what answers in Orderspace's place is not its API: {asked} was answered with {found}; check the \
+             configured addresses, or ask again later"
+        ),
+        ApiError::TimeOut => "Orderspace did not answer in time; ask again later".to_owned(),
+        ApiError::Unreachable => {
+            "Orderspace cannot be reached; check the configured addresses and the network, or ask again later"
+                .to_owned()
+        }
+    }
+}
+
+/// What a call came to.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// It is as the caller wished.
+    Done(Box<Account>),
+    /// The wish is kept; the same call goes on from here.
+    Unfinished(Box<Account>, Failure),
+    /// Nothing was changed, or it is not known.
+    Failed(Failure),
+    Listed(AccountList),
+    Shown(Box<Detail>),
+}
+
+impl From<Failure> for Outcome {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl From<Result<AccountList, Failure>> for Outcome {
+    fn from(result: Result<AccountList, Failure>) -> Self {
+        result.map_or_else(Self::Failed, Self::Listed)
+    }
+}
+
+impl From<Result<Detail, Failure>> for Outcome {
+    fn from(result: Result<Detail, Failure>) -> Self {
+        result.map_or_else(Self::Failed, |detail| Self::Shown(Box::new(detail)))
+    }
+}
+
+/// The body of an answer that is no success.
+#[derive(Serialize)]
+struct Complaint {
+    message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<&'static str>,
+    #[serde(flatten)]
+    account: Option<Full>,
+}
+
+impl Outcome {
+    pub(crate) fn status(&self) -> StatusCode {
+        match self {
+            Self::Done(_) | Self::Listed(_) | Self::Shown(_) => StatusCode::OK,
+            // The wish is kept and only has to wait.
+            Self::Unfinished(_, Failure::Api(ApiError::TooManyRequests)) => StatusCode::ACCEPTED,
+            Self::Unfinished(_, failure) | Self::Failed(failure) => failure.status(),
+        }
+    }
+
+    pub(crate) fn cause(&self) -> Option<String> {
+        match self {
+            Self::Done(_) | Self::Listed(_) | Self::Shown(_) => None,
+            Self::Unfinished(_, failure) | Self::Failed(failure) => Some(failure.cause()),
+        }
+    }
+
+    pub(crate) fn to_response(&self) -> Response<Body> {
+        let body = match self {
+            Self::Done(account) => serde_json::to_string(&Full::of(account)),
+            Self::Listed(list) => serde_json::to_string(list),
+            Self::Shown(detail) => serde_json::to_string(detail),
+            Self::Unfinished(account, failure) => serde_json::to_string(&Complaint {
+                message: failure.message(),
+                field: failure.field(),
+                account: Some(Full::of(account)),
+            }),
+            Self::Failed(failure) => serde_json::to_string(&Complaint {
+                message: failure.message(),
+                field: failure.field(),
+                account: None,
+            }),
+        };
+        // Texts and lists of texts always serialise; an empty body is the safe reading of the other arm.
+        let mut response = Response::new(Body::Text(body.unwrap_or_default()));
+        *response.status_mut() = self.status();
+        let headers = response.headers_mut();
+        headers.insert("content-type", HeaderValue::from_static("application/json"));
+        let retry_after = match self {
+            Self::Unfinished(_, failure) | Self::Failed(failure) => failure.retry_after(),
+            Self::Done(_) | Self::Listed(_) | Self::Shown(_) => None,
+        };
+        if let Some(seconds) = retry_after {
+            headers.insert("retry-after", HeaderValue::from(seconds));
+        }
+        response
+    }
+}

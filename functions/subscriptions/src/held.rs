@@ -1,0 +1,131 @@
+//! An account that this call may change: it holds the account's lease.
+
+use domain::account::{AccountName, TokenHash};
+use domain::subscription::{
+    Account, Accounts, IfUnknown, Lease, LeaseOwner, Leased, Saved, Trouble,
+};
+use domain::timestamp::Timestamp;
+use tracing::warn;
+
+use crate::answer::{Failure, QUIET_SECONDS};
+
+/// How long a lease is good for, in seconds: longer than the function can run, so that two calls never change
+/// one account at once.
+const LEASE_SECONDS: u64 = 45;
+
+/// Takes the account's lease. The account is `None` where there is none yet.
+pub(crate) async fn take<A: Accounts>(
+    accounts: &A,
+    name: &AccountName,
+    now: Timestamp,
+    if_unknown: IfUnknown,
+) -> Result<(Lease, Option<Account>), Failure> {
+    let mut owner = [0; 16];
+    getrandom::fill(&mut owner).map_err(|_| Failure::Randomness)?;
+    let lease = Lease {
+        account: name.clone(),
+        owner: LeaseOwner::from_random(&owner),
+        until: now.plus_seconds(LEASE_SECONDS),
+    };
+    match accounts.lease(&lease, now, if_unknown).await? {
+        Leased::Taken(account) => Ok((lease, account.map(|account| *account))),
+        Leased::Held { until } => Err(Failure::Busy { until }),
+        Leased::Unknown => Err(Failure::UnknownAccount(name.clone())),
+    }
+}
+
+/// Gives the lease back. If that does not work it ends by itself, so the call's answer stays what it is.
+pub(crate) async fn release<A: Accounts>(accounts: &A, lease: &Lease) {
+    if let Err(error) = accounts.release(lease).await {
+        warn!(account = %lease.account, %error, "the lease is not given back; it ends by itself");
+    }
+}
+
+/// The account, its lease, and whether there is something to save.
+pub(crate) struct Held<'s, A> {
+    accounts: &'s A,
+    lease: &'s Lease,
+    pub(crate) account: Account,
+    pub(crate) now: Timestamp,
+    is_changed: bool,
+    /// Tokens whose entries have yet to follow the account. A save that went wrong leaves them to the next.
+    tokens: Vec<TokenHash>,
+}
+
+impl<'s, A: Accounts> Held<'s, A> {
+    pub(crate) fn new(accounts: &'s A, lease: &'s Lease, account: Account, now: Timestamp) -> Self {
+        Self {
+            accounts,
+            lease,
+            account,
+            now,
+            is_changed: false,
+            tokens: Vec::new(),
+        }
+    }
+
+    /// Enters something that happened; it is saved with the next save.
+    pub(crate) fn note(&mut self, what: impl Into<String>) {
+        self.account.note(self.now, what);
+        self.is_changed = true;
+    }
+
+    /// Saves the account, and with it what these tokens stand for.
+    pub(crate) async fn save(&mut self, tokens: &[TokenHash]) -> Result<(), Failure> {
+        self.account.changed = self.now;
+        self.tokens.extend(tokens);
+        match self
+            .accounts
+            .save(&self.account, self.lease, &self.tokens)
+            .await?
+        {
+            Saved::Yes => {
+                self.is_changed = false;
+                self.tokens.clear();
+                Ok(())
+            }
+            Saved::LeaseLost => Err(Failure::Overtaken),
+        }
+    }
+
+    /// Enters that the wish is fulfilled, and saves if anything is new.
+    pub(crate) async fn settle(&mut self) -> Result<(), Failure> {
+        let was_in_trouble = self.account.trouble.take().is_some();
+        let was_quiet = self.account.quiet_until.take().is_some();
+        if self.is_changed || was_in_trouble || was_quiet {
+            self.save(&[]).await?;
+        }
+        Ok(())
+    }
+
+    /// Enters why the wish is not fulfilled yet, and saves it as well as that goes: the caller is told in any
+    /// case.
+    pub(crate) async fn regret(&mut self, failure: &Failure) {
+        use domain::subscription::ApiError;
+        let message = failure.message();
+        if matches!(failure, Failure::Api(ApiError::TooManyRequests))
+            && !self.account.is_quiet(self.now)
+        {
+            self.account.quiet_until = Some(self.now.plus_seconds(QUIET_SECONDS));
+        }
+        let is_known = self
+            .account
+            .trouble
+            .as_ref()
+            .is_some_and(|trouble| trouble.message == message);
+        if !is_known {
+            self.note(format!("not finished: {message}"));
+            self.account.trouble = Some(Trouble {
+                at: self.now,
+                message,
+            });
+        }
+        // Whoever took over knows better how things stand.
+        if *failure == Failure::Overtaken {
+            return;
+        }
+        if let Err(error) = self.save(&[]).await {
+            warn!(account = %self.account.name, error = error.message(), "the trouble is not entered");
+        }
+    }
+}

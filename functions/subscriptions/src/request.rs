@@ -1,0 +1,191 @@
+//! Requests: what a caller sent, read field by field so that a complaint names its field and repeats no value
+//! that may be secret.
+
+use domain::sources::Source;
+use domain::subscription::{Credentials, EventSelection};
+use lambda_http::{Body, Request, RequestExt as _};
+use serde_json::{Map, Value};
+
+use crate::answer::Failure;
+
+/// The fields of a connect request; there are no others.
+const FIELDS: [&str; 4] = ["source", "client_id", "client_secret", "events"];
+
+/// What `PUT /v1/accounts/{account}` asks for.
+#[derive(Debug)]
+pub(crate) struct Connect {
+    pub(crate) source: Source,
+    pub(crate) credentials: Credentials,
+    pub(crate) events: EventSelection,
+}
+
+/// The account's name as it stands in the path; empty where there is none.
+pub(crate) fn account_of(request: &Request) -> &str {
+    let parameters = request.path_parameters_ref();
+    parameters
+        .and_then(|parameters| parameters.first("account"))
+        .unwrap_or_default()
+}
+
+impl Connect {
+    pub(crate) fn read(request: &Request) -> Result<Self, Failure> {
+        let body = match request.body() {
+            Body::Text(text) => text.as_bytes(),
+            Body::Binary(bytes) => bytes,
+            _ => &[],
+        };
+        Self::parse(body)
+    }
+
+    fn parse(body: &[u8]) -> Result<Self, Failure> {
+        // The parser's message could repeat a part of the body, and with it of the secret.
+        let body: Map<String, Value> = serde_json::from_slice(body).map_err(|_| {
+            refuse(
+                None,
+                format!(
+                    "the body has to be a JSON object with {}",
+                    FIELDS.join(", ")
+                ),
+            )
+        })?;
+        if let Some(stranger) = body.keys().find(|name| !FIELDS.contains(&name.as_str())) {
+            let stranger: String = stranger.chars().take(40).collect();
+            return Err(refuse(
+                None,
+                format!(
+                    "there is no field {stranger:?}; there are {}",
+                    FIELDS.join(", ")
+                ),
+            ));
+        }
+        let source = text(&body, "source")?;
+        let source = Source::named(source).ok_or_else(|| {
+            let known = Source::ALL.map(Source::as_str).join(", ");
+            refuse(
+                Some("source"),
+                format!("the source has to be one of: {known}"),
+            )
+        })?;
+        let client_id = text(&body, "client_id")?
+            .parse()
+            .map_err(|error| refuse(Some("client_id"), format!("client_id: {error}")))?;
+        let credentials = Credentials::new(client_id, text(&body, "client_secret")?)
+            .map_err(|error| refuse(Some("client_secret"), format!("client_secret: {error}")))?;
+        let names = names(&body)?;
+        let events = EventSelection::parse(source, &names)
+            .map_err(|error| refuse(Some("events"), format!("events: {error}")))?;
+        Ok(Self {
+            source,
+            credentials,
+            events,
+        })
+    }
+}
+
+fn refuse(field: Option<&'static str>, message: String) -> Failure {
+    Failure::Invalid { field, message }
+}
+
+fn text<'a>(body: &'a Map<String, Value>, field: &'static str) -> Result<&'a str, Failure> {
+    match body.get(field) {
+        Some(Value::String(text)) => Ok(text),
+        Some(_) => Err(refuse(Some(field), format!("{field} has to be a text"))),
+        None => Err(refuse(Some(field), format!("{field} is missing"))),
+    }
+}
+
+fn names(body: &Map<String, Value>) -> Result<Vec<&str>, Failure> {
+    let complaint = || {
+        refuse(
+            Some("events"),
+            "events has to be a list of event types, or [\"*\"] for all".to_owned(),
+        )
+    };
+    let list = body.get("events").and_then(Value::as_array);
+    let list = list.ok_or_else(complaint)?;
+    list.iter()
+        .map(|name| name.as_str().ok_or_else(complaint))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+    use serde_json::json;
+
+    fn good() -> Value {
+        json!({"source": "orderspace", "client_id": "id", "client_secret": "marker-secret", "events": ["*"]})
+    }
+
+    #[test]
+    fn a_good_request_is_understood() {
+        let wish = Connect::parse(good().to_string().as_bytes()).unwrap();
+        assert_eq!(wish.source, Source::Orderspace);
+        assert_eq!(wish.credentials.client_id.as_str(), "id");
+        assert_eq!(wish.credentials.expose_secret(), "marker-secret");
+        assert_eq!(wish.events.names().len(), 14);
+        assert!(!format!("{wish:?}").contains("marker-secret"));
+    }
+
+    #[rstest]
+    #[case::unknown_source("source", json!("shopify"), "orderspace")]
+    #[case::source_of_another_type("source", json!(1), "text")]
+    #[case::source_missing("source", Value::Null, "missing")]
+    #[case::empty_client_id("client_id", json!(""), "visible ASCII")]
+    #[case::client_id_with_line_break("client_id", json!("a\nb"), "visible ASCII")]
+    #[case::client_id_missing("client_id", Value::Null, "missing")]
+    #[case::secret_as_a_number("client_secret", json!(31_337), "text")]
+    #[case::secret_with_space("client_secret", json!("marker secret"), "visible ASCII")]
+    #[case::secret_missing("client_secret", Value::Null, "missing")]
+    #[case::events_missing("events", Value::Null, "list")]
+    #[case::events_empty("events", json!([]), "empty")]
+    #[case::events_as_text("events", json!("*"), "list")]
+    #[case::events_of_numbers("events", json!([1]), "list")]
+    #[case::event_unknown("events", json!(["order.created", "order.paid"]), "\"order.paid\"")]
+    #[case::star_beside_others("events", json!(["*", "order.created"]), "alone")]
+    fn a_complaint_names_its_field(
+        #[case] field: &'static str,
+        #[case] value: Value,
+        #[case] said: &str,
+    ) {
+        let mut body = good();
+        if value.is_null() {
+            body.as_object_mut().unwrap().remove(field);
+        } else {
+            body[field] = value;
+        }
+        match Connect::parse(body.to_string().as_bytes()).unwrap_err() {
+            Failure::Invalid {
+                field: named,
+                message,
+            } => {
+                assert_eq!(named, Some(field));
+                assert!(
+                    message.contains(said) && message.contains(field),
+                    "{message}"
+                );
+                assert!(
+                    !message.contains("marker") && !message.contains("31337"),
+                    "{message}"
+                );
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[rstest]
+    #[case::nothing("")]
+    #[case::no_json("marker-secret")]
+    #[case::a_list("[]")]
+    #[case::cut(r#"{"client_secret":"marker-secret"#)]
+    #[case::unknown_field(r#"{"source":"orderspace","client_id":"i","client_secret":"marker-secret","events":["*"],"evnts":1}"#)]
+    fn what_is_no_such_object_is_refused_without_repeating_it(#[case] body: &str) {
+        let error = Connect::parse(body.as_bytes()).unwrap_err();
+        let message = error.message();
+        assert!(
+            message.contains("client_id") && !message.contains("marker"),
+            "{message}"
+        );
+    }
+}

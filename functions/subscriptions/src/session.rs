@@ -1,0 +1,143 @@
+//! A session with the source: an access token that is shared through the account's secret, used until shortly
+//! before its end, and renewed once when it is refused all the same.
+
+use std::future::Future;
+
+use domain::account::{AccountName, WebhookId};
+use domain::subscription::{
+    AccessToken, ApiError, Credentials, Endpoint, EventSelection, OauthSecret, RegisteredWebhook,
+    Removed, Secrets, Webhooks,
+};
+use domain::timestamp::Timestamp;
+
+use crate::answer::Failure;
+
+/// The way to the source's API in one account's name. The account's lease is held.
+pub(crate) struct Session<'s, S, W> {
+    secrets: &'s S,
+    webhooks: &'s W,
+    account: &'s AccountName,
+    secret: OauthSecret,
+    now: Timestamp,
+    /// Whether the secret is the account's, so that a new token is kept there.
+    is_kept: bool,
+    /// Whether the token is of this very call: if it is refused, another will be refused too.
+    is_renewed: bool,
+}
+
+impl<'s, S: Secrets, W: Webhooks> Session<'s, S, W> {
+    /// A session with the account's own secret.
+    pub(crate) fn kept(
+        secrets: &'s S,
+        webhooks: &'s W,
+        account: &'s AccountName,
+        secret: OauthSecret,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            secrets,
+            webhooks,
+            account,
+            secret,
+            now,
+            is_kept: true,
+            is_renewed: false,
+        }
+    }
+
+    /// A session with credentials that have yet to prove themselves.
+    pub(crate) fn offered(
+        secrets: &'s S,
+        webhooks: &'s W,
+        account: &'s AccountName,
+        credentials: Credentials,
+        now: Timestamp,
+    ) -> Self {
+        let secret = OauthSecret {
+            credentials,
+            access: None,
+        };
+        Self {
+            is_kept: false,
+            ..Self::kept(secrets, webhooks, account, secret, now)
+        }
+    }
+
+    /// Makes the credentials the account's own, with the token if there is one.
+    pub(crate) async fn keep(&mut self) -> Result<(), Failure> {
+        if !self.is_kept {
+            self.secrets.put_oauth(self.account, &self.secret).await?;
+            self.is_kept = true;
+        }
+        Ok(())
+    }
+
+    /// An access token that is good for a call now.
+    pub(crate) async fn token(&mut self) -> Result<AccessToken, Failure> {
+        match &self.secret.access {
+            Some(access) if access.is_usable(self.now) => Ok(access.token.clone()),
+            _ => self.renew().await,
+        }
+    }
+
+    async fn renew(&mut self) -> Result<AccessToken, Failure> {
+        let access = self
+            .webhooks
+            .authenticate(&self.secret.credentials, self.now)
+            .await?;
+        let token = access.token.clone();
+        self.secret.access = Some(access);
+        self.is_renewed = true;
+        if self.is_kept {
+            self.secrets.put_oauth(self.account, &self.secret).await?;
+        }
+        Ok(token)
+    }
+
+    pub(crate) async fn list(&mut self) -> Result<Vec<RegisteredWebhook>, Failure> {
+        self.call(|webhooks, token| async move { webhooks.list(&token).await })
+            .await
+    }
+
+    pub(crate) async fn create(
+        &mut self,
+        endpoint: &Endpoint,
+        events: &EventSelection,
+    ) -> Result<RegisteredWebhook, Failure> {
+        self.call(|webhooks, token| async move { webhooks.create(&token, endpoint, events).await })
+            .await
+    }
+
+    pub(crate) async fn update(
+        &mut self,
+        webhook: &WebhookId,
+        endpoint: &Endpoint,
+        events: &EventSelection,
+    ) -> Result<RegisteredWebhook, Failure> {
+        self.call(|webhooks, token| async move {
+            webhooks.update(&token, webhook, endpoint, events).await
+        })
+        .await
+    }
+
+    pub(crate) async fn remove(&mut self, webhook: &WebhookId) -> Result<Removed, Failure> {
+        self.call(|webhooks, token| async move { webhooks.remove(&token, webhook).await })
+            .await
+    }
+
+    /// Asks with a token, and once more with a new one if it is refused: nothing was done then.
+    async fn call<T, F, Asked>(&mut self, ask: F) -> Result<T, Failure>
+    where
+        F: Fn(&'s W, AccessToken) -> Asked + Send,
+        Asked: Future<Output = Result<T, ApiError>> + Send,
+    {
+        let token = self.token().await?;
+        match ask(self.webhooks, token).await {
+            Err(ApiError::AccessRefused) if !self.is_renewed => {
+                let token = self.renew().await?;
+                Ok(ask(self.webhooks, token).await?)
+            }
+            answer => Ok(answer?),
+        }
+    }
+}

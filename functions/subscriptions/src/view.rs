@@ -1,0 +1,133 @@
+//! What callers see of accounts.
+
+use domain::identity::DeliveryId;
+use domain::subscription::{Account, Entry, Trouble};
+use serde::Serialize;
+
+/// An account in a list. Times are RFC 3339 in UTC.
+#[derive(Debug, Clone, Serialize)]
+pub struct Summary {
+    account: String,
+    source: &'static str,
+    /// `connecting`, `connected`, `disconnecting` or `disconnected`.
+    state: &'static str,
+    events: Vec<&'static str>,
+    webhook: Option<String>,
+    created: String,
+    changed: String,
+    last_error: Option<Happening>,
+}
+
+/// Something that happened.
+#[derive(Debug, Clone, Serialize)]
+struct Happening {
+    at: String,
+    message: String,
+}
+
+/// An account with its history, oldest first.
+#[derive(Debug, Clone, Serialize)]
+pub struct Full {
+    #[serde(flatten)]
+    summary: Summary,
+    history: Vec<Happening>,
+}
+
+/// An account with its history and its last delivery.
+#[derive(Debug, Clone, Serialize)]
+pub struct Detail {
+    #[serde(flatten)]
+    full: Full,
+    /// Of today or yesterday (UTC); null if there was none.
+    last_delivery: Option<LastDelivery>,
+}
+
+/// The last delivery: its id, and when it was first seen.
+#[derive(Debug, Clone, Serialize)]
+pub struct LastDelivery {
+    id: String,
+    at: String,
+}
+
+/// All accounts, by name.
+#[derive(Debug, Clone, Serialize)]
+pub struct AccountList {
+    accounts: Vec<Summary>,
+}
+
+impl Summary {
+    fn of(account: &Account) -> Self {
+        let webhook = account.live().and_then(|live| live.webhook.as_ref());
+        Self {
+            account: account.name.to_string(),
+            source: account.source.as_str(),
+            state: account.state().as_str(),
+            events: account.events.names().to_vec(),
+            webhook: webhook.map(ToString::to_string),
+            created: account.created.to_string(),
+            changed: account.changed.to_string(),
+            last_error: account.trouble.as_ref().map(Happening::from),
+        }
+    }
+}
+
+impl Full {
+    /// What is shown of an account.
+    #[must_use]
+    pub fn of(account: &Account) -> Self {
+        Self {
+            summary: Summary::of(account),
+            history: account.history.iter().map(Happening::from).collect(),
+        }
+    }
+}
+
+impl Detail {
+    /// What is shown of an account and its last delivery.
+    #[must_use]
+    pub fn of(account: &Account, last_delivery: Option<LastDelivery>) -> Self {
+        Self {
+            full: Full::of(account),
+            last_delivery,
+        }
+    }
+}
+
+impl LastDelivery {
+    /// What is shown of a delivery.
+    #[must_use]
+    pub fn of(id: DeliveryId) -> Self {
+        Self {
+            id: id.to_string(),
+            at: id.first_seen().to_string(),
+        }
+    }
+}
+
+impl AccountList {
+    /// What is shown of all accounts.
+    #[must_use]
+    pub fn of(accounts: &[Account]) -> Self {
+        Self {
+            accounts: accounts.iter().map(Summary::of).collect(),
+        }
+    }
+}
+
+impl From<&Trouble> for Happening {
+    fn from(trouble: &Trouble) -> Self {
+        Self {
+            at: trouble.at.to_string(),
+            message: trouble.message.clone(),
+        }
+    }
+}
+
+impl From<&Entry> for Happening {
+    fn from(entry: &Entry) -> Self {
+        Self {
+            at: entry.at.to_string(),
+            message: entry.what.clone(),
+        }
+    }
+}

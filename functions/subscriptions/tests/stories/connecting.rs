@@ -1,0 +1,309 @@
+//! Connecting, once and again.
+
+use std::sync::atomic::Ordering;
+
+use rstest::rstest;
+use serde_json::json;
+
+use domain::account::TokenStatus;
+use simulator::control::NewSite;
+
+use crate::world::World;
+
+#[tokio::test]
+async fn the_first_connect_registers_one_webhook() {
+    let world = World::new().await;
+    let answer = world.connect().await.expect(200);
+    let webhooks = world.webhooks().await;
+    world.assert_connected(&webhooks);
+    assert_eq!(answer.body["account"], "acme");
+    assert_eq!(answer.body["source"], "orderspace");
+    assert_eq!(answer.body["state"], "connected");
+    assert_eq!(answer.body["webhook"], webhooks[0].id);
+    assert_eq!(answer.body["events"].as_array().unwrap().len(), 14);
+    assert_eq!(answer.body["created"], "2026-11-20T12:00:00.000Z");
+    assert_eq!(answer.body["last_error"], json!(null));
+    let history = answer.body["history"].as_array().unwrap();
+    assert!(
+        history[0]["message"]
+            .as_str()
+            .unwrap()
+            .contains(&webhooks[0].id)
+    );
+    assert_eq!(
+        world.asked().await,
+        [
+            "POST /oauth/token -> 200",
+            "GET /v1/webhooks -> 200",
+            "POST /v1/webhooks -> 200"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn the_same_call_again_changes_nothing() {
+    let world = World::new().await;
+    let first = world.connect().await.expect(200);
+    let (account, saves) = (world.account(), world.accounts.saves.load(Ordering::SeqCst));
+    let puts = world.secrets.puts.load(Ordering::SeqCst);
+    world.asked().await;
+    world.pass(600);
+    let second = world.connect().await.expect(200);
+    assert_eq!(second.body, first.body);
+    assert_eq!(world.account(), account);
+    assert_eq!(world.accounts.saves.load(Ordering::SeqCst), saves);
+    assert_eq!(world.secrets.puts.load(Ordering::SeqCst), puts);
+    assert_eq!(world.asked().await, ["GET /v1/webhooks -> 200"]);
+    world.assert_connected(&world.webhooks().await);
+}
+
+#[tokio::test]
+async fn of_two_calls_at_once_one_is_told_to_come_again() {
+    let world = World::new().await;
+    let (one, other) = tokio::join!(world.connect(), world.connect());
+    let mut statuses = [one.status, other.status];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 409]);
+    let told = if one.status == 409 { one } else { other };
+    assert!(
+        told.message().contains("another call"),
+        "{}",
+        told.message()
+    );
+    assert_eq!(told.retry_after.as_deref(), Some("5"));
+    world.assert_connected(&world.webhooks().await);
+    world.connect().await.expect(200);
+    world.assert_connected(&world.webhooks().await);
+}
+
+#[tokio::test]
+async fn changed_events_are_changed_at_orderspace() {
+    let world = World::new().await;
+    world.connect().await.expect(200);
+    let before = world.webhooks().await;
+    let wish = world.wish(&["order.updated", "order.created"]);
+    let answer = world.put("acme", &wish).await.expect(200);
+    let after = world.webhooks().await;
+    world.assert_connected(&after);
+    assert_eq!(after[0].id, before[0].id);
+    assert_eq!(after[0].endpoint, before[0].endpoint);
+    assert_eq!(after[0].events, ["order.created", "order.updated"]);
+    assert_eq!(
+        answer.body["events"],
+        json!(["order.created", "order.updated"])
+    );
+}
+
+#[tokio::test]
+async fn webhooks_of_others_are_left_alone() {
+    let world = World::new().await;
+    let like_ours = format!("{}/orderspace/{}", crate::world::HOOKS, "A".repeat(43));
+    let foreign = [
+        world
+            .add_foreign_webhook("https://example.org/their-hook")
+            .await,
+        world
+            .add_foreign_webhook(&format!("{}/orderspace/x", crate::world::HOOKS))
+            .await,
+        world.add_foreign_webhook(&like_ours).await,
+    ];
+    world.connect().await.expect(200);
+    world.connect().await.expect(200);
+    world.disconnect().await.expect(200);
+    let mut left: Vec<String> = world
+        .webhooks()
+        .await
+        .into_iter()
+        .map(|webhook| webhook.id)
+        .collect();
+    let mut expected: Vec<String> = foreign.into_iter().map(|webhook| webhook.id).collect();
+    left.sort();
+    expected.sort();
+    assert_eq!(left, expected);
+}
+
+#[tokio::test]
+async fn a_webhook_of_another_account_at_the_same_site_is_left_alone() {
+    let world = World::new().await;
+    world
+        .put("other", &world.wish(&["order.created"]))
+        .await
+        .expect(200);
+    let other = world.webhooks().await;
+    world.connect().await.expect(200);
+    world.connect().await.expect(200);
+    assert_eq!(world.webhooks().await.len(), 2);
+    world.disconnect().await.expect(200);
+    assert_eq!(world.webhooks().await, other);
+}
+
+#[tokio::test]
+async fn a_webhook_that_was_deleted_behind_our_back_comes_back() {
+    let world = World::new().await;
+    world.connect().await.expect(200);
+    let before = world.webhooks().await;
+    world.remove_webhook(&before[0].id).await;
+    world.connect().await.expect(200);
+    let after = world.webhooks().await;
+    assert_ne!(after[0].id, before[0].id);
+    world.assert_connected(&after);
+    // Retries of what the old one sent may still come, so its token and key are good for a while.
+    assert_eq!(
+        world.token_statuses(),
+        [TokenStatus::Grace, TokenStatus::Live]
+    );
+    assert_eq!(world.keys().len(), 2);
+    world.pass(72 * 3600 + 1);
+    world.connect().await.expect(200);
+    assert_eq!(
+        world.token_statuses(),
+        [TokenStatus::Live, TokenStatus::Retired]
+    );
+    world.connect().await.expect(200);
+    world.assert_connected(&world.webhooks().await);
+}
+
+#[tokio::test]
+async fn a_webhook_that_somebody_pointed_elsewhere_is_theirs_now() {
+    let world = World::new().await;
+    world.connect().await.expect(200);
+    let before = world.webhooks().await;
+    let change = json!({ "endpoint": "https://example.org/theirs" });
+    world.change_webhook(&before[0].id, change).await;
+    world.connect().await.expect(200);
+    let after = world.webhooks().await;
+    assert_eq!(after.len(), 2);
+    world.assert_connected(&after);
+}
+
+#[tokio::test]
+async fn a_new_address_of_ours_is_told_to_orderspace() {
+    let mut world = World::new().await;
+    world.connect().await.expect(200);
+    let before = world.webhooks().await;
+    world.hooks = "https://new.example.com/hooks";
+    world.connect().await.expect(200);
+    let after = world.webhooks().await;
+    assert_eq!(after[0].id, before[0].id);
+    world.assert_connected(&after);
+}
+
+#[tokio::test]
+async fn an_expired_access_token_is_renewed_before_and_a_revoked_one_after_its_refusal() {
+    let world = World::new().await;
+    world.connect().await.expect(200);
+    world.asked().await;
+    world.pass(26 * 60);
+    world.connect().await.expect(200);
+    assert_eq!(
+        world.asked().await,
+        ["POST /oauth/token -> 200", "GET /v1/webhooks -> 200"]
+    );
+    // Orderspace's clock is ahead, so it refuses what we think is good: 401 with an empty body.
+    world.advance_orderspace(31 * 60 * 1000).await;
+    world.connect().await.expect(200);
+    assert_eq!(
+        world.asked().await,
+        [
+            "GET /v1/webhooks -> 401",
+            "POST /oauth/token -> 200",
+            "GET /v1/webhooks -> 200"
+        ]
+    );
+    // The renewed token is kept for the next call.
+    world.connect().await.expect(200);
+    assert_eq!(world.asked().await, ["GET /v1/webhooks -> 200"]);
+    world.revoke_access_tokens().await;
+    world.connect().await.expect(200);
+    world.assert_connected(&world.webhooks().await);
+}
+
+#[tokio::test]
+async fn a_key_that_changed_at_orderspace_is_taken_over() {
+    let world = World::new().await;
+    world.connect().await.expect(200);
+    let id = world.webhooks().await[0].id.clone();
+    world
+        .change_webhook(&id, json!({ "new_signing_key": true }))
+        .await;
+    world.connect().await.expect(200);
+    let webhooks = world.webhooks().await;
+    world.assert_connected(&webhooks);
+    assert_eq!(world.keys().len(), 1);
+}
+
+#[tokio::test]
+async fn other_credentials_of_the_same_site_replace_the_kept_ones_and_those_of_another_site_do_not()
+{
+    let world = World::new().await;
+    world.connect().await.expect(200);
+    let before = world.account();
+    let other = world.simulator.create_site(NewSite::default()).unwrap();
+    let mut wish = world.wish(&["*"]);
+    wish["client_id"] = json!(other.client_id);
+    wish["client_secret"] = json!(other.client_secret);
+    let answer = world.put("acme", &wish).await.expect(409);
+    assert!(
+        answer.message().contains("disconnect it first"),
+        "{}",
+        answer.message()
+    );
+    assert_eq!(world.account(), before);
+    assert_eq!(
+        world.oauth().unwrap().credentials.client_id.as_str(),
+        world.site.client_id
+    );
+    // After a disconnect the name is free for the other site.
+    world.disconnect().await.expect(200);
+    world.put("acme", &wish).await.expect(200);
+    assert_eq!(
+        world.oauth().unwrap().credentials.client_id.as_str(),
+        other.client_id
+    );
+    assert!(world.webhooks().await.is_empty());
+}
+
+#[tokio::test]
+async fn wrong_credentials_do_not_replace_right_ones() {
+    let world = World::new().await;
+    world.connect().await.expect(200);
+    let before = world.account();
+    let mut wish = world.wish(&["order.created"]);
+    wish["client_secret"] = json!("wrong");
+    let answer = world.put("acme", &wish).await.expect(422);
+    assert!(
+        answer.message().contains("refuses the credentials"),
+        "{}",
+        answer.message()
+    );
+    assert_eq!(world.account(), before);
+    assert_eq!(
+        world.oauth().unwrap().credentials.expose_secret(),
+        world.site.client_secret
+    );
+    world.connect().await.expect(200);
+}
+
+#[rstest]
+#[case::bad_name("Acme", json!({}), "account")]
+#[case::unknown_source("acme", json!({"source": "shopify"}), "source")]
+#[case::no_events("acme", json!({"events": []}), "events")]
+#[case::unknown_event("acme", json!({"events": ["order.paid"]}), "events")]
+#[case::secret_of_another_type("acme", json!({"client_secret": 7}), "client_secret")]
+#[tokio::test]
+async fn a_malformed_request_is_refused_before_anything_happens(
+    #[case] account: &str,
+    #[case] change: serde_json::Value,
+    #[case] field: &str,
+) {
+    let world = World::new().await;
+    let mut wish = world.wish(&["*"]);
+    for (name, value) in change.as_object().unwrap() {
+        wish[name] = value.clone();
+    }
+    let answer = world.put(account, &wish).await.expect(400);
+    assert_eq!(answer.body["field"], field);
+    assert!(!answer.message().is_empty());
+    assert!(world.asked().await.is_empty());
+    assert_eq!(world.account(), None);
+}

@@ -1,0 +1,180 @@
+//! Every call to the outside goes wrong once, in every way; the next connect ends with exactly one webhook.
+
+use std::sync::atomic::Ordering;
+
+use crate::world::{Mishap, World};
+use rstest::rstest;
+use serde_json::json;
+
+/// More calls than any story makes; a story that reaches it would not end.
+const TOO_MANY: usize = 60;
+
+async fn put(world: &World, wish: &serde_json::Value) {
+    let _ = world
+        .try_call(
+            "PUT /v1/accounts/{account}",
+            json!({ "account": "acme" }),
+            Some(wish.to_string()),
+        )
+        .await;
+}
+
+async fn delete(world: &World) {
+    let _ = world
+        .try_call(
+            "DELETE /v1/accounts/{account}",
+            json!({ "account": "acme" }),
+            None,
+        )
+        .await;
+}
+
+/// The lease of a call that died is outlived after its time.
+fn outlive_the_lease(world: &World) {
+    world.pass(46);
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_first_connect(#[values(0, 1, 2, 3)] mishap: usize) {
+    let mishap = Mishap::ALL[mishap];
+    for nth in 0..TOO_MANY {
+        let world = World::new().await;
+        world.fate.plan(nth, mishap);
+        put(&world, &world.wish(&["*"])).await;
+        if !world.fate.end() {
+            assert!(nth > 8, "only {nth} calls");
+            return;
+        }
+        outlive_the_lease(&world);
+        world.connect().await.expect(200);
+        let webhooks = world.webhooks().await;
+        world.assert_connected(&webhooks);
+        assert_eq!(world.keys().len(), 1, "{mishap:?} at {nth}");
+        // And from there on nothing is left to do.
+        let saves = world.accounts.saves.load(Ordering::SeqCst);
+        world.connect().await.expect(200);
+        assert_eq!(
+            world.accounts.saves.load(Ordering::SeqCst),
+            saves,
+            "{mishap:?} at {nth}"
+        );
+    }
+    panic!("the story does not end");
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_change_of_events(#[values(0, 1, 2, 3)] mishap: usize) {
+    let mishap = Mishap::ALL[mishap];
+    for nth in 0..TOO_MANY {
+        let world = World::new().await;
+        world.connect().await.expect(200);
+        let wish = world.wish(&["order.created"]);
+        world.fate.plan(nth, mishap);
+        put(&world, &wish).await;
+        if !world.fate.end() {
+            assert!(nth > 4, "only {nth} calls");
+            return;
+        }
+        outlive_the_lease(&world);
+        world.put("acme", &wish).await.expect(200);
+        let webhooks = world.webhooks().await;
+        world.assert_connected(&webhooks);
+        assert_eq!(webhooks[0].events, ["order.created"]);
+    }
+    panic!("the story does not end");
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_webhook_that_is_missing(#[values(0, 1, 2, 3)] mishap: usize) {
+    let mishap = Mishap::ALL[mishap];
+    for nth in 0..TOO_MANY {
+        let world = World::new().await;
+        world.connect().await.expect(200);
+        let id = world.webhooks().await[0].id.clone();
+        world.remove_webhook(&id).await;
+        world.fate.plan(nth, mishap);
+        put(&world, &world.wish(&["*"])).await;
+        if !world.fate.end() {
+            assert!(nth > 6, "only {nth} calls");
+            return;
+        }
+        outlive_the_lease(&world);
+        world.connect().await.expect(200);
+        world.assert_connected(&world.webhooks().await);
+    }
+    panic!("the story does not end");
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_disconnect(#[values(0, 1, 2, 3)] mishap: usize) {
+    use domain::account::TokenStatus;
+    let mishap = Mishap::ALL[mishap];
+    for nth in 0..TOO_MANY {
+        let world = World::new().await;
+        world.connect().await.expect(200);
+        world.fate.plan(nth, mishap);
+        delete(&world).await;
+        if !world.fate.end() {
+            assert!(nth > 6, "only {nth} calls");
+            return;
+        }
+        outlive_the_lease(&world);
+        let answer = world.disconnect().await.expect(200);
+        assert_eq!(answer.body["state"], "disconnected", "{mishap:?} at {nth}");
+        assert_eq!(
+            answer.body["last_error"],
+            json!(null),
+            "{mishap:?} at {nth}"
+        );
+        assert!(world.webhooks().await.is_empty(), "{mishap:?} at {nth}");
+        assert_eq!(
+            world.token_statuses(),
+            [TokenStatus::Retired],
+            "{mishap:?} at {nth}"
+        );
+        assert!(
+            world.oauth().is_none() && world.keys().is_empty(),
+            "{mishap:?} at {nth}"
+        );
+        world.connect().await.expect(200);
+        world.assert_connected(&world.webhooks().await);
+    }
+    panic!("the story does not end");
+}
+
+/// A call that outlives its lease changes nothing more, however far it had got.
+#[tokio::test]
+async fn whoever_is_overtaken_saves_nothing() {
+    let world = World::new().await;
+    world.next("POST", simulator::FaultKind::SlowMs(300)).await;
+    let slow = async {
+        let answer = world.connect().await;
+        assert_eq!(answer.status, 409, "{}", answer.body);
+        assert!(
+            answer.message().contains("took over"),
+            "{}",
+            answer.message()
+        );
+    };
+    let overtaking = async {
+        // The slow call is at Orderspace when its lease ends and another takes over.
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(5);
+        while world
+            .account()
+            .is_none_or(|account| account.registrations.is_empty())
+        {
+            assert!(std::time::Instant::now() < deadline);
+            tokio::task::yield_now().await;
+        }
+        world.pass(46);
+        world.connect().await.expect(200);
+    };
+    tokio::join!(slow, overtaking);
+    // Whichever registration came through late is a stray, and the next call takes it away.
+    world.connect().await.expect(200);
+    world.assert_connected(&world.webhooks().await);
+}

@@ -1,0 +1,15 @@
+//! Stories of connecting and disconnecting, told against a simulated Orderspace that keeps its own state.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a story that cannot go on stops where it is"
+)]
+
+mod connecting;
+mod crashes;
+mod disconnecting;
+mod secrecy;
+mod showing;
+mod troubles;
+mod world;

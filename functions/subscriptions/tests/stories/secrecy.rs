@@ -1,0 +1,80 @@
+//! No secret is in a log, at any level, nor in an answer.
+
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use serde_json::json;
+use simulator::FaultKind;
+use tracing::level_filters::LevelFilter;
+
+use crate::world::World;
+
+#[derive(Clone, Default)]
+struct Buffer(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Buffer {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn no_secret_is_logged_or_answered() {
+    let buffer = Buffer::default();
+    let writer = buffer.clone();
+    let subscriber = runtime::telemetry::subscriber(LevelFilter::TRACE, move || writer.clone());
+    let _guard = tracing::subscriber::set_default(subscriber);
+
+    let world = World::new().await;
+    let mut answers = String::new();
+    let mut secrets = vec![world.site.client_secret.clone()];
+    let mut remember = async |world: &World| {
+        for webhook in world.webhooks().await {
+            secrets.push(webhook.signing_key);
+            secrets.push(webhook.endpoint.rsplit('/').next().unwrap().to_owned());
+        }
+        if let Some(access) = world.oauth().and_then(|oauth| oauth.access) {
+            secrets.push(access.token.expose().to_owned());
+        }
+    };
+
+    world.next("POST", FaultKind::Cut).await;
+    answers += &world.connect().await.body.to_string();
+    remember(&world).await;
+    world.next("GET", FaultKind::TimeOutMs(5_000)).await;
+    answers += &world.connect().await.body.to_string();
+    answers += &world.connect().await.body.to_string();
+    world.revoke_access_tokens().await;
+    answers += &world
+        .put("acme", &world.wish(&["order.created"]))
+        .await
+        .body
+        .to_string();
+    remember(&world).await;
+    let mut wrong = world.wish(&["*"]);
+    wrong["source"] = json!(world.site.client_secret);
+    answers += &world.put("acme", &wrong).await.body.to_string();
+    answers += &world.show("acme").await.body.to_string();
+    answers += &world
+        .call("GET /v1/accounts", json!({}), None)
+        .await
+        .body
+        .to_string();
+    answers += &world.disconnect().await.body.to_string();
+
+    let log = String::from_utf8(buffer.0.lock().unwrap().clone()).unwrap();
+    assert!(
+        log.contains("POST /v1/webhooks") && log.contains("request_id"),
+        "{log}"
+    );
+    assert!(secrets.len() >= 6, "{}", secrets.len());
+    for secret in secrets {
+        assert!(secret.len() > 20);
+        assert!(!log.contains(&secret), "a secret is in the log");
+        assert!(!answers.contains(&secret), "a secret is in an answer");
+    }
+}

@@ -1,0 +1,185 @@
+//! Orderspace out of order, in every way that it can be.
+
+use rstest::rstest;
+use serde_json::json;
+use simulator::control::NewSite;
+use simulator::{Door, Fault, FaultKind};
+
+use crate::world::World;
+
+/// Each kind of trouble, at the token's door and at the API's, is told plainly, kept in the account, and over
+/// with the next call.
+#[rstest]
+#[case::down(Door::Token, FaultKind::Status(503), 502, "status 503")]
+#[case::proxy(Door::Token, FaultKind::Html, 502, "not its API")]
+#[case::time_out(Door::Token, FaultKind::TimeOutMs(5_000), 504, "in time")]
+#[case::cut(Door::Token, FaultKind::Cut, 502, "cannot be read")]
+#[case::throttled(Door::Token, FaultKind::Status(429), 202, "60 seconds")]
+#[case::api_down(Door::Api, FaultKind::Status(500), 502, "status 500")]
+#[case::api_proxy(Door::Api, FaultKind::Html, 502, "not its API")]
+#[case::api_time_out(Door::Api, FaultKind::TimeOutMs(5_000), 504, "in time")]
+#[case::api_cut(Door::Api, FaultKind::Cut, 502, "cannot be read")]
+#[case::api_throttled(Door::Api, FaultKind::Status(429), 202, "60 seconds")]
+#[case::refused_for_ever(Door::Api, FaultKind::Refuse, 502, "access token")]
+#[case::forbidden(Door::Api, FaultKind::Status(403), 502, "status 403")]
+#[tokio::test]
+async fn trouble_is_told_and_the_same_call_goes_on(
+    #[case] door: Door,
+    #[case] kind: FaultKind,
+    #[case] status: u16,
+    #[case] said: &str,
+) {
+    let world = World::new().await;
+    world.fault(Fault::on(door, kind)).await;
+    let answer = world.connect().await.expect(status);
+    assert!(answer.message().contains(said), "{}", answer.message());
+    assert_eq!(answer.body["state"], "connecting");
+    let shown = world.show("acme").await.expect(200);
+    assert_eq!(shown.body["state"], "connecting");
+    assert_eq!(shown.body["last_error"]["message"], answer.message());
+    world.clear_faults().await;
+    world.pass(61);
+    world.connect().await.expect(200);
+    world.assert_connected(&world.webhooks().await);
+}
+
+#[rstest]
+#[case::status(FaultKind::WorkThenStatus(500), 502)]
+#[case::time_out(FaultKind::WorkThenTimeOutMs(5_000), 504)]
+#[case::cut(FaultKind::Cut, 502)]
+#[tokio::test]
+async fn a_webhook_whose_registration_was_not_answered_is_adopted(
+    #[case] kind: FaultKind,
+    #[case] status: u16,
+) {
+    let world = World::new().await;
+    world.next("POST", kind).await;
+    world.connect().await.expect(status);
+    let registered = world.webhooks().await;
+    assert_eq!(registered.len(), 1);
+    world.asked().await;
+    world.connect().await.expect(200);
+    let webhooks = world.webhooks().await;
+    assert_eq!(webhooks[0].id, registered[0].id);
+    world.assert_connected(&webhooks);
+    assert_eq!(world.asked().await, ["GET /v1/webhooks -> 200"]);
+}
+
+#[tokio::test]
+async fn a_registration_that_comes_through_late_is_taken_away() {
+    let world = World::new().await;
+    // The first request is lost, as far as anyone can see, and a second webhook is registered...
+    world.next("POST", FaultKind::Status(500)).await;
+    world.connect().await.expect(502);
+    let late = world.account().unwrap().registrations[0].token;
+    world.connect().await.expect(200);
+    let ours = world.webhooks().await;
+    world.assert_connected(&ours);
+    assert!(world.account().unwrap().registration(&late).is_none());
+    // ...and then one of ours with a token that was given up turns out to be there.
+    world.next("POST", FaultKind::WorkThenStatus(500)).await;
+    world.remove_webhook(&ours[0].id).await;
+    world.connect().await.expect(502);
+    world.next("GET", FaultKind::Status(500)).await;
+    world.connect().await.expect(502);
+    world.connect().await.expect(200);
+    world.assert_connected(&world.webhooks().await);
+}
+
+#[tokio::test]
+async fn refused_credentials_make_no_account() {
+    let world = World::new().await;
+    let mut wish = world.wish(&["*"]);
+    wish["client_secret"] = json!("wrong");
+    let answer = world.put("acme", &wish).await.expect(422);
+    assert!(
+        answer.message().contains("refuses the credentials"),
+        "{}",
+        answer.message()
+    );
+    world.show("acme").await.expect(404);
+    assert!(world.oauth().is_none());
+    world.connect().await.expect(200);
+}
+
+#[tokio::test]
+async fn credentials_that_were_revoked_are_told() {
+    let world = World::new().await;
+    world.connect().await.expect(200);
+    world.revoke_access_tokens().await;
+    world.fault(Fault::on(Door::Token, FaultKind::Refuse)).await;
+    let answer = world.connect().await.expect(422);
+    assert!(
+        answer.message().contains("refuses the credentials"),
+        "{}",
+        answer.message()
+    );
+    assert_eq!(answer.body["state"], "connected");
+    assert_eq!(answer.body["last_error"]["message"], answer.message());
+}
+
+#[tokio::test]
+async fn orderspace_s_own_words_are_passed_on_without_the_endpoint() {
+    let mut world = World::new().await;
+    world.hooks = "http://hooks.example.com/hooks";
+    let answer = world.connect().await.expect(422);
+    assert!(
+        answer
+            .message()
+            .contains("Validation failed: Endpoint must be a https url"),
+        "{}",
+        answer.message()
+    );
+    assert!(!answer.message().contains("hooks.example.com"));
+    world.hooks = crate::world::HOOKS;
+    world.connect().await.expect(200);
+    world.assert_connected(&world.webhooks().await);
+}
+
+#[tokio::test]
+async fn a_wrong_address_is_not_taken_for_a_missing_webhook() {
+    let world = World::misconfigured("/elsewhere").await;
+    let answer = world.connect().await.expect(502);
+    assert!(
+        answer.message().contains("status 404 and a page"),
+        "{}",
+        answer.message()
+    );
+    assert!(
+        answer.message().contains("addresses"),
+        "{}",
+        answer.message()
+    );
+}
+
+#[tokio::test]
+async fn throttled_is_accepted_and_orderspace_is_left_alone_for_a_minute() {
+    let world = World::with(NewSite {
+        requests_per_minute: Some(1),
+        ..NewSite::default()
+    })
+    .await;
+    let answer = world.connect().await.expect(202);
+    assert_eq!(answer.retry_after.as_deref(), Some("60"));
+    assert_eq!(answer.body["state"], "connecting");
+    world.asked().await;
+    world.pass(59);
+    world.connect().await.expect(202);
+    world.disconnect().await.expect(202);
+    let mut wish = world.wish(&["*"]);
+    wish["client_secret"] = json!("another");
+    let answer = world.put("acme", &wish).await.expect(503);
+    assert_eq!(answer.retry_after.as_deref(), Some("60"));
+    assert!(world.asked().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_call_that_takes_too_long_says_so_and_the_next_goes_on() {
+    let world = World::new().await;
+    world
+        .fault(Fault::on(Door::Api, FaultKind::SlowMs(900)).times(2))
+        .await;
+    let answer = world.connect().await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    world.assert_connected(&world.webhooks().await);
+}

@@ -1,0 +1,724 @@
+//! The world of a story: a simulated Orderspace, stores in memory, and whatever can go wrong with both.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use adapters::orderspace::{Orderspace, OrderspaceUrls};
+use domain::account::{AccountName, TokenEntry, TokenHash, TokenStatus, UrlToken, WebhookId};
+use domain::identity::DeliveryId;
+use domain::ports::PortError;
+use domain::signature::{SigningKey, SigningKeys};
+use domain::subscription::{
+    Access, AccessToken, Account, Accounts, ApiError, Credentials, Deliveries, Endpoint,
+    EventSelection, IfUnknown, Lease, LeaseOwner, Leased, OauthSecret, RegisteredWebhook, Removed,
+    Saved, Secrets, Webhooks,
+};
+use domain::timestamp::Timestamp;
+use serde_json::{Value, json};
+use simulator::control::{NewSite, WebhookStatus};
+use simulator::{Door, Fault, FaultKind, LoggedRequest, Simulator};
+use subscriptions::{Settings, Subscriptions};
+use tokio::sync::Notify;
+
+pub(crate) const HOOKS: &str = "https://hooks.example.com/hooks";
+pub(crate) const START: u64 = 1_795_176_000_000;
+
+/// What happens to one call to the outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mishap {
+    /// It is not done, and says so.
+    Refused,
+    /// It is done, and the answer is lost.
+    Lost,
+    /// The function dies before it is done.
+    DeathBefore,
+    /// The function dies after it is done.
+    DeathAfter,
+}
+
+impl Mishap {
+    pub(crate) const ALL: [Self; 4] = [
+        Self::Refused,
+        Self::Lost,
+        Self::DeathBefore,
+        Self::DeathAfter,
+    ];
+}
+
+/// Counts all calls to the outside, and lets one of them go wrong.
+#[derive(Default)]
+pub(crate) struct Fate {
+    calls: AtomicUsize,
+    planned: Mutex<Option<(usize, Mishap)>>,
+    died: Notify,
+}
+
+impl Fate {
+    /// Lets the call number `nth` (from 0, counted from now) go wrong.
+    pub(crate) fn plan(&self, nth: usize, mishap: Mishap) {
+        self.calls.store(0, Ordering::SeqCst);
+        *self.planned.lock().unwrap() = Some((nth, mishap));
+    }
+
+    /// Whether the planned mishap has happened; nothing more goes wrong after this.
+    pub(crate) fn end(&self) -> bool {
+        self.planned.lock().unwrap().take().is_none()
+    }
+
+    async fn meet<T, E>(
+        &self,
+        work: impl Future<Output = Result<T, E>>,
+        error: impl FnOnce() -> E,
+    ) -> Result<T, E> {
+        let number = self.calls.fetch_add(1, Ordering::SeqCst);
+        let mishap = {
+            let mut planned = self.planned.lock().unwrap();
+            let due = matches!(*planned, Some((nth, _)) if nth == number);
+            if due { planned.take() } else { None }
+        };
+        match mishap.map(|(_, mishap)| mishap) {
+            None => work.await,
+            Some(Mishap::Refused) => Err(error()),
+            Some(Mishap::Lost) => {
+                let _ = work.await;
+                Err(error())
+            }
+            Some(Mishap::DeathBefore) => {
+                self.died.notify_one();
+                std::future::pending().await
+            }
+            Some(Mishap::DeathAfter) => {
+                let _ = work.await;
+                self.died.notify_one();
+                std::future::pending().await
+            }
+        }
+    }
+
+    async fn store<T>(&self, work: impl Future<Output = T>) -> Result<T, PortError> {
+        let work = async { Ok(work.await) };
+        self.meet(work, || PortError::passing("a call to a store", "timeout"))
+            .await
+    }
+}
+
+#[derive(Default)]
+struct Table {
+    accounts: BTreeMap<AccountName, Account>,
+    leases: BTreeMap<AccountName, (LeaseOwner, Timestamp)>,
+    tokens: Vec<(TokenHash, TokenEntry)>,
+}
+
+/// The accounts table, in memory.
+#[derive(Default)]
+pub(crate) struct MemoryAccounts {
+    table: Mutex<Table>,
+    pub(crate) saves: AtomicUsize,
+    fate: std::sync::Arc<Fate>,
+}
+
+impl Accounts for MemoryAccounts {
+    async fn lease(
+        &self,
+        lease: &Lease,
+        now: Timestamp,
+        if_unknown: IfUnknown,
+    ) -> Result<Leased, PortError> {
+        self.fate
+            .store(async {
+                let mut table = self.table.lock().unwrap();
+                let account = table.accounts.get(&lease.account).cloned();
+                if account.is_none() && if_unknown == IfUnknown::Refuse {
+                    return Leased::Unknown;
+                }
+                match table.leases.get(&lease.account) {
+                    Some((owner, until)) if *until > now && *owner != lease.owner => {
+                        Leased::Held { until: *until }
+                    }
+                    _ => {
+                        let held = (lease.owner.clone(), lease.until);
+                        table.leases.insert(lease.account.clone(), held);
+                        Leased::Taken(account.map(Box::new))
+                    }
+                }
+            })
+            .await
+    }
+
+    async fn save(
+        &self,
+        account: &Account,
+        lease: &Lease,
+        tokens: &[TokenHash],
+    ) -> Result<Saved, PortError> {
+        self.fate
+            .store(async {
+                self.saves.fetch_add(1, Ordering::SeqCst);
+                let mut table = self.table.lock().unwrap();
+                let owner = table.leases.get(&account.name).map(|(owner, _)| owner);
+                if owner != Some(&lease.owner) {
+                    return Saved::LeaseLost;
+                }
+                for hash in tokens {
+                    table.tokens.retain(|(known, _)| known != hash);
+                    table.tokens.push((*hash, account.entry(hash)));
+                }
+                table.accounts.insert(account.name.clone(), account.clone());
+                Saved::Yes
+            })
+            .await
+    }
+
+    async fn release(&self, lease: &Lease) -> Result<(), PortError> {
+        self.fate
+            .store(async {
+                let mut table = self.table.lock().unwrap();
+                let owner = table.leases.get(&lease.account).map(|(owner, _)| owner);
+                if owner == Some(&lease.owner) {
+                    table.leases.remove(&lease.account);
+                }
+            })
+            .await
+    }
+
+    async fn find(&self, name: &AccountName) -> Result<Option<Account>, PortError> {
+        self.fate
+            .store(async { self.table.lock().unwrap().accounts.get(name).cloned() })
+            .await
+    }
+
+    async fn list(&self) -> Result<Vec<Account>, PortError> {
+        self.fate
+            .store(async {
+                self.table
+                    .lock()
+                    .unwrap()
+                    .accounts
+                    .values()
+                    .cloned()
+                    .collect()
+            })
+            .await
+    }
+
+    async fn token(&self, token: &TokenHash) -> Result<Option<TokenEntry>, PortError> {
+        self.fate
+            .store(async {
+                let table = self.table.lock().unwrap();
+                let known = table.tokens.iter().find(|(hash, _)| hash == token);
+                known.map(|(_, entry)| entry.clone())
+            })
+            .await
+    }
+}
+
+/// Secrets, and whether each is scheduled for deletion.
+struct Vault<T> {
+    secrets: BTreeMap<AccountName, (T, bool)>,
+}
+
+impl<T> Default for Vault<T> {
+    fn default() -> Self {
+        Self {
+            secrets: BTreeMap::new(),
+        }
+    }
+}
+
+impl<T: Clone> Vault<T> {
+    fn get(&self, account: &AccountName) -> Option<T> {
+        let (secret, is_deleted) = self.secrets.get(account)?;
+        (!is_deleted).then(|| secret.clone())
+    }
+
+    fn put(&mut self, account: &AccountName, secret: T) {
+        self.secrets.insert(account.clone(), (secret, false));
+    }
+
+    fn delete(&mut self, account: &AccountName) {
+        if let Some((_, is_deleted)) = self.secrets.get_mut(account) {
+            *is_deleted = true;
+        }
+    }
+}
+
+/// The secrets, in memory.
+#[derive(Default)]
+pub(crate) struct MemorySecrets {
+    oauth: Mutex<Vault<OauthSecret>>,
+    keys: Mutex<Vault<SigningKeys>>,
+    pub(crate) puts: AtomicUsize,
+    fate: std::sync::Arc<Fate>,
+}
+
+impl Secrets for MemorySecrets {
+    async fn oauth(&self, account: &AccountName) -> Result<Option<OauthSecret>, PortError> {
+        self.fate
+            .store(async { self.oauth.lock().unwrap().get(account) })
+            .await
+    }
+
+    async fn put_oauth(
+        &self,
+        account: &AccountName,
+        secret: &OauthSecret,
+    ) -> Result<(), PortError> {
+        self.fate
+            .store(async {
+                self.puts.fetch_add(1, Ordering::SeqCst);
+                self.oauth.lock().unwrap().put(account, secret.clone());
+            })
+            .await
+    }
+
+    async fn keys(&self, account: &AccountName) -> Result<SigningKeys, PortError> {
+        self.fate
+            .store(async { self.keys.lock().unwrap().get(account).unwrap_or_default() })
+            .await
+    }
+
+    async fn put_keys(&self, account: &AccountName, keys: &SigningKeys) -> Result<(), PortError> {
+        self.fate
+            .store(async {
+                self.puts.fetch_add(1, Ordering::SeqCst);
+                self.keys.lock().unwrap().put(account, keys.clone());
+            })
+            .await
+    }
+
+    async fn retire(&self, account: &AccountName) -> Result<(), PortError> {
+        self.fate
+            .store(async { self.keys.lock().unwrap().delete(account) })
+            .await?;
+        self.fate
+            .store(async { self.oauth.lock().unwrap().delete(account) })
+            .await
+    }
+}
+
+/// The real client, whose calls can go wrong as well.
+pub(crate) struct FatefulOrderspace {
+    client: Orderspace,
+    fate: std::sync::Arc<Fate>,
+}
+
+impl Webhooks for FatefulOrderspace {
+    async fn authenticate(
+        &self,
+        credentials: &Credentials,
+        now: Timestamp,
+    ) -> Result<Access, ApiError> {
+        let work = self.client.authenticate(credentials, now);
+        self.fate.meet(work, || ApiError::TimeOut).await
+    }
+
+    async fn list(&self, access: &AccessToken) -> Result<Vec<RegisteredWebhook>, ApiError> {
+        let work = self.client.list(access);
+        self.fate.meet(work, || ApiError::TimeOut).await
+    }
+
+    async fn create(
+        &self,
+        access: &AccessToken,
+        endpoint: &Endpoint,
+        events: &EventSelection,
+    ) -> Result<RegisteredWebhook, ApiError> {
+        let work = self.client.create(access, endpoint, events);
+        self.fate.meet(work, || ApiError::TimeOut).await
+    }
+
+    async fn update(
+        &self,
+        access: &AccessToken,
+        webhook: &WebhookId,
+        endpoint: &Endpoint,
+        events: &EventSelection,
+    ) -> Result<RegisteredWebhook, ApiError> {
+        let work = self.client.update(access, webhook, endpoint, events);
+        self.fate.meet(work, || ApiError::TimeOut).await
+    }
+
+    async fn remove(&self, access: &AccessToken, webhook: &WebhookId) -> Result<Removed, ApiError> {
+        let work = self.client.remove(access, webhook);
+        self.fate.meet(work, || ApiError::TimeOut).await
+    }
+}
+
+/// Deliveries by partition, in memory.
+#[derive(Default)]
+pub(crate) struct MemoryDeliveries(Mutex<BTreeMap<String, DeliveryId>>);
+
+impl Deliveries for MemoryDeliveries {
+    async fn last(
+        &self,
+        account: &AccountName,
+        day: &str,
+    ) -> Result<Option<DeliveryId>, PortError> {
+        let deliveries = self.0.lock().unwrap();
+        Ok(deliveries.get(&format!("{account}#{day}")).copied())
+    }
+}
+
+/// An answer of the function.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) retry_after: Option<String>,
+    pub(crate) body: Value,
+}
+
+impl Answer {
+    pub(crate) fn message(&self) -> &str {
+        self.body["message"].as_str().unwrap_or_default()
+    }
+
+    #[track_caller]
+    pub(crate) fn expect(self, status: u16) -> Self {
+        assert_eq!(self.status, status, "{}", self.body);
+        self
+    }
+}
+
+pub(crate) struct World {
+    pub(crate) simulator: Simulator,
+    pub(crate) site: simulator::control::Credentials,
+    pub(crate) accounts: MemoryAccounts,
+    pub(crate) secrets: MemorySecrets,
+    pub(crate) deliveries: MemoryDeliveries,
+    pub(crate) webhooks: FatefulOrderspace,
+    pub(crate) fate: std::sync::Arc<Fate>,
+    pub(crate) now: AtomicUsize,
+    pub(crate) hooks: &'static str,
+    control: reqwest::Client,
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        Self::with(NewSite::default()).await
+    }
+
+    pub(crate) async fn with(site: NewSite) -> Self {
+        let simulator = Simulator::start(0).await.unwrap();
+        let site = simulator.create_site(site).unwrap();
+        let url = simulator.url();
+        Self::at(simulator, site, &url)
+    }
+
+    /// A world whose function is told another address of Orderspace than the simulator's.
+    pub(crate) async fn misconfigured(path: &str) -> Self {
+        let simulator = Simulator::start(0).await.unwrap();
+        let site = simulator.create_site(NewSite::default()).unwrap();
+        let url = format!("{}{path}", simulator.url());
+        Self::at(simulator, site, &url)
+    }
+
+    fn at(simulator: Simulator, site: simulator::control::Credentials, api: &str) -> Self {
+        let urls = OrderspaceUrls {
+            api: api.to_owned(),
+            identity: simulator.url(),
+        };
+        let second = Duration::from_secs(1);
+        let client = Orderspace::with_timeouts(urls, second, second).unwrap();
+        let fate = std::sync::Arc::<Fate>::default();
+        Self {
+            accounts: MemoryAccounts {
+                fate: fate.clone(),
+                ..MemoryAccounts::default()
+            },
+            secrets: MemorySecrets {
+                fate: fate.clone(),
+                ..MemorySecrets::default()
+            },
+            deliveries: MemoryDeliveries::default(),
+            webhooks: FatefulOrderspace {
+                client,
+                fate: fate.clone(),
+            },
+            fate,
+            now: AtomicUsize::new(usize::try_from(START).unwrap()),
+            hooks: HOOKS,
+            control: reqwest::Client::builder().no_proxy().build().unwrap(),
+            simulator,
+            site,
+        }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.now.load(Ordering::SeqCst).try_into().unwrap())
+    }
+
+    /// Lets time pass for the function; Orderspace has its own clock.
+    pub(crate) fn pass(&self, seconds: usize) {
+        self.now.fetch_add(seconds * 1000, Ordering::SeqCst);
+    }
+
+    /// Calls the function; `None` if it died.
+    pub(crate) async fn try_call(
+        &self,
+        route: &str,
+        parameters: Value,
+        body: Option<String>,
+    ) -> Option<Answer> {
+        let settings = Settings::new(self.hooks.parse().unwrap());
+        let function = Subscriptions::new(
+            &self.accounts,
+            &self.secrets,
+            &self.webhooks,
+            &self.deliveries,
+            settings,
+        );
+        let request = gateway_request(route, &parameters, body);
+        let response = tokio::select! {
+            response = function.handle(&request, self.now()) => response,
+            () = self.fate.died.notified() => return None,
+        };
+        let text = match response.body() {
+            lambda_http::Body::Text(text) => text.clone(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(response.headers()["content-type"], "application/json");
+        let retry_after = response.headers().get("retry-after");
+        Some(Answer {
+            status: response.status().as_u16(),
+            retry_after: retry_after.map(|value| value.to_str().unwrap().to_owned()),
+            body: serde_json::from_str(&text).unwrap(),
+        })
+    }
+
+    pub(crate) async fn call(&self, route: &str, parameters: Value, body: Option<Value>) -> Answer {
+        let body = body.map(|body| body.to_string());
+        self.try_call(route, parameters, body).await.unwrap()
+    }
+
+    pub(crate) fn wish(&self, events: &[&str]) -> Value {
+        json!({
+            "source": "orderspace",
+            "client_id": self.site.client_id,
+            "client_secret": self.site.client_secret,
+            "events": events,
+        })
+    }
+
+    pub(crate) async fn put(&self, account: &str, wish: &Value) -> Answer {
+        self.call(
+            "PUT /v1/accounts/{account}",
+            json!({ "account": account }),
+            Some(wish.clone()),
+        )
+        .await
+    }
+
+    pub(crate) async fn connect(&self) -> Answer {
+        self.put("acme", &self.wish(&["*"])).await
+    }
+
+    pub(crate) async fn disconnect(&self) -> Answer {
+        let parameters = json!({ "account": "acme" });
+        self.call("DELETE /v1/accounts/{account}", parameters, None)
+            .await
+    }
+
+    pub(crate) async fn show(&self, account: &str) -> Answer {
+        let parameters = json!({ "account": account });
+        self.call("GET /v1/accounts/{account}", parameters, None)
+            .await
+    }
+
+    fn control_url(&self, path: &str) -> String {
+        format!(
+            "{}/_simulator/sites/{}/{path}",
+            self.simulator.url(),
+            self.site.client_id
+        )
+    }
+
+    /// The webhooks of the site, as Orderspace sees them.
+    pub(crate) async fn webhooks(&self) -> Vec<WebhookStatus> {
+        let answer = self.control.get(self.control_url("webhooks")).send().await;
+        answer.unwrap().json().await.unwrap()
+    }
+
+    pub(crate) async fn remove_webhook(&self, id: &str) {
+        let url = self.control_url(&format!("webhooks/{id}"));
+        let answer = self.control.delete(url).send().await.unwrap();
+        assert!(answer.status().is_success());
+    }
+
+    pub(crate) async fn change_webhook(&self, id: &str, change: Value) {
+        let url = self.control_url(&format!("webhooks/{id}"));
+        let answer = self.control.patch(url).json(&change).send().await.unwrap();
+        assert!(answer.status().is_success());
+    }
+
+    pub(crate) async fn add_foreign_webhook(&self, endpoint: &str) -> WebhookStatus {
+        let url = self.control_url("webhooks");
+        let body = json!({ "endpoint": endpoint });
+        let answer = self.control.post(url).json(&body).send().await.unwrap();
+        answer.json().await.unwrap()
+    }
+
+    pub(crate) async fn fault(&self, fault: Fault) {
+        let url = self.control_url("faults");
+        let answer = self.control.post(url).json(&fault).send().await.unwrap();
+        assert!(answer.status().is_success());
+    }
+
+    /// The next request of this method to the API goes wrong in this way.
+    pub(crate) async fn next(&self, method: &str, kind: FaultKind) {
+        self.fault(Fault::on(Door::Api, kind).method(method).times(1))
+            .await;
+    }
+
+    pub(crate) async fn clear_faults(&self) {
+        let answer = self.control.delete(self.control_url("faults")).send().await;
+        assert!(answer.unwrap().status().is_success());
+    }
+
+    pub(crate) async fn revoke_access_tokens(&self) {
+        let answer = self.control.delete(self.control_url("tokens")).send().await;
+        assert!(answer.unwrap().status().is_success());
+    }
+
+    pub(crate) async fn advance_orderspace(&self, millis: u64) {
+        let url = self.control_url("clock");
+        let body = json!({ "advance_ms": millis });
+        let answer = self.control.post(url).json(&body).send().await.unwrap();
+        assert!(answer.status().is_success());
+    }
+
+    /// What Orderspace was asked since the last look, as `METHOD path -> status`.
+    pub(crate) async fn asked(&self) -> Vec<String> {
+        let url = self.control_url("requests");
+        let answer = self.control.get(&url).send().await.unwrap();
+        let log: Vec<LoggedRequest> = answer.json().await.unwrap();
+        self.control.delete(&url).send().await.unwrap();
+        log.into_iter()
+            .map(|request| {
+                let path = match request.path.strip_prefix("/v1/webhooks/") {
+                    Some(_) => "/v1/webhooks/{id}",
+                    None => &request.path,
+                };
+                let status = request.status.unwrap_or_default();
+                format!("{} {path} -> {status}", request.method)
+            })
+            .collect()
+    }
+
+    pub(crate) fn account(&self) -> Option<Account> {
+        let table = self.accounts.table.lock().unwrap();
+        table.accounts.get(&"acme".parse().unwrap()).cloned()
+    }
+
+    pub(crate) fn token_entry(&self, token: &UrlToken) -> Option<TokenEntry> {
+        let table = self.accounts.table.lock().unwrap();
+        let hash = token.hash();
+        let known = table.tokens.iter().find(|(known, _)| *known == hash);
+        known.map(|(_, entry)| entry.clone())
+    }
+
+    pub(crate) fn token_statuses(&self) -> Vec<TokenStatus> {
+        let table = self.accounts.table.lock().unwrap();
+        let mut statuses: Vec<_> = table.tokens.iter().map(|(_, entry)| entry.status).collect();
+        statuses.sort_by_key(|status| status.as_str());
+        statuses
+    }
+
+    pub(crate) fn keys(&self) -> Vec<(String, String)> {
+        let keys = self
+            .secrets
+            .keys
+            .lock()
+            .unwrap()
+            .get(&"acme".parse().unwrap());
+        let keys = keys.unwrap_or_default();
+        keys.iter()
+            .map(|(id, key): (&WebhookId, &SigningKey)| (id.to_string(), key.expose().to_owned()))
+            .collect()
+    }
+
+    pub(crate) fn oauth(&self) -> Option<OauthSecret> {
+        self.secrets
+            .oauth
+            .lock()
+            .unwrap()
+            .get(&"acme".parse().unwrap())
+    }
+
+    pub(crate) fn deliver(&self, account: &str, at: Timestamp) -> DeliveryId {
+        let id = DeliveryId::new(at, &[1; 10]);
+        let mut deliveries = self.deliveries.0.lock().unwrap();
+        deliveries.insert(format!("{account}#{}", at.day()), id);
+        id
+    }
+
+    /// How it has to be after a connect, however it got there: one webhook of ours, whose key we hold and
+    /// whose token is live.
+    #[track_caller]
+    pub(crate) fn assert_connected(&self, webhooks: &[WebhookStatus]) {
+        let ours: Vec<_> = webhooks
+            .iter()
+            .filter(|webhook| webhook.endpoint.starts_with(self.hooks))
+            .collect();
+        let [webhook] = ours.as_slice() else {
+            panic!("{ours:?}");
+        };
+        let account = self.account().unwrap();
+        let events = account.events.names();
+        assert!(account.events.is(&webhook.events), "{:?}", webhook.events);
+        assert!(!events.is_empty());
+        let token: UrlToken = webhook
+            .endpoint
+            .rsplit('/')
+            .next()
+            .unwrap()
+            .parse()
+            .unwrap();
+        let entry = self.token_entry(&token).unwrap();
+        assert_eq!(entry.status, TokenStatus::Live);
+        assert_eq!(entry.account, account.name);
+        assert_eq!(entry.webhook, Some(WebhookId::new(webhook.id.as_str())));
+        let live = self.token_statuses();
+        let live = live.iter().filter(|status| **status == TokenStatus::Live);
+        assert_eq!(live.count(), 1);
+        let key = (webhook.id.clone(), webhook.signing_key.clone());
+        assert!(self.keys().contains(&key));
+        assert_eq!(account.state(), domain::subscription::State::Connected);
+        assert_eq!(account.trouble, None);
+        assert!(self.oauth().is_some());
+    }
+}
+
+fn gateway_request(route: &str, parameters: &Value, body: Option<String>) -> lambda_http::Request {
+    let (method, _) = route.split_once(' ').unwrap();
+    let mut event = json!({
+        "version": "2.0",
+        "routeKey": route,
+        "rawPath": "/some-stage/not/looked/at",
+        "rawQueryString": "",
+        "headers": { "content-type": "application/json", "host": "admin.example.com" },
+        "pathParameters": parameters,
+        "requestContext": {
+            "accountId": "000000000000",
+            "apiId": "abcdef1234",
+            "domainName": "admin.example.com",
+            "domainPrefix": "admin",
+            "http": {
+                "method": method, "path": "/some-stage/not/looked/at", "protocol": "HTTP/1.1",
+                "sourceIp": "192.0.2.1", "userAgent": "test",
+            },
+            "requestId": "JKJaXmPLvHcESHA=",
+            "routeKey": route,
+            "stage": "some-stage",
+            "time": "20/Nov/2026:12:00:00 +0000",
+            "timeEpoch": START,
+        },
+        "isBase64Encoded": false,
+    });
+    if let Some(body) = body {
+        event["body"] = Value::from(body);
+    }
+    lambda_http::request::from_str(&event.to_string()).unwrap()
+}
