@@ -1,7 +1,7 @@
 //! Builds the functions as `sam build` does, with cargo's progress in view.
 //!
 //! `sam build` keeps cargo's output to itself until it fails, and the first build takes minutes. So each function is first
-//! built with the very command that `sam build` will use, in the very same target directory; then `sam build` finds
+//! built with the very command that `sam build` will use, in the very same directories; then `sam build` finds
 //! everything compiled and only packs.
 
 use std::path::PathBuf;
@@ -56,7 +56,7 @@ pub async fn functions(places: &Places, tools: &Tools, progress: Progress) -> Re
             .args((architecture == "arm64").then_some("--arm64"))
             .args(["--bin", function])
             .env("CARGO_TARGET_DIR", &target)
-            .current_dir(places.root.join("functions").join(function));
+            .current_dir(&places.root);
         let mut compiled = 0;
         job::succeed(&format!("the build of {function}"), command, &log, |line| {
             let line = line.trim_start();

@@ -1,6 +1,7 @@
 //! The commands and their arguments. What `--help` says is how a newcomer learns them.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -85,9 +86,19 @@ pub struct Demo {
     /// Use the stack that is up, and leave it up.
     #[arg(long)]
     pub running: bool,
+    /// Seconds without a new event after which what is missing is called missing.
+    #[arg(long, default_value_t = 30, value_name = "SECONDS")]
+    pub patience: u64,
     /// Print the result as JSON on standard output, instead of tables.
     #[arg(long)]
     pub json: bool,
+}
+
+impl Demo {
+    /// How long nothing new may come.
+    pub fn patience(&self) -> Duration {
+        Duration::from_secs(self.patience)
+    }
 }
 
 /// Arguments of `verify`.

@@ -48,12 +48,20 @@ pub async fn run(
     let mut err = lines(group.0.stderr.take().context("no standard error")?);
     let (mut out_open, mut err_open) = (true, true);
     while out_open || err_open {
-        let line = tokio::select! {
-            line = out.next_line(), if out_open => line.map(|line| { out_open = line.is_some(); line }),
-            line = err.next_line(), if err_open => line.map(|line| { err_open = line.is_some(); line }),
+        let segment = tokio::select! {
+            segment = out.next_segment(), if out_open => {
+                let segment = segment?;
+                out_open = segment.is_some();
+                segment
+            }
+            segment = err.next_segment(), if err_open => {
+                let segment = segment?;
+                err_open = segment.is_some();
+                segment
+            }
         };
-        // A line that is not text is no reason to lose the program.
-        if let Ok(Some(line)) = line {
+        if let Some(bytes) = segment {
+            let line = String::from_utf8_lossy(&bytes);
             writeln!(file, "{line}")
                 .with_context(|| format!("{} could not be written", log.display()))?;
             on_line(&line);
@@ -112,8 +120,8 @@ pub fn on_path(program: &str) -> Option<PathBuf> {
         .find(|candidate| candidate.is_file())
 }
 
-fn lines<R: AsyncRead + Unpin>(reader: R) -> tokio::io::Lines<BufReader<R>> {
-    BufReader::new(reader).lines()
+fn lines<R: AsyncRead + Unpin>(reader: R) -> tokio::io::Split<BufReader<R>> {
+    BufReader::new(reader).split(b'\n')
 }
 
 /// A child and everything that it started.
@@ -149,7 +157,7 @@ mod tests {
         let log = directory.path().join("job.log");
         let mut seen = Vec::new();
         let status = run(shell("echo out; echo err >&2"), &log, |line| {
-            seen.push(line.to_owned())
+            seen.push(line.to_owned());
         })
         .await
         .unwrap();

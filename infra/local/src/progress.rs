@@ -51,9 +51,9 @@ impl Progress {
         }
     }
 
-    /// A line of its own.
-    pub fn note(self, text: &str) {
-        eprintln!("  {text}");
+    /// The title of the steps that follow.
+    pub fn heading(self, text: &str) {
+        eprintln!("{}", style(text).for_stderr().bold());
     }
 }
 
@@ -100,14 +100,6 @@ impl Step {
     pub fn failed(self, detail: &str) -> Duration {
         self.end(
             &style("failed").for_stderr().red().bold().to_string(),
-            detail,
-        )
-    }
-
-    /// Ends the step as left out, and returns how long it took.
-    pub fn skipped(self, detail: &str) -> Duration {
-        self.end(
-            &style("NOT CHECKED").for_stderr().yellow().to_string(),
             detail,
         )
     }

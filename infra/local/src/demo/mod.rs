@@ -1,6 +1,69 @@
-//! `cargo demo`.
-use crate::{cli::Demo, places::Places, progress::Progress};
-/// Stub.
-pub async fn run(_p: &Places, _a: &Demo, _g: Progress) -> anyhow::Result<std::process::ExitCode> {
-    Ok(std::process::ExitCode::FAILURE)
+//! `cargo demo`: one account, every example event, and what came of them, read back from queues and tables.
+
+pub mod examples;
+pub mod indent;
+pub mod story;
+pub mod tables;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use crate::cli::Demo;
+use crate::places::Places;
+use crate::ports;
+use crate::progress::Progress;
+use crate::stack::{Options, Stack};
+
+use self::story::Seen;
+
+/// Runs the demonstration. The code is 0 only if everything that was sent was seen again.
+///
+/// # Errors
+/// The stack does not start, or does not answer.
+pub async fn run(places: &Places, arguments: &Demo, progress: Progress) -> Result<ExitCode> {
+    let outcome = if arguments.running {
+        let stack = Stack::running(places)?;
+        tell(places, &stack, arguments, progress).await
+    } else {
+        let port = match arguments.port {
+            Some(port) => port,
+            None => ports::free()?,
+        };
+        let options = Options {
+            port,
+            ..Options::default()
+        };
+        let stack = Stack::up(places, &options, progress).await?;
+        let outcome = tell(places, &stack, arguments, progress).await;
+        let step = progress.step("Stopping the stack");
+        stack.down().await?;
+        step.done("");
+        outcome
+    };
+    let seen = outcome?;
+    if arguments.json {
+        tables::print_json(&seen)?;
+    } else {
+        tables::print_end(&seen, arguments.running);
+    }
+    Ok(if seen.problems.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+async fn tell(
+    places: &Places,
+    stack: &Stack,
+    arguments: &Demo,
+    progress: Progress,
+) -> Result<Seen> {
+    let examples = examples::read(&places.root.join("tests/fixtures/orderspace"))?;
+    let seen = story::tell(&stack.outputs, &examples, arguments.patience(), progress).await?;
+    if !arguments.json {
+        tables::print(&seen);
+    }
+    Ok(seen)
 }

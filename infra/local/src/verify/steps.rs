@@ -1,0 +1,329 @@
+//! The checks that are other programs: cargo's, SAM's, the linter's; and the project's own rules for the template.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+use tokio::process::Command;
+
+use super::report::Outcome;
+use crate::emulator::REGION;
+use crate::job;
+use crate::places::Places;
+use crate::progress::Progress;
+use crate::template::{Template, rules};
+use crate::tools::{Tools, without_cargos_own};
+
+/// The package whose tests need a stack.
+const END_TO_END: &str = "e2e";
+
+/// The checks of one project.
+#[derive(Debug)]
+pub struct Steps<'a> {
+    places: &'a Places,
+}
+
+impl<'a> Steps<'a> {
+    /// The checks of the project in `places`, whose logs go there too.
+    pub fn new(places: &'a Places) -> Self {
+        Self { places }
+    }
+
+    /// `cargo fmt --check`.
+    ///
+    /// # Errors
+    /// A file is not formatted.
+    pub async fn format(&self) -> Result<Outcome> {
+        if !self.has(&["fmt", "--version"]).await {
+            return Ok(Outcome::NotChecked(
+                "rustfmt is not installed: rustup component add rustfmt".to_owned(),
+            ));
+        }
+        self.cargo("format", &["fmt", "--all", "--check"], |_| {})
+            .await?;
+        Ok(Outcome::Passed("every file is formatted".to_owned()))
+    }
+
+    /// Clippy with every warning an error.
+    ///
+    /// # Errors
+    /// There is a warning.
+    pub async fn clippy(&self) -> Result<Outcome> {
+        if !self.has(&["clippy", "--version"]).await {
+            return Ok(Outcome::NotChecked(
+                "clippy is not installed: rustup component add clippy".to_owned(),
+            ));
+        }
+        self.watched(
+            "clippy",
+            &[
+                "clippy",
+                "--workspace",
+                "--all-targets",
+                "--locked",
+                "--",
+                "-D",
+                "warnings",
+            ],
+            None,
+        )
+        .await?;
+        Ok(Outcome::Passed("no warning".to_owned()))
+    }
+
+    /// SAM's own check of the template.
+    ///
+    /// # Errors
+    /// The template is not valid.
+    pub async fn sam_validate(&self, tools: &Tools) -> Result<Outcome> {
+        let mut command = tools.sam_module("samcli");
+        command
+            .args(["validate", "--lint", "--region", REGION, "--template-file"])
+            .arg(self.places.template())
+            .env("AWS_DEFAULT_REGION", REGION)
+            .current_dir(&self.places.root);
+        self.succeed("sam validate", "sam-validate", command)
+            .await?;
+        Ok(Outcome::Passed("valid".to_owned()))
+    }
+
+    /// The CloudFormation linter.
+    ///
+    /// # Errors
+    /// It found something.
+    pub async fn cfn_lint(&self, tools: &Tools) -> Result<Outcome> {
+        let mut command = tools.sam_module("cfnlint");
+        command
+            .args(["--regions", REGION, "us-east-1", "--"])
+            .arg(self.places.template())
+            .current_dir(&self.places.root);
+        self.succeed("cfn-lint", "cfn-lint", command).await?;
+        Ok(Outcome::Passed("no finding".to_owned()))
+    }
+
+    /// What the linters do not see.
+    ///
+    /// # Errors
+    /// A rule is broken.
+    pub async fn template_rules(&self) -> Result<Outcome> {
+        let path = self.places.template();
+        let text = tokio::fs::read_to_string(&path)
+            .await
+            .with_context(|| format!("{} could not be read", path.display()))?;
+        let findings = rules::check(&Template::parse(&text)?);
+        if !findings.is_empty() {
+            let lines: Vec<String> = findings
+                .iter()
+                .map(|finding| format!("    {finding}"))
+                .collect();
+            bail!(
+                "{} findings in template.yaml\n{}",
+                findings.len(),
+                lines.join("\n")
+            );
+        }
+        Ok(Outcome::Passed(format!("{} rules kept", rules::count())))
+    }
+
+    /// Every test but those in the documentation. Those that need a stack find it through `outputs`; without one they are
+    /// left out.
+    ///
+    /// # Errors
+    /// A test fails.
+    pub async fn tests(&self, outputs: Option<&Path>) -> Result<Outcome> {
+        let mut summary = Summary::default();
+        let without = format!("not package({END_TO_END})");
+        let mut arguments: Vec<&str> = if self.has(&["nextest", "--version"]).await {
+            vec![
+                "nextest",
+                "run",
+                "--workspace",
+                "--locked",
+                "--no-fail-fast",
+                "--status-level",
+                "slow",
+            ]
+        } else {
+            vec![
+                "test",
+                "--workspace",
+                "--locked",
+                "--no-fail-fast",
+                "--lib",
+                "--bins",
+                "--tests",
+            ]
+        };
+        match (outputs, arguments.first()) {
+            (None, Some(&"nextest")) => arguments.extend(["-E", &without]),
+            (None, _) => arguments.extend(["--exclude", END_TO_END]),
+            (Some(_), _) => {}
+        }
+        let log = self.log("tests");
+        self.watched("tests", &arguments, outputs).await?;
+        for line in std::fs::read_to_string(&log)?.lines() {
+            summary.read(line);
+        }
+        Ok(Outcome::Passed(summary.to_string()))
+    }
+
+    /// The examples in the documentation.
+    ///
+    /// # Errors
+    /// One fails.
+    pub async fn doc_tests(&self) -> Result<Outcome> {
+        let mut summary = Summary::default();
+        self.watched(
+            "doc-tests",
+            &["test", "--workspace", "--locked", "--doc"],
+            None,
+        )
+        .await?;
+        for line in std::fs::read_to_string(self.log("doc-tests"))?.lines() {
+            summary.read(line);
+        }
+        Ok(Outcome::Passed(summary.to_string()))
+    }
+
+    /// Whether a cargo command is there.
+    async fn has(&self, arguments: &[&str]) -> bool {
+        let output = cargo(arguments)
+            .current_dir(&self.places.root)
+            .output()
+            .await;
+        output.is_ok_and(|output| output.status.success())
+    }
+
+    fn log(&self, name: &str) -> PathBuf {
+        self.places.log_of(name)
+    }
+
+    /// A cargo command that compiles, with signs of life.
+    async fn watched(&self, name: &str, arguments: &[&str], outputs: Option<&Path>) -> Result<()> {
+        let mut step = Progress::new().step(format!("cargo {}", arguments.first().unwrap_or(&"")));
+        let mut command = cargo(arguments);
+        if let Some(outputs) = outputs {
+            command.env("ORDERHOOK_OUTPUTS", outputs);
+        }
+        let mut compiled = 0;
+        self.run(
+            &format!("cargo {}", arguments.first().unwrap_or(&"")),
+            name,
+            command,
+            |line| {
+                let line = line.trim();
+                if line.starts_with("Compiling ") || line.starts_with("Checking ") {
+                    compiled += 1;
+                    step.update(&format!("{compiled}: {line}"));
+                } else if !line.is_empty() {
+                    step.update(line);
+                }
+            },
+        )
+        .await?;
+        step.done("");
+        Ok(())
+    }
+
+    async fn cargo(&self, name: &str, arguments: &[&str], on_line: impl FnMut(&str)) -> Result<()> {
+        self.run(
+            &format!("cargo {}", arguments.first().unwrap_or(&"")),
+            name,
+            cargo(arguments),
+            on_line,
+        )
+        .await
+    }
+
+    async fn succeed(&self, what: &str, name: &str, command: Command) -> Result<()> {
+        self.run(what, name, command, |_| {}).await
+    }
+
+    async fn run(
+        &self,
+        what: &str,
+        name: &str,
+        mut command: Command,
+        on_line: impl FnMut(&str),
+    ) -> Result<()> {
+        let log = self.log(name);
+        std::fs::write(&log, "")
+            .with_context(|| format!("{} could not be written", log.display()))?;
+        command.current_dir(&self.places.root);
+        job::succeed(what, command, &log, on_line).await
+    }
+}
+
+fn cargo(arguments: &[&str]) -> Command {
+    let mut command = Command::new("cargo");
+    command.args(arguments);
+    without_cargos_own(&mut command);
+    command
+}
+
+/// How many tests ran, from nextest's last line or from each of libtest's.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Summary {
+    passed: u64,
+    skipped: u64,
+}
+
+impl Summary {
+    fn read(&mut self, line: &str) {
+        let line = line.trim();
+        let is_nextest = line.starts_with("Summary [");
+        if !is_nextest && !line.starts_with("test result:") {
+            return;
+        }
+        let words: Vec<&str> = line.split_whitespace().collect();
+        for pair in words.windows(2) {
+            if let [number, word] = pair
+                && let Ok(number) = number.parse::<u64>()
+            {
+                match word.trim_end_matches([';', ',', ':']) {
+                    "passed" => self.passed += number,
+                    "skipped" | "ignored" => self.skipped += number,
+                    _ => {}
+                }
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for Summary {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} tests passed", self.passed)?;
+        if self.skipped > 0 {
+            write!(f, ", {} left out", self.skipped)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case(
+        "     Summary [   1.344s] 78 tests run: 78 passed (2 slow), 3 skipped",
+        78,
+        3
+    )]
+    #[case(
+        "test result: ok. 5 passed; 0 failed; 1 ignored; 0 measured; 2 filtered out; finished in 0.00s",
+        5,
+        1
+    )]
+    #[case("running 5 tests", 0, 0)]
+    fn both_test_runners_are_understood(
+        #[case] line: &str,
+        #[case] passed: u64,
+        #[case] skipped: u64,
+    ) {
+        let mut summary = Summary::default();
+        summary.read(line);
+        assert_eq!(summary, Summary { passed, skipped });
+    }
+}
