@@ -19,7 +19,7 @@ pub use json::is_same_json;
 pub use keys::{KeyStore, keys};
 pub use oversize::{oversize, oversize_laxity};
 pub use queues::{QueueReader, QueueSet, queue_laxity, queues};
-pub use receipts::{ReceiptReader, receipts};
+pub use receipts::{ReadReceipt, ReceiptReader, receipts};
 pub use records::{ReadRecord, RecordReader, record_laxity, records};
 pub use tokens::{TokenStore, tokens};
 

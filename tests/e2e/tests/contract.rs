@@ -6,6 +6,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    clippy::indexing_slicing,
     reason = "a test stops at what it does not expect"
 )]
 
@@ -34,7 +35,7 @@ use domain::record::RecordKey;
 use serde::Deserialize;
 use testkit::contract::{
     self, EMULATOR_LAXITY, KeyStore, LANE_MESSAGES, Lane, Laxity, QueueReader, QueueSet,
-    ReadRecord, ReceiptReader, RecordReader, TokenStore,
+    ReadReceipt, ReadRecord, ReceiptReader, RecordReader, TokenStore,
 };
 use testkit::fakes::Sent;
 
@@ -389,7 +390,7 @@ struct ReceiptsTable {
 }
 
 impl ReceiptReader for ReceiptsTable {
-    async fn body(&self, account: &AccountName, delivery: DeliveryId) -> Option<Vec<u8>> {
+    async fn receipt(&self, account: &AccountName, delivery: DeliveryId) -> Option<ReadReceipt> {
         let partition = format!("{account}#{}", delivery.first_seen().day());
         let answer = self
             .place
@@ -404,7 +405,14 @@ impl ReceiptReader for ReceiptsTable {
             .await
             .unwrap();
         let item = answer.item?;
-        Some(read_body(&item, &self.oversize).await.unwrap())
+        let text = |name: &str| item[name].as_s().unwrap().clone();
+        Some(ReadReceipt {
+            webhook: text("webhook"),
+            received: text("received"),
+            hash: text("hash"),
+            events: item["events"].as_n().unwrap().parse().unwrap(),
+            body: read_body(&item, &self.oversize).await.unwrap(),
+        })
     }
 
     async fn strikes(&self, account: &AccountName) -> usize {

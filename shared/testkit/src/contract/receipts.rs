@@ -10,24 +10,45 @@ use domain::timestamp::Timestamp;
 use super::delivery_id;
 use crate::fakes::FakeReceipts;
 
+/// A receipt as a reader of the table finds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReadReceipt {
+    /// The webhook that brought the first attempt.
+    pub webhook: String,
+    /// When the first attempt came in, as text.
+    pub received: String,
+    /// The body's hash, as text.
+    pub hash: String,
+    /// How many events were recognised in it.
+    pub events: usize,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
 /// What reads what the suite keeps.
 pub trait ReceiptReader: Sync {
-    /// The body of a receipt.
-    fn body(
+    /// A receipt.
+    fn receipt(
         &self,
         account: &AccountName,
         delivery: DeliveryId,
-    ) -> impl Future<Output = Option<Vec<u8>>> + Send;
+    ) -> impl Future<Output = Option<ReadReceipt>> + Send;
 
     /// How many strikes an account has.
     fn strikes(&self, account: &AccountName) -> impl Future<Output = usize> + Send;
 }
 
 impl ReceiptReader for FakeReceipts {
-    async fn body(&self, account: &AccountName, delivery: DeliveryId) -> Option<Vec<u8>> {
+    async fn receipt(&self, account: &AccountName, delivery: DeliveryId) -> Option<ReadReceipt> {
         let mut kept = self.kept().into_iter();
-        kept.find(|kept| kept.account == *account && kept.delivery == delivery)
-            .map(|kept| kept.body)
+        let kept = kept.find(|kept| kept.account == *account && kept.delivery == delivery)?;
+        Some(ReadReceipt {
+            webhook: kept.webhook.to_string(),
+            received: kept.received.to_string(),
+            hash: kept.hash.to_string(),
+            events: kept.events,
+            body: kept.body,
+        })
     }
 
     async fn strikes(&self, account: &AccountName) -> usize {
@@ -61,7 +82,7 @@ fn at(millis: u64) -> Timestamp {
 
 async fn bodies_are_kept_as_they_came(receipts: &impl Receipts, reader: &impl ReceiptReader) {
     let (acme, other) = (account("acme"), account("other"));
-    let webhook = WebhookId::new("wh_1");
+    let (webhook, another) = (WebhookId::new("wh_1"), WebhookId::new("wh_2"));
     // Does not compress below what an item holds.
     let mut noise = 1_u32;
     let large: Vec<u8> = std::iter::repeat_with(|| {
@@ -84,24 +105,33 @@ async fn bodies_are_kept_as_they_came(receipts: &impl Receipts, reader: &impl Re
             webhook: &webhook,
             received: at(number),
             hash: BodyHash::of(body),
-            events: 0,
+            events: 3,
             body,
         };
         receipts.keep(&receipt).await.unwrap();
         // A retry is kept like the first attempt, and a lost answer makes the call come twice.
         let retry = Receipt {
+            webhook: &another,
             received: at(number + 60_000),
             ..receipt
         };
         receipts.keep(&retry).await.unwrap();
     }
     for (number, body) in (0..).zip(bodies) {
-        let kept = reader.body(&acme, delivery_id(number)).await;
+        let kept = reader.receipt(&acme, delivery_id(number)).await.unwrap();
+        assert!(kept.body == body, "body {number} is not what was kept");
+        let expected = ReadReceipt {
+            webhook: "wh_1".to_owned(),
+            received: at(number).to_string(),
+            hash: BodyHash::of(body).to_string(),
+            events: 3,
+            body: kept.body.clone(),
+        };
         assert!(
-            kept.as_deref() == Some(body),
-            "body {number} is not what was kept"
+            kept == expected,
+            "receipt {number} is not that of the first attempt"
         );
-        assert_eq!(reader.body(&other, delivery_id(number)).await, None);
+        assert_eq!(reader.receipt(&other, delivery_id(number)).await, None);
     }
 }
 
@@ -142,7 +172,9 @@ async fn a_marker_is_held_by_one(receipts: &impl Receipts) {
         lease(&held(15_000), 30_000).await,
         "a lease that ran out can be taken over"
     );
-    receipts.unmark(&acme, &hash, at(15_000)).await.unwrap();
+    for others in [15_000, 31_000] {
+        receipts.unmark(&acme, &hash, at(others)).await.unwrap();
+    }
     assert_eq!(
         read().await,
         Some(held(30_000)),
