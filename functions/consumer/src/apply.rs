@@ -156,7 +156,7 @@ async fn write<R: Records>(
             .filter(|change| !change.delete)
             .map(|change| change.id)
             .collect();
-        let update = Update {
+        let mut update = Update {
             latest,
             event_type: one.envelope.event_type.as_str(),
             data: one.record(),
@@ -165,7 +165,11 @@ async fn write<R: Records>(
         };
         let written = records.update(key, &update).await?;
         // What a delete of this very group found is older than what the update found.
-        known.get_or_insert(*written.known());
+        let known = *known.get_or_insert(*written.known());
+        if latest.is_parted_by(&known) {
+            update.latest = latest.alone();
+            records.update(key, &update).await?;
+        }
     }
     Ok(judge(&changes, &known.unwrap_or_default()))
 }

@@ -102,6 +102,22 @@ async fn equal_content_is_marked_and_never_dropped() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_mark_survives_a_second_run_also_where_batches_interleave() {
+    let world = world();
+    world.take(&[order(2, "updated", "b")]).await;
+    let group = [order(1, "updated", "a"), order(3, "updated", "b")];
+    world.take(&group).await;
+    world.take(&group[1..]).await;
+    let sales = world.queue("sales");
+    let third = sales.iter().filter(|sent| sent.envelope().id == id(3));
+    let marks: Vec<_> = third
+        .map(|sent| sent.envelope().marks.possible_duplicate)
+        .collect();
+    assert_eq!(marks, [true, true], "it says what the second event said");
+    assert_eq!(world.records.calls()["update"], 1 + 2 + 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn equal_payments_may_both_be_real() {
     let world = world();
     let payment = |number| {

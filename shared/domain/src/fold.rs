@@ -33,8 +33,29 @@ pub struct Folded {
 pub struct Latest {
     /// The event.
     pub change: Change,
-    /// What the event before it said, where that one is in the same group.
-    pub previous: Option<ContentHash>,
+    /// The event before it, where that one is in the same group.
+    pub previous: Option<Change>,
+}
+
+impl Latest {
+    /// The same event, to be written after whatever the table has: another event lies between it and the one
+    /// before it in its group.
+    #[must_use]
+    pub fn alone(self) -> Self {
+        Self {
+            previous: None,
+            ..self
+        }
+    }
+
+    /// Whether the table's event lies between this one and the one before it in its group.
+    #[must_use]
+    pub fn is_parted_by(&self, known: &Known) -> bool {
+        match (self.previous, known.latest) {
+            (Some(previous), Some(stored)) => previous.id < stored.id && stored.id < self.change.id,
+            _ => false,
+        }
+    }
 }
 
 /// Folds the events about one record.
@@ -44,7 +65,7 @@ pub fn fold(changes: &[Change]) -> Folded {
     Folded {
         latest: updates.last().map(|&change| Latest {
             change,
-            previous: updates.iter().rev().nth(1).map(|previous| previous.hash),
+            previous: updates.iter().rev().nth(1).copied(),
         }),
         delete: in_order(changes, true).first().copied(),
     }
@@ -146,12 +167,13 @@ fn judge_update(change: &Change, again: bool, updates: &[Change], known: &Known)
     let before = updates.iter().rev().find(|other| other.id < change.id);
     let stored = known.latest;
     let previous = match (before, stored) {
-        // The table's event lies between the group's and this one, or the group has none before this one.
+        // It came before, and was judged then: the table remembers by what.
+        (_, Some(stored)) if stored.id == change.id => stored.previous,
+        // The table's event lies between this one and the group's, or the group has none before this one.
         (Some(before), Some(stored)) if before.id < stored.id && stored.id < change.id => {
             Some(stored.hash)
         }
         (None, Some(stored)) if stored.id < change.id => Some(stored.hash),
-        (None, Some(stored)) if stored.id == change.id => stored.previous,
         (before, _) => before.map(|before| before.hash),
     };
     let repeated = again || stored.is_some_and(|stored| stored.id == change.id);
@@ -220,15 +242,22 @@ mod tests {
             if let Some(delete) = folded.delete {
                 self.0.deleted.get_or_insert((delete.id, delete.hash));
             }
-            if let Some(Latest { change, previous }) = folded.latest
-                && self.0.latest.is_none_or(|stored| stored.id < change.id)
-            {
-                let previous = previous.or(self.0.latest.map(|stored| stored.hash));
-                self.0.latest = Some(KnownEvent {
-                    id: change.id,
-                    hash: change.hash,
-                    previous,
-                });
+            if let Some(latest) = folded.latest {
+                let latest = if latest.is_parted_by(&before) {
+                    latest.alone()
+                } else {
+                    latest
+                };
+                let Latest { change, previous } = latest;
+                if self.0.latest.is_none_or(|stored| stored.id < change.id) {
+                    let stored = self.0.latest.map(|stored| stored.hash);
+                    let previous = previous.map(|previous| previous.hash).or(stored);
+                    self.0.latest = Some(KnownEvent {
+                        id: change.id,
+                        hash: change.hash,
+                        previous,
+                    });
+                }
             }
             judge(group, &before)
         }
@@ -313,6 +342,34 @@ mod tests {
                 possible_duplicate: false
             }
         );
+    }
+
+    proptest! {
+        #[test]
+        fn the_mark_of_the_latest_event_survives_a_second_run(
+            stored in proptest::option::of((0..6_u64, 0..2_u8)),
+            group in proptest::collection::btree_map(0..6_u64, 0..2_u8, 1..5),
+        ) {
+            let mut table = Table::default();
+            if let Some((number, content)) = stored {
+                table.take(&[update(number, *group.get(&number).unwrap_or(&content))]);
+            }
+            let group: Vec<_> = group.into_iter().map(|(number, content)| update(number, content)).collect();
+            let first = table.take(&group);
+            let second = table.take(&group);
+            if table.0.latest.map(|latest| latest.id) == group.last().map(|last| last.id) {
+                prop_assert_eq!(
+                    first.last().map(|verdict| verdict.possible_duplicate),
+                    second.last().map(|verdict| verdict.possible_duplicate)
+                );
+                // And when only the latest comes again.
+                let alone = table.take(&group[group.len() - 1..]);
+                prop_assert_eq!(
+                    first.last().map(|verdict| verdict.possible_duplicate),
+                    alone.last().map(|verdict| verdict.possible_duplicate)
+                );
+            }
+        }
     }
 
     #[test]

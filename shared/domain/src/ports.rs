@@ -301,7 +301,7 @@ pub trait Oversize: Sync {
 /// Data for a record: the event that the fold chose.
 #[derive(Debug, Clone, Copy)]
 pub struct Update<'a> {
-    /// The event, and what the one before it said.
+    /// The event, and the one before it in its group.
     pub latest: Latest,
     /// The event's type.
     pub event_type: &'a str,
@@ -334,7 +334,9 @@ impl Written {
 
 /// The records table.
 pub trait Records: Sync {
-    /// Gives the record new data, unless it has that of this event or a later one.
+    /// Gives the record new data, unless it has that of this event or a later one. An update that names the
+    /// event before it is also kept out by what came after that one: the record remembers what its previous
+    /// event said, and that would be another.
     ///
     /// # Errors
     /// The table did not answer; whether the write happened is not known.

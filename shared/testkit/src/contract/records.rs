@@ -86,12 +86,12 @@ async fn update_after(
     key: &RecordKey,
     number: u64,
     data: &str,
-    previous: Option<&str>,
+    previous: Option<(u64, &str)>,
 ) -> Written {
     let update = Update {
         latest: Latest {
             change: change(number, false, data),
-            previous: previous.map(hash),
+            previous: previous.map(|(number, data)| change(number, false, data)),
         },
         event_type: "order.updated",
         data,
@@ -151,10 +151,19 @@ async fn what_came_before_is_remembered(records: &impl Records) {
         known_event(2, r#"{"a":1}"#, Some("{}"))
     );
     // The group that brought event 4 also had event 3.
-    update_after(records, &key, 4, "{}", Some(r#"{"a":3}"#)).await;
+    update_after(records, &key, 4, "{}", Some((3, r#"{"a":3}"#))).await;
     assert_eq!(now(4, "{}").await, known_event(4, "{}", Some(r#"{"a":3}"#)));
+    // The group that brought event 6 also had event 2, and the table's lies between them.
+    let parted = update_after(records, &key, 6, r#"{"a":6}"#, Some((2, "{}"))).await;
+    assert!(matches!(parted, Written::Kept(known) if known.latest.unwrap().id == event_id(4)));
     update(records, &key, 5, "{}").await;
     assert_eq!(now(5, "{}").await, known_event(5, "{}", Some("{}")));
+    // The event before is the table's own.
+    update_after(records, &key, 7, r#"{"a":7}"#, Some((5, "{}"))).await;
+    assert_eq!(
+        now(7, r#"{"a":7}"#).await,
+        known_event(7, r#"{"a":7}"#, Some("{}"))
+    );
 }
 
 async fn a_delete_is_final_and_data_stays_readable(

@@ -129,14 +129,19 @@ impl StoredRecord {
             Recurrence::State => {}
         }
         let change = update.latest.change;
-        if known.latest.is_some_and(|stored| stored.id >= change.id) {
+        let guarded = |stored: KnownEvent| match update.latest.previous {
+            Some(previous) => stored.id > previous.id,
+            None => stored.id >= change.id,
+        };
+        if known.latest.is_some_and(guarded) {
             return Written::Kept(known);
         }
         let stored = known.latest.map(|stored| stored.hash);
+        let previous = update.latest.previous.map(|previous| previous.hash);
         self.known.latest = Some(KnownEvent {
             id: change.id,
             hash: change.hash,
-            previous: update.latest.previous.or(stored),
+            previous: previous.or(stored),
         });
         self.event_type = Some(update.event_type.to_owned());
         self.data = Some(update.data.to_owned());

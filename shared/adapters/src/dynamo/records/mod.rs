@@ -215,11 +215,16 @@ fn may_pass(_: &str) -> bool {
 
 fn changes(update: &Update<'_>, form: &'static str, content: AttributeValue) -> Changes {
     let change = &update.latest.change;
-    let previous = match update.latest.previous {
-        Some(previous) => (":previous_hash", text(previous.to_string())),
+    let (previous, said, guard) = match &update.latest.previous {
+        Some(previous) => (
+            ":previous_hash",
+            text(previous.hash.to_string()),
+            "attribute_not_exists(#event_id) OR #event_id <= :previous_id",
+        ),
         None => (
             "if_not_exists(#content_hash, :previous_hash)",
             AttributeValue::Null(true),
+            "attribute_not_exists(#event_id) OR #event_id < :event_id",
         ),
     };
     let first_seen = change.id.delivery().first_seen();
@@ -229,9 +234,13 @@ fn changes(update: &Update<'_>, form: &'static str, content: AttributeValue) -> 
         .set(EVENT_TYPE, text(update.event_type))
         .set(RECEIVED_AT, text(first_seen.to_string()))
         .set(CONTENT_HASH, text(change.hash.to_string()))
-        .set_to(PREVIOUS_HASH, previous.0, previous.1)
+        .set_to(PREVIOUS_HASH, previous, said)
         .set_once(DELETED, AttributeValue::Bool(false))
-        .only_if("attribute_not_exists(#event_id) OR #event_id < :event_id");
+        .only_if(guard);
+    let changes = match &update.latest.previous {
+        Some(previous) => changes.with("previous_id", text(previous.id.to_string())),
+        None => changes,
+    };
     let others = [DATA, COMPACT, DATAREF]
         .into_iter()
         .filter(|other| *other != form);
@@ -376,7 +385,7 @@ mod tests {
         ContentHash::of("order.updated", content.as_bytes())
     }
 
-    fn update(previous: Option<ContentHash>) -> Update<'static> {
+    fn update(previous: Option<Change>) -> Update<'static> {
         Update {
             latest: Latest {
                 change: Change {
@@ -390,6 +399,14 @@ mod tests {
             data: RECORD,
             recurrence: Recurrence::State,
             occurrences: &[],
+        }
+    }
+
+    fn before(content: &str) -> Change {
+        Change {
+            id: event(5),
+            delete: false,
+            hash: hash(content),
         }
     }
 
@@ -509,7 +526,7 @@ mod tests {
              #previous_hash = if_not_exists(#content_hash, :previous_hash), \
              #deleted = if_not_exists(#deleted, :deleted) REMOVE #data, #dataref"
         );
-        let within_a_group = changes(&update(Some(hash("b"))), DATA, native());
+        let within_a_group = changes(&update(Some(before("b"))), DATA, native());
         let expression = within_a_group.expression();
         assert!(
             expression.contains("#previous_hash = :previous_hash,"),
