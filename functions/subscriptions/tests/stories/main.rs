@@ -7,6 +7,7 @@
 )]
 
 mod connecting;
+mod contract;
 mod crashes;
 mod disconnecting;
 mod secrecy;

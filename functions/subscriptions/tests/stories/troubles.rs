@@ -175,11 +175,69 @@ async fn throttled_is_accepted_and_orderspace_is_left_alone_for_a_minute() {
 
 #[tokio::test]
 async fn a_call_that_takes_too_long_says_so_and_the_next_goes_on() {
+    let mut world = World::new().await;
+    world.budget = Some(std::time::Duration::from_millis(300));
+    world.next("POST", FaultKind::SlowMs(900)).await;
+    let answer = world.connect().await.expect(504);
+    assert!(
+        answer.message().contains("took too long"),
+        "{}",
+        answer.message()
+    );
+    assert_eq!(answer.body["state"], "connecting");
+    world.budget = None;
+    world.connect().await.expect(200);
+    world.assert_connected(&world.webhooks().await);
+}
+
+#[tokio::test]
+async fn attempts_without_end_pile_nothing_up() {
     let world = World::new().await;
     world
-        .fault(Fault::on(Door::Api, FaultKind::SlowMs(900)).times(2))
+        .fault(Fault::on(Door::Api, FaultKind::Status(500)).method("POST"))
         .await;
-    let answer = world.connect().await;
-    assert_eq!(answer.status, 200, "{}", answer.body);
+    for _ in 0..5 {
+        world.connect().await.expect(502);
+    }
+    let account = world.account().unwrap();
+    assert_eq!(account.registrations.len(), 1);
+    assert_eq!(account.history.len(), 1, "{:?}", account.history);
+    world.clear_faults().await;
+    world.connect().await.expect(200);
     world.assert_connected(&world.webhooks().await);
+}
+
+#[tokio::test]
+async fn a_proxy_s_403_does_not_make_a_disconnect_give_the_webhook_up() {
+    let world = World::new().await;
+    world.connect().await.expect(200);
+    world.revoke_access_tokens().await;
+    world
+        .fault(Fault::on(Door::Token, FaultKind::Status(403)))
+        .await;
+    let answer = world.disconnect().await.expect(502);
+    assert_eq!(answer.body["state"], "disconnecting");
+    world.clear_faults().await;
+    world.disconnect().await.expect(200);
+    assert!(world.webhooks().await.is_empty());
+}
+
+/// Orderspace does not say whether a webhook that it disabled stays in its list.
+#[tokio::test]
+async fn a_webhook_that_was_disabled_and_hidden_is_replaced_and_its_return_is_no_second_one() {
+    let world = World::with(NewSite {
+        hides_disabled: true,
+        ..NewSite::default()
+    })
+    .await;
+    world.connect().await.expect(200);
+    let id = world.webhooks().await[0].id.clone();
+    world.change_webhook(&id, json!({ "enabled": false })).await;
+    world.connect().await.expect(200);
+    assert_eq!(world.webhooks().await.len(), 2);
+    world.change_webhook(&id, json!({ "enabled": true })).await;
+    world.connect().await.expect(200);
+    let webhooks = world.webhooks().await;
+    world.assert_connected(&webhooks);
+    assert_ne!(webhooks[0].id, id);
 }

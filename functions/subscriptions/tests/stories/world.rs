@@ -392,6 +392,7 @@ pub(crate) struct World {
     pub(crate) fate: std::sync::Arc<Fate>,
     pub(crate) now: AtomicUsize,
     pub(crate) hooks: &'static str,
+    pub(crate) budget: Option<Duration>,
     control: reqwest::Client,
 }
 
@@ -440,6 +441,7 @@ impl World {
             fate,
             now: AtomicUsize::new(usize::try_from(START).unwrap()),
             hooks: HOOKS,
+            budget: None,
             control: reqwest::Client::builder().no_proxy().build().unwrap(),
             simulator,
             site,
@@ -462,7 +464,8 @@ impl World {
         parameters: Value,
         body: Option<String>,
     ) -> Option<Answer> {
-        let settings = Settings::new(self.hooks.parse().unwrap());
+        let mut settings = Settings::new(self.hooks.parse().unwrap());
+        settings.budget = self.budget.unwrap_or(settings.budget);
         let function = Subscriptions::new(
             &self.accounts,
             &self.secrets,
@@ -721,4 +724,14 @@ fn gateway_request(route: &str, parameters: &Value, body: Option<String>) -> lam
         event["body"] = Value::from(body);
     }
     lambda_http::request::from_str(&event.to_string()).unwrap()
+}
+
+#[tokio::test]
+async fn the_accounts_in_memory_keep_the_contract() {
+    crate::contract::accounts(&MemoryAccounts::default()).await;
+}
+
+#[tokio::test]
+async fn the_secrets_in_memory_keep_the_contract() {
+    crate::contract::secrets(&MemorySecrets::default()).await;
 }

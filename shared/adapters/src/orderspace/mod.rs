@@ -3,6 +3,7 @@
 //! | answer | becomes |
 //! |---|---|
 //! | 401 with an empty body | [`ApiError::AccessRefused`] |
+//! | 401 to a token request, or an OAuth error that names the client | [`ApiError::CredentialsRefused`] |
 //! | 404 with a message | no such webhook |
 //! | 404 with an HTML page | [`ApiError::BadAnswer`]: the path is wrong, which says nothing about a webhook |
 //! | 422 with a message | [`ApiError::Invalid`], in Orderspace's words |
@@ -30,7 +31,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
-use wire::{Created, Deleted, Granted, Listed, Message, TokenRequest};
+use wire::{Created, Deleted, Granted, Listed, Message, Refusal, TokenRequest};
 
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(3);
@@ -187,6 +188,25 @@ impl Answer {
         }
     }
 
+    /// Whether it is the credentials that are refused. A 400 or 403 says so only in RFC 6749's words: a proxy's
+    /// must not make anybody give an account up.
+    /// <https://www.rfc-editor.org/rfc/rfc6749#section-5.2>
+    fn refuses_the_client(&self) -> bool {
+        match self.status {
+            StatusCode::UNAUTHORIZED => true,
+            StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN => serde_json::from_str::<Refusal<'_>>(
+                self.body.expose_secret(),
+            )
+            .is_ok_and(|refusal| {
+                matches!(
+                    refusal.error,
+                    "invalid_client" | "unauthorized_client" | "invalid_grant"
+                )
+            }),
+            _ => false,
+        }
+    }
+
     fn message(&self) -> Option<String> {
         let message: Message = serde_json::from_str(self.body.expose_secret()).ok()?;
         Some(message.message.chars().take(LONGEST_MESSAGE).collect())
@@ -216,19 +236,14 @@ impl Webhooks for Orderspace {
             .post(format!("{}/oauth/token", self.urls.identity))
             .form(&form);
         let answer = self.send(Call::Token, request).await?;
-        match answer.status {
-            // RFC 6749 gives a refusal of the client 400 or 401; 403 is what a proxy or a blocked client gets.
-            StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-                Err(ApiError::CredentialsRefused)
-            }
-            _ => {
-                let granted: Granted = answer.success()?;
-                Ok(Access {
-                    token: AccessToken::new(granted.access_token),
-                    expires: now.plus_seconds(granted.expires_in),
-                })
-            }
+        if answer.refuses_the_client() {
+            return Err(ApiError::CredentialsRefused);
         }
+        let granted: Granted = answer.success()?;
+        Ok(Access {
+            token: AccessToken::new(granted.access_token),
+            expires: now.plus_seconds(granted.expires_in),
+        })
     }
 
     async fn list(&self, access: &AccessToken) -> Result<Vec<RegisteredWebhook>, ApiError> {
@@ -383,6 +398,21 @@ mod tests {
     fn answers(#[case] status: u16, #[case] body: &str, #[case] said: &str) {
         let error = answer(status, body).success::<Listed>().err().unwrap();
         assert_eq!(error.to_string(), said);
+    }
+
+    #[rstest]
+    #[case::unauthorized(401, "", true)]
+    #[case::client(400, r#"{"error":"invalid_client","error_description":"x"}"#, true)]
+    #[case::grant(400, r#"{"error":"unsupported_grant_type"}"#, false)]
+    #[case::proxy(403, "<html>", false)]
+    #[case::empty(400, "", false)]
+    #[case::down(503, r#"{"error":"invalid_client"}"#, false)]
+    fn only_a_refusal_of_the_client_is_about_credentials(
+        #[case] status: u16,
+        #[case] body: &str,
+        #[case] refused: bool,
+    ) {
+        assert_eq!(answer(status, body).refuses_the_client(), refused);
     }
 
     #[rstest]

@@ -91,3 +91,9 @@ pub(super) struct Deletion {
 pub(super) struct Message {
     pub(super) message: String,
 }
+
+/// An error of the token endpoint, in RFC 6749's words.
+#[derive(Deserialize)]
+pub(super) struct Refusal<'a> {
+    pub(super) error: &'a str,
+}

@@ -60,7 +60,31 @@ pub fn plan<'a>(
 ) -> Vec<Step<'a>> {
     let with_status = |wanted: TokenStatus| seen.iter().find(|seen| seen.status == wanted);
     let chosen = with_status(TokenStatus::Live).or_else(|| with_status(TokenStatus::Pending));
+    let chosen_token = chosen.map(|chosen| chosen.token);
+    let is_seen = |token: TokenHash| seen.iter().any(|seen| seen.token == token);
+
+    let mut given_up = Vec::new();
+    let mut retired = Vec::new();
+    let mut replaced = Vec::new();
+    for registration in &account.registrations {
+        let token = registration.token;
+        match registration.standing {
+            _ if Some(token) == chosen_token => {}
+            Standing::Pending if is_seen(token) => retired.push(token),
+            Standing::Pending => given_up.push(token),
+            // Deliveries of a webhook that is gone may still be tried again for a while.
+            Standing::Live => replaced.push(token),
+            Standing::Grace { until } if until <= now => given_up.push(token),
+            Standing::Grace { .. } => {}
+        }
+    }
+
     let mut steps = Vec::new();
+    // Before another is registered, so that attempts without end do not pile up tokens. If the source comes to
+    // know one of these late, it is recognised by its entry and removed.
+    if !given_up.is_empty() {
+        steps.push(Step::Retire(given_up));
+    }
     match chosen {
         Some(chosen) => {
             if !account.events.is(&chosen.webhook.events)
@@ -72,27 +96,8 @@ pub fn plan<'a>(
         }
         None => steps.push(Step::Register),
     }
-
-    let chosen_id = chosen.map(|chosen| &chosen.webhook.id);
-    let chosen_token = chosen.map(|chosen| chosen.token);
-    steps.extend(
-        seen.iter()
-            .filter(|seen| Some(&seen.webhook.id) != chosen_id)
-            .map(Step::Remove),
-    );
-
-    let mut retired = Vec::new();
-    let mut replaced = Vec::new();
-    for registration in &account.registrations {
-        match registration.standing {
-            _ if Some(registration.token) == chosen_token => {}
-            Standing::Pending => retired.push(registration.token),
-            // Deliveries of a webhook that is gone may still be tried again for a while.
-            Standing::Live => replaced.push(registration.token),
-            Standing::Grace { until } if until <= now => retired.push(registration.token),
-            Standing::Grace { .. } => {}
-        }
-    }
+    let is_other = |seen: &&Seen| chosen.is_none_or(|chosen| chosen.webhook.id != seen.webhook.id);
+    steps.extend(seen.iter().filter(is_other).map(Step::Remove));
     if !replaced.is_empty() {
         steps.push(Step::Replace(replaced));
     }
@@ -183,7 +188,7 @@ mod tests {
     #[case::nothing_yet(&[], &[], &["register"])]
     #[case::all_is_well(&[(1, Some("wh_1"), LIVE)], &[seen("wh_1", 1, TokenStatus::Live)], &["confirm wh_1"])]
     #[case::the_answer_was_lost(&[(1, None, PENDING)], &[seen("wh_1", 1, TokenStatus::Pending)], &["confirm wh_1"])]
-    #[case::the_request_was_lost(&[(1, None, PENDING)], &[], &["register", "retire 1"])]
+    #[case::the_request_was_lost(&[(1, None, PENDING)], &[], &["retire 1", "register"])]
     #[case::deleted_behind_our_back(&[(1, Some("wh_1"), LIVE)], &[], &["register", "replace 1"])]
     #[case::two_attempts_got_through(
         &[(1, None, PENDING), (2, None, PENDING)],
@@ -208,7 +213,7 @@ mod tests {
     #[case::grace_is_over(
         &[(1, Some("wh_1"), grace(NOW)), (2, Some("wh_2"), LIVE)],
         &[seen("wh_2", 2, TokenStatus::Live)],
-        &["confirm wh_2", "retire 1"]
+        &["retire 1", "confirm wh_2"]
     )]
     fn plans(
         #[case] registrations: &[(u8, Option<&str>, Standing)],

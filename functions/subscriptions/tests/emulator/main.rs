@@ -1,0 +1,181 @@
+//! The adapters of subscriptions on the local stack's emulator, held to the contract of the stores in memory.
+//!
+//! `ORDERHOOK_OUTPUTS` names the file that `cargo local up` writes; without it there is nothing to test
+//! against, so these run where they are asked for: `cargo test -p subscriptions --test emulator -- --ignored`.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test stops at what it does not expect"
+)]
+
+#[path = "../stories/contract.rs"]
+mod contract;
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use adapters::aws::{Access, Aws};
+use adapters::dynamo::accounts::{DynamoAccounts, DynamoDeliveries};
+use adapters::dynamo::tokens::DynamoTokens;
+use adapters::secrets::SigningSecrets;
+use adapters::secrets::write::AccountSecrets;
+use aws_sdk_dynamodb::config::Credentials;
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType,
+    ScalarAttributeType,
+};
+use domain::account::{AccountName, UrlToken};
+use domain::identity::DeliveryId;
+use domain::ports::{Keys as _, Tokens as _};
+use domain::sources::Source;
+use domain::subscription::{
+    Account, Accounts as _, Deliveries as _, EventSelection, IfUnknown, Lease, LeaseOwner,
+    Registration, Secrets as _, Standing,
+};
+use domain::timestamp::Timestamp;
+use serde_json::Value;
+
+/// AWS as the emulator plays it, and a name for what one test makes there.
+fn place(test: &str) -> (Aws, String) {
+    let path = std::env::var("ORDERHOOK_OUTPUTS").unwrap();
+    let outputs: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let text = |name: &str| {
+        outputs
+            .get(name)
+            .and_then(Value::as_str)
+            .unwrap()
+            .to_owned()
+    };
+    let credentials = Credentials::new(
+        text("AccessKeyId"),
+        text("SecretAccessKey"),
+        None,
+        None,
+        "outputs",
+    );
+    let access = Access {
+        region: text("Region"),
+        endpoint: Some(text("EndpointUrl")),
+        credentials,
+    };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    (
+        Aws::new(access).unwrap(),
+        format!("subscriptions-{test}-{}", now.as_nanos()),
+    )
+}
+
+async fn make_table(aws: &Aws, table: &str, keys: &[(&str, KeyType)]) {
+    let mut call = aws
+        .dynamo()
+        .create_table()
+        .table_name(table)
+        .billing_mode(BillingMode::PayPerRequest);
+    for (name, kind) in keys {
+        let attribute = AttributeDefinition::builder()
+            .attribute_name(*name)
+            .attribute_type(ScalarAttributeType::S);
+        let key = KeySchemaElement::builder()
+            .attribute_name(*name)
+            .key_type(kind.clone());
+        call = call
+            .attribute_definitions(attribute.build().unwrap())
+            .key_schema(key.build().unwrap());
+    }
+    call.send().await.unwrap();
+}
+
+async fn drop_table(aws: &Aws, table: &str) {
+    let call = aws.dynamo().delete_table().table_name(table);
+    call.send().await.unwrap();
+}
+
+#[tokio::test]
+#[ignore = "needs the local stack"]
+async fn accounts() {
+    let (aws, table) = place("accounts");
+    make_table(&aws, &table, &[("pk", KeyType::Hash)]).await;
+    let accounts = DynamoAccounts::new(aws.dynamo(), &table);
+    contract::accounts(&accounts).await;
+    drop_table(&aws, &table).await;
+}
+
+/// What subscriptions writes is what inbound reads.
+#[tokio::test]
+#[ignore = "needs the local stack"]
+async fn tokens_and_keys_are_read_by_inbound() {
+    let (aws, table) = place("tokens");
+    make_table(&aws, &table, &[("pk", KeyType::Hash)]).await;
+    let accounts = DynamoAccounts::new(aws.dynamo(), &table);
+    let now = Timestamp::from_millis(1_795_176_000_000);
+    let name: AccountName = "acme".parse().unwrap();
+    let lease = Lease {
+        account: name.clone(),
+        owner: LeaseOwner::from_random(&[1; 16]),
+        until: now.plus_seconds(45),
+    };
+    accounts
+        .lease(&lease, now, IfUnknown::Reserve)
+        .await
+        .unwrap();
+    let token = UrlToken::from_random(&[1; 32]).hash();
+    let events = EventSelection::all(Source::Orderspace);
+    let mut account = Account::new(name.clone(), Source::Orderspace, events, now);
+    for (webhook, standing) in [(None, Standing::Pending), (Some("wh_1"), Standing::Live)] {
+        account.register(Registration {
+            token,
+            webhook: webhook.map(domain::account::WebhookId::new),
+            standing,
+        });
+        accounts.save(&account, &lease, &[token]).await.unwrap();
+        let read = DynamoTokens::new(aws.dynamo(), &table).find(&token).await;
+        assert_eq!(read.unwrap(), Some(account.entry(&token)));
+    }
+    drop_table(&aws, &table).await;
+
+    let (oauth, signing) = (format!("{table}/oauth/"), format!("{table}/signing/"));
+    let secrets = AccountSecrets::new(aws.secrets(), oauth, &signing, 7);
+    let key = domain::signature::SigningKey::new("key");
+    let webhook = domain::account::WebhookId::new("wh_1");
+    let keys = [(webhook.clone(), key)].into_iter().collect();
+    secrets.put_keys(&name, &keys).await.unwrap();
+    let inbound = SigningSecrets::new(aws.secrets(), signing);
+    assert!(inbound.read(&name).await.unwrap().holds(&webhook));
+    secrets.retire(&name).await.unwrap();
+    assert!(!inbound.read(&name).await.unwrap().holds(&webhook));
+}
+
+#[tokio::test]
+#[ignore = "needs the local stack"]
+async fn secrets() {
+    let (aws, prefix) = place("secrets");
+    let (oauth, signing) = (format!("{prefix}/oauth/"), format!("{prefix}/signing/"));
+    let secrets = AccountSecrets::new(aws.secrets(), oauth, signing, 7);
+    contract::secrets(&secrets).await;
+    secrets.retire(&"acme".parse().unwrap()).await.unwrap();
+}
+
+#[tokio::test]
+#[ignore = "needs the local stack"]
+async fn the_last_delivery_of_a_day_is_found() {
+    let (aws, table) = place("receipts");
+    let keys = [("pk", KeyType::Hash), ("sk", KeyType::Range)];
+    make_table(&aws, &table, &keys).await;
+    let deliveries = DynamoDeliveries::new(aws.dynamo(), &table);
+    let name: AccountName = "acme".parse().unwrap();
+    let noon = Timestamp::from_millis(1_795_176_000_000);
+    let ids = [0, 60, 30].map(|later| DeliveryId::new(noon.plus_seconds(later), &[1; 10]));
+    assert_eq!(deliveries.last(&name, &noon.day()).await.unwrap(), None);
+    for id in ids {
+        let call = aws.dynamo().put_item().table_name(&table);
+        let pk = AttributeValue::S(format!("{name}#{}", noon.day()));
+        let call = call
+            .item("pk", pk)
+            .item("sk", AttributeValue::S(id.to_string()));
+        call.send().await.unwrap();
+    }
+    assert_eq!(
+        deliveries.last(&name, &noon.day()).await.unwrap(),
+        Some(ids[1])
+    );
+    assert_eq!(deliveries.last(&name, "2026-11-19").await.unwrap(), None);
+    drop_table(&aws, &table).await;
+}

@@ -1,0 +1,260 @@
+//! What the stores in memory and the adapters for AWS both have to do.
+
+use domain::account::{AccountName, TokenHash, TokenStatus, UrlToken, WebhookId};
+use domain::signature::{SigningKey, SigningKeys};
+use domain::sources::Source;
+use domain::subscription::{
+    Access, AccessToken, Account, Accounts, Credentials, EventSelection, IfUnknown, Lease,
+    LeaseOwner, Leased, OauthSecret, Registration, Saved, Secrets, Standing, Trouble, Wish,
+};
+use domain::timestamp::Timestamp;
+
+fn name(name: &str) -> AccountName {
+    name.parse().unwrap()
+}
+
+fn at(seconds: u64) -> Timestamp {
+    Timestamp::from_millis(1_795_176_000_000).plus_seconds(seconds)
+}
+
+fn lease(account: &str, owner: u8, until: Timestamp) -> Lease {
+    Lease {
+        account: name(account),
+        owner: LeaseOwner::from_random(&[owner; 16]),
+        until,
+    }
+}
+
+fn token(number: u8) -> TokenHash {
+    UrlToken::from_random(&[number; 32]).hash()
+}
+
+fn registration(number: u8, webhook: Option<&str>, standing: Standing) -> Registration {
+    Registration {
+        token: token(number),
+        webhook: webhook.map(WebhookId::new),
+        standing,
+    }
+}
+
+fn account(account: &str) -> Account {
+    let source = Source::Orderspace;
+    let events = EventSelection::parse(source, &["order.created"]).unwrap();
+    Account::new(name(account), source, events, at(0))
+}
+
+/// Holds an implementation of [`Accounts`] to its contract. The table is empty at first.
+pub(crate) async fn accounts(accounts: &impl Accounts) {
+    let take = async |lease: &Lease, now, if_unknown| {
+        accounts.lease(lease, at(now), if_unknown).await.unwrap()
+    };
+
+    // A name that nobody uses is refused or reserved; reserving makes no account.
+    let mine = lease("acme", 1, at(45));
+    assert_eq!(take(&mine, 0, IfUnknown::Refuse).await, Leased::Unknown);
+    assert_eq!(
+        take(&mine, 0, IfUnknown::Reserve).await,
+        Leased::Taken(None)
+    );
+    assert_eq!(accounts.find(&name("acme")).await.unwrap(), None);
+    assert!(accounts.list().await.unwrap().is_empty());
+
+    // One call at a time; the same one may ask again, as after a lost answer.
+    let yours = lease("acme", 2, at(46));
+    let held = Leased::Held { until: at(45) };
+    assert_eq!(take(&yours, 1, IfUnknown::Reserve).await, held);
+    assert_eq!(
+        take(&mine, 1, IfUnknown::Reserve).await,
+        Leased::Taken(None)
+    );
+
+    // What was only reserved is free again after the release.
+    accounts.release(&mine).await.unwrap();
+    assert_eq!(take(&yours, 1, IfUnknown::Refuse).await, Leased::Unknown);
+    assert_eq!(
+        take(&yours, 1, IfUnknown::Reserve).await,
+        Leased::Taken(None)
+    );
+
+    // Only the holder saves: the account and its tokens together.
+    let mut acme = account("acme");
+    acme.register(registration(1, None, Standing::Pending));
+    let saved = accounts.save(&acme, &mine, &[token(1)]).await.unwrap();
+    assert_eq!(saved, Saved::LeaseLost);
+    assert_eq!(
+        accounts.save(&acme, &mine, &[]).await.unwrap(),
+        Saved::LeaseLost
+    );
+    assert_eq!(accounts.find(&name("acme")).await.unwrap(), None);
+    assert_eq!(accounts.token(&token(1)).await.unwrap(), None);
+    let saved = accounts.save(&acme, &yours, &[token(1)]).await.unwrap();
+    assert_eq!(saved, Saved::Yes);
+    assert_eq!(
+        accounts.find(&name("acme")).await.unwrap().as_ref(),
+        Some(&acme)
+    );
+    let entry = accounts.token(&token(1)).await.unwrap().unwrap();
+    assert_eq!((entry.status, entry.webhook), (TokenStatus::Pending, None));
+
+    // Everything of an account survives, and its tokens follow.
+    acme.register(registration(
+        1,
+        Some("wh_1"),
+        Standing::Grace { until: at(9) },
+    ));
+    acme.register(registration(2, Some("wh_2"), Standing::Live));
+    acme.wish = Wish::Disconnected { done: false };
+    acme.trouble = Some(Trouble {
+        at: at(3),
+        message: "é is out of order".to_owned(),
+    });
+    acme.quiet_until = Some(at(60));
+    acme.note(at(4), "something");
+    let both = [token(1), token(2)];
+    assert_eq!(
+        accounts.save(&acme, &yours, &both).await.unwrap(),
+        Saved::Yes
+    );
+    assert_eq!(
+        accounts.find(&name("acme")).await.unwrap().as_ref(),
+        Some(&acme)
+    );
+    let entry = accounts.token(&token(1)).await.unwrap().unwrap();
+    assert_eq!(entry.status, TokenStatus::Grace);
+    let entry = accounts.token(&token(2)).await.unwrap().unwrap();
+    assert_eq!(entry.status, TokenStatus::Live);
+    assert_eq!(entry.webhook, Some(WebhookId::new("wh_2")));
+    acme.registrations.clear();
+    acme.trouble = None;
+    acme.quiet_until = None;
+    assert_eq!(
+        accounts.save(&acme, &yours, &both).await.unwrap(),
+        Saved::Yes
+    );
+    assert_eq!(
+        accounts.find(&name("acme")).await.unwrap().as_ref(),
+        Some(&acme)
+    );
+    let entry = accounts.token(&token(2)).await.unwrap().unwrap();
+    assert_eq!((entry.status, entry.webhook), (TokenStatus::Retired, None));
+
+    // A lease that is outlived is taken over, with the account; its old holder changes nothing more.
+    let third = lease("acme", 3, at(91));
+    let held = Leased::Held { until: at(46) };
+    assert_eq!(take(&third, 45, IfUnknown::Refuse).await, held);
+    let taken = Leased::Taken(Some(Box::new(acme.clone())));
+    assert_eq!(take(&third, 46, IfUnknown::Refuse).await, taken);
+    assert_eq!(
+        accounts.save(&acme, &yours, &both).await.unwrap(),
+        Saved::LeaseLost
+    );
+    accounts.release(&yours).await.unwrap();
+    let held = Leased::Held { until: at(91) };
+    assert_eq!(take(&mine, 47, IfUnknown::Refuse).await, held);
+    accounts.release(&third).await.unwrap();
+    accounts.release(&third).await.unwrap();
+    assert_eq!(
+        accounts.find(&name("acme")).await.unwrap().as_ref(),
+        Some(&acme)
+    );
+    assert_eq!(take(&mine, 47, IfUnknown::Refuse).await, taken);
+    accounts.release(&mine).await.unwrap();
+
+    // Accounts are listed by name, and nothing else is.
+    let mut names = vec!["acme".to_owned()];
+    for number in 0..12_u8 {
+        let other = account(&format!("zz-{number:02}"));
+        let lease = lease(other.name.as_str(), 9, at(45));
+        take(&lease, 0, IfUnknown::Reserve).await;
+        assert_eq!(
+            accounts.save(&other, &lease, &[]).await.unwrap(),
+            Saved::Yes
+        );
+        names.push(other.name.to_string());
+    }
+    take(&lease("reserved", 9, at(45)), 0, IfUnknown::Reserve).await;
+    let listed = accounts.list().await.unwrap();
+    let listed: Vec<String> = listed
+        .iter()
+        .map(|account| account.name.to_string())
+        .collect();
+    assert_eq!(listed, names);
+}
+
+fn secret(secret: &str, access: Option<&str>) -> OauthSecret {
+    OauthSecret {
+        credentials: Credentials::new("id".parse().unwrap(), secret).unwrap(),
+        access: access.map(|token| Access {
+            token: AccessToken::new(token),
+            expires: at(1800),
+        }),
+    }
+}
+
+fn keys(keys: &[(&str, &str)]) -> SigningKeys {
+    keys.iter()
+        .map(|(webhook, key)| (WebhookId::new(*webhook), SigningKey::new(*key)))
+        .collect()
+}
+
+fn exposed(keys: &SigningKeys) -> Vec<(String, String)> {
+    keys.iter()
+        .map(|(webhook, key)| (webhook.to_string(), key.expose().to_owned()))
+        .collect()
+}
+
+/// Holds an implementation of [`Secrets`] to its contract. There are no secrets at first.
+pub(crate) async fn secrets(secrets: &impl Secrets) {
+    let acme = name("acme");
+    let oauth = async || secrets.oauth(&acme).await.unwrap();
+    assert!(oauth().await.is_none());
+    assert!(exposed(&secrets.keys(&acme).await.unwrap()).is_empty());
+    secrets.retire(&acme).await.unwrap();
+
+    for (kept, access) in [("one", None), ("two", Some("token"))] {
+        secrets
+            .put_oauth(&acme, &secret(kept, access))
+            .await
+            .unwrap();
+        let read = oauth().await.unwrap();
+        assert!(read.credentials.same(&secret(kept, None).credentials));
+        let read = read.access;
+        assert_eq!(read.as_ref().map(|access| access.token.expose()), access);
+        assert!(read.is_none_or(|access| access.expires == at(1800)));
+    }
+    for kept in [
+        &[("wh_1", "a")][..],
+        &[("wh_1", "b"), ("wh_2", "c")],
+        &[("wh_2", "c")],
+    ] {
+        secrets.put_keys(&acme, &keys(kept)).await.unwrap();
+        let read = secrets.keys(&acme).await.unwrap();
+        assert_eq!(exposed(&read), exposed(&keys(kept)));
+    }
+    assert!(secrets.oauth(&name("other")).await.unwrap().is_none());
+
+    // What is retired is not there, may be retired again, and comes back when it is put.
+    for _ in 0..2 {
+        secrets.retire(&acme).await.unwrap();
+        assert!(oauth().await.is_none());
+        assert!(exposed(&secrets.keys(&acme).await.unwrap()).is_empty());
+    }
+    secrets
+        .put_oauth(&acme, &secret("three", None))
+        .await
+        .unwrap();
+    assert!(
+        oauth()
+            .await
+            .unwrap()
+            .credentials
+            .same(&secret("three", None).credentials)
+    );
+    assert!(exposed(&secrets.keys(&acme).await.unwrap()).is_empty());
+    secrets
+        .put_keys(&acme, &keys(&[("wh_3", "d")]))
+        .await
+        .unwrap();
+    let read = secrets.keys(&acme).await.unwrap();
+    assert_eq!(exposed(&read), exposed(&keys(&[("wh_3", "d")])));
+}
