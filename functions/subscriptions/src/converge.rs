@@ -36,6 +36,7 @@ impl<A: Accounts, S: Secrets, W: Webhooks, D: Deliveries> Subscriptions<'_, A, S
                 }
                 Step::Correct(seen) => corrected = Some(self.correct(held, session, seen).await?),
                 Step::Confirm(seen) => {
+                    // That a change keeps the key is shown in an example only, so the newer answer counts.
                     let webhook = corrected.as_ref().unwrap_or(&seen.webhook);
                     self.confirm(held, &keys, seen.token, webhook).await?;
                 }
