@@ -1,0 +1,189 @@
+//! What a call to AWS is, read from its request without understanding all of it.
+
+use axum::body::Bytes;
+use axum::http::{HeaderMap, Method, Uri};
+use serde_json::Value;
+
+/// A call on its way to AWS.
+#[derive(Debug, Clone)]
+pub(super) struct Request {
+    pub(super) method: Method,
+    pub(super) uri: Uri,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+    /// Service and operation, such as `sqs:SendMessageBatch` or `s3:PUT`.
+    pub(super) operation: String,
+    /// What it is about: a queue, a table, a secret, a bucket with its key. Empty where that is not known.
+    pub(super) resource: String,
+    /// Messages in a batch; 0 for anything else.
+    pub(super) entries: usize,
+}
+
+impl Request {
+    pub(super) fn read(method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Self {
+        let operation = operation(&method, &uri, &headers, &body);
+        let is_json = headers.contains_key("x-amz-target");
+        let json: Value = is_json
+            .then(|| serde_json::from_slice(&body).ok())
+            .flatten()
+            .unwrap_or_default();
+        let name = |member: &str| json.get(member).and_then(Value::as_str);
+        let resource = ["QueueUrl", "TableName", "SecretId"]
+            .into_iter()
+            .find_map(name)
+            .unwrap_or_else(|| uri.path());
+        let entries = json.get("Entries").and_then(Value::as_array);
+        Self {
+            resource: resource.to_owned(),
+            entries: entries.map_or(0, Vec::len),
+            operation,
+            method,
+            uri,
+            headers,
+            body,
+        }
+    }
+
+    /// Whether a text stands in the path or the body.
+    pub(super) fn contains(&self, marker: &str) -> bool {
+        self.uri.path().contains(marker) || holds(&self.body, marker.as_bytes())
+    }
+}
+
+fn holds(body: &[u8], marker: &[u8]) -> bool {
+    let Some((first, rest)) = marker.split_first() else {
+        return true;
+    };
+    let mut left = body;
+    while let Some(position) = left.iter().position(|byte| byte == first) {
+        let Some((_, after)) = left.split_at(position).1.split_first() else {
+            return false;
+        };
+        if after.starts_with(rest) {
+            return true;
+        }
+        left = after;
+    }
+    false
+}
+
+/// AWS's JSON protocols name the operation in a header, its query protocol in the body, S3 by the method.
+fn operation(method: &Method, uri: &Uri, headers: &HeaderMap, body: &[u8]) -> String {
+    let target = headers
+        .get("x-amz-target")
+        .and_then(|value| value.to_str().ok())
+        .and_then(|target| target.split_once('.'));
+    if let Some((service, operation)) = target {
+        let service = service.split('_').next().unwrap_or(service);
+        let service = service.strip_prefix("Amazon").unwrap_or(service);
+        return format!("{}:{operation}", service.to_ascii_lowercase());
+    }
+    let action = std::str::from_utf8(body).ok().and_then(|body| {
+        body.split('&')
+            .find_map(|pair| pair.strip_prefix("Action="))
+    });
+    match action {
+        Some(action) => format!("query:{action}"),
+        // A function opens its connections ahead of the first call with this.
+        None if uri.path() == "/" => format!("none:{method}"),
+        None => format!("s3:{method}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    fn read(method: &str, path: &str, target: Option<&str>, body: &str) -> Request {
+        let mut headers = HeaderMap::new();
+        if let Some(target) = target {
+            headers.insert("x-amz-target", target.parse().unwrap());
+        }
+        let (method, uri) = (method.parse().unwrap(), path.parse().unwrap());
+        Request::read(method, uri, headers, Bytes::from(body.to_owned()))
+    }
+
+    #[rstest]
+    #[case(
+        "POST",
+        "/",
+        Some("AmazonSQS.SendMessageBatch"),
+        r#"{"QueueUrl":"http://q/1/Orders","Entries":[1,2]}"#,
+        "sqs:SendMessageBatch",
+        "http://q/1/Orders",
+        2
+    )]
+    #[case(
+        "POST",
+        "/",
+        Some("DynamoDB_20120810.GetItem"),
+        r#"{"TableName":"records"}"#,
+        "dynamodb:GetItem",
+        "records",
+        0
+    )]
+    #[case(
+        "POST",
+        "/",
+        Some("secretsmanager.GetSecretValue"),
+        r#"{"SecretId":"a/b"}"#,
+        "secretsmanager:GetSecretValue",
+        "a/b",
+        0
+    )]
+    #[case(
+        "PUT",
+        "/bucket/events/acme/1",
+        None,
+        "any",
+        "s3:PUT",
+        "/bucket/events/acme/1",
+        0
+    )]
+    #[case(
+        "POST",
+        "/",
+        None,
+        "Action=GetCallerIdentity&Version=1",
+        "query:GetCallerIdentity",
+        "/",
+        0
+    )]
+    #[case("GET", "/", None, "", "none:GET", "/", 0)]
+    #[case(
+        "POST",
+        "/",
+        Some("AmazonSQS.SendMessageBatch"),
+        "no json",
+        "sqs:SendMessageBatch",
+        "/",
+        0
+    )]
+    fn a_call_is_known_by_operation_and_resource(
+        #[case] method: &str,
+        #[case] path: &str,
+        #[case] target: Option<&str>,
+        #[case] body: &str,
+        #[case] operation: &str,
+        #[case] resource: &str,
+        #[case] entries: usize,
+    ) {
+        let request = read(method, path, target, body);
+        assert_eq!(request.operation, operation);
+        assert_eq!(request.resource, resource);
+        assert_eq!(request.entries, entries);
+    }
+
+    #[rstest]
+    #[case("acme", true)]
+    #[case("aacme", true)]
+    #[case("acm", true)]
+    #[case("acmee", false)]
+    #[case("bucket", true)]
+    #[case("", true)]
+    fn a_marker_is_found_in_path_and_body(#[case] marker: &str, #[case] found: bool) {
+        let request = read("PUT", "/bucket/1", None, "xaaacme");
+        assert_eq!(request.contains(marker), found);
+    }
+}

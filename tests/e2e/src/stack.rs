@@ -1,0 +1,168 @@
+//! The stack under test: where it is, and clients for all of it.
+#![allow(
+    clippy::panic,
+    clippy::expect_used,
+    reason = "a test's own tools stop the test where there is nothing to test"
+)]
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use adapters::aws::{Access, Aws};
+use adapters::s3::S3Oversize;
+use aws_sdk_dynamodb::config::Credentials;
+use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
+use http::Method;
+use local::aws::Answer;
+use local::outputs::Outputs;
+use serde_json::Value;
+use simulator::Control;
+
+use crate::proxy::ProxyControl;
+
+/// The variable that names the file.
+const VARIABLE: &str = "ORDERHOOK_OUTPUTS";
+
+/// How long one call of a test may take: six functions may be starting on the same processors.
+const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The stack, with clients that go to the emulator directly and not through the proxy.
+#[derive(Debug, Clone)]
+pub struct Stack {
+    /// Names and addresses.
+    pub outputs: Outputs,
+    /// Where the file of the outputs lies, which is the stack's own directory.
+    pub directory: PathBuf,
+    /// DynamoDB.
+    pub dynamo: aws_sdk_dynamodb::Client,
+    /// SQS.
+    pub sqs: aws_sdk_sqs::Client,
+    /// S3.
+    pub s3: aws_sdk_s3::Client,
+    /// Secrets Manager.
+    pub secrets: aws_sdk_secretsmanager::Client,
+    /// The bucket for what is too large.
+    pub oversize: S3Oversize,
+    /// HTTP without redirects.
+    pub http: reqwest::Client,
+    admin: local::aws::Aws,
+}
+
+impl Stack {
+    /// The stack that the environment names, or the one of `cargo local up`.
+    ///
+    /// # Panics
+    /// There is none.
+    #[must_use]
+    pub fn here() -> Self {
+        let path = std::env::var_os(VARIABLE).map_or_else(
+            || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.local/outputs.json"),
+            PathBuf::from,
+        );
+        let outputs = Outputs::read(&path).unwrap_or_else(|_| {
+            panic!(
+                "these tests need a stack, and {} does not describe one. `cargo verify` starts a stack and runs \
+                 them; or start one with `cargo local up --proxy`, or name another stack's file in {VARIABLE}.",
+                path.display()
+            )
+        });
+        let credentials = Credentials::new(
+            &outputs.access_key_id,
+            &outputs.secret_access_key,
+            None,
+            None,
+            "outputs",
+        );
+        let access = Access {
+            region: outputs.region.clone(),
+            endpoint: Some(outputs.endpoint_url.clone()),
+            credentials,
+        };
+        let aws = Aws::new(access).expect("a client for 127.0.0.1 can be made");
+        // The functions' time-outs are for AWS, and a test is patient.
+        let timeouts = TimeoutConfig::builder()
+            .operation_attempt_timeout(CALL_TIMEOUT)
+            .operation_timeout(CALL_TIMEOUT * 2)
+            .build();
+        let dynamo = aws.dynamo().config().to_builder();
+        let sqs = aws.sqs().config().to_builder();
+        let s3 = aws.s3().config().to_builder();
+        let secrets = aws.secrets().config().to_builder();
+        let s3 = aws_sdk_s3::Client::from_conf(s3.timeout_config(timeouts.clone()).build());
+        let bucket = outputs.get("OversizeBucket").expect("the stack's bucket");
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .pool_max_idle_per_host(0)
+            .timeout(CALL_TIMEOUT);
+        Self {
+            dynamo: aws_sdk_dynamodb::Client::from_conf(
+                dynamo.timeout_config(timeouts.clone()).build(),
+            ),
+            sqs: aws_sdk_sqs::Client::from_conf(sqs.timeout_config(timeouts.clone()).build()),
+            secrets: aws_sdk_secretsmanager::Client::from_conf(
+                secrets.timeout_config(timeouts).build(),
+            ),
+            oversize: S3Oversize::new(s3.clone(), bucket),
+            s3,
+            http: http.build().expect("a client for 127.0.0.1 can be made"),
+            admin: local::aws::Aws::of(&outputs).expect("a client for 127.0.0.1 can be made"),
+            directory: path.parent().unwrap_or(Path::new(".")).to_path_buf(),
+            outputs,
+        }
+    }
+
+    /// One output of the template.
+    ///
+    /// # Panics
+    /// The template has no such output.
+    #[must_use]
+    pub fn output(&self, name: &str) -> &str {
+        self.outputs.get(name).expect("an output of the template")
+    }
+
+    /// Orderspace, as this stack knows it.
+    ///
+    /// # Panics
+    /// The stack has another Orderspace than the built-in simulator.
+    #[must_use]
+    pub fn simulator(&self) -> Control {
+        let url = self.outputs.simulator_url.as_deref();
+        let url = url.expect("a stack with the built-in simulator, so without --api-url");
+        Control::new(url).expect("a client for 127.0.0.1 can be made")
+    }
+
+    /// What stands between the functions and AWS.
+    ///
+    /// # Panics
+    /// The stack has none.
+    #[must_use]
+    pub fn proxy(&self) -> ProxyControl {
+        let url = self.outputs.proxy_url.as_deref().unwrap_or_else(|| {
+            panic!(
+                "this test counts or disturbs the functions' calls, and the stack was started without the proxy \
+                 that does it. `cargo verify` starts a stack with it, and so does `cargo local up --proxy`."
+            )
+        });
+        ProxyControl::new(url).expect("a client for 127.0.0.1 can be made")
+    }
+
+    /// Calls the admin API, signed. `path` follows `/v1`.
+    ///
+    /// # Panics
+    /// It does not answer.
+    pub async fn admin(&self, method: Method, path: &str, body: Option<&Value>) -> Answer {
+        let url = format!("{}{path}", self.output("AdminUrl"));
+        let answer = self.admin.api(method, &url, body).await;
+        answer.expect("an answer of the admin API")
+    }
+
+    /// Calls another of the emulator's services in AWS's JSON protocol.
+    ///
+    /// # Panics
+    /// It refuses or does not answer.
+    pub async fn aws(&self, service: &str, target: &str, input: &Value) -> Value {
+        let answer = self.admin.json(service, target, input).await;
+        answer.unwrap_or_else(|error| panic!("{error:#}"))
+    }
+}

@@ -1,0 +1,170 @@
+//! What the tables hold of one account, read as the functions' own adapters read it.
+#![allow(
+    clippy::panic,
+    clippy::expect_used,
+    reason = "a test stops where an item is not what it should be"
+)]
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use adapters::dynamo::receipts::read_body;
+use adapters::dynamo::records::read_record;
+use aws_sdk_dynamodb::types::AttributeValue;
+use domain::timestamp::Timestamp;
+
+use crate::stack::Stack;
+
+/// How long a test may have run over midnight, in seconds.
+const LONGEST_TEST_SECONDS: u64 = 1800;
+
+/// An item as DynamoDB gives it.
+pub type Item = HashMap<String, AttributeValue>;
+
+/// A record.
+#[derive(Debug, Clone)]
+pub struct Record {
+    /// The last data, as JSON.
+    pub data: Option<String>,
+    /// Whether a delete was seen.
+    pub deleted: bool,
+    /// The event whose data it is.
+    pub event_id: Option<String>,
+    /// The events that made it, where they are collected.
+    pub occurrences: Vec<String>,
+    /// `data`, `compact` or `dataref`.
+    pub form: Option<&'static str>,
+}
+
+/// A delivery that was kept.
+#[derive(Debug, Clone)]
+pub struct Receipt {
+    /// The delivery id.
+    pub delivery: String,
+    /// How many events were recognised.
+    pub events: u64,
+    /// How often it was posted, at least.
+    pub attempts: u64,
+    /// The body, byte for byte.
+    pub body: Vec<u8>,
+}
+
+impl Stack {
+    /// A record by its account, kind and id.
+    pub async fn record(&self, account: &str, kind: &str, id: &str) -> Option<Record> {
+        let table = self.output("RecordsTable");
+        let item = self.item(table, &format!("{account}#{kind}"), id).await?;
+        let data = read_record(&item, &self.oversize).await;
+        let data = data.unwrap_or_else(|error| panic!("{account}#{kind}/{id}: {error}"));
+        let forms = ["data", "compact", "dataref"];
+        Some(Record {
+            data,
+            deleted: matches!(item.get("deleted"), Some(AttributeValue::Bool(true))),
+            event_id: text(&item, "event_id"),
+            occurrences: match item.get("event_ids") {
+                Some(AttributeValue::Ss(ids)) => ids.clone(),
+                _ => Vec::new(),
+            },
+            form: forms.into_iter().find(|form| item.contains_key(*form)),
+        })
+    }
+
+    /// The receipt of a delivery.
+    pub async fn receipt(&self, account: &str, delivery: &str) -> Option<Receipt> {
+        let all = self.receipts(account).await;
+        all.into_iter().find(|receipt| receipt.delivery == delivery)
+    }
+
+    /// All deliveries of an account that were kept today or in the minutes before midnight, in the order of their ids.
+    pub async fn receipts(&self, account: &str) -> Vec<Receipt> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now = now.expect("a clock after 1970").as_secs();
+        let day = |seconds: u64| Timestamp::from_millis(seconds * 1000).day();
+        let days = BTreeSet::from([day(now), day(now - LONGEST_TEST_SECONDS)]);
+        let mut receipts = Vec::new();
+        for day in days {
+            let partition = format!("{account}#{day}");
+            for item in self.query(self.output("ReceiptsTable"), &partition).await {
+                let body = read_body(&item, &self.oversize).await;
+                receipts.push(Receipt {
+                    delivery: text(&item, "sk").expect("a sort key"),
+                    events: number(&item, "events"),
+                    attempts: number(&item, "attempts"),
+                    body: body.unwrap_or_else(|error| panic!("a receipt of {account}: {error}")),
+                });
+            }
+        }
+        receipts.sort_by(|one, other| one.delivery.cmp(&other.delivery));
+        receipts
+    }
+
+    /// The body that a quarantine message's pointer leads to.
+    pub async fn receipt_at(&self, pk: &str, sk: &str) -> Option<Vec<u8>> {
+        let item = self.item(self.output("ReceiptsTable"), pk, sk).await?;
+        let body = read_body(&item, &self.oversize).await;
+        Some(body.unwrap_or_else(|error| panic!("{pk} {sk}: {error}")))
+    }
+
+    /// The deliveries that retry markers of an account stand for.
+    pub async fn markers(&self, account: &str) -> Vec<String> {
+        let items = self
+            .query(self.output("ReceiptsTable"), &format!("retry#{account}"))
+            .await;
+        items
+            .iter()
+            .filter_map(|item| text(item, "delivery"))
+            .collect()
+    }
+
+    /// The causes of an account's strikes, in the order of time.
+    pub async fn strikes(&self, account: &str) -> Vec<String> {
+        let items = self
+            .query(self.output("ReceiptsTable"), &format!("strike#{account}"))
+            .await;
+        items
+            .iter()
+            .filter_map(|item| text(item, "cause"))
+            .collect()
+    }
+
+    async fn item(&self, table: &str, pk: &str, sk: &str) -> Option<Item> {
+        let answer = self
+            .dynamo
+            .get_item()
+            .table_name(table)
+            .key("pk", AttributeValue::S(pk.to_owned()))
+            .key("sk", AttributeValue::S(sk.to_owned()))
+            .consistent_read(true)
+            .send()
+            .await;
+        answer.expect("an answer of the table").item
+    }
+
+    /// All items of a partition.
+    pub async fn query(&self, table: &str, pk: &str) -> Vec<Item> {
+        let answer = self
+            .dynamo
+            .query()
+            .table_name(table)
+            .key_condition_expression("pk = :pk")
+            .expression_attribute_values(":pk", AttributeValue::S(pk.to_owned()))
+            .consistent_read(true)
+            .send()
+            .await;
+        answer
+            .expect("an answer of the table")
+            .items
+            .unwrap_or_default()
+    }
+}
+
+/// A text attribute.
+#[must_use]
+pub fn text(item: &Item, name: &str) -> Option<String> {
+    item.get(name)?.as_s().ok().cloned()
+}
+
+fn number(item: &Item, name: &str) -> u64 {
+    let value = item.get(name).and_then(|value| value.as_n().ok());
+    value.and_then(|value| value.parse().ok()).unwrap_or(0)
+}

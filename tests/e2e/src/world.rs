@@ -1,0 +1,529 @@
+//! One test's own corner of the shared stack: an account, and a hand that posts as Orderspace does.
+#![allow(
+    clippy::panic,
+    clippy::expect_used,
+    reason = "a test stops where its world cannot be made"
+)]
+
+use std::fmt;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use domain::account::{TokenStatus, UrlToken};
+use http::{HeaderMap, Method};
+use serde::Deserialize;
+use serde_json::json;
+use simulator::SiteControl;
+use simulator::control::NewSite;
+use testkit::signing::{SIGNATURE_HEADER, sign};
+
+use crate::mail::{ACCOUNT_PREFIX, Letter, Mailbox};
+use crate::proxy::{Call, Fault, Rule};
+use crate::stack::Stack;
+use crate::tables::Record;
+use crate::team::TeamQueue;
+use crate::waiting::{until, until_within};
+
+/// How long a delivery is posted again until it is accepted. Orderspace is more patient.
+const DELIVERY_PATIENCE: Duration = Duration::from_secs(60);
+
+/// An answer to a delivery.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// The body.
+    pub body: String,
+    /// The headers.
+    pub headers: HeaderMap,
+}
+
+/// A quarantine message.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Quarantined {
+    /// Whose delivery.
+    pub account: String,
+    /// Which one.
+    pub deliveryid: String,
+    /// When it was received.
+    pub time: String,
+    /// Why no part of it could be read.
+    #[serde(default)]
+    pub reason: Option<String>,
+    /// Which parts could not be used, and why.
+    #[serde(default)]
+    pub elements: Vec<BadElement>,
+    /// Where its bytes are.
+    pub receipt: ReceiptKey,
+}
+
+/// A part of a delivery that could not be used.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BadElement {
+    /// Its position.
+    pub index: u32,
+    /// Why.
+    pub reason: String,
+}
+
+/// The key of a receipt.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReceiptKey {
+    /// The partition.
+    pub pk: String,
+    /// The sort key.
+    pub sk: String,
+}
+
+/// An account of its own for one test. No `Debug` of its secrets.
+pub struct World {
+    /// The stack that all tests share.
+    pub stack: Stack,
+    /// The account's name.
+    pub account: String,
+    /// Orderspace's side, where the account was really connected.
+    pub site: Option<SiteControl>,
+    /// What the team gets of this account.
+    pub team: TeamQueue,
+    token: String,
+    webhook: String,
+    key: String,
+}
+
+impl fmt::Debug for World {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("World")
+            .field("account", &self.account)
+            .finish_non_exhaustive()
+    }
+}
+
+impl World {
+    /// An account that was connected as an operator does it: by the admin API, at a site of its own.
+    ///
+    /// # Panics
+    /// It cannot be connected.
+    pub async fn connected() -> Self {
+        let stack = Stack::here();
+        let account = account_name();
+        let (client_id, client_secret) = (account.clone(), random_text());
+        let simulator = stack.simulator();
+        let new = NewSite {
+            client_id: Some(client_id.clone()),
+            client_secret: Some(client_secret.clone()),
+            ..NewSite::default()
+        };
+        simulator
+            .create_site(&new)
+            .await
+            .expect("a site of its own");
+        let site = simulator.site(&client_id);
+        note_secret(&stack, &client_secret);
+        let wish = json!({
+            "source": "orderspace", "client_id": client_id, "client_secret": client_secret, "events": ["*"],
+        });
+        let path = format!("/accounts/{account}");
+        until("the account is connected", async || {
+            let answer = stack.admin(Method::PUT, &path, Some(&wish)).await;
+            match answer.status {
+                200 => Ok(()),
+                status => Err(format!("{status} {}", answer.body)),
+            }
+        })
+        .await;
+        let webhooks = site.webhooks().await.expect("the site's webhooks");
+        let [webhook] = webhooks.as_slice() else {
+            panic!("{} webhooks after connecting", webhooks.len());
+        };
+        let token = webhook.endpoint.rsplit('/').next().unwrap_or_default();
+        let (token, id, key) = (
+            token.to_owned(),
+            webhook.id.clone(),
+            webhook.signing_key.clone(),
+        );
+        Self::over(stack, account, Some(site), token, id, key)
+    }
+
+    /// An account as connecting would leave it, without Orderspace: quicker where only deliveries matter.
+    ///
+    /// # Panics
+    /// The stack does not take it.
+    pub async fn planted() -> Self {
+        let world = Self::without_keys().await;
+        world.give_keys().await;
+        world
+    }
+
+    /// An account whose URL is known and whose keys are not held yet: the moment between the two steps of
+    /// connecting.
+    ///
+    /// # Panics
+    /// The stack does not take it.
+    pub async fn without_keys() -> Self {
+        let stack = Stack::here();
+        let account = account_name();
+        let token = UrlToken::from_random(&random()).expose().to_owned();
+        let webhook = format!("wh_{}", &account[ACCOUNT_PREFIX.len()..]);
+        let world = Self::over(stack, account, None, token, webhook, random_text());
+        world.set_token(TokenStatus::Live).await;
+        world
+    }
+
+    fn over(
+        stack: Stack,
+        account: String,
+        site: Option<SiteControl>,
+        token: String,
+        webhook: String,
+        key: String,
+    ) -> Self {
+        note_secret(&stack, &token);
+        note_secret(&stack, &key);
+        Self {
+            team: TeamQueue::of(&stack, &account),
+            stack,
+            account,
+            site,
+            token,
+            webhook,
+            key,
+        }
+    }
+
+    /// Stores the URL token with a status.
+    ///
+    /// # Panics
+    /// The table does not take it.
+    pub async fn set_token(&self, status: TokenStatus) {
+        let text = |text: &str| AttributeValue::S(text.to_owned());
+        self.stack
+            .dynamo
+            .put_item()
+            .table_name(self.stack.output("AccountsTable"))
+            .item(
+                "pk",
+                AttributeValue::S(format!("token#{}", self.token_hash())),
+            )
+            .item("account", text(&self.account))
+            .item("webhook", text(&self.webhook))
+            .item("status", text(status.as_str()))
+            .send()
+            .await
+            .expect("the accounts table takes a token");
+    }
+
+    /// Stores the signing key.
+    ///
+    /// # Panics
+    /// It is not taken.
+    pub async fn give_keys(&self) {
+        let keys = json!({ "keys": { &self.webhook: &self.key } });
+        let name = format!("{}/signing/{}", self.stack.outputs.stack_name, self.account);
+        self.stack
+            .secrets
+            .create_secret()
+            .name(name)
+            .secret_string(keys.to_string())
+            .send()
+            .await
+            .expect("a new secret is taken");
+    }
+
+    /// What the accounts table knows the URL token by. No secret.
+    ///
+    /// # Panics
+    /// The token is none.
+    #[must_use]
+    pub fn token_hash(&self) -> String {
+        let token: UrlToken = self.token.parse().expect("a token");
+        token.hash().to_string()
+    }
+
+    /// The URL that this account's deliveries go to. A secret.
+    #[must_use]
+    pub fn url(&self) -> String {
+        self.url_of(&self.token)
+    }
+
+    /// The URL of another token.
+    #[must_use]
+    pub fn url_of(&self, token: &str) -> String {
+        format!("{}/orderspace/{token}", self.stack.output("HooksUrl"))
+    }
+
+    /// The URL token. A secret.
+    #[must_use]
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// The signing key. A secret.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// Orderspace's side.
+    ///
+    /// # Panics
+    /// The account was planted.
+    #[must_use]
+    pub fn site(&self) -> &SiteControl {
+        self.site
+            .as_ref()
+            .expect("an account that was really connected")
+    }
+
+    /// Posts once, signed as Orderspace signs.
+    pub async fn post(&self, body: &[u8]) -> Answer {
+        let signature = sign(&self.key, body);
+        note_secret(&self.stack, &signature);
+        self.request(&self.url(), body, &[(SIGNATURE_HEADER, &signature)])
+            .await
+    }
+
+    /// Posts to any URL with any headers.
+    ///
+    /// # Panics
+    /// There is no answer.
+    pub async fn request(&self, url: &str, body: &[u8], headers: &[(&str, &str)]) -> Answer {
+        let mut request = self.stack.http.post(url).body(body.to_vec());
+        if !headers
+            .iter()
+            .any(|(name, _)| name.eq_ignore_ascii_case("content-type"))
+        {
+            request = request.header("content-type", "application/json");
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let answer = request.send().await.expect("an answer of the gateway");
+        Answer {
+            status: answer.status().as_u16(),
+            headers: answer.headers().clone(),
+            body: answer.text().await.expect("the answer's body"),
+        }
+    }
+
+    /// Posts until it is accepted, as Orderspace does, and returns the statuses.
+    ///
+    /// # Panics
+    /// It is not accepted in time.
+    pub async fn deliver(&self, body: &[u8]) -> Vec<u16> {
+        let mut statuses = Vec::new();
+        until_within(DELIVERY_PATIENCE, "the delivery is accepted", async || {
+            let answer = self.post(body).await;
+            statuses.push(answer.status);
+            match answer.status {
+                200 => Ok(()),
+                status => Err(format!("{status} {}", answer.body)),
+            }
+        })
+        .await;
+        statuses
+    }
+
+    /// This account's mail in a queue, by the name of the template's output.
+    #[must_use]
+    pub fn mailbox(&self, queue: &str) -> Mailbox {
+        Mailbox::new(&self.stack, queue, &self.account)
+    }
+
+    /// Waits for so many messages in a queue, and returns all that are there.
+    ///
+    /// # Panics
+    /// They do not come.
+    pub async fn letters(&self, queue: &str, count: usize) -> Vec<Letter> {
+        let mailbox = self.mailbox(queue);
+        let what = format!("{count} messages in {queue}");
+        until(&what, async || {
+            let letters = mailbox.letters().await;
+            if letters.len() < count {
+                return Err(format!("there are {}", letters.len()));
+            }
+            Ok(letters)
+        })
+        .await
+    }
+
+    /// Waits for so many quarantine messages.
+    ///
+    /// # Panics
+    /// They do not come, there are more, or they are malformed.
+    pub async fn quarantined(&self, count: usize) -> Vec<Quarantined> {
+        let letters = self.letters("QuarantineQueueUrl", count).await;
+        assert_eq!(letters.len(), count, "messages in quarantine");
+        let read = letters.iter().map(|letter| {
+            let message: Quarantined = serde_json::from_str(&letter.body)
+                .unwrap_or_else(|error| panic!("{error} in {}", letter.body));
+            assert_eq!(message.account, self.account);
+            message
+        });
+        read.collect()
+    }
+
+    /// The bytes that a quarantine message points at.
+    ///
+    /// # Panics
+    /// It points nowhere.
+    pub async fn quarantined_body(&self, message: &Quarantined) -> Vec<u8> {
+        let body = self
+            .stack
+            .receipt_at(&message.receipt.pk, &message.receipt.sk);
+        body.await
+            .expect("a quarantine message points at a receipt")
+    }
+
+    /// A record of this account.
+    pub async fn record(&self, kind: &str, id: &str) -> Option<Record> {
+        self.stack.record(&self.account, kind, id).await
+    }
+
+    /// Adds a rule to the proxy that only calls about this account meet.
+    ///
+    /// # Panics
+    /// There is no proxy.
+    pub async fn disturb(&self, operation: &str, resource: &str, fault: Fault) -> Disturbance {
+        let rule = Rule::new(fault)
+            .operation(operation)
+            .resource(resource)
+            .contains(&self.account);
+        self.disturb_by(rule).await
+    }
+
+    /// Adds any rule to the proxy. It has to be one that other tests' calls do not meet.
+    ///
+    /// # Panics
+    /// There is no proxy.
+    pub async fn disturb_by(&self, rule: Rule) -> Disturbance {
+        let proxy = self.stack.proxy();
+        let id = proxy.add_rule(&rule).await.expect("the proxy takes a rule");
+        Disturbance {
+            stack: self.stack.clone(),
+            id,
+        }
+    }
+
+    /// Begins to note the functions' calls that name a marker.
+    ///
+    /// # Panics
+    /// There is no proxy.
+    pub async fn watch(&self, marker: &str) -> Watch {
+        let proxy = self.stack.proxy();
+        proxy.watch(marker).await.expect("the proxy watches");
+        Watch {
+            stack: self.stack.clone(),
+            marker: marker.to_owned(),
+        }
+    }
+}
+
+/// A rule of the proxy.
+#[derive(Debug)]
+pub struct Disturbance {
+    stack: Stack,
+    id: u64,
+}
+
+impl Disturbance {
+    /// How many calls met it.
+    ///
+    /// # Panics
+    /// It was ended.
+    pub async fn met(&self) -> u64 {
+        let rules = self.stack.proxy().rules().await.expect("the proxy's rules");
+        let rule = rules.iter().find(|rule| rule.id == self.id);
+        rule.expect("a rule that was not removed").met
+    }
+
+    /// Ends it.
+    ///
+    /// # Panics
+    /// It was ended before.
+    pub async fn end(self) {
+        let removed = self.stack.proxy().remove_rule(self.id).await;
+        removed.expect("a rule that was not removed");
+    }
+}
+
+/// The calls that name a marker.
+#[derive(Debug)]
+pub struct Watch {
+    stack: Stack,
+    marker: String,
+}
+
+impl Watch {
+    /// The calls so far.
+    ///
+    /// # Panics
+    /// There is no proxy any more.
+    pub async fn calls(&self) -> Vec<Call> {
+        let calls = self.stack.proxy().calls(&self.marker).await;
+        calls.expect("a marker that is watched")
+    }
+
+    /// The calls so far that were answered, once none is under way.
+    ///
+    /// # Panics
+    /// One stays under way.
+    pub async fn settled(&self) -> Vec<Call> {
+        until("no call is under way", async || {
+            let calls = self.calls().await;
+            let open = |call: &&Call| call.status.is_none() && call.fault.is_none();
+            match calls.iter().find(open) {
+                Some(call) => Err(format!("{call:?}")),
+                None => Ok(calls),
+            }
+        })
+        .await
+    }
+}
+
+/// A name that no other test has.
+fn account_name() -> String {
+    let digits: String = random::<8>()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    format!("{ACCOUNT_PREFIX}{digits}")
+}
+
+/// A secret that no log can hold by chance.
+fn random_text() -> String {
+    let digits = random::<20>();
+    digits.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).expect("the system gives random bytes");
+    bytes
+}
+
+/// Remembers a secret for the test that looks for secrets in logs.
+fn note_secret(stack: &Stack, secret: &str) {
+    let folder = secrets_folder(stack);
+    std::fs::create_dir_all(&folder).expect("the stack's directory can be written to");
+    let name = testkit::signing::sha256_hex(secret.as_bytes());
+    std::fs::write(folder.join(name), secret).expect("the stack's directory can be written to");
+}
+
+/// Every secret that a test on this stack has used so far.
+///
+/// # Panics
+/// The folder cannot be read.
+#[must_use]
+pub fn noted_secrets(stack: &Stack) -> Vec<String> {
+    let entries = std::fs::read_dir(secrets_folder(stack)).expect("a test has used a secret");
+    entries
+        .filter_map(|entry| std::fs::read_to_string(entry.ok()?.path()).ok())
+        .collect()
+}
+
+fn secrets_folder(stack: &Stack) -> std::path::PathBuf {
+    stack.directory.join("tmp/secrets-of-tests")
+}

@@ -1,0 +1,315 @@
+//! The admin API, as an operator and Orderspace meet it.
+
+use e2e::World;
+use e2e::stack::Stack;
+use http::Method;
+use local::aws::Answer;
+use rstest::rstest;
+use serde_json::{Value, json};
+use simulator::control::{Deliver, NewSite};
+use simulator::{Door, EventText, Fault, FaultKind, SiteControl};
+
+/// An operator with an integration at a site of their own, not connected yet.
+struct Operator {
+    stack: Stack,
+    site: SiteControl,
+    account: String,
+    secret: String,
+}
+
+impl Operator {
+    async fn new() -> Self {
+        // The world gives a name and notes the secrets; its own account is not used.
+        let world = World::without_keys().await;
+        let (account, secret) = (
+            world.account.replace("e2e-", "e2e-a"),
+            world.key().to_owned(),
+        );
+        let account = account.get(..20).unwrap().to_owned();
+        let new = NewSite {
+            client_id: Some(account.clone()),
+            client_secret: Some(secret.clone()),
+            ..NewSite::default()
+        };
+        let simulator = world.stack.simulator();
+        simulator.create_site(&new).await.unwrap();
+        Self {
+            site: simulator.site(&account),
+            stack: world.stack.clone(),
+            account,
+            secret,
+        }
+    }
+
+    fn wish(&self, events: Value) -> Value {
+        json!({
+            "source": "orderspace", "client_id": self.account, "client_secret": self.secret, "events": events,
+        })
+    }
+
+    async fn put(&self, wish: &Value) -> Answer {
+        self.call(Method::PUT, Some(wish)).await
+    }
+
+    async fn call(&self, method: Method, body: Option<&Value>) -> Answer {
+        let path = format!("/accounts/{}", self.account);
+        self.stack.admin(method, &path, body).await
+    }
+
+    /// Asks until the wish is fulfilled, as an operator does who is told to ask again.
+    async fn put_until_done(&self, wish: &Value) -> Answer {
+        e2e::until("the account is connected", async || {
+            let answer = self.put(wish).await;
+            match answer.status {
+                200 => Ok(answer),
+                status => Err(format!("{status} {}", answer.body)),
+            }
+        })
+        .await
+    }
+}
+
+fn message(answer: &Answer) -> &str {
+    answer.body["message"].as_str().unwrap_or_default()
+}
+
+#[tokio::test]
+async fn connect_list_show_and_disconnect() {
+    let operator = Operator::new().await;
+    let answer = operator
+        .put_until_done(&operator.wish(json!(["order.created"])))
+        .await;
+    assert_eq!(answer.body["state"], "connected");
+    assert_eq!(answer.body["events"], json!(["order.created"]));
+
+    let webhooks = operator.site.webhooks().await.unwrap();
+    assert_eq!(webhooks.len(), 1);
+    assert_eq!(webhooks[0].events, ["order.created"]);
+    assert!(
+        webhooks[0]
+            .endpoint
+            .starts_with(operator.stack.output("HooksUrl"))
+    );
+    assert_eq!(answer.body["webhook"], webhooks[0].id.as_str());
+
+    let list = operator.stack.admin(Method::GET, "/accounts", None).await;
+    assert_eq!(list.status, 200);
+    let listed = list.body["accounts"].as_array().unwrap();
+    assert!(
+        listed
+            .iter()
+            .any(|account| account["account"] == operator.account.as_str())
+    );
+
+    let event = EventText::parse(r#"{"event":"order.created","data":{"order":{"id":"or_1"}}}"#);
+    let reports = operator
+        .site
+        .deliver(&Deliver::events(&[event.unwrap()]))
+        .await
+        .unwrap();
+    assert!(reports[0].accepted);
+    let shown = operator.call(Method::GET, None).await;
+    assert_eq!(shown.status, 200);
+    assert_eq!(shown.body["state"], "connected");
+    assert!(
+        shown.body["last_delivery"]["id"].is_string(),
+        "{}",
+        shown.body
+    );
+    for body in [&answer.body, &list.body, &shown.body] {
+        let text = body.to_string();
+        let token = webhooks[0].endpoint.rsplit('/').next().unwrap();
+        for secret in [operator.secret.as_str(), token, &webhooks[0].signing_key] {
+            assert!(!text.contains(secret), "an answer holds a secret");
+        }
+    }
+
+    let gone = operator.call(Method::DELETE, None).await;
+    assert_eq!(gone.status, 200, "{}", gone.body);
+    assert_eq!(gone.body["state"], "disconnected");
+    assert!(operator.site.webhooks().await.unwrap().is_empty());
+    let shown = operator.call(Method::GET, None).await;
+    assert_eq!(shown.body["state"], "disconnected");
+}
+
+#[tokio::test]
+async fn connecting_again_changes_nothing_and_another_selection_is_set() {
+    let operator = Operator::new().await;
+    let wish = operator.wish(json!(["order.created"]));
+    operator.put_until_done(&wish).await;
+    let before = operator.site.webhooks().await.unwrap();
+    operator.put_until_done(&wish).await;
+    assert_eq!(operator.site.webhooks().await.unwrap(), before);
+    let answer = operator.put_until_done(&operator.wish(json!(["*"]))).await;
+    assert_eq!(answer.body["events"].as_array().unwrap().len(), 14);
+    let after = operator.site.webhooks().await.unwrap();
+    assert_eq!(after.len(), 1);
+    assert_eq!(after[0].events.len(), 14);
+    assert_eq!(after[0].id, before[0].id);
+}
+
+#[tokio::test]
+async fn after_disconnecting_deliveries_are_a_strangers() {
+    let world = World::connected().await;
+    let path = format!("/accounts/{}", world.account);
+    let gone = world.stack.admin(Method::DELETE, &path, None).await;
+    assert_eq!(gone.status, 200, "{}", gone.body);
+    let answer = world.post(b"[]").await;
+    assert_eq!((answer.status, answer.body.as_str()), (401, "unauthorized"));
+    assert!(world.stack.receipts(&world.account).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_disconnected_account_can_be_connected_again() {
+    let operator = Operator::new().await;
+    let wish = operator.wish(json!(["*"]));
+    operator.put_until_done(&wish).await;
+    assert_eq!(operator.call(Method::DELETE, None).await.status, 200);
+    operator.put_until_done(&wish).await;
+    assert_eq!(operator.site.webhooks().await.unwrap().len(), 1);
+    let event = EventText::parse(r#"{"event":"order.created","data":{"order":{"id":"or_1"}}}"#);
+    let deliver = Deliver::events(&[event.unwrap()]);
+    let reports = operator.site.deliver(&deliver).await.unwrap();
+    assert!(reports[0].accepted, "{reports:?}");
+}
+
+#[rstest]
+#[case::source("source", json!("shopify"))]
+#[case::source_missing("source", Value::Null)]
+#[case::client_id("client_id", json!(""))]
+#[case::client_secret("client_secret", json!(7))]
+#[case::events("events", json!(["order.paid"]))]
+#[case::no_events("events", json!([]))]
+#[tokio::test]
+async fn a_bad_field_is_named(#[case] field: &str, #[case] value: Value) {
+    let operator = Operator::new().await;
+    let mut wish = operator.wish(json!(["*"]));
+    wish[field] = value;
+    if wish[field].is_null() {
+        wish.as_object_mut().unwrap().remove(field);
+    }
+    let answer = operator.put(&wish).await;
+    assert_eq!(answer.status, 400, "{}", answer.body);
+    assert_eq!(answer.body["field"], field);
+    assert!(message(&answer).contains(field), "{}", answer.body);
+    assert!(
+        operator.site.requests().await.unwrap().is_empty(),
+        "Orderspace was asked"
+    );
+    assert_eq!(operator.call(Method::GET, None).await.status, 404);
+}
+
+#[rstest]
+#[case::capitals("Acme")]
+#[case::too_long(&"a".repeat(41))]
+#[case::dots("a.b")]
+#[tokio::test]
+async fn a_bad_account_name_is_named(#[case] name: &str) {
+    let operator = Operator::new().await;
+    let wish = operator.wish(json!(["*"]));
+    let path = format!("/accounts/{name}");
+    let answer = operator.stack.admin(Method::PUT, &path, Some(&wish)).await;
+    assert_eq!(answer.status, 400, "{}", answer.body);
+    assert_eq!(answer.body["field"], "account");
+}
+
+#[rstest]
+#[case(Method::GET)]
+#[case(Method::DELETE)]
+#[tokio::test]
+async fn an_unknown_account_is_not_found(#[case] method: Method) {
+    let operator = Operator::new().await;
+    let answer = operator.call(method, None).await;
+    assert_eq!(answer.status, 404);
+    assert!(
+        message(&answer).contains(&operator.account),
+        "{}",
+        answer.body
+    );
+}
+
+#[tokio::test]
+async fn wrong_credentials_are_passed_through() {
+    let operator = Operator::new().await;
+    let mut wish = operator.wish(json!(["*"]));
+    wish["client_secret"] = json!("another-secret");
+    let answer = operator.put(&wish).await;
+    assert_eq!(answer.status, 422, "{}", answer.body);
+    assert!(message(&answer).contains("credentials"), "{}", answer.body);
+    assert!(!answer.body.to_string().contains("another-secret"));
+    assert_eq!(operator.call(Method::GET, None).await.status, 404);
+    operator.put_until_done(&operator.wish(json!(["*"]))).await;
+}
+
+#[rstest]
+#[case::down(FaultKind::Status(500))]
+#[case::a_page_in_its_place(FaultKind::Html)]
+#[case::done_and_then_down(FaultKind::WorkThenStatus(503))]
+#[case::done_and_cut(FaultKind::Cut)]
+#[tokio::test]
+async fn while_orderspace_is_down_the_caller_is_told_and_then_there_is_one_webhook(
+    #[case] kind: FaultKind,
+) {
+    let operator = Operator::new().await;
+    let outage = Fault::on(Door::Api, kind).method("POST");
+    operator.site.set_faults(&[outage]).await.unwrap();
+    let wish = operator.wish(json!(["*"]));
+    let answer = operator.put(&wish).await;
+    assert!(
+        matches!(answer.status, 502..=504),
+        "{} {}",
+        answer.status,
+        answer.body
+    );
+    assert!(!message(&answer).is_empty());
+    operator.site.set_faults(&[]).await.unwrap();
+    operator.put_until_done(&wish).await;
+    assert_eq!(operator.site.webhooks().await.unwrap().len(), 1);
+    let event = EventText::parse(r#"{"event":"order.created","data":{"order":{"id":"or_1"}}}"#);
+    let deliver = Deliver::events(&[event.unwrap()]);
+    let reports = operator.site.deliver(&deliver).await.unwrap();
+    assert!(reports[0].accepted, "{reports:?}");
+}
+
+#[tokio::test]
+async fn an_orderspace_that_never_answers_is_told_before_the_gateway_gives_up() {
+    let operator = Operator::new().await;
+    let outage = Fault::on(Door::Token, FaultKind::TimeOutMs(60_000));
+    operator.site.set_faults(&[outage]).await.unwrap();
+    let wish = operator.wish(json!(["*"]));
+    let begun = std::time::Instant::now();
+    let answer = operator.put(&wish).await;
+    assert!(
+        matches!(answer.status, 502..=504),
+        "{} {}",
+        answer.status,
+        answer.body
+    );
+    assert!(
+        !message(&answer).is_empty(),
+        "the gateway's answer and not ours"
+    );
+    assert!(begun.elapsed().as_secs() < 30);
+    operator.site.set_faults(&[]).await.unwrap();
+    operator.put_until_done(&wish).await;
+    assert_eq!(operator.site.webhooks().await.unwrap().len(), 1);
+}
+
+#[rstest]
+#[case::list(Method::GET, "/accounts")]
+#[case::show(Method::GET, "/accounts/acme")]
+#[case::connect(Method::PUT, "/accounts/acme")]
+#[case::disconnect(Method::DELETE, "/accounts/acme")]
+#[tokio::test]
+async fn without_a_signature_nothing_is_allowed(#[case] method: Method, #[case] path: &str) {
+    let stack = Stack::here();
+    let url = format!("{}{path}", stack.output("AdminUrl"));
+    let answer = stack
+        .http
+        .request(method, url)
+        .body("{}")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(answer.status(), 403);
+}

@@ -1,0 +1,553 @@
+//! The answers, row by row as architecture and code have them in one table: what Orderspace is told, and what is
+//! kept.
+
+use std::time::{Duration, Instant};
+
+use domain::account::TokenStatus;
+use e2e::proxy::{Call, Fault, Rule};
+use e2e::world::{Answer, World};
+use e2e::{until, waiting};
+use rstest::rstest;
+use testkit::delivery::delivery;
+use testkit::signing::{OTHER_SIGNING_KEY, SIGNATURE_HEADER, sign, sign_in_hex};
+
+const SEND: &str = "sqs:SendMessageBatch";
+
+/// What a lasting problem of a queue's owner looks like: mended, it lets the same message pass.
+fn gone() -> Fault {
+    Fault::Refuse {
+        status: 400,
+        code: "QueueDoesNotExist".to_owned(),
+    }
+}
+
+fn one_order(id: &str) -> Vec<u8> {
+    let record = format!(r#"{{"id":"{id}","number":7}}"#);
+    delivery().event("order.created", &record).body()
+}
+
+/// Answers with nothing that differs from one request to the next.
+fn shape(answer: &Answer) -> (u16, String, Vec<(String, String)>) {
+    let mut headers: Vec<_> = answer
+        .headers
+        .iter()
+        .filter(|(name, _)| {
+            !matches!(
+                name.as_str(),
+                "date" | "apigw-requestid" | "x-amzn-requestid" | "x-amz-request-id" | "x-amz-id-2"
+            )
+        })
+        .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
+        .collect();
+    headers.sort();
+    (answer.status, answer.body.clone(), headers)
+}
+
+/// Whether a call may have changed anything.
+fn is_write(call: &&Call) -> bool {
+    let reads = ["GetItem", "GetSecretValue", "Query", "s3:GET"];
+    !reads.iter().any(|read| call.operation.ends_with(read))
+}
+
+#[tokio::test]
+async fn strangers_get_one_answer_and_leave_no_trace() {
+    let world = World::planted().await;
+    let disconnected = World::planted().await;
+    disconnected.set_token(TokenStatus::Retired).await;
+    let body = one_order(&format!("or_{}", world.account));
+    let good = sign(world.key(), &body);
+    let unknown = domain::account::UrlToken::from_random(&[7; 32]);
+
+    // The record's id stands in the body: whatever call were made for a stranger's delivery would name it.
+    let watch = world.watch(&format!("or_{}", world.account)).await;
+    let of_account = world.watch(&world.account).await;
+
+    let signed = |signature: &str| vec![(SIGNATURE_HEADER, signature.to_owned())];
+    let cases: Vec<(&str, String, Vec<(&str, String)>)> = vec![
+        (
+            "an unknown token",
+            world.url_of(unknown.expose()),
+            signed(&good),
+        ),
+        ("no token at all", world.url_of("short"), signed(&good)),
+        (
+            "a disconnected account",
+            disconnected.url(),
+            signed(&sign(disconnected.key(), &body)),
+        ),
+        ("no signature", world.url(), vec![]),
+        ("an empty signature", world.url(), signed("")),
+        (
+            "another key",
+            world.url(),
+            signed(&sign(OTHER_SIGNING_KEY, &body)),
+        ),
+        (
+            "another body",
+            world.url(),
+            signed(&sign(world.key(), b"[]")),
+        ),
+        (
+            "hexadecimal digits",
+            world.url(),
+            signed(&sign_in_hex(world.key(), &body)),
+        ),
+        (
+            "two signatures",
+            world.url(),
+            [signed(&good), signed(&good)].concat(),
+        ),
+    ];
+    let mut shapes = Vec::new();
+    for (what, url, headers) in &cases {
+        let headers: Vec<(&str, &str)> = headers
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()))
+            .collect();
+        let answer = world.request(url, &body, &headers).await;
+        assert_eq!(answer.status, 401, "{what}: {}", answer.body);
+        shapes.push((what, shape(&answer)));
+    }
+    let (_, first) = &shapes[0];
+    for (what, other) in &shapes {
+        assert_eq!(other, first, "{what} is told apart");
+    }
+
+    assert_eq!(
+        watch.settled().await,
+        [],
+        "something was done for a stranger"
+    );
+    let calls = of_account.settled().await;
+    let writes: Vec<_> = calls.iter().filter(is_write).collect();
+    assert!(writes.is_empty(), "{writes:?}");
+    // The proof that the watches see anything: the same body, signed well.
+    assert_eq!(world.deliver(&body).await.last(), Some(&200));
+    assert!(
+        watch
+            .settled()
+            .await
+            .iter()
+            .any(|call| call.operation == SEND)
+    );
+}
+
+#[tokio::test]
+async fn strangers_cannot_make_us_read_secrets_at_will() {
+    let world = World::planted().await;
+    let watch = world.watch(&world.account).await;
+    let body = one_order("or_1");
+    let wrong = sign(OTHER_SIGNING_KEY, &body);
+    for _ in 0..20 {
+        let answer = world
+            .request(&world.url(), &body, &[(SIGNATURE_HEADER, &wrong)])
+            .await;
+        assert_eq!(answer.status, 401);
+    }
+    let reads = watch.settled().await;
+    let reads = reads
+        .iter()
+        .filter(|call| call.operation == "secretsmanager:GetSecretValue");
+    // Once for each instance of the function that had a part in it, and once more after ten seconds at most.
+    let reads = reads.count();
+    assert!(
+        (1..=6).contains(&reads),
+        "20 wrong signatures caused {reads} reads"
+    );
+}
+
+#[tokio::test]
+async fn a_verified_delivery_is_accepted_with_its_receipt() {
+    let world = World::planted().await;
+    let body = one_order("or_1");
+    let answer = world.post(&body).await;
+    assert_eq!((answer.status, answer.body.as_str()), (200, "accepted"));
+    let receipts = world.stack.receipts(&world.account).await;
+    assert_eq!(receipts.len(), 1);
+    assert_eq!((receipts[0].events, receipts[0].attempts), (1, 1));
+    assert_eq!(receipts[0].body, body);
+    let events = world.team.wait_for(1).await;
+    assert_eq!(events[0].subject, "order/or_1");
+    assert!(world.stack.strikes(&world.account).await.is_empty());
+    assert!(world.stack.markers(&world.account).await.is_empty());
+}
+
+#[tokio::test]
+async fn an_empty_list_is_accepted_and_kept() {
+    let world = World::planted().await;
+    let watch = world.watch(&world.account).await;
+    assert_eq!(world.post(b"[]").await.status, 200);
+    let receipts = world.stack.receipts(&world.account).await;
+    assert_eq!(receipts.len(), 1);
+    assert_eq!(receipts[0].events, 0);
+    let sent = watch.settled().await;
+    assert!(!sent.iter().any(|call| call.operation == SEND), "{sent:?}");
+}
+
+#[tokio::test]
+async fn an_unknown_type_is_forwarded_by_the_lane_for_others() {
+    let world = World::planted().await;
+    let watch = world.watch(&world.account).await;
+    let body = delivery()
+        .event("quote.accepted", r#"{"id":"qu_1","new":true}"#)
+        .body();
+    assert_eq!(world.deliver(&body).await.last(), Some(&200));
+    let events = world.team.wait_for(1).await;
+    assert_eq!(events[0].event_type, "quote.accepted");
+    assert_eq!(events[0].subject, "quote/qu_1");
+    let calls = watch.settled().await;
+    let lanes: Vec<&str> = calls
+        .iter()
+        .filter(|call| call.operation == SEND)
+        .map(|call| call.resource.as_str())
+        .collect();
+    assert!(
+        lanes.contains(&world.stack.output("OtherQueueUrl")),
+        "{lanes:?}"
+    );
+    assert!(world.record("quote", "qu_1").await.is_some());
+}
+
+#[rstest]
+#[case::not_json(b"order".as_slice(), "not_json")]
+#[case::no_list(b"{}".as_slice(), "no_event_list")]
+#[tokio::test]
+async fn what_is_not_understood_is_accepted_and_quarantined(
+    #[case] body: &[u8],
+    #[case] reason: &str,
+) {
+    let world = World::planted().await;
+    assert_eq!(world.post(body).await.status, 200);
+    let message = world.quarantined(1).await.remove(0);
+    assert_eq!(message.reason.as_deref(), Some(reason));
+    assert_eq!(world.quarantined_body(&message).await, body);
+}
+
+#[tokio::test]
+async fn too_many_events_are_quarantined_as_a_whole() {
+    let world = World::planted().await;
+    let body = delivery().orders(1001).body();
+    assert_eq!(world.deliver(&body).await.last(), Some(&200));
+    let message = world.quarantined(1).await.remove(0);
+    assert_eq!(message.reason.as_deref(), Some("too_many_events"));
+    assert!(world.quarantined_body(&message).await == body);
+}
+
+#[tokio::test]
+async fn bad_elements_are_quarantined_and_good_ones_go_on() {
+    let world = World::planted().await;
+    let body = delivery()
+        .orders(1)
+        .element("7")
+        .event("customer.created", r#"{"id":"cu_1"}"#)
+        .element(r#"{"event":"order.created"}"#)
+        .body();
+    assert_eq!(world.deliver(&body).await.last(), Some(&200));
+    let events = world.team.wait_for(2).await;
+    assert_eq!((events[0].index(), events[1].index()), (0, 2));
+    let message = world.quarantined(1).await.remove(0);
+    let bad: Vec<u32> = message.elements.iter().map(|bad| bad.index).collect();
+    assert_eq!(bad, [1, 3]);
+    assert_eq!(world.quarantined_body(&message).await, body);
+}
+
+#[tokio::test]
+async fn without_keys_it_is_asked_to_come_again_and_then_accepted() {
+    let world = World::without_keys().await;
+    let body = one_order("or_1");
+    let answer = world.post(&body).await;
+    assert_eq!((answer.status, answer.body.as_str()), (503, "retry"));
+    assert!(world.stack.receipts(&world.account).await.is_empty());
+    world.give_keys().await;
+    assert_eq!(world.deliver(&body).await.last(), Some(&200));
+    let events = world.team.wait_for(1).await;
+    assert_eq!(events[0].subject, "order/or_1");
+}
+
+#[rstest]
+#[case::keys("secretsmanager:GetSecretValue", true)]
+#[case::tokens("dynamodb:GetItem", false)]
+#[tokio::test]
+async fn what_cannot_be_read_is_no_strangers_fault(#[case] operation: &str, #[case] by_name: bool) {
+    let world = World::planted().await;
+    let marker = match by_name {
+        true => world.account.clone(),
+        false => world.token_hash(),
+    };
+    let rule = Rule::new(Fault::Status(500))
+        .operation(operation)
+        .contains(&marker);
+    let outage = world.disturb_by(rule).await;
+    let body = one_order("or_1");
+    let answer = world.post(&body).await;
+    assert_eq!((answer.status, answer.body.as_str()), (503, "retry"));
+    assert!(outage.met().await > 0);
+    outage.end().await;
+    assert_eq!(world.deliver(&body).await.last(), Some(&200));
+    world.team.wait_for(1).await;
+}
+
+#[rstest]
+#[case::that_does_not_exist(gone())]
+#[case::that_is_down(Fault::Status(503))]
+#[case::that_breaks_the_connection(Fault::Drop)]
+#[case::that_refuses_entries(Fault::RefuseEntries { contains: String::new(), code: "InternalError".to_owned(), sender_fault: false })]
+#[case::that_may_not_be_sent_to(Fault::Refuse { status: 400, code: "AccessDeniedException".to_owned() })]
+#[tokio::test]
+async fn a_queue_that_refuses_for_now_makes_a_strike_and_the_retry_keeps_its_ids(
+    #[case] fault: Fault,
+) {
+    let world = World::planted().await;
+    let body = delivery()
+        .event("customer.created", r#"{"id":"cu_1"}"#)
+        .event("order.created", r#"{"id":"or_1"}"#)
+        .body();
+    let outage = world.disturb(SEND, "Orders", fault).await;
+    let begun = Instant::now();
+    let answer = world.post(&body).await;
+    assert_eq!((answer.status, answer.body.as_str()), (503, "retry"));
+    // The budget is three seconds; the rest is the emulator's.
+    assert!(
+        begun.elapsed() < Duration::from_secs(8),
+        "{:?}",
+        begun.elapsed()
+    );
+    assert!(outage.met().await > 0);
+
+    let markers = world.stack.markers(&world.account).await;
+    assert_eq!(markers.len(), 1, "a marker for the retry");
+    assert_eq!(world.stack.strikes(&world.account).await, ["queue_refused"]);
+    // The other lane got through at once.
+    let first = world.team.wait_for(1).await;
+    assert_eq!(first[0].id, format!("{}.00000", markers[0]));
+
+    outage.end().await;
+    assert_eq!(world.deliver(&body).await, [200]);
+    let messages = world.team.wait_for_messages(3).await;
+    let ids: Vec<&str> = messages.iter().map(|event| event.id.as_str()).collect();
+    let expected = [0, 0, 1].map(|index| format!("{}.{index:05}", markers[0]));
+    assert_eq!(ids, expected, "the retry has other ids");
+    assert!(world.stack.markers(&world.account).await.is_empty());
+    assert_eq!(world.stack.strikes(&world.account).await.len(), 1);
+    let receipts = world.stack.receipts(&world.account).await;
+    assert_eq!(receipts.len(), 1);
+    assert_eq!(receipts[0].delivery, markers[0]);
+
+    // After the success equal bytes are new events.
+    assert_eq!(world.deliver(&body).await, [200]);
+    let events = world.team.wait_for(4).await;
+    assert!(
+        !events[2].id.starts_with(&markers[0]),
+        "an accepted delivery is over"
+    );
+}
+
+#[tokio::test]
+async fn a_queue_that_is_too_slow_uses_up_the_budget() {
+    let world = World::planted().await;
+    let body = one_order("or_1");
+    let slow = world.disturb(SEND, "Orders", Fault::DelayMs(8_000)).await;
+    let begun = Instant::now();
+    let answer = world.post(&body).await;
+    let waited = begun.elapsed();
+    assert_eq!((answer.status, answer.body.as_str()), (503, "retry"));
+    assert!(waited < Duration::from_secs(7), "{waited:?}");
+    assert_eq!(world.stack.strikes(&world.account).await, ["queue_refused"]);
+    slow.end().await;
+    assert_eq!(world.deliver(&body).await.last(), Some(&200));
+    // The first attempt's message may have come through as well, late; it has the same id.
+    let events = world.team.wait_for(1).await;
+    assert_eq!(events[0].subject, "order/or_1");
+}
+
+#[tokio::test]
+async fn a_message_whose_answer_was_lost_is_sent_again_with_its_id() {
+    let world = World::planted().await;
+    let rule = Rule::new(Fault::WorkThenDrop)
+        .operation(SEND)
+        .resource("Orders")
+        .contains(&world.account)
+        .times(1);
+    world.disturb_by(rule).await;
+    assert_eq!(world.deliver(&one_order("or_1")).await, [200]);
+    let messages = world.team.wait_for_messages(2).await;
+    assert_eq!(messages.len(), 2);
+    assert_eq!(messages[0].id, messages[1].id);
+}
+
+#[tokio::test]
+async fn an_event_whose_content_a_queue_refuses_goes_by_the_oversize_path() {
+    let world = World::planted().await;
+    let spoilt = format!(r#"{{"id":"or_1","note":"spoilt {}"}}"#, world.account);
+    let body = delivery()
+        .event("order.created", r#"{"id":"or_0"}"#)
+        .event("order.created", &spoilt)
+        .body();
+    let fault = Fault::RefuseEntries {
+        contains: format!("spoilt {}", world.account),
+        code: "InvalidMessageContents".to_owned(),
+        sender_fault: true,
+    };
+    world.disturb(SEND, "Orders", fault).await;
+    assert_eq!(world.post(&body).await.status, 200);
+    let events = world.team.wait_for(2).await;
+    let e2e::team::Data::Stored(place) = &events[1].data else {
+        panic!("{:?} travels inline", events[1].id);
+    };
+    assert!(place.contains(&events[1].id), "{place}");
+    assert_eq!(events[1].record(&world.stack).await, spoilt.into_bytes());
+    let letters = world.mailbox("QuarantineQueueUrl").letters().await;
+    assert_eq!(letters, []);
+}
+
+#[rstest]
+#[case::inside_the_answer(true)]
+#[case::as_a_whole(false)]
+#[tokio::test]
+async fn an_event_that_no_queue_takes_is_quarantined(#[case] inside: bool) {
+    let world = World::planted().await;
+    // The subject names it, so the pointer is refused as well.
+    let id = format!("or_{}", world.account.trim_start_matches("e2e-"));
+    let body = delivery()
+        .event("order.created", r#"{"id":"or_0"}"#)
+        .event("order.created", &format!(r#"{{"id":"{id}"}}"#))
+        .body();
+    let code = "InvalidMessageContents".to_owned();
+    let (contains, fault) = match inside {
+        true => (
+            world.account.clone(),
+            Fault::RefuseEntries {
+                contains: id.clone(),
+                code,
+                sender_fault: true,
+            },
+        ),
+        false => (id.clone(), Fault::Refuse { status: 400, code }),
+    };
+    let rule = Rule::new(fault)
+        .operation(SEND)
+        .resource("Orders")
+        .contains(contains);
+    world.disturb_by(rule).await;
+    assert_eq!(world.post(&body).await.status, 200);
+    let message = world.quarantined(1).await.remove(0);
+    assert_eq!(message.elements.len(), 1);
+    assert_eq!(message.elements[0].index, 1);
+    assert_eq!(message.elements[0].reason, "refused_by_queue");
+    assert_eq!(world.quarantined_body(&message).await, body);
+    let events = world.team.wait_for(1).await;
+    assert_eq!(events[0].subject, "order/or_0");
+}
+
+#[tokio::test]
+async fn a_lost_receipt_does_not_cost_the_delivery() {
+    let world = World::planted().await;
+    let fault = Fault::Refuse {
+        status: 400,
+        code: "AccessDeniedException".to_owned(),
+    };
+    let rule = Rule::new(fault)
+        .operation("dynamodb:UpdateItem")
+        .resource("Receipts")
+        .contains(&world.account);
+    let outage = world.disturb_by(rule).await;
+    assert_eq!(world.post(&one_order("or_1")).await.status, 200);
+    assert!(outage.met().await > 0);
+    world.team.wait_for(1).await;
+    assert!(world.stack.receipts(&world.account).await.is_empty());
+}
+
+#[tokio::test]
+async fn what_needs_its_receipt_is_refused_without_it() {
+    let world = World::planted().await;
+    let rule = Rule::new(Fault::Status(500))
+        .operation("dynamodb:UpdateItem")
+        .resource("Receipts")
+        .contains(&world.account);
+    let outage = world.disturb_by(rule).await;
+    let answer = world.post(b"not json").await;
+    assert_eq!((answer.status, answer.body.as_str()), (503, "retry"));
+    assert_eq!(world.stack.strikes(&world.account).await, ["no_receipt"]);
+    assert_eq!(world.mailbox("QuarantineQueueUrl").letters().await, []);
+    outage.end().await;
+    assert_eq!(world.deliver(b"not json").await.last(), Some(&200));
+    let message = world.quarantined(1).await.remove(0);
+    assert_eq!(world.quarantined_body(&message).await, b"not json");
+}
+
+#[tokio::test]
+async fn a_quarantine_queue_that_refuses_makes_a_strike() {
+    let world = World::planted().await;
+    let outage = world.disturb(SEND, "Quarantine", gone()).await;
+    let answer = world.post(b"not json").await;
+    assert_eq!((answer.status, answer.body.as_str()), (503, "retry"));
+    assert_eq!(
+        world.stack.strikes(&world.account).await,
+        ["quarantine_refused"]
+    );
+    outage.end().await;
+    assert_eq!(world.deliver(b"not json").await.last(), Some(&200));
+    world.quarantined(1).await;
+}
+
+#[tokio::test]
+async fn a_large_event_whose_store_refuses_makes_a_strike() {
+    let world = World::planted().await;
+    let record = format!(r#"{{"id":"pr_1","text":"{}"}}"#, "x".repeat(300_000));
+    let body = delivery().event("product.updated", &record).body();
+    let fault = Fault::Refuse {
+        status: 403,
+        code: "AccessDenied".to_owned(),
+    };
+    let outage = world.disturb("s3:PUT", "events/", fault).await;
+    assert_eq!(world.post(&body).await.status, 503);
+    assert_eq!(
+        world.stack.strikes(&world.account).await,
+        ["oversize_refused"]
+    );
+    outage.end().await;
+    assert_eq!(world.deliver(&body).await.last(), Some(&200));
+    let events = world.team.wait_for(1).await;
+    assert_eq!(events[0].record(&world.stack).await, record.into_bytes());
+}
+
+#[tokio::test]
+async fn a_marker_that_cannot_be_read_costs_the_identity_and_not_the_delivery() {
+    let world = World::planted().await;
+    let rule = Rule::new(Fault::Status(500))
+        .operation("dynamodb:GetItem")
+        .resource("Receipts")
+        .contains(&world.account);
+    let outage = world.disturb_by(rule).await;
+    assert_eq!(world.deliver(&one_order("or_1")).await.last(), Some(&200));
+    assert!(outage.met().await > 0);
+    world.team.wait_for(1).await;
+}
+
+#[tokio::test]
+async fn the_bytes_that_were_signed_are_the_bytes_that_are_verified() {
+    let world = World::planted().await;
+    // Compressed, and no text: what the gateway makes of it must not matter.
+    let body = [
+        0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 0x8b, 0x8e, 5, 0, 0x29, 0xbb, 0x4c, 0x0d, 2, 0, 0, 0,
+    ];
+    let signature = sign(world.key(), &body);
+    let headers = [
+        (SIGNATURE_HEADER, signature.as_str()),
+        ("content-type", "application/octet-stream"),
+    ];
+    let patience = waiting::PATIENCE;
+    let begun = Instant::now();
+    until("the delivery is accepted", async || {
+        assert!(begun.elapsed() < patience);
+        let answer = world.request(&world.url(), &body, &headers).await;
+        match answer.status {
+            200 => Ok(()),
+            status => Err(format!("{status}")),
+        }
+    })
+    .await;
+    let message = world.quarantined(1).await.remove(0);
+    assert_eq!(message.reason.as_deref(), Some("not_json"));
+    assert_eq!(world.quarantined_body(&message).await, body);
+}

@@ -1,0 +1,403 @@
+//! The way of an event: Orderspace sends, a team's queue and the records table are read. Whatever order and
+//! repetition the way brings, a record ends as that of the event first seen last, and no event is lost.
+
+use std::collections::BTreeSet;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use domain::envelope::{Content, Envelope, Marks};
+use domain::identity::{DeliveryId, EventIndex};
+use domain::record::{RecordId, Subject};
+use domain::sources::Source;
+use domain::timestamp::Timestamp;
+use e2e::World;
+use e2e::proxy::{Fault, Rule};
+use e2e::story::check_record;
+use e2e::team::TeamEvent;
+use rstest::rstest;
+use serde_json::value::RawValue;
+use simulator::control::{Deliver, RawBody};
+use simulator::{EVENT_NAMES, EventText, Repeat, Shape, Switches};
+use testkit::contract::is_same_json;
+use testkit::delivery::{delivery, element};
+use testkit::fixtures;
+
+fn event(event_type: &str, record: &str) -> EventText {
+    EventText::parse(element(event_type, record)).unwrap()
+}
+
+/// Has Orderspace send, and waits until it has nothing more to send.
+async fn send(world: &World, deliver: &Deliver) {
+    let reports = world.site().deliver(deliver).await.unwrap();
+    assert_eq!(reports.len(), 1, "one webhook");
+    assert!(reports[0].accepted, "{reports:?}");
+}
+
+/// The id of a delivery that is so many milliseconds younger than now.
+fn id(millis: i64) -> DeliveryId {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let at = i64::try_from(now.as_millis()).unwrap() + millis;
+    DeliveryId::new(Timestamp::from_millis(u64::try_from(at).unwrap()), &[7; 10])
+}
+
+/// Puts an event into a lane, as inbound would have.
+async fn enqueue(world: &World, queue: &str, delivery: DeliveryId, event_type: &str, record: &str) {
+    let record: &RawValue = serde_json::from_str(record).unwrap();
+    let fields: serde_json::Value = serde_json::from_str(record.get()).unwrap();
+    let event_id = delivery.event(EventIndex::new(0).unwrap());
+    let key = RecordId::new(fields["id"].as_str().unwrap()).unwrap();
+    let kind = event_type.split('.').next().unwrap();
+    let envelope = Envelope {
+        id: event_id,
+        source: Source::Orderspace,
+        account: world.account.parse().unwrap(),
+        event_type: event_type.parse().unwrap(),
+        subject: Subject::new(kind, Some(&key), event_id),
+        marks: Marks::default(),
+        content: Content::Inline(record),
+    };
+    world
+        .stack
+        .sqs
+        .send_message()
+        .queue_url(world.stack.output(queue))
+        .message_body(envelope.to_text().to_text())
+        .send()
+        .await
+        .unwrap();
+}
+
+#[rstest]
+#[case::of_today(Shape::Current)]
+#[case::of_the_first_draft(Shape::Old)]
+#[tokio::test]
+async fn every_type_goes_all_the_way(#[case] shape: Shape) {
+    let world = World::connected().await;
+    let sent: Vec<EventText> = EVENT_NAMES
+        .iter()
+        .flat_map(|name| {
+            let body = fixtures::body(&format!("current/{name}.json"));
+            simulator::fixtures::split(&body).unwrap()
+        })
+        .collect();
+    let deliver = Deliver {
+        switches: Switches {
+            shape,
+            ..Switches::default()
+        },
+        ..Deliver::events(&sent)
+    };
+    send(&world, &deliver).await;
+
+    let events = world.team.wait_for(sent.len()).await;
+    let types: BTreeSet<&str> = events
+        .iter()
+        .map(|event| event.event_type.as_str())
+        .collect();
+    assert_eq!(types, BTreeSet::from(EVENT_NAMES));
+    let deliveries: BTreeSet<&str> = events.iter().map(|event| event.delivery.as_str()).collect();
+    let expected = match shape {
+        Shape::Current => 1,
+        Shape::Old => EVENT_NAMES.len(),
+    };
+    assert_eq!(deliveries.len(), expected);
+    for sent in &sent {
+        let name = sent.name().unwrap();
+        let event = events
+            .iter()
+            .find(|event| event.event_type == name)
+            .unwrap();
+        let record = String::from_utf8(event.record(&world.stack).await).unwrap();
+        assert!(sent.as_str().contains(&record), "{name}: {record}");
+        let of_one: Vec<&TeamEvent> = events
+            .iter()
+            .filter(|other| other.subject == event.subject)
+            .collect();
+        check_record(&world, name, &event.subject, of_one).await;
+    }
+}
+
+#[rstest]
+#[case::one_after_the_other(Repeat::TwiceInTurn)]
+#[case::at_the_same_time(Repeat::TwiceAtOnce)]
+#[tokio::test]
+async fn an_accepted_delivery_that_comes_again_is_forwarded_again_as_a_possible_duplicate(
+    #[case] repeat: Repeat,
+) {
+    let world = World::connected().await;
+    let sent = [
+        event("order.created", r#"{"id":"or_1","number":1}"#),
+        event("customer.created", r#"{"id":"cu_1"}"#),
+    ];
+    let deliver = Deliver {
+        switches: Switches {
+            repeat,
+            ..Switches::default()
+        },
+        ..Deliver::events(&sent)
+    };
+    send(&world, &deliver).await;
+    let events = world.team.wait_for(4).await;
+    for subject in ["order/or_1", "customer/cu_1"] {
+        let of_one: Vec<&TeamEvent> = events
+            .iter()
+            .filter(|event| event.subject == subject)
+            .collect();
+        assert_eq!(of_one.len(), 2);
+        assert_eq!(of_one[0].data, of_one[1].data);
+        let marked = of_one
+            .iter()
+            .filter(|event| event.possible_duplicate)
+            .count();
+        assert!(marked >= 1, "{subject}: neither is marked");
+        check_record(&world, "repeated", subject, of_one).await;
+    }
+}
+
+#[tokio::test]
+async fn a_delivery_that_was_refused_half_way_keeps_its_place() {
+    let world = World::connected().await;
+    // The first delivery gets its customer through and its order not; Orderspace tries again by itself.
+    let rule = Rule::new(Fault::Refuse {
+        status: 400,
+        code: "QueueDoesNotExist".to_owned(),
+    });
+    let rule = rule
+        .operation("sqs:SendMessageBatch")
+        .resource("Orders")
+        .contains(&world.account);
+    let outage = world.disturb_by(rule).await;
+    let older = [
+        event("customer.updated", r#"{"id":"cu_1","name":"older"}"#),
+        event("order.updated", r#"{"id":"or_1","status":"older"}"#),
+    ];
+    let deliver = Deliver {
+        wait: false,
+        ..Deliver::events(&older)
+    };
+    world.site().deliver(&deliver).await.unwrap();
+    let first = world.team.wait_for(1).await;
+    // Meanwhile the customer changes again.
+    let newer = [event("customer.updated", r#"{"id":"cu_1","name":"newer"}"#)];
+    send(&world, &Deliver::events(&newer)).await;
+    outage.end().await;
+
+    let events = world.team.wait_for(3).await;
+    let messages = world.team.wait_for_messages(4).await;
+    assert_eq!(events[0].id, first[0].id, "the retry has another identity");
+    assert_eq!(events[0].delivery, events[1].delivery);
+    assert!(events[2].delivery > events[0].delivery);
+    assert!(
+        messages.len() >= 4,
+        "the retry sends the customer again, with its id"
+    );
+    let customers: Vec<&TeamEvent> = events
+        .iter()
+        .filter(|event| event.subject == "customer/cu_1")
+        .collect();
+    check_record(&world, "half-way", "customer/cu_1", customers).await;
+    let customer = world.record("customer", "cu_1").await.unwrap();
+    assert!(is_same_json(
+        &customer.data.unwrap(),
+        r#"{"id":"cu_1","name":"newer"}"#
+    ));
+    assert!(world.record("order", "or_1").await.is_some());
+}
+
+#[tokio::test]
+async fn events_that_overtake_each_other_end_as_the_last_first_seen() {
+    let world = World::planted().await;
+    let [oldest, middle, newest] = [-3000, -2000, -1000].map(id);
+    let record = |status: &str| format!(r#"{{"id":"or_1","status":"{status}"}}"#);
+    for (count, (delivery, status)) in [(newest, "newest"), (oldest, "oldest"), (middle, "middle")]
+        .into_iter()
+        .enumerate()
+    {
+        enqueue(
+            &world,
+            "OrdersQueueUrl",
+            delivery,
+            "order.updated",
+            &record(status),
+        )
+        .await;
+        // The team has it only after the record was written.
+        world.team.wait_for(count + 1).await;
+    }
+    let events = world.team.wait_for(3).await;
+    let ids: Vec<String> = events.iter().map(|event| event.delivery.clone()).collect();
+    assert_eq!(ids, [oldest, middle, newest].map(|id| id.to_string()));
+    let order = world.record("order", "or_1").await.unwrap();
+    assert!(is_same_json(&order.data.unwrap(), &record("newest")));
+    assert_eq!(order.event_id.unwrap(), events[2].id);
+    assert!(!order.deleted);
+}
+
+#[rstest]
+#[case::the_update_is_late(-1000, -2000)]
+#[case::the_update_is_newer(-2000, -1000)]
+#[tokio::test]
+async fn a_delete_is_final(#[case] deleted: i64, #[case] updated: i64) {
+    let world = World::planted().await;
+    let updated_record = r#"{"id":"or_1","status":"updated"}"#;
+    let stub = r#"{"id":"or_1","deleted":true}"#;
+    enqueue(&world, "OrdersQueueUrl", id(deleted), "order.deleted", stub).await;
+    world.team.wait_for(1).await;
+    enqueue(
+        &world,
+        "OrdersQueueUrl",
+        id(updated),
+        "order.updated",
+        updated_record,
+    )
+    .await;
+    let events = world.team.wait_for(2).await;
+    assert_eq!(events.len(), 2, "both are forwarded");
+    let order = world.record("order", "or_1").await.unwrap();
+    assert!(order.deleted);
+    assert!(
+        is_same_json(&order.data.unwrap(), updated_record),
+        "the last data stays readable"
+    );
+}
+
+#[tokio::test]
+async fn stock_that_goes_and_comes_back_is_three_events() {
+    let world = World::connected().await;
+    let stock = |on_hand: u32| {
+        let record = format!(r#"{{"sku":"AD01","on_hand":{on_hand}.0,"available":{on_hand}.0}}"#);
+        [event("inventory_level.updated", &record)]
+    };
+    for on_hand in [20, 10, 20] {
+        send(&world, &Deliver::events(&stock(on_hand))).await;
+    }
+    let events = world.team.wait_for(3).await;
+    let on_hand: Vec<bool> = events
+        .iter()
+        .map(|event| event.letter.body.contains(r#""on_hand":20.0"#))
+        .collect();
+    assert_eq!(on_hand, [true, false, true]);
+    let level = world.record("inventory_level", "AD01").await.unwrap();
+    assert_eq!(level.event_id.as_ref(), Some(&events[2].id));
+    let expected = r#"{"sku":"AD01","on_hand":20,"available":20}"#;
+    assert!(is_same_json(&level.data.unwrap(), expected));
+}
+
+#[tokio::test]
+async fn stock_that_goes_and_comes_back_within_one_delivery_is_no_duplicate() {
+    let world = World::planted().await;
+    world
+        .deliver(&fixtures::body("made/stock-there-and-back.json"))
+        .await;
+    let events = world.team.wait_for(3).await;
+    let marks: Vec<bool> = events
+        .iter()
+        .map(|event| event.possible_duplicate)
+        .collect();
+    assert_eq!(marks, [false; 3], "each differs from the one before it");
+}
+
+#[tokio::test]
+async fn equal_payments_are_both_kept() {
+    let world = World::connected().await;
+    let body = fixtures::body("made/equal-payments.json");
+    let sent = simulator::fixtures::split(&body).unwrap();
+    send(&world, &Deliver::events(&sent)).await;
+    let events = world.team.wait_for(2).await;
+    assert_eq!(events[0].subject, events[1].subject);
+    assert!(events[1].possible_duplicate, "the second may be the first");
+    let (kind, key) = events[0].subject.split_once('/').unwrap();
+    let payment = world.record(kind, key).await.unwrap();
+    let mut occurrences = payment.occurrences;
+    occurrences.sort();
+    let ids: Vec<String> = events.iter().map(|event| event.id.clone()).collect();
+    assert_eq!(occurrences, ids, "each occurrence is counted once");
+}
+
+#[tokio::test]
+async fn a_retry_in_other_batches_loses_nothing() {
+    let world = World::connected().await;
+    let rule = Rule::new(Fault::Status(503))
+        .operation("sqs:SendMessageBatch")
+        .resource("Orders")
+        .contains(&world.account);
+    let outage = world.disturb_by(rule).await;
+    let sent: Vec<EventText> = (0..12)
+        .map(|number| event("order.created", &format!(r#"{{"id":"or_{number:05}"}}"#)))
+        .collect();
+    let deliver = Deliver {
+        switches: Switches {
+            rebatch: simulator::Rebatch::Split,
+            batch_size: 12,
+            ..Switches::default()
+        },
+        wait: false,
+        ..Deliver::events(&sent)
+    };
+    world.site().deliver(&deliver).await.unwrap();
+    e2e::until("the first attempt was refused", async || {
+        match world.stack.strikes(&world.account).await.len() {
+            0 => Err("no strike".to_owned()),
+            _ => Ok(()),
+        }
+    })
+    .await;
+    outage.end().await;
+    e2e::until("every order has its record", async || {
+        let mut missing = 0;
+        for number in 0..12 {
+            let id = format!("or_{number:05}");
+            missing += usize::from(world.record("order", &id).await.is_none());
+        }
+        match missing {
+            0 => Ok(()),
+            missing => Err(format!("{missing} are missing")),
+        }
+    })
+    .await;
+    let forwarded: BTreeSet<String> = e2e::until("every order reached the team", async || {
+        let subjects: BTreeSet<String> = world
+            .team
+            .messages()
+            .await
+            .into_iter()
+            .map(|event| event.subject)
+            .collect();
+        match subjects.len() {
+            12 => Ok(subjects),
+            count => Err(format!("{count} did")),
+        }
+    })
+    .await;
+    assert_eq!(forwarded.len(), 12);
+}
+
+#[tokio::test]
+async fn any_bytes_that_orderspace_signs_are_kept() {
+    let world = World::connected().await;
+    let deliver = Deliver {
+        raw: vec![RawBody {
+            text: Some("no delivery at all".to_owned()),
+            ..RawBody::default()
+        }],
+        ..Deliver::default()
+    };
+    send(&world, &deliver).await;
+    let message = world.quarantined(1).await.remove(0);
+    let body = world.quarantined_body(&message).await;
+    assert_eq!(body, b"no delivery at all");
+}
+
+#[tokio::test]
+async fn messages_have_attributes_to_filter_by() {
+    let world = World::planted().await;
+    let body = delivery().event("order.created", r#"{"id":"or_1"}"#).body();
+    world.deliver(&body).await;
+    let events = world.team.wait_for(1).await;
+    let attribute = |name: &str| events[0].letter.attributes.get(name).cloned();
+    assert_eq!(
+        attribute("type").as_deref(),
+        Some("orderspace.order.created")
+    );
+    assert_eq!(attribute("account"), Some(world.account.clone()));
+    assert_eq!(attribute("subject").as_deref(), Some("order/or_1"));
+}

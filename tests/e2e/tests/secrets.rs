@@ -1,0 +1,161 @@
+//! Secrets stay secret: nothing that a test on this stack had to keep to itself is in a log of it.
+
+use std::path::{Path, PathBuf};
+
+use e2e::proxy::Fault;
+use e2e::world::noted_secrets;
+use e2e::{Stack, World};
+use http::Method;
+use serde_json::{Value, json};
+use testkit::delivery::delivery;
+use testkit::signing::{OTHER_SIGNING_KEY, SIGNATURE_HEADER, sign};
+
+/// Does everything once in which secrets have a part, and returns those that only this story knows.
+async fn provoke(world: &World) -> Vec<String> {
+    let body = delivery().event("order.created", r#"{"id":"or_1"}"#).body();
+    world.deliver(&body).await;
+    let wrong = sign(OTHER_SIGNING_KEY, &body);
+    let answer = world
+        .request(&world.url(), &body, &[(SIGNATURE_HEADER, &wrong)])
+        .await;
+    assert_eq!(answer.status, 401);
+    let refused = Fault::Refuse {
+        status: 400,
+        code: "AccessDeniedException".to_owned(),
+    };
+    let outage = world
+        .disturb("sqs:SendMessageBatch", "Orders", refused)
+        .await;
+    assert_eq!(world.post(&body).await.status, 503);
+    outage.end().await;
+    world.deliver(b"not json").await;
+    world.quarantined(1).await;
+    world.team.wait_for(1).await;
+
+    let name = format!("{}/oauth/{}", world.stack.outputs.stack_name, world.account);
+    let secret = world
+        .stack
+        .secrets
+        .get_secret_value()
+        .secret_id(name)
+        .send()
+        .await
+        .unwrap();
+    let secret: Value = serde_json::from_str(secret.secret_string().unwrap()).unwrap();
+    let token = secret["access_token"]
+        .as_str()
+        .or(secret["token"]["access_token"].as_str());
+    let token = token.expect("an access token is kept").to_owned();
+
+    // Refusals of the admin API have the client secret in their hands, too.
+    let path = format!("/accounts/{}", world.account);
+    let another = format!("another-{}", world.token());
+    let wish = json!({
+        "source": "orderspace", "client_id": world.account, "client_secret": another, "events": ["*"],
+    });
+    let answer = world.stack.admin(Method::PUT, &path, Some(&wish)).await;
+    assert_eq!(answer.status, 422, "{}", answer.body);
+    let wish = json!({ "source": "orderspace", "client_secret": another });
+    assert_eq!(
+        world
+            .stack
+            .admin(Method::PUT, &path, Some(&wish))
+            .await
+            .status,
+        400
+    );
+    let gone = world.stack.admin(Method::DELETE, &path, None).await;
+    assert_eq!(gone.status, 200, "{}", gone.body);
+    vec![token, another, wrong]
+}
+
+#[tokio::test]
+async fn no_log_of_the_stack_holds_a_secret() {
+    let world = World::connected().await;
+    let mut secrets = provoke(&world).await;
+    secrets.extend(noted_secrets(&world.stack));
+    for own in [world.token(), world.key()] {
+        assert!(
+            secrets.iter().any(|secret| secret == own),
+            "the search knows what to look for"
+        );
+    }
+    assert!(secrets.iter().all(|secret| secret.len() >= 20));
+
+    let logs = function_logs(&world.stack, &world.account).await;
+    let files = log_files(&world.stack.directory.join("log"));
+    let has_emulator = files.iter().any(|(path, _)| path.ends_with("emulator.log"));
+    assert!(has_emulator, "the emulator's log is among what is searched");
+    let leaks = |text: &str| {
+        secrets
+            .iter()
+            .filter(|secret| text.contains(*secret))
+            .count()
+    };
+    for (name, text) in &logs {
+        assert_eq!(leaks(text), 0, "{name} holds secrets");
+    }
+    for (path, text) in &files {
+        assert_eq!(leaks(text), 0, "{} holds secrets", path.display());
+    }
+}
+
+/// Every function's log, once they tell of this account: a search in empty logs finds nothing.
+async fn function_logs(stack: &Stack, account: &str) -> Vec<(String, String)> {
+    e2e::until("the logs tell of this story", async || {
+        let groups = stack
+            .aws("logs", "Logs_20140328.DescribeLogGroups", &json!({}))
+            .await;
+        let names = groups["logGroups"].as_array().unwrap().iter();
+        let names: Vec<&str> = names
+            .map(|group| group["logGroupName"].as_str().unwrap())
+            .collect();
+        let mut logs = Vec::new();
+        for name in names {
+            logs.push((name.to_owned(), log_of(stack, name).await));
+        }
+        let telling = logs
+            .iter()
+            .filter(|(_, text)| text.contains(account))
+            .count();
+        // Inbound, subscriptions, and the consumer of orders.
+        match telling {
+            0..3 => Err(format!("{telling} of {} tell of it", logs.len())),
+            _ => Ok(logs),
+        }
+    })
+    .await
+}
+
+async fn log_of(stack: &Stack, group: &str) -> String {
+    let mut text = String::new();
+    let mut input = json!({ "logGroupName": group });
+    loop {
+        let page = stack
+            .aws("logs", "Logs_20140328.FilterLogEvents", &input)
+            .await;
+        for event in page["events"].as_array().unwrap() {
+            text.push_str(event["message"].as_str().unwrap());
+            text.push('\n');
+        }
+        match page["nextToken"].as_str() {
+            Some(next) => input["nextToken"] = json!(next),
+            None => return text,
+        }
+    }
+}
+
+/// Every file below a directory, as text.
+fn log_files(directory: &Path) -> Vec<(PathBuf, String)> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(log_files(&path));
+        } else {
+            let text = String::from_utf8_lossy(&std::fs::read(&path).unwrap()).into_owned();
+            files.push((path, text));
+        }
+    }
+    files
+}
