@@ -2,10 +2,10 @@
 
 use domain::account::{AccountName, TokenHash};
 use domain::subscription::{
-    Account, Accounts, IfUnknown, Lease, LeaseOwner, Leased, Saved, Trouble,
+    Account, Accounts, ApiError, IfUnknown, Lease, LeaseOwner, Leased, Saved, Trouble,
 };
 use domain::timestamp::Timestamp;
-use tracing::warn;
+use tracing::{info, warn};
 
 use crate::answer::{Failure, QUIET_SECONDS};
 
@@ -37,7 +37,7 @@ pub(crate) async fn take<A: Accounts>(
 /// Gives the lease back. If that does not work it ends by itself, so the call's answer stays what it is.
 pub(crate) async fn release<A: Accounts>(accounts: &A, lease: &Lease) {
     if let Err(error) = accounts.release(lease).await {
-        warn!(account = %lease.account, %error, "the lease is not given back; it ends by itself");
+        warn!(%error, "the lease is not given back; it ends by itself");
     }
 }
 
@@ -66,6 +66,8 @@ impl<'s, A: Accounts> Held<'s, A> {
 
     /// Enters something that happened; it is saved with the next save.
     pub(crate) fn note(&mut self, what: impl Into<String>) {
+        let what = what.into();
+        info!(what, "happened");
         self.account.note(self.now, what);
         self.is_changed = true;
     }
@@ -101,7 +103,6 @@ impl<'s, A: Accounts> Held<'s, A> {
     /// Enters why the wish is not fulfilled yet, and saves it as well as that goes: the caller is told in any
     /// case.
     pub(crate) async fn regret(&mut self, failure: &Failure) {
-        use domain::subscription::ApiError;
         let message = failure.message();
         if matches!(failure, Failure::Api(ApiError::TooManyRequests))
             && !self.account.is_quiet(self.now)
@@ -125,7 +126,7 @@ impl<'s, A: Accounts> Held<'s, A> {
             return;
         }
         if let Err(error) = self.save(&[]).await {
-            warn!(account = %self.account.name, error = error.message(), "the trouble is not entered");
+            warn!(error = error.message(), "the trouble is not entered");
         }
     }
 }

@@ -24,11 +24,12 @@ pub mod view;
 
 use std::time::Duration;
 
+use domain::account::AccountName;
 use domain::subscription::{Accounts, Deliveries, HooksUrl, Secrets, Webhooks};
 use domain::timestamp::Timestamp;
 use lambda_http::{Body, Request, Response};
 use tokio::time::Instant;
-use tracing::{info, warn};
+use tracing::{Instrument as _, info, info_span, warn};
 
 use crate::answer::{Failure, Outcome};
 use crate::request::Connect;
@@ -90,23 +91,30 @@ impl<'p, A: Accounts, S: Secrets, W: Webhooks, D: Deliveries> Subscriptions<'p, 
     /// Answers one request. `now` is the time of this invocation.
     pub async fn handle(&self, request: &Request, now: Timestamp) -> Response<Body> {
         let begun = Instant::now();
-        let (call, outcome) = match Route::read(request) {
-            Ok(route) => (route.call(), self.serve(&route, request, now, begun).await),
-            Err(failure) => ("unknown", Outcome::Failed(failure)),
-        };
-        let status = outcome.status().as_u16();
-        runtime::metrics::count(
-            "SubscriptionCalls",
-            1,
-            &[("Call", call), ("Status", &status.to_string())],
-        );
-        let account = request::account_of(request);
-        let duration_ms = begun.elapsed().as_millis();
-        match outcome.cause() {
-            None => info!(call, account, status, duration_ms, "answered"),
-            Some(cause) => warn!(call, account, status, duration_ms, cause, "answered"),
+        let route = Route::read(request);
+        let call = route.as_ref().map_or("unknown", Route::call);
+        let account = route.as_ref().ok().and_then(Route::account);
+        let span = info_span!("call", call, account = account.map(AccountName::as_str));
+        async {
+            let outcome = match &route {
+                Ok(route) => self.serve(route, request, now, begun).await,
+                Err(failure) => failure.clone().into(),
+            };
+            let status = outcome.status().as_u16();
+            runtime::metrics::count(
+                "SubscriptionCalls",
+                1,
+                &[("Call", call), ("Status", &status.to_string())],
+            );
+            let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+            match outcome.cause() {
+                None => info!(status, duration_ms, "answered"),
+                Some(cause) => warn!(status, duration_ms, cause, "answered"),
+            }
+            outcome.to_response()
         }
-        outcome.to_response()
+        .instrument(span)
+        .await
     }
 
     async fn serve(
@@ -133,11 +141,7 @@ impl<'p, A: Accounts, S: Secrets, W: Webhooks, D: Deliveries> Subscriptions<'p, 
         Ok(AccountList::of(&self.accounts.list().await?))
     }
 
-    async fn show(
-        &self,
-        name: &domain::account::AccountName,
-        now: Timestamp,
-    ) -> Result<Detail, Failure> {
+    async fn show(&self, name: &AccountName, now: Timestamp) -> Result<Detail, Failure> {
         let account = self.accounts.find(name).await?;
         let account = account.ok_or_else(|| Failure::UnknownAccount(name.clone()))?;
         // A receipt's partition is a day: the last delivery of an account that is alive is of today, or of

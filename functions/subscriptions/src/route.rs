@@ -51,6 +51,14 @@ impl Route {
         }
     }
 
+    /// The account that the call is about, if it is about one.
+    pub(crate) fn account(&self) -> Option<&AccountName> {
+        match self {
+            Self::Show(name) | Self::Connect(name) | Self::Disconnect(name) => Some(name),
+            Self::List | Self::NotBuilt(_) => None,
+        }
+    }
+
     /// The call in one word, for logs and metrics.
     pub(crate) fn call(&self) -> &'static str {
         match self {
