@@ -84,7 +84,11 @@ impl Aws {
             .await
     }
 
-    async fn json(&self, service: &str, target: &str, input: &Value) -> Result<Value> {
+    /// Calls any service in AWS's JSON protocol: `target` such as `Logs_20140328.GetLogEvents`.
+    ///
+    /// # Errors
+    /// The emulator does not answer, or refuses.
+    pub async fn json(&self, service: &str, target: &str, input: &Value) -> Result<Value> {
         let request = Request::builder()
             .method(Method::POST)
             .uri(format!("{}/", self.endpoint))

@@ -56,7 +56,7 @@ pub async fn functions(places: &Places, tools: &Tools, progress: Progress) -> Re
             .args((architecture == "arm64").then_some("--arm64"))
             .args(["--bin", function])
             .env("CARGO_TARGET_DIR", &target)
-            .current_dir(&places.root);
+            .current_dir(places.root.join("functions").join(function));
         let mut compiled = 0;
         job::succeed(&format!("the build of {function}"), command, &log, |line| {
             let line = line.trim_start();
@@ -99,7 +99,7 @@ pub async fn functions(places: &Places, tools: &Tools, progress: Progress) -> Re
 }
 
 /// The workspace's target directory, found as `sam build` finds it.
-async fn target_directory(places: &Places, cargo: &std::path::Path) -> Result<PathBuf> {
+pub(crate) async fn target_directory(places: &Places, cargo: &std::path::Path) -> Result<PathBuf> {
     let mut command = Command::new(cargo);
     command
         .args(["metadata", "--no-deps", "--format-version", "1"])

@@ -75,6 +75,10 @@ pub struct Up {
     /// A parameter of template.yaml; may be given several times.
     #[arg(long = "parameter", value_name = "NAME=VALUE")]
     pub parameters: Vec<String>,
+    /// Put the proxy of the end-to-end tests between the functions and the emulator, so that those tests can be run on
+    /// this stack with `cargo nextest run -p e2e`.
+    #[arg(long)]
+    pub proxy: bool,
 }
 
 /// Arguments of `demo`.

@@ -31,11 +31,12 @@ pub fn endpoint(port: u16) -> String {
     format!("http://127.0.0.1:{port}")
 }
 
-/// Starts the emulator on `port`. It is up, but not ready: see [`wait`].
+/// Starts the emulator on `port`; the functions that it runs make their calls to `calls`, which is the emulator itself or
+/// what stands before it. It is up, but not ready: see [`wait`].
 ///
 /// # Errors
 /// It cannot be started.
-pub fn start(places: &Places, tools: &Tools, port: u16) -> Result<Detached> {
+pub fn start(places: &Places, tools: &Tools, port: u16, calls: &str) -> Result<Detached> {
     let programs = tools.emulator_programs();
     let scratch = places.scratch();
     let mut command = Command::new(programs.join("python"));
@@ -56,7 +57,7 @@ pub fn start(places: &Places, tools: &Tools, port: u16) -> Result<Detached> {
         .env("IOT_MTLS_ENABLED", "0")
         .env("PERSIST_STATE", "0")
         .env("AUTH", "true")
-        .env("AWS_ENDPOINT_URL", endpoint(port))
+        .env("AWS_ENDPOINT_URL", calls)
         .env("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID)
         .env("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY);
     Detached::start("emulator", command, &places.log_of("emulator"))
@@ -77,7 +78,9 @@ pub async fn wait(process: &Detached, port: u16, log: &Path, progress: Progress)
             .timeout(Duration::from_secs(2))
             .send()
             .await;
-        if answer.is_ok_and(|answer| answer.status().is_success()) {
+        let answered = answer.is_ok_and(|answer| answer.status().is_success());
+        // An answer while ours has ended is another program's.
+        if answered && process.runs() {
             break;
         }
         if !process.runs() {

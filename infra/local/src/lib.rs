@@ -19,6 +19,7 @@ pub mod outputs;
 pub mod places;
 pub mod ports;
 pub mod progress;
+pub mod proxy;
 pub mod refusal;
 pub mod simulator;
 pub mod stack;

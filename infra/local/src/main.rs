@@ -13,7 +13,7 @@ use local::cli::{Cli, Command, Up};
 use local::places::Places;
 use local::progress::Progress;
 use local::stack::{self, Options, Stack};
-use local::{demo, refusal, simulator, verify};
+use local::{demo, proxy, refusal, simulator, verify};
 use tokio::signal::unix::{SignalKind, signal};
 
 #[tokio::main(flavor = "current_thread")]
@@ -55,7 +55,15 @@ async fn run(cli: Cli) -> Result<ExitCode> {
 async fn dispatch(command: Command, places: &Places, progress: Progress) -> Result<ExitCode> {
     match command {
         Command::Up(up) => {
-            let started = Stack::up(places, &options(up), progress).await?;
+            let proxy = match up.proxy {
+                true => Some(proxy::build(places, progress).await?),
+                false => None,
+            };
+            let options = Options {
+                proxy,
+                ..options(up)
+            };
+            let started = Stack::up(places, &options, progress).await?;
             announce(places, &started);
             Ok(ExitCode::SUCCESS)
         }
@@ -79,6 +87,7 @@ fn options(up: Up) -> Options {
         port: up.port,
         orderspace: up.api_url.zip(up.identity_url),
         parameters: up.parameters,
+        proxy: None,
     }
 }
 

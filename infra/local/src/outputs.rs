@@ -23,6 +23,9 @@ pub struct Outputs {
     /// Orderspace, as the functions see it, when it is the built-in simulator.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub simulator_url: Option<String>,
+    /// What stands between the functions and the emulator, on a stack for tests.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proxy_url: Option<String>,
     /// The name of the deployed stack, which begins the names of its secrets.
     pub stack_name: String,
     /// The outputs of the template, by name.
@@ -83,6 +86,7 @@ mod tests {
             access_key_id: "test".to_owned(),
             secret_access_key: "test".to_owned(),
             simulator_url: None,
+            proxy_url: None,
             stack_name: "orderhook".to_owned(),
             stack: BTreeMap::from([("HooksUrl".to_owned(), "http://x/hooks".to_owned())]),
         }

@@ -17,7 +17,7 @@ use crate::progress::Progress;
 use crate::refusal::Refusal;
 use crate::simulator::Orderspace;
 use crate::tools::Tools;
-use crate::{build, deploy, emulator, job, ports, simulator};
+use crate::{build, deploy, emulator, job, ports, proxy, simulator};
 
 /// How a stack is to be started.
 #[derive(Clone, Debug, Default)]
@@ -28,6 +28,8 @@ pub struct Options {
     pub orderspace: Option<(String, String)>,
     /// More template parameters, as `Name=Value`.
     pub parameters: Vec<String>,
+    /// The program of the tests' proxy, to put between the functions and the emulator.
+    pub proxy: Option<PathBuf>,
 }
 
 /// The processes of one state directory.
@@ -52,7 +54,12 @@ impl Stack {
     /// A [`Refusal`] when something is in the way; an error when a step fails.
     pub async fn up(places: &Places, options: &Options, progress: Progress) -> Result<Self> {
         build::architecture()?;
-        let _lock = lock(places)?;
+        let _lock = lock(
+            places,
+            "lock",
+            "Another command is starting a stack in this directory at this moment. Wait for it, or choose another directory \
+             with --state.",
+        )?;
         if Self::is_up(places)? {
             return Err(Refusal::error(format!(
                 "A stack is up already: {} says how to reach it. Stop it with `cargo local down`, or give this one a \
@@ -75,7 +82,20 @@ impl Stack {
         let template = build::functions(places, &tools, progress).await?;
 
         let log = places.log_of("emulator");
-        let emulator = emulator::start(places, &tools, options.port)?;
+        let endpoint = emulator::endpoint(options.port);
+        let proxy = match &options.proxy {
+            Some(program) => {
+                let port = ports::free()?;
+                let process = proxy::start(places, program, port, &endpoint)?;
+                write_down(places, &process)?;
+                let url = emulator::endpoint(port);
+                proxy::wait(places, &process, &url).await?;
+                Some(url)
+            }
+            None => None,
+        };
+        let calls = proxy.as_ref().unwrap_or(&endpoint);
+        let emulator = emulator::start(places, &tools, options.port, calls)?;
         write_down(places, &emulator)?;
         let orderspace = match &options.orderspace {
             Some((api_url, identity_url)) => Orderspace {
@@ -92,7 +112,7 @@ impl Stack {
             }
         };
         emulator::wait(&emulator, options.port, &log, progress).await?;
-        let outputs = deploy::deploy(
+        let mut outputs = deploy::deploy(
             places,
             &tools,
             &template,
@@ -103,6 +123,7 @@ impl Stack {
         )
         .await?;
         answers(&outputs, &log, progress).await?;
+        outputs.proxy_url = proxy;
         outputs.write(&places.outputs())?;
         Ok(Self {
             places: places.clone(),
@@ -182,16 +203,13 @@ async fn answers(outputs: &Outputs, log: &std::path::Path, progress: Progress) -
     Ok(())
 }
 
-/// One command at a time changes a stack.
-fn lock(places: &Places) -> Result<File> {
-    let file = File::create(places.state.join("lock"))?;
-    file.try_lock().map_err(|_| {
-        Refusal::error(format!(
-            "Another command is starting or stopping the stack of {} at this moment. Wait for it, or give this one a \
-             directory of its own with --state.",
-            places.shown(&places.state)
-        ))
-    })?;
+/// Takes one of the state directory's locks, which the file holds until it is dropped.
+///
+/// # Errors
+/// A [`Refusal`] that says `taken` when another command has it.
+pub fn lock(places: &Places, name: &str, taken: &str) -> Result<File> {
+    let file = File::create(places.state.join(name))?;
+    file.try_lock().map_err(|_| Refusal::error(taken))?;
     Ok(file)
 }
 

@@ -45,7 +45,7 @@ pub async fn run(places: &Places, arguments: &Demo, progress: Progress) -> Resul
     if arguments.json {
         tables::print_json(&seen)?;
     } else {
-        tables::print_end(&seen, arguments.running);
+        tables::print_end(&seen, places, arguments.running);
     }
     Ok(if seen.problems.is_empty() {
         ExitCode::SUCCESS

@@ -9,6 +9,7 @@ use console::style;
 
 use crate::demo::indent::indent;
 use crate::demo::story::Seen;
+use crate::places::Places;
 
 /// Lines of the example message that are shown.
 const MESSAGE_LINES: usize = 45;
@@ -101,7 +102,7 @@ pub fn print(seen: &Seen) {
 }
 
 /// Prints what was missing, and what to do next.
-pub fn print_end(seen: &Seen, running: bool) {
+pub fn print_end(seen: &Seen, places: &Places, running: bool) {
     println!();
     if seen.problems.is_empty() {
         let events: usize = seen.lanes.iter().map(|lane| lane.reached).sum();
@@ -115,7 +116,8 @@ pub fn print_end(seen: &Seen, running: bool) {
         for problem in &seen.problems {
             println!("  - {problem}");
         }
-        println!("  The functions' log is .local/log/emulator.log.");
+        let log = places.log_of("emulator");
+        println!("  The functions' log is in {}.", places.shown(&log));
     }
     println!();
     println!("Next:");

@@ -14,6 +14,7 @@ use crate::demo::{examples, story};
 use crate::places::Places;
 use crate::ports;
 use crate::progress::Progress;
+use crate::proxy;
 use crate::stack::{self, Options, Stack};
 use crate::tools::Tools;
 
@@ -37,6 +38,11 @@ pub fn places(places: &Places) -> Result<Places> {
 /// The state directory cannot be used. A failed check is not an error but counted.
 pub async fn run(outer: &Places, arguments: &Verify, progress: Progress) -> Result<ExitCode> {
     let places = places(outer)?;
+    let _lock = stack::lock(
+        &places,
+        "verify.lock",
+        "Another `cargo verify` is running. Wait for it.",
+    )?;
     let mut report = Report::new(progress, arguments.only.clone());
     let steps = Steps::new(&places);
 
@@ -45,6 +51,13 @@ pub async fn run(outer: &Places, arguments: &Verify, progress: Progress) -> Resu
         .check("lints", "Lints (clippy)", steps.clippy())
         .await;
 
+    report
+        .check(
+            "release profile",
+            "Release profile",
+            steps.release_profile(),
+        )
+        .await;
     let mut tools = None;
     report
         .check("tools", "Tools", async {
@@ -93,6 +106,7 @@ pub async fn run(outer: &Places, arguments: &Verify, progress: Progress) -> Resu
         .check("stack", "Stack", async {
             let options = Options {
                 port: ports::free()?,
+                proxy: Some(proxy::build(&places, progress).await?),
                 ..Options::default()
             };
             let stack = Stack::up(&places, &options, progress).await?;

@@ -124,6 +124,25 @@ impl<'a> Steps<'a> {
         Ok(Outcome::Passed(format!("{} rules kept", rules::count())))
     }
 
+    /// That a panic in a function unwinds. Unless Cargo.toml says so itself, cargo-lambda builds with `panic = "abort"`,
+    /// and one bad message ends the process with the whole batch that it came in.
+    ///
+    /// # Errors
+    /// Cargo.toml leaves it open.
+    pub async fn release_profile(&self) -> Result<Outcome> {
+        let path = self.places.root.join("Cargo.toml");
+        let text = tokio::fs::read_to_string(&path)
+            .await
+            .with_context(|| format!("{} could not be read", path.display()))?;
+        if !says_unwind(&text) {
+            bail!(
+                "[profile.release] of Cargo.toml must say panic = \"unwind\": where it is silent, cargo-lambda builds the \
+                 functions with panic = \"abort\", and a panic over one message loses its whole batch"
+            );
+        }
+        Ok(Outcome::Passed("a panic unwinds".to_owned()))
+    }
+
     /// Every test but those in the documentation. Those that need a stack find it through `outputs`; without one they are
     /// left out.
     ///
@@ -258,6 +277,17 @@ fn cargo(arguments: &[&str]) -> Command {
     command.args(arguments);
     without_cargos_own(&mut command);
     command
+}
+
+/// Whether the release profile sets unwinding in so many words.
+fn says_unwind(manifest: &str) -> bool {
+    manifest
+        .lines()
+        .map(str::trim)
+        .skip_while(|line| *line != "[profile.release]")
+        .skip(1)
+        .take_while(|line| !line.starts_with('['))
+        .any(|line| line.split_whitespace().collect::<String>() == "panic=\"unwind\"")
 }
 
 /// How many tests ran, from nextest's last line or from each of libtest's.
