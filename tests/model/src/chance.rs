@@ -1,0 +1,118 @@
+//! Chance from a seed: the same words give the same numbers, on every machine and in every run.
+//!
+//! Every decision has a source of its own, named by words (the schedule, the actor, the call), rather than a
+//! share in one stream: so a decision does not change when something else happens sooner or later.
+
+/// A stream of numbers. The mixing is that of `SplitMix64`: <https://prng.di.unimi.it/splitmix64.c>.
+#[derive(Debug, Clone)]
+pub struct Chance(u64);
+
+impl Chance {
+    /// The stream that these words name.
+    #[must_use]
+    pub fn of(words: &[u64]) -> Self {
+        let mixed = words.iter().fold(0x243F_6A88_85A3_08D3, |state, word| {
+            mix(state ^ word.wrapping_mul(0x9E37_79B9_7F4A_7C15))
+        });
+        Self(mixed)
+    }
+
+    /// The next number.
+    pub fn number(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        mix(self.0)
+    }
+
+    /// A number below `end`; 0 if there is none.
+    pub fn below(&mut self, end: u64) -> u64 {
+        self.number() % end.max(1)
+    }
+
+    /// A number from `first` to `last`, both included.
+    pub fn between(&mut self, first: u64, last: u64) -> u64 {
+        first + self.below(last.saturating_sub(first) + 1)
+    }
+
+    /// A position in something of this length.
+    pub fn position(&mut self, length: usize) -> usize {
+        let length = u64::try_from(length).unwrap_or(u64::MAX);
+        usize::try_from(self.below(length)).unwrap_or_default()
+    }
+
+    /// Whether it happens, so many times in a hundred.
+    pub fn percent(&mut self, chance: u64) -> bool {
+        self.below(100) < chance
+    }
+
+    /// Whether it happens, so many times in a thousand.
+    pub fn permille(&mut self, chance: u64) -> bool {
+        self.below(1000) < chance
+    }
+
+    /// One of these.
+    ///
+    /// # Panics
+    /// There are none.
+    pub fn pick<'a, T>(&mut self, choices: &'a [T]) -> &'a T {
+        let position = self.position(choices.len());
+        &choices[position]
+    }
+
+    /// These, in another order.
+    pub fn shuffle<T>(&mut self, items: &mut [T]) {
+        for last in (1..items.len()).rev() {
+            items.swap(last, self.position(last + 1));
+        }
+    }
+}
+
+fn mix(mut word: u64) -> u64 {
+    word = (word ^ (word >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    word = (word ^ (word >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    word ^ (word >> 31)
+}
+
+/// A word for a text (FNV-1a).
+#[must_use]
+pub fn word(text: &str) -> u64 {
+    word_of(text.as_bytes())
+}
+
+/// A word for bytes (FNV-1a).
+#[must_use]
+pub fn word_of(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xCBF2_9CE4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01B3)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_tells_the_same_numbers_and_another_seed_others() {
+        let draw = |words: &[u64]| {
+            let mut chance = Chance::of(words);
+            (0..8).map(|_| chance.below(1000)).collect::<Vec<_>>()
+        };
+        assert_eq!(draw(&[1, 2]), draw(&[1, 2]));
+        assert_ne!(draw(&[1, 2]), draw(&[2, 1]));
+    }
+
+    #[test]
+    fn a_range_is_filled_to_both_ends_and_a_shuffle_loses_nothing() {
+        let mut chance = Chance::of(&[7]);
+        let mut seen = [false; 5];
+        for _ in 0..200 {
+            let number = chance.between(3, 7);
+            seen[usize::try_from(number - 3).unwrap()] = true;
+        }
+        assert_eq!(seen, [true; 5]);
+        let mut items: Vec<u8> = (0..20).collect();
+        chance.shuffle(&mut items);
+        assert_ne!(items, (0..20).collect::<Vec<u8>>());
+        items.sort_unstable();
+        assert_eq!(items, (0..20).collect::<Vec<u8>>());
+    }
+}

@@ -1,0 +1,264 @@
+//! What Orderspace sends: elements about few records with few contents, so that equal bytes, changes there and
+//! back, and events about one record meet often.
+
+use std::sync::Arc;
+
+use crate::chance::Chance;
+
+/// An element of a delivery.
+#[derive(Debug, Clone)]
+pub struct Element {
+    /// What happened at Orderspace, counted over the schedule: two elements with equal bytes differ here.
+    pub occurrence: u32,
+    /// The event, unless the element is none.
+    pub event: Option<Arc<Event>>,
+    /// The element's JSON.
+    pub json: Arc<str>,
+}
+
+/// An event, as its sender knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// Its type.
+    pub event_type: &'static str,
+    /// What it is about.
+    pub about: About,
+    /// The record's bytes.
+    pub record: String,
+}
+
+/// Which record an event is about.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum About {
+    /// One with an identity of its own.
+    Record(&'static str, String),
+    /// A payment: the invoice, and a number for what else tells it from others.
+    Payment(&'static str, u32),
+    /// One that cannot be named.
+    Nothing(&'static str),
+}
+
+impl About {
+    /// The kind of record.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Record(kind, _) | Self::Nothing(kind) => kind,
+            Self::Payment(..) => "payment",
+        }
+    }
+}
+
+impl Event {
+    /// Whether it says that the record is no more.
+    #[must_use]
+    pub fn deletes(&self) -> bool {
+        self.event_type.ends_with(".deleted")
+    }
+
+    /// Whether another says the same of the same record.
+    #[must_use]
+    pub fn says_what(&self, other: &Self) -> bool {
+        self.event_type == other.event_type && self.record == other.record
+    }
+}
+
+/// The bytes of a delivery, and what is in them.
+#[derive(Debug, Clone)]
+pub struct Delivery {
+    /// Its elements; none where the body is no list.
+    pub elements: Vec<Element>,
+    /// The body.
+    pub body: Arc<[u8]>,
+    /// Whether the body can be read at all.
+    pub readable: bool,
+}
+
+/// A body that is no list of events.
+#[must_use]
+pub fn unreadable(chance: &mut Chance) -> Delivery {
+    let body = *chance.pick(&["not json", "{}", "[{\"event\":", "7"]);
+    Delivery {
+        elements: Vec::new(),
+        body: body.as_bytes().into(),
+        readable: false,
+    }
+}
+
+/// A delivery of these elements. `spacing` varies the bytes, and nothing else.
+#[must_use]
+pub fn delivery(elements: Vec<Element>, spacing: u64) -> Delivery {
+    let (open, between, close) = match spacing % 3 {
+        0 => ("[", ",", "]"),
+        1 => ("[ ", ", ", " ]"),
+        _ => ("[\r\n  ", ",\r\n  ", "\r\n]"),
+    };
+    let json: Vec<&str> = elements.iter().map(|element| &*element.json).collect();
+    let body = [open, &json.join(between), close].concat();
+    Delivery {
+        body: body.into_bytes().into(),
+        elements,
+        readable: true,
+    }
+}
+
+/// An element with an event.
+#[must_use]
+pub fn element(occurrence: u32, event: Event) -> Element {
+    let (event_type, kind, record) = (event.event_type, event.about.kind(), &event.record);
+    let json = format!(r#"{{"event":"{event_type}","data":{{"{kind}":{record}}}}}"#);
+    Element {
+        occurrence,
+        json: json.into(),
+        event: Some(Arc::new(event)),
+    }
+}
+
+/// An element that is no event.
+#[must_use]
+pub fn bad_element(occurrence: u32, chance: &mut Chance) -> Element {
+    let json = *chance.pick(&[
+        "7",
+        "null",
+        r#"{"data":{"order":{"id":"or_1"}}}"#,
+        r#"{"event":"order.created"}"#,
+    ]);
+    Element {
+        occurrence,
+        json: json.into(),
+        event: None,
+    }
+}
+
+/// What a record says besides its identity. Each has a spelling that a reader would not keep.
+const CONTENTS: [&str; 4] = [
+    r#""is":"a""#,
+    r#""is":"b","total":20.0"#,
+    r#""note":"Fish \u0026 Chips", "total":26.70"#,
+    r#""name":"Panadería 日本 🥐","at":1e2"#,
+];
+
+/// An event like those that Orderspace sends.
+#[must_use]
+pub fn event(chance: &mut Chance) -> Event {
+    let content = |chance: &mut Chance| match chance.below(24) {
+        // Larger than the inline limit of a schedule.
+        0 => format!(r#""long":"{}""#, "x".repeat(900)),
+        // What no queue takes as text.
+        1 => "\"odd\":\"\u{FFFF}\"".to_owned(),
+        _ => (*chance.pick(&CONTENTS)).to_owned(),
+    };
+    let named = |event_type: &'static str, kind: &'static str, id: String, content: String| Event {
+        event_type,
+        record: format!(r#"{{"id":"{id}",{content}}}"#),
+        about: About::Record(kind, id),
+    };
+    match chance.below(100) {
+        0..30 => {
+            let sku = *chance.pick(&["A 1", "B/2"]);
+            stock(sku, *chance.pick(&["10", "20", "20.0"]))
+        }
+        30..55 => {
+            let id = format!("or_{}", chance.below(2));
+            match chance.below(8) {
+                0..2 => named("order.created", "order", id, content(chance)),
+                2..7 => named("order.updated", "order", id, content(chance)),
+                _ => deleted("order.deleted", "order", &id),
+            }
+        }
+        55..70 => {
+            let id = format!("cu_{}", chance.below(2));
+            match chance.below(6) {
+                0 => named("customer.created", "customer", id, content(chance)),
+                1..5 => named("customer.updated", "customer", id, content(chance)),
+                _ => deleted("customer.deleted", "customer", &id),
+            }
+        }
+        70..82 => payment(
+            "iv_1",
+            u32::try_from(chance.below(2)).unwrap_or_default(),
+            chance.percent(50),
+        ),
+        82..87 => match chance.below(3) {
+            0 => deleted("invoice.deleted", "invoice", "iv_1"),
+            _ => named(
+                "invoice.created",
+                "invoice",
+                "iv_1".to_owned(),
+                content(chance),
+            ),
+        },
+        87..91 => match chance.below(3) {
+            0 => deleted("product.deleted", "product", "pr_1"),
+            _ => named(
+                "product.updated",
+                "product",
+                "pr_1".to_owned(),
+                content(chance),
+            ),
+        },
+        91..94 => named(
+            "dispatch.created",
+            "dispatch",
+            "di_1".to_owned(),
+            content(chance),
+        ),
+        94..97 => named(
+            "standing_order.paused",
+            "standing_order",
+            "so_1".to_owned(),
+            content(chance),
+        ),
+        _ => Event {
+            event_type: "order.created",
+            record: r#"{"number":7}"#.to_owned(),
+            about: About::Nothing("order"),
+        },
+    }
+}
+
+/// A stock level.
+#[must_use]
+pub fn stock(sku: &str, on_hand: &str) -> Event {
+    Event {
+        event_type: "inventory_level.updated",
+        record: format!(r#"{{"sku":"{sku}","on_hand":{on_hand},"available":{on_hand}}}"#),
+        about: About::Record("inventory_level", sku.to_owned()),
+    }
+}
+
+/// A payment. The spelling of its amount does not tell it from another.
+#[must_use]
+pub fn payment(invoice: &'static str, which: u32, short: bool) -> Event {
+    let amount = match (which, short) {
+        (0, true) => "26.7",
+        (0, false) => "26.70",
+        (_, true) => "5",
+        (_, false) => "5.00",
+    };
+    Event {
+        event_type: "payment.created",
+        record: format!(
+            r#"{{"invoice_id":"{invoice}","payment_date":"2026-11-20","amount":{amount},"source":"card","reference":""}}"#
+        ),
+        about: About::Payment(invoice, which),
+    }
+}
+
+fn deleted(event_type: &'static str, kind: &'static str, id: &str) -> Event {
+    Event {
+        event_type,
+        record: format!(r#"{{"id":"{id}","deleted":true}}"#),
+        about: About::Record(kind, id.to_owned()),
+    }
+}
+
+/// An order's event with a content of its own.
+#[must_use]
+pub fn order(event_type: &'static str, id: &str, content: &str) -> Event {
+    Event {
+        event_type,
+        record: format!(r#"{{"id":"{id}","is":"{content}"}}"#),
+        about: About::Record("order", id.to_owned()),
+    }
+}

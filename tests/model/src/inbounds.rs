@@ -1,0 +1,427 @@
+//! Orderspace, strangers, and the instances of inbound that take their requests.
+
+use std::future::poll_fn;
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::Poll;
+use std::time::Duration;
+
+use domain::timestamp::Timestamp;
+use futures::FutureExt as _;
+use inbound::Inbound;
+use inbound::config::Config;
+use runtime::config::Variables;
+use testkit::gateway::hook;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::chance::{Chance, word};
+use crate::checks::Invariant;
+use crate::deliveries::{self, Delivery};
+use crate::faults::{Kind, Step};
+use crate::lock;
+use crate::plan::{Genuine, INBOUND_TIMEOUT, KEYS_REREAD, KEYS_TTL, LEASE, Stranger, WALL};
+use crate::ports::Wire;
+use crate::world::{Attempt, Instance, World, seconds};
+
+/// A request for an instance.
+pub(crate) struct Job {
+    attempt: usize,
+    request: String,
+    reply: oneshot::Sender<u16>,
+}
+
+/// How an invocation ended.
+pub(crate) enum Ended<T> {
+    Answer(T),
+    Crashed,
+}
+
+/// Runs a handler until it answers, crashes, panics or is ended by Lambda.
+pub(crate) async fn run<T>(
+    world: &Arc<World>,
+    actor: usize,
+    limit: u64,
+    handler: impl Future<Output = T>,
+) -> Ended<T> {
+    let mut handler = pin!(AssertUnwindSafe(handler).catch_unwind());
+    let running = poll_fn(|cx| match handler.as_mut().poll(cx) {
+        Poll::Ready(Ok(answer)) => Poll::Ready(Ended::Answer(answer)),
+        Poll::Ready(Err(_)) => Poll::Ready(Ended::Crashed),
+        Poll::Pending if world.has_crashed(actor) => Poll::Ready(Ended::Crashed),
+        Poll::Pending => Poll::Pending,
+    });
+    let ended = tokio::time::timeout(Duration::from_millis(limit), running).await;
+    if let Some(actor) = lock(&world.ledger).actors.get_mut(actor) {
+        actor.ended = true;
+    }
+    ended.unwrap_or(Ended::Crashed)
+}
+
+fn config(world: &World) -> Config {
+    let plan = &world.plan;
+    let [limit, ttl, lease, keep, reread] = [
+        u64::try_from(plan.inline_limit).unwrap_or_default(),
+        plan.marker_ttl,
+        LEASE / 1000,
+        KEYS_TTL,
+        KEYS_REREAD,
+    ]
+    .map(|number| number.to_string());
+    let budget = crate::plan::BUDGET.to_string();
+    Config::read(&Variables::from([
+        ("CUSTOMERS_QUEUE_URL", "customers"),
+        ("ORDERS_QUEUE_URL", "orders"),
+        ("BILLING_QUEUE_URL", "billing"),
+        ("PRODUCTS_QUEUE_URL", "products"),
+        ("INVENTORY_QUEUE_URL", "inventory"),
+        ("OTHER_QUEUE_URL", "other"),
+        ("QUARANTINE_QUEUE_URL", "quarantine"),
+        ("INLINE_LIMIT_BYTES", &limit),
+        ("ANSWER_BUDGET_MS", &budget),
+        ("RETRY_MARKER_TTL_SECONDS", &ttl),
+        ("RETRY_LEASE_SECONDS", &lease),
+        ("KEYS_TTL_SECONDS", &keep),
+        ("KEYS_REREAD_SECONDS", &reread),
+    ]))
+    .unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// An instance: one invocation at a time, and what it remembers between them.
+async fn instance(world: Arc<World>, number: usize, mut jobs: mpsc::UnboundedReceiver<Job>) {
+    let wire = Wire::new(&world, 0);
+    let inbound = Inbound::new(&wire, &wire, &wire, &wire, &wire, config(&world));
+    while let Some(Job {
+        attempt,
+        request,
+        reply,
+    }) = jobs.recv().await
+    {
+        let actor = world.begin_attempt(attempt);
+        wire.actor.store(actor, Ordering::Relaxed);
+        let now = Timestamp::from_millis(WALL + world.now());
+        let Ok(request) = lambda_http::request::from_str(&request) else {
+            panic!("the gateway's payload cannot be read");
+        };
+        let ended = run(
+            &world,
+            actor,
+            INBOUND_TIMEOUT,
+            inbound.handle(&request, now),
+        )
+        .await;
+        let mut chance = world.chance(&[word("answer"), u64::try_from(actor).unwrap_or_default()]);
+        let tie = chance.number();
+        world
+            .agenda
+            .turn(world.now() + chance.between(0, 5), tie)
+            .await;
+        match ended {
+            Ended::Answer(response) => {
+                let status = response.status().as_u16();
+                world.answered(attempt, actor, status);
+                if let Some(instance) = lock(&world.ledger).instances.get_mut(number) {
+                    instance.free = true;
+                }
+                let _ = reply.send(status);
+            }
+            Ended::Crashed => {
+                world.tell(|| format!("attempt {attempt}: inbound ends without an answer"));
+                // The gateway answers in our place, and the instance is gone.
+                let _ = reply.send(502);
+                return;
+            }
+        }
+    }
+}
+
+/// Posts a request and waits for its answer. 0 is no answer.
+async fn post(world: &Arc<World>, made: Made, patience: u64, chance: &mut Chance) -> u16 {
+    let number = lock(&world.ledger).attempts.len();
+    let fault = if made.genuine {
+        world.decide_transport(Step::Request, chance)
+    } else {
+        None
+    };
+    match fault {
+        Some(Kind::Refused) => return 503,
+        Some(Kind::Throttled) => return 429,
+        Some(Kind::Lost) => {
+            world
+                .agenda
+                .turn(world.now() + patience, chance.number())
+                .await;
+            return 0;
+        }
+        Some(Kind::Slow) => delay(world, chance, 300, 5_000).await,
+        Some(Kind::Reordered) => delay(world, chance, 2_000, 15_000).await,
+        Some(Kind::TwiceAtOnce) => again(world, &made, chance, 0, 400),
+        Some(Kind::TwiceAfter) => again(world, &made, chance, 4_000, 60_000),
+        _ => {}
+    }
+    let _ = number;
+    let arrived = arrive(world, made, chance);
+    let timeout = Duration::from_millis(patience);
+    let answer = tokio::time::timeout(timeout, arrived).await;
+    world.agenda.turn(world.now(), chance.number()).await;
+    let Ok(Ok((attempt, status))) = answer else {
+        return 0;
+    };
+    match world.decide_transport(Step::Answer, chance) {
+        Some(Kind::Lost) => return 0,
+        Some(Kind::Slow) => delay(world, chance, 300, 3_000).await,
+        _ => {}
+    }
+    if let Some(attempt) = lock(&world.ledger).attempts.get_mut(attempt) {
+        attempt.heard = true;
+    }
+    status
+}
+
+async fn delay(world: &Arc<World>, chance: &mut Chance, least: u64, most: u64) {
+    let at = world.now() + chance.between(least, most);
+    world.agenda.turn(at, chance.number()).await;
+}
+
+/// The same request once more, whose answer nobody waits for.
+fn again(world: &Arc<World>, made: &Made, chance: &mut Chance, least: u64, most: u64) {
+    let (world, made) = (Arc::clone(world), made.clone());
+    let mut chance = Chance::of(&[chance.number()]);
+    let at = world.now() + chance.between(least, most);
+    lock(&world.ledger).senders += 1;
+    let agenda = Arc::clone(&world.agenda);
+    agenda.spawn(async move {
+        world.agenda.turn(at, chance.number()).await;
+        let _ = arrive(&world, made, &mut chance).await;
+        lock(&world.ledger).senders -= 1;
+    });
+}
+
+/// A request that somebody made.
+#[derive(Clone)]
+struct Made {
+    account: usize,
+    genuine: bool,
+    delivery: Delivery,
+    /// The URL's token, and the key that signs; none for no signature.
+    token: String,
+    key: Option<String>,
+}
+
+/// A request reaches the gateway, which gives it a time and finds an instance.
+fn arrive(
+    world: &Arc<World>,
+    made: Made,
+    chance: &mut Chance,
+) -> impl Future<Output = Result<(usize, u16), oneshot::error::RecvError>> + use<> {
+    let epoch = world.epoch(chance);
+    let mut request = hook(&made.token, made.delivery.body.to_vec()).at(epoch);
+    if let Some(key) = &made.key {
+        request = request.signed(key);
+    }
+    let (reply, answer) = oneshot::channel();
+    let held_from = world.plan.accounts[made.account].keys_held_from;
+    let mut ledger = lock(&world.ledger);
+    let attempt = ledger.attempts.len();
+    let what = if made.genuine {
+        "of Orderspace"
+    } else {
+        "of a stranger"
+    };
+    let line = format!(
+        "attempt {attempt} {what}, account {}, id {}: {}",
+        made.account,
+        epoch.wrapping_sub(WALL),
+        String::from_utf8_lossy(&made.delivery.body)
+            .chars()
+            .take(300)
+            .collect::<String>()
+    );
+    ledger.by_epoch.insert(epoch, attempt);
+    ledger.attempts.push(Attempt {
+        account: made.account,
+        genuine: made.genuine,
+        delivery: made.delivery,
+        epoch,
+        now: 0,
+        answer: None,
+        heard: false,
+        identity: None,
+        read: None,
+        leased: None,
+        receipt: false,
+        // A missing key may be remembered for as long as a right one.
+        keys_held: held_from == 0,
+    });
+    let free: Vec<usize> = (0..ledger.instances.len())
+        .filter(|number| ledger.instances[*number].free)
+        .collect();
+    let mut job = Job {
+        attempt,
+        request: request.to_json(),
+        reply,
+    };
+    if !free.is_empty() {
+        let number = *chance.pick(&free);
+        let instance = &mut ledger.instances[number];
+        instance.free = false;
+        match instance.jobs.send(job) {
+            Ok(()) => {
+                drop(ledger);
+                world.tell(|| line);
+                return named(answer, attempt);
+            }
+            Err(mpsc::error::SendError(unsent)) => job = unsent,
+        }
+    }
+    let (jobs, inbox) = mpsc::unbounded_channel();
+    let _ = jobs.send(job);
+    let number = ledger.instances.len();
+    ledger.instances.push(Instance { free: false, jobs });
+    drop(ledger);
+    world.tell(|| line);
+    world
+        .agenda
+        .spawn(instance(Arc::clone(world), number, inbox));
+    named(answer, attempt)
+}
+
+async fn named(
+    answer: oneshot::Receiver<u16>,
+    attempt: usize,
+) -> Result<(usize, u16), oneshot::error::RecvError> {
+    answer.await.map(|status| (attempt, status))
+}
+
+/// Orderspace delivers: it tries until it is answered 200, or gives up.
+pub(crate) fn deliver(world: &Arc<World>, number: usize, genuine: Genuine) {
+    let chance = world.chance(&[
+        word("orderspace"),
+        u64::try_from(number).unwrap_or_default(),
+    ]);
+    insist(world, genuine, chance);
+}
+
+fn insist(world: &Arc<World>, genuine: Genuine, mut chance: Chance) {
+    lock(&world.ledger).senders += 1;
+    let world = Arc::clone(world);
+    let agenda = Arc::clone(&world.agenda);
+    agenda.spawn(async move {
+        try_until_taken(&world, genuine, &mut chance).await;
+        lock(&world.ledger).senders -= 1;
+    });
+}
+
+async fn try_until_taken(world: &Arc<World>, genuine: Genuine, chance: &mut Chance) {
+    let Genuine {
+        account,
+        at,
+        mut delivery,
+        patience,
+        most,
+        mut backoff,
+    } = genuine;
+    world.agenda.turn(at, chance.number()).await;
+    let connected = &world.plan.accounts[account];
+    for attempt in 1..=most {
+        if lock(&world.ledger).disabled.contains(&account) {
+            return;
+        }
+        let made = Made {
+            account,
+            genuine: true,
+            delivery: delivery.clone(),
+            token: connected.token.expose().to_owned(),
+            key: Some(connected.key.clone()),
+        };
+        let status = post(world, made, patience, chance).await;
+        if status == 200 {
+            world.tell(|| {
+                format!(
+                    "Orderspace is told that attempt at {} is taken",
+                    seconds(at)
+                )
+            });
+            lock(&world.ledger).strikes[account] = 0;
+            return;
+        }
+        let strikes = {
+            let mut ledger = lock(&world.ledger);
+            ledger.strikes[account] += 1;
+            ledger.strikes[account]
+        };
+        if strikes > 14 && !world.plan.is_scripted() {
+            world.tell(|| format!("Orderspace disables the webhook of account {account}"));
+            lock(&world.ledger).disabled.insert(account);
+        }
+        if attempt == most {
+            world.tell(|| "Orderspace gives up".to_owned());
+            return;
+        }
+        let pause = backoff + chance.below(backoff / 4 + 1);
+        backoff = (backoff * 2).min(300_000);
+        if !world.plan.is_scripted() {
+            if chance.percent(10) {
+                // Nothing says that a retry has the same bytes.
+                delivery = respaced(&delivery, chance);
+            } else if chance.percent(10) && delivery.elements.len() > 1 {
+                let (first, second) = delivery.elements.split_at(delivery.elements.len() / 2);
+                let rest = Genuine {
+                    account,
+                    at: world.now() + chance.below(5_000),
+                    delivery: deliveries::delivery(second.to_vec(), 0),
+                    patience,
+                    most,
+                    backoff,
+                };
+                delivery = deliveries::delivery(first.to_vec(), 0);
+                insist(world, rest, Chance::of(&[chance.number()]));
+            }
+        }
+        world
+            .agenda
+            .turn(world.now() + pause, chance.number())
+            .await;
+    }
+}
+
+fn respaced(delivery: &Delivery, chance: &mut Chance) -> Delivery {
+    if delivery.readable {
+        deliveries::delivery(delivery.elements.clone(), chance.below(3))
+    } else {
+        delivery.clone()
+    }
+}
+
+/// A stranger tries once.
+pub(crate) fn intrude(world: &Arc<World>, number: usize, at: u64, what: Stranger, account: usize) {
+    let mut chance = world.chance(&[word("stranger"), u64::try_from(number).unwrap_or_default()]);
+    lock(&world.ledger).senders += 1;
+    let world = Arc::clone(world);
+    let agenda = Arc::clone(&world.agenda);
+    agenda.spawn(async move {
+        world.agenda.turn(at, chance.number()).await;
+        let connected = &world.plan.accounts[account];
+        let unknown = crate::world::url_token(&[chance.number()]);
+        let (token, key) = match what {
+            Stranger::UnknownToken => (unknown.expose(), Some(connected.key.clone())),
+            Stranger::Retired => (connected.retired.expose(), Some(connected.key.clone())),
+            Stranger::WrongKey => (connected.token.expose(), Some("another key".to_owned())),
+            Stranger::NoSignature => (connected.token.expose(), None),
+        };
+        let elements = vec![deliveries::element(0, deliveries::stock("A 1", "666"))];
+        let made = Made {
+            account,
+            genuine: false,
+            delivery: deliveries::delivery(elements, 0),
+            token: token.to_owned(),
+            key,
+        };
+        let status = post(&world, made, 12_000, &mut chance).await;
+        if status == 200 {
+            world.broken(Invariant::Strangers, || "a stranger is told 200".to_owned());
+        }
+        lock(&world.ledger).senders -= 1;
+    });
+}

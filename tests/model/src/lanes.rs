@@ -1,0 +1,318 @@
+//! Lanes as SQS and Lambda's poller run them: visibility, receive counts, batches, reports, dead letters.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
+use consumer::Consumer;
+use consumer::config::Config;
+use runtime::config::Variables;
+use serde_json::json;
+use tokio::time::Instant;
+
+use crate::chance::{Chance, word};
+use crate::checks::{Invariant, name};
+use crate::faults::{Kind, Step};
+use crate::inbounds::{Ended, run};
+use crate::lock;
+use crate::oracle::LANES;
+use crate::ports::Wire;
+use crate::world::{Key, LaneMessage, Place, World};
+
+/// What of the function's time is left for its report.
+const RESERVE: u64 = 2000;
+
+/// A message as a poller hands it over.
+struct Received {
+    position: usize,
+    handle: u64,
+    receives: u32,
+    body: Arc<str>,
+    key: Option<Key>,
+}
+
+impl World {
+    /// A lane has accepted a message.
+    pub(crate) fn enters_lane(&self, lane: &str, body: &str, key: Option<Key>) {
+        let Some(lane) = LANES.iter().position(|name| *name == lane) else {
+            return;
+        };
+        let mut ledger = lock(&self.ledger);
+        ledger.lanes[lane].push(LaneMessage {
+            body: body.into(),
+            key,
+            receives: 0,
+            visible_at: self.now(),
+            handle: 0,
+            place: Place::Lane,
+            ghost: false,
+        });
+        let position = ledger.lanes[lane].len() - 1;
+        ledger.woken.push((lane, position));
+    }
+
+    /// A consumer asks that a message comes again after a delay.
+    pub(crate) fn delays(&self, handle: &str, delay: u32, millis: u64) {
+        if !(1..=900).contains(&delay) {
+            self.broken(Invariant::Ends, || {
+                format!("a message is delayed by {delay} seconds")
+            });
+        }
+        let now = self.now();
+        let mut ledger = lock(&self.ledger);
+        let mut found = None;
+        for (lane, messages) in ledger.lanes.iter_mut().enumerate() {
+            for (position, message) in messages.iter_mut().enumerate() {
+                if message.place == Place::Lane && message.handle.to_string() == handle {
+                    message.visible_at = now + millis;
+                    found = Some((lane, position));
+                }
+            }
+        }
+        ledger.woken.extend(found);
+    }
+}
+
+/// Lets pollers look for messages whose time has come or will come.
+pub(crate) fn wake(world: &Arc<World>) {
+    let woken = std::mem::take(&mut lock(&world.ledger).woken);
+    for (lane, position) in woken {
+        let inner = Arc::clone(world);
+        world
+            .agenda
+            .spawn(async move { poll(&inner, lane, position).await });
+    }
+}
+
+/// Waits until a message is visible, and takes it with others of its lane, unless somebody else did.
+async fn poll(world: &Arc<World>, lane: usize, position: usize) {
+    let (visible_at, receives) = {
+        let ledger = lock(&world.ledger);
+        let message = &ledger.lanes[lane][position];
+        (message.visible_at, message.receives)
+    };
+    let number = |number: usize| u64::try_from(number).unwrap_or_default();
+    let mut chance = world.chance(&[
+        word("poll"),
+        number(lane),
+        number(position),
+        u64::from(receives),
+        visible_at,
+    ]);
+    let mut at = visible_at.max(world.now()) + chance.between(0, 1200);
+    let fault = world.decide_transport(Step::Receive, &mut chance);
+    match fault {
+        Some(Kind::Slow) => at += chance.between(2_000, 120_000),
+        Some(Kind::Reordered) => at += chance.between(1_200, 20_000),
+        _ => {}
+    }
+    world.agenda.turn(at, chance.number()).await;
+    let batch = take(world, lane, position, fault, &mut chance);
+    if fault == Some(Kind::Lost) {
+        return;
+    }
+    if !batch.is_empty() {
+        lock(&world.ledger).invocations += 1;
+        invoke(world, lane, batch, &mut chance).await;
+        lock(&world.ledger).invocations -= 1;
+    }
+}
+
+/// Receives a batch, the message at `position` among it.
+fn take(
+    world: &Arc<World>,
+    lane: usize,
+    position: usize,
+    fault: Option<Kind>,
+    chance: &mut Chance,
+) -> Vec<Received> {
+    let now = world.now();
+    let plan = &world.plan;
+    let mut ledger = lock(&world.ledger);
+    let is_visible =
+        |message: &LaneMessage| message.place == Place::Lane && message.visible_at <= now;
+    if !is_visible(&ledger.lanes[lane][position]) {
+        return Vec::new();
+    }
+    let mut others: Vec<usize> = (0..ledger.lanes[lane].len())
+        .filter(|other| *other != position && is_visible(&ledger.lanes[lane][*other]))
+        .collect();
+    chance.shuffle(&mut others);
+    let more = chance.below(plan.largest_batch);
+    others.truncate(usize::try_from(more).unwrap_or_default());
+    others.push(position);
+    chance.shuffle(&mut others);
+    let mut batch = Vec::new();
+    for position in others {
+        ledger.handles += 1;
+        let handle = ledger.handles;
+        let message = &mut ledger.lanes[lane][position];
+        message.receives += 1;
+        message.handle = handle;
+        if message.receives > plan.most_receives {
+            message.place = Place::DeadLetters;
+            continue;
+        }
+        message.visible_at = now + plan.visibility;
+        match fault {
+            Some(Kind::TwiceAtOnce) => message.visible_at = now + chance.below(2_000),
+            Some(Kind::TwiceAfter) => message.ghost = true,
+            _ => {}
+        }
+        batch.push(Received {
+            position,
+            handle,
+            receives: message.receives,
+            body: Arc::clone(&message.body),
+            key: message.key,
+        });
+        ledger.woken.push((lane, position));
+    }
+    drop(ledger);
+    wake(world);
+    batch
+}
+
+fn config(world: &World) -> Config {
+    let routes: Vec<_> = world
+        .plan
+        .teams
+        .iter()
+        .map(|team| {
+            let account = team.account.map_or("*", |account| world.plan.accounts[account].name.as_str());
+            json!({ "team": team.name, "queue": team.queue, "types": [team.types], "accounts": [account] })
+        })
+        .collect();
+    Config::read(&Variables::from([
+        ("ROUTES", &*json!(routes).to_string()),
+        ("UNDELIVERED_QUEUE_URL", "undelivered"),
+        ("FIRST_RETRY_SECONDS", "2"),
+    ]))
+    .unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// One invocation of the consumer.
+async fn invoke(world: &Arc<World>, lane: usize, batch: Vec<Received>, chance: &mut Chance) {
+    let timeout = world.plan.consumer_timeout;
+    let deadline = timeout - RESERVE;
+    let actor = world.actor(None, world.now() + deadline);
+    if let Some(actor) = lock(&world.ledger).actors.get_mut(actor) {
+        actor.batch = batch.iter().filter_map(|received| received.key).collect();
+    }
+    world.tell(|| {
+        let names: Vec<String> = batch
+            .iter()
+            .map(|received| received.key.map_or("no event".to_owned(), name))
+            .collect();
+        format!(
+            "invocation {actor} of lane {} takes {}",
+            LANES[lane],
+            names.join(", ")
+        )
+    });
+    let wire = Wire::new(world, actor);
+    let consumer = Consumer::new(&wire, &wire, &wire, &wire, config(world));
+    let mut event = SqsEvent::default();
+    event.records = batch
+        .iter()
+        .map(|received| message(lane, received))
+        .collect();
+    let until = Instant::now() + Duration::from_millis(deadline);
+    let ended = run(world, actor, timeout, consumer.handle(&event, until)).await;
+    world
+        .agenda
+        .turn(world.now() + chance.between(0, 5), chance.number())
+        .await;
+    let lost = world.decide_transport(Step::Report, chance);
+    match ended {
+        Ended::Answer(response) if lost.is_none() => report(world, lane, &batch, &response, chance),
+        _ => world.tell(|| format!("invocation {actor} ends without a report")),
+    }
+    wake(world);
+}
+
+fn message_id(lane: usize, position: usize) -> String {
+    format!("message-{lane}-{position}")
+}
+
+fn message(lane: usize, received: &Received) -> SqsMessage {
+    let mut message = SqsMessage::default();
+    message.message_id = Some(message_id(lane, received.position));
+    message.receipt_handle = Some(received.handle.to_string());
+    message.body = Some(received.body.to_string());
+    message.attributes.insert(
+        "ApproximateReceiveCount".to_owned(),
+        received.receives.to_string(),
+    );
+    message
+}
+
+/// The poller takes out of the lane what did not fail.
+fn report(
+    world: &Arc<World>,
+    lane: usize,
+    batch: &[Received],
+    response: &SqsBatchResponse,
+    chance: &mut Chance,
+) {
+    let failed: HashSet<&str> = response
+        .batch_item_failures
+        .iter()
+        .map(|failure| failure.item_identifier.as_str())
+        .collect();
+    let ids: HashSet<String> = batch
+        .iter()
+        .map(|received| message_id(lane, received.position))
+        .collect();
+    if failed.iter().any(|id| !ids.contains(*id)) {
+        // An identifier that is none fails the whole batch.
+        return;
+    }
+    for received in batch {
+        if failed.contains(&*message_id(lane, received.position)) {
+            continue;
+        }
+        world.tell(|| {
+            format!(
+                "  {} is taken out of its lane",
+                received.key.map_or("what is no event".to_owned(), name)
+            )
+        });
+        world.leaves_lane(received.key);
+        let now = world.now();
+        let mut ledger = lock(&world.ledger);
+        let message = &mut ledger.lanes[lane][received.position];
+        if message.place != Place::Lane {
+            continue;
+        }
+        if message.ghost {
+            // A server of the queue's was away when it was taken out.
+            message.ghost = false;
+            message.visible_at = now + chance.between(500, 30_000);
+            ledger.woken.push((lane, received.position));
+        } else {
+            message.place = Place::Gone;
+        }
+    }
+}
+
+/// Moves dead letters that are events back into their lanes.
+pub(crate) fn redrive(world: &Arc<World>) {
+    let now = world.now();
+    let mut ledger = lock(&world.ledger);
+    let mut woken = Vec::new();
+    for (lane, messages) in ledger.lanes.iter_mut().enumerate() {
+        for (position, message) in messages.iter_mut().enumerate() {
+            if message.place == Place::DeadLetters && message.key.is_some() {
+                message.place = Place::Lane;
+                message.receives = 0;
+                message.visible_at = now;
+                woken.push((lane, position));
+            }
+        }
+    }
+    ledger.woken.extend(woken);
+    drop(ledger);
+    wake(world);
+}

@@ -1,0 +1,174 @@
+//! The oracle: what must become of deliveries, worked out without a line of the product's.
+//!
+//! It knows what Orderspace sent because it is told by who made it up, not by reading it back; it reads
+//! messages as the text that they are. What it folds, it folds the slow way: all events of a record, sorted.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::deliveries::{About, Event};
+use crate::plan::{Plan, TeamPlan};
+use crate::world::{Key, Ledger, Place, Subject};
+
+/// The lanes' queues.
+pub(crate) const LANES: [&str; 6] = [
+    "customers",
+    "orders",
+    "billing",
+    "products",
+    "inventory",
+    "other",
+];
+
+/// The lane of an event type, by the documentation's table.
+pub(crate) fn lane(event_type: &str) -> &'static str {
+    match event_type {
+        "customer.created" | "customer.updated" | "customer.deleted" => "customers",
+        "order.created" | "order.updated" | "order.deleted" | "dispatch.created" => "orders",
+        "invoice.created" | "invoice.deleted" | "payment.created" => "billing",
+        "product.created" | "product.updated" | "product.deleted" => "products",
+        "inventory_level.updated" => "inventory",
+        _ => "other",
+    }
+}
+
+/// An event's id, as text, as the log knows it: `{uuid}.{five digits}`, the uuid's first twelve digits the
+/// milliseconds.
+pub(crate) fn key(id: &str) -> Option<Key> {
+    let (delivery, index) = id.split_once('.')?;
+    let millis = millis(delivery)?;
+    (index.len() == 5).then_some(())?;
+    Some((millis, index.parse().ok()?))
+}
+
+/// The milliseconds in a delivery's id.
+pub(crate) fn millis(delivery: &str) -> Option<u64> {
+    let (high, rest) = delivery.split_at_checked(8)?;
+    let low = rest.strip_prefix('-')?.get(..4)?;
+    (delivery.len() == 36).then_some(())?;
+    u64::from_str_radix(&[high, low].concat(), 16).ok()
+}
+
+/// A message, as text.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Seen<'a> {
+    pub(crate) specversion: &'a str,
+    pub(crate) id: &'a str,
+    pub(crate) source: &'a str,
+    #[serde(rename = "type")]
+    pub(crate) event_type: &'a str,
+    pub(crate) subject: String,
+    pub(crate) time: &'a str,
+    pub(crate) datacontenttype: &'a str,
+    pub(crate) account: &'a str,
+    pub(crate) deliveryid: &'a str,
+    #[serde(default)]
+    pub(crate) possibleduplicate: bool,
+    #[serde(default)]
+    pub(crate) replayed: bool,
+    #[serde(borrow)]
+    pub(crate) data: Option<&'a RawValue>,
+    pub(crate) dataref: Option<&'a str>,
+}
+
+/// Whether a team wants an event.
+pub(crate) fn wants(team: &TeamPlan, event: &Event, account: usize) -> bool {
+    let typed = match team.types.split_once('*') {
+        Some((beginning, _)) => event.event_type.starts_with(beginning),
+        None => event.event_type == team.types,
+    };
+    typed && team.account.is_none_or(|only| only == account)
+}
+
+/// What a record must be.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Expected {
+    pub(crate) data: Option<String>,
+    pub(crate) event_type: Option<String>,
+    pub(crate) latest: Option<Key>,
+    pub(crate) deleted: bool,
+    pub(crate) occurrences: Vec<Key>,
+}
+
+/// What every record must be, once every lane is empty: by all events that lanes accepted.
+pub(crate) fn records(ledger: &Ledger) -> BTreeMap<Subject, Expected> {
+    let mut events: BTreeMap<Subject, Vec<(Key, &Event)>> = BTreeMap::new();
+    for (key, accepted) in &ledger.accepted {
+        if !matches!(accepted.event.about, About::Nothing(_)) {
+            let subject = (accepted.account, accepted.event.about.clone());
+            events
+                .entry(subject)
+                .or_default()
+                .push((*key, &accepted.event));
+        }
+    }
+    let fold = |(subject, mut events): (Subject, Vec<(Key, &Event)>)| {
+        events.sort_by_key(|(key, _)| *key);
+        let mut expected = Expected::default();
+        for (key, event) in events {
+            if event.deletes() {
+                expected.deleted = true;
+                continue;
+            }
+            expected.data = Some(event.record.clone());
+            expected.event_type = Some(event.event_type.to_owned());
+            expected.latest = Some(key);
+            if matches!(subject.1, About::Payment(..)) {
+                expected.occurrences.push(key);
+            }
+        }
+        (subject, expected)
+    };
+    events.into_iter().map(fold).collect()
+}
+
+/// The messages that are still in a lane.
+pub(crate) fn left(ledger: &Ledger) -> usize {
+    let lanes = ledger.lanes.iter().flatten();
+    lanes.filter(|message| message.place == Place::Lane).count()
+}
+
+/// The subject that an event's envelope must name; none where its identity is the product's own making.
+pub(crate) fn subject(event: &Event, id: &str) -> Option<String> {
+    match &event.about {
+        About::Record(kind, record) => Some(format!("{kind}/{record}")),
+        About::Nothing(kind) => Some(format!("{kind}/{id}")),
+        About::Payment(..) => None,
+    }
+}
+
+/// The path that names source and account.
+pub(crate) fn source(plan: &Plan, account: usize) -> String {
+    let name = plan
+        .accounts
+        .get(account)
+        .map_or("", |account| account.name.as_str());
+    format!("/orderspace/{name}")
+}
+
+/// A time of the wall clock as RFC 3339: all schedules lie in the days after 2026-11-20.
+pub(crate) fn rfc3339(millis: u64) -> String {
+    let since = millis - (crate::plan::WALL - 12 * 3_600_000);
+    let (day, rest) = (20 + since / 86_400_000, since % 86_400_000);
+    let (hours, minutes) = (rest / 3_600_000, rest / 60_000 % 60);
+    let (seconds, millis) = (rest / 1000 % 60, rest % 1000);
+    format!("2026-11-{day:02}T{hours:02}:{minutes:02}:{seconds:02}.{millis:03}Z")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_tells_its_millisecond_and_position() {
+        assert_eq!(
+            key("01a1f8d3-ea7b-7101-8101-010101010101.00003"),
+            Some((1_795_176_000_123, 3))
+        );
+        assert_eq!(key("01a1f8d3-ea7b-7101-8101-010101010101.3"), None);
+        assert_eq!(rfc3339(1_795_176_000_123), "2026-11-20T12:00:00.123Z");
+    }
+}

@@ -1,0 +1,353 @@
+//! The plan of a schedule: everything that the seed decides beforehand.
+
+use std::collections::VecDeque;
+use std::sync::Mutex;
+
+use domain::account::{AccountName, UrlToken};
+
+use crate::chance::Chance;
+use crate::deliveries::{self, Delivery, Element};
+use crate::faults::{Kind, Step};
+use crate::lock;
+use crate::world::url_token;
+
+/// The wall clock at the beginning: 2026-11-20T12:00:00.000Z, in milliseconds.
+pub(crate) const WALL: u64 = 1_795_176_000_000;
+/// How long inbound may take for an answer, in milliseconds.
+pub(crate) const BUDGET: u64 = 3000;
+/// What inbound keeps of it for a retry marker. A wrong value here makes stories less repeatable, no more.
+pub(crate) const SENDING: u64 = 700;
+/// After how many milliseconds Lambda ends inbound.
+pub(crate) const INBOUND_TIMEOUT: u64 = 10_000;
+/// How long an attempt holds a retry marker, in milliseconds.
+pub(crate) const LEASE: u64 = 15_000;
+/// How long a signing key is kept, and how soon it may be read again, in seconds.
+pub(crate) const KEYS_TTL: u64 = 300;
+/// The least time between two reads of keys that do not fit, in seconds.
+pub(crate) const KEYS_REREAD: u64 = 10;
+
+/// An account that is connected.
+#[derive(Debug)]
+pub(crate) struct Account {
+    pub(crate) name: AccountName,
+    pub(crate) token: UrlToken,
+    pub(crate) retired: UrlToken,
+    pub(crate) key: String,
+    /// When its signing key is stored, in milliseconds: 0 from the beginning.
+    pub(crate) keys_held_from: u64,
+}
+
+/// A team and what it wants.
+#[derive(Debug, Clone)]
+pub(crate) struct TeamPlan {
+    pub(crate) name: String,
+    pub(crate) queue: String,
+    pub(crate) types: &'static str,
+    pub(crate) account: Option<usize>,
+}
+
+/// A delivery that Orderspace has, and when.
+#[derive(Debug, Clone)]
+pub(crate) struct Genuine {
+    pub(crate) account: usize,
+    pub(crate) at: u64,
+    pub(crate) delivery: Delivery,
+    /// How long Orderspace waits for an answer.
+    pub(crate) patience: u64,
+    /// After how many attempts it gives up.
+    pub(crate) most: u32,
+    /// Its first pause before a retry.
+    pub(crate) backoff: u64,
+}
+
+/// What a stranger tries.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Stranger {
+    UnknownToken,
+    Retired,
+    WrongKey,
+    NoSignature,
+}
+
+/// Faults that are written down beforehand, for named stories.
+#[derive(Debug, Default)]
+pub struct Script(Mutex<Option<Vec<Scripted>>>);
+
+#[derive(Debug)]
+struct Scripted {
+    step: Step,
+    attempt: Option<usize>,
+    kinds: VecDeque<Option<Kind>>,
+}
+
+impl Script {
+    fn active() -> Self {
+        Self(Mutex::new(Some(Vec::new())))
+    }
+
+    fn is_active(&self) -> bool {
+        lock(&self.0).is_some()
+    }
+
+    fn add(&self, step: Step, attempt: Option<usize>, kinds: &[Option<Kind>]) {
+        if let Some(rules) = &mut *lock(&self.0) {
+            rules.push(Scripted {
+                step,
+                attempt,
+                kinds: kinds.iter().copied().collect(),
+            });
+        }
+    }
+
+    /// The next fault for a step, if one is written down for it.
+    pub(crate) fn take(&self, step: Step, attempt: usize) -> Option<Option<Kind>> {
+        let mut rules = lock(&self.0);
+        let wanted = (attempt != usize::MAX).then_some(attempt);
+        rules
+            .as_mut()?
+            .iter_mut()
+            .filter(|rule| rule.step == step && rule.attempt == wanted)
+            .find_map(|rule| rule.kinds.pop_front())
+    }
+}
+
+/// The plan.
+#[derive(Debug)]
+pub struct Plan {
+    pub(crate) seed: u64,
+    pub(crate) accounts: Vec<Account>,
+    pub(crate) teams: Vec<TeamPlan>,
+    pub(crate) genuine: Vec<Genuine>,
+    pub(crate) strangers: Vec<(u64, Stranger, usize)>,
+    /// Lanes in which a message lies that is no event, and when.
+    pub(crate) garbage: Vec<(u64, usize)>,
+    /// Faults in a thousand calls.
+    pub(crate) rate: u64,
+    /// When faults are over at the latest.
+    pub(crate) quiet_at: u64,
+    pub(crate) inline_limit: usize,
+    pub(crate) marker_ttl: u64,
+    pub(crate) visibility: u64,
+    pub(crate) most_receives: u32,
+    pub(crate) consumer_timeout: u64,
+    pub(crate) largest_batch: u64,
+    pub(crate) script: Script,
+}
+
+impl Plan {
+    /// The plan that a seed makes.
+    #[must_use]
+    pub fn of(seed: u64) -> Self {
+        let mut chance = Chance::of(&[seed]);
+        let chance = &mut chance;
+        let mut plan = Self::empty(seed, 2 + chance.below(2));
+        plan.teams = teams(chance);
+        plan.rate = *chance.pick(&[0, 15, 30, 30, 60, 60, 100, 160]);
+        plan.quiet_at = chance.between(30_000, 400_000);
+        plan.marker_ttl = *chance.pick(&[60, 86_400, 86_400]);
+        plan.visibility = *chance.pick(&[40_000, 190_000]);
+        plan.most_receives = u32::try_from(chance.between(3, 10)).unwrap_or(3);
+        plan.consumer_timeout = *chance.pick(&[5_000, 30_000]);
+        plan.largest_batch = *chance.pick(&[1, 4, 10, 10, 30]);
+        if chance.percent(10)
+            && let Some(account) = plan.accounts.last_mut()
+        {
+            account.keys_held_from = chance.between(1, 30_000);
+        }
+        plan.compose(chance);
+        for _ in 0..chance.below(3) {
+            let what = *chance.pick(&[
+                Stranger::UnknownToken,
+                Stranger::Retired,
+                Stranger::WrongKey,
+                Stranger::WrongKey,
+                Stranger::NoSignature,
+            ]);
+            let account = chance.position(plan.accounts.len());
+            plan.strangers.push((chance.below(40_000), what, account));
+        }
+        if chance.percent(15) {
+            plan.garbage
+                .push((chance.below(30_000), chance.position(6)));
+        }
+        plan
+    }
+
+    /// A plan in which nothing happens.
+    #[must_use]
+    pub fn empty(seed: u64, accounts: u64) -> Self {
+        let account = |number: u64| Account {
+            name: format!("acme-{number}")
+                .parse()
+                .unwrap_or_else(|_| panic!("an account name")),
+            token: url_token(&[seed, number, 1]),
+            retired: url_token(&[seed, number, 2]),
+            key: format!("signing-key-{number}"),
+            keys_held_from: 0,
+        };
+        Self {
+            seed,
+            accounts: (0..accounts).map(account).collect(),
+            teams: vec![
+                team("all", "all", "*", None),
+                team("ledger", "ledger.fifo", "*", None),
+            ],
+            genuine: Vec::new(),
+            strangers: Vec::new(),
+            garbage: Vec::new(),
+            rate: 0,
+            quiet_at: 600_000,
+            inline_limit: 2048 + 900,
+            marker_ttl: 86_400,
+            visibility: 190_000,
+            most_receives: 20,
+            consumer_timeout: 30_000,
+            largest_batch: 10,
+            script: Script::default(),
+        }
+    }
+
+    /// Draws what Orderspace delivers.
+    fn compose(&mut self, chance: &mut Chance) {
+        let mut occurrence = 0;
+        let mut earlier: Vec<(usize, Vec<Element>, u64)> = Vec::new();
+        let span = *chance.pick(&[2_000, 20_000, 90_000]);
+        for _ in 0..chance.between(3, 6) {
+            let account = chance.position(self.accounts.len());
+            let again = earlier
+                .iter()
+                .filter(|(whose, ..)| *whose == account)
+                .collect::<Vec<_>>();
+            let (elements, spacing) = if !again.is_empty() && chance.percent(35) {
+                // The same bytes once more, and it is not a retry.
+                let (_, elements, spacing) = chance.pick(&again);
+                let elements = elements.iter().map(|element| {
+                    occurrence += 1;
+                    Element {
+                        occurrence,
+                        ..element.clone()
+                    }
+                });
+                (elements.collect(), *spacing)
+            } else {
+                let count = match chance.below(20) {
+                    0 => 0,
+                    1 => chance.between(11, 14),
+                    2..10 => 1,
+                    _ => chance.between(2, 6),
+                };
+                let mut elements = Vec::new();
+                for _ in 0..count {
+                    occurrence += 1;
+                    elements.push(if chance.percent(4) {
+                        deliveries::bad_element(occurrence, chance)
+                    } else {
+                        deliveries::element(occurrence, deliveries::event(chance))
+                    });
+                }
+                (elements, 0)
+            };
+            let delivery = if chance.percent(3) {
+                deliveries::unreadable(chance)
+            } else {
+                earlier.push((account, elements.clone(), spacing));
+                deliveries::delivery(elements, spacing)
+            };
+            self.genuine.push(Genuine {
+                account,
+                at: chance.below(span),
+                delivery,
+                patience: *chance.pick(&[2_000, 5_000, 12_000, 12_000]),
+                most: u32::try_from(chance.between(3, 9)).unwrap_or(3),
+                backoff: *chance.pick(&[200, 2_000, 10_000, 40_000]),
+            });
+        }
+    }
+
+    /// A plan for a story that is told by a test: nothing goes wrong but what is written down.
+    #[must_use]
+    pub fn story() -> Self {
+        let mut plan = Self::empty(1, 1);
+        plan.script = Script::active();
+        plan
+    }
+
+    /// Whether faults are written down rather than drawn.
+    pub(crate) fn is_scripted(&self) -> bool {
+        self.script.is_active()
+    }
+
+    /// Adds a delivery of the first account, at a time in milliseconds.
+    #[must_use]
+    pub fn delivers(mut self, at: u64, events: Vec<deliveries::Event>) -> Self {
+        let mut occurrence: usize = self
+            .genuine
+            .iter()
+            .map(|genuine| genuine.delivery.elements.len())
+            .sum();
+        let elements = events.into_iter().map(|event| {
+            occurrence += 1;
+            deliveries::element(u32::try_from(occurrence).unwrap_or_default(), event)
+        });
+        let delivery = deliveries::delivery(elements.collect(), 0);
+        self.genuine.push(Genuine {
+            account: 0,
+            at,
+            delivery,
+            patience: 12_000,
+            most: 8,
+            backoff: 5_000,
+        });
+        self
+    }
+
+    /// Writes down what happens to a step of an attempt, call by call. Attempts are counted from 0, in the
+    /// order in which they are made.
+    #[must_use]
+    pub fn fault(self, step: Step, attempt: usize, kinds: &[Option<Kind>]) -> Self {
+        self.script.add(step, Some(attempt), kinds);
+        self
+    }
+
+    /// Writes down what happens to a step, call by call, whoever makes it.
+    #[must_use]
+    pub fn fault_anywhere(self, step: Step, kinds: &[Option<Kind>]) -> Self {
+        self.script.add(step, None, kinds);
+        self
+    }
+}
+
+fn team(name: &str, queue: &str, types: &'static str, account: Option<usize>) -> TeamPlan {
+    TeamPlan {
+        name: name.to_owned(),
+        queue: queue.to_owned(),
+        types,
+        account,
+    }
+}
+
+/// Two to four teams, one with a FIFO queue.
+fn teams(chance: &mut Chance) -> Vec<TeamPlan> {
+    let mut teams = vec![
+        team(
+            "ledger",
+            "ledger.fifo",
+            *chance.pick(&["*", "*", "order.*"]),
+            None,
+        ),
+        team("all", "all", "*", None),
+    ];
+    if chance.percent(40) {
+        teams.push(team(
+            "sales",
+            "sales",
+            *chance.pick(&["order.*", "payment.created", "inventory_level.*"]),
+            None,
+        ));
+    }
+    if chance.percent(25) {
+        teams.push(team("firm", "firm", "*", Some(chance.position(2))));
+    }
+    chance.shuffle(&mut teams);
+    teams
+}

@@ -1,0 +1,458 @@
+//! The ports as handlers see them: a fake behind each, and between them whatever goes wrong.
+
+use std::future::pending;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use domain::account::{AccountName, TokenEntry, TokenHash, WebhookId};
+use domain::envelope::{DataRef, Text};
+use domain::fold::{Change, Known, Latest};
+use domain::identity::{BodyHash, EventId};
+use domain::ports::{
+    Backoff, Keys, Marker, Message, Oversize, PortError, QueueUrl, Queues, Receipt, Receipts,
+    Records, Strike, Tokens, Update, Written,
+};
+use domain::record::{RecordKey, Recurrence};
+use domain::signature::SigningKeys;
+
+use crate::chance::{Chance, word};
+use crate::faults::{Kind, Step};
+use crate::lock;
+use crate::world::{Key, World, now, poison};
+
+/// What one instance of a function is connected to.
+pub(crate) struct Wire {
+    pub(crate) world: Arc<World>,
+    /// The invocation that is running.
+    pub(crate) actor: AtomicUsize,
+}
+
+/// What a call may know of its fault.
+struct Doing<'d> {
+    actor: usize,
+    fault: Option<Kind>,
+    chance: &'d mut Chance,
+}
+
+impl Wire {
+    pub(crate) fn new(world: &Arc<World>, actor: usize) -> Self {
+        Self {
+            world: Arc::clone(world),
+            actor: AtomicUsize::new(actor),
+        }
+    }
+
+    async fn call<T, W>(
+        &self,
+        step: Step,
+        scope: u64,
+        entries: usize,
+        work: W,
+    ) -> Result<T, PortError>
+    where
+        T: Send + 'static,
+        W: FnOnce(&World, &mut Doing<'_>) -> Result<T, PortError> + Send + 'static,
+    {
+        let world = &self.world;
+        let work = |world: &Arc<World>, doing: &mut Doing<'_>| {
+            let answer = work(world, doing);
+            crate::lanes::wake(world);
+            answer
+        };
+        let actor = self.actor.load(Ordering::Relaxed);
+        let (at, mut chance, tie) = world.enter(actor, step, scope);
+        world.agenda.turn(at, tie).await;
+        let fault = world.decide(actor, step, entries, &mut chance);
+        let mut pause = chance.between(0, 4);
+        let passing = |code: &str| PortError::passing(step.as_str(), code);
+        let mut doing = Doing {
+            actor,
+            fault,
+            chance: &mut chance,
+        };
+        let answer = match fault {
+            None | Some(Kind::Part | Kind::Content) => work(world, &mut doing),
+            Some(Kind::Refused) => Err(passing("ServiceUnavailable")),
+            Some(Kind::Throttled) => Err(passing("ThrottlingException")),
+            Some(Kind::Lost) => {
+                let _ = work(world, &mut doing);
+                Err(passing("timeout"))
+            }
+            Some(Kind::Slow) => {
+                let answer = work(world, &mut doing);
+                pause = chance.between(300, 6000);
+                answer
+            }
+            Some(Kind::Late) => {
+                let later = world.now() + chance.between(100, 40_000);
+                let world = Arc::clone(world);
+                lock(&world.ledger).late += 1;
+                self.world.agenda.spawn(async move {
+                    world.agenda.turn(later, tie).await;
+                    world
+                        .tell(|| format!("  {} of invocation {actor} is done late", step.as_str()));
+                    let _ = work(
+                        &world,
+                        &mut Doing {
+                            actor,
+                            fault,
+                            chance: &mut chance,
+                        },
+                    );
+                    lock(&world.ledger).late -= 1;
+                });
+                pending().await
+            }
+            Some(Kind::CrashBefore) => {
+                world.crash(actor);
+                pending().await
+            }
+            Some(Kind::CrashAfter) => {
+                let _ = work(world, &mut doing);
+                world.crash(actor);
+                pending().await
+            }
+            Some(Kind::Panic) => panic!("{PANIC}"),
+            Some(Kind::Hung | Kind::TwiceAtOnce | Kind::TwiceAfter | Kind::Reordered) => {
+                pending().await
+            }
+        };
+        let at = world.leave(actor, step, scope, world.now() + pause);
+        world.agenda.turn(at, tie ^ 1).await;
+        answer
+    }
+}
+
+/// What a call says that was told to panic.
+pub(crate) const PANIC: &str = "a call was told to panic";
+
+impl Tokens for Wire {
+    async fn find(&self, token: &TokenHash) -> Result<Option<TokenEntry>, PortError> {
+        let token = *token;
+        let work = move |world: &World, _: &mut Doing<'_>| now(world.tokens.find(&token));
+        self.call(Step::FindToken, 0, 1, work).await
+    }
+}
+
+impl Keys for Wire {
+    async fn read(&self, account: &AccountName) -> Result<SigningKeys, PortError> {
+        let account = account.clone();
+        let scope = word(account.as_str());
+        let work = move |world: &World, _: &mut Doing<'_>| now(world.keys.read(&account));
+        self.call(Step::ReadKeys, scope, 1, work).await
+    }
+}
+
+impl Receipts for Wire {
+    async fn keep(&self, receipt: &Receipt<'_>) -> Result<(), PortError> {
+        let (account, webhook): (AccountName, WebhookId) =
+            (receipt.account.clone(), receipt.webhook.clone());
+        let (delivery, received, hash, events) = (
+            receipt.delivery,
+            receipt.received,
+            receipt.hash,
+            receipt.events,
+        );
+        let body = receipt.body.to_vec();
+        let work = move |world: &World, doing: &mut Doing<'_>| {
+            let receipt = Receipt {
+                account: &account,
+                delivery,
+                webhook: &webhook,
+                received,
+                hash,
+                events,
+                body: &body,
+            };
+            let identity = delivery.first_seen().millis();
+            world.sees_receipt(doing.actor, identity, &body);
+            now(world.receipts.keep(&receipt))
+        };
+        self.call(Step::KeepReceipt, 0, 1, work).await
+    }
+
+    async fn marker(
+        &self,
+        account: &AccountName,
+        hash: &BodyHash,
+    ) -> Result<Option<Marker>, PortError> {
+        let (account, hash) = (account.clone(), *hash);
+        let actor = self.actor.load(Ordering::Relaxed);
+        let work = move |world: &World, _: &mut Doing<'_>| {
+            let shadow = world.shadow_of(actor);
+            now(world.receipts.marker(&account, &hash)).map(|marker| (marker, shadow))
+        };
+        let (marker, shadow) = self.call(Step::ReadMarker, 0, 1, work).await?;
+        // Only what was answered is known.
+        self.world.read_marker(actor, shadow);
+        Ok(marker)
+    }
+
+    async fn lease(
+        &self,
+        account: &AccountName,
+        hash: &BodyHash,
+        seen: &Marker,
+        until: domain::timestamp::Timestamp,
+    ) -> Result<bool, PortError> {
+        let (account, hash, seen) = (account.clone(), *hash, *seen);
+        let actor = self.actor.load(Ordering::Relaxed);
+        let work = move |world: &World, _: &mut Doing<'_>| {
+            let leased = now(world.receipts.lease(&account, &hash, &seen, until))?;
+            if leased {
+                world.leases(actor, until.millis());
+            }
+            Ok(leased)
+        };
+        let leased = self.call(Step::LeaseMarker, 0, 1, work).await?;
+        self.world.leased(actor, leased);
+        Ok(leased)
+    }
+
+    async fn mark(
+        &self,
+        account: &AccountName,
+        hash: &BodyHash,
+        marker: &Marker,
+    ) -> Result<(), PortError> {
+        let (account, hash, marker) = (account.clone(), *hash, *marker);
+        let work = move |world: &World, doing: &mut Doing<'_>| {
+            world.sees_identity(doing.actor, marker.delivery.first_seen().millis());
+            world.marks(doing.actor, &marker);
+            now(world.receipts.mark(&account, &hash, &marker))
+        };
+        self.call(Step::LeaveMarker, 0, 1, work).await
+    }
+
+    async fn unmark(
+        &self,
+        account: &AccountName,
+        hash: &BodyHash,
+        until: domain::timestamp::Timestamp,
+    ) -> Result<(), PortError> {
+        let (account, hash) = (account.clone(), *hash);
+        let work = move |world: &World, doing: &mut Doing<'_>| {
+            world.unmarks(doing.actor, until.millis());
+            now(world.receipts.unmark(&account, &hash, until))
+        };
+        self.call(Step::RemoveMarker, 0, 1, work).await
+    }
+
+    async fn strike(&self, strike: &Strike<'_>) -> Result<(), PortError> {
+        let (account, delivery, at, cause) = (
+            strike.account.clone(),
+            strike.delivery,
+            strike.at,
+            strike.cause,
+        );
+        let work = move |world: &World, _: &mut Doing<'_>| {
+            let strike = Strike {
+                account: &account,
+                delivery,
+                at,
+                cause,
+            };
+            now(world.receipts.strike(&strike))
+        };
+        self.call(Step::Strike, 0, 1, work).await
+    }
+}
+
+impl Oversize for Wire {
+    async fn put(&self, key: &str, bytes: &[u8]) -> Result<DataRef, PortError> {
+        let (key, bytes) = (key.to_owned(), bytes.to_vec());
+        let scope = place_word(event_at(&key));
+        let work = move |world: &World, _: &mut Doing<'_>| now(world.oversize.put(&key, &bytes));
+        self.call(Step::PutLarge, scope, 1, work).await
+    }
+
+    async fn get(&self, place: &DataRef) -> Result<Vec<u8>, PortError> {
+        let place = place.clone();
+        let event = event_at(place.as_str());
+        let actor = self.actor.load(Ordering::Relaxed);
+        self.world.fetches(actor, event, false);
+        let work = move |world: &World, _: &mut Doing<'_>| now(world.oversize.get(&place));
+        let got = self
+            .call(Step::GetLarge, place_word(event), 1, work)
+            .await?;
+        self.world.fetches(actor, event, true);
+        Ok(got)
+    }
+}
+
+impl Records for Wire {
+    async fn update(&self, key: &RecordKey, update: &Update<'_>) -> Result<Written, PortError> {
+        let key = key.clone();
+        let (latest, event_type, data, recurrence, occurrences): (
+            Latest,
+            _,
+            _,
+            Recurrence,
+            Vec<EventId>,
+        ) = (
+            update.latest,
+            update.event_type.to_owned(),
+            update.data.to_owned(),
+            update.recurrence,
+            update.occurrences.to_vec(),
+        );
+        let scope = word(&key.to_string());
+        let work = move |world: &World, doing: &mut Doing<'_>| {
+            let update = Update {
+                latest,
+                event_type: &event_type,
+                data: &data,
+                recurrence,
+                occurrences: &occurrences,
+            };
+            world.updates(doing.actor, key_of(latest.change.id), &data);
+            now(world.records.update(&key, &update))
+        };
+        self.call(Step::UpdateRecord, scope, 1, work).await
+    }
+
+    async fn delete(&self, key: &RecordKey, delete: &Change) -> Result<Known, PortError> {
+        let (key, delete) = (key.clone(), *delete);
+        let scope = word(&key.to_string());
+        let work = move |world: &World, doing: &mut Doing<'_>| {
+            world.deletes(doing.actor, key_of(delete.id));
+            now(world.records.delete(&key, &delete))
+        };
+        self.call(Step::DeleteRecord, scope, 1, work).await
+    }
+}
+
+impl Backoff for Wire {
+    async fn delay(&self, messages: &[(String, u32)]) -> Result<(), PortError> {
+        let messages = messages.to_vec();
+        let entries = messages.len();
+        let work = move |world: &World, doing: &mut Doing<'_>| {
+            // The product's delays are partly random; the schedule's are its own, in the same range.
+            for (handle, delay) in &messages {
+                let millis = doing.chance.between(500, 20_000);
+                world.delays(handle, *delay, millis);
+            }
+            Ok(())
+        };
+        self.call(Step::Delay, 0, entries, work).await
+    }
+}
+
+impl Queues for Wire {
+    async fn send(
+        &self,
+        queue: &QueueUrl,
+        batch: &[Message<'_>],
+    ) -> Result<Vec<Result<(), PortError>>, PortError> {
+        let world = &self.world;
+        let (step, mut scope) = world.step_of(queue);
+        if step == Step::SendUndelivered
+            && let Some(first) = batch.first()
+        {
+            // Several teams' events go there, each in its own time.
+            scope ^= word(first.text.to_text().split(',').next().unwrap_or_default());
+        }
+        let queue = queue.clone();
+        let messages: Vec<Message<'static>> = batch
+            .iter()
+            .map(|message| Message {
+                text: Text::plain(message.text.to_text()),
+                group: message.group.clone(),
+                deduplication: message.deduplication.clone(),
+                attributes: message.attributes.clone(),
+            })
+            .collect();
+        let entries = messages.len();
+        let work =
+            move |world: &World, doing: &mut Doing<'_>| world.send(step, &queue, messages, doing);
+        self.call(step, scope, entries, work).await
+    }
+}
+
+impl World {
+    /// Sends what is not refused.
+    fn send(
+        &self,
+        step: Step,
+        queue: &QueueUrl,
+        messages: Vec<Message<'static>>,
+        doing: &mut Doing<'_>,
+    ) -> Result<Vec<Result<(), PortError>>, PortError> {
+        let bodies: Vec<String> = messages
+            .iter()
+            .map(|message| message.text.to_text())
+            .collect();
+        let refused: Vec<bool> = match doing.fault {
+            Some(Kind::Part) => {
+                let mut refused: Vec<bool> =
+                    bodies.iter().map(|_| doing.chance.percent(50)).collect();
+                // One at least is refused, and one at least is not.
+                let position = doing.chance.position(refused.len());
+                if let Some(first) = refused.get(position).copied()
+                    && refused.iter().all(|one| *one == first)
+                    && let Some(one) = refused.get_mut(position)
+                {
+                    *one = !first;
+                }
+                refused
+            }
+            _ => vec![false; bodies.len()],
+        };
+        if doing.fault == Some(Kind::Content) {
+            let body = doing.chance.pick(&bodies);
+            lock(&self.ledger)
+                .poisoned
+                .insert(poison(queue.as_str(), body));
+        }
+        let poisoned: Vec<bool> = {
+            let ledger = lock(&self.ledger);
+            let is = |body: &String| ledger.poisoned.contains(&poison(queue.as_str(), body));
+            bodies.iter().map(is).collect()
+        };
+        let lasting = || PortError::lasting(step.as_str(), "InvalidMessageContents");
+        if poisoned.contains(&true)
+            && let Some(actor) = lock(&self.ledger).actors.get_mut(doing.actor)
+        {
+            actor.faults += 1;
+        }
+        // Some queues refuse a batch for one of its entries.
+        if poisoned.contains(&true) && word(queue.as_str()) % 2 == self.plan.seed % 2 {
+            return Err(lasting());
+        }
+        let mut answers =
+            vec![Err(PortError::passing(step.as_str(), "ServiceUnavailable")); bodies.len()];
+        let mut sent = Vec::new();
+        for (position, message) in messages.into_iter().enumerate() {
+            match (refused[position], poisoned[position]) {
+                (_, true) => answers[position] = Err(lasting()),
+                (true, _) => {}
+                (false, false) => sent.push((position, message)),
+            }
+        }
+        let (positions, sent): (Vec<usize>, Vec<Message<'_>>) = sent.into_iter().unzip();
+        let accepted = now(self.queues.send(queue, &sent))?;
+        self.queues.purge();
+        let mut arrived = Vec::new();
+        for ((position, answer), message) in positions.into_iter().zip(accepted).zip(&sent) {
+            if answer.is_ok() {
+                arrived.push((bodies[position].as_str(), message));
+            }
+            answers[position] = answer;
+        }
+        self.arrive(step, queue, &arrived, doing.actor);
+        Ok(answers)
+    }
+}
+
+fn key_of(id: EventId) -> Key {
+    (id.delivery().first_seen().millis(), id.index().get())
+}
+
+/// Whose record a key in the store for large records names: its last segment is the event's id.
+fn event_at(key: &str) -> Option<Key> {
+    crate::oracle::key(key.rsplit('/').next()?)
+}
+
+fn place_word(event: Option<Key>) -> u64 {
+    event.map_or(0, |(millis, index)| millis ^ (u64::from(index) << 48))
+}

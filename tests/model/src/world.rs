@@ -1,0 +1,507 @@
+//! The world of a schedule: the fakes, the queues, and the log of what happened.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::{Arc, Mutex, OnceLock};
+
+use domain::account::{AccountName, TokenEntry, TokenStatus, UrlToken, WebhookId};
+use futures::future::FutureExt as _;
+use testkit::fakes::{FakeKeys, FakeOversize, FakeQueues, FakeReceipts, FakeRecords, FakeTokens};
+
+use crate::chance::{Chance, word};
+use crate::checks::{Broken, Invariant};
+use crate::deliveries::{About, Delivery, Event};
+use crate::faults::{Coverage, Kind, Step, kinds};
+use crate::lock;
+use crate::plan::{BUDGET, Plan, SENDING, WALL};
+use crate::stage::Agenda;
+
+/// An event's identity as the log knows it: the millisecond in its id, which no two attempts share, and its
+/// position.
+pub(crate) type Key = (u64, u32);
+
+/// Which record, and whose.
+pub(crate) type Subject = (usize, About);
+
+pub(crate) struct World {
+    pub(crate) agenda: Arc<Agenda>,
+    pub(crate) plan: Plan,
+    pub(crate) tokens: FakeTokens,
+    pub(crate) keys: FakeKeys,
+    pub(crate) queues: FakeQueues,
+    pub(crate) receipts: FakeReceipts,
+    pub(crate) records: FakeRecords,
+    pub(crate) oversize: FakeOversize,
+    pub(crate) ledger: Mutex<Ledger>,
+}
+
+/// Everything that was seen.
+#[derive(Default)]
+pub(crate) struct Ledger {
+    pub(crate) coverage: Coverage,
+    /// Whether faults are over.
+    pub(crate) quiet: bool,
+    pub(crate) actors: Vec<Actor>,
+    pub(crate) attempts: Vec<Attempt>,
+    pub(crate) by_epoch: HashMap<u64, usize>,
+    pub(crate) last_epoch: BTreeSet<u64>,
+    pub(crate) outages: BTreeMap<Step, u64>,
+    pub(crate) poisoned: HashSet<u64>,
+    /// What lanes accepted, once by key.
+    pub(crate) accepted: BTreeMap<Key, Accepted>,
+    pub(crate) lanes: Vec<Vec<LaneMessage>>,
+    pub(crate) teams: Vec<Team>,
+    /// What the undelivered queue has: team and event.
+    pub(crate) undelivered: BTreeSet<(usize, Key)>,
+    /// What quarantine has: delivery and position, or none for all of a delivery.
+    pub(crate) quarantined: BTreeSet<(u64, Option<u32>)>,
+    pub(crate) markers: HashMap<(usize, Arc<[u8]>), ShadowMarker>,
+    pub(crate) table: BTreeMap<Subject, Row>,
+    pub(crate) payments: BTreeMap<String, Subject>,
+    pub(crate) instances: Vec<Instance>,
+    /// Deliveries that Orderspace has not done with, strangers included.
+    pub(crate) senders: usize,
+    pub(crate) invocations: usize,
+    pub(crate) late: usize,
+    pub(crate) handles: u64,
+    /// Messages for which a poller has to look.
+    pub(crate) woken: Vec<(usize, usize)>,
+    pub(crate) strikes: Vec<usize>,
+    pub(crate) disabled: BTreeSet<usize>,
+    pub(crate) story: Option<Vec<String>>,
+    pub(crate) broken: Option<Broken>,
+}
+
+/// An invocation of a handler.
+#[derive(Default)]
+pub(crate) struct Actor {
+    pub(crate) begun: u64,
+    /// When its sending has to end.
+    pub(crate) deadline: u64,
+    pub(crate) crashed: bool,
+    pub(crate) ended: bool,
+    pub(crate) faults: u32,
+    pub(crate) calls: HashMap<(Step, u64), u64>,
+    pub(crate) sends: HashMap<(Step, u64), Sending>,
+    /// The attempt at a delivery that it is.
+    pub(crate) attempt: Option<usize>,
+    /// The events of its batch.
+    pub(crate) batch: Vec<Key>,
+    pub(crate) unfetched: BTreeSet<Key>,
+    pub(crate) known: BTreeMap<Subject, KnownRow>,
+    pub(crate) counts: BTreeMap<Step, u32>,
+}
+
+/// Where a handler stands in sending to one queue.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Sending {
+    answered: Option<u64>,
+    pauses: u32,
+    round: u64,
+    deadline: u64,
+}
+
+/// One request of Orderspace's, or of a stranger's.
+pub(crate) struct Attempt {
+    pub(crate) account: usize,
+    /// What Orderspace tries to deliver; none for a stranger.
+    pub(crate) genuine: bool,
+    pub(crate) delivery: Delivery,
+    pub(crate) epoch: u64,
+    /// Our clock when the handler began.
+    pub(crate) now: u64,
+    pub(crate) answer: Option<u16>,
+    /// Whether Orderspace got the answer.
+    pub(crate) heard: bool,
+    /// The identity that it gave its events.
+    pub(crate) identity: Option<u64>,
+    /// What the marker's read told: none if it was not read, or its answer was lost.
+    pub(crate) read: Option<Option<u64>>,
+    pub(crate) leased: Option<bool>,
+    pub(crate) receipt: bool,
+    pub(crate) keys_held: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ShadowMarker {
+    pub(crate) identity: u64,
+    pub(crate) expires: u64,
+    pub(crate) leased_until: u64,
+}
+
+/// An event that a lane accepted.
+pub(crate) struct Accepted {
+    pub(crate) lane: usize,
+    pub(crate) event: Arc<Event>,
+    pub(crate) account: usize,
+    pub(crate) delivery: String,
+}
+
+pub(crate) struct LaneMessage {
+    pub(crate) body: Arc<str>,
+    pub(crate) key: Option<Key>,
+    pub(crate) receives: u32,
+    pub(crate) visible_at: u64,
+    pub(crate) handle: u64,
+    pub(crate) place: Place,
+    pub(crate) ghost: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    Lane,
+    DeadLetters,
+    Gone,
+}
+
+#[derive(Default)]
+pub(crate) struct Team {
+    pub(crate) got: BTreeMap<Key, u32>,
+    pub(crate) window: HashMap<String, u64>,
+    pub(crate) order: BTreeMap<String, Vec<Key>>,
+}
+
+/// A row of the oracle's own records table.
+#[derive(Clone, Default)]
+pub(crate) struct Row {
+    pub(crate) latest: Option<RowEvent>,
+    pub(crate) deleted: Option<(Key, Arc<Event>)>,
+}
+
+#[derive(Clone)]
+pub(crate) struct RowEvent {
+    pub(crate) key: Key,
+    pub(crate) event: Arc<Event>,
+    pub(crate) previous: Option<Arc<Event>>,
+    /// Whether what came before it can be told from what the table was told.
+    pub(crate) certain: bool,
+}
+
+/// What a consumer could know of a record before it wrote.
+pub(crate) struct KnownRow {
+    pub(crate) row: Row,
+    pub(crate) certain: bool,
+}
+
+pub(crate) struct Instance {
+    pub(crate) free: bool,
+    pub(crate) jobs: tokio::sync::mpsc::UnboundedSender<crate::inbounds::Job>,
+}
+
+impl World {
+    pub(crate) fn new(agenda: &Arc<Agenda>, plan: Plan, story: bool) -> Arc<Self> {
+        let (tokens, keys) = (FakeTokens::default(), FakeKeys::default());
+        for (number, account) in plan.accounts.iter().enumerate() {
+            tokens.put(
+                account.token.hash(),
+                entry(&account.name, number, TokenStatus::Live),
+            );
+            tokens.put(
+                account.retired.hash(),
+                entry(&account.name, number, TokenStatus::Retired),
+            );
+            if account.keys_held_from == 0 {
+                keys.put(&account.name, &[(&webhook(number), &account.key)]);
+            }
+        }
+        let ledger = Ledger {
+            lanes: crate::oracle::LANES.map(|_| Vec::new()).into(),
+            teams: plan.teams.iter().map(|_| Team::default()).collect(),
+            strikes: vec![0; plan.accounts.len()],
+            story: story.then(Vec::new),
+            ..Ledger::default()
+        };
+        Arc::new(Self {
+            agenda: Arc::clone(agenda),
+            plan,
+            tokens,
+            keys,
+            queues: FakeQueues::default(),
+            receipts: FakeReceipts::default(),
+            records: FakeRecords::default(),
+            oversize: FakeOversize::default(),
+            ledger: Mutex::new(ledger),
+        })
+    }
+
+    pub(crate) fn now(&self) -> u64 {
+        self.agenda.now()
+    }
+
+    /// A source of chance of its own.
+    pub(crate) fn chance(&self, words: &[u64]) -> Chance {
+        let mut all = vec![self.plan.seed];
+        all.extend_from_slice(words);
+        Chance::of(&all)
+    }
+
+    pub(crate) fn tell(&self, line: impl FnOnce() -> String) {
+        let now = self.now();
+        if let Some(story) = &mut lock(&self.ledger).story {
+            story.push(format!("{:>9.3} s  {}", seconds(now), line()));
+        }
+    }
+
+    /// Notes that an invariant is broken. The first one counts.
+    pub(crate) fn broken(&self, invariant: Invariant, what: impl FnOnce() -> String) {
+        let mut ledger = lock(&self.ledger);
+        if ledger.broken.is_none() {
+            let now = self.now();
+            ledger.broken = Some(Broken {
+                invariant,
+                what: format!("at {:.3} s: {}", seconds(now), what()),
+            });
+        }
+    }
+
+    pub(crate) fn is_broken(&self) -> bool {
+        lock(&self.ledger).broken.is_some()
+    }
+
+    pub(crate) fn actor(&self, attempt: Option<usize>, deadline: u64) -> usize {
+        let mut ledger = lock(&self.ledger);
+        ledger.actors.push(Actor {
+            begun: self.now(),
+            deadline,
+            attempt,
+            ..Actor::default()
+        });
+        ledger.actors.len() - 1
+    }
+
+    /// A call begins: when its turn is, its chance, and its word among those of its millisecond.
+    ///
+    /// The product's pauses between two tries of sending are random from half of a length to all of it. Here
+    /// every call takes its turn as if the pause had been the whole of it, so what is random in the product
+    /// changes nothing.
+    pub(crate) fn enter(&self, actor: usize, step: Step, scope: u64) -> (u64, Chance, u64) {
+        let now = self.now();
+        let mut ledger = lock(&self.ledger);
+        let seed = self.plan.seed;
+        let number = u64::try_from(actor).unwrap_or_default();
+        let Some(actor) = ledger.actors.get_mut(actor) else {
+            return (now, Chance::of(&[]), 0);
+        };
+        let count = actor.calls.entry((step, scope)).or_default();
+        *count += 1;
+        let mut chance = Chance::of(&[seed, number, step as u64, scope, *count]);
+        *actor.counts.entry(step).or_default() += 1;
+        let mut at = now;
+        if step.is_send() {
+            let deadline = match step {
+                Step::SendTeam | Step::SendFifo => actor.deadline.min(now + 2000),
+                _ => actor.deadline,
+            };
+            let sending = actor.sends.entry((step, scope)).or_insert(Sending {
+                deadline,
+                ..Sending::default()
+            });
+            if let Some(answered) = sending.answered {
+                let gap = now.saturating_sub(answered);
+                if gap > 0 {
+                    at = answered + whole_pause(gap);
+                    sending.pauses += u32::from(sending.round != answered);
+                    sending.round = answered;
+                }
+            }
+        }
+        let word = chance.number();
+        (at + chance.between(0, 4), chance, word)
+    }
+
+    /// When a call's answer comes. Whether there is time for another try must not hang on how long a random
+    /// pause is: where it would, the answer comes a little later, when it does not any more.
+    pub(crate) fn leave(&self, actor: usize, step: Step, scope: u64, at: u64) -> u64 {
+        if !step.is_send() {
+            return at;
+        }
+        let mut ledger = lock(&self.ledger);
+        let Some(sending) = ledger
+            .actors
+            .get_mut(actor)
+            .and_then(|actor| actor.sends.get_mut(&(step, scope)))
+        else {
+            return at;
+        };
+        let pause = (50_u64 << sending.pauses.min(10)).min(2000);
+        let left = sending.deadline.saturating_sub(at);
+        let at = if left > 0 && left + 1 >= pause / 2 && left <= pause + 1 {
+            sending.deadline.saturating_sub(pause / 2 - 1).max(at)
+        } else {
+            at
+        };
+        sending.answered = Some(at.max(sending.answered.unwrap_or_default()));
+        at
+    }
+
+    /// Whether something goes wrong with a call now, and what.
+    pub(crate) fn decide(
+        &self,
+        actor: usize,
+        step: Step,
+        entries: usize,
+        chance: &mut Chance,
+    ) -> Option<Kind> {
+        let mut ledger = lock(&self.ledger);
+        if ledger.quiet {
+            return None;
+        }
+        let forced = ledger
+            .actors
+            .get(actor)
+            .and_then(|actor| actor.attempt)
+            .and_then(|attempt| self.plan.script.take(step, attempt));
+        let kind = match forced {
+            Some(kind) => kind,
+            None if self.plan.is_scripted() => self.plan.script.take(step, usize::MAX)?,
+            None if ledger
+                .outages
+                .get(&step)
+                .is_some_and(|until| *until > self.now()) =>
+            {
+                Some(Kind::Throttled)
+            }
+            None if chance.permille((self.plan.rate * step.weight()).min(600)) => {
+                Some(*chance.pick(reachable(step)))
+            }
+            None => None,
+        }?;
+        let kind = match kind {
+            Kind::Part if entries < 2 => Kind::Refused,
+            kind => kind,
+        };
+        if kind == Kind::Throttled {
+            let until = self.now() + chance.between(200, 8000);
+            ledger.outages.entry(step).or_insert(until);
+            if ledger
+                .outages
+                .get(&step)
+                .is_some_and(|until| *until <= self.now())
+            {
+                ledger.outages.insert(step, until);
+            }
+        }
+        ledger.coverage.count(step, kind);
+        if let Some(actor) = ledger.actors.get_mut(actor) {
+            actor.faults += 1;
+        }
+        let attempt = ledger.actors.get(actor).and_then(|actor| actor.attempt);
+        drop(ledger);
+        self.tell(|| match attempt {
+            Some(attempt) => format!(
+                "  fault: {} meets {} of attempt {attempt}",
+                kind.as_str(),
+                step.as_str()
+            ),
+            None => format!(
+                "  fault: {} meets {} of invocation {actor}",
+                kind.as_str(),
+                step.as_str()
+            ),
+        });
+        Some(kind)
+    }
+
+    /// Whether something goes wrong on the way, and what.
+    pub(crate) fn decide_transport(&self, step: Step, chance: &mut Chance) -> Option<Kind> {
+        let mut ledger = lock(&self.ledger);
+        if ledger.quiet {
+            return None;
+        }
+        let kind = if self.plan.is_scripted() {
+            self.plan.script.take(step, usize::MAX)??
+        } else if chance.permille(self.plan.rate * 2) {
+            *chance.pick(reachable(step))
+        } else {
+            return None;
+        };
+        ledger.coverage.count(step, kind);
+        drop(ledger);
+        self.tell(|| format!("  fault: {} meets {}", kind.as_str(), step.as_str()));
+        Some(kind)
+    }
+
+    pub(crate) fn crash(&self, actor: usize) {
+        if let Some(actor) = lock(&self.ledger).actors.get_mut(actor) {
+            actor.crashed = true;
+        }
+    }
+
+    pub(crate) fn has_crashed(&self, actor: usize) -> bool {
+        lock(&self.ledger)
+            .actors
+            .get(actor)
+            .is_some_and(|actor| actor.crashed)
+    }
+
+    /// Gives a request the gateway's time: a millisecond that no other request has, near our clock's.
+    pub(crate) fn epoch(&self, chance: &mut Chance) -> u64 {
+        let mut ledger = lock(&self.ledger);
+        // The gateway's clocks and ours agree to within some milliseconds.
+        let mut epoch = WALL + self.now() - chance.between(0, 20);
+        while !ledger.last_epoch.insert(epoch) {
+            epoch += 1;
+        }
+        epoch
+    }
+
+    /// Begins an invocation of inbound for an attempt.
+    pub(crate) fn begin_attempt(&self, attempt: usize) -> usize {
+        let now = self.now();
+        if let Some(attempt) = lock(&self.ledger).attempts.get_mut(attempt) {
+            attempt.now = WALL + now;
+        }
+        self.actor(Some(attempt), now + BUDGET - SENDING)
+    }
+}
+
+/// The pause that a random one was a part of.
+fn whole_pause(gap: u64) -> u64 {
+    [50, 100, 200, 400, 800]
+        .into_iter()
+        .find(|pause| gap <= *pause)
+        .unwrap_or(2000)
+}
+
+fn reachable(step: Step) -> &'static [Kind] {
+    static TABLE: OnceLock<Vec<Vec<Kind>>> = OnceLock::new();
+    &TABLE.get_or_init(|| Step::ALL.into_iter().map(kinds).collect())[step as usize]
+}
+
+fn entry(account: &AccountName, number: usize, status: TokenStatus) -> TokenEntry {
+    TokenEntry {
+        account: account.clone(),
+        webhook: Some(WebhookId::new(webhook(number))),
+        status,
+    }
+}
+
+pub(crate) fn webhook(number: usize) -> String {
+    format!("wh_{number}")
+}
+
+/// A URL token of these words.
+pub(crate) fn url_token(words: &[u64]) -> UrlToken {
+    let mut chance = Chance::of(words);
+    let bytes = std::array::from_fn(|_| u8::try_from(chance.below(256)).unwrap_or_default());
+    UrlToken::from_random(&bytes)
+}
+
+/// What a fake answers: fakes wait for nobody.
+pub(crate) fn now<T>(answer: impl Future<Output = T>) -> T {
+    answer
+        .now_or_never()
+        .unwrap_or_else(|| panic!("a fake answers at once"))
+}
+
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "a time to be read by people, far below 2^52 milliseconds"
+)]
+pub(crate) fn seconds(millis: u64) -> f64 {
+    millis as f64 / 1000.0
+}
+
+/// A word for a queue and a body.
+pub(crate) fn poison(queue: &str, body: &str) -> u64 {
+    word(queue) ^ word(body).rotate_left(7)
+}
