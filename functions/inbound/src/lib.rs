@@ -120,7 +120,7 @@ impl<'p, T: Tokens, K: Keys, Q: Queues, R: Receipts, O: Oversize> Inbound<'p, T,
             Err(refused) => Err(refused),
         };
         let events = receipt.events;
-        let duration_ms = begun.elapsed().as_millis();
+        let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         match kept {
             Ok(()) => {
                 info!(%account, delivery.id = %delivery, events, duration_ms, outcome = "accepted", "delivery");
