@@ -97,7 +97,9 @@ pub struct Kind {
     pub expected: usize,
     /// Records in the table.
     pub found: usize,
-    /// How many of those are deleted.
+    /// Records that a sent event deletes.
+    pub to_be_deleted: usize,
+    /// How many the table says are deleted.
     pub deleted: usize,
     /// The sort keys, for a look.
     pub ids: Vec<String>,
@@ -444,11 +446,15 @@ async fn records(
     examples: &[Example],
 ) -> Result<Vec<Kind>> {
     let mut subjects: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    let mut deleted: BTreeSet<&str> = BTreeSet::new();
     for event in examples.iter().flat_map(|example| &example.events) {
         subjects
             .entry(event.kind())
             .or_default()
             .insert(&event.subject);
+        if event.deletes() {
+            deleted.insert(&event.subject);
+        }
     }
     let mut kinds = Vec::new();
     for (kind, expected) in subjects {
@@ -479,6 +485,7 @@ async fn records(
             } else {
                 found
             },
+            to_be_deleted: expected.intersection(&deleted).count(),
             deleted: items
                 .iter()
                 .filter(|item| item.pointer("/deleted/BOOL").and_then(Value::as_bool) == Some(true))
@@ -548,6 +555,16 @@ fn problems(seen: &Seen) -> Vec<String> {
                 kind.found, kind.expected, kind.kind
             )
         });
+    let deleted = seen
+        .records
+        .iter()
+        .filter(|kind| kind.deleted != kind.to_be_deleted)
+        .map(|kind| {
+            format!(
+                "The records table says {} records of kind {} are deleted, and {} should be.",
+                kind.deleted, kind.kind, kind.to_be_deleted
+            )
+        });
     let apart = [
         ("quarantine", seen.quarantined),
         ("undelivered", seen.undelivered),
@@ -561,6 +578,7 @@ fn problems(seen: &Seen) -> Vec<String> {
         .chain(stuck)
         .chain(dead)
         .chain(records)
+        .chain(deleted)
         .chain(apart)
         .collect()
 }
@@ -591,7 +609,8 @@ mod tests {
                 kind: "order".to_owned(),
                 expected: 1,
                 found: 1,
-                deleted: 0,
+                to_be_deleted: 1,
+                deleted: 1,
                 ids: vec!["or_1".to_owned()],
             }],
             quarantined: 0,
@@ -612,6 +631,7 @@ mod tests {
     #[case::a_dead_letter(|seen: &mut Seen| seen.lanes[0].dead = 1, "1 dead letters")]
     #[case::a_missing_record(|seen: &mut Seen| seen.records[0].found = 0, "kind order")]
     #[case::a_record_too_many(|seen: &mut Seen| seen.records[0].found = 2, "kind order")]
+    #[case::a_record_that_lives_on(|seen: &mut Seen| seen.records[0].deleted = 0, "deleted")]
     #[case::a_quarantined_delivery(|seen: &mut Seen| seen.quarantined = 1, "quarantine")]
     #[case::an_undelivered_event(|seen: &mut Seen| seen.undelivered = 1, "undelivered")]
     fn what_is_missing_is_told(#[case] spoil: fn(&mut Seen), #[case] word: &str) {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use comfy_table::Table;
-use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
+use comfy_table::presets::UTF8_BORDERS_ONLY;
 use console::style;
 
 use crate::progress::{Progress, seconds};
@@ -130,7 +130,7 @@ impl Report {
     pub fn finish(self) -> ExitCode {
         let mut table = Table::new();
         table
-            .load_style(UTF8_HORIZONTAL_ONLY)
+            .load_style(UTF8_BORDERS_ONLY)
             .set_header(["check", "", "", "time"]);
         for entry in &self.entries {
             let word = match entry.verdict {

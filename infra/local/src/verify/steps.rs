@@ -336,6 +336,23 @@ mod tests {
     use super::*;
 
     #[rstest]
+    #[case("[profile.release]\npanic = \"unwind\"\n", true)]
+    #[case(
+        "[profile.release]\nstrip = true\npanic=\"unwind\"\n[profile.dev]\n",
+        true
+    )]
+    #[case("[profile.release]\nstrip = true\n", false)]
+    #[case("[profile.release]\npanic = \"abort\"\n", false)]
+    #[case("[profile.release]\n# panic = \"unwind\"\n", false)]
+    #[case("[profile.release]\n[profile.dev]\npanic = \"unwind\"\n", false)]
+    fn unwinding_must_be_set_in_the_release_profile(
+        #[case] manifest: &str,
+        #[case] expected: bool,
+    ) {
+        assert_eq!(says_unwind(manifest), expected);
+    }
+
+    #[rstest]
     #[case(
         "     Summary [   1.344s] 78 tests run: 78 passed (2 slow), 3 skipped",
         78,
