@@ -108,7 +108,7 @@ impl Demo {
 /// Arguments of `verify`.
 #[derive(Debug, Args)]
 pub struct Verify {
-    /// Only the steps whose name contains this; the others are NOT CHECKED.
+    /// Only the checks whose name contains this, and what they need; the others are NOT CHECKED.
     #[arg(long, value_name = "TEXT")]
     pub only: Option<String>,
 }

@@ -94,6 +94,13 @@ impl Tools {
         command
     }
 
+    /// Runs a Python script of the SAM environment that is no module; not by its first line either.
+    pub fn sam_script(&self, name: &str) -> Command {
+        let mut command = self.sam_program("python");
+        command.arg(self.sam.join("bin").join(name));
+        command
+    }
+
     /// Runs a program of the SAM environment, which finds the others there.
     pub fn sam_program(&self, name: &str) -> Command {
         let programs = self.sam.join("bin");

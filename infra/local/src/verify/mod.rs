@@ -59,14 +59,17 @@ pub async fn run(outer: &Places, arguments: &Verify, progress: Progress) -> Resu
         )
         .await;
     let mut tools = None;
-    report
-        .check("tools", "Tools", async {
-            tools = Some(Tools::install(&places, progress).await?);
-            Ok(Outcome::Passed(
-                "installed at their pinned versions".to_owned(),
-            ))
-        })
-        .await;
+    let install = async {
+        tools = Some(Tools::install(&places, progress).await?);
+        Ok(Outcome::Passed(
+            "installed at their pinned versions".to_owned(),
+        ))
+    };
+    if report.wants("sam validate") || report.wants("cfn-lint") {
+        report.require("tools", "Tools", install).await;
+    } else {
+        report.check("tools", "Tools", install).await;
+    }
     let missing_tools = || async {
         Ok(Outcome::NotChecked(
             "the tools are not installed".to_owned(),
@@ -102,21 +105,24 @@ pub async fn run(outer: &Places, arguments: &Verify, progress: Progress) -> Resu
     // What an interrupted run may have left.
     stack::stop_all(&places).await?;
     let mut running = None;
-    report
-        .check("stack", "Stack", async {
-            let options = Options {
-                port: ports::free()?,
-                proxy: Some(proxy::build(&places, progress).await?),
-                ..Options::default()
-            };
-            let stack = Stack::up(&places, &options, progress).await?;
-            let endpoint = stack.outputs.endpoint_url.clone();
-            running = Some(stack);
-            Ok(Outcome::Passed(format!(
-                "built, deployed and answering at {endpoint}"
-            )))
-        })
-        .await;
+    let start = async {
+        let options = Options {
+            port: ports::free()?,
+            proxy: Some(proxy::build(&places, progress).await?),
+            ..Options::default()
+        };
+        let stack = Stack::up(&places, &options, progress).await?;
+        let endpoint = stack.outputs.endpoint_url.clone();
+        running = Some(stack);
+        Ok(Outcome::Passed(format!(
+            "built, deployed and answering at {endpoint}"
+        )))
+    };
+    if report.wants("examples") || report.wants("tests") {
+        report.require("stack", "Stack", start).await;
+    } else {
+        report.check("stack", "Stack", start).await;
+    }
     let no_stack = || async {
         Ok(Outcome::NotChecked(
             "there is no stack to check it on".to_owned(),
@@ -151,7 +157,7 @@ pub async fn run(outer: &Places, arguments: &Verify, progress: Progress) -> Resu
         .await;
     if let Some(stack) = running {
         report
-            .check("stack down", "Stopping the stack", async {
+            .require("stack down", "Stopping the stack", async {
                 stack.down().await?;
                 Ok(Outcome::Passed("nothing is left running".to_owned()))
             })

@@ -66,9 +66,7 @@ impl Report {
         title: &str,
         work: impl Future<Output = Result<Outcome>>,
     ) {
-        if let Some(only) = &self.only
-            && !name.contains(only.as_str())
-        {
+        if !self.wants(name) {
             self.add(
                 name,
                 Verdict::NotChecked,
@@ -77,6 +75,23 @@ impl Report {
             );
             return;
         }
+        self.require(name, title, work).await;
+    }
+
+    /// Whether a check is not left out.
+    pub fn wants(&self, name: &str) -> bool {
+        self.only
+            .as_ref()
+            .is_none_or(|only| name.contains(only.as_str()))
+    }
+
+    /// Makes a check that others need, whatever was asked for.
+    pub async fn require(
+        &mut self,
+        name: &'static str,
+        title: &str,
+        work: impl Future<Output = Result<Outcome>>,
+    ) {
         let started = Instant::now();
         self.progress.heading(title);
         let outcome = work.await;

@@ -91,7 +91,7 @@ impl<'a> Steps<'a> {
     /// # Errors
     /// It found something.
     pub async fn cfn_lint(&self, tools: &Tools) -> Result<Outcome> {
-        let mut command = tools.sam_module("cfnlint");
+        let mut command = tools.sam_script("cfn-lint");
         command
             .args(["--regions", REGION, "us-east-1", "--"])
             .arg(self.places.template())
