@@ -42,6 +42,10 @@ pub enum Failure {
     Overtaken,
     /// The credentials belong to another site than the account is connected to.
     OtherSite,
+    /// The account is not connected, and the call is about one that is.
+    NotConnected,
+    /// The account's secret is not there.
+    NoCredentials,
     /// The account was connected to another source.
     OtherSource,
     /// The source did not do what it was asked.
@@ -72,9 +76,12 @@ impl Failure {
         match self {
             Self::Invalid { .. } => StatusCode::BAD_REQUEST,
             Self::NoRoute | Self::UnknownAccount(_) => StatusCode::NOT_FOUND,
-            Self::Busy { .. } | Self::Overtaken | Self::OtherSite | Self::OtherSource => {
-                StatusCode::CONFLICT
-            }
+            Self::Busy { .. }
+            | Self::Overtaken
+            | Self::OtherSite
+            | Self::OtherSource
+            | Self::NotConnected
+            | Self::NoCredentials => StatusCode::CONFLICT,
             Self::Api(ApiError::CredentialsRefused | ApiError::Invalid(_)) => {
                 StatusCode::UNPROCESSABLE_ENTITY
             }
@@ -102,8 +109,8 @@ impl Failure {
     pub fn message(&self) -> String {
         match self {
             Self::Invalid { message, .. } => message.clone(),
-            Self::NoRoute => "there is no such call; there are PUT, GET and DELETE /v1/accounts/{account} and GET \
-                              /v1/accounts"
+            Self::NoRoute => "there is no such call; there are PUT, GET, PATCH and DELETE /v1/accounts/{account}, \
+                              POST /v1/accounts/{account}/check and GET /v1/accounts"
                 .to_owned(),
             Self::NotBuilt(what) => format!(
                 "{what} is not part of this release; PUT /v1/accounts/{{account}} with the account's events and \
@@ -122,6 +129,10 @@ impl Failure {
             Self::OtherSite => "the account is connected to another Orderspace site: its webhook is not among \
                                 those that these credentials see; disconnect it first, or connect under another \
                                 name"
+                .to_owned(),
+            Self::NotConnected => "the account is disconnected; connect it with PUT first".to_owned(),
+            Self::NoCredentials => "the account's credentials are gone; connect it again with PUT and its client_id \
+                                    and client_secret"
                 .to_owned(),
             Self::OtherSource => "the account belongs to another source; disconnect it first, or connect under \
                                   another name"
@@ -151,6 +162,8 @@ impl Failure {
             | Self::Overtaken
             | Self::OtherSite
             | Self::OtherSource
+            | Self::NotConnected
+            | Self::NoCredentials
             | Self::OutOfTime
             | Self::Randomness => self.message(),
         }

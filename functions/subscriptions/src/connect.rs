@@ -125,7 +125,7 @@ impl<A: Accounts, S: Secrets, W: Webhooks, D: Deliveries> Subscriptions<'_, A, S
         if let Some(account) = account
             && !is_same_client
             && !account.registrations.is_empty()
-            && self.observe(account, &mut session).await?.is_empty()
+            && self.observe(account, &mut session).await?.ours.is_empty()
         {
             return Err(Failure::OtherSite);
         }

@@ -3,7 +3,7 @@
 //! Each step leaves a state from which the next call goes on: a token's entry is stored before the source hears
 //! of the token, a key before the token's entry says `live`, and a webhook is gone before its token is retired.
 
-use domain::account::{TokenHash, UrlToken, WebhookId};
+use domain::account::{TokenHash, TokenStatus, UrlToken, WebhookId};
 use domain::signature::SigningKeys;
 use domain::subscription::{
     Account, Accounts, Deliveries, RegisteredWebhook, Registration, Secrets, Seen, Standing, Step,
@@ -12,11 +12,20 @@ use domain::subscription::{
 
 use crate::Subscriptions;
 use crate::answer::Failure;
-use crate::held::Held;
+use crate::held::{Act, Finding, Held};
 use crate::session::Session;
 
 /// How long retries of deliveries of a webhook that is gone are taken, in seconds: 72 hours.
 const GRACE_SECONDS: u64 = 72 * 3600;
+
+/// What the source has at our addresses.
+#[derive(Default)]
+pub(crate) struct Observed {
+    /// Webhooks with tokens of the account, newest first.
+    pub(crate) ours: Vec<Seen>,
+    /// Webhooks with tokens that belong to nobody.
+    strangers: Vec<Seen>,
+}
 
 impl<A: Accounts, S: Secrets, W: Webhooks, D: Deliveries> Subscriptions<'_, A, S, W, D> {
     /// Brings the source in line with an account that shall be connected.
@@ -25,16 +34,39 @@ impl<A: Accounts, S: Secrets, W: Webhooks, D: Deliveries> Subscriptions<'_, A, S
         held: &mut Held<'_, A>,
         session: &mut Session<'_, S, W>,
     ) -> Result<(), Failure> {
-        let seen = self.observe(&held.account, session).await?;
+        let observed = self.observe(&held.account, session).await?;
+        let Observed {
+            ours: mut seen,
+            strangers,
+        } = observed;
+        let tokens: Vec<TokenHash> = strangers.iter().map(|seen| seen.token).collect();
+        let strays = held.meet_strangers(&tokens);
+        seen.extend(
+            strangers
+                .into_iter()
+                .filter(|stranger| strays.contains(&stranger.token)),
+        );
         let keys = self.secrets.keys(&held.account.name).await?;
         let mut corrected = None;
         for step in plan(&held.account, &self.settings.hooks, &seen, held.now) {
             match step {
                 Step::Register => {
+                    if let Some(webhook) = held.account.live().and_then(|live| live.webhook.clone())
+                    {
+                        let what = format!("webhook {webhook} is missing at Orderspace");
+                        held.found(Finding::Missing, what);
+                    }
                     let (token, webhook) = self.register(held, session).await?;
                     self.confirm(held, &keys, token, &webhook).await?;
                 }
-                Step::Correct(seen) => corrected = Some(self.correct(held, session, seen).await?),
+                Step::Correct(seen) => {
+                    let id = &seen.webhook.id;
+                    let what = format!(
+                        "webhook {id} has other events or another address than it shall have"
+                    );
+                    held.found(Finding::Differs, what);
+                    corrected = Some(self.correct(held, session, seen).await?);
+                }
                 Step::Confirm(seen) => {
                     // That a change keeps the key is shown in an example only, so the newer answer counts.
                     let webhook = corrected.as_ref().unwrap_or(&seen.webhook);
@@ -42,10 +74,15 @@ impl<A: Accounts, S: Secrets, W: Webhooks, D: Deliveries> Subscriptions<'_, A, S
                 }
                 Step::Remove(seen) => {
                     let id = &seen.webhook.id;
+                    held.found(
+                        Finding::Stray,
+                        format!("webhook {id} of ours is one too many"),
+                    );
                     session.remove(id).await?;
-                    held.note(format!(
-                        "removed webhook {id} of ours, which was one too many"
-                    ));
+                    held.acted(
+                        Act::Removed,
+                        format!("removed webhook {id} of ours, which was one too many"),
+                    );
                 }
                 Step::Replace(tokens) => self.replace(held, &tokens).await?,
                 Step::Retire(tokens) => {
@@ -64,8 +101,8 @@ impl<A: Accounts, S: Secrets, W: Webhooks, D: Deliveries> Subscriptions<'_, A, S
         &self,
         account: &Account,
         session: &mut Session<'_, S, W>,
-    ) -> Result<Vec<Seen>, Failure> {
-        let mut seen = Vec::new();
+    ) -> Result<Observed, Failure> {
+        let mut observed = Observed::default();
         for webhook in session.list().await? {
             let Some(token) = webhook.endpoint.token().map(|token| token.hash()) else {
                 continue;
@@ -77,19 +114,25 @@ impl<A: Accounts, S: Secrets, W: Webhooks, D: Deliveries> Subscriptions<'_, A, S
                 continue;
             }
             let status = match account.registration(&token) {
-                Some(registration) => registration.standing.status(),
+                Some(registration) => Some(registration.standing.status()),
                 None => match self.accounts.token(&token).await? {
-                    Some(entry) if entry.account == account.name => entry.status,
-                    _ => continue,
+                    Some(entry) if entry.account == account.name => Some(entry.status),
+                    // Another account's at the same site.
+                    Some(_) => continue,
+                    None => None,
                 },
             };
-            seen.push(Seen {
+            let list = match status {
+                Some(_) => &mut observed.ours,
+                None => &mut observed.strangers,
+            };
+            list.push(Seen {
                 webhook,
                 token,
-                status,
+                status: status.unwrap_or(TokenStatus::Retired),
             });
         }
-        Ok(seen)
+        Ok(observed)
     }
 
     async fn register(
@@ -126,9 +169,10 @@ impl<A: Accounts, S: Secrets, W: Webhooks, D: Deliveries> Subscriptions<'_, A, S
         let id = &seen.webhook.id;
         let corrected = session.update(id, &endpoint, &held.account.events).await?;
         let count = held.account.events.names().len();
-        held.note(format!(
-            "webhook {id} is subscribed to {count} event types now"
-        ));
+        held.acted(
+            Act::Corrected,
+            format!("webhook {id} is subscribed to {count} event types now"),
+        );
         Ok(corrected)
     }
 
@@ -153,8 +197,21 @@ impl<A: Accounts, S: Secrets, W: Webhooks, D: Deliveries> Subscriptions<'_, A, S
             .chain([(&webhook.id, &webhook.key)])
             .map(|(id, key)| (id.clone(), key.clone()))
             .collect();
+        let is_other_key = keys
+            .iter()
+            .any(|(id, key)| *id == webhook.id && key.expose() != webhook.key.expose());
+        if is_other_key {
+            let what = format!("webhook {} is signed with another key", webhook.id);
+            held.found(Finding::OtherKey, what);
+        }
         if !same(&wanted, keys) {
             self.secrets.put_keys(&held.account.name, &wanted).await?;
+        }
+        if is_other_key {
+            held.acted(
+                Act::KeyTaken,
+                format!("the new key of webhook {} is held", webhook.id),
+            );
         }
         let registration = Registration {
             token,
@@ -164,10 +221,10 @@ impl<A: Accounts, S: Secrets, W: Webhooks, D: Deliveries> Subscriptions<'_, A, S
         if held.account.registration(&token) != Some(&registration) {
             held.account.register(registration);
             let count = held.account.events.names().len();
-            held.note(format!(
-                "connected: webhook {} for {count} event types",
-                webhook.id
-            ));
+            held.acted(
+                Act::Registered,
+                format!("connected: webhook {} for {count} event types", webhook.id),
+            );
             held.save(&[token]).await?;
         }
         Ok(())

@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::Subscriptions;
 use crate::answer::{Failure, Outcome};
-use crate::held::{self, Held};
+use crate::held::{self, Act, Held};
 use crate::session::Session;
 
 impl<A: Accounts, S: Secrets, W: Webhooks, D: Deliveries> Subscriptions<'_, A, S, W, D> {
@@ -36,7 +36,7 @@ impl<A: Accounts, S: Secrets, W: Webhooks, D: Deliveries> Subscriptions<'_, A, S
         }
     }
 
-    async fn disconnect_held(
+    pub(crate) async fn disconnect_held(
         &self,
         lease: &Lease,
         mut held: Held<'_, A>,
@@ -86,12 +86,12 @@ impl<A: Accounts, S: Secrets, W: Webhooks, D: Deliveries> Subscriptions<'_, A, S
             Err(Failure::Api(ApiError::CredentialsRefused)) => {
                 return Ok(Some(left("Orderspace refuses the credentials")));
             }
-            seen => seen?,
+            seen => seen?.ours,
         };
         for seen in seen {
             let id = &seen.webhook.id;
             session.remove(id).await?;
-            held.note(format!("removed webhook {id}"));
+            held.acted(Act::Removed, format!("removed webhook {id}"));
         }
         Ok(None)
     }

@@ -9,6 +9,57 @@ use tracing::{info, warn};
 
 use crate::answer::{Failure, QUIET_SECONDS};
 
+/// Something about the source that is not as the account wants it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Finding {
+    /// The webhook is not there.
+    Missing,
+    /// The webhook has other events or another endpoint.
+    Differs,
+    /// The webhook is signed with another key than we hold.
+    OtherKey,
+    /// A webhook of ours is one too many.
+    Stray,
+    /// A webhook at our address has a token that nobody knows.
+    Stranger,
+}
+
+impl Finding {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Differs => "differs",
+            Self::OtherKey => "other_key",
+            Self::Stray => "stray",
+            Self::Stranger => "stranger",
+        }
+    }
+}
+
+/// Something that was done at the source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Act {
+    /// A webhook was registered and is in use.
+    Registered,
+    /// A webhook was given its events and endpoint.
+    Corrected,
+    /// A webhook was removed.
+    Removed,
+    /// A webhook's new key is held.
+    KeyTaken,
+}
+
+impl Act {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Registered => "registered",
+            Self::Corrected => "corrected",
+            Self::Removed => "removed",
+            Self::KeyTaken => "key_taken",
+        }
+    }
+}
+
 /// How long a lease is good for, in seconds: longer than the function can run, so that two calls never change
 /// one account at once.
 const LEASE_SECONDS: u64 = 45;
@@ -70,6 +121,47 @@ impl<'s, A: Accounts> Held<'s, A> {
         info!(what, "happened");
         self.account.note(self.now, what);
         self.is_changed = true;
+    }
+
+    /// Enters what is not as it shall be. While trouble keeps it so, it is found again and again, and entered
+    /// once.
+    pub(crate) fn found(&mut self, finding: Finding, what: impl Into<String>) {
+        runtime::metrics::count("SubscriptionFindings", 1, &[("Finding", finding.as_str())]);
+        let what = format!("found: {}", what.into());
+        let is_known = self.account.trouble.is_some()
+            && self.account.history.iter().any(|entry| entry.what == what);
+        if !is_known {
+            self.note(what);
+        }
+    }
+
+    /// Enters what was done.
+    pub(crate) fn acted(&mut self, act: Act, what: impl Into<String>) {
+        runtime::metrics::count("SubscriptionActs", 1, &[("Act", act.as_str())]);
+        self.note(what);
+    }
+
+    /// Enters the unknown tokens that the source has webhooks for; those that are strays by now are returned.
+    pub(crate) fn meet_strangers(&mut self, tokens: &[TokenHash]) -> Vec<TokenHash> {
+        let is_known = |account: &Account, token: &TokenHash| {
+            account.strangers.iter().any(|known| known.token == *token)
+        };
+        let count = tokens
+            .iter()
+            .filter(|token| !is_known(&self.account, token))
+            .count();
+        if count > 0 {
+            self.found(
+                Finding::Stranger,
+                format!("{count} webhooks at our address with tokens that nobody knows; they are removed if that is still so in an hour"),
+            );
+        }
+        self.is_changed |= self.account.meet_strangers(tokens, self.now);
+        let strays = self.account.strangers.iter();
+        strays
+            .filter(|stranger| stranger.is_stray(self.now))
+            .map(|stranger| stranger.token)
+            .collect()
     }
 
     /// Saves the account, and with it what these tokens stand for.

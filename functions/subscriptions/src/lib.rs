@@ -4,6 +4,8 @@
 //! |---|---|
 //! | `PUT /v1/accounts/{account}` | [`connect`]: brings the source in line with the wish; the same call again changes nothing |
 //! | `GET /v1/accounts`, `GET /v1/accounts/{account}` | list, and show with health and history |
+//! | `PATCH /v1/accounts/{account}` | [`check`]: selects other events, then the same |
+//! | `POST /v1/accounts/{account}/check` | [`check`]: compares with the source and mends what differs |
 //! | `DELETE /v1/accounts/{account}` | [`disconnect`]: no webhook of ours, no delivery taken, secrets scheduled for deletion |
 //!
 //! Callers are authorized by the gateway (IAM). Whatever changes an account holds its lease. Every answer is
@@ -12,6 +14,7 @@
 //! <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-access-control-iam.html>
 
 pub mod answer;
+mod check;
 pub mod config;
 mod connect;
 mod converge;
@@ -32,7 +35,7 @@ use tokio::time::Instant;
 use tracing::{Instrument as _, info, info_span, warn};
 
 use crate::answer::{Failure, Outcome};
-use crate::request::Connect;
+use crate::request::{Change, Connect};
 use crate::route::Route;
 use crate::view::{AccountList, Detail, LastDelivery};
 
@@ -133,6 +136,11 @@ impl<'p, A: Accounts, S: Secrets, W: Webhooks, D: Deliveries> Subscriptions<'p, 
                 Err(failure) => failure.into(),
             },
             Route::Disconnect(name) => self.disconnect(name, now, deadline).await,
+            Route::Change(name) => match Change::read(request) {
+                Ok(change) => self.change(name, &change, now, deadline).await,
+                Err(failure) => failure.into(),
+            },
+            Route::Check(name) => self.check(name, now, deadline).await,
             Route::NotBuilt(what) => Failure::NotBuilt(what).into(),
         }
     }

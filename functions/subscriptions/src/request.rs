@@ -19,6 +19,10 @@ pub(crate) struct Connect {
     pub(crate) events: EventSelection,
 }
 
+/// What `PATCH /v1/accounts/{account}` asks for. Which types there are depends on the account's source.
+#[derive(Debug)]
+pub(crate) struct Change(Vec<String>);
+
 /// The account's name as it stands in the path; empty where there is none.
 pub(crate) fn account_of(request: &Request) -> &str {
     let parameters = request.path_parameters_ref();
@@ -29,35 +33,11 @@ pub(crate) fn account_of(request: &Request) -> &str {
 
 impl Connect {
     pub(crate) fn read(request: &Request) -> Result<Self, Failure> {
-        let body = match request.body() {
-            Body::Text(text) => text.as_bytes(),
-            Body::Binary(bytes) => bytes,
-            _ => &[],
-        };
-        Self::parse(body)
+        Self::parse(bytes_of(request))
     }
 
     fn parse(body: &[u8]) -> Result<Self, Failure> {
-        // The parser's message could repeat a part of the body, and with it of the secret.
-        let body: Map<String, Value> = serde_json::from_slice(body).map_err(|_| {
-            refuse(
-                None,
-                format!(
-                    "the body has to be a JSON object with {}",
-                    FIELDS.join(", ")
-                ),
-            )
-        })?;
-        if let Some(stranger) = body.keys().find(|name| !FIELDS.contains(&name.as_str())) {
-            let stranger: String = stranger.chars().take(40).collect();
-            return Err(refuse(
-                None,
-                format!(
-                    "there is no field {stranger:?}; there are {}",
-                    FIELDS.join(", ")
-                ),
-            ));
-        }
+        let body = object(body, &FIELDS)?;
         let source = text(&body, "source")?;
         let source = Source::named(source).ok_or_else(|| {
             let known = Source::ALL.map(Source::as_str).join(", ");
@@ -80,6 +60,51 @@ impl Connect {
             events,
         })
     }
+}
+
+impl Change {
+    pub(crate) fn read(request: &Request) -> Result<Self, Failure> {
+        let body = object(bytes_of(request), &["events"])?;
+        Ok(Self(names(&body)?.into_iter().map(str::to_owned).collect()))
+    }
+
+    pub(crate) fn selection(&self, source: Source) -> Result<EventSelection, Failure> {
+        EventSelection::parse(source, &self.0)
+            .map_err(|error| refuse(Some("events"), format!("events: {error}")))
+    }
+}
+
+fn bytes_of(request: &Request) -> &[u8] {
+    match request.body() {
+        Body::Text(text) => text.as_bytes(),
+        Body::Binary(bytes) => bytes,
+        _ => &[],
+    }
+}
+
+/// A body that is an object with these fields and no others.
+fn object(body: &[u8], fields: &[&str]) -> Result<Map<String, Value>, Failure> {
+    // The parser's message could repeat a part of the body, and with it of the secret.
+    let body: Map<String, Value> = serde_json::from_slice(body).map_err(|_| {
+        refuse(
+            None,
+            format!(
+                "the body has to be a JSON object with {}",
+                fields.join(", ")
+            ),
+        )
+    })?;
+    if let Some(stranger) = body.keys().find(|name| !fields.contains(&name.as_str())) {
+        let stranger: String = stranger.chars().take(40).collect();
+        return Err(refuse(
+            None,
+            format!(
+                "there is no field {stranger:?}; there are {}",
+                fields.join(", ")
+            ),
+        ));
+    }
+    Ok(body)
 }
 
 fn refuse(field: Option<&'static str>, message: String) -> Failure {

@@ -16,6 +16,8 @@ pub(crate) enum Route {
     Show(AccountName),
     Connect(AccountName),
     Disconnect(AccountName),
+    Change(AccountName),
+    Check(AccountName),
     /// A route of the template that this release does not serve.
     NotBuilt(&'static str),
 }
@@ -41,9 +43,9 @@ impl Route {
             "GET /v1/accounts/{account}" => Ok(Self::Show(account()?)),
             "PUT /v1/accounts/{account}" => Ok(Self::Connect(account()?)),
             "DELETE /v1/accounts/{account}" => Ok(Self::Disconnect(account()?)),
-            "PATCH /v1/accounts/{account}" => Ok(Self::NotBuilt("changing the events")),
+            "PATCH /v1/accounts/{account}" => Ok(Self::Change(account()?)),
             "POST /v1/accounts/{account}/{action}" => match action(request).as_str() {
-                "check" => Ok(Self::NotBuilt("the check")),
+                "check" => Ok(Self::Check(account()?)),
                 "rotate" => Ok(Self::NotBuilt("rotation")),
                 _ => Err(Failure::NoRoute),
             },
@@ -54,7 +56,11 @@ impl Route {
     /// The account that the call is about, if it is about one.
     pub(crate) fn account(&self) -> Option<&AccountName> {
         match self {
-            Self::Show(name) | Self::Connect(name) | Self::Disconnect(name) => Some(name),
+            Self::Show(name)
+            | Self::Connect(name)
+            | Self::Disconnect(name)
+            | Self::Change(name)
+            | Self::Check(name) => Some(name),
             Self::List | Self::NotBuilt(_) => None,
         }
     }
@@ -66,6 +72,8 @@ impl Route {
             Self::Show(_) => "show",
             Self::Connect(_) => "connect",
             Self::Disconnect(_) => "disconnect",
+            Self::Change(_) => "change",
+            Self::Check(_) => "check",
             Self::NotBuilt(_) => "not_built",
         }
     }

@@ -12,6 +12,8 @@ pub struct Summary {
     /// `connecting`, `connected`, `disconnecting` or `disconnected`.
     state: &'static str,
     events: Vec<&'static str>,
+    /// Types that this release knows and the account has not selected.
+    unselected_events: Vec<&'static str>,
     webhook: Option<String>,
     created: String,
     changed: String,
@@ -63,6 +65,7 @@ impl Summary {
             source: account.source.as_str(),
             state: account.state().as_str(),
             events: account.events.names().to_vec(),
+            unselected_events: account.unselected(),
             webhook: webhook.map(ToString::to_string),
             created: account.created.to_string(),
             changed: account.changed.to_string(),

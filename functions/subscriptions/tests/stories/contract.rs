@@ -109,6 +109,7 @@ pub(crate) async fn accounts(accounts: &impl Accounts) {
         message: "é is out of order".to_owned(),
     });
     acme.quiet_until = Some(at(60));
+    acme.meet_strangers(&[token(7), token(8)], at(5));
     acme.note(at(4), "something");
     let both = [token(1), token(2)];
     assert_eq!(
@@ -126,6 +127,7 @@ pub(crate) async fn accounts(accounts: &impl Accounts) {
     assert_eq!(entry.webhook, Some(WebhookId::new("wh_2")));
     acme.registrations.clear();
     acme.trouble = None;
+    acme.strangers.clear();
     acme.quiet_until = None;
     assert_eq!(
         accounts.save(&acme, &yours, &both).await.unwrap(),

@@ -69,8 +69,6 @@ async fn an_unknown_account_is_not_shown() {
 }
 
 #[rstest]
-#[case("PATCH /v1/accounts/{account}", json!({"account": "acme"}), 501)]
-#[case("POST /v1/accounts/{account}/{action}", json!({"account": "acme", "action": "check"}), 501)]
 #[case("POST /v1/accounts/{account}/{action}", json!({"account": "acme", "action": "rotate"}), 501)]
 #[case("POST /v1/accounts/{account}/{action}", json!({"account": "acme", "action": "explode"}), 404)]
 #[case("GET /v2/accounts", json!({}), 404)]

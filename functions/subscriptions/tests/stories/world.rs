@@ -524,6 +524,29 @@ impl World {
             .await
     }
 
+    pub(crate) async fn change(&self, events: &[&str]) -> Answer {
+        let parameters = json!({ "account": "acme" });
+        let body = json!({ "events": events });
+        self.call("PATCH /v1/accounts/{account}", parameters, Some(body))
+            .await
+    }
+
+    pub(crate) async fn act(&self, action: &str) -> Answer {
+        let parameters = json!({ "account": "acme", "action": action });
+        self.call("POST /v1/accounts/{account}/{action}", parameters, None)
+            .await
+    }
+
+    pub(crate) async fn check(&self) -> Answer {
+        self.act("check").await
+    }
+
+    /// What happened to the account, oldest first.
+    pub(crate) fn history(&self) -> Vec<String> {
+        let history = self.account().unwrap().history;
+        history.into_iter().map(|entry| entry.what).collect()
+    }
+
     pub(crate) async fn show(&self, account: &str) -> Answer {
         let parameters = json!({ "account": account });
         self.call("GET /v1/accounts/{account}", parameters, None)

@@ -19,7 +19,7 @@ use domain::ports::PortError;
 use domain::sources::Source;
 use domain::subscription::{
     Account, Accounts, Deliveries, Entry, EventSelection, IfUnknown, Lease, Leased, Registration,
-    Saved, Standing, Trouble, Wish,
+    Saved, Standing, Stranger, Trouble, Wish,
 };
 use domain::timestamp::Timestamp;
 
@@ -385,6 +385,16 @@ fn item(account: &Account) -> Item {
         ]);
         item.insert("trouble".to_owned(), AttributeValue::M(trouble));
     }
+    if !account.strangers.is_empty() {
+        let strangers = account.strangers.iter().map(|stranger| {
+            AttributeValue::M(map([
+                ("token", text(stranger.token.to_string())),
+                ("first_seen", time(stranger.first_seen)),
+            ]))
+        });
+        let strangers = AttributeValue::L(strangers.collect());
+        item.insert("strangers".to_owned(), strangers);
+    }
     if let Some(until) = account.quiet_until {
         item.insert("quiet_until".to_owned(), time(until));
     }
@@ -469,6 +479,16 @@ fn read_account(item: &Item) -> Option<Account> {
             })
         }
     };
+    let strangers = match item.get("strangers") {
+        None => Vec::new(),
+        Some(_) => list_of(item, "strangers", |stranger| {
+            let stranger = stranger.as_m().ok()?;
+            Some(Stranger {
+                token: text_of(stranger, "token")?.parse().ok()?,
+                first_seen: time_of(stranger, "first_seen")?,
+            })
+        })?,
+    };
     Some(Account {
         name: text_of(item, PK)?.strip_prefix("account#")?.parse().ok()?,
         source,
@@ -478,6 +498,7 @@ fn read_account(item: &Item) -> Option<Account> {
         created: time_of(item, "created")?,
         changed: time_of(item, "changed")?,
         trouble,
+        strangers,
         quiet_until: time_of(item, "quiet_until"),
         history,
     })
@@ -503,6 +524,7 @@ mod tests {
             message: "out of order".to_owned(),
         });
         full.quiet_until = Some(at(4));
+        full.meet_strangers(&[UrlToken::from_random(&[9; 32]).hash()], at(7));
         for (number, standing) in [
             (1, Standing::Pending),
             (2, Standing::Live),

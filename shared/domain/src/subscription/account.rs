@@ -28,6 +28,8 @@ pub struct Account {
     pub changed: Timestamp,
     /// Why the wish is not fulfilled yet, or what was left behind in fulfilling it.
     pub trouble: Option<Trouble>,
+    /// Webhooks at our own addresses whose tokens belong to nobody.
+    pub strangers: Vec<Stranger>,
     /// Until when the source asked to be left alone.
     pub quiet_until: Option<Timestamp>,
     /// What happened, oldest first; at most [`LONGEST_HISTORY`] entries.
@@ -55,6 +57,27 @@ pub struct Registration {
     pub webhook: Option<WebhookId>,
     /// How far it got.
     pub standing: Standing,
+}
+
+/// A webhook that is sent to an address of ours and has a token that this installation does not know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stranger {
+    /// The token's hash.
+    pub token: TokenHash,
+    /// When it was noticed.
+    pub first_seen: Timestamp,
+}
+
+/// How long an unknown token has to stay unknown before its webhook is taken away, in seconds: whatever is being
+/// restored or moved at this moment is known again by then.
+const STRANGER_SECONDS: u64 = 3600;
+
+impl Stranger {
+    /// Whether it was unknown for so long that nobody will come to know it.
+    #[must_use]
+    pub fn is_stray(&self, now: Timestamp) -> bool {
+        self.first_seen.plus_seconds(STRANGER_SECONDS) < now
+    }
 }
 
 /// How far a registration got. Mirrors [`TokenStatus`], which also knows the retired.
@@ -140,6 +163,7 @@ impl Account {
             created: now,
             changed: now,
             trouble: None,
+            strangers: Vec::new(),
             quiet_until: None,
             history: Vec::new(),
         }
@@ -211,6 +235,33 @@ impl Account {
             .retain(|registration| registration.token != *token);
     }
 
+    /// Enters which unknown tokens the source has webhooks for. The time of those that were there before stays.
+    /// Says whether anything is new.
+    pub fn meet_strangers(&mut self, tokens: &[TokenHash], now: Timestamp) -> bool {
+        let known = |token: &TokenHash| self.strangers.iter().find(|known| known.token == *token);
+        let met: Vec<Stranger> = tokens
+            .iter()
+            .map(|token| {
+                known(token).copied().unwrap_or(Stranger {
+                    token: *token,
+                    first_seen: now,
+                })
+            })
+            .collect();
+        let is_new = met != self.strangers;
+        self.strangers = met;
+        is_new
+    }
+
+    /// The event types that this release knows and that the account is not subscribed to.
+    #[must_use]
+    pub fn unselected(&self) -> Vec<&'static str> {
+        let known = self.source.event_types().iter().copied();
+        known
+            .filter(|name| !self.events.names().contains(name))
+            .collect()
+    }
+
     /// Enters something that happened.
     pub fn note(&mut self, at: Timestamp, what: impl Into<String>) {
         self.history.push(Entry {
@@ -248,6 +299,20 @@ mod tests {
             account.history.last().unwrap().what,
             LONGEST_HISTORY.to_string()
         );
+    }
+
+    #[test]
+    fn a_stranger_is_a_stray_after_more_than_an_hour_in_a_row() {
+        let token = crate::account::UrlToken::from_random(&[1; 32]).hash();
+        let mut account = account();
+        let at = Timestamp::from_millis;
+        assert!(account.meet_strangers(&[token], at(1000)));
+        assert!(!account.meet_strangers(&[token], at(3_600_000)));
+        assert!(!account.strangers[0].is_stray(at(3_601_000)));
+        assert!(account.strangers[0].is_stray(at(3_601_001)));
+        assert!(account.meet_strangers(&[], at(3_601_001)));
+        assert!(account.meet_strangers(&[token], at(3_601_001)));
+        assert!(!account.strangers[0].is_stray(at(7_000_000)));
     }
 
     #[test]

@@ -12,7 +12,9 @@ mod plan;
 mod ports;
 mod selection;
 
-pub use account::{Account, Entry, LONGEST_HISTORY, Registration, Standing, State, Trouble, Wish};
+pub use account::{
+    Account, Entry, LONGEST_HISTORY, Registration, Standing, State, Stranger, Trouble, Wish,
+};
 pub use credentials::{Access, AccessToken, ClientId, ClientIdError, Credentials, OauthSecret};
 pub use endpoint::{Endpoint, HooksUrl, HooksUrlError};
 pub use plan::{RegisteredWebhook, Seen, Step, plan};

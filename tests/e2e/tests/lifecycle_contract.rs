@@ -1,13 +1,13 @@
 //! The adapters of subscriptions on the local stack's emulator, held to the contract of the stores in memory.
 //!
-//! `ORDERHOOK_OUTPUTS` names the file that `cargo local up` writes; without it there is nothing to test
-//! against, so these run where they are asked for: `cargo test -p subscriptions --test emulator -- --ignored`.
+//! Each test makes tables and secrets of its own on the stack that `ORDERHOOK_OUTPUTS` or `.local/outputs.json`
+//! describes.
 #![allow(
     clippy::unwrap_used,
     reason = "a test stops at what it does not expect"
 )]
 
-#[path = "../stories/contract.rs"]
+#[path = "../../../functions/subscriptions/tests/stories/contract.rs"]
 mod contract;
 
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -31,29 +31,21 @@ use domain::subscription::{
     Registration, Secrets as _, Standing,
 };
 use domain::timestamp::Timestamp;
-use serde_json::Value;
+use e2e::Stack;
 
 /// AWS as the emulator plays it, and a name for what one test makes there.
 fn place(test: &str) -> (Aws, String) {
-    let path = std::env::var("ORDERHOOK_OUTPUTS").unwrap();
-    let outputs: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
-    let text = |name: &str| {
-        outputs
-            .get(name)
-            .and_then(Value::as_str)
-            .unwrap()
-            .to_owned()
-    };
+    let outputs = Stack::here().outputs;
     let credentials = Credentials::new(
-        text("AccessKeyId"),
-        text("SecretAccessKey"),
+        &outputs.access_key_id,
+        &outputs.secret_access_key,
         None,
         None,
         "outputs",
     );
     let access = Access {
-        region: text("Region"),
-        endpoint: Some(text("EndpointUrl")),
+        region: outputs.region,
+        endpoint: Some(outputs.endpoint_url),
         credentials,
     };
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
@@ -89,7 +81,6 @@ async fn drop_table(aws: &Aws, table: &str) {
 }
 
 #[tokio::test]
-#[ignore = "needs the local stack"]
 async fn accounts() {
     let (aws, table) = place("accounts");
     make_table(&aws, &table, &[("pk", KeyType::Hash)]).await;
@@ -100,7 +91,6 @@ async fn accounts() {
 
 /// What subscriptions writes is what inbound reads.
 #[tokio::test]
-#[ignore = "needs the local stack"]
 async fn tokens_and_keys_are_read_by_inbound() {
     let (aws, table) = place("tokens");
     make_table(&aws, &table, &[("pk", KeyType::Hash)]).await;
@@ -144,7 +134,6 @@ async fn tokens_and_keys_are_read_by_inbound() {
 }
 
 #[tokio::test]
-#[ignore = "needs the local stack"]
 async fn secrets() {
     let (aws, prefix) = place("secrets");
     let (oauth, signing) = (format!("{prefix}/oauth/"), format!("{prefix}/signing/"));
@@ -154,7 +143,6 @@ async fn secrets() {
 }
 
 #[tokio::test]
-#[ignore = "needs the local stack"]
 async fn the_last_delivery_of_a_day_is_found() {
     let (aws, table) = place("receipts");
     let keys = [("pk", KeyType::Hash), ("sk", KeyType::Range)];

@@ -1,0 +1,115 @@
+//! Checking: what the source has is compared with what the account wants, and mended at once.
+//!
+//! A change of the selection is a check with another wish. A check of an account that is being disconnected goes
+//! on with that, and one that is disconnected needs none. A webhook of somebody else is never touched.
+
+use domain::account::AccountName;
+use domain::subscription::{
+    Accounts, ApiError, Deliveries, IfUnknown, Lease, Secrets, Webhooks, Wish,
+};
+use domain::timestamp::Timestamp;
+use tokio::time::{Instant, timeout_at};
+
+use crate::Subscriptions;
+use crate::answer::{Failure, Outcome};
+use crate::held::{self, Held};
+use crate::request::Change;
+use crate::session::Session;
+
+impl<A: Accounts, S: Secrets, W: Webhooks, D: Deliveries> Subscriptions<'_, A, S, W, D> {
+    pub(crate) async fn change(
+        &self,
+        name: &AccountName,
+        change: &Change,
+        now: Timestamp,
+        deadline: Instant,
+    ) -> Outcome {
+        self.with_account(name, now, async |lease: &Lease, mut held: Held<'_, A>| {
+            if held.account.wish != Wish::Connected {
+                return Failure::NotConnected.into();
+            }
+            let events = match change.selection(held.account.source) {
+                Ok(events) => events,
+                Err(failure) => return failure.into(),
+            };
+            if held.account.events != events {
+                held.account.events = events;
+                if let Err(failure) = held.save(&[]).await {
+                    return failure.into();
+                }
+            }
+            self.mend(lease, held, deadline).await
+        })
+        .await
+    }
+
+    pub(crate) async fn check(
+        &self,
+        name: &AccountName,
+        now: Timestamp,
+        deadline: Instant,
+    ) -> Outcome {
+        self.with_account(
+            name,
+            now,
+            async |lease: &Lease, held: Held<'_, A>| match held.account.wish {
+                Wish::Connected => self.mend(lease, held, deadline).await,
+                Wish::Disconnected { .. } => self.disconnect_held(lease, held, deadline).await,
+            },
+        )
+        .await
+    }
+
+    /// Does something with an account that exists, under its lease.
+    async fn with_account<'s>(
+        &'s self,
+        name: &AccountName,
+        now: Timestamp,
+        work: impl AsyncFnOnce(&Lease, Held<'_, A>) -> Outcome,
+    ) -> Outcome {
+        match held::take(self.accounts, name, now, IfUnknown::Refuse).await {
+            Err(failure) => failure.into(),
+            Ok((_, None)) => Failure::UnknownAccount(name.clone()).into(),
+            Ok((lease, Some(account))) => {
+                let held = Held::new(self.accounts, &lease, account, now);
+                let outcome = work(&lease, held).await;
+                held::release(self.accounts, &lease).await;
+                outcome
+            }
+        }
+    }
+
+    /// Brings the source in line with the account, with the credentials that are kept.
+    async fn mend(&self, lease: &Lease, mut held: Held<'_, A>, deadline: Instant) -> Outcome {
+        let mended = self.converge_by_kept(&lease.account, &mut held);
+        let mended = match timeout_at(deadline, mended).await {
+            Ok(mended) => mended,
+            Err(_) => Err(Failure::OutOfTime),
+        };
+        let settled = match mended {
+            Ok(()) => held.settle().await,
+            Err(failure) => Err(failure),
+        };
+        match settled {
+            Ok(()) => Outcome::Done(Box::new(held.account)),
+            Err(failure) => {
+                held.regret(&failure).await;
+                Outcome::Unfinished(Box::new(held.account), failure)
+            }
+        }
+    }
+
+    async fn converge_by_kept(
+        &self,
+        name: &AccountName,
+        held: &mut Held<'_, A>,
+    ) -> Result<(), Failure> {
+        let secret = self.secrets.oauth(name).await?;
+        let secret = secret.ok_or(Failure::NoCredentials)?;
+        if held.account.is_quiet(held.now) {
+            return Err(ApiError::TooManyRequests.into());
+        }
+        let mut session = Session::kept(self.secrets, self.webhooks, name, secret, held.now);
+        self.converge(held, &mut session).await
+    }
+}

@@ -1,0 +1,284 @@
+//! Checking and changing: what differs at Orderspace is found, mended, and told.
+
+use domain::account::{TokenStatus, UrlToken};
+use rstest::rstest;
+use serde_json::json;
+use simulator::FaultKind;
+use simulator::control::NewSite;
+
+use crate::world::{HOOKS, World};
+
+#[tokio::test]
+async fn a_check_of_what_is_as_it_shall_be_costs_one_question_and_no_save() {
+    let world = World::new().await;
+    world.connect().await.expect(200);
+    let before = world.account().unwrap();
+    world.asked().await;
+    let answer = world.check().await.expect(200);
+    assert_eq!(answer.body["state"], "connected");
+    assert_eq!(world.asked().await, ["GET /v1/webhooks -> 200"]);
+    assert_eq!(world.account().unwrap(), before);
+}
+
+#[tokio::test]
+async fn a_missing_webhook_is_registered_again() {
+    let world = World::new().await;
+    world.connect().await.expect(200);
+    let old = world.webhooks().await.remove(0);
+    world.remove_webhook(&old.id).await;
+    world.asked().await;
+    world.check().await.expect(200);
+    let webhooks = world.webhooks().await;
+    world.assert_connected(&webhooks);
+    assert_ne!(webhooks[0].id, old.id);
+    assert_eq!(
+        world.asked().await,
+        ["GET /v1/webhooks -> 200", "POST /v1/webhooks -> 200"]
+    );
+    let told = world.history().join("; ");
+    assert!(
+        told.contains(&format!("found: webhook {} is missing", old.id)),
+        "{told}"
+    );
+    assert!(
+        told.contains(&format!("connected: webhook {}", webhooks[0].id)),
+        "{told}"
+    );
+    // Retries of what the old one brought are still taken.
+    assert_eq!(
+        world.token_statuses(),
+        [TokenStatus::Grace, TokenStatus::Live]
+    );
+}
+
+#[rstest]
+#[case::fewer_events(json!({ "events": ["order.created"] }))]
+#[case::other_events(json!({ "events": ["order.created", "order.paid"] }))]
+#[tokio::test]
+async fn other_events_are_corrected(#[case] change: serde_json::Value) {
+    let world = World::new().await;
+    world.connect().await.expect(200);
+    let id = world.webhooks().await[0].id.clone();
+    world.change_webhook(&id, change).await;
+    world.asked().await;
+    world.check().await.expect(200);
+    let webhooks = world.webhooks().await;
+    world.assert_connected(&webhooks);
+    assert_eq!(webhooks[0].id, id);
+    assert_eq!(world.asked().await.len(), 2);
+    let told = world.history().join("; ");
+    assert!(
+        told.contains("found:") && told.contains("is subscribed to 14"),
+        "{told}"
+    );
+}
+
+#[tokio::test]
+async fn an_endpoint_at_an_old_address_of_ours_is_corrected() {
+    let mut world = World::new().await;
+    world.hooks = "https://old.example.com/hooks";
+    world.connect().await.expect(200);
+    world.hooks = HOOKS;
+    world.check().await.expect(200);
+    world.assert_connected(&world.webhooks().await);
+}
+
+#[tokio::test]
+async fn another_key_is_taken_over() {
+    let world = World::new().await;
+    world.connect().await.expect(200);
+    let old = world.webhooks().await.remove(0);
+    world
+        .change_webhook(&old.id, json!({ "new_signing_key": true }))
+        .await;
+    world.check().await.expect(200);
+    let webhooks = world.webhooks().await;
+    assert_ne!(webhooks[0].signing_key, old.signing_key);
+    world.assert_connected(&webhooks);
+    let told = world.history().join("; ");
+    assert!(
+        told.contains("another key") && told.contains("is held"),
+        "{told}"
+    );
+    assert!(!told.contains(&webhooks[0].signing_key));
+}
+
+#[tokio::test]
+async fn a_webhook_of_a_retired_token_is_removed() {
+    let world = World::new().await;
+    world.connect().await.expect(200);
+    let old = world.webhooks().await.remove(0);
+    world.remove_webhook(&old.id).await;
+    world.check().await.expect(200);
+    world.pass(73 * 3600);
+    world.check().await.expect(200);
+    assert_eq!(
+        world.token_statuses(),
+        [TokenStatus::Live, TokenStatus::Retired]
+    );
+    world.add_foreign_webhook(&old.endpoint).await;
+    assert_eq!(world.webhooks().await.len(), 2);
+    world.check().await.expect(200);
+    world.assert_connected(&world.webhooks().await);
+}
+
+#[tokio::test]
+async fn a_webhook_whose_token_nobody_knows_is_left_for_an_hour() {
+    let world = World::new().await;
+    world.connect().await.expect(200);
+    let token = UrlToken::from_random(&[9; 32]);
+    let endpoint = format!("{HOOKS}/orderspace/{}", token.expose());
+    world.add_foreign_webhook(&endpoint).await;
+    for (pass, left) in [(0, 2), (3600, 2), (1, 1)] {
+        world.pass(pass);
+        world.check().await.expect(200);
+        assert_eq!(world.webhooks().await.len(), left);
+    }
+    world.assert_connected(&world.webhooks().await);
+    let told = world.history().join("; ");
+    assert!(told.contains("tokens that nobody knows"), "{told}");
+    assert!(!told.contains(token.expose()));
+    assert_eq!(world.account().unwrap().strangers.len(), 1);
+    world.check().await.expect(200);
+    assert!(world.account().unwrap().strangers.is_empty());
+}
+
+#[rstest]
+#[case::elsewhere("https://example.org/orderspace/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")]
+#[case::no_token("https://hooks.example.com/hooks/orderspace/short")]
+#[case::beside("https://hooks.example.com/other/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")]
+#[tokio::test]
+async fn somebody_else_s_webhook_is_never_touched(#[case] endpoint: &str) {
+    let world = World::new().await;
+    world.connect().await.expect(200);
+    let foreign = world.add_foreign_webhook(endpoint).await;
+    for _ in 0..3 {
+        world.pass(4000);
+        world.check().await.expect(200);
+    }
+    let left = world.webhooks().await;
+    assert!(left.contains(&foreign));
+    assert_eq!(left.len(), 2);
+}
+
+#[tokio::test]
+async fn another_account_at_the_same_site_is_left_alone() {
+    let world = World::new().await;
+    world.connect().await.expect(200);
+    world.put("other", &world.wish(&["*"])).await.expect(200);
+    world.pass(7200);
+    world.check().await.expect(200);
+    world.pass(7200);
+    world.check().await.expect(200);
+    assert_eq!(world.webhooks().await.len(), 2);
+}
+
+#[tokio::test]
+async fn the_selection_is_changed_and_what_is_not_selected_is_shown() {
+    let world = World::new().await;
+    world.connect().await.expect(200);
+    let shown = world.show("acme").await.expect(200);
+    assert_eq!(shown.body["unselected_events"], json!([]));
+    let id = world.webhooks().await[0].id.clone();
+    let answer = world
+        .change(&["order.created", "order.updated"])
+        .await
+        .expect(200);
+    assert_eq!(
+        answer.body["events"],
+        json!(["order.created", "order.updated"])
+    );
+    let webhooks = world.webhooks().await;
+    world.assert_connected(&webhooks);
+    assert_eq!(webhooks[0].id, id);
+    let lacking = answer.body["unselected_events"].as_array().unwrap();
+    assert_eq!(lacking.len(), 12);
+    assert!(lacking.contains(&json!("order.deleted")));
+    world.change(&["*"]).await.expect(200);
+    world.assert_connected(&world.webhooks().await);
+    assert_eq!(world.webhooks().await[0].events.len(), 14);
+}
+
+#[rstest]
+#[case::unknown(json!({ "events": ["order.paid"] }), "order.paid")]
+#[case::empty(json!({ "events": [] }), "empty")]
+#[case::missing(json!({}), "events")]
+#[case::another_field(json!({ "events": ["*"], "client_secret": "marker" }), "client_secret")]
+#[tokio::test]
+async fn a_bad_selection_changes_nothing(#[case] body: serde_json::Value, #[case] said: &str) {
+    let world = World::new().await;
+    world.connect().await.expect(200);
+    let before = world.account();
+    world.asked().await;
+    let parameters = json!({ "account": "acme" });
+    let answer = world
+        .call("PATCH /v1/accounts/{account}", parameters, Some(body))
+        .await
+        .expect(400);
+    assert!(answer.message().contains(said), "{}", answer.message());
+    assert!(!answer.message().contains("marker"));
+    assert_eq!(world.account(), before);
+    assert!(world.asked().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_change_that_orderspace_did_not_take_is_made_by_the_next_check() {
+    let world = World::new().await;
+    world.connect().await.expect(200);
+    world.next("PUT", FaultKind::Status(500)).await;
+    let answer = world.change(&["order.created"]).await.expect(502);
+    assert_eq!(answer.body["events"], json!(["order.created"]));
+    world.check().await.expect(200);
+    let webhooks = world.webhooks().await;
+    world.assert_connected(&webhooks);
+    assert_eq!(webhooks[0].events, ["order.created"]);
+}
+
+#[tokio::test]
+async fn what_is_not_connected_is_neither_changed_nor_checked() {
+    let world = World::new().await;
+    world.change(&["*"]).await.expect(404);
+    world.check().await.expect(404);
+    world.connect().await.expect(200);
+    world.next("DELETE", FaultKind::Status(500)).await;
+    world.disconnect().await.expect(502);
+    world.change(&["*"]).await.expect(409);
+    let answer = world.check().await.expect(200);
+    assert_eq!(answer.body["state"], "disconnected");
+    assert!(world.webhooks().await.is_empty());
+    world.change(&["*"]).await.expect(409);
+    world.asked().await;
+    world.check().await.expect(200);
+    assert!(world.asked().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_finding_that_cannot_be_mended_is_entered_once() {
+    let world = World::new().await;
+    world.connect().await.expect(200);
+    let id = world.webhooks().await[0].id.clone();
+    world.remove_webhook(&id).await;
+    for _ in 0..5 {
+        world.next("POST", FaultKind::Status(500)).await;
+        world.check().await.expect(502);
+    }
+    assert_eq!(world.history().len(), 3, "{:?}", world.history());
+    world.check().await.expect(200);
+    world.assert_connected(&world.webhooks().await);
+}
+
+#[tokio::test]
+async fn a_check_leaves_a_throttled_orderspace_alone() {
+    let world = World::with(NewSite {
+        requests_per_minute: Some(2),
+        ..NewSite::default()
+    })
+    .await;
+    world.connect().await.expect(200);
+    world.check().await.expect(202);
+    world.asked().await;
+    world.pass(59);
+    let answer = world.check().await.expect(202);
+    assert_eq!(answer.retry_after.as_deref(), Some("60"));
+    assert!(world.asked().await.is_empty());
+}
