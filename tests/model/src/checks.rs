@@ -779,8 +779,9 @@ impl World {
         row
     }
 
-    /// The table is told to take an event's data.
-    pub(crate) fn updates(&self, actor: usize, key: Key, data: &str) {
+    /// The table is told to take an event's data: after an event of the same batch where one is named, which
+    /// it then refuses if it knows a later one than that.
+    pub(crate) fn updates(&self, actor: usize, key: Key, before: Option<Key>, data: &str) {
         let mut ledger = lock(&self.ledger);
         let Some((subject, event)) = Self::event(&ledger, key) else {
             drop(ledger);
@@ -789,29 +790,29 @@ impl World {
             });
         };
         let mut row = Self::remember(&mut ledger, actor, &subject);
-        if row.latest.as_ref().is_none_or(|latest| latest.key < key) {
-            let group = Self::group(&ledger, actor, &subject);
-            let before = group
-                .into_iter()
-                .rev()
-                .find(|(other, event)| *other < key && !event.deletes());
-            let certain = match (&before, &row.latest) {
-                (Some((before, _)), Some(latest)) => *before > latest.key,
-                _ => true,
-            };
+        let knows = row.latest.as_ref().map(|latest| latest.key);
+        let taken = knows.is_none_or(|knows| before.map_or(knows < key, |before| knows <= before));
+        if taken {
+            let named = before.and_then(|before| Self::event(&ledger, before));
             row.latest = Some(RowEvent {
                 key,
                 event: Arc::clone(&event),
-                previous: match before {
+                previous: match named {
                     Some((_, before)) => Some(before),
                     None => row.latest.map(|latest| latest.event),
                 },
-                certain,
             });
             ledger.table.insert(subject, row);
         }
         drop(ledger);
-        self.tell(|| format!("  {} is written to its record", name(key)));
+        self.tell(|| {
+            let is = if taken {
+                "is written to"
+            } else {
+                "is too late for"
+            };
+            format!("  {} {is} its record", name(key))
+        });
         if data != event.record {
             self.broken(Invariant::Verbatim, || {
                 format!("{} is written with other data", name(key))
@@ -1053,13 +1054,12 @@ fn expected_mark(
         .find(|(other, event)| *other < key && !event.deletes());
     match (&known.row.latest, before) {
         (Some(latest), _) if latest.key > key => None,
-        (Some(latest), None) if latest.key == key => latest.certain.then(|| {
+        (Some(latest), _) if latest.key == key => Some(
             latest
                 .previous
                 .as_ref()
-                .is_some_and(|previous| previous.says_what(event))
-        }),
-        (Some(latest), Some(_)) if latest.key == key => None,
+                .is_some_and(|previous| previous.says_what(event)),
+        ),
         (Some(latest), Some((before, said))) => Some(if latest.key > *before {
             latest.event.says_what(event)
         } else {

@@ -253,6 +253,7 @@ pub fn unreachable(step: Step, kind: Kind) -> Option<&'static str> {
         (_, K::TwiceAtOnce | K::TwiceAfter | K::Reordered) => {
             Some("a call is made once and by one; what comes twice is requests and messages")
         }
+        (S::SendQuarantine, K::Part) => Some("a delivery has one message in quarantine"),
         (_, K::Part) if !step.is_send() => {
             Some("the call has one entry, or none that could be refused alone")
         }

@@ -235,7 +235,7 @@ fn arrive(
         epoch.wrapping_sub(WALL),
         String::from_utf8_lossy(&made.delivery.body)
             .chars()
-            .take(300)
+            .take(1200)
             .collect::<String>()
     );
     ledger.by_epoch.insert(epoch, attempt);

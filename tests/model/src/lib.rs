@@ -31,6 +31,9 @@ mod world;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+/// What a call says that was told to panic.
+pub const TOLD_TO_PANIC: &str = "a call was told to panic";
+
 /// Takes a lock. A panic that was told to happen happens outside of all of them.
 pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)

@@ -17,8 +17,8 @@ use domain::signature::SigningKeys;
 
 use crate::chance::{Chance, word};
 use crate::faults::{Kind, Step};
-use crate::lock;
 use crate::world::{Key, World, now, poison};
+use crate::{TOLD_TO_PANIC, lock};
 
 /// What one instance of a function is connected to.
 pub(crate) struct Wire {
@@ -112,7 +112,7 @@ impl Wire {
                 world.crash(actor);
                 pending().await
             }
-            Some(Kind::Panic) => panic!("{PANIC}"),
+            Some(Kind::Panic) => panic!("{TOLD_TO_PANIC}"),
             Some(Kind::Hung | Kind::TwiceAtOnce | Kind::TwiceAfter | Kind::Reordered) => {
                 pending().await
             }
@@ -122,9 +122,6 @@ impl Wire {
         answer
     }
 }
-
-/// What a call says that was told to panic.
-pub(crate) const PANIC: &str = "a call was told to panic";
 
 impl Tokens for Wire {
     async fn find(&self, token: &TokenHash) -> Result<Option<TokenEntry>, PortError> {
@@ -305,7 +302,8 @@ impl Records for Wire {
                 recurrence,
                 occurrences: &occurrences,
             };
-            world.updates(doing.actor, key_of(latest.change.id), &data);
+            let before = latest.previous.map(|previous| key_of(previous.id));
+            world.updates(doing.actor, key_of(latest.change.id), before, &data);
             now(world.records.update(&key, &update))
         };
         self.call(Step::UpdateRecord, scope, 1, work).await

@@ -172,8 +172,6 @@ pub(crate) struct RowEvent {
     pub(crate) key: Key,
     pub(crate) event: Arc<Event>,
     pub(crate) previous: Option<Arc<Event>>,
-    /// Whether what came before it can be told from what the table was told.
-    pub(crate) certain: bool,
 }
 
 /// What a consumer could know of a record before it wrote.

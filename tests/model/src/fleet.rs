@@ -1,0 +1,352 @@
+//! Schedules on all cores. Each core has a process of its own: handlers write metrics to their standard
+//! output, which is thrown away there, and reports come over the error stream.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use clap::Args;
+use model::faults::{Coverage, Kind, Step, unreachable};
+use model::plan::Plan;
+use model::run::{Counts, Outcome, run as run_plan};
+use serde::{Deserialize, Serialize};
+
+/// What 100,000 schedules must reach in every cell; fewer schedules, as much less.
+const CELL: u64 = 100;
+/// How many schedules that is said of.
+const FULL: u64 = 100_000;
+/// Every so many schedules, one is run a second time, and must tell the same story.
+const REPLAYED: u64 = 50;
+/// What the schedules must have on average.
+const LEAST: Averages = Averages {
+    deliveries: 3,
+    events: 8,
+    accounts: 2,
+    teams: 2,
+    faults: 2,
+};
+
+/// A share of the schedules.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct Share {
+    /// The first seed.
+    #[arg(long)]
+    first: u64,
+    /// How far the next seed is.
+    #[arg(long)]
+    stride: u64,
+    /// How many.
+    #[arg(long)]
+    count: u64,
+    /// Stop after so many seconds.
+    #[arg(long)]
+    seconds: Option<u64>,
+}
+
+struct Averages {
+    deliveries: u64,
+    events: u64,
+    accounts: u64,
+    teams: u64,
+    faults: u64,
+}
+
+/// What a share reports at its end.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Report {
+    schedules: u64,
+    deliveries: u64,
+    requests: u64,
+    events: u64,
+    accounts: u64,
+    teams: u64,
+    without_fifo: u64,
+    invocations: u64,
+    replayed: u64,
+    cells: Vec<u64>,
+    broken: Vec<Failure>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Failure {
+    seed: u64,
+    what: String,
+}
+
+/// Lets panics that are told to happen happen in silence.
+fn hush() {
+    let loud = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let told = panic
+            .payload()
+            .downcast_ref::<String>()
+            .is_some_and(|what| what == model::TOLD_TO_PANIC);
+        if !told {
+            loud(panic);
+        }
+    }));
+}
+
+/// Runs a share of the schedules, and reports.
+pub(crate) fn share(share: Share) {
+    hush();
+    let begun = Instant::now();
+    let mut report = Report::default();
+    let mut coverage = Coverage::default();
+    for number in 0..share.count {
+        let is_over = |seconds| begun.elapsed() >= Duration::from_secs(seconds);
+        if share.seconds.is_some_and(is_over) || report.broken.len() >= 5 {
+            break;
+        }
+        let seed = share.first + number * share.stride;
+        let outcome = run_plan(Plan::of(seed), false);
+        report.count(&outcome.counts);
+        coverage.add(outcome.coverage.cells());
+        if let Some(broken) = &outcome.broken {
+            report.broken.push(Failure {
+                seed,
+                what: broken.to_string(),
+            });
+        } else if number % REPLAYED == 0 {
+            report.replayed += 1;
+            if let Some(what) = differs(&outcome, &run_plan(Plan::of(seed), false)) {
+                report.broken.push(Failure { seed, what });
+            }
+        }
+    }
+    report.cells = coverage.cells().to_vec();
+    if let Ok(report) = serde_json::to_string(&report) {
+        eprintln!("{REPORT}{report}");
+    }
+}
+
+/// What a line of a share begins with that is its report.
+const REPORT: &str = "report ";
+
+/// Whether two runs of one seed told different stories.
+fn differs(first: &Outcome, second: &Outcome) -> Option<String> {
+    let same = first.counts == second.counts
+        && first.coverage == second.coverage
+        && first.received == second.received;
+    (!same).then(|| "replay: the seed tells another story when it is run again".to_owned())
+}
+
+impl Report {
+    fn count(&mut self, counts: &Counts) {
+        self.schedules += 1;
+        self.deliveries += counts.deliveries;
+        self.requests += counts.attempts;
+        self.events += counts.events;
+        self.accounts += counts.accounts;
+        self.teams += counts.teams;
+        self.without_fifo += u64::from(counts.fifo_teams == 0);
+        self.invocations += counts.invocations;
+    }
+
+    fn add(&mut self, other: Self) {
+        self.schedules += other.schedules;
+        self.deliveries += other.deliveries;
+        self.requests += other.requests;
+        self.events += other.events;
+        self.accounts += other.accounts;
+        self.teams += other.teams;
+        self.without_fifo += other.without_fifo;
+        self.invocations += other.invocations;
+        self.replayed += other.replayed;
+        self.broken.extend(other.broken);
+    }
+}
+
+/// Runs schedules on all cores. `true` if all is well.
+pub(crate) fn run(from: u64, schedules: u64, seconds: Option<u64>) -> anyhow::Result<bool> {
+    let begun = Instant::now();
+    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
+    let cores = cores.clamp(1, 8).min(schedules);
+    let program = std::env::current_exe().context("this program does not know where it is")?;
+    let mut shares = Vec::new();
+    for core in 0..cores {
+        let count = schedules / cores + u64::from(core < schedules % cores);
+        let mut command = Command::new(&program);
+        command.arg("share");
+        command.args(["--first", &(from + core).to_string()]);
+        command.args(["--stride", &cores.to_string()]);
+        command.args(["--count", &count.to_string()]);
+        if let Some(seconds) = seconds {
+            command.args(["--seconds", &seconds.to_string()]);
+        }
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        shares.push(
+            command
+                .spawn()
+                .context("a share of the schedules cannot be started")?,
+        );
+    }
+    let mut total = Report::default();
+    let mut coverage = Coverage::default();
+    for share in shares {
+        let report = collect(share)?;
+        coverage.add(&report.cells);
+        total.add(report);
+    }
+    total.broken.sort_by_key(|failure| failure.seed);
+    judge(&total, &coverage, begun.elapsed())
+}
+
+/// Waits for a share and reads its report; whatever else it says is passed on.
+fn collect(mut share: Child) -> anyhow::Result<Report> {
+    let errors = share.stderr.take().context("a share has no error stream")?;
+    let mut found = None;
+    for line in BufReader::new(errors).lines() {
+        let line = line?;
+        match line.strip_prefix(REPORT) {
+            Some(report) => found = Some(serde_json::from_str(report).context("a share's report")?),
+            None => eprintln!("{line}"),
+        }
+    }
+    let ended = share.wait()?;
+    match found {
+        Some(report) => Ok(report),
+        None => bail!("a share of the schedules ended without a report ({ended})"),
+    }
+}
+
+fn judge(total: &Report, coverage: &Coverage, took: Duration) -> anyhow::Result<bool> {
+    print!("{}", coverage.table());
+    println!("\n· cannot be:");
+    for (reason, cells) in reasons() {
+        println!("  {reason}: {cells}");
+    }
+    let schedules = total.schedules.max(1);
+    println!(
+        "\n{} schedules in {:.0} s: per schedule {:.1} deliveries in {:.1} requests, {:.1} events, {:.1} accounts, {:.1} teams, \
+         {:.1} faults, {:.1} invocations; {} run twice",
+        total.schedules,
+        took.as_secs_f64(),
+        share_of(total.deliveries, schedules),
+        share_of(total.requests, schedules),
+        share_of(total.events, schedules),
+        share_of(total.accounts, schedules),
+        share_of(total.teams, schedules),
+        share_of(coverage.total(), schedules),
+        share_of(total.invocations, schedules),
+        total.replayed,
+    );
+    let mut good = true;
+    for failure in total.broken.iter().take(5) {
+        good = false;
+        println!("\nseed {} breaks {}", failure.seed, failure.what);
+        println!("  cargo run -p model -- --seed {}", failure.seed);
+    }
+    if let Some(first) = total.broken.first() {
+        tell(first.seed)?;
+        return Ok(false);
+    }
+    let least = CELL * schedules / FULL;
+    for (step, kind, met) in coverage.below(least) {
+        good = false;
+        println!(
+            "{} meets {} only {met} times, {least} are asked",
+            kind.as_str(),
+            step.as_str()
+        );
+    }
+    let averages = [
+        ("deliveries", total.deliveries, LEAST.deliveries),
+        ("events", total.events, LEAST.events),
+        ("accounts", total.accounts, LEAST.accounts),
+        ("teams", total.teams, LEAST.teams),
+        ("faults", coverage.total(), LEAST.faults),
+    ];
+    for (what, found, least) in averages {
+        // A few schedules may be small ones.
+        if schedules >= 1000 && found < least * schedules {
+            good = false;
+            println!("schedules have too few {what}: {least} are asked on average");
+        }
+    }
+    if total.without_fifo > 0 {
+        good = false;
+        println!(
+            "{} schedules have no team with a FIFO queue",
+            total.without_fifo
+        );
+    }
+    println!(
+        "{}",
+        if good {
+            "every invariant holds"
+        } else {
+            "not good enough"
+        }
+    );
+    Ok(good)
+}
+
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "an average to be read by people"
+)]
+fn share_of(sum: u64, count: u64) -> f64 {
+    sum as f64 / count as f64
+}
+
+/// Why cells are left out, and which.
+fn reasons() -> BTreeMap<&'static str, String> {
+    let mut reasons: BTreeMap<&str, BTreeMap<&str, Vec<&str>>> = BTreeMap::new();
+    for step in Step::ALL {
+        for kind in Kind::ALL {
+            if let Some(reason) = unreachable(step, kind) {
+                let steps = reasons.entry(reason).or_default();
+                steps.entry(kind.as_str()).or_default().push(step.as_str());
+            }
+        }
+    }
+    let line = |kinds: BTreeMap<&str, Vec<&str>>| {
+        let mut lines: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+        for (kind, steps) in kinds {
+            lines.entry(steps.join(", ")).or_default().push(kind);
+        }
+        let lines = lines
+            .into_iter()
+            .map(|(steps, kinds)| format!("{} at {steps}", kinds.join(", ")));
+        lines.collect::<Vec<_>>().join("; ")
+    };
+    reasons
+        .into_iter()
+        .map(|(reason, kinds)| (reason, line(kinds)))
+        .collect()
+}
+
+/// Tells the story of one schedule: in a process of its own, whose handlers' metrics do not stand between the
+/// lines. `true` if every invariant held.
+pub(crate) fn tell(seed: u64) -> anyhow::Result<bool> {
+    let program = std::env::current_exe().context("this program does not know where it is")?;
+    let mut command = Command::new(program);
+    command.arg("story").arg(seed.to_string());
+    let told = command.stdin(Stdio::null()).stdout(Stdio::null()).status();
+    Ok(told.context("a story cannot be told")?.success())
+}
+
+/// Runs one schedule, and writes what happened to the error stream. `true` if every invariant held.
+pub(crate) fn story(seed: u64) -> bool {
+    hush();
+    let outcome = run_plan(Plan::of(seed), true);
+    let mut out = std::io::stderr().lock();
+    let _ = writeln!(out, "\nthe story of seed {seed}:");
+    for line in &outcome.story {
+        let _ = writeln!(out, "{line}");
+    }
+    let _ = match &outcome.broken {
+        Some(broken) => writeln!(
+            out,
+            "\nbroken: {broken}\n\nagain: cargo run -p model -- --seed {seed}"
+        ),
+        None => writeln!(out, "\nevery invariant holds"),
+    };
+    outcome.broken.is_none()
+}
