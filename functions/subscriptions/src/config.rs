@@ -1,6 +1,7 @@
 //! The configuration of subscriptions, read once at start.
 
 use adapters::orderspace::OrderspaceUrls;
+use domain::ports::QueueUrl;
 use domain::subscription::HooksUrl;
 use runtime::config::{ConfigError, Variables};
 
@@ -19,6 +20,8 @@ pub struct Config {
     pub hooks: HooksUrl,
     /// Where Orderspace is.
     pub orderspace: OrderspaceUrls,
+    /// Where accounts wait to be checked.
+    pub check_queue: QueueUrl,
     /// For how many days a deleted secret can be restored.
     pub recovery_days: u8,
 }
@@ -51,6 +54,7 @@ impl Config {
                 api: url("ORDERSPACE_API_URL")?,
                 identity: url("ORDERSPACE_IDENTITY_URL")?,
             },
+            check_queue: QueueUrl::new(text("CHECK_QUEUE_URL")?),
             recovery_days,
         })
     }
@@ -61,7 +65,7 @@ mod tests {
     use super::*;
     use rstest::rstest;
 
-    const GOOD: [(&str, &str); 8] = [
+    const GOOD: [(&str, &str); 9] = [
         ("ACCOUNTS_TABLE", "accounts"),
         ("RECEIPTS_TABLE", "receipts"),
         ("OAUTH_SECRET_PREFIX", "stack/oauth/"),
@@ -70,6 +74,7 @@ mod tests {
         ("ORDERSPACE_API_URL", "https://api.example.com/"),
         ("ORDERSPACE_IDENTITY_URL", "https://identity.example.com"),
         ("SECRET_RECOVERY_DAYS", "7"),
+        ("CHECK_QUEUE_URL", "https://sqs.example.com/1/checks"),
     ];
 
     fn with(name: &str, value: &str) -> Variables {
@@ -83,7 +88,7 @@ mod tests {
     }
 
     #[rstest]
-    fn every_variable_is_needed(#[values(0, 1, 2, 3, 4, 5, 6, 7)] which: usize) {
+    fn every_variable_is_needed(#[values(0, 1, 2, 3, 4, 5, 6, 7, 8)] which: usize) {
         let (name, _) = GOOD[which];
         assert_eq!(
             Config::read(&with(name, "")).unwrap_err(),

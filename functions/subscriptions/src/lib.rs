@@ -8,6 +8,9 @@
 //! | `POST /v1/accounts/{account}/check` | [`check`]: compares with the source and mends what differs |
 //! | `DELETE /v1/accounts/{account}` | [`disconnect`]: no webhook of ours, no delivery taken, secrets scheduled for deletion |
 //!
+//! The schedule checks every account by itself ([`schedule`]), by way of a queue that this function also reads;
+//! [`event`] tells apart what invokes it.
+//!
 //! Callers are authorized by the gateway (IAM). Whatever changes an account holds its lease. Every answer is
 //! JSON; every one that is no success says in `message` what to do.
 //!
@@ -19,9 +22,11 @@ pub mod config;
 mod connect;
 mod converge;
 mod disconnect;
+pub mod event;
 mod held;
 mod request;
 mod route;
+pub mod schedule;
 mod session;
 pub mod view;
 

@@ -1,12 +1,18 @@
 //! The subscriptions function on Lambda: wiring.
 
+// A call, its lease, its steps and the HTTP client in one future are deeper than the compiler looks by default.
+#![recursion_limit = "512"]
+
 use adapters::aws::{Access, Aws, Warm as _};
 use adapters::dynamo::accounts::{DynamoAccounts, DynamoDeliveries};
 use adapters::orderspace::Orderspace;
 use adapters::secrets::write::AccountSecrets;
-use lambda_http::{Error, Request, run, service_fn};
+use adapters::sqs::SqsQueues;
+use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use runtime::{clock, config::Variables, telemetry};
-use subscriptions::{Settings, Subscriptions, config::Config};
+use serde_json::Value;
+use subscriptions::schedule::Schedule;
+use subscriptions::{Settings, Subscriptions, config::Config, event::dispatch};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
@@ -15,6 +21,7 @@ async fn main() -> anyhow::Result<()> {
     let config = Config::read(&variables)?;
     let aws = Aws::new(Access::from_env()?)?;
     let (dynamo, secrets_manager) = (aws.dynamo(), aws.secrets());
+    let queues = SqsQueues::new(aws.sqs());
     let accounts = DynamoAccounts::new(dynamo.clone(), &config.accounts_table);
     let deliveries = DynamoDeliveries::new(dynamo.clone(), &config.receipts_table);
     let secrets = AccountSecrets::new(
@@ -24,11 +31,13 @@ async fn main() -> anyhow::Result<()> {
         config.recovery_days,
     );
     let webhooks = Orderspace::new(config.orderspace)?;
+    let schedule = &Schedule::new(&accounts, &queues, config.check_queue);
     let settings = Settings::new(config.hooks);
     let subscriptions = &Subscriptions::new(&accounts, &secrets, &webhooks, &deliveries, settings);
     tokio::join!(dynamo.warm(), secrets_manager.warm());
-    run(service_fn(|request: Request| async move {
-        Ok::<_, Error>(subscriptions.handle(&request, clock::now()).await)
+    run(service_fn(|event: LambdaEvent<Value>| async move {
+        let answer = dispatch(subscriptions, schedule, event.payload, clock::now()).await;
+        answer.map_err(Error::from)
     }))
     .await
     .map_err(anyhow::Error::from_boxed)

@@ -9,7 +9,7 @@ use std::time::Duration;
 use adapters::orderspace::{Orderspace, OrderspaceUrls};
 use domain::account::{AccountName, TokenEntry, TokenHash, TokenStatus, UrlToken, WebhookId};
 use domain::identity::DeliveryId;
-use domain::ports::PortError;
+use domain::ports::{PortError, QueueUrl};
 use domain::signature::{SigningKey, SigningKeys};
 use domain::subscription::{
     Access, AccessToken, Account, Accounts, ApiError, Credentials, Deliveries, Endpoint,
@@ -20,9 +20,13 @@ use domain::timestamp::Timestamp;
 use serde_json::{Value, json};
 use simulator::control::{NewSite, WebhookStatus};
 use simulator::{Door, Fault, FaultKind, LoggedRequest, Simulator};
+use subscriptions::event::{EventError, dispatch};
+use subscriptions::schedule::Schedule;
 use subscriptions::{Settings, Subscriptions};
+use testkit::fakes::FakeQueues;
 use tokio::sync::Notify;
 
+pub(crate) const CHECKS: &str = "https://sqs.eu-west-1.amazonaws.com/000000000000/checks";
 pub(crate) const HOOKS: &str = "https://hooks.example.com/hooks";
 pub(crate) const START: u64 = 1_795_176_000_000;
 
@@ -388,6 +392,7 @@ pub(crate) struct World {
     pub(crate) accounts: MemoryAccounts,
     pub(crate) secrets: MemorySecrets,
     pub(crate) deliveries: MemoryDeliveries,
+    pub(crate) queues: FakeQueues,
     pub(crate) webhooks: FatefulOrderspace,
     pub(crate) fate: std::sync::Arc<Fate>,
     pub(crate) now: AtomicUsize,
@@ -434,6 +439,7 @@ impl World {
                 ..MemorySecrets::default()
             },
             deliveries: MemoryDeliveries::default(),
+            queues: FakeQueues::default(),
             webhooks: FatefulOrderspace {
                 client,
                 fate: fate.clone(),
@@ -489,6 +495,40 @@ impl World {
             retry_after: retry_after.map(|value| value.to_str().unwrap().to_owned()),
             body: serde_json::from_str(&text).unwrap(),
         })
+    }
+
+    /// Invokes the function with an event, as Lambda does.
+    pub(crate) async fn invoke(&self, event: Value) -> Result<Value, EventError> {
+        let mut settings = Settings::new(self.hooks.parse().unwrap());
+        settings.budget = self.budget.unwrap_or(settings.budget);
+        let function = Subscriptions::new(
+            &self.accounts,
+            &self.secrets,
+            &self.webhooks,
+            &self.deliveries,
+            settings,
+        );
+        let schedule = Schedule::new(&self.accounts, &self.queues, QueueUrl::new(CHECKS));
+        dispatch(&function, &schedule, event, self.now()).await
+    }
+
+    /// Invokes the function with the messages that wait in the check queue, and empties it. Returns the
+    /// positions of those that come again.
+    pub(crate) async fn work_off_checks(&self) -> Vec<usize> {
+        let mut batch = testkit::sqs_event::batch("arn:aws:sqs:eu-west-1:000000000000:checks");
+        let messages = self.queues.messages(&QueueUrl::new(CHECKS));
+        for message in &messages {
+            batch = batch.message(&message.body);
+        }
+        self.queues.purge();
+        let event = serde_json::from_str(&batch.to_json()).unwrap();
+        let answer = self.invoke(event).await.unwrap();
+        let failures = answer["batchItemFailures"].as_array().unwrap();
+        let again = |position: &usize| {
+            let id = testkit::sqs_event::message_id(*position);
+            failures.contains(&json!({ "itemIdentifier": id }))
+        };
+        (0..messages.len()).filter(again).collect()
     }
 
     pub(crate) async fn call(&self, route: &str, parameters: Value, body: Option<Value>) -> Answer {
@@ -718,6 +758,11 @@ impl World {
 }
 
 fn gateway_request(route: &str, parameters: &Value, body: Option<String>) -> lambda_http::Request {
+    let event = gateway_event(route, parameters, body);
+    lambda_http::request::from_str(&event.to_string()).unwrap()
+}
+
+pub(crate) fn gateway_event(route: &str, parameters: &Value, body: Option<String>) -> Value {
     let (method, _) = route.split_once(' ').unwrap();
     let mut event = json!({
         "version": "2.0",
@@ -746,7 +791,7 @@ fn gateway_request(route: &str, parameters: &Value, body: Option<String>) -> lam
     if let Some(body) = body {
         event["body"] = Value::from(body);
     }
-    lambda_http::request::from_str(&event.to_string()).unwrap()
+    event
 }
 
 #[tokio::test]

@@ -247,9 +247,14 @@ impl Accounts for DynamoAccounts {
         while let Some(page) = pages.next().await {
             let page = page.map_err(|error| port_error(LISTING, &error, is_lasting))?;
             for item in page.items() {
-                let account =
-                    account(item).map_err(|_| PortError::lasting(LISTING, MALFORMED_ITEM))?;
-                accounts.extend(account);
+                match account(item) {
+                    Ok(account) => accounts.extend(account),
+                    // The others are listed, and checked, all the same.
+                    Err(Unreadable) => tracing::error!(
+                        item = text_of(item, PK).unwrap_or_default(),
+                        "an account cannot be read; restore its item from a backup, or connect it again"
+                    ),
+                }
             }
         }
         accounts.sort_by(|a, b| a.name.cmp(&b.name));

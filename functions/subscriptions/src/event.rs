@@ -1,0 +1,121 @@
+//! Events: what invokes the function, told apart once.
+//!
+//! | event | is |
+//! |---|---|
+//! | a request of API Gateway's HTTP API, payload version 2.0 | a call of the admin API |
+//! | `{"schedule":"check"}`, which the template gives the schedule | time to check all accounts |
+//! | `Records` of SQS | checks of single accounts |
+//!
+//! <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>
+
+use aws_lambda_events::sqs::SqsEvent;
+use domain::ports::Queues;
+use domain::subscription::{Accounts, Deliveries, Secrets, Webhooks};
+use domain::timestamp::Timestamp;
+use lambda_http::request::LambdaRequest;
+use lambda_http::{Body, Request, Response};
+use serde_json::{Map, Value, json};
+use thiserror::Error;
+
+use crate::Subscriptions;
+use crate::answer::Failure;
+use crate::schedule::Schedule;
+
+/// What invoked the function.
+#[derive(Debug)]
+pub enum Event {
+    /// A call of the admin API.
+    Call(Box<Request>),
+    /// Time to check all accounts.
+    Schedule,
+    /// Checks of single accounts.
+    Checks(SqsEvent),
+}
+
+/// Why an event came to nothing. Lambda calls again for it.
+#[derive(Debug, Error)]
+pub enum EventError {
+    /// It is none of those that this function is for.
+    #[error(
+        "the event is no call of the admin API, no schedule and no batch of checks; see what invokes this function"
+    )]
+    Unknown,
+    /// Not every account has a check on its way.
+    #[error("not all accounts could be sent to be checked: {0}")]
+    Unscheduled(String),
+    /// The answer is no JSON.
+    #[error("an answer could not be written as JSON")]
+    Unwritten,
+}
+
+impl Event {
+    /// Tells events apart.
+    ///
+    /// # Errors
+    /// The event is none of them. The error does not repeat it: it may hold a secret.
+    pub fn read(event: Value) -> Result<Self, EventError> {
+        if event == json!({ "schedule": "check" }) {
+            return Ok(Self::Schedule);
+        }
+        if event.get("Records").is_some() {
+            return serde_json::from_value(event)
+                .map(Self::Checks)
+                .map_err(|_| EventError::Unknown);
+        }
+        serde_json::from_value::<LambdaRequest>(event)
+            .map(|request| Self::Call(Box::new(request.into())))
+            .map_err(|_| EventError::Unknown)
+    }
+}
+
+/// Does what an event is for, and returns what Lambda answers. `now` is the time of this invocation.
+///
+/// # Errors
+/// See [`EventError`].
+pub async fn dispatch<A, S, W, D, Q>(
+    subscriptions: &Subscriptions<'_, A, S, W, D>,
+    schedule: &Schedule<'_, A, Q>,
+    event: Value,
+    now: Timestamp,
+) -> Result<Value, EventError>
+where
+    A: Accounts,
+    S: Secrets,
+    W: Webhooks,
+    D: Deliveries,
+    Q: Queues,
+{
+    match Event::read(event)? {
+        Event::Call(request) => Ok(payload(
+            &Box::pin(subscriptions.handle(&request, now)).await,
+        )),
+        Event::Schedule => {
+            let sent = schedule.run(now).await;
+            let sent =
+                sent.map_err(|failure: Failure| EventError::Unscheduled(failure.message()))?;
+            Ok(json!({ "accounts": sent }))
+        }
+        Event::Checks(batch) => {
+            let answer = Box::pin(subscriptions.check_batch(&batch, now)).await;
+            serde_json::to_value(answer).map_err(|_| EventError::Unwritten)
+        }
+    }
+}
+
+/// An answer as API Gateway wants it.
+fn payload(response: &Response<Body>) -> Value {
+    let headers = response.headers().iter().map(|(name, value)| {
+        let value = value.to_str().unwrap_or_default();
+        (name.as_str().to_owned(), Value::from(value))
+    });
+    let body = match response.body() {
+        Body::Text(text) => text.as_str(),
+        _ => "",
+    };
+    json!({
+        "statusCode": response.status().as_u16(),
+        "headers": headers.collect::<Map<_, _>>(),
+        "body": body,
+        "isBase64Encoded": false,
+    })
+}

@@ -1,0 +1,178 @@
+//! The schedule: every account is sent to the check queue, and checked from there one by one.
+//!
+//! So the work is spread over invocations, and what is wrong with one account stops no other. An account whose
+//! source asked to be left alone is left for the next run; one that is disconnected has nothing to check.
+//!
+//! | what a check came to | its message |
+//! |---|---|
+//! | all is well, or mended | is done |
+//! | the source refuses, is down or slow | is done: the account says so, and the next run tries again |
+//! | another call holds the account | is done: that call does the same |
+//! | there is no such account any more | is done |
+//! | one of our own stores does not answer, a panic, an unreadable message | comes again, and in the end raises an alarm |
+
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
+use domain::account::AccountName;
+use domain::envelope::Text;
+use domain::ports::{Message, PortError, QueueUrl, Queues};
+use domain::subscription::{Account, Accounts, Deliveries, Secrets, Webhooks, Wish};
+use domain::timestamp::Timestamp;
+use futures::FutureExt as _;
+use futures::future::join_all;
+use runtime::enqueue::enqueue;
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+use tracing::{Instrument as _, info, info_span, warn};
+
+use crate::Subscriptions;
+use crate::answer::{Failure, Outcome};
+
+/// How long sending to the check queue may take in all.
+const SENDING: Duration = Duration::from_secs(15);
+
+/// A message of the check queue.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CheckOrder {
+    account: String,
+}
+
+/// Sends accounts to be checked.
+#[derive(Debug)]
+pub struct Schedule<'p, A, Q> {
+    accounts: &'p A,
+    queues: &'p Q,
+    queue: QueueUrl,
+}
+
+impl<'p, A: Accounts, Q: Queues> Schedule<'p, A, Q> {
+    /// Sends the accounts of this table to this queue.
+    pub fn new(accounts: &'p A, queues: &'p Q, queue: QueueUrl) -> Self {
+        Self {
+            accounts,
+            queues,
+            queue,
+        }
+    }
+
+    /// Sends every account that there is something to check of, and says how many these are.
+    ///
+    /// # Errors
+    /// The accounts cannot be read, or the queue did not take all of them. The others are on their way.
+    pub async fn run(&self, now: Timestamp) -> Result<usize, Failure> {
+        let accounts = self.accounts.list().await?;
+        let due: Vec<&Account> = accounts
+            .iter()
+            .filter(|account| is_due(account, now))
+            .collect();
+        let messages: Vec<Message<'_>> = due.iter().map(|account| order(&account.name)).collect();
+        let deadline = Instant::now() + SENDING;
+        let answers = enqueue(self.queues, &self.queue, &messages, deadline).await;
+        info!(accounts = accounts.len(), due = due.len(), "schedule");
+        let refused: Vec<PortError> = answers.into_iter().filter_map(Result::err).collect();
+        runtime::metrics::count("ChecksUnsent", refused.len(), &[]);
+        match refused.into_iter().next() {
+            Some(error) => Err(error.into()),
+            None => Ok(due.len()),
+        }
+    }
+}
+
+fn is_due(account: &Account, now: Timestamp) -> bool {
+    account.wish != Wish::Disconnected { done: true } && !account.is_quiet(now)
+}
+
+fn order(account: &AccountName) -> Message<'static> {
+    // The alphabet of names needs no escapes.
+    let text = format!(r#"{{"account":"{account}"}}"#);
+    Message {
+        text: Text::plain(text),
+        group: Some(account.to_string()),
+        deduplication: None,
+        attributes: Vec::new(),
+    }
+}
+
+/// What becomes of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Done,
+    Again,
+}
+
+impl<A: Accounts, S: Secrets, W: Webhooks, D: Deliveries> Subscriptions<'_, A, S, W, D> {
+    /// Checks the accounts of a batch, all at the same time, and says which messages have to come again.
+    pub async fn check_batch(&self, batch: &SqsEvent, now: Timestamp) -> SqsBatchResponse {
+        let fates = batch.records.iter().map(|message| async {
+            // A panic is one message's, and the others go on.
+            let checked = AssertUnwindSafe(self.check_ordered(message, now));
+            checked.catch_unwind().await.unwrap_or_else(|_| {
+                warn!("a check ended in a panic");
+                Fate::Again
+            })
+        });
+        let fates = join_all(fates).await;
+        let again = batch.records.iter().zip(fates);
+        let mut response = SqsBatchResponse::default();
+        for (message, fate) in again {
+            if fate == Fate::Again {
+                let mut failure = BatchItemFailure::default();
+                failure.item_identifier = message.message_id.clone().unwrap_or_default();
+                response.batch_item_failures.push(failure);
+            }
+        }
+        response
+    }
+
+    async fn check_ordered(&self, message: &SqsMessage, now: Timestamp) -> Fate {
+        let body = message.body.as_deref().unwrap_or_default();
+        let order: Result<CheckOrder, _> = serde_json::from_str(body);
+        let name = order
+            .ok()
+            .and_then(|order| order.account.parse::<AccountName>().ok());
+        let Some(name) = name else {
+            warn!("a message of the check queue cannot be read");
+            runtime::metrics::count("Checks", 1, &[("Outcome", "unreadable")]);
+            return Fate::Again;
+        };
+        let span = info_span!("check", account = name.as_str());
+        async {
+            let deadline = Instant::now() + self.settings.budget;
+            let outcome = self.check(&name, now, deadline).await;
+            let (word, fate) = judge(&outcome);
+            runtime::metrics::count("Checks", 1, &[("Outcome", word)]);
+            match outcome.cause() {
+                None => info!(outcome = word, "checked"),
+                Some(cause) => warn!(outcome = word, cause, "checked"),
+            }
+            fate
+        }
+        .instrument(span)
+        .await
+    }
+}
+
+/// The table above.
+fn judge(outcome: &Outcome) -> (&'static str, Fate) {
+    match outcome {
+        Outcome::Done(_) | Outcome::Listed(_) | Outcome::Shown(_) => ("in_line", Fate::Done),
+        Outcome::Unfinished(_, failure) | Outcome::Failed(failure) => match failure {
+            Failure::Api(_)
+            | Failure::OutOfTime
+            | Failure::NoCredentials
+            | Failure::NotConnected
+            | Failure::OtherSite
+            | Failure::OtherSource => ("unfinished", Fate::Done),
+            Failure::Busy { .. } | Failure::Overtaken => ("busy", Fate::Done),
+            Failure::UnknownAccount(_) => ("unknown", Fate::Done),
+            Failure::Store(_)
+            | Failure::Randomness
+            | Failure::Invalid { .. }
+            | Failure::NoRoute
+            | Failure::NotBuilt(_) => ("failed", Fate::Again),
+        },
+    }
+}

@@ -1,0 +1,169 @@
+//! The schedule: every account is checked, and none holds up another.
+
+use domain::ports::QueueUrl;
+use rstest::rstest;
+use serde_json::{Value, json};
+use simulator::FaultKind;
+
+use crate::world::{CHECKS, World, gateway_event};
+
+fn schedule() -> Value {
+    json!({ "schedule": "check" })
+}
+
+fn waiting(world: &World) -> Vec<Value> {
+    let messages = world.queues.messages(&QueueUrl::new(CHECKS));
+    messages.iter().map(testkit::fakes::Sent::json).collect()
+}
+
+#[tokio::test]
+async fn every_account_is_sent_and_checked() {
+    let world = World::new().await;
+    for name in ["acme", "beta", "gamma"] {
+        world
+            .put(name, &world.wish(&["order.created"]))
+            .await
+            .expect(200);
+    }
+    for webhook in world.webhooks().await {
+        world.remove_webhook(&webhook.id).await;
+    }
+    assert_eq!(
+        world.invoke(schedule()).await.unwrap(),
+        json!({ "accounts": 3 })
+    );
+    let names = ["acme", "beta", "gamma"].map(|name| json!({ "account": name }));
+    assert_eq!(waiting(&world), names);
+    assert!(world.work_off_checks().await.is_empty());
+    assert_eq!(world.webhooks().await.len(), 3);
+}
+
+#[tokio::test]
+async fn more_accounts_than_a_batch_are_all_sent() {
+    let world = World::new().await;
+    for number in 0..23 {
+        let wish = world.wish(&["order.created"]);
+        world.put(&format!("a{number:02}"), &wish).await;
+        // Orderspace's limit is not what this is about.
+        world.advance_orderspace(60_000).await;
+    }
+    assert_eq!(
+        world.invoke(schedule()).await.unwrap(),
+        json!({ "accounts": 23 })
+    );
+    assert_eq!(waiting(&world).len(), 23);
+}
+
+#[tokio::test]
+async fn what_is_disconnected_or_throttled_is_left_out() {
+    let world = World::new().await;
+    world.put("gone", &world.wish(&["*"])).await.expect(200);
+    let parameters = json!({ "account": "gone" });
+    world
+        .call("DELETE /v1/accounts/{account}", parameters, None)
+        .await
+        .expect(200);
+    world.connect().await.expect(200);
+    world.next("GET", FaultKind::Status(429)).await;
+    world.check().await.expect(202);
+    assert_eq!(
+        world.invoke(schedule()).await.unwrap(),
+        json!({ "accounts": 0 })
+    );
+    world.pass(60);
+    assert_eq!(
+        world.invoke(schedule()).await.unwrap(),
+        json!({ "accounts": 1 })
+    );
+    assert_eq!(waiting(&world), [json!({ "account": "acme" })]);
+}
+
+#[tokio::test]
+async fn one_account_s_failure_stops_no_other() {
+    let world = World::new().await;
+    for name in ["acme", "beta"] {
+        world.put(name, &world.wish(&["*"])).await.expect(200);
+    }
+    for webhook in world.webhooks().await {
+        world.remove_webhook(&webhook.id).await;
+    }
+    world.invoke(schedule()).await.unwrap();
+    world.next("POST", FaultKind::Status(500)).await;
+    // Orderspace's trouble is told in the account and left to the next run.
+    assert!(world.work_off_checks().await.is_empty());
+    assert_eq!(world.webhooks().await.len(), 1);
+    world.invoke(schedule()).await.unwrap();
+    assert!(world.work_off_checks().await.is_empty());
+    assert_eq!(world.webhooks().await.len(), 2);
+}
+
+#[tokio::test]
+async fn what_fails_on_our_side_comes_again() {
+    let world = World::new().await;
+    world.connect().await.expect(200);
+    world.invoke(schedule()).await.unwrap();
+    world.fate.plan(0, crate::world::Mishap::Refused);
+    assert_eq!(world.work_off_checks().await, [0]);
+}
+
+#[rstest]
+#[case::no_json("nonsense")]
+#[case::another_object(r#"{"team":"a"}"#)]
+#[case::no_name(r#"{"account":"A#B"}"#)]
+#[tokio::test]
+async fn an_unreadable_message_comes_again_alone(#[case] body: &str) {
+    let world = World::new().await;
+    world.connect().await.expect(200);
+    let id = world.webhooks().await[0].id.clone();
+    world.remove_webhook(&id).await;
+    let batch = testkit::sqs_event::batch("arn:aws:sqs:eu-west-1:000000000000:checks")
+        .message(body)
+        .message(r#"{"account":"acme"}"#)
+        .message(r#"{"account":"unknown"}"#);
+    let event = serde_json::from_str(&batch.to_json()).unwrap();
+    let answer = world.invoke(event).await.unwrap();
+    let first = testkit::sqs_event::message_id(0);
+    assert_eq!(
+        answer,
+        json!({ "batchItemFailures": [{ "itemIdentifier": first }] })
+    );
+    world.assert_connected(&world.webhooks().await);
+}
+
+#[tokio::test]
+async fn a_queue_that_takes_nothing_is_told_to_lambda() {
+    let world = World::new().await;
+    world.connect().await.expect(200);
+    world.queues.remove(&QueueUrl::new(CHECKS));
+    tokio::time::pause();
+    let error = world.invoke(schedule()).await.unwrap_err();
+    assert!(error.to_string().contains("QueueDoesNotExist"), "{error}");
+}
+
+#[tokio::test]
+async fn a_call_is_answered_as_the_gateway_wants_it() {
+    let world = World::new().await;
+    let event = gateway_event("GET /v1/accounts", &json!({}), None);
+    let answer = world.invoke(event).await.unwrap();
+    assert_eq!(
+        answer,
+        json!({
+            "statusCode": 200,
+            "headers": { "content-type": "application/json" },
+            "body": r#"{"accounts":[]}"#,
+            "isBase64Encoded": false,
+        })
+    );
+}
+
+#[rstest]
+#[case(json!(null))]
+#[case(json!({ "schedule": "other" }))]
+#[case(json!({ "marker": 1 }))]
+#[case(json!({ "Records": [{ "eventSource": "aws:s3", "s3": "marker" }, 1] }))]
+#[tokio::test]
+async fn an_event_that_is_none_of_ours_is_refused(#[case] event: Value) {
+    let world = World::new().await;
+    let error = world.invoke(event).await.unwrap_err();
+    assert!(!format!("{error} {error:?}").contains("marker"), "{error}");
+}
