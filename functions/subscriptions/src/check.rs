@@ -53,7 +53,10 @@ impl<A: Accounts, S: Secrets, W: Webhooks, D: Deliveries> Subscriptions<'_, A, S
             name,
             now,
             async |lease: &Lease, held: Held<'_, A>| match held.account.wish {
-                Wish::Connected => self.mend(lease, held, deadline).await,
+                Wish::Connected => {
+                    self.watch_strikes(name, now).await;
+                    self.mend(lease, held, deadline).await
+                }
                 Wish::Disconnected { .. } => self.disconnect_held(lease, held, deadline).await,
             },
         )

@@ -22,6 +22,8 @@ pub struct Config {
     pub orderspace: OrderspaceUrls,
     /// Where accounts wait to be checked.
     pub check_queue: QueueUrl,
+    /// So many strikes in a row raise an alarm.
+    pub strikes_alarm: usize,
     /// For how many days a deleted secret can be restored.
     pub recovery_days: u8,
 }
@@ -55,6 +57,7 @@ impl Config {
                 identity: url("ORDERSPACE_IDENTITY_URL")?,
             },
             check_queue: QueueUrl::new(text("CHECK_QUEUE_URL")?),
+            strikes_alarm: variables.parsed("STRIKES_ALARM")?,
             recovery_days,
         })
     }
@@ -65,7 +68,7 @@ mod tests {
     use super::*;
     use rstest::rstest;
 
-    const GOOD: [(&str, &str); 9] = [
+    const GOOD: [(&str, &str); 10] = [
         ("ACCOUNTS_TABLE", "accounts"),
         ("RECEIPTS_TABLE", "receipts"),
         ("OAUTH_SECRET_PREFIX", "stack/oauth/"),
@@ -74,6 +77,7 @@ mod tests {
         ("ORDERSPACE_API_URL", "https://api.example.com/"),
         ("ORDERSPACE_IDENTITY_URL", "https://identity.example.com"),
         ("SECRET_RECOVERY_DAYS", "7"),
+        ("STRIKES_ALARM", "3"),
         ("CHECK_QUEUE_URL", "https://sqs.example.com/1/checks"),
     ];
 
@@ -88,7 +92,7 @@ mod tests {
     }
 
     #[rstest]
-    fn every_variable_is_needed(#[values(0, 1, 2, 3, 4, 5, 6, 7, 8)] which: usize) {
+    fn every_variable_is_needed(#[values(0, 1, 2, 3, 4, 5, 6, 7, 8, 9)] which: usize) {
         let (name, _) = GOOD[which];
         assert_eq!(
             Config::read(&with(name, "")).unwrap_err(),

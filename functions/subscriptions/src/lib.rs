@@ -23,6 +23,7 @@ mod connect;
 mod converge;
 mod disconnect;
 pub mod event;
+mod health;
 mod held;
 mod request;
 mod route;
@@ -48,11 +49,16 @@ use crate::view::{AccountList, Detail, LastDelivery};
 /// to fit into the function's 29 seconds.
 const BUDGET: Duration = Duration::from_secs(20);
 
+/// How many strikes in a row are too many, unless the configuration says otherwise.
+const STRIKES_ALARM: usize = 3;
+
 /// Settings that are neither clients nor names of resources.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Where webhooks arrive.
     pub hooks: HooksUrl,
+    /// So many strikes in a row raise an alarm.
+    pub strikes_alarm: usize,
     /// How long a call may work before it says how far it got.
     pub budget: Duration,
 }
@@ -63,6 +69,7 @@ impl Settings {
     pub fn new(hooks: HooksUrl) -> Self {
         Self {
             hooks,
+            strikes_alarm: STRIKES_ALARM,
             budget: BUDGET,
         }
     }
@@ -164,6 +171,7 @@ impl<'p, A: Accounts, S: Secrets, W: Webhooks, D: Deliveries> Subscriptions<'p, 
         if last.is_none() {
             last = self.deliveries.last(name, &yesterday.day()).await?;
         }
-        Ok(Detail::of(&account, last.map(LastDelivery::of)))
+        let strikes = self.strike_run(name, now).await?;
+        Ok(Detail::of(&account, last.map(LastDelivery::of), &strikes))
     }
 }

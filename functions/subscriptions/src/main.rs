@@ -32,7 +32,8 @@ async fn main() -> anyhow::Result<()> {
     );
     let webhooks = Orderspace::new(config.orderspace)?;
     let schedule = &Schedule::new(&accounts, &queues, config.check_queue);
-    let settings = Settings::new(config.hooks);
+    let mut settings = Settings::new(config.hooks);
+    settings.strikes_alarm = config.strikes_alarm;
     let subscriptions = &Subscriptions::new(&accounts, &secrets, &webhooks, &deliveries, settings);
     tokio::join!(dynamo.warm(), secrets_manager.warm());
     run(service_fn(|event: LambdaEvent<Value>| async move {

@@ -1,7 +1,9 @@
 //! What callers see of accounts.
 
+use std::collections::BTreeMap;
+
 use domain::identity::DeliveryId;
-use domain::subscription::{Account, Entry, Trouble};
+use domain::subscription::{Account, Entry, Struck, Trouble};
 use serde::Serialize;
 
 /// An account in a list. Times are RFC 3339 in UTC.
@@ -42,6 +44,47 @@ pub struct Detail {
     full: Full,
     /// Of today or yesterday (UTC); null if there was none.
     last_delivery: Option<LastDelivery>,
+    /// Verified deliveries that were refused since the last one that was accepted.
+    strikes: Strikes,
+}
+
+/// Refused deliveries, counted.
+#[derive(Debug, Clone, Serialize)]
+pub struct Strikes {
+    count: usize,
+    causes: BTreeMap<String, usize>,
+    /// The latest, newest first.
+    latest: Vec<Strike>,
+}
+
+/// A delivery that was refused.
+#[derive(Debug, Clone, Serialize)]
+struct Strike {
+    at: String,
+    delivery: String,
+    cause: String,
+}
+
+/// How many strikes are shown one by one.
+const SHOWN_STRIKES: usize = 10;
+
+impl Strikes {
+    fn of(run: &[Struck]) -> Self {
+        let mut causes = BTreeMap::new();
+        for strike in run {
+            *causes.entry(strike.cause.clone()).or_default() += 1;
+        }
+        let latest = run.iter().take(SHOWN_STRIKES).map(|strike| Strike {
+            at: strike.at.to_string(),
+            delivery: strike.delivery.to_string(),
+            cause: strike.cause.clone(),
+        });
+        Self {
+            count: run.len(),
+            causes,
+            latest: latest.collect(),
+        }
+    }
 }
 
 /// The last delivery: its id, and when it was first seen.
@@ -88,10 +131,11 @@ impl Full {
 impl Detail {
     /// What is shown of an account and its last delivery.
     #[must_use]
-    pub fn of(account: &Account, last_delivery: Option<LastDelivery>) -> Self {
+    pub fn of(account: &Account, last_delivery: Option<LastDelivery>, strikes: &[Struck]) -> Self {
         Self {
             full: Full::of(account),
             last_delivery,
+            strikes: Strikes::of(strikes),
         }
     }
 }

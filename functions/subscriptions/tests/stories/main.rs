@@ -14,5 +14,6 @@ mod disconnecting;
 mod scheduling;
 mod secrecy;
 mod showing;
+mod strikes;
 mod troubles;
 mod world;

@@ -12,9 +12,9 @@ use domain::identity::DeliveryId;
 use domain::ports::{PortError, QueueUrl};
 use domain::signature::{SigningKey, SigningKeys};
 use domain::subscription::{
-    Access, AccessToken, Account, Accounts, ApiError, Credentials, Deliveries, Endpoint,
+    Access, AccessToken, Account, Accounts, ApiError, Arrival, Credentials, Deliveries, Endpoint,
     EventSelection, IfUnknown, Lease, LeaseOwner, Leased, OauthSecret, RegisteredWebhook, Removed,
-    Saved, Secrets, Webhooks,
+    Saved, Secrets, Struck, Webhooks,
 };
 use domain::timestamp::Timestamp;
 use serde_json::{Value, json};
@@ -351,9 +351,13 @@ impl Webhooks for FatefulOrderspace {
     }
 }
 
-/// Deliveries by partition, in memory.
+/// Receipts and strikes, in memory.
 #[derive(Default)]
-pub(crate) struct MemoryDeliveries(Mutex<BTreeMap<String, DeliveryId>>);
+pub(crate) struct MemoryDeliveries {
+    receipts: Mutex<BTreeMap<(String, DeliveryId), Arrival>>,
+    strikes: Mutex<Vec<(AccountName, Struck)>>,
+    fate: std::sync::Arc<Fate>,
+}
 
 impl Deliveries for MemoryDeliveries {
     async fn last(
@@ -361,8 +365,54 @@ impl Deliveries for MemoryDeliveries {
         account: &AccountName,
         day: &str,
     ) -> Result<Option<DeliveryId>, PortError> {
-        let deliveries = self.0.lock().unwrap();
-        Ok(deliveries.get(&format!("{account}#{day}")).copied())
+        let newest = self.arrivals(account, day, 1).await?;
+        Ok(newest.first().map(|arrival| arrival.delivery))
+    }
+
+    async fn arrivals(
+        &self,
+        account: &AccountName,
+        day: &str,
+        most: usize,
+    ) -> Result<Vec<Arrival>, PortError> {
+        let partition = format!("{account}#{day}");
+        self.fate
+            .store(async {
+                let receipts = self.receipts.lock().unwrap();
+                let of_day = receipts
+                    .iter()
+                    .rev()
+                    .filter(|((key, _), _)| *key == partition);
+                of_day
+                    .map(|(_, arrival)| arrival.clone())
+                    .take(most)
+                    .collect()
+            })
+            .await
+    }
+
+    async fn arrival(
+        &self,
+        account: &AccountName,
+        delivery: DeliveryId,
+    ) -> Result<Option<Arrival>, PortError> {
+        let partition = format!("{account}#{}", delivery.first_seen().day());
+        self.fate
+            .store(async {
+                let receipts = self.receipts.lock().unwrap();
+                receipts.get(&(partition, delivery)).cloned()
+            })
+            .await
+    }
+
+    async fn strikes(&self, account: &AccountName, most: usize) -> Result<Vec<Struck>, PortError> {
+        self.fate
+            .store(async {
+                let strikes = self.strikes.lock().unwrap();
+                let own = strikes.iter().rev().filter(|(name, _)| name == account);
+                own.map(|(_, strike)| strike.clone()).take(most).collect()
+            })
+            .await
     }
 }
 
@@ -438,7 +488,10 @@ impl World {
                 fate: fate.clone(),
                 ..MemorySecrets::default()
             },
-            deliveries: MemoryDeliveries::default(),
+            deliveries: MemoryDeliveries {
+                fate: fate.clone(),
+                ..MemoryDeliveries::default()
+            },
             queues: FakeQueues::default(),
             webhooks: FatefulOrderspace {
                 client,
@@ -715,9 +768,32 @@ impl World {
 
     pub(crate) fn deliver(&self, account: &str, at: Timestamp) -> DeliveryId {
         let id = DeliveryId::new(at, &[1; 10]);
-        let mut deliveries = self.deliveries.0.lock().unwrap();
-        deliveries.insert(format!("{account}#{}", at.day()), id);
+        self.attempt(account, id, None);
         id
+    }
+
+    /// Enters an attempt at a delivery into its receipt.
+    pub(crate) fn attempt(&self, account: &str, id: DeliveryId, webhook: Option<&str>) {
+        let mut receipts = self.deliveries.receipts.lock().unwrap();
+        let key = (format!("{account}#{}", id.first_seen().day()), id);
+        let arrival = receipts.entry(key).or_insert_with(|| Arrival {
+            delivery: id,
+            webhook: webhook.map(WebhookId::new),
+            attempts: 0,
+        });
+        arrival.attempts += 1;
+    }
+
+    /// A delivery is refused now.
+    pub(crate) fn refuse(&self, account: &str, id: DeliveryId, cause: &str) {
+        self.attempt(account, id, None);
+        let strike = Struck {
+            at: self.now(),
+            delivery: id,
+            cause: cause.to_owned(),
+        };
+        let mut strikes = self.deliveries.strikes.lock().unwrap();
+        strikes.push((account.parse().unwrap(), strike));
     }
 
     /// How it has to be after a connect, however it got there: one webhook of ours, whose key we hold and

@@ -18,8 +18,8 @@ use domain::identity::DeliveryId;
 use domain::ports::PortError;
 use domain::sources::Source;
 use domain::subscription::{
-    Account, Accounts, Deliveries, Entry, EventSelection, IfUnknown, Lease, Leased, Registration,
-    Saved, Standing, Stranger, Trouble, Wish,
+    Account, Accounts, Arrival, Deliveries, Entry, EventSelection, IfUnknown, Lease, Leased,
+    Registration, Saved, Standing, Stranger, Struck, Trouble, Wish,
 };
 use domain::timestamp::Timestamp;
 
@@ -34,6 +34,8 @@ const RELEASING: &str = "giving an account's lease back";
 const READING: &str = "reading an account";
 const LISTING: &str = "listing the accounts";
 const READING_TOKEN: &str = "reading what a URL token stands for";
+const READING_RECEIPTS: &str = "reading an account's receipts";
+const READING_STRIKES: &str = "reading an account's strikes";
 const READING_LAST: &str = "reading an account's last delivery";
 
 /// The code of a failed condition, in an error and in a transaction's reasons.
@@ -315,6 +317,89 @@ impl Deliveries for DynamoDeliveries {
             .map(Some)
             .ok_or_else(|| PortError::lasting(READING_LAST, MALFORMED_ITEM))
     }
+
+    async fn arrivals(
+        &self,
+        account: &AccountName,
+        day: &str,
+        most: usize,
+    ) -> Result<Vec<Arrival>, PortError> {
+        let items = self
+            .newest(READING_RECEIPTS, format!("{account}#{day}"), most)
+            .await?;
+        Ok(items.iter().filter_map(arrival).collect())
+    }
+
+    async fn arrival(
+        &self,
+        account: &AccountName,
+        delivery: DeliveryId,
+    ) -> Result<Option<Arrival>, PortError> {
+        let day = delivery.first_seen().day();
+        let answer = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .key(PK, text(format!("{account}#{day}")))
+            .key(SK, text(delivery.to_string()))
+            .projection_expression(RECEIPT)
+            .send()
+            .await
+            .map_err(|error| port_error(READING_RECEIPTS, &error, is_lasting))?;
+        Ok(answer.item().and_then(arrival))
+    }
+
+    async fn strikes(&self, account: &AccountName, most: usize) -> Result<Vec<Struck>, PortError> {
+        let items = self
+            .newest(READING_STRIKES, format!("strike#{account}"), most)
+            .await?;
+        Ok(items.iter().filter_map(struck).collect())
+    }
+}
+
+/// What is read of a receipt and of a strike: never a body.
+const RECEIPT: &str = "sk, webhook, attempts, cause";
+
+impl DynamoDeliveries {
+    /// The items of a partition with the greatest sort keys.
+    async fn newest(
+        &self,
+        what: &'static str,
+        partition: String,
+        most: usize,
+    ) -> Result<Vec<Item>, PortError> {
+        let answer = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .key_condition_expression("pk = :pk")
+            .expression_attribute_values(":pk", text(partition))
+            .projection_expression(RECEIPT)
+            .scan_index_forward(false)
+            .limit(i32::try_from(most).unwrap_or(i32::MAX))
+            .send()
+            .await
+            .map_err(|error| port_error(what, &error, is_lasting))?;
+        Ok(answer.items.unwrap_or_default())
+    }
+}
+
+/// A receipt; one that cannot be read tells nothing.
+fn arrival(item: &Item) -> Option<Arrival> {
+    Some(Arrival {
+        delivery: text_of(item, SK)?.parse().ok()?,
+        webhook: text_of(item, "webhook").map(WebhookId::new),
+        attempts: usize::try_from(number_of(item, "attempts")?).ok()?,
+    })
+}
+
+fn struck(item: &Item) -> Option<Struck> {
+    let (millis, delivery) = text_of(item, SK)?.split_once('#')?;
+    Some(Struck {
+        at: Timestamp::from_millis(millis.parse().ok()?),
+        delivery: delivery.parse().ok()?,
+        cause: text_of(item, "cause")?.to_owned(),
+    })
 }
 
 fn account_key(name: &AccountName) -> AttributeValue {

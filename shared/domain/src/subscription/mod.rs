@@ -11,6 +11,7 @@ mod endpoint;
 mod plan;
 mod ports;
 mod selection;
+mod strikes;
 
 pub use account::{
     Account, Entry, LONGEST_HISTORY, Registration, Standing, State, Stranger, Trouble, Wish,
@@ -23,3 +24,4 @@ pub use ports::{
     Webhooks,
 };
 pub use selection::{EventSelection, EventSelectionError};
+pub use strikes::{Arrival, Struck, strike_run};

@@ -11,8 +11,8 @@ use crate::identity::DeliveryId;
 use crate::ports::PortError;
 use crate::signature::SigningKeys;
 use crate::subscription::{
-    Access, AccessToken, Account, Credentials, Endpoint, EventSelection, OauthSecret,
-    RegisteredWebhook,
+    Access, AccessToken, Account, Arrival, Credentials, Endpoint, EventSelection, OauthSecret,
+    RegisteredWebhook, Struck,
 };
 use crate::timestamp::Timestamp;
 
@@ -196,6 +196,37 @@ pub trait Deliveries: Sync {
         account: &AccountName,
         day: &str,
     ) -> impl Future<Output = Result<Option<DeliveryId>, PortError>> + Send;
+
+    /// The receipts of a day, newest first, at most so many.
+    ///
+    /// # Errors
+    /// The table did not answer.
+    fn arrivals(
+        &self,
+        account: &AccountName,
+        day: &str,
+        most: usize,
+    ) -> impl Future<Output = Result<Vec<Arrival>, PortError>> + Send;
+
+    /// The receipt of one delivery.
+    ///
+    /// # Errors
+    /// The table did not answer.
+    fn arrival(
+        &self,
+        account: &AccountName,
+        delivery: DeliveryId,
+    ) -> impl Future<Output = Result<Option<Arrival>, PortError>> + Send;
+
+    /// An account's strikes, newest first, at most so many.
+    ///
+    /// # Errors
+    /// The table did not answer.
+    fn strikes(
+        &self,
+        account: &AccountName,
+        most: usize,
+    ) -> impl Future<Output = Result<Vec<Struck>, PortError>> + Send;
 }
 
 /// What removing a webhook came to.
