@@ -4,6 +4,7 @@
 //! describes.
 #![allow(
     clippy::unwrap_used,
+    clippy::indexing_slicing,
     reason = "a test stops at what it does not expect"
 )]
 
@@ -14,7 +15,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use adapters::aws::{Access, Aws};
 use adapters::dynamo::accounts::{DynamoAccounts, DynamoDeliveries};
+use adapters::dynamo::receipts::DynamoReceipts;
 use adapters::dynamo::tokens::DynamoTokens;
+use adapters::s3::S3Oversize;
 use adapters::secrets::SigningSecrets;
 use adapters::secrets::write::AccountSecrets;
 use aws_sdk_dynamodb::config::Credentials;
@@ -23,11 +26,11 @@ use aws_sdk_dynamodb::types::{
     ScalarAttributeType,
 };
 use domain::account::{AccountName, UrlToken};
-use domain::identity::DeliveryId;
-use domain::ports::{Keys as _, Tokens as _};
+use domain::identity::{BodyHash, DeliveryId};
+use domain::ports::{Keys as _, Receipt, Receipts as _, Strike, Tokens as _};
 use domain::sources::Source;
 use domain::subscription::{
-    Account, Accounts as _, Deliveries as _, EventSelection, IfUnknown, Lease, LeaseOwner,
+    Account, Accounts as _, Arrival, Deliveries as _, EventSelection, IfUnknown, Lease, LeaseOwner,
     Registration, Secrets as _, Standing,
 };
 use domain::timestamp::Timestamp;
@@ -165,5 +168,61 @@ async fn the_last_delivery_of_a_day_is_found() {
         Some(ids[1])
     );
     assert_eq!(deliveries.last(&name, "2026-11-19").await.unwrap(), None);
+    drop_table(&aws, &table).await;
+}
+
+/// What inbound writes of an attempt is what subscriptions reads of it.
+#[tokio::test]
+async fn receipts_and_strikes_of_inbound_are_read() {
+    let (aws, table) = place("strikes");
+    let keys = [("pk", KeyType::Hash), ("sk", KeyType::Range)];
+    make_table(&aws, &table, &keys).await;
+    let oversize = S3Oversize::new(aws.s3(), "no-bucket");
+    let receipts = DynamoReceipts::new(aws.dynamo(), &table, oversize, 250_000, 86_400);
+    let deliveries = DynamoDeliveries::new(aws.dynamo(), &table);
+    let name: AccountName = "acme".parse().unwrap();
+    let noon = Timestamp::from_millis(1_795_176_000_000);
+    let ids = [0, 60].map(|later| DeliveryId::new(noon.plus_seconds(later), &[1; 10]));
+    let webhook = domain::account::WebhookId::new("wh_1");
+    for delivery in [ids[0], ids[0], ids[1]] {
+        let receipt = Receipt {
+            account: &name,
+            delivery,
+            webhook: &webhook,
+            received: noon,
+            hash: BodyHash::of(b"[]"),
+            events: 0,
+            body: b"[]",
+        };
+        receipts.keep(&receipt).await.unwrap();
+    }
+    for (seconds, cause) in [(1, "budget"), (2, "queue")] {
+        let strike = Strike {
+            account: &name,
+            delivery: ids[0],
+            at: noon.plus_seconds(seconds),
+            cause,
+        };
+        receipts.strike(&strike).await.unwrap();
+    }
+    let arrivals = deliveries.arrivals(&name, &noon.day(), 10).await.unwrap();
+    let expected = [(ids[1], 1), (ids[0], 2)].map(|(delivery, attempts)| Arrival {
+        delivery,
+        webhook: Some(webhook.clone()),
+        attempts,
+    });
+    assert_eq!(arrivals, expected);
+    let newest = deliveries.arrivals(&name, &noon.day(), 1).await.unwrap();
+    assert_eq!(newest, expected[..1]);
+    let own = deliveries.arrival(&name, ids[0]).await.unwrap();
+    assert_eq!(own.as_ref(), expected.last());
+    let strikes = deliveries.strikes(&name, 10).await.unwrap();
+    let causes: Vec<_> = strikes.iter().map(|strike| strike.cause.as_str()).collect();
+    assert_eq!(causes, ["queue", "budget"]);
+    assert_eq!(strikes[0].at, noon.plus_seconds(2));
+    assert_eq!(strikes[0].delivery, ids[0]);
+    assert_eq!(deliveries.strikes(&name, 1).await.unwrap(), strikes[..1]);
+    let other = "other".parse().unwrap();
+    assert!(deliveries.strikes(&other, 10).await.unwrap().is_empty());
     drop_table(&aws, &table).await;
 }

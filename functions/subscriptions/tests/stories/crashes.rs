@@ -146,6 +146,95 @@ async fn a_disconnect(#[values(0, 1, 2, 3)] mishap: usize) {
     panic!("the story does not end");
 }
 
+async fn check(world: &World) {
+    let parameters = json!({ "account": "acme", "action": "check" });
+    let route = "POST /v1/accounts/{account}/{action}";
+    let _ = world.try_call(route, parameters, None).await;
+}
+
+async fn change(world: &World) {
+    let body = json!({ "events": ["order.created"] });
+    let parameters = json!({ "account": "acme" });
+    let route = "PATCH /v1/accounts/{account}";
+    let _ = world
+        .try_call(route, parameters, Some(body.to_string()))
+        .await;
+}
+
+/// Whatever a check was doing, the next one converges, with two questions of Orderspace and a removal at most.
+#[rstest]
+#[tokio::test]
+async fn a_check_of_a_missing_webhook(#[values(0, 1, 2, 3)] mishap: usize) {
+    let mishap = Mishap::ALL[mishap];
+    for nth in 0..TOO_MANY {
+        let world = World::new().await;
+        world.connect().await.expect(200);
+        let id = world.webhooks().await[0].id.clone();
+        world.remove_webhook(&id).await;
+        world.fate.plan(nth, mishap);
+        check(&world).await;
+        if !world.fate.end() {
+            assert!(nth > 7, "only {nth} calls");
+            return;
+        }
+        outlive_the_lease(&world);
+        world.asked().await;
+        world.check().await.expect(200);
+        let asked = world.asked().await;
+        assert!(asked.len() <= 3, "{mishap:?} at {nth}: {asked:?}");
+        world.assert_connected(&world.webhooks().await);
+    }
+    panic!("the story does not end");
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_change_that_a_check_completes(#[values(0, 1, 2, 3)] mishap: usize) {
+    let mishap = Mishap::ALL[mishap];
+    for nth in 0..TOO_MANY {
+        let world = World::new().await;
+        world.connect().await.expect(200);
+        world.fate.plan(nth, mishap);
+        change(&world).await;
+        if !world.fate.end() {
+            assert!(nth > 4, "only {nth} calls");
+            return;
+        }
+        outlive_the_lease(&world);
+        let wished = world.account().unwrap().events;
+        world.check().await.expect(200);
+        let webhooks = world.webhooks().await;
+        world.assert_connected(&webhooks);
+        assert!(wished.is(&webhooks[0].events), "{mishap:?} at {nth}");
+    }
+    panic!("the story does not end");
+}
+
+/// The lease lets one call at a time to Orderspace, so a token that is over is renewed once.
+#[tokio::test]
+async fn fifty_callers_at_once_cause_one_token_request() {
+    let world = World::new().await;
+    world.connect().await.expect(200);
+    world.pass(1700);
+    world.asked().await;
+    let route = "POST /v1/accounts/{account}/{action}";
+    let calls = (0..50).map(|_| {
+        let parameters = json!({ "account": "acme", "action": "check" });
+        world.call(route, parameters, None)
+    });
+    let answers = futures::future::join_all(calls).await;
+    let done = answers.iter().filter(|answer| answer.status == 200);
+    assert!(done.count() >= 1);
+    assert!(
+        answers
+            .iter()
+            .all(|answer| matches!(answer.status, 200 | 409))
+    );
+    let asked = world.asked().await;
+    let tokens = asked.iter().filter(|asked| asked.contains("/oauth/token"));
+    assert_eq!(tokens.count(), 1, "{asked:?}");
+}
+
 /// A call that outlives its lease changes nothing more, however far it had got.
 #[tokio::test]
 async fn whoever_is_overtaken_saves_nothing() {
