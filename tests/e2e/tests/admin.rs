@@ -1,4 +1,11 @@
 //! The admin API, as an operator and Orderspace meet it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops at what it does not expect"
+)]
 
 use e2e::World;
 use e2e::stack::Stack;
@@ -41,7 +48,7 @@ impl Operator {
         }
     }
 
-    fn wish(&self, events: Value) -> Value {
+    fn wish(&self, events: &Value) -> Value {
         json!({
             "source": "orderspace", "client_id": self.account, "client_secret": self.secret, "events": events,
         })
@@ -77,7 +84,7 @@ fn message(answer: &Answer) -> &str {
 async fn connect_list_show_and_disconnect() {
     let operator = Operator::new().await;
     let answer = operator
-        .put_until_done(&operator.wish(json!(["order.created"])))
+        .put_until_done(&operator.wish(&json!(["order.created"])))
         .await;
     assert_eq!(answer.body["state"], "connected");
     assert_eq!(answer.body["events"], json!(["order.created"]));
@@ -135,12 +142,12 @@ async fn connect_list_show_and_disconnect() {
 #[tokio::test]
 async fn connecting_again_changes_nothing_and_another_selection_is_set() {
     let operator = Operator::new().await;
-    let wish = operator.wish(json!(["order.created"]));
+    let wish = operator.wish(&json!(["order.created"]));
     operator.put_until_done(&wish).await;
     let before = operator.site.webhooks().await.unwrap();
     operator.put_until_done(&wish).await;
     assert_eq!(operator.site.webhooks().await.unwrap(), before);
-    let answer = operator.put_until_done(&operator.wish(json!(["*"]))).await;
+    let answer = operator.put_until_done(&operator.wish(&json!(["*"]))).await;
     assert_eq!(answer.body["events"].as_array().unwrap().len(), 14);
     let after = operator.site.webhooks().await.unwrap();
     assert_eq!(after.len(), 1);
@@ -162,7 +169,7 @@ async fn after_disconnecting_deliveries_are_a_strangers() {
 #[tokio::test]
 async fn a_disconnected_account_can_be_connected_again() {
     let operator = Operator::new().await;
-    let wish = operator.wish(json!(["*"]));
+    let wish = operator.wish(&json!(["*"]));
     operator.put_until_done(&wish).await;
     assert_eq!(operator.call(Method::DELETE, None).await.status, 200);
     operator.put_until_done(&wish).await;
@@ -183,7 +190,7 @@ async fn a_disconnected_account_can_be_connected_again() {
 #[tokio::test]
 async fn a_bad_field_is_named(#[case] field: &str, #[case] value: Value) {
     let operator = Operator::new().await;
-    let mut wish = operator.wish(json!(["*"]));
+    let mut wish = operator.wish(&json!(["*"]));
     wish[field] = value;
     if wish[field].is_null() {
         wish.as_object_mut().unwrap().remove(field);
@@ -206,7 +213,7 @@ async fn a_bad_field_is_named(#[case] field: &str, #[case] value: Value) {
 #[tokio::test]
 async fn a_bad_account_name_is_named(#[case] name: &str) {
     let operator = Operator::new().await;
-    let wish = operator.wish(json!(["*"]));
+    let wish = operator.wish(&json!(["*"]));
     let path = format!("/accounts/{name}");
     let answer = operator.stack.admin(Method::PUT, &path, Some(&wish)).await;
     assert_eq!(answer.status, 400, "{}", answer.body);
@@ -231,14 +238,14 @@ async fn an_unknown_account_is_not_found(#[case] method: Method) {
 #[tokio::test]
 async fn wrong_credentials_are_passed_through() {
     let operator = Operator::new().await;
-    let mut wish = operator.wish(json!(["*"]));
+    let mut wish = operator.wish(&json!(["*"]));
     wish["client_secret"] = json!("another-secret");
     let answer = operator.put(&wish).await;
     assert_eq!(answer.status, 422, "{}", answer.body);
     assert!(message(&answer).contains("credentials"), "{}", answer.body);
     assert!(!answer.body.to_string().contains("another-secret"));
     assert_eq!(operator.call(Method::GET, None).await.status, 404);
-    operator.put_until_done(&operator.wish(json!(["*"]))).await;
+    operator.put_until_done(&operator.wish(&json!(["*"]))).await;
 }
 
 #[rstest]
@@ -253,7 +260,7 @@ async fn while_orderspace_is_down_the_caller_is_told_and_then_there_is_one_webho
     let operator = Operator::new().await;
     let outage = Fault::on(Door::Api, kind).method("POST");
     operator.site.set_faults(&[outage]).await.unwrap();
-    let wish = operator.wish(json!(["*"]));
+    let wish = operator.wish(&json!(["*"]));
     let answer = operator.put(&wish).await;
     assert!(
         matches!(answer.status, 502..=504),
@@ -276,7 +283,7 @@ async fn an_orderspace_that_never_answers_is_told_before_the_gateway_gives_up() 
     let operator = Operator::new().await;
     let outage = Fault::on(Door::Token, FaultKind::TimeOutMs(60_000));
     operator.site.set_faults(&[outage]).await.unwrap();
-    let wish = operator.wish(json!(["*"]));
+    let wish = operator.wish(&json!(["*"]));
     let begun = std::time::Instant::now();
     let answer = operator.put(&wish).await;
     assert!(

@@ -1,5 +1,12 @@
 //! The answers, row by row as architecture and code have them in one table: what Orderspace is told, and what is
 //! kept.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops at what it does not expect"
+)]
 
 use std::time::{Duration, Instant};
 
@@ -25,6 +32,9 @@ fn one_order(id: &str) -> Vec<u8> {
     let record = format!(r#"{{"id":"{id}","number":7}}"#);
     delivery().event("order.created", &record).body()
 }
+
+/// What a stranger is, the URL and the headers.
+type Stranger = (&'static str, String, Vec<(&'static str, String)>);
 
 /// Answers with nothing that differs from one request to the next.
 fn shape(answer: &Answer) -> (u16, String, Vec<(String, String)>) {
@@ -63,7 +73,7 @@ async fn strangers_get_one_answer_and_leave_no_trace() {
     let of_account = world.watch(&world.account).await;
 
     let signed = |signature: &str| vec![(SIGNATURE_HEADER, signature.to_owned())];
-    let cases: Vec<(&str, String, Vec<(&str, String)>)> = vec![
+    let cases: Vec<Stranger> = vec![
         (
             "an unknown token",
             world.url_of(unknown.expose()),

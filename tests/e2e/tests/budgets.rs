@@ -1,4 +1,11 @@
 //! The budgets of calls, counted where the functions' calls pass: each call to AWS costs money and time.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops at what it does not expect"
+)]
 
 use std::collections::BTreeMap;
 

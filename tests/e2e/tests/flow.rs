@@ -1,5 +1,12 @@
 //! The way of an event: Orderspace sends, a team's queue and the records table are read. Whatever order and
 //! repetition the way brings, a record ends as that of the event first seen last, and no event is lost.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops at what it does not expect"
+)]
 
 use std::collections::BTreeSet;
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -2,6 +2,13 @@
 //!
 //! The template's stack has one team, so that a second team still gets everything is seen in the consumer's own
 //! tests; here it is seen that the other accounts do.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops at what it does not expect"
+)]
 
 use e2e::World;
 use e2e::proxy::Fault;

@@ -1,4 +1,11 @@
 //! Secrets stay secret: nothing that a test on this stack had to keep to itself is in a log of it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops at what it does not expect"
+)]
 
 use std::path::{Path, PathBuf};
 

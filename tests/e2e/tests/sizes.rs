@@ -1,4 +1,11 @@
 //! Sizes: what no queue carries travels behind a pointer, and what no item holds is read back all the same.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops at what it does not expect"
+)]
 
 use e2e::World;
 use e2e::team::Data;
