@@ -163,13 +163,15 @@ async fn write<R: Records>(
             recurrence: one.envelope.source.recurrence(&key.kind),
             occurrences: &occurrences,
         };
-        let written = records.update(key, &update).await?;
-        // What a delete of this very group found is older than what the update found.
-        let known = *known.get_or_insert(*written.known());
-        if latest.is_parted_by(&known) {
+        let mut written = records.update(key, &update).await?;
+        if latest.is_parted_by(written.known()) {
             update.latest = latest.alone();
-            records.update(key, &update).await?;
+            written = records.update(key, &update).await?;
         }
+        // A delete of this very group found what is known of deletes, the update what is known of data: between
+        // the two others may have written.
+        let found = *written.known();
+        known.get_or_insert(found).latest = found.latest;
     }
     Ok(judge(&changes, &known.unwrap_or_default()))
 }

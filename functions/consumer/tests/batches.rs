@@ -102,6 +102,24 @@ async fn equal_content_is_marked_and_never_dropped() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_update_that_comes_between_a_batchs_delete_and_its_update_is_no_harm() {
+    let world = world();
+    let slow = Fault::nothing().after(Duration::from_secs(1));
+    world.records.script().on("update").fault(slow);
+    let batch = [
+        order(1, "updated", "a"),
+        order(2, "deleted", "x"),
+        order(4, "updated", "b"),
+    ];
+    let between = [order(3, "updated", "c")];
+    let (first, second) = tokio::join!(world.take(&batch), world.take(&between));
+    assert!(first.is_empty() && second.is_empty());
+    let record = world.record("order", "or_1");
+    assert_eq!(record.data, data("b"));
+    assert!(record.is_deleted());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_mark_survives_a_second_run_also_where_batches_interleave() {
     let world = world();
     world.take(&[order(2, "updated", "b")]).await;
