@@ -53,9 +53,9 @@ impl Chance {
     ///
     /// # Panics
     /// There are none.
-    pub fn pick<'a, T>(&mut self, choices: &'a [T]) -> &'a T {
+    pub fn pick<T: Clone>(&mut self, choices: &[T]) -> T {
         let position = self.position(choices.len());
-        &choices[position]
+        choices[position].clone()
     }
 
     /// These, in another order.

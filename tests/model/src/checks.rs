@@ -14,9 +14,7 @@ use crate::faults::Step;
 use crate::lock;
 use crate::oracle::{self, LANES, Seen};
 use crate::plan::{BUDGET, WALL};
-use crate::world::{
-    Accepted, Key, KnownRow, Ledger, Place, Row, RowEvent, ShadowMarker, Subject, World,
-};
+use crate::world::{Accepted, Key, Ledger, Place, Row, RowEvent, ShadowMarker, Subject, World};
 
 /// What must hold whatever goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -766,15 +764,12 @@ impl World {
     fn remember(ledger: &mut Ledger, actor: usize, subject: &Subject) -> Row {
         let row = ledger.table.get(subject).cloned().unwrap_or_default();
         if let Some(actor) = ledger.actors.get_mut(actor) {
-            let latest = |row: &Row| row.latest.as_ref().map(|latest| latest.key);
+            // Of deletes counts what was known first, of data what was known last.
             actor
                 .known
                 .entry(subject.clone())
-                .and_modify(|known| known.certain &= latest(&known.row) == latest(&row))
-                .or_insert_with(|| KnownRow {
-                    row: row.clone(),
-                    certain: true,
-                });
+                .and_modify(|known| known.latest.clone_from(&row.latest))
+                .or_insert_with(|| row.clone());
         }
         row
     }
@@ -1033,26 +1028,23 @@ impl World {
 
 /// Whether an event must be marked; none where that cannot be told.
 fn expected_mark(
-    known: &KnownRow,
+    known: &Row,
     group: &[(Key, Arc<Event>)],
     key: Key,
     event: &Event,
 ) -> Option<bool> {
     if event.deletes() {
-        let first = match &known.row.deleted {
+        let first = match &known.deleted {
             Some(first) => Some(first),
             None => group.iter().find(|(_, event)| event.deletes()),
         };
         return first.map(|(first, said)| *first != key && said.says_what(event));
     }
-    if !known.certain {
-        return None;
-    }
     let before = group
         .iter()
         .rev()
         .find(|(other, event)| *other < key && !event.deletes());
-    match (&known.row.latest, before) {
+    match (&known.latest, before) {
         (Some(latest), _) if latest.key > key => None,
         (Some(latest), _) if latest.key == key => Some(
             latest

@@ -77,7 +77,7 @@ pub struct Delivery {
 /// A body that is no list of events.
 #[must_use]
 pub fn unreadable(chance: &mut Chance) -> Delivery {
-    let body = *chance.pick(&["not json", "{}", "[{\"event\":", "7"]);
+    let body = chance.pick(&["not json", "{}", "[{\"event\":", "7"]);
     Delivery {
         elements: Vec::new(),
         body: body.as_bytes().into(),
@@ -117,7 +117,7 @@ pub fn element(occurrence: u32, event: Event) -> Element {
 /// An element that is no event.
 #[must_use]
 pub fn bad_element(occurrence: u32, chance: &mut Chance) -> Element {
-    let json = *chance.pick(&[
+    let json = chance.pick(&[
         "7",
         "null",
         r#"{"data":{"order":{"id":"or_1"}}}"#,
@@ -146,7 +146,7 @@ pub fn event(chance: &mut Chance) -> Event {
         0 => format!(r#""long":"{}""#, "x".repeat(900)),
         // What no queue takes as text.
         1 => "\"odd\":\"\u{FFFF}\"".to_owned(),
-        _ => (*chance.pick(&CONTENTS)).to_owned(),
+        _ => chance.pick(&CONTENTS).to_owned(),
     };
     let named = |event_type: &'static str, kind: &'static str, id: String, content: String| Event {
         event_type,
@@ -155,14 +155,14 @@ pub fn event(chance: &mut Chance) -> Event {
     };
     match chance.below(100) {
         0..30 => {
-            let sku = *chance.pick(&["A 1", "B/2"]);
-            stock(sku, *chance.pick(&["10", "20", "20.0"]))
+            let sku = chance.pick(&["A 1", "B/2"]);
+            stock(sku, chance.pick(&["10", "20", "20.0"]))
         }
         30..55 => {
             let id = format!("or_{}", chance.below(2));
             match chance.below(8) {
                 0..2 => named("order.created", "order", id, content(chance)),
-                2..7 => named("order.updated", "order", id, content(chance)),
+                2..6 => named("order.updated", "order", id, content(chance)),
                 _ => deleted("order.deleted", "order", &id),
             }
         }

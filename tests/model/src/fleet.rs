@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -43,6 +44,9 @@ pub(crate) struct Share {
     /// Stop after so many seconds.
     #[arg(long)]
     seconds: Option<u64>,
+    /// Stop after so many failures.
+    #[arg(long, default_value_t = 5)]
+    failures: usize,
 }
 
 struct Averages {
@@ -97,7 +101,7 @@ pub(crate) fn share(share: Share) {
     let mut coverage = Coverage::default();
     for number in 0..share.count {
         let is_over = |seconds| begun.elapsed() >= Duration::from_secs(seconds);
-        if share.seconds.is_some_and(is_over) || report.broken.len() >= 5 {
+        if share.seconds.is_some_and(is_over) || report.broken.len() >= share.failures {
             break;
         }
         let seed = share.first + number * share.stride;
@@ -162,17 +166,40 @@ impl Report {
 /// Runs schedules on all cores. `true` if all is well.
 pub(crate) fn run(from: u64, schedules: u64, seconds: Option<u64>) -> anyhow::Result<bool> {
     let begun = Instant::now();
+    let program = std::env::current_exe().context("this program does not know where it is")?;
+    let (total, coverage) = gather(&program, from, schedules, seconds, 5)?;
+    judge(&total, &coverage, begun.elapsed())
+}
+
+/// The first seed at which an invariant breaks in another build of this program, and what breaks.
+pub(crate) fn first_broken(
+    program: &Path,
+    schedules: u64,
+) -> anyhow::Result<Option<(u64, String)>> {
+    let (total, _) = gather(program, 1, schedules, None, 1)?;
+    let first = total.broken.into_iter().next();
+    Ok(first.map(|failure| (failure.seed, failure.what)))
+}
+
+/// Runs schedules on all cores and adds up what they report.
+fn gather(
+    program: &Path,
+    from: u64,
+    schedules: u64,
+    seconds: Option<u64>,
+    failures: usize,
+) -> anyhow::Result<(Report, Coverage)> {
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
     let cores = cores.clamp(1, 8).min(schedules);
-    let program = std::env::current_exe().context("this program does not know where it is")?;
     let mut shares = Vec::new();
     for core in 0..cores {
         let count = schedules / cores + u64::from(core < schedules % cores);
-        let mut command = Command::new(&program);
+        let mut command = Command::new(program);
         command.arg("share");
         command.args(["--first", &(from + core).to_string()]);
         command.args(["--stride", &cores.to_string()]);
         command.args(["--count", &count.to_string()]);
+        command.args(["--failures", &failures.to_string()]);
         if let Some(seconds) = seconds {
             command.args(["--seconds", &seconds.to_string()]);
         }
@@ -194,7 +221,7 @@ pub(crate) fn run(from: u64, schedules: u64, seconds: Option<u64>) -> anyhow::Re
         total.add(report);
     }
     total.broken.sort_by_key(|failure| failure.seed);
-    judge(&total, &coverage, begun.elapsed())
+    Ok((total, coverage))
 }
 
 /// Waits for a share and reads its report; whatever else it says is passed on.

@@ -263,7 +263,7 @@ fn arrive(
         reply,
     };
     if !free.is_empty() {
-        let number = *chance.pick(&free);
+        let number = chance.pick(&free);
         let instance = &mut ledger.instances[number];
         instance.free = false;
         match instance.jobs.send(job) {

@@ -1,17 +1,373 @@
-//! Mistakes.
+//! Proof that the check can fail: each file in `mistakes/` is a mistake that somebody could make, as a patch of
+//! the product's sources. It is made in a copy, built there, and has to be caught.
+//!
+//! The copy lies in the target directory and shares it, so that nothing is compiled twice but what changes; it
+//! leaves out the functions' programs and adapters, with the SDK behind them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, bail, ensure};
 use clap::Args;
 
-/// Which mistakes to try.
+use crate::fleet;
+
+/// Which mistakes to make.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     /// Only those whose names contain this.
     #[arg(long)]
     only: Option<String>,
-    /// How many schedules each may take to be caught.
-    #[arg(long, default_value_t = 20_000)]
+    /// How many schedules each has for being caught.
+    #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(1..))]
     schedules: u64,
 }
 
+/// A mistake.
+struct Mistake {
+    name: String,
+    /// What it is, in a sentence.
+    what: String,
+    /// The invariants, by their first words, of which one has to catch it.
+    by: Vec<String>,
+    files: Vec<Changed>,
+}
+
+/// What a patch does to one file.
+struct Changed {
+    path: PathBuf,
+    /// Texts and what stands in their places.
+    hunks: Vec<(String, String)>,
+}
+
+/// The packages that are copied.
+const PACKAGES: [&str; 6] = [
+    "shared/domain",
+    "shared/runtime",
+    "shared/testkit",
+    "functions/inbound",
+    "functions/consumer",
+    "tests/model",
+];
+
+/// Makes each mistake in turn. `true` if all are caught.
 pub(crate) fn run(options: &Options) -> anyhow::Result<bool> {
-    anyhow::bail!("{options:?}")
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = here
+        .ancestors()
+        .nth(2)
+        .context("the workspace has a root")?;
+    let target = target_directory()?;
+    let copy = Copy::new(root, &target)?;
+    let mistakes = read_all(&here.join("mistakes"), options.only.as_deref())?;
+    ensure!(
+        !mistakes.is_empty(),
+        "there is no such mistake in {}",
+        here.join("mistakes").display()
+    );
+    println!(
+        "{:34}{:24}{:>8}  what is wrong",
+        "mistake", "caught by", "seed"
+    );
+    // Without a mistake nothing must be caught: the copy is the product.
+    copy.restore(&[])?;
+    let program = copy.build()?;
+    if let Some((seed, what)) = fleet::first_broken(&program, 500)? {
+        bail!("the copy breaks without any mistake: seed {seed}, {what}");
+    }
+    let mut good = true;
+    for mistake in &mistakes {
+        copy.restore(&mistake.files)
+            .with_context(|| format!("mistakes/{}.patch", mistake.name))?;
+        let program = copy
+            .build()
+            .with_context(|| format!("mistakes/{}.patch", mistake.name))?;
+        let caught = fleet::first_broken(&program, options.schedules)?;
+        let (by, seed) = match &caught {
+            Some((seed, what)) => {
+                let by = what.split([' ', ':']).next().unwrap_or_default();
+                good &= mistake.by.iter().any(|wanted| wanted == by);
+                (by, seed.to_string())
+            }
+            None => {
+                good = false;
+                ("NOTHING", "-".to_owned())
+            }
+        };
+        let by = if caught.is_some() && !mistake.by.iter().any(|wanted| wanted == by) {
+            format!("{by}, NOT {}", mistake.by.join("/"))
+        } else {
+            by.to_owned()
+        };
+        println!("{:34}{by:24}{seed:>8}  {}", mistake.name, mistake.what);
+    }
+    println!(
+        "{}",
+        if good {
+            "every mistake is caught"
+        } else {
+            "not every mistake is caught as it should be"
+        }
+    );
+    Ok(good)
+}
+
+/// The target directory that this program was built in.
+fn target_directory() -> anyhow::Result<PathBuf> {
+    let program = std::env::current_exe().context("this program does not know where it is")?;
+    let target = program
+        .ancestors()
+        .nth(2)
+        .context("a program lies in a target directory")?;
+    Ok(target.to_owned())
+}
+
+/// The sources with a mistake among them.
+struct Copy {
+    root: PathBuf,
+    place: PathBuf,
+    target: PathBuf,
+    manifest: String,
+}
+
+impl Copy {
+    fn new(root: &Path, target: &Path) -> anyhow::Result<Self> {
+        let place = target.join("mistakes");
+        fs::create_dir_all(&place).with_context(|| format!("{}", place.display()))?;
+        let manifest = read(&root.join("Cargo.toml"))?;
+        Ok(Self {
+            root: root.to_owned(),
+            manifest: workspace(&manifest),
+            place,
+            target: target.to_owned(),
+        })
+    }
+
+    /// Makes the copy equal to the sources but for what these change. What is equal already is not touched, so
+    /// that it is not compiled again.
+    fn restore(&self, changed: &[Changed]) -> anyhow::Result<()> {
+        write(&self.place.join("Cargo.toml"), &self.manifest)?;
+        let lock = self.place.join("Cargo.lock");
+        if !lock.exists() {
+            write(&lock, &read(&self.root.join("Cargo.lock"))?)?;
+        }
+        let mut open: Vec<&Changed> = changed.iter().collect();
+        for package in PACKAGES {
+            let manifest = Path::new(package).join("Cargo.toml");
+            write(
+                &self.place.join(&manifest),
+                &stripped(package, &read(&self.root.join(&manifest))?),
+            )?;
+            for file in files(&self.root.join(package).join("src"))? {
+                let path = file.strip_prefix(&self.root)?;
+                if package.starts_with("functions/") && path.ends_with("src/main.rs") {
+                    continue;
+                }
+                let mut text = read(&file)?;
+                if let Some(at) = open.iter().position(|changed| changed.path == path) {
+                    text = open.remove(at).apply(&text)?;
+                }
+                write(&self.place.join(path), &text)?;
+            }
+        }
+        match open.first() {
+            Some(missing) => bail!("there is no file {}", missing.path.display()),
+            None => Ok(()),
+        }
+    }
+
+    fn build(&self) -> anyhow::Result<PathBuf> {
+        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        cargo.args([
+            "build",
+            "--quiet",
+            "--offline",
+            "--package",
+            "model",
+            "--bin",
+            "model-mistaken",
+        ]);
+        cargo
+            .current_dir(&self.place)
+            .env("CARGO_TARGET_DIR", &self.target);
+        let output = cargo
+            .stdin(Stdio::null())
+            .output()
+            .context("cargo cannot be started")?;
+        ensure!(
+            output.status.success(),
+            "the copy does not compile:\n{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Ok(self.target.join("debug/model-mistaken"))
+    }
+}
+
+/// The workspace's manifest with the copied members alone, and without the optimisation of what is compiled
+/// anew for each mistake.
+fn workspace(manifest: &str) -> String {
+    let mut text = String::new();
+    let mut members = false;
+    for line in manifest.lines() {
+        let ours = PACKAGES
+            .iter()
+            .filter_map(|package| package.rsplit('/').next());
+        if line.starts_with("members") {
+            members = true;
+            let list: Vec<String> = PACKAGES
+                .iter()
+                .map(|package| format!("{package:?}"))
+                .collect();
+            text.push_str(&format!("members = [{}]\n", list.join(", ")));
+        } else if members {
+            members = !line.starts_with(']');
+        } else if !ours
+            .into_iter()
+            .any(|name| line.starts_with(&format!("{name} = {{ opt-level")))
+        {
+            text.push_str(line);
+            text.push('\n');
+        }
+    }
+    text
+}
+
+/// A package's manifest without what the copy leaves out.
+fn stripped(package: &str, manifest: &str) -> String {
+    let mut text = String::new();
+    let mut tests = false;
+    for line in manifest.lines() {
+        if line.starts_with('[') {
+            // Development dependencies may name packages that are not copied.
+            tests = line == "[dev-dependencies]";
+        }
+        if !tests && !line.starts_with("adapters") {
+            text.push_str(line);
+            text.push('\n');
+        }
+    }
+    if package == "tests/model" {
+        text.push_str("\n[[bin]]\nname = \"model-mistaken\"\npath = \"src/main.rs\"\n");
+    }
+    text
+}
+
+fn files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).with_context(|| format!("{}", folder.display()))? {
+        let path = entry?.path();
+        if path.is_dir() {
+            found.extend(files(&path)?);
+        } else {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn read(path: &Path) -> anyhow::Result<String> {
+    fs::read_to_string(path).with_context(|| format!("{}", path.display()))
+}
+
+fn write(path: &Path, text: &str) -> anyhow::Result<()> {
+    if fs::read_to_string(path).is_ok_and(|there| there == text) {
+        return Ok(());
+    }
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).with_context(|| format!("{}", folder.display()))?;
+    }
+    fs::write(path, text).with_context(|| format!("{}", path.display()))
+}
+
+fn read_all(folder: &Path, only: Option<&str>) -> anyhow::Result<Vec<Mistake>> {
+    let mut mistakes = Vec::new();
+    for path in files(folder)? {
+        let name = path
+            .file_stem()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        let is_patch = path
+            .extension()
+            .is_some_and(|extension| extension == "patch");
+        if is_patch && only.is_none_or(|part| name.contains(part)) {
+            let mistake = Mistake::read(&name, &read(&path)?);
+            mistakes.push(mistake.with_context(|| format!("{}", path.display()))?);
+        }
+    }
+    Ok(mistakes)
+}
+
+impl Mistake {
+    /// Reads a unified diff with two lines before it: what the mistake is, and `Caught by:` which invariants.
+    fn read(name: &str, text: &str) -> anyhow::Result<Self> {
+        let mut lines = text.lines().peekable();
+        let what = lines.next().context("an empty file")?.to_owned();
+        let by = lines
+            .next()
+            .and_then(|line| line.strip_prefix("Caught by: "))
+            .context("the second line is no `Caught by:`")?;
+        let by = by.split(", ").map(ToOwned::to_owned).collect();
+        let mut files: Vec<Changed> = Vec::new();
+        for line in lines {
+            if let Some(path) = line.strip_prefix("+++ b/") {
+                files.push(Changed {
+                    path: PathBuf::from(path.split('\t').next().unwrap_or(path)),
+                    hunks: Vec::new(),
+                });
+            } else if let Some(file) = files.last_mut() {
+                file.line(line);
+            }
+        }
+        ensure!(
+            files.iter().any(|file| !file.hunks.is_empty()),
+            "a patch without a hunk"
+        );
+        Ok(Self {
+            name: name.to_owned(),
+            what,
+            by,
+            files,
+        })
+    }
+}
+
+impl Changed {
+    fn line(&mut self, line: &str) {
+        if line.starts_with("@@") {
+            self.hunks.push((String::new(), String::new()));
+            return;
+        }
+        let Some((before, after)) = self.hunks.last_mut() else {
+            return;
+        };
+        let (is_before, is_after, rest) = match (line.strip_prefix('-'), line.strip_prefix('+')) {
+            (Some(rest), _) => (true, false, rest),
+            (_, Some(rest)) => (false, true, rest),
+            _ => (true, true, line.strip_prefix(' ').unwrap_or(line)),
+        };
+        for (text, takes) in [(before, is_before), (after, is_after)] {
+            if takes {
+                text.push_str(rest);
+                text.push('\n');
+            }
+        }
+    }
+
+    /// Applies the hunks by their text: where the lines stand does not matter, that they stand once does.
+    fn apply(&self, text: &str) -> anyhow::Result<String> {
+        let mut text = text.to_owned();
+        for (before, after) in &self.hunks {
+            let found = text.matches(before.as_str()).count();
+            ensure!(
+                found == 1,
+                "the patch does not fit {} any more: its lines stand there {found} times:\n{before}",
+                self.path.display()
+            );
+            text = text.replacen(before.as_str(), after, 1);
+        }
+        Ok(text)
+    }
 }

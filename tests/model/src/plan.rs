@@ -142,13 +142,13 @@ impl Plan {
         let chance = &mut chance;
         let mut plan = Self::empty(seed, 2 + chance.below(2));
         plan.teams = teams(chance);
-        plan.rate = *chance.pick(&[0, 15, 30, 30, 60, 60, 100, 160]);
+        plan.rate = chance.pick(&[0, 15, 30, 30, 60, 60, 100, 160]);
         plan.quiet_at = chance.between(30_000, 400_000);
-        plan.marker_ttl = *chance.pick(&[60, 86_400, 86_400]);
-        plan.visibility = *chance.pick(&[40_000, 190_000]);
+        plan.marker_ttl = chance.pick(&[60, 86_400, 86_400]);
+        plan.visibility = chance.pick(&[40_000, 190_000]);
         plan.most_receives = u32::try_from(chance.between(3, 10)).unwrap_or(3);
-        plan.consumer_timeout = *chance.pick(&[5_000, 30_000]);
-        plan.largest_batch = *chance.pick(&[1, 4, 10, 10, 30]);
+        plan.consumer_timeout = chance.pick(&[5_000, 30_000]);
+        plan.largest_batch = chance.pick(&[1, 4, 10, 10, 30]);
         if chance.percent(10)
             && let Some(account) = plan.accounts.last_mut()
         {
@@ -156,7 +156,7 @@ impl Plan {
         }
         plan.compose(chance);
         for _ in 0..chance.below(3) {
-            let what = *chance.pick(&[
+            let what = chance.pick(&[
                 Stranger::UnknownToken,
                 Stranger::Retired,
                 Stranger::WrongKey,
@@ -211,7 +211,7 @@ impl Plan {
     fn compose(&mut self, chance: &mut Chance) {
         let mut occurrence = 0;
         let mut earlier: Vec<(usize, Vec<Element>, u64)> = Vec::new();
-        let span = *chance.pick(&[2_000, 20_000, 90_000]);
+        let span = chance.pick(&[2_000, 20_000, 90_000]);
         for _ in 0..chance.between(3, 6) {
             let account = chance.position(self.accounts.len());
             let again = earlier
@@ -257,9 +257,9 @@ impl Plan {
                 account,
                 at: chance.below(span),
                 delivery,
-                patience: *chance.pick(&[2_000, 5_000, 12_000, 12_000]),
+                patience: chance.pick(&[2_000, 5_000, 12_000, 12_000]),
                 most: u32::try_from(chance.between(3, 9)).unwrap_or(3),
-                backoff: *chance.pick(&[200, 2_000, 10_000, 40_000]),
+                backoff: chance.pick(&[200, 2_000, 10_000, 40_000]),
             });
         }
     }
@@ -332,7 +332,7 @@ fn teams(chance: &mut Chance) -> Vec<TeamPlan> {
         team(
             "ledger",
             "ledger.fifo",
-            *chance.pick(&["*", "*", "order.*"]),
+            chance.pick(&["*", "*", "order.*"]),
             None,
         ),
         team("all", "all", "*", None),
@@ -341,7 +341,7 @@ fn teams(chance: &mut Chance) -> Vec<TeamPlan> {
         teams.push(team(
             "sales",
             "sales",
-            *chance.pick(&["order.*", "payment.created", "inventory_level.*"]),
+            chance.pick(&["order.*", "payment.created", "inventory_level.*"]),
             None,
         ));
     }

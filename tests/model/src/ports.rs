@@ -79,9 +79,19 @@ impl Wire {
                 Err(passing("timeout"))
             }
             Some(Kind::Slow) => {
-                let answer = work(world, &mut doing);
-                pause = chance.between(300, 6000);
-                answer
+                let took = chance.between(300, 6000);
+                if chance.percent(50) {
+                    // The question takes its time, and meanwhile others write.
+                    world.agenda.turn(world.now() + took, tie).await;
+                } else {
+                    pause = took;
+                }
+                let mut doing = Doing {
+                    actor,
+                    fault,
+                    chance: &mut chance,
+                };
+                work(world, &mut doing)
             }
             Some(Kind::Late) => {
                 let later = world.now() + chance.between(100, 40_000);
@@ -400,7 +410,7 @@ impl World {
             let body = doing.chance.pick(&bodies);
             lock(&self.ledger)
                 .poisoned
-                .insert(poison(queue.as_str(), body));
+                .insert(poison(queue.as_str(), &body));
         }
         let poisoned: Vec<bool> = {
             let ledger = lock(&self.ledger);

@@ -87,7 +87,7 @@ pub(crate) struct Actor {
     /// The events of its batch.
     pub(crate) batch: Vec<Key>,
     pub(crate) unfetched: BTreeSet<Key>,
-    pub(crate) known: BTreeMap<Subject, KnownRow>,
+    pub(crate) known: BTreeMap<Subject, Row>,
     pub(crate) counts: BTreeMap<Step, u32>,
 }
 
@@ -172,12 +172,6 @@ pub(crate) struct RowEvent {
     pub(crate) key: Key,
     pub(crate) event: Arc<Event>,
     pub(crate) previous: Option<Arc<Event>>,
-}
-
-/// What a consumer could know of a record before it wrote.
-pub(crate) struct KnownRow {
-    pub(crate) row: Row,
-    pub(crate) certain: bool,
 }
 
 pub(crate) struct Instance {
@@ -359,7 +353,7 @@ impl World {
                 Some(Kind::Throttled)
             }
             None if chance.permille((self.plan.rate * step.weight()).min(600)) => {
-                Some(*chance.pick(reachable(step)))
+                Some(chance.pick(reachable(step)))
             }
             None => None,
         }?;
@@ -408,7 +402,7 @@ impl World {
         let kind = if self.plan.is_scripted() {
             self.plan.script.take(step, usize::MAX)??
         } else if chance.permille(self.plan.rate * 2) {
-            *chance.pick(reachable(step))
+            chance.pick(reachable(step))
         } else {
             return None;
         };

@@ -1,0 +1,54 @@
+//! A small number of schedules, with every normal run of the tests. The large number is
+//! `cargo run -p model -- --schedules 100000`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "what cannot be read ends the test"
+)]
+
+use std::process::{Command, Output};
+
+fn model(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_model"))
+        .args(arguments)
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn two_thousand_schedules_hold() {
+    let output = model(&["--schedules", "2000"]);
+    let said = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}\n{errors}");
+    assert!(said.contains("every invariant holds"), "{said}");
+    assert!(
+        said.contains("40 run twice"),
+        "a seed tells one story: {said}"
+    );
+}
+
+#[test]
+fn a_seed_tells_its_story() {
+    let output = model(&["--seed", "7"]);
+    let story = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{story}");
+    assert!(story.contains("attempt 0 of Orderspace"), "{story}");
+    assert!(story.contains("is taken out of its lane"), "{story}");
+    let again = model(&["--seed", "7"]);
+    assert_eq!(output.stderr, again.stderr);
+}
+
+#[test]
+fn options_that_make_no_sense_are_refused() {
+    for wrong in [
+        &["--schedules", "many"][..],
+        &["--schedules", "0"],
+        &["--seed", "1", "--from", "2"],
+        &["--fast"],
+    ] {
+        let output = model(wrong);
+        assert_eq!(output.status.code(), Some(2), "{wrong:?}");
+        assert!(!output.stderr.is_empty(), "{wrong:?}");
+    }
+}
