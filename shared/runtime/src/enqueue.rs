@@ -149,15 +149,18 @@ mod tests {
 
     use super::*;
 
+    /// What a queue says to one call.
+    type Answer = Result<Vec<Result<(), PortError>>, PortError>;
+
     /// A queue whose answers are written down beforehand; afterwards it accepts.
     #[derive(Default)]
     struct Scripted {
-        answers: Mutex<Vec<Result<Vec<Result<(), PortError>>, PortError>>>,
+        answers: Mutex<Vec<Answer>>,
         batches: Mutex<Vec<Vec<String>>>,
     }
 
     impl Scripted {
-        fn answering(answers: Vec<Result<Vec<Result<(), PortError>>, PortError>>) -> Self {
+        fn answering(answers: Vec<Answer>) -> Self {
             Self {
                 answers: Mutex::new(answers.into_iter().rev().collect()),
                 ..Self::default()
@@ -170,11 +173,7 @@ mod tests {
     }
 
     impl Queues for Scripted {
-        async fn send(
-            &self,
-            _: &QueueUrl,
-            batch: &[Message<'_>],
-        ) -> Result<Vec<Result<(), PortError>>, PortError> {
+        async fn send(&self, _: &QueueUrl, batch: &[Message<'_>]) -> Answer {
             self.batches
                 .lock()
                 .unwrap()
@@ -279,11 +278,7 @@ mod tests {
     async fn a_queue_that_never_answers_costs_no_more_than_the_deadline() {
         struct Silent;
         impl Queues for Silent {
-            async fn send(
-                &self,
-                _: &QueueUrl,
-                _: &[Message<'_>],
-            ) -> Result<Vec<Result<(), PortError>>, PortError> {
+            async fn send(&self, _: &QueueUrl, _: &[Message<'_>]) -> Answer {
                 std::future::pending().await
             }
         }
