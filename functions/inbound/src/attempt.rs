@@ -4,6 +4,8 @@
 //! of the same bytes leases the marker, takes over the identity and, after its own success, removes the
 //! marker; without a marker equal bytes are new events.
 
+use std::time::Duration;
+
 use domain::account::AccountName;
 use domain::identity::{BodyHash, DeliveryId};
 use domain::ports::{Marker, PortError, Receipts};
@@ -20,9 +22,29 @@ use crate::request::Posted;
 pub struct Attempt {
     delivery: DeliveryId,
     hash: BodyHash,
-    /// Until when this attempt holds the marker that gave it its identity.
-    lease: Option<Timestamp>,
+    marker: Held,
 }
+
+/// What an attempt knows of the retry marker for its bytes.
+#[derive(Debug)]
+enum Held {
+    /// There was none for it.
+    No,
+    /// It holds the marker that gave it its identity, until then.
+    Until(Timestamp),
+    /// The table did not answer in time: there may be one.
+    Unknown(Unknown),
+}
+
+/// When an attempt wanted a marker of which it does not know, and until when it would have held it.
+#[derive(Debug)]
+struct Unknown {
+    since: Timestamp,
+    until: Timestamp,
+}
+
+/// How long a success waits for the removal of a marker of which it does not know.
+const SWEEPING: Duration = Duration::from_millis(300);
 
 impl Attempt {
     /// Begins an attempt: with the identity of a refused one where it left a marker, else with a new one.
@@ -37,26 +59,27 @@ impl Attempt {
         let hash = BodyHash::of(posted.body);
         let until = now.plus_seconds(lease_seconds);
         let taken = take_marker(receipts, account, &hash, now, until);
-        let taken = in_time(deadline, "reading a retry marker", taken)
-            .await
-            .unwrap_or_else(|error| {
+        let (taken, marker) = match in_time(deadline, "reading a retry marker", taken).await {
+            Ok(Some(delivery)) => (Some(delivery), Held::Until(until)),
+            Ok(None) => (None, Held::No),
+            Err(error) => {
                 warn!(%account, %error, "whether this is a retry is not known; it is taken as new");
                 runtime::metrics::count("RetryMarkersUnread", 1, &[]);
-                None
-            });
-        if let Some(delivery) = taken {
-            return Ok(Self {
-                delivery,
-                hash,
-                lease: Some(until),
-            });
-        }
-        let mut random = [0; 10];
-        getrandom::fill(&mut random)?;
+                (None, Held::Unknown(Unknown { since: now, until }))
+            }
+        };
+        let delivery = match taken {
+            Some(delivery) => delivery,
+            None => {
+                let mut random = [0; 10];
+                getrandom::fill(&mut random)?;
+                DeliveryId::new(posted.received, &random)
+            }
+        };
         Ok(Self {
-            delivery: DeliveryId::new(posted.received, &random),
+            delivery,
             hash,
-            lease: None,
+            marker,
         })
     }
 
@@ -76,14 +99,46 @@ impl Attempt {
         account: &AccountName,
         deadline: Instant,
     ) -> Result<(), Refused> {
-        let Some(until) = self.lease else {
-            return Ok(());
+        let until = match self.marker {
+            Held::No => return Ok(()),
+            Held::Until(until) => until,
+            Held::Unknown(ref unknown) => {
+                self.sweep(receipts, account, unknown, deadline).await;
+                return Ok(());
+            }
         };
         let unmarked = receipts.unmark(account, &self.hash, until);
         in_time(deadline, "removing a retry marker", unmarked).await.map_err(|error| {
             warn!(%account, delivery.id = %self.delivery, %error, "the retry marker could not be removed");
             Refused::MarkerKept
         })
+    }
+
+    /// Removes a marker that could not be read when it was wanted, unless somebody else holds it. The table may
+    /// be down, and that is no reason to refuse: what stays is counted.
+    async fn sweep<R: Receipts>(
+        &self,
+        receipts: &R,
+        account: &AccountName,
+        unknown: &Unknown,
+        deadline: Instant,
+    ) {
+        let deadline = deadline.min(Instant::now() + SWEEPING);
+        let swept = async {
+            let Some(marker) = receipts.marker(account, &self.hash).await? else {
+                return Ok(());
+            };
+            let held = marker.leased_until;
+            // A lease whose answer did not come is this attempt's own.
+            if held <= unknown.since || held == unknown.until {
+                receipts.unmark(account, &self.hash, held).await?;
+            }
+            Ok(())
+        };
+        if let Err(error) = in_time(deadline, "removing a retry marker", swept).await {
+            warn!(%account, delivery.id = %self.delivery, %error, "a retry marker may have stayed");
+            runtime::metrics::count("RetryMarkersKept", 1, &[]);
+        }
     }
 
     /// Ends a refused attempt: leaves its identity to the next one.

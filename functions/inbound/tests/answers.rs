@@ -388,6 +388,52 @@ async fn a_lease_that_outlived_its_function_can_be_taken_over() {
     assert!(kept.contains(&world.queue("orders")[1].envelope().id.delivery()));
 }
 
+#[rstest]
+#[case::not_read("marker", Fault::passing("ServiceUnavailable"))]
+#[case::not_leased("lease", Fault::passing("ServiceUnavailable"))]
+#[case::leased_without_an_answer("lease", Fault::lost())]
+#[tokio::test(start_paused = true)]
+async fn a_marker_that_could_not_be_read_does_not_outlive_the_success(
+    #[case] call: &str,
+    #[case] fault: Fault,
+) {
+    let world = world();
+    let stock = |on_hand: &str| {
+        let record = format!(r#"{{"sku":"A 1","on_hand":{on_hand}}}"#);
+        delivery().event("inventory_level.updated", &record).body()
+    };
+    // The first attempt is queued, and refused all the same.
+    world.queues.script().on("send").fault(Fault::lost());
+    world
+        .queues
+        .script()
+        .on("send")
+        .always()
+        .fault(Fault::hang());
+    assert_eq!(world.deliver(stock("20")).await, 503);
+    world.queues.script().heal();
+    // Whether this is its retry cannot be told.
+    world.receipts.script().on(call).fault(fault);
+    assert_eq!(
+        world
+            .post(&world.signed(stock("20")).at(RECEIVED_MILLIS + 1))
+            .await
+            .status,
+        200
+    );
+    assert_eq!(world.receipts.marker_count(), 0);
+    // There and back again: the last one must not be taken for the first.
+    for (later, on_hand) in [(2, "10"), (3, "20")] {
+        let request = world.signed(stock(on_hand)).at(RECEIVED_MILLIS + later);
+        assert_eq!(world.post(&request).await.status, 200);
+    }
+    let ids = world.ids("inventory");
+    let mut sorted = ids.clone();
+    sorted.sort();
+    sorted.dedup();
+    assert_eq!(ids, sorted, "four events, in their order");
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_unreadable_marker_is_no_reason_to_refuse() {
     let world = world();
