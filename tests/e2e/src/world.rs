@@ -281,8 +281,16 @@ impl World {
     pub async fn post(&self, body: &[u8]) -> Answer {
         let signature = sign(&self.key, body);
         note_secret(&self.stack, &signature);
-        self.request(&self.url(), body, &[(SIGNATURE_HEADER, &signature)])
-            .await
+        // The gateway hands a body of type JSON over as text, and puts U+FFFD where it is none.
+        let content_type = match std::str::from_utf8(body) {
+            Ok(_) => "application/json",
+            Err(_) => "application/octet-stream",
+        };
+        let headers = [
+            (SIGNATURE_HEADER, &*signature),
+            ("content-type", content_type),
+        ];
+        self.request(&self.url(), body, &headers).await
     }
 
     /// Posts to any URL with any headers.

@@ -174,7 +174,7 @@ async fn a_consumers_batch_costs_no_more_calls_than_its_budget(
     #[case] writes: usize,
 ) {
     let world = World::planted().await;
-    // The poller may part the ten messages; then the same is tried with ten others.
+    // The poller may part the ten messages, or take one of them twice; then the same is tried with ten others.
     for round in 0..TRIES as u64 {
         let id = new_id(&world, round);
         let watch = world.watch(&id).await;
@@ -206,11 +206,7 @@ async fn a_consumers_batch_costs_no_more_calls_than_its_budget(
             .filter(|call| call.operation == SEND)
             .map(|call| call.entries)
             .collect();
-        assert_eq!(
-            forwards.iter().sum::<usize>(),
-            10,
-            "each message is forwarded once"
-        );
+        if forwards.iter().sum::<usize>() != 10 { eprintln!("ODD {calls:#?}"); panic!("odd"); }
         if forwards == [10] {
             let expected = [(UPDATE, "Records", writes), (SEND, "ExampleTeam", 1)];
             assert_eq!(counts(&calls), budget(&expected));

@@ -39,6 +39,17 @@ async fn send(world: &World, deliver: &Deliver) {
     assert!(reports[0].accepted, "{reports:?}");
 }
 
+/// Waits until a delivery was answered with a refusal.
+async fn refused(world: &World) {
+    e2e::until("a delivery was refused", async || {
+        match world.stack.strikes(&world.account).await.len() {
+            0 => Err("no strike".to_owned()),
+            _ => Ok(()),
+        }
+    })
+    .await;
+}
+
 /// The id of a delivery that is so many milliseconds younger than now.
 fn id(millis: i64) -> DeliveryId {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
@@ -186,6 +197,7 @@ async fn a_delivery_that_was_refused_half_way_keeps_its_place() {
     // Meanwhile the customer changes again.
     let newer = [event("customer.updated", r#"{"id":"cu_1","name":"newer"}"#)];
     send(&world, &Deliver::events(&newer)).await;
+    refused(&world).await;
     outage.end().await;
 
     let events = world.team.wait_for(3).await;
@@ -341,13 +353,7 @@ async fn a_retry_in_other_batches_loses_nothing() {
         ..Deliver::events(&sent)
     };
     world.site().deliver(&deliver).await.unwrap();
-    e2e::until("the first attempt was refused", async || {
-        match world.stack.strikes(&world.account).await.len() {
-            0 => Err("no strike".to_owned()),
-            _ => Ok(()),
-        }
-    })
-    .await;
+    refused(&world).await;
     outage.end().await;
     e2e::until("every order has its record", async || {
         let mut missing = 0;

@@ -1,6 +1,6 @@
 //! Faults: what may happen to a call between a function and AWS.
 
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::http::{HeaderValue, Response, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -19,7 +19,8 @@ pub enum Fault {
         code: String,
     },
     /// Of a batch of messages, those that contain the text are refused with this code, as AWS does inside an
-    /// answer of status 200; the others are passed on. This alone changes what is passed on.
+    /// answer of status 200; the others are passed on. This alone changes what is passed on, and therefore whose name
+    /// it is passed on in: the emulator's administrator signs it.
     RefuseEntries {
         /// The text; every message contains the empty one.
         contains: String,
@@ -88,7 +89,7 @@ pub(super) fn refusal(request: &Request, status: u16, code: &str) -> Response<Bo
 #[derive(Debug)]
 pub(super) struct Parted {
     /// What is passed on; `None` if nothing is left.
-    pub(super) passed: Option<Bytes>,
+    pub(super) passed: Option<Value>,
     refused: Vec<Value>,
 }
 
@@ -111,13 +112,17 @@ impl Parted {
             })
             .collect();
         entries.retain(|entry| !is_refused(entry));
-        let passed = (!entries.is_empty()).then(|| Bytes::from(Value::Object(batch).to_string()));
+        let is_left = !entries.is_empty();
+        let passed = is_left.then_some(Value::Object(batch));
         Some(Self { passed, refused })
     }
 
     /// The answer to the whole batch, from the answer to what was passed on.
-    pub(super) fn answer(self, passed: &[u8]) -> Bytes {
-        let mut answer: Map<String, Value> = serde_json::from_slice(passed).unwrap_or_default();
+    pub(super) fn answer(self, passed: Value) -> Value {
+        let mut answer = match passed {
+            Value::Object(answer) => answer,
+            _ => Map::new(),
+        };
         answer
             .entry("Successful")
             .or_insert_with(|| Value::Array(Vec::new()));
@@ -127,7 +132,7 @@ impl Parted {
         if let Some(failed) = failed.as_array_mut() {
             failed.extend(self.refused);
         }
-        Bytes::from(Value::Object(answer).to_string())
+        Value::Object(answer)
     }
 }
 
@@ -139,10 +144,9 @@ mod tests {
     fn a_batch_is_parted_and_its_answers_joined() {
         let body = r#"{"QueueUrl":"q","Entries":[{"Id":"0","MessageBody":"a"},{"Id":"1","MessageBody":"bad"}]}"#;
         let parted = Parted::of(body.as_bytes(), "bad", "InvalidMessageContents", true).unwrap();
-        let passed: Value = serde_json::from_slice(parted.passed.as_ref().unwrap()).unwrap();
+        let passed = parted.passed.as_ref().unwrap();
         assert_eq!(passed["Entries"], json!([{"Id":"0","MessageBody":"a"}]));
-        let answer = parted.answer(br#"{"Successful":[{"Id":"0"}]}"#);
-        let answer: Value = serde_json::from_slice(&answer).unwrap();
+        let answer = parted.answer(json!({"Successful": [{"Id": "0"}]}));
         assert_eq!(answer["Successful"], json!([{"Id":"0"}]));
         assert_eq!(answer["Failed"][0]["Id"], "1");
         assert_eq!(answer["Failed"][0]["Code"], "InvalidMessageContents");
@@ -154,7 +158,7 @@ mod tests {
         let body = r#"{"Entries":[{"Id":"0","MessageBody":"a"}]}"#;
         let parted = Parted::of(body.as_bytes(), "", "KmsThrottled", false).unwrap();
         assert!(parted.passed.is_none());
-        let answer: Value = serde_json::from_slice(&parted.answer(b"")).unwrap();
+        let answer = parted.answer(Value::Null);
         assert_eq!(answer["Failed"].as_array().unwrap().len(), 1);
         assert!(Parted::of(b"{}", "", "x", false).is_none());
     }

@@ -11,6 +11,8 @@ use axum::http::{HeaderMap, HeaderName, Response, StatusCode, header};
 use axum::response::IntoResponse as _;
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
+use local::aws::Aws;
+use local::emulator::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -50,6 +52,7 @@ struct Books {
 struct Shared {
     books: Arc<Mutex<Books>>,
     client: reqwest::Client,
+    aws: Aws,
     to: Arc<str>,
 }
 
@@ -76,10 +79,12 @@ impl Proxy {
             .await
             .with_context(|| format!("port {port} on 127.0.0.1 cannot be used; choose another"))?;
         let address = listener.local_addr()?;
+        let to = to.trim_end_matches('/');
         let shared = Shared {
             books: Arc::default(),
             client: client()?,
-            to: to.trim_end_matches('/').into(),
+            aws: Aws::new(to, REGION, ACCESS_KEY_ID, SECRET_ACCESS_KEY)?,
+            to: to.into(),
         };
         let service = routes(shared).into_make_service_with_connect_info::<Cutter>();
         let serving = tokio::spawn(async move {
@@ -206,7 +211,7 @@ async fn serve(
             sender_fault,
         }) => Some(
             match Parted::of(&request.body, &contains, &code, sender_fault) {
-                Some(parted) => joined(shared, request, parted).await,
+                Some(parted) => joined(shared, parted).await,
                 None => passed(shared, request).await,
             },
         ),
@@ -234,22 +239,24 @@ async fn passed(shared: &Shared, request: &Request) -> Response<Body> {
 }
 
 /// Passes a part of a batch on and answers for the whole.
-async fn joined(shared: &Shared, request: &Request, mut parted: Parted) -> Response<Body> {
-    let Some(body) = parted.passed.take() else {
-        let mut response = Response::new(Body::from(parted.answer(b"")));
-        let content_type = header::HeaderValue::from_static("application/x-amz-json-1.0");
-        response
-            .headers_mut()
-            .insert(header::CONTENT_TYPE, content_type);
-        return response;
+async fn joined(shared: &Shared, mut parted: Parted) -> Response<Body> {
+    let answer = match parted.passed.take() {
+        None => Value::Null,
+        Some(batch) => match shared
+            .aws
+            .json("sqs", "AmazonSQS.SendMessageBatch", &batch)
+            .await
+        {
+            Ok(answer) => answer,
+            Err(_) => return bare(502),
+        },
     };
-    match shared.forward(request, body).await {
-        Ok(response) if response.status().is_success() => {
-            response.map(|body| Body::from(parted.answer(&body)))
-        }
-        Ok(response) => response.map(Body::from),
-        Err(_) => bare(502),
-    }
+    let mut response = Response::new(Body::from(parted.answer(answer).to_string()));
+    let content_type = header::HeaderValue::from_static("application/x-amz-json-1.0");
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, content_type);
+    response
 }
 
 /// A number from 0 to 1; without randomness, a fault is met.
