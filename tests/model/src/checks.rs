@@ -13,7 +13,7 @@ use crate::deliveries::{About, Event};
 use crate::faults::Step;
 use crate::lock;
 use crate::oracle::{self, LANES, Seen};
-use crate::plan::{BUDGET, WALL};
+use crate::plan::BUDGET;
 use crate::world::{Accepted, Key, Ledger, Place, Row, RowEvent, ShadowMarker, Subject, World};
 
 /// What must hold whatever goes wrong.
@@ -81,7 +81,7 @@ impl fmt::Display for Broken {
 
 /// An event as a story names it.
 pub(crate) fn name(key: Key) -> String {
-    format!("event {}.{}", key.0.wrapping_sub(WALL), key.1)
+    format!("event {}.{}", crate::world::since(key.0), key.1)
 }
 
 type Marks = (usize, Arc<[u8]>);
@@ -107,8 +107,15 @@ impl World {
         (marker.expires > now && marker.leased_until <= now).then_some(marker.identity)
     }
 
+    pub(crate) fn asks_for_marker(&self, actor: usize) {
+        self.with_attempt(actor, |attempt| attempt.told = false);
+    }
+
     pub(crate) fn read_marker(&self, actor: usize, shadow: Option<u64>) {
-        self.with_attempt(actor, |attempt| attempt.read = Some(shadow));
+        self.with_attempt(actor, |attempt| {
+            attempt.told = true;
+            attempt.read = Some(shadow);
+        });
     }
 
     pub(crate) fn leased(&self, actor: usize, leased: bool) {
@@ -137,6 +144,7 @@ impl World {
             let held = marker.leased_until;
             marker.leased_until = until;
             drop(ledger);
+            self.tell(|| format!("  attempt {attempt} leases the retry marker"));
             if held > now {
                 self.broken(Invariant::Identity, || {
                     format!("attempt {attempt} leased a marker that another holds")
@@ -156,10 +164,13 @@ impl World {
         let expires = ledger.attempts[attempt].now + self.plan.marker_ttl * 1000;
         let shadow = ShadowMarker {
             identity: marker.delivery.first_seen().millis(),
+            left: self.now(),
             expires,
             leased_until: 0,
         };
         ledger.markers.insert(bytes, shadow);
+        drop(ledger);
+        self.tell(|| format!("  attempt {attempt} leaves a retry marker"));
     }
 
     pub(crate) fn unmarks(&self, actor: usize, until: u64) {
@@ -182,6 +193,8 @@ impl World {
             .is_some_and(|marker| marker.leased_until == until)
         {
             ledger.markers.remove(&bytes);
+            drop(ledger);
+            self.tell(|| format!("  attempt {attempt} removes the retry marker"));
         }
     }
 
@@ -296,6 +309,7 @@ impl World {
                 });
             }
             self.acknowledged(number);
+            self.check_unknown_marker(number, actor);
         } else if status != 503 || (faults == 0 && keys_held) {
             self.broken(Invariant::Answers, || {
                 format!("attempt {number}, genuine, is answered {status}; {faults} faults met it")
@@ -310,6 +324,33 @@ impl World {
         if took > BUDGET + 10 {
             self.broken(Invariant::Answers, || {
                 format!("attempt {number} is answered after {took} ms")
+            });
+        }
+    }
+
+    /// A delivery was taken without knowing whether there is a retry marker for its bytes: if there was one,
+    /// the next delivery of these bytes, which may be another, would be taken for the one that was refused.
+    fn check_unknown_marker(&self, number: usize, actor: usize) {
+        let ledger = lock(&self.ledger);
+        let (attempt, actor) = (&ledger.attempts[number], &ledger.actors[actor]);
+        let unknown = attempt.read.is_none()
+            || (matches!(attempt.read, Some(Some(_))) && attempt.leased.is_none());
+        let bytes = (attempt.account, Arc::clone(&attempt.delivery.body));
+        let stays = ledger
+            .markers
+            .get(&bytes)
+            .is_some_and(|marker| marker.left < actor.begun && marker.leased_until <= attempt.now);
+        let asked_again = actor
+            .counts
+            .get(&Step::ReadMarker)
+            .is_some_and(|count| *count > 1);
+        let excused = actor.faulted.contains(&Step::RemoveMarker)
+            || (asked_again && !attempt.told)
+            || ledger.late > 0;
+        drop(ledger);
+        if unknown && stays && !excused {
+            self.broken(Invariant::Identity, || {
+                format!("attempt {number} is answered 200 and leaves a retry marker of which it does not know")
             });
         }
     }

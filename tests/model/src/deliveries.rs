@@ -138,9 +138,10 @@ const CONTENTS: [&str; 4] = [
     r#""name":"Panadería 日本 🥐","at":1e2"#,
 ];
 
-/// An event like those that Orderspace sends.
+/// An event like those that Orderspace sends. With `focused`, most are about one record, and what happens to
+/// it at the same time meets.
 #[must_use]
-pub fn event(chance: &mut Chance) -> Event {
+pub fn event(chance: &mut Chance, focused: bool) -> Event {
     let content = |chance: &mut Chance| match chance.below(24) {
         // Larger than the inline limit of a schedule.
         0 => format!(r#""long":"{}""#, "x".repeat(900)),
@@ -153,6 +154,13 @@ pub fn event(chance: &mut Chance) -> Event {
         record: format!(r#"{{"id":"{id}",{content}}}"#),
         about: About::Record(kind, id),
     };
+    if focused && chance.percent(75) {
+        let id = "or_0".to_owned();
+        return match chance.below(5) {
+            0 => deleted("order.deleted", "order", &id),
+            _ => named("order.updated", "order", id, content(chance)),
+        };
+    }
     match chance.below(100) {
         0..30 => {
             let sku = chance.pick(&["A 1", "B/2"]);

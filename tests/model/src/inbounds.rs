@@ -156,7 +156,10 @@ async fn post(world: &Arc<World>, made: Made, patience: u64, chance: &mut Chance
         }
         Some(Kind::Slow) => delay(world, chance, 300, 5_000).await,
         Some(Kind::Reordered) => delay(world, chance, 2_000, 15_000).await,
-        Some(Kind::TwiceAtOnce) => again(world, &made, chance, 0, 400),
+        Some(Kind::TwiceAtOnce) => {
+            let within = chance.pick(&[3, 3, 400]);
+            again(world, &made, chance, 0, within);
+        }
         Some(Kind::TwiceAfter) => again(world, &made, chance, 4_000, 60_000),
         _ => {}
     }
@@ -232,7 +235,7 @@ fn arrive(
     let line = format!(
         "attempt {attempt} {what}, account {}, id {}: {}",
         made.account,
-        epoch.wrapping_sub(WALL),
+        crate::world::since(epoch),
         String::from_utf8_lossy(&made.delivery.body)
             .chars()
             .take(1200)
@@ -249,6 +252,7 @@ fn arrive(
         heard: false,
         identity: None,
         read: None,
+        told: false,
         leased: None,
         receipt: false,
         // A missing key may be remembered for as long as a right one.

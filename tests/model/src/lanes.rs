@@ -100,7 +100,7 @@ async fn poll(world: &Arc<World>, lane: usize, position: usize) {
         u64::from(receives),
         visible_at,
     ]);
-    let mut at = visible_at.max(world.now()) + chance.between(0, 1200);
+    let mut at = visible_at.max(world.now()) + chance.between(0, world.plan.unseen);
     let fault = world.decide_transport(Step::Receive, &mut chance);
     match fault {
         Some(Kind::Slow) => at += chance.between(2_000, 120_000),

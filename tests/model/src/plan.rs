@@ -131,6 +131,10 @@ pub struct Plan {
     pub(crate) most_receives: u32,
     pub(crate) consumer_timeout: u64,
     pub(crate) largest_batch: u64,
+    /// How long a message may lie visible before a poller sees it, in milliseconds.
+    pub(crate) unseen: u64,
+    /// Whether most events are about one record.
+    pub(crate) focused: bool,
     pub(crate) script: Script,
 }
 
@@ -149,6 +153,8 @@ impl Plan {
         plan.most_receives = u32::try_from(chance.between(3, 10)).unwrap_or(3);
         plan.consumer_timeout = chance.pick(&[5_000, 30_000]);
         plan.largest_batch = chance.pick(&[1, 4, 10, 10, 30]);
+        plan.unseen = chance.pick(&[5, 1200, 1200]);
+        plan.focused = chance.percent(25);
         if chance.percent(10)
             && let Some(account) = plan.accounts.last_mut()
         {
@@ -203,6 +209,8 @@ impl Plan {
             most_receives: 20,
             consumer_timeout: 30_000,
             largest_batch: 10,
+            unseen: 1200,
+            focused: false,
             script: Script::default(),
         }
     }
@@ -242,7 +250,7 @@ impl Plan {
                     elements.push(if chance.percent(4) {
                         deliveries::bad_element(occurrence, chance)
                     } else {
-                        deliveries::element(occurrence, deliveries::event(chance))
+                        deliveries::element(occurrence, deliveries::event(chance, self.focused))
                     });
                 }
                 (elements, 0)

@@ -189,6 +189,7 @@ impl Receipts for Wire {
             let shadow = world.shadow_of(actor);
             now(world.receipts.marker(&account, &hash)).map(|marker| (marker, shadow))
         };
+        self.world.asks_for_marker(actor);
         let (marker, shadow) = self.call(Step::ReadMarker, 0, 1, work).await?;
         // Only what was answered is known.
         self.world.read_marker(actor, shadow);

@@ -80,6 +80,8 @@ pub(crate) struct Actor {
     pub(crate) crashed: bool,
     pub(crate) ended: bool,
     pub(crate) faults: u32,
+    /// The steps that a fault met.
+    pub(crate) faulted: BTreeSet<Step>,
     pub(crate) calls: HashMap<(Step, u64), u64>,
     pub(crate) sends: HashMap<(Step, u64), Sending>,
     /// The attempt at a delivery that it is.
@@ -116,6 +118,8 @@ pub(crate) struct Attempt {
     pub(crate) identity: Option<u64>,
     /// What the marker's read told: none if it was not read, or its answer was lost.
     pub(crate) read: Option<Option<u64>>,
+    /// Whether the last read of the marker was answered.
+    pub(crate) told: bool,
     pub(crate) leased: Option<bool>,
     pub(crate) receipt: bool,
     pub(crate) keys_held: bool,
@@ -124,6 +128,8 @@ pub(crate) struct Attempt {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ShadowMarker {
     pub(crate) identity: u64,
+    /// When it was left, by the schedule's time.
+    pub(crate) left: u64,
     pub(crate) expires: u64,
     pub(crate) leased_until: u64,
 }
@@ -375,6 +381,7 @@ impl World {
         ledger.coverage.count(step, kind);
         if let Some(actor) = ledger.actors.get_mut(actor) {
             actor.faults += 1;
+            actor.faulted.insert(step);
         }
         let attempt = ledger.actors.get(actor).and_then(|actor| actor.attempt);
         drop(ledger);
@@ -491,6 +498,11 @@ pub(crate) fn now<T>(answer: impl Future<Output = T>) -> T {
 )]
 pub(crate) fn seconds(millis: u64) -> f64 {
     millis as f64 / 1000.0
+}
+
+/// Milliseconds of an id since the schedule's beginning: the gateway's clock may be a little behind.
+pub(crate) fn since(millis: u64) -> i64 {
+    millis.cast_signed().wrapping_sub(WALL.cast_signed())
 }
 
 /// A word for a queue and a body.
