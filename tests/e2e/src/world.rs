@@ -474,6 +474,15 @@ impl Watch {
         calls.expect("a marker that is watched")
     }
 
+    /// Ends it: every watch is one more thing to look for in every call.
+    ///
+    /// # Panics
+    /// There is no proxy any more.
+    pub async fn end(self) {
+        let forgotten = self.stack.proxy().forget(&self.marker).await;
+        forgotten.expect("the proxy forgets");
+    }
+
     /// The calls so far that were answered, once none is under way.
     ///
     /// # Panics

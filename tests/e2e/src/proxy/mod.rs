@@ -16,8 +16,9 @@
 //! | `POST calls` `{"marker":".."}` | the calls noted ([`Call`]), in the order in which they began |
 //! | `GET counts` | calls and faults by operation ([`Count`]) since the start |
 //!
-//! A marker is looked for in the path and the body of a call: an account's name, a token's hash, a word in a
-//! record. It stands in a body and never in a path of this API, because it may hold any character.
+//! A marker is looked for in the path and the body of a call, of S3's calls in the path alone: an account's name, a
+//! token's hash, a word in a record. It stands in a body and never in a path of this API, because it may hold any
+//! character.
 
 mod calls;
 mod client;
