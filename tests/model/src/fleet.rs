@@ -336,7 +336,11 @@ fn reasons() -> BTreeMap<&'static str, String> {
     let line = |kinds: BTreeMap<&str, Vec<&str>>| {
         let mut lines: BTreeMap<String, Vec<&str>> = BTreeMap::new();
         for (kind, steps) in kinds {
-            lines.entry(steps.join(", ")).or_default().push(kind);
+            let steps = match steps.len() {
+                0..6 => steps.join(", "),
+                count => format!("{count} steps"),
+            };
+            lines.entry(steps).or_default().push(kind);
         }
         let lines = lines
             .into_iter()
