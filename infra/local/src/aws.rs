@@ -114,6 +114,29 @@ impl Aws {
     /// # Errors
     /// There is no answer. A refusal is an answer.
     pub async fn api(&self, method: Method, url: &str, body: Option<&Value>) -> Result<Answer> {
+        self.rest("execute-api", method, url, body).await
+    }
+
+    /// Calls Lambda's API: `path` such as `/2015-03-31/event-source-mappings`.
+    ///
+    /// # Errors
+    /// The emulator does not answer, or refuses.
+    pub async fn lambda(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value> {
+        let url = format!("{}{path}", self.endpoint);
+        let answer = self.rest("lambda", method, &url, body).await?;
+        if !(200..300).contains(&answer.status) {
+            bail!("{path} was refused with {}: {}", answer.status, answer.body);
+        }
+        Ok(answer.body)
+    }
+
+    async fn rest(
+        &self,
+        service: &str,
+        method: Method,
+        url: &str,
+        body: Option<&Value>,
+    ) -> Result<Answer> {
         let mut request = Request::builder().method(method).uri(url);
         let bytes = match body {
             Some(body) => {
@@ -122,7 +145,7 @@ impl Aws {
             }
             None => Vec::new(),
         };
-        self.send("execute-api", request.body(bytes)?).await
+        self.send(service, request.body(bytes)?).await
     }
 
     async fn send(&self, service: &str, mut request: Request<Vec<u8>>) -> Result<Answer> {

@@ -389,6 +389,70 @@ async fn a_message_whose_answer_was_lost_is_sent_again_with_its_id() {
 }
 
 #[tokio::test]
+async fn an_event_whose_content_a_queue_refuses_goes_by_the_oversize_path() {
+    let world = World::planted().await;
+    let spoilt = format!(r#"{{"id":"or_1","note":"spoilt {}"}}"#, world.account);
+    let body = delivery()
+        .event("order.created", r#"{"id":"or_0"}"#)
+        .event("order.created", &spoilt)
+        .body();
+    let fault = Fault::RefuseEntries {
+        contains: format!("spoilt {}", world.account),
+        code: "InvalidMessageContents".to_owned(),
+        sender_fault: true,
+    };
+    world.disturb(SEND, "Orders", fault).await;
+    assert_eq!(world.post(&body).await.status, 200);
+    let events = world.team.wait_for(2).await;
+    let e2e::team::Data::Stored(place) = &events[1].data else {
+        panic!("{:?} travels inline", events[1].id);
+    };
+    assert!(place.contains(&events[1].id), "{place}");
+    assert_eq!(events[1].record(&world.stack).await, spoilt.into_bytes());
+    let letters = world.mailbox("QuarantineQueueUrl").letters().await;
+    assert_eq!(letters, []);
+}
+
+#[rstest]
+#[case::inside_the_answer(true)]
+#[case::as_a_whole(false)]
+#[tokio::test]
+async fn an_event_that_no_queue_takes_is_quarantined(#[case] inside: bool) {
+    let world = World::planted().await;
+    // The subject names it, so the pointer is refused as well.
+    let id = format!("or_{}", world.account.trim_start_matches("e2e-"));
+    let body = delivery()
+        .event("order.created", r#"{"id":"or_0"}"#)
+        .event("order.created", &format!(r#"{{"id":"{id}"}}"#))
+        .body();
+    let code = "InvalidMessageContents".to_owned();
+    let (contains, fault) = match inside {
+        true => (
+            world.account.clone(),
+            Fault::RefuseEntries {
+                contains: id.clone(),
+                code,
+                sender_fault: true,
+            },
+        ),
+        false => (id.clone(), Fault::Refuse { status: 400, code }),
+    };
+    let rule = Rule::new(fault)
+        .operation(SEND)
+        .resource("Orders")
+        .contains(contains);
+    world.disturb_by(rule).await;
+    assert_eq!(world.post(&body).await.status, 200);
+    let message = world.quarantined(1).await.remove(0);
+    assert_eq!(message.elements.len(), 1);
+    assert_eq!(message.elements[0].index, 1);
+    assert_eq!(message.elements[0].reason, "refused_by_queue");
+    assert_eq!(world.quarantined_body(&message).await, body);
+    let events = world.team.wait_for(1).await;
+    assert_eq!(events[0].subject, "order/or_0");
+}
+
+#[tokio::test]
 async fn a_lost_receipt_does_not_cost_the_delivery() {
     let world = World::planted().await;
     let fault = Fault::Refuse {

@@ -7,8 +7,11 @@ pub mod steps;
 
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
+use http::Method;
+use serde_json::{Value, json};
 
+use crate::aws::Aws;
 use crate::cli::Verify;
 use crate::demo::{examples, story};
 use crate::places::Places;
@@ -23,6 +26,9 @@ use self::steps::Steps;
 
 /// How long the examples may bring nothing new, as in the demonstration.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// The same while a consumer is stopped: what else is missing comes within moments.
+const SHORT_PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// The places of the stack that the checks use: beside the one that a person may have up.
 ///
@@ -118,7 +124,8 @@ pub async fn run(outer: &Places, arguments: &Verify, progress: Progress) -> Resu
             "built, deployed and answering at {endpoint}"
         )))
     };
-    if report.wants("examples") || report.wants("tests") {
+    let needs_a_stack = ["examples", "stopped consumer", "tests"];
+    if needs_a_stack.into_iter().any(|check| report.wants(check)) {
         report.require("stack", "Stack", start).await;
     } else {
         report.check("stack", "Stack", start).await;
@@ -137,10 +144,24 @@ pub async fn run(outer: &Places, arguments: &Verify, progress: Progress) -> Resu
             )
             .await;
         report
+            .check(
+                "stopped consumer",
+                "Example events while a consumer is stopped",
+                stopped_consumer_noticed(&places, stack, progress),
+            )
+            .await;
+        report
             .check("tests", "Tests", steps.tests(Some(&places.outputs())))
             .await;
     } else {
         report.check("examples", "Example events", no_stack()).await;
+        report
+            .check(
+                "stopped consumer",
+                "Example events while a consumer is stopped",
+                no_stack(),
+            )
+            .await;
         report
             .check(
                 "tests",
@@ -176,3 +197,51 @@ async fn examples_seen(places: &Places, stack: &Stack, progress: Progress) -> Re
         seen.deliveries.len()
     )))
 }
+
+/// That the demonstration does not end well when a consumer does not work: a check that cannot fail is none.
+async fn stopped_consumer_noticed(
+    places: &Places,
+    stack: &Stack,
+    progress: Progress,
+) -> Result<Outcome> {
+    let aws = Aws::of(&stack.outputs)?;
+    let queue = stack.outputs.get("OrdersQueueUrl")?;
+    let name = queue.rsplit('/').next().unwrap_or_default();
+    let mappings = aws.lambda(Method::GET, EVENT_SOURCE_MAPPINGS, None).await?;
+    let of_orders = |mapping: &&Value| {
+        let arn = mapping
+            .get("EventSourceArn")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        arn.rsplit(':').next() == Some(name)
+    };
+    let mapping = mappings
+        .pointer("/EventSourceMappings")
+        .unwrap_or(&Value::Null)
+        .as_array()
+        .and_then(|mappings| mappings.iter().find(of_orders))
+        .and_then(|mapping| mapping.get("UUID")?.as_str())
+        .context("no consumer reads the orders' lane")?;
+    let path = format!("{EVENT_SOURCE_MAPPINGS}{mapping}");
+    let switch = async |enabled: bool| {
+        aws.lambda(Method::PUT, &path, Some(&json!({ "Enabled": enabled })))
+            .await
+    };
+
+    switch(false).await?;
+    let examples = examples::read(&places.root.join("tests/fixtures/orderspace"))?;
+    let told = story::tell(&stack.outputs, &examples, SHORT_PATIENCE, progress).await;
+    switch(true).await?;
+    let problems = told?.problems;
+    anyhow::ensure!(
+        problems
+            .iter()
+            .any(|problem| problem.starts_with("Lane orders is stuck")),
+        "the consumer of the orders' lane was stopped, and the demonstration found only: {problems:?}"
+    );
+    Ok(Outcome::Passed(
+        "the demonstration misses its events".to_owned(),
+    ))
+}
+
+const EVENT_SOURCE_MAPPINGS: &str = "/2015-03-31/event-source-mappings/";
