@@ -22,6 +22,9 @@ use crate::request::Posted;
 pub struct Attempt {
     delivery: DeliveryId,
     hash: BodyHash,
+    begun: Timestamp,
+    /// Until when it holds the marker, if it does.
+    until: Timestamp,
     marker: Held,
 }
 
@@ -30,17 +33,10 @@ pub struct Attempt {
 enum Held {
     /// There was none for it.
     No,
-    /// It holds the marker that gave it its identity, until then.
-    Until(Timestamp),
+    /// It holds the marker that gave it its identity.
+    Ours,
     /// The table did not answer in time: there may be one.
-    Unknown(Unknown),
-}
-
-/// When an attempt wanted a marker of which it does not know, and until when it would have held it.
-#[derive(Debug)]
-struct Unknown {
-    since: Timestamp,
-    until: Timestamp,
+    Unknown,
 }
 
 /// How long a success waits for the removal of a marker of which it does not know.
@@ -60,12 +56,12 @@ impl Attempt {
         let until = now.plus_seconds(lease_seconds);
         let taken = take_marker(receipts, account, &hash, now, until);
         let (taken, marker) = match in_time(deadline, "reading a retry marker", taken).await {
-            Ok(Some(delivery)) => (Some(delivery), Held::Until(until)),
+            Ok(Some(delivery)) => (Some(delivery), Held::Ours),
             Ok(None) => (None, Held::No),
             Err(error) => {
                 warn!(%account, %error, "whether this is a retry is not known; it is taken as new");
                 runtime::metrics::count("RetryMarkersUnread", 1, &[]);
-                (None, Held::Unknown(Unknown { since: now, until }))
+                (None, Held::Unknown)
             }
         };
         let delivery = match taken {
@@ -79,6 +75,8 @@ impl Attempt {
         Ok(Self {
             delivery,
             hash,
+            begun: now,
+            until,
             marker,
         })
     }
@@ -99,15 +97,15 @@ impl Attempt {
         account: &AccountName,
         deadline: Instant,
     ) -> Result<(), Refused> {
-        let until = match self.marker {
+        match self.marker {
             Held::No => return Ok(()),
-            Held::Until(until) => until,
-            Held::Unknown(ref unknown) => {
-                self.sweep(receipts, account, unknown, deadline).await;
+            Held::Ours => {}
+            Held::Unknown => {
+                self.sweep(receipts, account, deadline).await;
                 return Ok(());
             }
-        };
-        let unmarked = receipts.unmark(account, &self.hash, until);
+        }
+        let unmarked = receipts.unmark(account, &self.hash, self.until);
         in_time(deadline, "removing a retry marker", unmarked).await.map_err(|error| {
             warn!(%account, delivery.id = %self.delivery, %error, "the retry marker could not be removed");
             Refused::MarkerKept
@@ -116,13 +114,7 @@ impl Attempt {
 
     /// Removes a marker that could not be read when it was wanted, unless somebody else holds it. The table may
     /// be down, and that is no reason to refuse: what stays is counted.
-    async fn sweep<R: Receipts>(
-        &self,
-        receipts: &R,
-        account: &AccountName,
-        unknown: &Unknown,
-        deadline: Instant,
-    ) {
+    async fn sweep<R: Receipts>(&self, receipts: &R, account: &AccountName, deadline: Instant) {
         let deadline = deadline.min(Instant::now() + SWEEPING);
         let swept = async {
             let Some(marker) = receipts.marker(account, &self.hash).await? else {
@@ -130,7 +122,7 @@ impl Attempt {
             };
             let held = marker.leased_until;
             // A lease whose answer did not come is this attempt's own.
-            if held <= unknown.since || held == unknown.until {
+            if held <= self.begun || held == self.until {
                 receipts.unmark(account, &self.hash, held).await?;
             }
             Ok(())
@@ -141,7 +133,8 @@ impl Attempt {
         }
     }
 
-    /// Ends a refused attempt: leaves its identity to the next one.
+    /// Ends a refused attempt: leaves its identity to the next one. A marker that an attempt from after this one
+    /// holds stays as it is: a write can be under way for longer than the attempt that it is of.
     pub(crate) async fn fail<R: Receipts>(
         &self,
         receipts: &R,
@@ -154,7 +147,9 @@ impl Attempt {
             expires,
             leased_until: free,
         };
-        receipts.mark(account, &self.hash, &marker).await
+        receipts
+            .mark(account, &self.hash, &marker, self.until)
+            .await
     }
 }
 

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use domain::account::{TokenStatus, UrlToken};
 use domain::envelope::Content;
-use domain::ports::{ErrorKind, QueueUrl};
+use domain::identity::{BodyHash, DeliveryId};
+use domain::ports::{ErrorKind, Marker, QueueUrl, Receipts as _};
+use domain::timestamp::Timestamp;
 use rstest::rstest;
 use testkit::delivery::delivery;
 use testkit::fakes::Fault;
@@ -353,6 +355,41 @@ async fn a_marker_serves_one_attempt_at_a_time_and_not_for_ever() {
     let ids = world.ids("orders");
     assert_eq!(ids.len(), 3);
     assert!(ids[2] > ids[1], "an expired marker has no meaning");
+}
+
+#[rstest]
+#[case::before_it(0, true)]
+#[case::after_it(1, false)]
+#[tokio::test(start_paused = true)]
+async fn a_refused_attempt_leaves_a_marker_to_whom_took_it(
+    #[case] later_millis: u64,
+    #[case] replaced: bool,
+) {
+    let world = world();
+    let body = delivery().event("order.created", ORDER).body();
+    let hash = BodyHash::of(&body);
+    let at = Timestamp::from_millis;
+    // As if this attempt's write were under way for so long that others met the marker of an earlier one.
+    let held = Marker {
+        delivery: DeliveryId::new(at(RECEIVED_MILLIS - 60_000), &[9; 10]),
+        expires: at(RECEIVED_MILLIS + 86_400_000),
+        leased_until: at(RECEIVED_MILLIS + LEASE_SECONDS * 1000 + later_millis),
+    };
+    let account = &world.account;
+    let left = world
+        .receipts
+        .mark(account, &hash, &held, held.leased_until);
+    left.await.unwrap();
+    world
+        .queues
+        .script()
+        .on("send")
+        .always()
+        .fault(Fault::passing("ServiceUnavailable"));
+    assert_eq!(world.deliver(body.clone()).await, 503);
+    let marker = world.receipts.marker_of(account, &body).unwrap();
+    assert_eq!(marker != held, replaced);
+    assert_eq!(marker.leased_until == at(0), replaced);
 }
 
 #[tokio::test(start_paused = true)]

@@ -247,7 +247,8 @@ pub trait Receipts: Sync {
         until: Timestamp,
     ) -> impl Future<Output = Result<bool, PortError>> + Send;
 
-    /// Leaves a marker for a retry of this delivery, held by nobody.
+    /// Leaves a marker for a retry of this delivery, held by nobody. One that is leased for longer than `until`, the
+    /// end that a lease of this attempt would have, is a later attempt's, and stays.
     ///
     /// # Errors
     /// There is none: a retry will make new events.
@@ -256,6 +257,7 @@ pub trait Receipts: Sync {
         account: &AccountName,
         hash: &BodyHash,
         marker: &Marker,
+        until: Timestamp,
     ) -> impl Future<Output = Result<(), PortError>> + Send;
 
     /// Takes the marker away, if it is still the one that was leased until `until`.

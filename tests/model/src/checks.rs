@@ -13,7 +13,7 @@ use crate::deliveries::{About, Event};
 use crate::faults::Step;
 use crate::lock;
 use crate::oracle::{self, LANES, Seen};
-use crate::plan::BUDGET;
+use crate::plan::{BUDGET, LEASE};
 use crate::world::{Accepted, Key, Ledger, Place, Row, RowEvent, ShadowMarker, Subject, World};
 
 /// What must hold whatever goes wrong.
@@ -161,7 +161,17 @@ impl World {
         let Some(bytes) = Self::bytes_of(&ledger, attempt) else {
             return;
         };
-        let expires = ledger.attempts[attempt].now + self.plan.marker_ttl * 1000;
+        let begun = ledger.attempts[attempt].now;
+        let present = ledger.markers.get(&bytes);
+        if present.is_some_and(|present| present.leased_until > begun + LEASE) {
+            drop(ledger);
+            self.tell(|| format!("  attempt {attempt} leaves the retry marker to a later attempt"));
+            return;
+        }
+        let expires = begun + self.plan.marker_ttl * 1000;
+        if ledger.actors[actor].ended {
+            ledger.overtaken.insert(bytes.clone());
+        }
         let shadow = ShadowMarker {
             identity: marker.delivery.first_seen().millis(),
             left: self.now(),
@@ -396,13 +406,14 @@ impl World {
                 && other.identity == this.identity
                 && what(other) != what(this)
         });
+        let bytes = (this.account, Arc::clone(&this.delivery.body));
         let left = ledger
             .markers
-            .get(&(this.account, Arc::clone(&this.delivery.body)))
+            .get(&bytes)
             .is_some_and(|marker| Some(marker.identity) == this.identity);
-        let late = ledger.late > 0;
+        let late = ledger.late > 0 || ledger.overtaken.contains(&bytes);
         drop(ledger);
-        if let Some(other) = other {
+        if let Some(other) = other.filter(|_| !late) {
             self.broken(Invariant::Identity, || {
                 format!("attempts {other} and {number} brought different deliveries, were both answered 200, and have one identity")
             });

@@ -222,12 +222,13 @@ impl Receipts for Wire {
         account: &AccountName,
         hash: &BodyHash,
         marker: &Marker,
+        until: domain::timestamp::Timestamp,
     ) -> Result<(), PortError> {
         let (account, hash, marker) = (account.clone(), *hash, *marker);
         let work = move |world: &World, doing: &mut Doing<'_>| {
             world.sees_identity(doing.actor, marker.delivery.first_seen().millis());
             world.marks(doing.actor, &marker);
-            now(world.receipts.mark(&account, &hash, &marker))
+            now(world.receipts.mark(&account, &hash, &marker, until))
         };
         self.call(Step::LeaveMarker, 0, 1, work).await
     }

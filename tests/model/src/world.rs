@@ -55,6 +55,8 @@ pub(crate) struct Ledger {
     /// What quarantine has: delivery and position, or none for all of a delivery.
     pub(crate) quarantined: BTreeSet<(u64, Option<u32>)>,
     pub(crate) markers: HashMap<(usize, Arc<[u8]>), ShadowMarker>,
+    /// Bytes whose marker was left after its attempt had ended: what a success removed may be there again.
+    pub(crate) overtaken: HashSet<(usize, Arc<[u8]>)>,
     pub(crate) table: BTreeMap<Subject, Row>,
     pub(crate) payments: BTreeMap<String, Subject>,
     pub(crate) instances: Vec<Instance>,

@@ -10,6 +10,7 @@
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
@@ -185,6 +186,7 @@ impl<O: Oversize> Receipts for DynamoReceipts<O> {
         account: &AccountName,
         hash: &BodyHash,
         marker: &Marker,
+        until: Timestamp,
     ) -> Result<(), PortError> {
         let answer = self
             .client
@@ -196,11 +198,23 @@ impl<O: Oversize> Receipts for DynamoReceipts<O> {
             .item(EXPIRES, number(marker.expires.millis()))
             .item(LEASED_UNTIL, number(marker.leased_until.millis()))
             .item(EXPIRES_AT, number(marker.expires.seconds()))
+            .condition_expression("attribute_not_exists(#leased_until) OR #leased_until <= :until")
+            .expression_attribute_names("#leased_until", LEASED_UNTIL)
+            .expression_attribute_values(":until", number(until.millis()))
             .send()
             .await;
-        answer
-            .map(drop)
-            .map_err(|error| port_error(MARKING, &error, is_lasting))
+        match answer {
+            Ok(_) => Ok(()),
+            // A later attempt's, whose outcome counts.
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(PutItemError::is_conditional_check_failed_exception) =>
+            {
+                Ok(())
+            }
+            Err(error) => Err(port_error(MARKING, &error, is_lasting)),
+        }
     }
 
     async fn unmark(

@@ -156,7 +156,11 @@ async fn a_marker_is_held_by_one(receipts: &impl Receipts) {
     assert_eq!(read().await, None, "a lease makes no marker");
     receipts.unmark(&acme, &hash, at(0)).await.unwrap();
 
-    receipts.mark(&acme, &hash, &free).await.unwrap();
+    let mark = async |until| {
+        let marked = receipts.mark(&acme, &hash, &free, at(until)).await;
+        marked.unwrap();
+    };
+    mark(15_000).await;
     assert_eq!(read().await, Some(free));
     assert_eq!(receipts.marker(&other, &hash).await.unwrap(), None);
     let unlike = BodyHash::of(b"something else");
@@ -189,7 +193,13 @@ async fn a_marker_is_held_by_one(receipts: &impl Receipts) {
         "another delivery's marker was seen"
     );
 
-    receipts.mark(&acme, &hash, &free).await.unwrap();
+    mark(29_999).await;
+    assert_eq!(
+        read().await,
+        Some(held(30_000)),
+        "an attempt from before, whose write comes late, takes it from nobody"
+    );
+    mark(30_000).await;
     assert_eq!(
         read().await,
         Some(free),
@@ -210,7 +220,8 @@ async fn of_two_leases_at_once_one_is_had(receipts: &impl Receipts) {
             expires: at(86_400_000),
             leased_until: at(0),
         };
-        receipts.mark(&acme, &hash, &free).await.unwrap();
+        let marked = receipts.mark(&acme, &hash, &free, at(15_000)).await;
+        marked.unwrap();
         // The same end for both: two requests can come in the same millisecond.
         let (a, b) = tokio::join!(
             receipts.lease(&acme, &hash, &free, at(15_000)),

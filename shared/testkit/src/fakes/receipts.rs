@@ -180,10 +180,17 @@ impl Receipts for FakeReceipts {
         account: &AccountName,
         hash: &BodyHash,
         marker: &Marker,
+        until: Timestamp,
     ) -> Result<(), PortError> {
         let begun = self.script.begin("mark", account.as_str()).await?;
-        let key = (account.clone(), *hash);
-        lock(&self.state).markers.insert(key, *marker);
+        {
+            let mut state = lock(&self.state);
+            let key = (account.clone(), *hash);
+            let present = state.markers.get(&key);
+            if present.is_none_or(|present| present.leased_until <= until) {
+                state.markers.insert(key, *marker);
+            }
+        }
         begun.done(())
     }
 
