@@ -133,8 +133,9 @@ impl Attempt {
         }
     }
 
-    /// Ends a refused attempt: leaves its identity to the next one. A marker that an attempt from after this one
-    /// holds stays as it is: a write can be under way for longer than the attempt that it is of.
+    /// Ends a refused attempt: leaves its identity to the next one. A marker of another attempt stays as it is. It has the
+    /// identity of an earlier one of which this one did not know; or of a later one, where this write was under way for
+    /// longer than the attempt that it is of.
     pub(crate) async fn fail<R: Receipts>(
         &self,
         receipts: &R,
@@ -148,7 +149,7 @@ impl Attempt {
             leased_until: free,
         };
         receipts
-            .mark(account, &self.hash, &marker, self.until)
+            .mark(account, &self.hash, &marker, self.begun, self.until)
             .await
     }
 }

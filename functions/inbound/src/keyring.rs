@@ -98,10 +98,12 @@ impl<'p, T: Tokens, K: Keys> Keyring<'p, T, K> {
         })
     }
 
-    /// What the token stands for; a token that stands for nothing is remembered as well.
+    /// What the token stands for. A token that stands for nothing is remembered as well, for a short time: the table may
+    /// not have shown yet what was just stored.
     async fn entry(&self, token: &TokenHash) -> Result<TokenEntry, Refusal> {
         let known = lock(&self.known_tokens)
             .get(token, self.limits.keep)
+            .filter(|(entry, read)| entry.is_some() || read.elapsed() < self.limits.reread)
             .map(|(entry, _)| entry);
         let entry = match known {
             Some(entry) => entry,

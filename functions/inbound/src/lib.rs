@@ -32,7 +32,8 @@ use crate::keyring::Keyring;
 use crate::quarantine::Quarantined;
 use crate::request::Posted;
 
-/// What is left of the time budget once sending has to stop: enough to write a retry marker.
+/// What is left of the time budget once sending has to stop: enough to write a retry marker. Of a small budget it is a
+/// quarter.
 const RESERVE: Duration = Duration::from_millis(700);
 
 /// The function, with what it needs from the outside.
@@ -86,8 +87,11 @@ impl<'p, T: Tokens, K: Keys, Q: Queues, R: Receipts, O: Oversize> Inbound<'p, T,
             Err(_) => return Answer::NotReady(answer::NotReady::OutOfTime),
         };
         let account = &verified.account;
-        let sending = deadline.checked_sub(RESERVE).unwrap_or(deadline);
-        let asking = begun + self.config.answer_budget / 3;
+        let budget = self.config.answer_budget;
+        let reserve = RESERVE.min(budget / 4);
+        let sending = begun + (budget - reserve);
+        // Counted from here: slow keys, as after a start, must not cost a retry its identity.
+        let asking = sending.min(Instant::now() + budget / 3);
         let attempt = match Attempt::begin(
             self.receipts,
             account,
@@ -116,7 +120,11 @@ impl<'p, T: Tokens, K: Keys, Q: Queues, R: Receipts, O: Oversize> Inbound<'p, T,
             body: verified.delivery.body(),
         };
         let kept = match self.keep(&posted, &receipt, &split, sending).await {
-            Ok(()) => attempt.succeed(self.receipts, account, deadline).await,
+            // If this takes too long, there is time left to give the marker back.
+            Ok(()) => {
+                let removing = begun + (budget - reserve / 2);
+                attempt.succeed(self.receipts, account, removing).await
+            }
             Err(refused) => Err(refused),
         };
         let events = receipt.events;

@@ -6,9 +6,7 @@ use std::time::Duration;
 
 use domain::account::{TokenStatus, UrlToken};
 use domain::envelope::Content;
-use domain::identity::{BodyHash, DeliveryId};
-use domain::ports::{ErrorKind, Marker, QueueUrl, Receipts as _};
-use domain::timestamp::Timestamp;
+use domain::ports::{ErrorKind, QueueUrl};
 use rstest::rstest;
 use testkit::delivery::delivery;
 use testkit::fakes::Fault;
@@ -182,6 +180,12 @@ async fn unknown_tokens_cost_one_cached_read_each() {
         assert_eq!(world.post(&stranger).await.status, 401);
     }
     assert_eq!(world.calls(), [("tokens.find".to_owned(), 1)].into());
+
+    // It was connected just before the first of them, and the table did not show it yet.
+    let entry = entry(&world.account, Some("wh_1q4qn43v"), TokenStatus::Live);
+    world.tokens.put(unknown.hash(), entry);
+    tokio::time::advance(Duration::from_secs(10)).await;
+    assert_eq!(world.post(&stranger).await.status, 200);
 }
 
 #[tokio::test(start_paused = true)]
@@ -358,38 +362,60 @@ async fn a_marker_serves_one_attempt_at_a_time_and_not_for_ever() {
 }
 
 #[rstest]
-#[case::before_it(0, true)]
-#[case::after_it(1, false)]
+#[case::as_it_is_held(RECEIVED_MILLIS + 1, RECEIVED_MILLIS + 60_000, false)]
+#[case::unless_it_has_expired(0, RECEIVED_MILLIS, true)]
 #[tokio::test(start_paused = true)]
-async fn a_refused_attempt_leaves_a_marker_to_whom_took_it(
-    #[case] later_millis: u64,
+async fn a_refused_attempt_leaves_anothers_marker(
+    #[case] leased_until: u64,
+    #[case] expires: u64,
     #[case] replaced: bool,
 ) {
     let world = world();
     let body = delivery().event("order.created", ORDER).body();
-    let hash = BodyHash::of(&body);
-    let at = Timestamp::from_millis;
-    // As if this attempt's write were under way for so long that others met the marker of an earlier one.
-    let held = Marker {
-        delivery: DeliveryId::new(at(RECEIVED_MILLIS - 60_000), &[9; 10]),
-        expires: at(RECEIVED_MILLIS + 86_400_000),
-        leased_until: at(RECEIVED_MILLIS + LEASE_SECONDS * 1000 + later_millis),
-    };
-    let account = &world.account;
-    let left = world
-        .receipts
-        .mark(account, &hash, &held, held.leased_until);
-    left.await.unwrap();
-    world
-        .queues
-        .script()
-        .on("send")
-        .always()
-        .fault(Fault::passing("ServiceUnavailable"));
+    let earlier = world.left_marker(&body, leased_until, expires).await;
+    world.refuse_lanes();
     assert_eq!(world.deliver(body.clone()).await, 503);
-    let marker = world.receipts.marker_of(account, &body).unwrap();
-    assert_eq!(marker != held, replaced);
-    assert_eq!(marker.leased_until == at(0), replaced);
+    let marker = world.receipts.marker_of(&world.account, &body).unwrap();
+    assert_eq!(marker != earlier, replaced);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_attempt_leaves_a_marker_that_it_could_not_read() {
+    let world = world();
+    let body = delivery().event("order.created", ORDER).body();
+    let expires = RECEIVED_MILLIS + 60_000;
+    let earlier = world.left_marker(&body, 0, expires).await;
+    world
+        .receipts
+        .script()
+        .on("marker")
+        .fault(Fault::passing("InternalServerError"));
+    world.refuse_lanes();
+    assert_eq!(world.deliver(body.clone()).await, 503);
+    world.queues.script().heal();
+    assert_eq!(
+        world.receipts.marker_of(&world.account, &body),
+        Some(earlier)
+    );
+    assert_eq!(world.deliver(body).await, 200);
+    let events = world.queue("orders");
+    assert_eq!(events[0].envelope().id.delivery(), earlier.delivery);
+}
+
+#[tokio::test(start_paused = true)]
+async fn slow_keys_do_not_cost_a_retry_its_identity() {
+    let world = world();
+    let body = delivery().event("order.created", ORDER).body();
+    let expires = RECEIVED_MILLIS + 60_000;
+    let earlier = world.left_marker(&body, 0, expires).await;
+    world
+        .keys
+        .script()
+        .on("read")
+        .fault(Fault::nothing().after(Duration::from_millis(1500)));
+    assert_eq!(world.deliver(body).await, 200);
+    let events = world.queue("orders");
+    assert_eq!(events[0].envelope().id.delivery(), earlier.delivery);
 }
 
 #[tokio::test(start_paused = true)]

@@ -247,8 +247,8 @@ pub trait Receipts: Sync {
         until: Timestamp,
     ) -> impl Future<Output = Result<bool, PortError>> + Send;
 
-    /// Leaves a marker for a retry of this delivery, held by nobody. One that is leased for longer than `until`, the
-    /// end that a lease of this attempt would have, is a later attempt's, and stays.
+    /// Leaves a marker for a retry of this delivery, held by nobody. It replaces the one that the attempt leased until
+    /// `until`, and one that had expired by `now`. Any other is another attempt's, and stays.
     ///
     /// # Errors
     /// There is none: a retry will make new events.
@@ -257,6 +257,7 @@ pub trait Receipts: Sync {
         account: &AccountName,
         hash: &BodyHash,
         marker: &Marker,
+        now: Timestamp,
         until: Timestamp,
     ) -> impl Future<Output = Result<(), PortError>> + Send;
 

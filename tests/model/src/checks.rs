@@ -163,9 +163,12 @@ impl World {
         };
         let begun = ledger.attempts[attempt].now;
         let present = ledger.markers.get(&bytes);
-        if present.is_some_and(|present| present.leased_until > begun + LEASE) {
+        let anothers = |present: &ShadowMarker| {
+            present.leased_until != begun + LEASE && present.expires > begun
+        };
+        if present.is_some_and(anothers) {
             drop(ledger);
-            self.tell(|| format!("  attempt {attempt} leaves the retry marker to a later attempt"));
+            self.tell(|| format!("  attempt {attempt} leaves another attempt's retry marker"));
             return;
         }
         let expires = begun + self.plan.marker_ttl * 1000;

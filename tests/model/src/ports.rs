@@ -222,13 +222,14 @@ impl Receipts for Wire {
         account: &AccountName,
         hash: &BodyHash,
         marker: &Marker,
+        begun: domain::timestamp::Timestamp,
         until: domain::timestamp::Timestamp,
     ) -> Result<(), PortError> {
         let (account, hash, marker) = (account.clone(), *hash, *marker);
         let work = move |world: &World, doing: &mut Doing<'_>| {
             world.sees_identity(doing.actor, marker.delivery.first_seen().millis());
             world.marks(doing.actor, &marker);
-            now(world.receipts.mark(&account, &hash, &marker, until))
+            now(world.receipts.mark(&account, &hash, &marker, begun, until))
         };
         self.call(Step::LeaveMarker, 0, 1, work).await
     }

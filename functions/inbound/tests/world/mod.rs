@@ -10,14 +10,15 @@
 use std::collections::BTreeMap;
 
 use domain::account::{AccountName, TokenEntry, TokenStatus, UrlToken, WebhookId};
-use domain::ports::QueueUrl;
+use domain::identity::{BodyHash, DeliveryId};
+use domain::ports::{Marker, QueueUrl, Receipts as _};
 use domain::timestamp::Timestamp;
 use inbound::Inbound;
 use inbound::config::Config;
 use lambda_http::Body;
 use runtime::config::Variables;
-use testkit::fakes::Sent;
 use testkit::fakes::{FakeKeys, FakeOversize, FakeQueues, FakeReceipts, FakeTokens, Journal, Step};
+use testkit::fakes::{Fault, Sent};
 use testkit::gateway::{HookRequest, RECEIVED_MILLIS, hook};
 
 pub const KEY: &str = "7R2gNdE4GU8K06WXPV9lOXBic9mSs5LjKMsk46eW";
@@ -134,6 +135,28 @@ impl World {
     /// Posts a signed delivery and returns the status.
     pub async fn deliver(&self, body: impl Into<Vec<u8>>) -> u16 {
         self.post(&self.signed(body)).await.status
+    }
+
+    /// A marker that an attempt of a minute ago left for these bytes.
+    pub async fn left_marker(&self, body: &[u8], leased_until: u64, expires: u64) -> Marker {
+        let at = Timestamp::from_millis;
+        let marker = Marker {
+            delivery: DeliveryId::new(at(RECEIVED_MILLIS - 60_000), &[9; 10]),
+            expires: at(expires),
+            leased_until: at(leased_until),
+        };
+        let hash = BodyHash::of(body);
+        let left = self
+            .receipts
+            .mark(&self.account, &hash, &marker, at(0), at(0));
+        left.await.unwrap();
+        marker
+    }
+
+    /// Makes the queues refuse every event for a passing reason, until they are healed.
+    pub fn refuse_lanes(&self) {
+        let send = self.queues.script().on("send").always();
+        send.fault(Fault::passing("ServiceUnavailable"));
     }
 
     /// The messages of a queue.

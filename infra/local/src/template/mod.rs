@@ -109,8 +109,25 @@ impl Template {
             Some(parameter) => self.at(&format!("/Parameters/{parameter}/Default")),
             None => value,
         };
-        value.as_i64().or_else(|| value.as_str()?.parse().ok())
+        integer(value)
     }
+
+    /// The least and the greatest number that this can be: by the bounds of the parameter that is referred to, and by its
+    /// default. A bound that is not given is as far as numbers go.
+    pub fn range(&self, value: &Value) -> Option<(i64, i64)> {
+        let number = self.number(value)?;
+        let Some(parameter) = value.get("Ref").and_then(Value::as_str) else {
+            return Some((number, number));
+        };
+        let bound = |name| integer(self.at(&format!("/Parameters/{parameter}/{name}")));
+        let least = bound("MinValue").unwrap_or(i64::MIN);
+        let greatest = bound("MaxValue").unwrap_or(i64::MAX);
+        Some((number.min(least), number.max(greatest)))
+    }
+}
+
+fn integer(value: &Value) -> Option<i64> {
+    value.as_i64().or_else(|| value.as_str()?.parse().ok())
 }
 
 /// The logical id in `!Ref X`, `!GetAtt X.Arn` or `!Sub ${X.Arn}/..`.

@@ -132,7 +132,8 @@ fn visibility(template: &Template) -> Vec<Complaint> {
         .collect()
 }
 
-/// The budget ends a delivery before its time-out does, and no second attempt takes over what the first still works on.
+/// The budget ends a delivery before its time-out does, and no second attempt takes over what the first still works on:
+/// whatever values a deployment gives the parameters.
 fn inbound_times(template: &Template) -> Vec<Complaint> {
     functions(template)
         .filter(|function| {
@@ -142,19 +143,19 @@ fn inbound_times(template: &Template) -> Vec<Complaint> {
         })
         .flat_map(|function| {
             let variable = |name: &str| {
-                template.number(function.property(&format!("/Environment/Variables/{name}")))
+                template.range(function.property(&format!("/Environment/Variables/{name}")))
             };
-            let timeout = template
-                .number(template.of_function(function, "/Timeout"))
-                .unwrap_or(3);
-            let budget = variable("ANSWER_BUDGET_MS").unwrap_or(i64::MAX);
-            let lease = variable("RETRY_LEASE_SECONDS").unwrap_or(0);
+            let (shortest, longest) = template
+                .range(template.of_function(function, "/Timeout"))
+                .unwrap_or((3, 3));
+            let (_, budget) = variable("ANSWER_BUDGET_MS").unwrap_or((0, i64::MAX));
+            let (lease, _) = variable("RETRY_LEASE_SECONDS").unwrap_or((0, i64::MAX));
             [
-                (budget >= timeout * 1000).then(|| {
-                    format!("its budget of {budget} ms outlasts its Timeout of {timeout} s")
+                (budget >= shortest.saturating_mul(1000)).then(|| {
+                    format!("its budget of {budget} ms outlasts its Timeout of {shortest} s")
                 }),
-                (lease <= timeout).then(|| {
-                    format!("its retry lease of {lease} s ends within its Timeout of {timeout} s")
+                (lease <= longest).then(|| {
+                    format!("its retry lease of {lease} s ends within its Timeout of {longest} s")
                 }),
             ]
             .into_iter()
@@ -799,6 +800,8 @@ mod tests {
     )]
     #[case::a_lease_within_the_time_out("inbound-times", "/Parameters/RetryLeaseSeconds/Default", json!(10))]
     #[case::a_budget_beyond_the_time_out("inbound-times", "/Parameters/AnswerBudgetMs/Default", json!(10_000))]
+    #[case::a_lease_that_may_be_shorter("inbound-times", "/Parameters/RetryLeaseSeconds/MinValue", json!(14))]
+    #[case::a_budget_that_may_be_longer("inbound-times", "/Parameters/AnswerBudgetMs/MaxValue", json!(4000))]
     #[case::few_receives("receives", "/Resources/BillingQueue/Properties/RedrivePolicy/maxReceiveCount", json!(19))]
     #[case::receives_by_parameter("receives", "/Resources/BillingQueue/Properties/RedrivePolicy/maxReceiveCount", json!({"Ref": "ConsumerBatchSize"}))]
     #[case::no_redrive(

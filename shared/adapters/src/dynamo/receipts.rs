@@ -186,6 +186,7 @@ impl<O: Oversize> Receipts for DynamoReceipts<O> {
         account: &AccountName,
         hash: &BodyHash,
         marker: &Marker,
+        now: Timestamp,
         until: Timestamp,
     ) -> Result<(), PortError> {
         let answer = self
@@ -198,14 +199,18 @@ impl<O: Oversize> Receipts for DynamoReceipts<O> {
             .item(EXPIRES, number(marker.expires.millis()))
             .item(LEASED_UNTIL, number(marker.leased_until.millis()))
             .item(EXPIRES_AT, number(marker.expires.seconds()))
-            .condition_expression("attribute_not_exists(#leased_until) OR #leased_until <= :until")
+            .condition_expression(
+                "attribute_not_exists(#leased_until) OR #leased_until = :until OR #expires <= :now",
+            )
             .expression_attribute_names("#leased_until", LEASED_UNTIL)
+            .expression_attribute_names("#expires", EXPIRES)
             .expression_attribute_values(":until", number(until.millis()))
+            .expression_attribute_values(":now", number(now.millis()))
             .send()
             .await;
         match answer {
             Ok(_) => Ok(()),
-            // A later attempt's, whose outcome counts.
+            // Another attempt's, and the next one takes its identity.
             Err(error)
                 if error
                     .as_service_error()

@@ -156,12 +156,22 @@ async fn a_marker_is_held_by_one(receipts: &impl Receipts) {
     assert_eq!(read().await, None, "a lease makes no marker");
     receipts.unmark(&acme, &hash, at(0)).await.unwrap();
 
-    let mark = async |until| {
-        let marked = receipts.mark(&acme, &hash, &free, at(until)).await;
-        marked.unwrap();
+    let mark = async |marker: &Marker, now, until| {
+        let marked = receipts.mark(&acme, &hash, marker, at(now), at(until));
+        marked.await.unwrap();
     };
-    mark(15_000).await;
+    let other_delivery = Marker {
+        delivery: delivery_id(9),
+        ..free
+    };
+    mark(&free, 0, 15_000).await;
     assert_eq!(read().await, Some(free));
+    mark(&other_delivery, 1, 15_001).await;
+    assert_eq!(
+        read().await,
+        Some(free),
+        "an attempt that did not see it does not replace it"
+    );
     assert_eq!(receipts.marker(&other, &hash).await.unwrap(), None);
     let unlike = BodyHash::of(b"something else");
     assert_eq!(receipts.marker(&acme, &unlike).await.unwrap(), None);
@@ -193,18 +203,27 @@ async fn a_marker_is_held_by_one(receipts: &impl Receipts) {
         "another delivery's marker was seen"
     );
 
-    mark(29_999).await;
+    mark(&other_delivery, 14_999, 29_999).await;
     assert_eq!(
         read().await,
         Some(held(30_000)),
         "an attempt from before, whose write comes late, takes it from nobody"
     );
-    mark(30_000).await;
+    mark(&free, 15_000, 30_000).await;
     assert_eq!(
         read().await,
         Some(free),
         "an attempt that is refused again gives it back"
     );
+    mark(&other_delivery, 86_399_999, 86_414_999).await;
+    assert_eq!(read().await, Some(free));
+    mark(&other_delivery, 86_400_000, 86_415_000).await;
+    assert_eq!(
+        read().await,
+        Some(other_delivery),
+        "one that has expired is replaced"
+    );
+    mark(&free, 86_400_000, 0).await;
     assert!(lease(&free, 45_000).await);
     receipts.unmark(&acme, &hash, at(45_000)).await.unwrap();
     assert_eq!(read().await, None);
@@ -220,7 +239,7 @@ async fn of_two_leases_at_once_one_is_had(receipts: &impl Receipts) {
             expires: at(86_400_000),
             leased_until: at(0),
         };
-        let marked = receipts.mark(&acme, &hash, &free, at(15_000)).await;
+        let marked = receipts.mark(&acme, &hash, &free, at(0), at(15_000)).await;
         marked.unwrap();
         // The same end for both: two requests can come in the same millisecond.
         let (a, b) = tokio::join!(

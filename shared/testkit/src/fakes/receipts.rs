@@ -180,6 +180,7 @@ impl Receipts for FakeReceipts {
         account: &AccountName,
         hash: &BodyHash,
         marker: &Marker,
+        now: Timestamp,
         until: Timestamp,
     ) -> Result<(), PortError> {
         let begun = self.script.begin("mark", account.as_str()).await?;
@@ -187,7 +188,8 @@ impl Receipts for FakeReceipts {
             let mut state = lock(&self.state);
             let key = (account.clone(), *hash);
             let present = state.markers.get(&key);
-            if present.is_none_or(|present| present.leased_until <= until) {
+            if present.is_none_or(|present| present.leased_until == until || present.expires <= now)
+            {
                 state.markers.insert(key, *marker);
             }
         }
