@@ -69,11 +69,17 @@ pub(crate) async fn apply<'m, R: Records, O: Oversize>(
             .push(one);
     }
     let groups = stream::iter(groups).map(|(key, group)| async move {
-        match key {
-            Some(key) => apply_group(records, oversize, &key, group, deadline).await,
-            // There is no record, so nothing to read and nothing to write.
-            None => group.into_iter().map(|one| (one, NO_RECORD)).collect(),
-        }
+        // There is no record, so nothing to read and nothing to write.
+        let Some(key) = key else {
+            return group.into_iter().map(|one| (one, NO_RECORD)).collect();
+        };
+        let (account, kind, events) = (&key.account, &key.kind, group.len());
+        let applying = apply_group(records, oversize, &key, group, deadline);
+        let applied = AssertUnwindSafe(applying).catch_unwind().await;
+        applied.unwrap_or_else(|_| {
+            error!(%account, kind, events, "panic while writing a record");
+            Vec::new()
+        })
     });
     groups.buffer_unordered(MOST_AT_ONCE).concat().await
 }
@@ -95,15 +101,22 @@ async fn apply_group<'m, R: Records, O: Oversize>(
     if group.is_empty() {
         return Vec::new();
     }
-    let written = in_time(deadline, "writing a record", write(records, key, &group));
-    let written = AssertUnwindSafe(written).catch_unwind().await;
-    let (account, kind, events) = (&key.account, &key.kind, group.len());
-    match written {
-        Ok(Ok(verdicts)) => return group.into_iter().zip(verdicts).collect(),
-        Ok(Err(error)) => warn!(%account, kind, events, %error, "a record is not written"),
-        Err(_) => error!(%account, kind, events, "panic while writing a record"),
+    match in_time(deadline, "writing a record", write(records, key, &group)).await {
+        // What was fetched is written, and teams get the pointer: a batch must not gather megabytes.
+        Ok(verdicts) => group
+            .into_iter()
+            .map(|one| Arrived {
+                fetched: None,
+                ..one
+            })
+            .zip(verdicts)
+            .collect(),
+        Err(error) => {
+            let (account, kind, events) = (&key.account, &key.kind, group.len());
+            warn!(%account, kind, events, %error, "a record is not written");
+            Vec::new()
+        }
     }
-    Vec::new()
 }
 
 /// Gets the records that travel apart. An event whose record cannot be had is left out, and fails.
