@@ -1,5 +1,4 @@
-//! The answers, row by row as architecture and code have them in one table: what Orderspace is told, and what is
-//! kept.
+//! The answers, row by row as the code has them in one table: what Orderspace is told, and what is kept.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
