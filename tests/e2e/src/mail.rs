@@ -174,7 +174,12 @@ fn read_letter(path: &Path) -> Letter {
     serde_json::from_slice(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-fn letter(message: &Message) -> Letter {
+/// A message as a letter.
+///
+/// # Panics
+/// It has no id.
+#[must_use]
+pub fn letter(message: &Message) -> Letter {
     let attributes = message.message_attributes().into_iter().flatten();
     let group = message
         .attributes()

@@ -1,0 +1,150 @@
+//! A team with a FIFO queue. The stack has none, so the consumer runs here: its own code, on the stack's table and on a
+//! FIFO queue that is made for the test.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test stops at what it does not expect"
+)]
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use adapters::dynamo::records::{DynamoRecords, RecordFormat};
+use adapters::sqs::SqsQueues;
+use aws_lambda_events::sqs::SqsEvent;
+use aws_sdk_sqs::types::{Message, MessageSystemAttributeName, QueueAttributeName};
+use consumer::Consumer;
+use consumer::config::Config;
+use e2e::World;
+use e2e::team::{Schema, TeamEvent};
+use runtime::config::Variables;
+use serde_json::json;
+use testkit::delivery::delivery;
+use testkit::fakes::FakeBackoff;
+use testkit::sqs_event::batch;
+
+/// Makes a FIFO queue. It is named for the account of this test.
+async fn fifo_queue(world: &World) -> String {
+    let answer = world
+        .stack
+        .sqs
+        .create_queue()
+        .queue_name(format!("{}.fifo", world.account))
+        .attributes(QueueAttributeName::FifoQueue, "true")
+        .send()
+        .await
+        .unwrap();
+    answer.queue_url().unwrap().to_owned()
+}
+
+/// Takes `count` messages out of a queue, in the order in which it gives them, and sees that there are no more.
+async fn take(world: &World, queue: &str, count: usize) -> Vec<Message> {
+    let mut taken = Vec::new();
+    loop {
+        let answer = world
+            .stack
+            .sqs
+            .receive_message()
+            .queue_url(queue)
+            .max_number_of_messages(10)
+            .message_attribute_names("All")
+            .message_system_attribute_names(MessageSystemAttributeName::All)
+            .send()
+            .await
+            .unwrap();
+        if answer.messages().is_empty() {
+            assert_eq!(taken.len(), count);
+            return taken;
+        }
+        for message in answer.messages() {
+            let deleted = world
+                .stack
+                .sqs
+                .delete_message()
+                .queue_url(queue)
+                .receipt_handle(message.receipt_handle().unwrap());
+            deleted.send().await.unwrap();
+            taken.push(message.clone());
+        }
+    }
+}
+
+fn attribute(message: &Message, name: &MessageSystemAttributeName) -> String {
+    message.attributes().unwrap()[name].clone()
+}
+
+#[tokio::test]
+async fn a_fifo_queue_gets_a_record_s_events_in_order_and_a_repeat_once() {
+    let world = World::planted().await;
+    let body = delivery()
+        .event("order.created", r#"{"id":"or_1","note":"first"}"#)
+        .event("order.created", r#"{"id":"or_2"}"#)
+        .event("order.updated", r#"{"id":"or_1","note":"second"}"#)
+        .body();
+    assert_eq!(world.post(&body).await.status, 200);
+    // A team's message is the lane's, so it can go the way again.
+    let events = world.team.wait_for(3).await;
+    let queue = fifo_queue(&world).await;
+
+    let records = DynamoRecords::new(
+        world.stack.dynamo.clone(),
+        world.stack.output("RecordsTable"),
+        world.stack.oversize.clone(),
+        RecordFormat::Native,
+    );
+    let queues = SqsQueues::new(world.stack.sqs.clone());
+    let lane = FakeBackoff::default();
+    let routes = json!([
+        { "team": "ledger", "queue": queue, "types": ["order.*"], "accounts": [world.account] }
+    ]);
+    let config = Config::read(&Variables::from([
+        ("ROUTES", routes.to_string().as_str()),
+        (
+            "UNDELIVERED_QUEUE_URL",
+            world.stack.output("UndeliveredQueueUrl"),
+        ),
+        ("FIRST_RETRY_SECONDS", "1"),
+    ]))
+    .unwrap();
+    let consumer = Consumer::new(&records, &queues, &world.stack.oversize, &lane, config);
+    let messages = events.iter().fold(
+        batch("arn:aws:sqs:eu-west-1:000000000000:orders"),
+        |batch, event| batch.message(&event.letter.body),
+    );
+    let messages: SqsEvent = serde_json::from_str(&messages.to_json()).unwrap();
+    for _ in ["the first time", "again, as after a crash"] {
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+        let response = consumer.handle(&messages, deadline).await;
+        assert_eq!(response.batch_item_failures, []);
+    }
+
+    let taken = take(&world, &queue, events.len()).await;
+    let schema = Schema::closed();
+    let mut groups: BTreeMap<String, Vec<TeamEvent>> = BTreeMap::new();
+    for message in &taken {
+        let event = schema.read(&e2e::mail::letter(message));
+        assert_eq!(
+            attribute(message, &MessageSystemAttributeName::MessageDeduplicationId),
+            event.id
+        );
+        let group = attribute(message, &MessageSystemAttributeName::MessageGroupId);
+        groups.entry(group).or_default().push(event);
+    }
+    let mut ids: Vec<Vec<&str>> = groups
+        .values()
+        .map(|events| events.iter().map(|event| &*event.id).collect())
+        .collect();
+    ids.sort_unstable();
+    assert_eq!(
+        ids,
+        [vec![&*events[0].id, &*events[2].id], vec![&*events[1].id]],
+        "one group a record, in the order of first sight"
+    );
+    for message in &taken {
+        let group = attribute(message, &MessageSystemAttributeName::MessageGroupId);
+        assert!(!group.contains(world.account.as_str()), "{group} is a hash");
+    }
+    let gone = world.stack.sqs.delete_queue().queue_url(&queue);
+    gone.send().await.unwrap();
+}
