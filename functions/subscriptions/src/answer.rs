@@ -1,6 +1,6 @@
 //! Answers: one table from what happened to a status, and one from what happened to what the caller is told.
 
-use domain::account::AccountName;
+use domain::account::{AccountName, WebhookId};
 use domain::ports::{ErrorKind, PortError};
 use domain::subscription::{Account, ApiError};
 use domain::timestamp::Timestamp;
@@ -29,8 +29,6 @@ pub enum Failure {
     },
     /// There is no such route.
     NoRoute,
-    /// There will be such a call, in a later release.
-    NotBuilt(&'static str),
     /// There is no such account.
     UnknownAccount(AccountName),
     /// Another call changes the account.
@@ -44,6 +42,15 @@ pub enum Failure {
     OtherSite,
     /// The account is not connected, and the call is about one that is.
     NotConnected,
+    /// The account has no confirmed webhook that another could take over from.
+    NothingToRotate,
+    /// The webhook that another has taken over from is the only one that brings deliveries.
+    SilentSuccessor {
+        /// The webhook that has taken over.
+        new: WebhookId,
+        /// The webhook that has to stay.
+        old: WebhookId,
+    },
     /// The account's secret is not there.
     NoCredentials,
     /// The account was connected to another source.
@@ -81,12 +88,13 @@ impl Failure {
             | Self::OtherSite
             | Self::OtherSource
             | Self::NotConnected
+            | Self::NothingToRotate
+            | Self::SilentSuccessor { .. }
             | Self::NoCredentials => StatusCode::CONFLICT,
             Self::Api(ApiError::CredentialsRefused | ApiError::Invalid(_)) => {
                 StatusCode::UNPROCESSABLE_ENTITY
             }
             Self::Randomness => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::NotBuilt(_) => StatusCode::NOT_IMPLEMENTED,
             Self::Api(
                 ApiError::AccessRefused
                 | ApiError::NoSuchWebhook
@@ -110,12 +118,9 @@ impl Failure {
         match self {
             Self::Invalid { message, .. } => message.clone(),
             Self::NoRoute => "there is no such call; there are PUT, GET, PATCH and DELETE /v1/accounts/{account}, \
-                              POST /v1/accounts/{account}/check and GET /v1/accounts"
+                              POST /v1/accounts/{account}/check, POST /v1/accounts/{account}/rotate and GET \
+                              /v1/accounts"
                 .to_owned(),
-            Self::NotBuilt(what) => format!(
-                "{what} is not part of this release; PUT /v1/accounts/{{account}} with the account's events and \
-                 credentials brings a subscription back in line"
-            ),
             Self::UnknownAccount(name) => format!(
                 "there is no account {name}; GET /v1/accounts lists them, PUT /v1/accounts/{name} connects one"
             ),
@@ -131,6 +136,14 @@ impl Failure {
                                 name"
                 .to_owned(),
             Self::NotConnected => "the account is disconnected; connect it with PUT first".to_owned(),
+            Self::NothingToRotate => "there is no confirmed webhook that another could take over from; POST \
+                                      /v1/accounts/{account}/check registers one, then rotate it"
+                .to_owned(),
+            Self::SilentSuccessor { new, old } => format!(
+                "webhook {old} stays at Orderspace: webhook {new} has taken over from it, but no delivery of it was \
+                 accepted while {old} brings them; look at {new} at Orderspace, delete it there if it is disabled, and \
+                 the next check registers another"
+            ),
             Self::NoCredentials => "the account's credentials are gone; connect it again with PUT and its client_id \
                                     and client_secret"
                 .to_owned(),
@@ -156,13 +169,14 @@ impl Failure {
             Self::Api(error) => error.to_string(),
             Self::Store(error) => error.to_string(),
             Self::NoRoute
-            | Self::NotBuilt(_)
             | Self::UnknownAccount(_)
             | Self::Busy { .. }
             | Self::Overtaken
             | Self::OtherSite
             | Self::OtherSource
             | Self::NotConnected
+            | Self::NothingToRotate
+            | Self::SilentSuccessor { .. }
             | Self::NoCredentials
             | Self::OutOfTime
             | Self::Randomness => self.message(),

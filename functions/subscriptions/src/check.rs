@@ -64,7 +64,7 @@ impl<A: Accounts, S: Secrets, W: Webhooks, D: Deliveries> Subscriptions<'_, A, S
     }
 
     /// Does something with an account that exists, under its lease.
-    async fn with_account<'s>(
+    pub(crate) async fn with_account<'s>(
         &'s self,
         name: &AccountName,
         now: Timestamp,
@@ -83,7 +83,12 @@ impl<A: Accounts, S: Secrets, W: Webhooks, D: Deliveries> Subscriptions<'_, A, S
     }
 
     /// Brings the source in line with the account, with the credentials that are kept.
-    async fn mend(&self, lease: &Lease, mut held: Held<'_, A>, deadline: Instant) -> Outcome {
+    pub(crate) async fn mend(
+        &self,
+        lease: &Lease,
+        mut held: Held<'_, A>,
+        deadline: Instant,
+    ) -> Outcome {
         let mended = self.converge_by_kept(&lease.account, &mut held);
         let mended = match timeout_at(deadline, mended).await {
             Ok(mended) => mended,

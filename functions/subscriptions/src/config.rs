@@ -24,6 +24,10 @@ pub struct Config {
     pub check_queue: QueueUrl,
     /// So many strikes in a row raise an alarm.
     pub strikes_alarm: usize,
+    /// How long an old webhook waits for the first delivery of the one that takes over, in hours.
+    pub rotation_hours: u64,
+    /// How long retries of deliveries of a webhook that is gone are taken, in hours.
+    pub grace_hours: u64,
     /// For how many days a deleted secret can be restored.
     pub recovery_days: u8,
 }
@@ -58,6 +62,8 @@ impl Config {
             },
             check_queue: QueueUrl::new(text("CHECK_QUEUE_URL")?),
             strikes_alarm: variables.parsed("STRIKES_ALARM")?,
+            rotation_hours: variables.parsed("ROTATION_HOURS")?,
+            grace_hours: variables.parsed("TOKEN_GRACE_HOURS")?,
             recovery_days,
         })
     }
@@ -68,7 +74,7 @@ mod tests {
     use super::*;
     use rstest::rstest;
 
-    const GOOD: [(&str, &str); 10] = [
+    const GOOD: [(&str, &str); 12] = [
         ("ACCOUNTS_TABLE", "accounts"),
         ("RECEIPTS_TABLE", "receipts"),
         ("OAUTH_SECRET_PREFIX", "stack/oauth/"),
@@ -78,6 +84,8 @@ mod tests {
         ("ORDERSPACE_IDENTITY_URL", "https://identity.example.com"),
         ("SECRET_RECOVERY_DAYS", "7"),
         ("STRIKES_ALARM", "3"),
+        ("ROTATION_HOURS", "24"),
+        ("TOKEN_GRACE_HOURS", "72"),
         ("CHECK_QUEUE_URL", "https://sqs.example.com/1/checks"),
     ];
 
@@ -92,7 +100,7 @@ mod tests {
     }
 
     #[rstest]
-    fn every_variable_is_needed(#[values(0, 1, 2, 3, 4, 5, 6, 7, 8, 9)] which: usize) {
+    fn every_variable_is_needed(#[values(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11)] which: usize) {
         let (name, _) = GOOD[which];
         assert_eq!(
             Config::read(&with(name, "")).unwrap_err(),
@@ -104,6 +112,7 @@ mod tests {
     #[case("SECRET_RECOVERY_DAYS", "6")]
     #[case("SECRET_RECOVERY_DAYS", "31")]
     #[case("SECRET_RECOVERY_DAYS", "soon")]
+    #[case("TOKEN_GRACE_HOURS", "-1")]
     #[case("HOOKS_URL", "example.com")]
     fn what_cannot_be_is_named(#[case] name: &'static str, #[case] value: &str) {
         let error = Config::read(&with(name, value)).unwrap_err();

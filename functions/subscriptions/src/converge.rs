@@ -2,21 +2,36 @@
 //!
 //! Each step leaves a state from which the next call goes on: a token's entry is stored before the source hears
 //! of the token, a key before the token's entry says `live`, and a webhook is gone before its token is retired.
+//!
+//! Whatever it finds, a call asks Orderspace at most [`MOST_REQUESTS`] times, and once more for each webhook of
+//! ours that it takes away; where all is as it shall be, once.
+//!
+//! | asked | at most |
+//! |---|---|
+//! | `POST /oauth/token`, and again what a worn-out token was refused | 2 |
+//! | `GET /v1/webhooks` | 1 |
+//! | `POST /v1/webhooks`, `PUT /v1/webhooks/{id}`: one for the webhook in use, one for that which it takes over from | 2 |
+//! | `DELETE /v1/webhooks/{id}` | 1 for each that is one too many |
 
-use domain::account::{TokenHash, TokenStatus, UrlToken, WebhookId};
+use domain::account::{TokenHash, UrlToken, WebhookId};
+use domain::ports::PortError;
 use domain::signature::SigningKeys;
 use domain::subscription::{
-    Account, Accounts, Deliveries, RegisteredWebhook, Registration, Secrets, Seen, Standing, Step,
-    Webhooks, plan,
+    Account, Accounts, Deliveries, Evidence, RegisteredWebhook, Registration, Rotation, Secrets,
+    Seen, Standing, Step, Webhooks, plan,
 };
+use domain::timestamp::Timestamp;
+use tracing::warn;
 
 use crate::Subscriptions;
 use crate::answer::Failure;
 use crate::held::{Act, Finding, Held};
 use crate::session::Session;
 
-/// How long retries of deliveries of a webhook that is gone are taken, in seconds: 72 hours.
-const GRACE_SECONDS: u64 = 72 * 3600;
+/// The most requests to Orderspace that one call makes, besides one for each webhook of ours that it takes away.
+pub const MOST_REQUESTS: usize = 5;
+
+const HOUR_SECONDS: u64 = 3600;
 
 /// What the source has at our addresses.
 #[derive(Default)]
@@ -46,18 +61,19 @@ impl<A: Accounts, S: Secrets, W: Webhooks, D: Deliveries> Subscriptions<'_, A, S
                 .into_iter()
                 .filter(|stranger| strays.contains(&stranger.token)),
         );
-        let keys = self.secrets.keys(&held.account.name).await?;
-        let mut corrected = None;
-        for step in plan(&held.account, &self.settings.hooks, &seen, held.now) {
+        let mut keys = self.secrets.keys(&held.account.name).await?;
+        let evidence = self.evidence(&held.account, held.now).await;
+        let mut corrected = Vec::new();
+        let hooks = &self.settings.hooks;
+        for step in plan(&held.account, hooks, &seen, evidence, held.now) {
             match step {
                 Step::Register => {
-                    if let Some(webhook) = held.account.live().and_then(|live| live.webhook.clone())
-                    {
+                    if let Some(webhook) = missing(&held.account, &seen) {
                         let what = format!("webhook {webhook} is missing at Orderspace");
                         held.found(Finding::Missing, what);
                     }
                     let (token, webhook) = self.register(held, session).await?;
-                    self.confirm(held, &keys, token, &webhook).await?;
+                    self.confirm(held, &mut keys, token, &webhook).await?;
                 }
                 Step::Correct(seen) => {
                     let id = &seen.webhook.id;
@@ -65,12 +81,15 @@ impl<A: Accounts, S: Secrets, W: Webhooks, D: Deliveries> Subscriptions<'_, A, S
                         "webhook {id} has other events or another address than it shall have"
                     );
                     held.found(Finding::Differs, what);
-                    corrected = Some(self.correct(held, session, seen).await?);
+                    corrected.push(self.correct(held, session, seen).await?);
                 }
                 Step::Confirm(seen) => {
-                    // That a change keeps the key is shown in an example only, so the newer answer counts.
-                    let webhook = corrected.as_ref().unwrap_or(&seen.webhook);
-                    self.confirm(held, &keys, seen.token, webhook).await?;
+                    let webhook = latest(&corrected, seen);
+                    self.confirm(held, &mut keys, seen.token, webhook).await?;
+                }
+                Step::Hold(seen) => {
+                    self.hold(held, &mut keys, seen.token, latest(&corrected, seen))
+                        .await?;
                 }
                 Step::Remove(seen) => {
                     let id = &seen.webhook.id;
@@ -84,6 +103,11 @@ impl<A: Accounts, S: Secrets, W: Webhooks, D: Deliveries> Subscriptions<'_, A, S
                         format!("removed webhook {id} of ours, which was one too many"),
                     );
                 }
+                Step::Relieve(seen) => {
+                    let id = &seen.webhook.id;
+                    session.remove(id).await?;
+                    held.acted(Act::Relieved, relieved(&held.account, id, evidence));
+                }
                 Step::Replace(tokens) => self.replace(held, &tokens).await?,
                 Step::Retire(tokens) => {
                     for token in &tokens {
@@ -93,7 +117,51 @@ impl<A: Accounts, S: Secrets, W: Webhooks, D: Deliveries> Subscriptions<'_, A, S
                 }
             }
         }
-        Ok(())
+        self.complain(held, evidence)
+    }
+
+    /// What the receipts say of a rotation that is under way. That they cannot be read must not keep a webhook
+    /// from being mended.
+    async fn evidence(&self, account: &Account, now: Timestamp) -> Evidence {
+        let Some(Rotation::Overlap { old, since, .. }) = account.rotation() else {
+            return Evidence::Unknown;
+        };
+        let new = account.live().and_then(|live| live.webhook.as_ref());
+        let (Some(new), Some(old)) = (new, old.webhook.as_ref()) else {
+            return Evidence::Unknown;
+        };
+        let name = &account.name;
+        let read = async {
+            let arrivals = self.recent(name, now).await?;
+            Ok::<_, PortError>((arrivals, self.latest_strikes(name).await?))
+        };
+        match read.await {
+            Ok((arrivals, strikes)) => Evidence::read(new, old, since, &arrivals, &strikes),
+            Err(error) => {
+                warn!(account = %name, %error, "whether the new webhook delivers cannot be told");
+                runtime::metrics::count("HealthUnread", 1, &[]);
+                Evidence::Unknown
+            }
+        }
+    }
+
+    /// Says so where an old webhook has to stay longer than it should, because nothing else works.
+    fn complain(&self, held: &Held<'_, A>, evidence: Evidence) -> Result<(), Failure> {
+        let Some(Rotation::Overlap { old, until, .. }) = held.account.rotation() else {
+            return Ok(());
+        };
+        let new = held.account.live().and_then(|live| live.webhook.clone());
+        match (new, old.webhook.clone(), evidence) {
+            (Some(new), Some(old), Evidence::OldAlone) if until <= held.now => {
+                runtime::metrics::count(
+                    "SubscriptionFindings",
+                    1,
+                    &[("Finding", "silent_successor")],
+                );
+                Err(Failure::SilentSuccessor { new, old })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The webhooks of ours that the source has. All others are somebody else's and are forgotten here.
@@ -113,24 +181,16 @@ impl<A: Accounts, S: Secrets, W: Webhooks, D: Deliveries> Subscriptions<'_, A, S
             if !is_known && !self.settings.hooks.holds(account.source, &webhook.endpoint) {
                 continue;
             }
-            let status = match account.registration(&token) {
-                Some(registration) => Some(registration.standing.status()),
+            let list = match account.registration(&token) {
+                Some(_) => &mut observed.ours,
                 None => match self.accounts.token(&token).await? {
-                    Some(entry) if entry.account == account.name => Some(entry.status),
+                    Some(entry) if entry.account == account.name => &mut observed.ours,
                     // Another account's at the same site.
                     Some(_) => continue,
-                    None => None,
+                    None => &mut observed.strangers,
                 },
             };
-            let list = match status {
-                Some(_) => &mut observed.ours,
-                None => &mut observed.strangers,
-            };
-            list.push(Seen {
-                webhook,
-                token,
-                status: status.unwrap_or(TokenStatus::Retired),
-            });
+            list.push(Seen { webhook, token });
         }
         Ok(observed)
     }
@@ -180,7 +240,48 @@ impl<A: Accounts, S: Secrets, W: Webhooks, D: Deliveries> Subscriptions<'_, A, S
     async fn confirm(
         &self,
         held: &mut Held<'_, A>,
-        keys: &SigningKeys,
+        keys: &mut SigningKeys,
+        token: TokenHash,
+        webhook: &RegisteredWebhook,
+    ) -> Result<(), Failure> {
+        self.hold(held, keys, token, webhook).await?;
+        let registration = Registration {
+            token,
+            webhook: Some(webhook.id.clone()),
+            standing: Standing::Live,
+        };
+        if held.account.registration(&token) == Some(&registration) {
+            return Ok(());
+        }
+        let until = held
+            .now
+            .plus_seconds(self.settings.rotation_hours.saturating_mul(HOUR_SECONDS));
+        let mut tokens = held.account.hand_over(registration, held.now, until);
+        let count = held.account.events.names().len();
+        held.acted(
+            Act::Registered,
+            format!("connected: webhook {} for {count} event types", webhook.id),
+        );
+        for old in &tokens {
+            let old = held.account.registration(old);
+            if let Some(old) = old.and_then(|old| old.webhook.clone()) {
+                let what = format!(
+                    "webhook {} takes over from webhook {old}, which stays until {} has brought a delivery, or \
+                     until {until}",
+                    webhook.id, webhook.id
+                );
+                held.acted(Act::HandedOver, what);
+            }
+        }
+        tokens.push(token);
+        held.save(&tokens).await
+    }
+
+    /// Keeps a webhook's key, beside those of the account's other webhooks and no more.
+    async fn hold(
+        &self,
+        held: &mut Held<'_, A>,
+        keys: &mut SigningKeys,
         token: TokenHash,
         webhook: &RegisteredWebhook,
     ) -> Result<(), Failure> {
@@ -206,6 +307,7 @@ impl<A: Accounts, S: Secrets, W: Webhooks, D: Deliveries> Subscriptions<'_, A, S
         }
         if !same(&wanted, keys) {
             self.secrets.put_keys(&held.account.name, &wanted).await?;
+            *keys = wanted;
         }
         if is_other_key {
             held.acted(
@@ -213,25 +315,12 @@ impl<A: Accounts, S: Secrets, W: Webhooks, D: Deliveries> Subscriptions<'_, A, S
                 format!("the new key of webhook {} is held", webhook.id),
             );
         }
-        let registration = Registration {
-            token,
-            webhook: Some(webhook.id.clone()),
-            standing: Standing::Live,
-        };
-        if held.account.registration(&token) != Some(&registration) {
-            held.account.register(registration);
-            let count = held.account.events.names().len();
-            held.acted(
-                Act::Registered,
-                format!("connected: webhook {} for {count} event types", webhook.id),
-            );
-            held.save(&[token]).await?;
-        }
         Ok(())
     }
 
     async fn replace(&self, held: &mut Held<'_, A>, tokens: &[TokenHash]) -> Result<(), Failure> {
-        let until = held.now.plus_seconds(GRACE_SECONDS);
+        let grace = self.settings.grace_hours.saturating_mul(HOUR_SECONDS);
+        let until = held.now.plus_seconds(grace);
         for token in tokens {
             let Some(registration) = held.account.registration(token) else {
                 continue;
@@ -248,6 +337,33 @@ impl<A: Accounts, S: Secrets, W: Webhooks, D: Deliveries> Subscriptions<'_, A, S
         }
         held.save(tokens).await
     }
+}
+
+/// The webhook that was in use and is not there any more.
+fn missing(account: &Account, seen: &[Seen]) -> Option<WebhookId> {
+    let live = account.live()?;
+    let is_seen = seen.iter().any(|seen| seen.token == live.token);
+    live.webhook.clone().filter(|_| !is_seen)
+}
+
+/// The webhook as it was answered last. That a change keeps the key is shown in an example only, so the newer
+/// answer counts.
+fn latest<'s>(corrected: &'s [RegisteredWebhook], seen: &'s Seen) -> &'s RegisteredWebhook {
+    let mut corrected = corrected.iter();
+    corrected
+        .find(|webhook| webhook.id == seen.webhook.id)
+        .unwrap_or(&seen.webhook)
+}
+
+/// Why a webhook could go.
+fn relieved(account: &Account, old: &WebhookId, evidence: Evidence) -> String {
+    let new = account.live().and_then(|live| live.webhook.as_ref());
+    let new = new.map_or("the new one", WebhookId::as_str);
+    let why = match evidence {
+        Evidence::New => format!("webhook {new} has brought a delivery"),
+        Evidence::Silence | Evidence::Unknown | Evidence::OldAlone => "its time is over".to_owned(),
+    };
+    format!("removed webhook {old}: {why}")
 }
 
 fn same(one: &SigningKeys, other: &SigningKeys) -> bool {

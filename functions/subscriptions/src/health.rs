@@ -26,7 +26,7 @@ impl<A: Accounts, S: Secrets, W: Webhooks, D: Deliveries> Subscriptions<'_, A, S
         name: &AccountName,
         now: Timestamp,
     ) -> Result<Vec<Struck>, PortError> {
-        let strikes = self.deliveries.strikes(name, MOST_STRIKES).await?;
+        let strikes = self.latest_strikes(name).await?;
         if strikes.is_empty() {
             return Ok(strikes);
         }
@@ -47,6 +47,14 @@ impl<A: Accounts, S: Secrets, W: Webhooks, D: Deliveries> Subscriptions<'_, A, S
             arrivals.extend(self.deliveries.arrival(name, delivery).await?);
         }
         Ok(strike_run(&strikes, &arrivals))
+    }
+
+    /// The latest strikes, newest first, whether or not a delivery was accepted since.
+    pub(crate) async fn latest_strikes(
+        &self,
+        name: &AccountName,
+    ) -> Result<Vec<Struck>, PortError> {
+        self.deliveries.strikes(name, MOST_STRIKES).await
     }
 
     /// The newest receipts of today and yesterday.

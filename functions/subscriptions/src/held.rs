@@ -47,6 +47,12 @@ pub(crate) enum Act {
     Removed,
     /// A webhook's new key is held.
     KeyTaken,
+    /// Another webhook is wished for in place of the one in use.
+    RotationBegun,
+    /// A webhook has taken over from another.
+    HandedOver,
+    /// The webhook was removed that another has taken over from.
+    Relieved,
 }
 
 impl Act {
@@ -56,6 +62,9 @@ impl Act {
             Self::Corrected => "corrected",
             Self::Removed => "removed",
             Self::KeyTaken => "key_taken",
+            Self::RotationBegun => "rotation_begun",
+            Self::HandedOver => "handed_over",
+            Self::Relieved => "relieved",
         }
     }
 }

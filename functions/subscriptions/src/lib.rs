@@ -6,6 +6,7 @@
 //! | `GET /v1/accounts`, `GET /v1/accounts/{account}` | list, and show with health and history |
 //! | `PATCH /v1/accounts/{account}` | [`check`]: selects other events, then the same |
 //! | `POST /v1/accounts/{account}/check` | [`check`]: compares with the source and mends what differs |
+//! | `POST /v1/accounts/{account}/rotate` | [`rotate`]: another webhook, token and key take over from those in use |
 //! | `DELETE /v1/accounts/{account}` | [`disconnect`]: no webhook of ours, no delivery taken, secrets scheduled for deletion |
 //!
 //! The schedule checks every account by itself ([`schedule`]), by way of a queue that this function also reads;
@@ -26,6 +27,7 @@ pub mod event;
 mod health;
 mod held;
 mod request;
+mod rotate;
 mod route;
 pub mod schedule;
 mod session;
@@ -45,9 +47,18 @@ use crate::request::{Change, Connect};
 use crate::route::Route;
 use crate::view::{AccountList, Detail, LastDelivery};
 
+pub use crate::converge::MOST_REQUESTS;
+
 /// How long the work of a call may take. What comes after it (saying in the account how far it got) still has
 /// to fit into the function's 29 seconds.
 const BUDGET: Duration = Duration::from_secs(20);
+
+/// How long an old webhook waits for the first delivery of the new one, in hours, unless the configuration says
+/// otherwise.
+const ROTATION_HOURS: u64 = 24;
+/// How long retries of deliveries of a webhook that is gone are taken, in hours, unless the configuration says
+/// otherwise.
+const GRACE_HOURS: u64 = 72;
 
 /// How many strikes in a row are too many, unless the configuration says otherwise.
 const STRIKES_ALARM: usize = 3;
@@ -59,6 +70,10 @@ pub struct Settings {
     pub hooks: HooksUrl,
     /// So many strikes in a row raise an alarm.
     pub strikes_alarm: usize,
+    /// How long an old webhook waits for the first delivery of the one that takes over, in hours.
+    pub rotation_hours: u64,
+    /// How long retries of deliveries of a webhook that is gone are taken, in hours.
+    pub grace_hours: u64,
     /// How long a call may work before it says how far it got.
     pub budget: Duration,
 }
@@ -70,6 +85,8 @@ impl Settings {
         Self {
             hooks,
             strikes_alarm: STRIKES_ALARM,
+            rotation_hours: ROTATION_HOURS,
+            grace_hours: GRACE_HOURS,
             budget: BUDGET,
         }
     }
@@ -153,7 +170,7 @@ impl<'p, A: Accounts, S: Secrets, W: Webhooks, D: Deliveries> Subscriptions<'p, 
                 Err(failure) => failure.into(),
             },
             Route::Check(name) => self.check(name, now, deadline).await,
-            Route::NotBuilt(what) => Failure::NotBuilt(what).into(),
+            Route::Rotate(name) => self.rotate(name, now, deadline).await,
         }
     }
 

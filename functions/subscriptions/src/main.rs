@@ -34,6 +34,8 @@ async fn main() -> anyhow::Result<()> {
     let schedule = &Schedule::new(&accounts, &queues, config.check_queue);
     let mut settings = Settings::new(config.hooks);
     settings.strikes_alarm = config.strikes_alarm;
+    settings.rotation_hours = config.rotation_hours;
+    settings.grace_hours = config.grace_hours;
     let subscriptions = &Subscriptions::new(&accounts, &secrets, &webhooks, &deliveries, settings);
     tokio::join!(dynamo.warm(), secrets_manager.warm());
     run(service_fn(|event: LambdaEvent<Value>| async move {

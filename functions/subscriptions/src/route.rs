@@ -18,8 +18,7 @@ pub(crate) enum Route {
     Disconnect(AccountName),
     Change(AccountName),
     Check(AccountName),
-    /// A route of the template that this release does not serve.
-    NotBuilt(&'static str),
+    Rotate(AccountName),
 }
 
 impl Route {
@@ -46,7 +45,7 @@ impl Route {
             "PATCH /v1/accounts/{account}" => Ok(Self::Change(account()?)),
             "POST /v1/accounts/{account}/{action}" => match action(request).as_str() {
                 "check" => Ok(Self::Check(account()?)),
-                "rotate" => Ok(Self::NotBuilt("rotation")),
+                "rotate" => Ok(Self::Rotate(account()?)),
                 _ => Err(Failure::NoRoute),
             },
             _ => Err(Failure::NoRoute),
@@ -60,8 +59,9 @@ impl Route {
             | Self::Connect(name)
             | Self::Disconnect(name)
             | Self::Change(name)
-            | Self::Check(name) => Some(name),
-            Self::List | Self::NotBuilt(_) => None,
+            | Self::Check(name)
+            | Self::Rotate(name) => Some(name),
+            Self::List => None,
         }
     }
 
@@ -74,7 +74,7 @@ impl Route {
             Self::Disconnect(_) => "disconnect",
             Self::Change(_) => "change",
             Self::Check(_) => "check",
-            Self::NotBuilt(_) => "not_built",
+            Self::Rotate(_) => "rotate",
         }
     }
 }

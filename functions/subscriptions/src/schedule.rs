@@ -164,6 +164,8 @@ fn judge(outcome: &Outcome) -> (&'static str, Fate) {
             | Failure::OutOfTime
             | Failure::NoCredentials
             | Failure::NotConnected
+            | Failure::NothingToRotate
+            | Failure::SilentSuccessor { .. }
             | Failure::OtherSite
             | Failure::OtherSource => ("unfinished", Fate::Done),
             Failure::Busy { .. } | Failure::Overtaken => ("busy", Fate::Done),
@@ -171,8 +173,7 @@ fn judge(outcome: &Outcome) -> (&'static str, Fate) {
             Failure::Store(_)
             | Failure::Randomness
             | Failure::Invalid { .. }
-            | Failure::NoRoute
-            | Failure::NotBuilt(_) => ("failed", Fate::Again),
+            | Failure::NoRoute => ("failed", Fate::Again),
         },
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use domain::identity::DeliveryId;
-use domain::subscription::{Account, Entry, Struck, Trouble};
+use domain::subscription::{Account, Entry, Registration, Rotation, Struck, Trouble};
 use serde::Serialize;
 
 /// An account in a list. Times are RFC 3339 in UTC.
@@ -17,9 +17,51 @@ pub struct Summary {
     /// Types that this release knows and the account has not selected.
     unselected_events: Vec<&'static str>,
     webhook: Option<String>,
+    /// Null unless another webhook is taking over from one.
+    rotation: Option<Turn>,
     created: String,
     changed: String,
     last_error: Option<Happening>,
+}
+
+/// A rotation that is under way.
+#[derive(Debug, Clone, Serialize)]
+struct Turn {
+    /// The webhook that is on its way out.
+    old_webhook: Option<String>,
+    /// When the new one took over; null before that.
+    since: Option<String>,
+    /// How long the old one stays at the most; null before that.
+    until: Option<String>,
+    /// What it waits for.
+    message: String,
+}
+
+impl Turn {
+    fn of(account: &Account) -> Option<Self> {
+        let rotation = account.rotation()?;
+        let named =
+            |registration: &Registration| registration.webhook.as_ref().map(ToString::to_string);
+        Some(match rotation {
+            Rotation::Begun { old } => Self {
+                old_webhook: named(old),
+                since: None,
+                until: None,
+                message: "another webhook is to be registered at Orderspace; until then nothing changes, and checks \
+                          go on with it"
+                    .to_owned(),
+            },
+            Rotation::Overlap { old, since, until } => Self {
+                old_webhook: named(old),
+                since: Some(since.to_string()),
+                until: Some(until.to_string()),
+                message: format!(
+                    "both webhooks deliver, so events come twice, each time with an id of its own; the check after \
+                     the first accepted delivery of the new one deletes the old one, or the first check after {until}"
+                ),
+            },
+        })
+    }
 }
 
 /// Something that happened.
@@ -110,6 +152,7 @@ impl Summary {
             events: account.events.names().to_vec(),
             unselected_events: account.unselected(),
             webhook: webhook.map(ToString::to_string),
+            rotation: Turn::of(account),
             created: account.created.to_string(),
             changed: account.changed.to_string(),
             last_error: account.trouble.as_ref().map(Happening::from),

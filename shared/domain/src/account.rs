@@ -174,7 +174,7 @@ pub enum TokenStatus {
     Pending,
     /// Registered: deliveries come by it.
     Live,
-    /// Its webhook was replaced; retries of older deliveries still come.
+    /// Its webhook was replaced: it may still deliver for a while, and retries of older deliveries still come.
     Grace,
     /// The account was disconnected, or the grace is over: nothing is taken.
     Retired,

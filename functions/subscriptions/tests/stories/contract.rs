@@ -103,6 +103,13 @@ pub(crate) async fn accounts(accounts: &impl Accounts) {
         Standing::Grace { until: at(9) },
     ));
     acme.register(registration(2, Some("wh_2"), Standing::Live));
+    acme.register(registration(3, Some("wh_3"), Standing::Leaving));
+    let (since, until) = (at(6), at(7));
+    acme.register(registration(
+        4,
+        Some("wh_4"),
+        Standing::Retiring { since, until },
+    ));
     acme.wish = Wish::Disconnected { done: false };
     acme.trouble = Some(Trouble {
         at: at(3),

@@ -267,3 +267,137 @@ async fn whoever_is_overtaken_saves_nothing() {
     world.connect().await.expect(200);
     world.assert_connected(&world.webhooks().await);
 }
+
+async fn rotate(world: &World) {
+    let parameters = json!({ "account": "acme", "action": "rotate" });
+    let route = "POST /v1/accounts/{account}/{action}";
+    let _ = world.try_call(route, parameters, None).await;
+}
+
+/// Ends a rotation, and sees that one webhook is left, with its key, that of the old one and no third.
+#[track_caller]
+fn assert_rotated(world: &World, webhooks: &[simulator::control::WebhookStatus], old: &str) {
+    world.assert_connected(webhooks);
+    assert_ne!(webhooks[0].id, old);
+    let mut keys: Vec<String> = world.keys().into_iter().map(|(id, _)| id).collect();
+    let mut expected = vec![old.to_owned(), webhooks[0].id.clone()];
+    keys.sort();
+    expected.sort();
+    assert_eq!(keys, expected);
+    let open = world.token_statuses();
+    let open = open.iter().filter(|status| status.takes_deliveries());
+    assert_eq!(open.count(), 2);
+}
+
+/// Whatever the rotation was doing, the next check completes it, or finds that it had not begun.
+#[rstest]
+#[tokio::test]
+async fn a_rotation(#[values(0, 1, 2, 3)] mishap: usize) {
+    let mishap = Mishap::ALL[mishap];
+    for nth in 0..TOO_MANY {
+        let world = World::new().await;
+        world.connect().await.expect(200);
+        let old = world.webhooks().await[0].id.clone();
+        world.fate.plan(nth, mishap);
+        rotate(&world).await;
+        if !world.fate.end() {
+            assert!(nth > 7, "only {nth} calls");
+            return;
+        }
+        outlive_the_lease(&world);
+        let is_begun = world.account().unwrap().rotation().is_some();
+        world.asked().await;
+        world.check().await.expect(200);
+        let asked = world.asked().await;
+        assert!(asked.len() <= 2, "{mishap:?} at {nth}: {asked:?}");
+        let webhooks = world.webhooks().await;
+        if !is_begun {
+            assert!(nth <= 1, "after the lease, the wish is kept first");
+            world.assert_connected(&webhooks);
+            continue;
+        }
+        assert_eq!(webhooks.len(), 2, "{mishap:?} at {nth}");
+        // The same call again begins no second one.
+        rotate(&world).await;
+        assert_eq!(world.webhooks().await, webhooks, "{mishap:?} at {nth}");
+        world.deliver_by(&webhooks[0].id);
+        world.check().await.expect(200);
+        assert_rotated(&world, &world.webhooks().await, &old);
+    }
+    panic!("the story does not end");
+}
+
+#[rstest]
+#[tokio::test]
+async fn the_end_of_an_overlap(#[values(0, 1, 2, 3)] mishap: usize) {
+    let mishap = Mishap::ALL[mishap];
+    for nth in 0..TOO_MANY {
+        let world = World::new().await;
+        world.connect().await.expect(200);
+        let old = world.webhooks().await[0].id.clone();
+        world.rotate().await.expect(200);
+        world.deliver_by(&world.webhooks().await[0].id);
+        world.fate.plan(nth, mishap);
+        check(&world).await;
+        if !world.fate.end() {
+            assert!(nth > 7, "only {nth} calls");
+            return;
+        }
+        outlive_the_lease(&world);
+        world.check().await.expect(200);
+        assert_rotated(&world, &world.webhooks().await, &old);
+    }
+    panic!("the story does not end");
+}
+
+#[rstest]
+#[tokio::test]
+async fn the_end_of_a_grace(#[values(0, 1, 2, 3)] mishap: usize) {
+    let mishap = Mishap::ALL[mishap];
+    for nth in 0..TOO_MANY {
+        let world = World::new().await;
+        world.connect().await.expect(200);
+        world.rotate().await.expect(200);
+        world.deliver_by(&world.webhooks().await[0].id);
+        world.check().await.expect(200);
+        world.pass(72 * 3600);
+        world.fate.plan(nth, mishap);
+        check(&world).await;
+        if !world.fate.end() {
+            assert!(nth > 6, "only {nth} calls");
+            return;
+        }
+        outlive_the_lease(&world);
+        world.check().await.expect(200);
+        world.assert_connected(&world.webhooks().await);
+        assert_eq!(world.keys().len(), 1, "{mishap:?} at {nth}");
+        use domain::account::TokenStatus::{Live, Retired};
+        assert_eq!(world.token_statuses(), [Live, Retired]);
+    }
+    panic!("the story does not end");
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_disconnect_during_a_rotation(#[values(0, 1, 2, 3)] mishap: usize) {
+    let mishap = Mishap::ALL[mishap];
+    for nth in 0..TOO_MANY {
+        let world = World::new().await;
+        world.connect().await.expect(200);
+        world.rotate().await.expect(200);
+        world.fate.plan(nth, mishap);
+        delete(&world).await;
+        if !world.fate.end() {
+            assert!(nth > 7, "only {nth} calls");
+            return;
+        }
+        outlive_the_lease(&world);
+        world.disconnect().await.expect(200);
+        assert!(world.webhooks().await.is_empty(), "{mishap:?} at {nth}");
+        assert!(world.oauth().is_none() && world.keys().is_empty());
+        let statuses = world.token_statuses();
+        assert!(!statuses.iter().any(|status| status.takes_deliveries()));
+        assert_eq!(statuses.len(), 2, "{mishap:?} at {nth}");
+    }
+    panic!("the story does not end");
+}

@@ -11,6 +11,7 @@ mod connecting;
 mod contract;
 mod crashes;
 mod disconnecting;
+mod rotating;
 mod scheduling;
 mod secrecy;
 mod showing;

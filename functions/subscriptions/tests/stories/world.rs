@@ -634,6 +634,18 @@ impl World {
         self.act("check").await
     }
 
+    pub(crate) async fn rotate(&self) -> Answer {
+        self.act("rotate").await
+    }
+
+    /// A delivery of this webhook is accepted now.
+    pub(crate) fn deliver_by(&self, webhook: &str) {
+        let mut random = [0; 10];
+        getrandom::fill(&mut random).unwrap();
+        let id = DeliveryId::new(self.now(), &random);
+        self.attempt("acme", id, Some(webhook));
+    }
+
     /// What happened to the account, oldest first.
     pub(crate) fn history(&self) -> Vec<String> {
         let history = self.account().unwrap().history;
@@ -787,6 +799,11 @@ impl World {
     /// A delivery is refused now.
     pub(crate) fn refuse(&self, account: &str, id: DeliveryId, cause: &str) {
         self.attempt(account, id, None);
+        self.strike(account, id, cause);
+    }
+
+    /// The last attempt at a delivery was refused.
+    pub(crate) fn strike(&self, account: &str, id: DeliveryId, cause: &str) {
         let strike = Struck {
             at: self.now(),
             delivery: id,

@@ -508,13 +508,30 @@ fn wish(word: &str) -> Option<Wish> {
     }
 }
 
+fn standing_word(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Pending => "pending",
+        Standing::Live => "live",
+        Standing::Leaving => "leaving",
+        Standing::Retiring { .. } => "retiring",
+        Standing::Grace { .. } => "grace",
+    }
+}
+
 fn registration_value(registration: &Registration) -> AttributeValue {
     let mut value = map([
         ("token", text(registration.token.to_string())),
-        ("standing", text(registration.standing.status().as_str())),
+        ("standing", text(standing_word(registration.standing))),
     ]);
-    if let Standing::Grace { until } = registration.standing {
-        value.insert("until".to_owned(), time(until));
+    match registration.standing {
+        Standing::Pending | Standing::Live | Standing::Leaving => {}
+        Standing::Retiring { since, until } => {
+            value.insert("since".to_owned(), time(since));
+            value.insert("until".to_owned(), time(until));
+        }
+        Standing::Grace { until } => {
+            value.insert("until".to_owned(), time(until));
+        }
     }
     if let Some(webhook) = &registration.webhook {
         value.insert("webhook".to_owned(), text(webhook.as_str()));
@@ -530,6 +547,11 @@ fn registration(value: &AttributeValue) -> Option<Registration> {
         standing: match text_of(value, "standing")? {
             "pending" => Standing::Pending,
             "live" => Standing::Live,
+            "leaving" => Standing::Leaving,
+            "retiring" => Standing::Retiring {
+                since: time_of(value, "since")?,
+                until: time_of(value, "until")?,
+            },
             "grace" => Standing::Grace {
                 until: time_of(value, "until")?,
             },
@@ -619,6 +641,14 @@ mod tests {
             (1, Standing::Pending),
             (2, Standing::Live),
             (3, Standing::Grace { until: at(5) }),
+            (4, Standing::Leaving),
+            (
+                5,
+                Standing::Retiring {
+                    since: at(8),
+                    until: at(9),
+                },
+            ),
         ] {
             full.register(Registration {
                 token: UrlToken::from_random(&[number; 32]).hash(),

@@ -87,6 +87,16 @@ pub enum Standing {
     Pending,
     /// The source's webhook, in use.
     Live,
+    /// In use, until another is registered that takes over from it.
+    Leaving,
+    /// Another webhook has taken over. This one stays at the source until that one has brought a delivery, so
+    /// that nothing is lost should it bring none.
+    Retiring {
+        /// When the other took over.
+        since: Timestamp,
+        /// How long it waits for that delivery.
+        until: Timestamp,
+    },
     /// The webhook was replaced; retries of its deliveries are taken until then.
     Grace {
         /// The end of the grace.
@@ -100,10 +110,29 @@ impl Standing {
     pub fn status(self) -> TokenStatus {
         match self {
             Self::Pending => TokenStatus::Pending,
-            Self::Live => TokenStatus::Live,
-            Self::Grace { .. } => TokenStatus::Grace,
+            Self::Live | Self::Leaving => TokenStatus::Live,
+            Self::Retiring { .. } | Self::Grace { .. } => TokenStatus::Grace,
         }
     }
+}
+
+/// One webhook taking over from another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rotation<'a> {
+    /// Another is yet to be registered.
+    Begun {
+        /// The webhook in use.
+        old: &'a Registration,
+    },
+    /// Both are at the source, and both are accepted.
+    Overlap {
+        /// The webhook that is on its way out.
+        old: &'a Registration,
+        /// When the new one took over.
+        since: Timestamp,
+        /// How long the old one stays without a delivery of the new one.
+        until: Timestamp,
+    },
 }
 
 /// Where an account is between wish and fulfilment.
@@ -186,12 +215,65 @@ impl Account {
         self.quiet_until.is_some_and(|until| now < until)
     }
 
-    /// The registration in use.
+    /// The registration in use: the newest, where one was replaced and that is not yet entered.
     #[must_use]
     pub fn live(&self) -> Option<&Registration> {
+        let newest = |standing: Standing| {
+            let mut registrations = self.registrations.iter().rev();
+            registrations.find(|registration| registration.standing == standing)
+        };
+        newest(Standing::Live).or_else(|| newest(Standing::Leaving))
+    }
+
+    /// The rotation that is under way.
+    #[must_use]
+    pub fn rotation(&self) -> Option<Rotation<'_>> {
         self.registrations
             .iter()
-            .find(|registration| registration.standing == Standing::Live)
+            .find_map(|registration| match registration.standing {
+                Standing::Leaving => Some(Rotation::Begun { old: registration }),
+                Standing::Retiring { since, until } => Some(Rotation::Overlap {
+                    old: registration,
+                    since,
+                    until,
+                }),
+                Standing::Pending | Standing::Live | Standing::Grace { .. } => None,
+            })
+    }
+
+    /// Wishes for another webhook in place of the one in use. Says whether there is one to be replaced.
+    pub fn rotate(&mut self) -> bool {
+        let mut is_any = false;
+        for registration in &mut self.registrations {
+            if registration.standing == Standing::Live {
+                registration.standing = Standing::Leaving;
+                is_any = true;
+            }
+        }
+        is_any
+    }
+
+    /// Enters that a webhook is in use from now on. Those that it takes over from wait for its first delivery
+    /// until then; their tokens are returned.
+    pub fn hand_over(
+        &mut self,
+        to: Registration,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Vec<TokenHash> {
+        let mut waiting = Vec::new();
+        for registration in &mut self.registrations {
+            if matches!(
+                registration.standing,
+                Standing::Leaving | Standing::Retiring { .. }
+            ) && registration.token != to.token
+            {
+                registration.standing = Standing::Retiring { since: now, until };
+                waiting.push(registration.token);
+            }
+        }
+        self.register(to);
+        waiting
     }
 
     /// The registration of a token, unless it is retired.
@@ -313,6 +395,50 @@ mod tests {
         assert!(account.meet_strangers(&[], at(3_601_001)));
         assert!(account.meet_strangers(&[token], at(3_601_001)));
         assert!(!account.strangers[0].is_stray(at(7_000_000)));
+    }
+
+    #[test]
+    fn a_rotation_hands_over_from_one_webhook_to_the_next() {
+        let mut account = account();
+        assert!(!account.rotate(), "there is nothing to replace");
+        let at = Timestamp::from_millis;
+        let registration = |number, standing| Registration {
+            token: crate::account::UrlToken::from_random(&[number; 32]).hash(),
+            webhook: Some(WebhookId::new(number.to_string())),
+            standing,
+        };
+        let (old, new) = (
+            registration(1, Standing::Live),
+            registration(2, Standing::Live),
+        );
+        account.register(old.clone());
+        assert_eq!(account.rotation(), None);
+        assert!(account.rotate());
+        let leaving = registration(1, Standing::Leaving);
+        assert_eq!(account.rotation(), Some(Rotation::Begun { old: &leaving }));
+        assert_eq!(account.live(), Some(&leaving), "it is still in use");
+        assert_eq!(account.state(), State::Connected);
+        assert_eq!(
+            account.hand_over(new.clone(), at(5), at(9)),
+            [leaving.token]
+        );
+        assert_eq!(account.live(), Some(&new));
+        let (since, until) = (at(5), at(9));
+        let old = registration(1, Standing::Retiring { since, until });
+        assert_eq!(
+            account.rotation(),
+            Some(Rotation::Overlap {
+                old: &old,
+                since,
+                until
+            })
+        );
+        assert!(account.entry(&old.token).status.takes_deliveries());
+        // A third that takes over from the second is waited for anew.
+        account.hand_over(registration(3, Standing::Live), at(7), at(11));
+        let waits = account.registration(&old.token).unwrap().standing;
+        let (since, until) = (at(7), at(11));
+        assert_eq!(waits, Standing::Retiring { since, until });
     }
 
     #[test]

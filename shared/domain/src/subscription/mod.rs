@@ -10,11 +10,13 @@ mod credentials;
 mod endpoint;
 mod plan;
 mod ports;
+mod rotation;
 mod selection;
 mod strikes;
 
 pub use account::{
-    Account, Entry, LONGEST_HISTORY, Registration, Standing, State, Stranger, Trouble, Wish,
+    Account, Entry, LONGEST_HISTORY, Registration, Rotation, Standing, State, Stranger, Trouble,
+    Wish,
 };
 pub use credentials::{Access, AccessToken, ClientId, ClientIdError, Credentials, OauthSecret};
 pub use endpoint::{Endpoint, HooksUrl, HooksUrlError};
@@ -23,5 +25,6 @@ pub use ports::{
     Accounts, ApiError, Deliveries, IfUnknown, Lease, LeaseOwner, Leased, Removed, Saved, Secrets,
     Webhooks,
 };
+pub use rotation::Evidence;
 pub use selection::{EventSelection, EventSelectionError};
 pub use strikes::{Arrival, Struck, strike_run};

@@ -1,0 +1,61 @@
+//! Rotating: another webhook takes over from the one in use, with a token and a key of its own, and nothing is lost
+//! on the way.
+//!
+//! | step | what the next run does if it is the last one |
+//! |---|---|
+//! | the account says that its webhook is to be replaced | goes on with the next step |
+//! | the new token is stored, then the second webhook registered with it | takes over the webhook, if it is there; else registers another |
+//! | the new key is kept beside the old one, and the account says that the new webhook is in use | keeps the key; or finds it kept |
+//! | both deliver, and both are accepted; checks wait for a delivery of the new one ([`Evidence`]) | waits on |
+//! | the old webhook is removed at the source | finds it gone, and goes on |
+//! | its token and key are good for retries until their grace is over | retires the token, then drops the key |
+//!
+//! The wish is kept first and the rest is a check, so whatever cuts it short, the schedule completes it. The same
+//! call again goes on with the rotation that is under way; the next one begins when this one is over.
+//!
+//! | the account | the answer |
+//! |---|---|
+//! | is connected | 200: both webhooks are there, or 202 where Orderspace wants a pause: the checks go on |
+//! | is rotating already | the same |
+//! | has no confirmed webhook yet | 409: there is nothing to replace |
+//! | is disconnected, or on its way there | 409 |
+//! | is being changed by another call | 409, and when to ask again |
+//!
+//! [`Evidence`]: domain::subscription::Evidence
+
+use domain::account::AccountName;
+use domain::subscription::{Accounts, Deliveries, Lease, Secrets, Webhooks, Wish};
+use domain::timestamp::Timestamp;
+use tokio::time::Instant;
+
+use crate::Subscriptions;
+use crate::answer::{Failure, Outcome};
+use crate::held::{Act, Held};
+
+impl<A: Accounts, S: Secrets, W: Webhooks, D: Deliveries> Subscriptions<'_, A, S, W, D> {
+    pub(crate) async fn rotate(
+        &self,
+        name: &AccountName,
+        now: Timestamp,
+        deadline: Instant,
+    ) -> Outcome {
+        self.with_account(name, now, async |lease: &Lease, mut held: Held<'_, A>| {
+            if held.account.wish != Wish::Connected {
+                return Failure::NotConnected.into();
+            }
+            if held.account.rotation().is_none() {
+                let old = held.account.live().and_then(|live| live.webhook.clone());
+                let Some(old) = old.filter(|_| held.account.rotate()) else {
+                    return Failure::NothingToRotate.into();
+                };
+                let what = format!("another webhook is to take over from webhook {old}");
+                held.acted(Act::RotationBegun, what);
+                if let Err(failure) = held.save(&[]).await {
+                    return failure.into();
+                }
+            }
+            self.mend(lease, held, deadline).await
+        })
+        .await
+    }
+}

@@ -1,0 +1,140 @@
+//! Rotation: when the old webhook may go.
+//!
+//! While two webhooks of ours are at the source, each brings every event, so either alone suffices. The old one
+//! goes as soon as the new one has shown that its deliveries arrive and are accepted. Inbound makes no call for
+//! this: the receipts name the webhook whose key signed.
+//!
+//! | the receipts since the new one took over | the old one |
+//! |---|---|
+//! | the new one brought a delivery that was accepted | goes |
+//! | neither brought any | goes when its time is over |
+//! | the old one did, the new one did not | stays: it is the only one that works |
+//! | cannot be read | stays until they can |
+//!
+//! A receipt names the webhook of its first attempt. Where both webhooks bring the same bytes and the first was
+//! refused, the second takes over the identity and with it the receipt: the new webhook may then count as the
+//! one whose delivery was accepted though it was the old one's. It has shown all the same that its signature is
+//! good, and the source still has its delivery to retry.
+
+use crate::account::WebhookId;
+use crate::subscription::{Arrival, Struck};
+use crate::timestamp::Timestamp;
+
+/// How long after the new webhook took over a delivery of the old one alone says nothing, in seconds: the event
+/// may be older than the new webhook, or its delivery by that one still be under way.
+const MARGIN_SECONDS: u64 = 15 * 60;
+
+/// What the receipts say of the two webhooks of a rotation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Evidence {
+    /// Nothing is known.
+    Unknown,
+    /// Neither has brought a delivery.
+    Silence,
+    /// The new one has brought a delivery that was accepted.
+    New,
+    /// Only the old one brings deliveries, though both should.
+    OldAlone,
+}
+
+impl Evidence {
+    /// Reads it from the latest receipts and strikes.
+    #[must_use]
+    pub fn read(
+        new: &WebhookId,
+        old: &WebhookId,
+        since: Timestamp,
+        arrivals: &[Arrival],
+        strikes: &[Struck],
+    ) -> Self {
+        let of = |webhook: &WebhookId| {
+            let webhook = webhook.clone();
+            let arrivals = arrivals.iter();
+            arrivals.filter(move |arrival| arrival.webhook.as_ref() == Some(&webhook))
+        };
+        let from = since.plus_seconds(MARGIN_SECONDS);
+        if of(new).any(|arrival| arrival.accepted(strikes).is_some()) {
+            Self::New
+        } else if of(old).any(|arrival| arrival.delivery.first_seen() > from) {
+            Self::OldAlone
+        } else {
+            Self::Silence
+        }
+    }
+
+    /// Whether an old webhook may go that stays until then.
+    #[must_use]
+    pub fn lets_go(self, until: Timestamp, now: Timestamp) -> bool {
+        match self {
+            Self::New => true,
+            Self::Silence => until <= now,
+            Self::OldAlone | Self::Unknown => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::DeliveryId;
+    use rstest::rstest;
+
+    const SINCE: u64 = 1_000_000;
+    const LATE: u64 = SINCE + MARGIN_SECONDS * 1000 + 1;
+
+    fn id(at: u64) -> DeliveryId {
+        DeliveryId::new(Timestamp::from_millis(at), &[1; 10])
+    }
+
+    fn arrival(webhook: &str, at: u64, attempts: usize) -> Arrival {
+        Arrival {
+            delivery: id(at),
+            webhook: Some(WebhookId::new(webhook)),
+            attempts,
+        }
+    }
+
+    #[rstest]
+    #[case::nothing_came(&[], &[], Evidence::Silence)]
+    #[case::the_new_one_delivered(&[("new", SINCE, 1)], &[], Evidence::New)]
+    #[case::both_delivered(&[("old", LATE, 1), ("new", SINCE + 1, 1)], &[], Evidence::New)]
+    #[case::the_new_one_was_refused(&[("new", LATE, 1)], &[LATE], Evidence::Silence)]
+    #[case::and_then_accepted(&[("new", LATE, 2)], &[LATE], Evidence::New)]
+    #[case::the_old_one_delivered_before(&[("old", SINCE - 1, 1)], &[], Evidence::Silence)]
+    #[case::or_just_after(&[("old", LATE - 1, 1)], &[], Evidence::Silence)]
+    #[case::or_it_alone_delivers(&[("old", LATE, 1)], &[], Evidence::OldAlone)]
+    #[case::a_third_one(&[("other", LATE, 1)], &[], Evidence::Silence)]
+    fn evidence(
+        #[case] arrivals: &[(&str, u64, usize)],
+        #[case] struck: &[u64],
+        #[case] expected: Evidence,
+    ) {
+        let arrivals: Vec<_> = arrivals
+            .iter()
+            .map(|(webhook, at, attempts)| arrival(webhook, *at, *attempts))
+            .collect();
+        let strikes: Vec<_> = struck
+            .iter()
+            .map(|at| Struck {
+                at: Timestamp::from_millis(*at),
+                delivery: id(*at),
+                cause: "budget".to_owned(),
+            })
+            .collect();
+        let (new, old) = (WebhookId::new("new"), WebhookId::new("old"));
+        let since = Timestamp::from_millis(SINCE);
+        let read = Evidence::read(&new, &old, since, &arrivals, &strikes);
+        assert_eq!(read, expected);
+    }
+
+    #[rstest]
+    #[case::proven(Evidence::New, 0, true)]
+    #[case::quiet(Evidence::Silence, 9, false)]
+    #[case::quiet_for_long(Evidence::Silence, 10, true)]
+    #[case::the_only_one_that_works(Evidence::OldAlone, 11, false)]
+    #[case::unread(Evidence::Unknown, 11, false)]
+    fn an_old_webhook_goes(#[case] evidence: Evidence, #[case] now: u64, #[case] goes: bool) {
+        let at = Timestamp::from_millis;
+        assert_eq!(evidence.lets_go(at(10), at(now)), goes);
+    }
+}
