@@ -14,6 +14,7 @@ mod disconnecting;
 mod rotating;
 mod scheduling;
 mod secrecy;
+mod sequences;
 mod showing;
 mod strikes;
 mod troubles;

@@ -757,6 +757,11 @@ impl World {
         statuses
     }
 
+    /// Everything that is known of URL tokens.
+    pub(crate) fn token_entries(&self) -> Vec<(TokenHash, TokenEntry)> {
+        self.accounts.table.lock().unwrap().tokens.clone()
+    }
+
     pub(crate) fn keys(&self) -> Vec<(String, String)> {
         let keys = self
             .secrets
