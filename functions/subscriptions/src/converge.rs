@@ -361,7 +361,9 @@ fn relieved(account: &Account, old: &WebhookId, evidence: Evidence) -> String {
     let new = new.map_or("the new one", WebhookId::as_str);
     let why = match evidence {
         Evidence::New => format!("webhook {new} has brought a delivery"),
-        Evidence::Silence | Evidence::Unknown | Evidence::OldAlone => "its time is over".to_owned(),
+        Evidence::Silence | Evidence::OldOwes | Evidence::Unknown | Evidence::OldAlone => {
+            "its time is over".to_owned()
+        }
     };
     format!("removed webhook {old}: {why}")
 }

@@ -148,6 +148,22 @@ async fn a_refused_delivery_of_the_new_one_proves_nothing() {
     assert_eq!(world.webhooks().await.len(), 1);
 }
 
+/// Nobody says that Orderspace brings a delivery again once its webhook is deleted.
+#[tokio::test]
+async fn an_old_webhook_that_owes_a_retry_stays_until_it_came() {
+    let (world, old, new) = rotating().await;
+    let id = DeliveryId::new(world.now(), &[3; 10]);
+    world.attempt("acme", id, Some(&old.id));
+    world.strike("acme", id, "budget");
+    world.pass(60);
+    world.deliver_by(&new.id);
+    world.check().await.expect(200);
+    assert_eq!(world.webhooks().await.len(), 2);
+    world.attempt("acme", id, None);
+    world.check().await.expect(200);
+    world.assert_connected(&world.webhooks().await);
+}
+
 /// Orderspace disables a webhook without a word. If that happened to the new one, the old one is all there is.
 #[tokio::test]
 async fn an_old_webhook_that_alone_delivers_stays() {

@@ -7,6 +7,7 @@
 //! | the receipts since the new one took over | the old one |
 //! |---|---|
 //! | the new one brought a delivery that was accepted | goes |
+//! | it did, but one of the old one's was refused and has not come again | goes when its time is over: that the source brings it again once its webhook is deleted is nowhere said |
 //! | neither brought any | goes when its time is over |
 //! | the old one did, the new one did not | stays: it is the only one that works |
 //! | cannot be read | stays until they can |
@@ -33,6 +34,8 @@ pub enum Evidence {
     Silence,
     /// The new one has brought a delivery that was accepted.
     New,
+    /// It has, and the old one has yet to bring again what was refused.
+    OldOwes,
     /// Only the old one brings deliveries, though both should.
     OldAlone,
 }
@@ -50,11 +53,16 @@ impl Evidence {
         let of = |webhook: &WebhookId| {
             let webhook = webhook.clone();
             let arrivals = arrivals.iter();
-            arrivals.filter(move |arrival| arrival.webhook.as_ref() == Some(&webhook))
+            arrivals.filter(move |arrival: &&Arrival| arrival.webhook.as_ref() == Some(&webhook))
         };
         let from = since.plus_seconds(MARGIN_SECONDS);
         if of(new).any(|arrival| arrival.accepted(strikes).is_some()) {
-            Self::New
+            let is_owed = |arrival: &Arrival| arrival.accepted(strikes).is_none();
+            if of(old).any(is_owed) {
+                Self::OldOwes
+            } else {
+                Self::New
+            }
         } else if of(old).any(|arrival| arrival.delivery.first_seen() > from) {
             Self::OldAlone
         } else {
@@ -67,7 +75,7 @@ impl Evidence {
     pub fn lets_go(self, until: Timestamp, now: Timestamp) -> bool {
         match self {
             Self::New => true,
-            Self::Silence => until <= now,
+            Self::Silence | Self::OldOwes => until <= now,
             Self::OldAlone | Self::Unknown => false,
         }
     }
@@ -100,6 +108,8 @@ mod tests {
     #[case::both_delivered(&[("old", LATE, 1), ("new", SINCE + 1, 1)], &[], Evidence::New)]
     #[case::the_new_one_was_refused(&[("new", LATE, 1)], &[LATE], Evidence::Silence)]
     #[case::and_then_accepted(&[("new", LATE, 2)], &[LATE], Evidence::New)]
+    #[case::the_old_one_was_refused(&[("old", SINCE, 1), ("new", LATE, 1)], &[SINCE], Evidence::OldOwes)]
+    #[case::and_came_again(&[("old", SINCE, 2), ("new", LATE, 1)], &[SINCE], Evidence::New)]
     #[case::the_old_one_delivered_before(&[("old", SINCE - 1, 1)], &[], Evidence::Silence)]
     #[case::or_just_after(&[("old", LATE - 1, 1)], &[], Evidence::Silence)]
     #[case::or_it_alone_delivers(&[("old", LATE, 1)], &[], Evidence::OldAlone)]
@@ -129,6 +139,8 @@ mod tests {
 
     #[rstest]
     #[case::proven(Evidence::New, 0, true)]
+    #[case::a_retry_is_owed(Evidence::OldOwes, 9, false)]
+    #[case::a_retry_was_owed_for_long(Evidence::OldOwes, 10, true)]
     #[case::quiet(Evidence::Silence, 9, false)]
     #[case::quiet_for_long(Evidence::Silence, 10, true)]
     #[case::the_only_one_that_works(Evidence::OldAlone, 11, false)]
