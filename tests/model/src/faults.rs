@@ -333,6 +333,17 @@ impl Coverage {
         below
     }
 
+    /// How often the cell was met that was met least, among those that can be.
+    #[must_use]
+    pub fn least(&self) -> u64 {
+        let below = self.below(u64::MAX);
+        below
+            .into_iter()
+            .map(|(_, _, met)| met)
+            .min()
+            .unwrap_or_default()
+    }
+
     /// The table, with a dot where a kind cannot meet a step.
     #[must_use]
     pub fn table(&self) -> String {
@@ -373,6 +384,7 @@ mod tests {
             }
         }
         assert!(coverage.below(1).is_empty());
+        assert_eq!(coverage.least(), 1);
         let empty = Coverage::default();
         assert_eq!(
             empty.below(1).len(),

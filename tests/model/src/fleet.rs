@@ -251,7 +251,7 @@ fn judge(total: &Report, coverage: &Coverage, took: Duration) -> anyhow::Result<
     let schedules = total.schedules.max(1);
     println!(
         "\n{} schedules in {:.0} s: per schedule {:.1} deliveries in {:.1} requests, {:.1} events, {:.1} accounts, {:.1} teams, \
-         {:.1} faults, {:.1} invocations; {} run twice",
+         {:.1} faults, {:.1} invocations; {} run twice; every fault met every step it can at least {} times",
         total.schedules,
         took.as_secs_f64(),
         share_of(total.deliveries, schedules),
@@ -262,6 +262,7 @@ fn judge(total: &Report, coverage: &Coverage, took: Duration) -> anyhow::Result<
         share_of(coverage.total(), schedules),
         share_of(total.invocations, schedules),
         total.replayed,
+        coverage.least(),
     );
     let mut good = true;
     for failure in total.broken.iter().take(5) {
