@@ -111,4 +111,7 @@ pub struct Verify {
     /// Only the checks whose name contains this, and what they need; the others are NOT CHECKED.
     #[arg(long, value_name = "TEXT")]
     pub only: Option<String>,
+    /// Write tests/CONFORMANCE.md from what this run finds. Fails where a verdict differs from the one that is there.
+    #[arg(long, conflicts_with = "only")]
+    pub conformance: bool,
 }

@@ -2,6 +2,7 @@
 //!
 //! A check that could not be made is not a check that passed: it is shown as NOT CHECKED and counted apart.
 
+pub mod conformance;
 pub mod report;
 pub mod steps;
 
@@ -21,6 +22,7 @@ use crate::proxy;
 use crate::stack::{self, Options, Stack};
 use crate::tools::Tools;
 
+use self::conformance::Evidence;
 use self::report::{Outcome, Report};
 use self::steps::Steps;
 
@@ -62,6 +64,13 @@ pub async fn run(outer: &Places, arguments: &Verify, progress: Progress) -> Resu
             "release profile",
             "Release profile",
             steps.release_profile(),
+        )
+        .await;
+    report
+        .check(
+            "model",
+            "Random schedules against the handlers",
+            steps.model(),
         )
         .await;
     let mut tools = None;
@@ -176,6 +185,16 @@ pub async fn run(outer: &Places, arguments: &Verify, progress: Progress) -> Resu
     report
         .check("doc tests", "Tests in the documentation", steps.doc_tests())
         .await;
+    let names = report.names();
+    if !arguments.conformance {
+        report
+            .check(
+                "requirements",
+                "Requirements",
+                requirements_current(&places, &steps, &names),
+            )
+            .await;
+    }
     if let Some(stack) = running {
         report
             .require("stack down", "Stopping the stack", async {
@@ -184,7 +203,43 @@ pub async fn run(outer: &Places, arguments: &Verify, progress: Progress) -> Resu
             })
             .await;
     }
+    if arguments.conformance {
+        let evidence = evidence(&places, &steps, &report).await;
+        report
+            .check("conformance", "Conformance", async {
+                conformance::rewrite(&places, &evidence?)
+            })
+            .await;
+    }
     Ok(report.finish())
+}
+
+/// Everything that this run has shown.
+async fn evidence(places: &Places, steps: &Steps<'_>, report: &Report) -> Result<Evidence> {
+    let mut evidence = Evidence {
+        tests: steps.test_results().await?,
+        figures: conformance::figures(places)?,
+        ..Evidence::default()
+    };
+    for (name, saw) in report.passed() {
+        evidence.checks.add(name, saw);
+    }
+    Ok(evidence)
+}
+
+async fn requirements_current(
+    places: &Places,
+    steps: &Steps<'_>,
+    checks: &[&str],
+) -> Result<Outcome> {
+    match steps.test_names().await? {
+        Some(tests) => {
+            conformance::is_current(places, &tests, checks, &conformance::figures(places)?)
+        }
+        None => Ok(Outcome::NotChecked(
+            "cargo-nextest, which lists the tests, is not installed".to_owned(),
+        )),
+    }
 }
 
 async fn examples_seen(places: &Places, stack: &Stack, progress: Progress) -> Result<Outcome> {

@@ -125,6 +125,19 @@ impl Report {
         }
     }
 
+    /// The checks that passed so far, with what they saw.
+    pub fn passed(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.entries
+            .iter()
+            .filter(|entry| entry.verdict == Verdict::Passed)
+            .map(|entry| (entry.name, entry.detail.as_str()))
+    }
+
+    /// The names of all checks so far, however they ended.
+    pub fn names(&self) -> Vec<&'static str> {
+        self.entries.iter().map(|entry| entry.name).collect()
+    }
+
     fn add(&mut self, name: &'static str, verdict: Verdict, detail: String, took: Duration) {
         self.entries.push(Entry {
             name,
@@ -200,6 +213,8 @@ mod tests {
         let counts = [Verdict::Passed, Verdict::Failed, Verdict::NotChecked]
             .map(|verdict| report.count(verdict));
         assert_eq!(counts, [1, 1, 1]);
+        assert_eq!(report.passed().collect::<Vec<_>>(), [("one", "")]);
+        assert_eq!(report.names(), ["one", "two", "three"]);
         assert_eq!(report.entries[2].detail, "it broke");
         assert_eq!(report.finish(), ExitCode::FAILURE);
     }

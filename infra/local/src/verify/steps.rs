@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail};
 use tokio::process::Command;
 
+use super::conformance::{TestNames, TestResults};
 use super::report::Outcome;
+use crate::build;
 use crate::emulator::REGION;
 use crate::job;
 use crate::places::Places;
@@ -13,8 +15,14 @@ use crate::progress::Progress;
 use crate::template::{Template, rules};
 use crate::tools::{Tools, without_cargos_own};
 
+/// The profile of nextest whose runs leave a report.
+const NEXTEST_PROFILE: &str = "verify";
+
 /// The package whose tests need a stack.
 const END_TO_END: &str = "e2e";
+
+/// How many of the model's schedules are run.
+const SCHEDULES: &str = "100000";
 
 /// The checks of one project.
 #[derive(Debug)]
@@ -157,6 +165,8 @@ impl<'a> Steps<'a> {
                 "run",
                 "--workspace",
                 "--locked",
+                "--profile",
+                NEXTEST_PROFILE,
                 "--no-fail-fast",
                 "--status-level",
                 "slow",
@@ -178,11 +188,100 @@ impl<'a> Steps<'a> {
             (Some(_), _) => {}
         }
         let log = self.log("tests");
+        let report = self.tests_report().await?;
+        if report.exists() {
+            // Else the results of an earlier run would pass for those of this one.
+            std::fs::remove_file(&report)
+                .with_context(|| format!("{} could not be removed", report.display()))?;
+        }
         self.watched("tests", &arguments, outputs).await?;
         for line in std::fs::read_to_string(&log)?.lines() {
             summary.read(line);
         }
         Ok(Outcome::Passed(summary.to_string()))
+    }
+
+    /// How each test of the last [`Steps::tests`] ended. Without nextest there is no telling.
+    ///
+    /// # Errors
+    /// The report is there and cannot be read.
+    pub async fn test_results(&self) -> Result<TestResults> {
+        let report = self.tests_report().await?;
+        match std::fs::read_to_string(&report) {
+            Ok(text) => TestResults::read(&text),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                Ok(TestResults::default())
+            }
+            Err(error) => {
+                Err(error).with_context(|| format!("{} could not be read", report.display()))
+            }
+        }
+    }
+
+    /// Where nextest leaves its report.
+    async fn tests_report(&self) -> Result<PathBuf> {
+        let target = build::target_directory(self.places, Path::new("cargo")).await?;
+        Ok(target
+            .join("nextest")
+            .join(NEXTEST_PROFILE)
+            .join("junit.xml"))
+    }
+
+    /// The names of all tests, where nextest is there to list them.
+    ///
+    /// # Errors
+    /// They do not compile.
+    pub async fn test_names(&self) -> Result<Option<TestNames>> {
+        if !self.has(&["nextest", "--version"]).await {
+            return Ok(None);
+        }
+        let output = cargo(&[
+            "nextest",
+            "list",
+            "--workspace",
+            "--locked",
+            "--message-format",
+            "json",
+        ])
+        .current_dir(&self.places.root)
+        .output()
+        .await
+        .context("cargo could not be started")?;
+        if !output.status.success() {
+            bail!(
+                "the tests could not be listed:\n{}",
+                String::from_utf8_lossy(&output.stderr).trim()
+            );
+        }
+        TestNames::read(&output.stdout).map(Some)
+    }
+
+    /// A hundred thousand random schedules of deliveries and faults against the real handlers. It fails by itself where an
+    /// invariant breaks, and where a fault met a step too seldom.
+    ///
+    /// # Errors
+    /// An invariant broke; the log has the seed and its story.
+    pub async fn model(&self) -> Result<Outcome> {
+        self.watched(
+            "model",
+            &[
+                "run",
+                "--package",
+                "model",
+                "--locked",
+                "--",
+                "--schedules",
+                SCHEDULES,
+            ],
+            None,
+        )
+        .await?;
+        let log = std::fs::read_to_string(self.log("model"))?;
+        let figures = log
+            .lines()
+            .find_map(schedules_figures)
+            .context("the model did not say how much it ran")?;
+        Ok(Outcome::Passed(figures))
     }
 
     /// The examples in the documentation.
@@ -290,6 +389,16 @@ fn says_unwind(manifest: &str) -> bool {
         .any(|line| line.split_whitespace().collect::<String>() == "panic=\"unwind\"")
 }
 
+/// The model's figures, without how long they took: the same code has the same ones.
+fn schedules_figures(line: &str) -> Option<String> {
+    let (schedules, rest) = line.split_once(" schedules in ")?;
+    let (_, figures) = rest.split_once(": ")?;
+    schedules
+        .parse::<u64>()
+        .is_ok()
+        .then(|| format!("{schedules} schedules, {figures}"))
+}
+
 /// How many tests ran, from nextest's last line or from each of libtest's.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Summary {
@@ -350,6 +459,18 @@ mod tests {
         #[case] expected: bool,
     ) {
         assert_eq!(says_unwind(manifest), expected);
+    }
+
+    #[test]
+    fn the_models_figures_do_not_tell_the_time() {
+        assert_eq!(
+            schedules_figures(
+                "100000 schedules in 190 s: per schedule 4.1 deliveries; 2000 run twice"
+            ),
+            Some("100000 schedules, per schedule 4.1 deliveries; 2000 run twice".to_owned())
+        );
+        assert_eq!(schedules_figures("every invariant holds"), None);
+        assert_eq!(schedules_figures("few schedules in 1 s: none"), None);
     }
 
     #[rstest]
