@@ -226,6 +226,18 @@ mod tests {
         assert_eq!(batches.concat(), positions);
     }
 
+    #[rstest]
+    #[case::to_the_byte(524_280, 1)]
+    #[case::one_byte_more(524_281, 2)]
+    fn attributes_count_with_their_names_and_types(#[case] bytes: usize, #[case] batches: usize) {
+        let bodies = ["x".repeat(524_280), "x".repeat(bytes)];
+        let mut messages = messages(&bodies.each_ref().map(String::as_str));
+        for message in &mut messages {
+            message.attributes = vec![("a", "b".to_owned())];
+        }
+        assert_eq!(pack(&messages, &[0, 1]).len(), batches);
+    }
+
     #[tokio::test(start_paused = true)]
     async fn only_the_refused_entries_are_sent_again() {
         let queues = Scripted::answering(vec![Ok(vec![Ok(()), Err(busy()), Ok(())])]);

@@ -87,17 +87,62 @@ async fn one_event_of_nearly_five_megabytes_goes_through() {
     assert!(is_same_json(&product.data.unwrap(), &record));
 }
 
+/// What the functions are given, less what they leave for attributes and marks.
+const LARGEST_BODY: usize = 250_000 - 2_048;
+
 #[rstest]
-#[case::just_below(240_000, false)]
-#[case::just_above(250_000, true)]
+#[case::at_the_limit(0, false)]
+#[case::one_byte_more(1, true)]
 #[tokio::test]
-async fn the_inline_limit_decides(#[case] bytes: usize, #[case] behind_a_pointer: bool) {
+async fn the_inline_limit_decides(#[case] more: usize, #[case] behind_a_pointer: bool) {
     let world = World::planted().await;
-    let record = format!(r#"{{"id":"pr_1","text":"{}"}}"#, "x".repeat(bytes));
+    let record = |bytes| format!(r#"{{"id":"pr_1","text":"{}"}}"#, "x".repeat(bytes));
+    let body = |bytes| delivery().event("product.updated", &record(bytes)).body();
+    world.deliver(&body(0)).await;
+    let around = world.team.wait_for(1).await[0].letter.body.len();
+    let bytes = LARGEST_BODY - around + more;
+    world.deliver(&body(bytes)).await;
+    let events = world.team.wait_for(2).await;
+    assert_eq!(matches!(events[1].data, Data::Stored(_)), behind_a_pointer);
+    if !behind_a_pointer {
+        assert_eq!(events[1].letter.body.len(), LARGEST_BODY);
+    }
+    assert!(events[1].record(&world.stack).await == record(bytes).as_bytes());
+}
+
+#[rstest]
+#[case::at_the_limit(0, "data")]
+#[case::one_byte_more(1, "compact")]
+#[tokio::test]
+async fn a_map_is_used_up_to_its_last_byte(#[case] more: usize, #[case] form: &str) {
+    let world = World::planted().await;
+    // An item's 400 KB, less what the adapter leaves for the other attributes, less what DynamoDB counts for the map.
+    let text = "x".repeat(400 * 1024 - 16 * 1024 - 15 + more);
+    let sent = format!(r#"{{"id":"pr_1","text":"{text}"}}"#);
     world
-        .deliver(&delivery().event("product.updated", &record).body())
+        .deliver(&delivery().event("product.updated", &sent).body())
         .await;
-    let events = world.team.wait_for(1).await;
-    assert_eq!(matches!(events[0].data, Data::Stored(_)), behind_a_pointer);
-    assert!(events[0].record(&world.stack).await == record.as_bytes());
+    world.team.wait_for(1).await;
+    let record = world.record("product", "pr_1").await.unwrap();
+    assert_eq!(record.form, Some(form));
+    assert!(is_same_json(&record.data.unwrap(), &sent));
+}
+
+#[rstest]
+#[case::the_longest(1_024, true)]
+#[case::one_byte_more(1_025, false)]
+#[tokio::test]
+async fn a_record_s_key_is_used_up_to_its_last_byte(#[case] bytes: usize, #[case] is_key: bool) {
+    let world = World::planted().await;
+    let sku = format!("é{}", "x".repeat(bytes - 2));
+    let record = format!(r#"{{"sku":"{sku}","on_hand":1}}"#);
+    world
+        .deliver(&delivery().event("inventory_level.updated", &record).body())
+        .await;
+    let event = world.team.wait_for(1).await.remove(0);
+    assert_eq!(event.data, Data::Inline(record));
+    let subject = if is_key { &sku } else { &event.id };
+    assert_eq!(event.subject, format!("inventory_level/{subject}"));
+    let found = world.record("inventory_level", subject).await;
+    assert_eq!(found.is_some(), is_key);
 }

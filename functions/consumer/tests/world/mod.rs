@@ -83,7 +83,8 @@ pub fn stored(number: u64, event_type: &str, record_id: &str, place: DataRef) ->
         .to_text()
 }
 
-fn envelope<'a>(
+/// An event's envelope.
+pub fn envelope<'a>(
     number: u64,
     event_type: &str,
     record_id: Option<&str>,

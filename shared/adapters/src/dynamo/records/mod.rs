@@ -573,4 +573,74 @@ mod tests {
         assert_eq!(forms, [Form::Native, Form::Compact, Form::Stored]);
         assert_eq!(forms.get(1..), Some(RecordFormat::Compact.forms()));
     }
+
+    /// The form that a record takes of this table's two or three, whether or not anything is written.
+    async fn form_of(format: RecordFormat, data: &str) -> &'static str {
+        let config = aws_sdk_dynamodb::Config::builder()
+            .behavior_version(aws_sdk_dynamodb::config::BehaviorVersion::latest())
+            .build();
+        let records =
+            DynamoRecords::new(Client::from_conf(config), "records", Kept(RECORD), format);
+        let key = RecordKey {
+            account: "acme".parse().unwrap(),
+            kind: "product".to_owned(),
+            id: domain::record::RecordId::new("pr_1").unwrap(),
+        };
+        let update = Update {
+            data,
+            ..update(None)
+        };
+        for form in format.forms() {
+            if let Some((name, _)) = records.content(*form, &key, &update).await.unwrap() {
+                return name;
+            }
+        }
+        panic!("the last form holds everything");
+    }
+
+    #[rstest]
+    #[case::one_byte_less(-1, DATA)]
+    #[case::at_the_limit(0, DATA)]
+    #[case::one_byte_more(1, COMPACT)]
+    #[tokio::test]
+    async fn a_map_holds_a_record_up_to_its_last_byte(
+        #[case] more: isize,
+        #[case] form: &'static str,
+    ) {
+        // The map's three bytes, one for each member, and the names.
+        let text = CONTENT_LIMIT - "id".len() - "pr_1".len() - "text".len() - 3 - 2;
+        let text = "x".repeat(text.checked_add_signed(more).unwrap());
+        let data = format!(r#"{{"id":"pr_1","text":"{text}"}}"#);
+        assert_eq!(form_of(RecordFormat::Native, &data).await, form);
+    }
+
+    #[tokio::test]
+    async fn compressed_text_holds_a_record_up_to_its_last_byte() {
+        // Text that does not compress, as long as its packed form fits.
+        let mut seed = 1_u64;
+        let mut letters = || {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            char::from(b'!' + u8::try_from((seed >> 33) % 94).unwrap())
+        };
+        let noise: String = (0..CONTENT_LIMIT * 2)
+            .map(|_| letters())
+            .filter(|letter| !matches!(letter, '"' | '\\'))
+            .collect();
+        let data = |length: usize| format!(r#"{{"text":"{}"}}"#, &noise[..length]);
+        let packed = |length| compact::pack(&data(length)).unwrap().len();
+        let (mut fits, mut exceeds) = (0, noise.len());
+        assert!(packed(fits) <= CONTENT_LIMIT && packed(exceeds) > CONTENT_LIMIT);
+        while exceeds - fits > 1 {
+            let middle = fits.midpoint(exceeds);
+            match packed(middle) <= CONTENT_LIMIT {
+                true => fits = middle,
+                false => exceeds = middle,
+            }
+        }
+        assert!(packed(fits) + 8 > CONTENT_LIMIT, "{} bytes", packed(fits));
+        for format in [RecordFormat::Native, RecordFormat::Compact] {
+            assert_eq!(form_of(format, &data(fits)).await, COMPACT);
+            assert_eq!(form_of(format, &data(exceeds)).await, DATAREF);
+        }
+    }
 }
