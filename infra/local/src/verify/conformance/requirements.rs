@@ -52,6 +52,8 @@ const fn is(id: &'static str, says: &'static str, seen: Seen) -> Requirement {
 
 const INBOUND: &str = "inbound::answers";
 const CONSUMER: &str = "consumer::batches";
+const INBOUND_SIZES: &str = "inbound::sizes";
+const CONSUMER_SIZES: &str = "consumer::sizes";
 const ANSWERS: &str = "e2e::answers";
 const FLOW: &str = "e2e::flow";
 const ADMIN: &str = "subscriptions::stories";
@@ -844,13 +846,29 @@ const SIZES: &[Requirement] = &[
                 "domain",
                 "envelope::tests::the_limit_counts_what_comes_on_top",
             ),
+            Test(INBOUND_SIZES, "the_inline_limit_is_kept_to_the_byte"),
             Test("e2e::sizes", "the_inline_limit_decides"),
         ]),
     ),
     is(
-        "size-request",
-        "A delivery near the platform's limit of 6 MB goes through, as one event and as fifty",
+        "size-headroom",
+        "What travels whole fits a team's queue of that limit with the longest attributes and a mark",
         By(&[
+            Test(
+                CONSUMER_SIZES,
+                "what_travels_whole_fits_the_team_s_queue_with_attributes_and_marks",
+            ),
+            Test(CONSUMER_SIZES, "a_team_s_limit_decides_to_the_byte"),
+        ]),
+    ),
+    is(
+        "size-request",
+        "The largest request that Lambda hands over is taken whole, plain and in base64, as one event and as fifty",
+        By(&[
+            Test(
+                INBOUND_SIZES,
+                "the_largest_request_that_lambda_hands_over_is_taken_whole",
+            ),
             Test(
                 "e2e::sizes",
                 "a_delivery_at_the_platforms_limit_goes_through",
@@ -862,17 +880,63 @@ const SIZES: &[Requirement] = &[
         ]),
     ),
     is(
+        "size-events",
+        "A thousand events are taken from a delivery, one more sends it to quarantine",
+        By(&[Test(INBOUND_SIZES, "a_thousand_events_are_the_most")]),
+    ),
+    is(
         "size-batch",
-        "A batch of messages keeps to ten entries and to its bytes",
-        By(&[Test(
-            "runtime",
-            "enqueue::tests::batches_keep_to_both_limits",
-        )]),
+        "A batch of messages keeps to ten entries and to 1 MiB, attributes included",
+        By(&[
+            Test("runtime", "enqueue::tests::batches_keep_to_both_limits"),
+            Test(
+                "runtime",
+                "enqueue::tests::attributes_count_with_their_names_and_types",
+            ),
+            Test(
+                CONSUMER_SIZES,
+                "a_batch_of_the_largest_events_is_sent_in_as_many_calls_as_it_takes",
+            ),
+        ]),
+    ),
+    is(
+        "size-item",
+        "A record is a map up to the last byte that an item has for it, compressed text up to the same, and in the bucket beyond",
+        By(&[
+            Test(
+                "adapters",
+                "dynamo::records::tests::a_map_holds_a_record_up_to_its_last_byte",
+            ),
+            Test(
+                "adapters",
+                "dynamo::records::tests::compressed_text_holds_a_record_up_to_its_last_byte",
+            ),
+            Test("e2e::sizes", "a_map_is_used_up_to_its_last_byte"),
+        ]),
+    ),
+    is(
+        "size-keys",
+        "A key of 1,024 bytes is a record's, a longer one is none; a type has at most 100 characters",
+        By(&[
+            Test(INBOUND_SIZES, "a_key_is_a_record_s_up_to_the_last_byte"),
+            Test(
+                INBOUND_SIZES,
+                "an_event_type_is_one_up_to_its_last_character",
+            ),
+            Test("e2e::sizes", "a_record_s_key_is_used_up_to_its_last_byte"),
+        ]),
     ),
     is(
         "size-invocation",
-        "Ten thousand messages in one invocation are all applied and forwarded",
-        By(&[Test(CONSUMER, "ten_thousand_messages_in_one_invocation")]),
+        "Ten thousand messages in one invocation are all applied and forwarded, of one record or of as many; bad ones fail alone",
+        By(&[
+            Test(CONSUMER, "ten_thousand_messages_in_one_invocation"),
+            Test(CONSUMER_SIZES, "ten_thousand_messages_about_one_record"),
+            Test(
+                CONSUMER_SIZES,
+                "among_ten_thousand_messages_the_unreadable_ones_fail_alone",
+            ),
+        ]),
     ),
 ];
 
