@@ -182,6 +182,20 @@ async fn a_dropped_connection_gives_no_answer(#[case] fault: Fault, #[case] reac
 }
 
 #[tokio::test]
+async fn an_answer_breaks_off_after_the_work_is_done() {
+    let setting = Setting::new().await;
+    let rule = Rule::new(Fault::WorkThenTruncate).times(1);
+    setting.control.add_rule(&rule).await.unwrap();
+    let answer = setting.send("0123456789").await.unwrap();
+    assert_eq!(answer.status(), 200);
+    assert_eq!(answer.content_length(), Some(10));
+    let error = answer.bytes().await.unwrap_err();
+    assert!(error.is_body() || error.is_decode(), "{error:?}");
+    assert_eq!(setting.seen().len(), 1);
+    assert_eq!(setting.send("0123456789").await.unwrap().status(), 200);
+}
+
+#[tokio::test]
 async fn a_part_of_a_batch_is_refused_and_the_rest_is_passed_on() {
     let setting = Setting::new().await;
     let fault = Fault::RefuseEntries {

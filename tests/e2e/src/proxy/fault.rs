@@ -1,7 +1,11 @@
 //! Faults: what may happen to a call between a function and AWS.
 
-use axum::body::Body;
+use std::io;
+
+use axum::body::{Body, Bytes};
+use axum::http::header::CONTENT_LENGTH;
 use axum::http::{HeaderValue, Response, StatusCode};
+use futures::stream;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -39,6 +43,8 @@ pub enum Fault {
     WorkThenDrop,
     /// Passed on and done, but answered with this status.
     WorkThenStatus(u16),
+    /// Passed on and done, but the answer breaks off half-way.
+    WorkThenTruncate,
 }
 
 impl Fault {
@@ -52,6 +58,7 @@ impl Fault {
             Self::Drop => "drop",
             Self::WorkThenDrop => "work_then_drop",
             Self::WorkThenStatus(_) => "work_then_status",
+            Self::WorkThenTruncate => "work_then_truncate",
         }
     }
 }
@@ -61,6 +68,17 @@ pub(super) fn bare(status: u16) -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
     response
+}
+
+/// The first half of an answer that promises all of itself: its caller waits for the rest until the connection breaks.
+pub(super) fn truncated(response: Response<Bytes>) -> Response<Body> {
+    let (mut parts, body) = response.into_parts();
+    let length = HeaderValue::from(body.len());
+    let half = body.slice(..body.len() / 2);
+    let broken: io::Error = io::ErrorKind::ConnectionReset.into();
+    let pieces = stream::iter([Ok(half), Err(broken)]);
+    parts.headers.insert(CONTENT_LENGTH, length);
+    Response::from_parts(parts, Body::from_stream(pieces))
 }
 
 /// A refusal as the service of the call words it: JSON with a type, or S3's XML.

@@ -19,7 +19,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use super::calls::{Call, Ledger};
-use super::fault::{Fault, Parted, bare, refusal};
+use super::fault::{Fault, Parted, bare, refusal, truncated};
 use super::line::{Cutter, Lines};
 use super::request::Request;
 use super::rules::{ActiveRule, Rule, Rules};
@@ -227,6 +227,12 @@ async fn serve(
         Some(Fault::WorkThenStatus(status)) => {
             passed(shared, request).await;
             Some(bare(status))
+        }
+        Some(Fault::WorkThenTruncate) => {
+            Some(match shared.forward(request, request.body.clone()).await {
+                Ok(response) => truncated(response),
+                Err(_) => bare(502),
+            })
         }
     }
 }
