@@ -16,6 +16,7 @@ use crate::places::Places;
 use crate::progress::Progress;
 use crate::refusal::Refusal;
 use crate::simulator::Orderspace;
+use crate::template::{Template, rules};
 use crate::tools::Tools;
 use crate::{build, deploy, emulator, job, ports, proxy, simulator};
 
@@ -68,6 +69,7 @@ impl Stack {
                 ports::free()?
             )));
         }
+        require_kept_rules(places, &options.parameters)?;
         remove(&places.outputs())?;
         remove(&list_of(places))?;
         ports::require_free(options.port)?;
@@ -186,6 +188,34 @@ pub async fn stop_all(places: &Places) -> Result<Vec<String>> {
     Ok(stopped)
 }
 
+/// Makes sure that parameters which depend on each other still fit together, such as a lane's visibility timeout and the
+/// time-out of its consumer: on AWS too they would be deployed together, and the template's check sees the defaults only.
+///
+/// # Errors
+/// A [`Refusal`] that names the rule, or the parameter that the template does not have.
+fn require_kept_rules(places: &Places, parameters: &[String]) -> Result<()> {
+    if parameters.is_empty() {
+        return Ok(());
+    }
+    let path = places.template();
+    let text = std::fs::read_to_string(&path)
+        .with_context(|| format!("{} could not be read", path.display()))?;
+    let template = Template::parse(&text)?
+        .with_parameters(parameters)
+        .map_err(|error| Refusal::error(format!("A --parameter cannot be used: {error}.")))?;
+    let findings: Vec<String> = rules::check(&template)
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    if findings.is_empty() {
+        return Ok(());
+    }
+    Err(Refusal::error(format!(
+        "With these parameters the template breaks its own rules:\n  {}",
+        findings.join("\n  ")
+    )))
+}
+
 /// Sees that inbound starts and answers: a request without an account gets the answer for strangers.
 async fn answers(outputs: &Outputs, log: &std::path::Path, progress: Progress) -> Result<()> {
     let step = progress.step("Waiting for the first answer");
@@ -243,6 +273,35 @@ fn remove(path: &std::path::Path) -> Result<()> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
         Err(error) => {
             Err(error).with_context(|| format!("{} could not be removed", path.display()))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::none(&[], None)]
+    #[case::that_fit(&["ConsumerTimeout=5", "LaneVisibilityTimeout=31"], None)]
+    #[case::a_run_that_outlasts_the_visibility(&["LaneVisibilityTimeout=31"], Some("VisibilityTimeout is 31 s"))]
+    #[case::a_window_too_many(&["ConsumerTimeout=5", "LaneVisibilityTimeout=30"], Some("[visibility]"))]
+    #[case::a_budget_beyond_the_time_out(&["InboundTimeout=4", "AnswerBudgetMs=4000"], Some("[inbound-times]"))]
+    #[case::a_misspelt_one(&["ConsumerTimeOut=5"], Some("no parameter ConsumerTimeOut"))]
+    fn parameters_keep_the_rules(#[case] parameters: &[&str], #[case] refused: Option<&str>) {
+        let directory = tempfile::tempdir().unwrap();
+        let places = Places::of(Some(directory.path())).unwrap();
+        let parameters: Vec<String> = parameters.iter().map(|text| (*text).to_owned()).collect();
+        let outcome = require_kept_rules(&places, &parameters);
+        match refused {
+            None => outcome.unwrap(),
+            Some(words) => {
+                let error = outcome.unwrap_err();
+                assert!(error.downcast_ref::<Refusal>().is_some());
+                assert!(error.to_string().contains(words), "{error}");
+            }
         }
     }
 }

@@ -69,6 +69,25 @@ impl Template {
         Ok(Self(value(document)?))
     }
 
+    /// The template as it is deployed with these parameters, each `Name=Value`, in place of the defaults.
+    ///
+    /// # Errors
+    /// It has no such parameter, or one is not written like that.
+    pub fn with_parameters(mut self, parameters: &[String]) -> Result<Self> {
+        for parameter in parameters {
+            let (name, value) = parameter
+                .split_once('=')
+                .with_context(|| format!("{parameter} is not written as Name=Value"))?;
+            let declared = self
+                .0
+                .pointer_mut(&format!("/Parameters/{name}"))
+                .and_then(Value::as_object_mut)
+                .with_context(|| format!("the template has no parameter {name}"))?;
+            declared.insert("Default".to_owned(), Value::String(value.to_owned()));
+        }
+        Ok(self)
+    }
+
     /// The resources, by logical id.
     pub fn resources(&self) -> impl Iterator<Item = Resource<'_>> {
         self.0
@@ -205,6 +224,18 @@ mod tests {
             template.at("/G"),
             &json!({"Fn::If": ["H", 1, {"Ref": "AWS::NoValue"}]})
         );
+    }
+
+    #[test]
+    fn a_parameter_takes_the_place_of_its_default() {
+        let template =
+            || Template::parse("Parameters:\n  P:\n    Default: 30\nA: !Ref P\n").unwrap();
+        let with = |parameter: &str| template().with_parameters(&[parameter.to_owned()]);
+        let changed = with("P=7").unwrap();
+        assert_eq!(changed.number(changed.at("/A")), Some(7));
+        for wrong in ["Q=7", "P"] {
+            assert!(with(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]
