@@ -130,6 +130,53 @@ impl Aws {
         Ok(answer.body)
     }
 
+    /// Calls an API that speaks AWS's query protocol: `action` such as `PutRolePolicy` of `iam`.
+    ///
+    /// # Errors
+    /// The emulator does not answer, or refuses.
+    pub async fn query(
+        &self,
+        service: &str,
+        action: &str,
+        version: &str,
+        input: &[(&str, &str)],
+    ) -> Result<()> {
+        let fields = [("Action", action), ("Version", version)];
+        let form: Vec<(&str, &str)> = fields.iter().chain(input).copied().collect();
+        // Written by the client's own encoder, and signed as what it is.
+        let form = self.http.post(&self.endpoint).form(&form).build()?;
+        let body = form.body().and_then(reqwest::Body::as_bytes);
+        let request = Request::builder()
+            .method(Method::POST)
+            .uri(format!("{}/", self.endpoint))
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(body.unwrap_or_default().to_vec())?;
+        let (status, body) = self.send_bytes(service, request).await?;
+        if status != 200 {
+            bail!(
+                "{action} was refused with {status}: {}",
+                String::from_utf8_lossy(&body)
+            );
+        }
+        Ok(())
+    }
+
+    /// An object of a bucket.
+    ///
+    /// # Errors
+    /// The emulator does not answer, or there is none.
+    pub async fn object(&self, bucket: &str, key: &str) -> Result<Vec<u8>> {
+        let request = Request::builder()
+            .method(Method::GET)
+            .uri(format!("{}/{bucket}/{key}", self.endpoint))
+            .body(Vec::new())?;
+        let (status, body) = self.send_bytes("s3", request).await?;
+        if status != 200 {
+            bail!("s3://{bucket}/{key} was refused with {status}");
+        }
+        Ok(body)
+    }
+
     async fn rest(
         &self,
         service: &str,
@@ -148,7 +195,19 @@ impl Aws {
         self.send(service, request.body(bytes)?).await
     }
 
-    async fn send(&self, service: &str, mut request: Request<Vec<u8>>) -> Result<Answer> {
+    async fn send(&self, service: &str, request: Request<Vec<u8>>) -> Result<Answer> {
+        let (status, bytes) = self.send_bytes(service, request).await?;
+        Ok(Answer {
+            status,
+            body: serde_json::from_slice(&bytes).unwrap_or(Value::Null),
+        })
+    }
+
+    async fn send_bytes(
+        &self,
+        service: &str,
+        mut request: Request<Vec<u8>>,
+    ) -> Result<(u16, Vec<u8>)> {
         let identity = self.credentials.clone().into();
         let params = v4::SigningParams::builder()
             .identity(&identity)
@@ -177,11 +236,7 @@ impl Aws {
             .execute(reqwest::Request::try_from(request)?)
             .await?;
         let status = response.status().as_u16();
-        let bytes = response.bytes().await?;
-        Ok(Answer {
-            status,
-            body: serde_json::from_slice(&bytes).unwrap_or(Value::Null),
-        })
+        Ok((status, response.bytes().await?.to_vec()))
     }
 }
 

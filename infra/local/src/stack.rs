@@ -188,6 +188,23 @@ pub async fn stop_all(places: &Places) -> Result<Vec<String>> {
     Ok(stopped)
 }
 
+/// One of the processes that run for these places, by its name.
+///
+/// # Errors
+/// A [`Refusal`] when it does not run.
+pub fn process(places: &Places, name: &str) -> Result<Detached> {
+    let list = read_list(places)?.processes;
+    let running = list
+        .into_iter()
+        .find(|process| process.name == name && process.runs());
+    running.ok_or_else(|| {
+        Refusal::error(format!(
+            "The {name} of the stack in {} does not run.",
+            places.shown(&places.state)
+        ))
+    })
+}
+
 /// Makes sure that parameters which depend on each other still fit together, such as a lane's visibility timeout and the
 /// time-out of its consumer: on AWS too they would be deployed together, and the template's check sees the defaults only.
 ///

@@ -1,0 +1,168 @@
+//! Collecting what queues hold: the team's, and those for what did not get there.
+//!
+//! Only this run's messages are taken out of a queue; whatever else comes by stays.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anyhow::Result;
+use local::aws::Aws;
+use serde_json::{Value, json};
+
+/// A message, out of its queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Letter {
+    /// The body, byte for byte.
+    pub(crate) body: String,
+    /// When the queue got it, in milliseconds since 1970.
+    pub(crate) sent: u64,
+}
+
+/// One queue's messages of this run.
+#[derive(Debug)]
+pub(crate) struct Mailbox {
+    aws: Aws,
+    /// The queue.
+    pub(crate) url: String,
+    /// What every message of this run has in it.
+    marker: String,
+    letters: Mutex<BTreeMap<String, Letter>>,
+}
+
+impl Mailbox {
+    pub(crate) fn new(aws: &Aws, url: &str, marker: &str) -> Self {
+        Self {
+            aws: aws.clone(),
+            url: url.to_owned(),
+            marker: marker.to_owned(),
+            letters: Mutex::default(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Letter>> {
+        self.letters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many messages there were.
+    pub(crate) fn count(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// All messages so far, in the order in which the queue got them.
+    pub(crate) fn letters(&self) -> Vec<Letter> {
+        let mut letters: Vec<Letter> = self.lock().values().cloned().collect();
+        letters.sort_by_key(|letter| letter.sent);
+        letters
+    }
+
+    /// Collects until there is nothing.
+    ///
+    /// # Errors
+    /// The queue does not answer.
+    pub(crate) async fn empty(&self) -> Result<()> {
+        while self.collect().await? > 0 {}
+        Ok(())
+    }
+
+    /// Collects until it is dropped. A queue that does not answer is asked again.
+    pub(crate) async fn keep_collecting(&self) {
+        loop {
+            match self.collect().await {
+                Ok(0) => tokio::time::sleep(Duration::from_millis(300)).await,
+                Ok(_) => {}
+                Err(_) => tokio::time::sleep(Duration::from_secs(1)).await,
+            }
+        }
+    }
+
+    /// Takes what is there at this moment, ten at most, and says how many messages that were, whoever's.
+    ///
+    /// # Errors
+    /// The queue does not answer.
+    pub(crate) async fn collect(&self) -> Result<usize> {
+        let answer = self
+            .aws
+            .sqs(
+                "ReceiveMessage",
+                &json!({
+                    "QueueUrl": self.url, "MaxNumberOfMessages": 10, "VisibilityTimeout": 60,
+                    "AttributeNames": ["SentTimestamp"],
+                }),
+            )
+            .await?;
+        let messages = answer.get("Messages").and_then(Value::as_array);
+        let text = |message: &Value, path: &str| {
+            message
+                .pointer(path)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned()
+        };
+        let mut handles = Vec::new();
+        for message in messages.into_iter().flatten() {
+            let body = text(message, "/Body");
+            if !body.contains(&self.marker) {
+                continue;
+            }
+            let sent = text(message, "/Attributes/SentTimestamp");
+            let letter = Letter {
+                body,
+                sent: sent.parse().unwrap_or_default(),
+            };
+            // One that could not be deleted comes again under the same id.
+            self.lock().insert(text(message, "/MessageId"), letter);
+            handles.push(text(message, "/ReceiptHandle"));
+        }
+        if !handles.is_empty() {
+            let entries: Vec<Value> = handles
+                .iter()
+                .enumerate()
+                .map(|(place, handle)| json!({ "Id": place.to_string(), "ReceiptHandle": handle }))
+                .collect();
+            self.aws
+                .sqs(
+                    "DeleteMessageBatch",
+                    &json!({ "QueueUrl": self.url, "Entries": entries }),
+                )
+                .await?;
+        }
+        Ok(messages.map_or(0, Vec::len))
+    }
+}
+
+/// How many messages a queue has, visible or not.
+///
+/// # Errors
+/// The queue does not answer.
+pub(crate) async fn waiting(aws: &Aws, url: &str) -> Result<usize> {
+    let attributes = attributes(aws, url).await?;
+    let number = |name: &str| {
+        let value = attributes.get(name).and_then(Value::as_str);
+        value
+            .and_then(|value| value.parse::<usize>().ok())
+            .unwrap_or(0)
+    };
+    Ok([
+        "ApproximateNumberOfMessages",
+        "ApproximateNumberOfMessagesNotVisible",
+        "ApproximateNumberOfMessagesDelayed",
+    ]
+    .into_iter()
+    .map(number)
+    .sum())
+}
+
+/// Everything that a queue says of itself.
+///
+/// # Errors
+/// The queue does not answer.
+pub(crate) async fn attributes(aws: &Aws, url: &str) -> Result<Value> {
+    let answer = aws
+        .sqs(
+            "GetQueueAttributes",
+            &json!({ "QueueUrl": url, "AttributeNames": ["All"] }),
+        )
+        .await?;
+    Ok(answer.get("Attributes").cloned().unwrap_or_default())
+}

@@ -1,0 +1,363 @@
+//! `faults`: deliveries from several accounts while calls fail and functions are killed; then every promise by id.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use clap::Args;
+use futures::future::join_all;
+use local::progress::{Progress, seconds};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::accounts::{self, Accounts};
+use crate::chance::Chance;
+use crate::collect::{Letter, Mailbox};
+use crate::disturb::{Disturbance, Kind};
+use crate::events;
+use crate::ground::{Ground, LANES};
+use crate::kill::{self, Victims};
+use crate::log::Log;
+use crate::oracle::{self, Evidence, Figures, Notice};
+use crate::records;
+use crate::sending::{self, Sent};
+
+/// How often what is going on is shown.
+const SIGN_OF_LIFE: Duration = Duration::from_millis(500);
+
+/// Arguments of `faults`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Faults {
+    /// Events to send.
+    #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(100..=1_000_000))]
+    events: u32,
+    /// Makes the deliveries, the outages and the choice of what is killed. Which call meets a fault by chance is not
+    /// in it: that depends on what runs beside what.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Accounts that they come from.
+    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u8).range(1..=50))]
+    accounts: u8,
+    /// Minutes after which the run ends as broken.
+    #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) minutes: u64,
+    /// Milliseconds between two kills, on average.
+    #[arg(long, default_value_t = 2_500, value_parser = clap::value_parser!(u64).range(100..))]
+    kill_every: u64,
+}
+
+/// What a run came to.
+#[derive(Debug, Serialize)]
+pub(crate) struct Outcome {
+    seed: u64,
+    seconds: u64,
+    deliveries: usize,
+    requests: usize,
+    answers: BTreeMap<String, usize>,
+    faults: BTreeMap<Kind, u64>,
+    killed: BTreeMap<String, u64>,
+    visibility_seconds: u64,
+    #[serde(flatten)]
+    figures: Figures,
+    /// Broken promises, and what makes the run prove nothing.
+    pub(crate) problems: Vec<String>,
+}
+
+/// Runs it.
+///
+/// # Errors
+/// The stack does not do what every run needs.
+pub(crate) async fn run(ground: &Ground, faults: &Faults, progress: Progress) -> Result<Outcome> {
+    let begun = Instant::now();
+    let chance = Chance::new(faults.seed);
+    let (visibility, gentle) = ground.visibility().await?;
+    let victims = if gentle {
+        Victims::Inbound
+    } else {
+        Victims::All
+    };
+    let Accounts {
+        marker,
+        names,
+        targets,
+    } = accounts::connect(ground, usize::from(faults.accounts), progress).await?;
+    let events = usize::try_from(faults.events)?;
+    let mut log = Log {
+        deliveries: events::deliveries(&mut chance.apart(1), events, names.len()),
+        accounts: names,
+        ..Log::default()
+    };
+    let boxes = Boxes::new(ground, &marker)?;
+
+    let mut step = progress.step(format!(
+        "Sending {events} events in {} deliveries, with faults",
+        log.deliveries.len()
+    ));
+    let mut disturbance = Disturbance::begin(&ground.proxy, gentle).await?;
+    let killed = Mutex::new(BTreeMap::new());
+    let sent = Sent::default();
+    let longest = Duration::from_millis(if gentle { 2_000 } else { 4_000 });
+    log.attempts = tokio::select! {
+        attempts = sending::send(&targets, &log.deliveries, &sent) => attempts?,
+        outages = disturbance.outages(chance.apart(2), longest) => {
+            outages?;
+            bail!("the outages ended before the sending did");
+        }
+        () = kill::at_random(ground.emulator.pid, victims, chance.apart(3), Duration::from_millis(faults.kill_every), &killed) => {
+            bail!("the killing ended before the sending did");
+        }
+        () = boxes.keep_collecting() => bail!("the collecting ended before the sending did"),
+        () = show(&mut step, || format!(
+            "{} deliveries, {} requests of which {} were not answered with 200, {} events with the team",
+            sent.deliveries.load(Ordering::Relaxed),
+            sent.requests.load(Ordering::Relaxed),
+            sent.refused.load(Ordering::Relaxed),
+            boxes.team.count(),
+        )) => bail!("the display ended before the sending did"),
+    };
+    let met = disturbance.finish().await?;
+    step.done(&format!("{} requests", log.attempts.len()));
+
+    boxes.drain(ground, progress).await?;
+    let step = progress.step("Judging by the log");
+    let judgement = boxes.judge(ground, &log).await?;
+    step.done(&format!("{} ids", judgement.figures.ids));
+
+    let mut answers: BTreeMap<String, usize> = BTreeMap::new();
+    for attempt in &log.attempts {
+        let answer = attempt
+            .status
+            .map_or("none".to_owned(), |status| status.to_string());
+        *answers.entry(answer).or_default() += 1;
+    }
+    let killed = killed
+        .into_inner()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut problems = judgement.problems;
+    for kind in Kind::ALL {
+        if met.get(&kind).is_none_or(|met| *met == 0) {
+            problems.push(format!(
+                "no call met \"{}\": this run proves too little",
+                kind.name()
+            ));
+        }
+    }
+    let consumers: u64 = killed
+        .iter()
+        .filter(|(name, _)| name.ends_with("Consumer"))
+        .map(|(_, count)| count)
+        .sum();
+    if !killed.contains_key("Inbound") || victims == Victims::All && consumers == 0 {
+        problems.push("too few functions were killed: this run proves too little".to_owned());
+    }
+    Ok(Outcome {
+        seed: faults.seed,
+        seconds: begun.elapsed().as_secs(),
+        deliveries: log.deliveries.len(),
+        requests: log.attempts.len(),
+        answers,
+        faults: met,
+        killed,
+        visibility_seconds: visibility,
+        figures: judgement.figures,
+        problems,
+    })
+}
+
+/// Shows what is going on until it is dropped.
+pub(crate) async fn show(step: &mut local::progress::Step, text: impl Fn() -> String) {
+    loop {
+        tokio::time::sleep(SIGN_OF_LIFE).await;
+        step.update(&text());
+    }
+}
+
+/// The queues in which events end.
+#[derive(Debug)]
+pub(crate) struct Boxes {
+    /// The team's queue.
+    pub(crate) team: Mailbox,
+    /// What the team's queue refused.
+    pub(crate) undelivered: Mailbox,
+    quarantine: Mailbox,
+    /// The dead-letter queues.
+    pub(crate) dead: Vec<Mailbox>,
+}
+
+impl Boxes {
+    /// The boxes for a run whose messages all hold the marker.
+    ///
+    /// # Errors
+    /// The stack lacks one of the queues.
+    pub(crate) fn new(ground: &Ground, marker: &str) -> Result<Self> {
+        let mailbox = |output: &str| {
+            Ok::<_, anyhow::Error>(Mailbox::new(&ground.aws, ground.output(output)?, marker))
+        };
+        Ok(Self {
+            team: mailbox("ExampleTeamQueueUrl")?,
+            undelivered: mailbox("UndeliveredQueueUrl")?,
+            quarantine: mailbox("QuarantineQueueUrl")?,
+            dead: LANES
+                .iter()
+                .map(|lane| mailbox(&format!("{lane}DlqUrl")))
+                .collect::<Result<_>>()?,
+        })
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Mailbox> {
+        [&self.team, &self.undelivered, &self.quarantine]
+            .into_iter()
+            .chain(&self.dead)
+    }
+
+    /// Collects until it is dropped.
+    pub(crate) async fn keep_collecting(&self) {
+        // The team's queue gets nearly everything.
+        let others = self.all().map(Mailbox::keep_collecting);
+        futures::join!(join_all(others), self.team.keep_collecting());
+    }
+
+    /// Collects until every lane is empty and nothing more comes.
+    ///
+    /// # Errors
+    /// A queue does not answer.
+    pub(crate) async fn drain(&self, ground: &Ground, progress: Progress) -> Result<()> {
+        let mut step = progress.step("Waiting until every lane is empty");
+        let empty = async {
+            loop {
+                let waiting = ground.waiting_in_lanes().await?;
+                if waiting == 0 {
+                    return Ok::<_, anyhow::Error>(());
+                }
+                step.update(&format!(
+                    "{waiting} in the lanes, {} with the team",
+                    self.team.count()
+                ));
+                tokio::time::sleep(SIGN_OF_LIFE).await;
+            }
+        };
+        tokio::select! {
+            empty = empty => empty?,
+            () = self.keep_collecting() => bail!("the collecting ended before the lanes were empty"),
+        }
+        for mailbox in self.all() {
+            mailbox.empty().await?;
+        }
+        step.done(&format!("{} messages with the team", self.team.count()));
+        Ok(())
+    }
+
+    /// Has the oracle judge what was found.
+    ///
+    /// # Errors
+    /// A table or a bucket does not answer.
+    pub(crate) async fn judge(&self, ground: &Ground, log: &Log) -> Result<oracle::Judgement> {
+        let (team, undelivered) = (self.team.letters(), self.undelivered.letters());
+        let dead: Vec<Letter> = self.dead.iter().flat_map(Mailbox::letters).collect();
+        let mut objects = BTreeMap::new();
+        for letter in team.iter().chain(&undelivered).chain(&dead) {
+            if let Some(reference) = oracle::reference(&letter.body) {
+                let (bucket, key) = reference
+                    .strip_prefix("s3://")
+                    .and_then(|place| place.split_once('/'))
+                    .with_context(|| format!("{reference} is no reference"))?;
+                let object = ground.aws.object(bucket, key).await?;
+                objects.insert(reference.clone(), String::from_utf8(object)?);
+            }
+        }
+        let mut notices = Vec::new();
+        for letter in self.quarantine.letters() {
+            let mut notice: Notice = serde_json::from_str(&letter.body)
+                .with_context(|| format!("a quarantine message: {}", letter.body))?;
+            notice.hash = hash_of(ground, &notice).await?;
+            notices.push(notice);
+        }
+        let records = ground.output("RecordsTable")?;
+        let records = records::read(&ground.aws, records, &log.accounts, events::kinds()).await?;
+        Ok(oracle::judge(&Evidence {
+            log,
+            team: &team,
+            undelivered: &undelivered,
+            dead: &dead,
+            notices: &notices,
+            objects: &objects,
+            records: &records,
+        }))
+    }
+}
+
+/// The hash in the receipt that a quarantine message points at.
+async fn hash_of(ground: &Ground, notice: &Notice) -> Result<Option<String>> {
+    let key = json!({ "pk": { "S": notice.receipt.pk }, "sk": { "S": notice.receipt.sk } });
+    let input = json!({ "TableName": ground.output("ReceiptsTable")?, "Key": key });
+    let answer = ground.aws.dynamodb("GetItem", &input).await?;
+    let hash = answer.pointer("/Item/hash/S").and_then(Value::as_str);
+    Ok(hash.map(str::to_owned))
+}
+
+impl Outcome {
+    /// The report, line by line: what, and how many.
+    pub(crate) fn lines(&self) -> Vec<(String, String)> {
+        let figures = &self.figures;
+        let mut lines = Vec::new();
+        let mut line = |what: &str, value: String| lines.push((what.to_owned(), value));
+        line("seed", self.seed.to_string());
+        line("time", seconds(Duration::from_secs(self.seconds)));
+        line("deliveries", self.deliveries.to_string());
+        line("requests", self.requests.to_string());
+        for (answer, count) in &self.answers {
+            line(&format!("  answered {answer}"), count.to_string());
+        }
+        for kind in Kind::ALL {
+            let met = self.faults.get(&kind).copied().unwrap_or_default();
+            line(&format!("calls: {}", kind.name()), met.to_string());
+        }
+        for (name, count) in &self.killed {
+            line(&format!("killed: {name}"), count.to_string());
+        }
+        if !self.killed.keys().any(|name| name.ends_with("Consumer")) {
+            line(
+                "killed: consumers",
+                format!(
+                    "none: a lane hides a message for {} s",
+                    self.visibility_seconds
+                ),
+            );
+        }
+        for (what, count) in [
+            ("events sent", figures.events_sent),
+            ("events answered with 200", figures.events_accepted),
+            ("different ids seen", figures.ids),
+            ("  in the team's queue", figures.ids_in_the_teams_queue),
+            ("  undelivered, with a reason", figures.ids_undelivered),
+            ("    of these in the team's queue too", figures.ids_in_both),
+            ("  in a dead-letter queue", figures.ids_dead),
+            ("  whose record came as a pointer", figures.ids_by_pointer),
+            ("in quarantine, with a reason", figures.quarantined),
+            (
+                "messages with an id that came before",
+                figures.duplicates_by_id,
+            ),
+            ("repeats under another id", figures.repeats),
+            ("  of these not marked", figures.unmarked_repeats),
+            (
+                "deliveries refused, then accepted",
+                figures.refused_and_accepted,
+            ),
+            (
+                "  of these under the refused ids",
+                figures.kept_their_identity,
+            ),
+            ("records compared", figures.records_compared),
+            (
+                "  of these decided by the log alone",
+                figures.records_decided_by_the_log,
+            ),
+        ] {
+            line(what, count.to_string());
+        }
+        lines
+    }
+}

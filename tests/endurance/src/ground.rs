@@ -1,0 +1,191 @@
+//! What a run stands on: a stack of its own, which it always stops, or one that is up, which it leaves as it was.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::Args;
+use local::aws::Aws;
+use local::detached::Detached;
+use local::outputs::Outputs;
+use local::places::Places;
+use local::progress::Progress;
+use local::refusal::Refusal;
+use local::stack::{self, Options, Stack};
+use local::{ports, proxy};
+
+use crate::disturb;
+
+/// The lanes, as the stack's outputs begin.
+pub(crate) const LANES: [&str; 6] = [
+    "Customers",
+    "Orders",
+    "Billing",
+    "Products",
+    "Inventory",
+    "Other",
+];
+
+/// Times that are short enough to wait for. They keep the ratios that the template's rules ask for, and a stack with
+/// others is refused: a consumer's time-out six times and the batching window within a lane's visibility timeout.
+const SHORT_TIMES: [&str; 6] = [
+    "ConsumerTimeout=5",
+    "ConsumerBatchingWindow=0",
+    "LaneVisibilityTimeout=30",
+    "FirstRetrySeconds=1",
+    "InboundTimeout=5",
+    "RetryLeaseSeconds=6",
+];
+
+/// A lane that hides a message for longer is not worth waiting for.
+const LONGEST_VISIBILITY: u64 = 60;
+
+/// Where a run is made.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Where {
+    /// Directory of the stack's state. Default: .local/endurance, or .local with --running.
+    #[arg(long, value_name = "DIR", global = true)]
+    state: Option<PathBuf>,
+    /// Port of the emulator on 127.0.0.1. Default: a free one.
+    #[arg(long, global = true, conflicts_with = "running")]
+    port: Option<u16>,
+    /// Use the stack that is up in the state directory (`cargo local up --proxy`), and leave it up.
+    #[arg(long, global = true)]
+    running: bool,
+}
+
+/// A stack that is up.
+#[derive(Debug)]
+pub(crate) struct Ground {
+    /// How to reach it.
+    pub(crate) outputs: Outputs,
+    /// Calls to the emulator that go past the proxy.
+    pub(crate) aws: Aws,
+    /// The emulator's process.
+    pub(crate) emulator: Detached,
+    /// The proxy's address.
+    pub(crate) proxy: String,
+}
+
+impl Where {
+    /// The directories.
+    ///
+    /// # Errors
+    /// They cannot be made.
+    pub(crate) fn places(&self) -> Result<Places> {
+        let shared = Places::of(None)?;
+        match (&self.state, self.running) {
+            (Some(state), _) => Places::of(Some(state)),
+            (None, true) => Ok(shared),
+            (None, false) => Places::of(Some(&shared.state.join("endurance"))),
+        }
+    }
+
+    /// Whether the stack was there before.
+    pub(crate) fn running(&self) -> bool {
+        self.running
+    }
+
+    /// Finds the stack, or starts it.
+    ///
+    /// # Errors
+    /// A [`Refusal`] when something is in the way.
+    pub(crate) async fn find(&self, places: &Places, progress: Progress) -> Result<Ground> {
+        let stack = if self.running {
+            Stack::running(places)?
+        } else {
+            let port = match self.port {
+                Some(port) => port,
+                None => ports::free()?,
+            };
+            // Before anything is built.
+            ports::require_free(port)?;
+            let options = Options {
+                port,
+                proxy: Some(proxy::build(places, progress).await?),
+                parameters: SHORT_TIMES.map(str::to_owned).to_vec(),
+                ..Options::default()
+            };
+            Stack::up(places, &options, progress).await?
+        };
+        let outputs = stack.outputs;
+        let proxy = outputs.proxy_url.clone().ok_or_else(|| {
+            Refusal::error(
+                "The stack was started without the proxy that makes faults. Stop it with `cargo local down` and start it \
+                 with `cargo local up --proxy`.",
+            )
+        })?;
+        Ok(Ground {
+            aws: Aws::of(&outputs)?,
+            emulator: stack::process(places, "emulator")?,
+            outputs,
+            proxy,
+        })
+    }
+}
+
+/// Leaves nothing behind: stops a stack that was started, or calms one that was there.
+///
+/// # Errors
+/// A process does not end, or the proxy does not answer.
+pub(crate) async fn leave(places: &Places, running: bool) -> Result<()> {
+    if !running {
+        stack::stop_all(places).await?;
+        return Ok(());
+    }
+    match Outputs::read(&places.outputs()).map(|outputs| outputs.proxy_url) {
+        Ok(Some(proxy)) => disturb::calm(&proxy).await,
+        Ok(None) | Err(_) => Ok(()),
+    }
+}
+
+impl Ground {
+    /// One output of the template.
+    ///
+    /// # Errors
+    /// There is none of that name.
+    pub(crate) fn output(&self, name: &str) -> Result<&str> {
+        self.outputs.get(name)
+    }
+
+    /// A lane's queue.
+    ///
+    /// # Errors
+    /// There is no such lane.
+    pub(crate) fn lane(&self, lane: &str) -> Result<&str> {
+        self.output(&format!("{lane}QueueUrl"))
+    }
+
+    /// How many messages all lanes have.
+    ///
+    /// # Errors
+    /// A queue does not answer.
+    pub(crate) async fn waiting_in_lanes(&self) -> Result<usize> {
+        let mut sum = 0;
+        for lane in LANES {
+            sum += crate::collect::waiting(&self.aws, self.lane(lane)?).await?;
+        }
+        Ok(sum)
+    }
+
+    /// For how many seconds a lane hides a message, and whether that is too long to wait for.
+    ///
+    /// # Errors
+    /// The queue does not answer.
+    pub(crate) async fn visibility(&self) -> Result<(u64, bool)> {
+        let attributes = crate::collect::attributes(&self.aws, self.lane("Orders")?).await?;
+        let seconds = attributes
+            .get("VisibilityTimeout")
+            .and_then(serde_json::Value::as_str)
+            .and_then(|seconds| seconds.parse().ok())
+            .unwrap_or(u64::MAX);
+        Ok((seconds, seconds > LONGEST_VISIBILITY))
+    }
+}
+
+/// Returns once the emulator has ended.
+pub(crate) async fn gone(emulator: &Detached) {
+    while emulator.runs() {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}

@@ -1,0 +1,172 @@
+//! `cargo run -p endurance -- faults`: long runs on the local stack that break things on purpose.
+//!
+//! Role: what only shows when everything happens at once: faults between the functions and AWS, functions killed at
+//! random, bursts, poison, a team's queue that goes away. Promise: a run is bounded in time, stays on 127.0.0.1, says
+//! in figures what it did, and leaves no process behind. It judges by the log of what it sent and shares no code with
+//! what it judges; a run in which one kind of fault did not happen is no proof, and fails.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command's output is its purpose"
+)]
+
+mod accounts;
+mod chance;
+mod collect;
+mod disturb;
+mod events;
+mod faults;
+mod ground;
+mod kill;
+mod log;
+mod oracle;
+mod records;
+mod report;
+mod sending;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use local::progress::Progress;
+use local::refusal::{self, Refusal};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::ground::Where;
+use crate::report::Report;
+
+/// Long runs on the local stack that break things on purpose, and count what came of it.
+///
+/// Each starts a stack of its own with short times and stops it, also after Ctrl-C; with --running it uses the one that
+/// is up.
+#[derive(Debug, Parser)]
+#[command(
+    name = "endurance",
+    version,
+    after_help = "\
+Examples:
+  cargo run -p endurance -- faults --events 20000 --seed 1
+  cargo run -p endurance -- faults --events 1000 --running
+
+Exit codes: 0 every promise held, 1 one is broken or the run proves too little, 2 nothing was tried or the stack went away."
+)]
+struct Cli {
+    #[command(flatten)]
+    place: Where,
+    /// Print the figures as JSON on standard output, instead of a table.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Send events from several accounts while calls fail and functions are killed; then hold every promise, by id.
+    ///
+    /// Between the functions and AWS calls are throttled, fail with 5xx, lose their connection before or after the work
+    /// is done, come late, refuse a part of a batch, or have their answers cut off; queues and tables go away for
+    /// seconds; functions are killed. Orderspace comes again until it is answered with 200, some of its retries in
+    /// other batches. At the end every event that was answered with 200 must be in the team's queue or wait with a
+    /// reason, and every record must be what the log of deliveries says.
+    Faults(faults::Faults),
+    /// Be Orderspace's simulator. The other commands start it.
+    #[command(hide = true)]
+    Simulator {
+        /// The port to listen on.
+        #[arg(long)]
+        port: u16,
+    },
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    if let Command::Simulator { port } = cli.command {
+        return match local::simulator::serve(port).await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => complain(&error),
+        };
+    }
+    match run(&cli).await {
+        Ok(report) => report.print(cli.json),
+        Err(error) => complain(&error),
+    }
+}
+
+fn complain(error: &anyhow::Error) -> ExitCode {
+    eprintln!("endurance: {error:#}");
+    ExitCode::from(refusal::exit_code(error))
+}
+
+/// Finds a stack, runs the command on it, and leaves nothing behind, whatever happened.
+async fn run(cli: &Cli) -> Result<Report> {
+    let places = cli.place.places()?;
+    let progress = Progress::new();
+    let interrupted = interrupted();
+    tokio::pin!(interrupted);
+    // A stack that cannot be started has stopped itself.
+    let ground = tokio::select! {
+        ground = cli.place.find(&places, progress) => ground?,
+        () = &mut interrupted => {
+            ground::leave(&places, cli.place.running()).await?;
+            return Err(Refusal::error("interrupted; nothing was left running"));
+        }
+    };
+    let outcome = tokio::select! {
+        outcome = command(cli, &ground, progress) => outcome,
+        () = ground::gone(&ground.emulator) => Err(Refusal::error(format!(
+            "the emulator ended during the run, and with it all that could be judged; see {}",
+            places.shown(&places.log_of("emulator"))
+        ))),
+        () = &mut interrupted => Err(Refusal::error("interrupted; nothing was left running")),
+    };
+    let left = ground::leave(&places, cli.place.running()).await;
+    match (outcome, left) {
+        (Ok(report), left) => left.map(|()| report),
+        // An emulator that is gone cannot be calmed.
+        (Err(error), _) => Err(error),
+    }
+}
+
+async fn command(cli: &Cli, ground: &ground::Ground, progress: Progress) -> Result<Report> {
+    let (minutes, report) = match &cli.command {
+        Command::Faults(faults) => {
+            let work = faults::run(ground, faults, progress);
+            (faults.minutes, within(faults.minutes, work).await?)
+        }
+        Command::Simulator { .. } => return Err(Refusal::error("the simulator needs no stack")),
+    };
+    match report {
+        Some(outcome) => Report::new(outcome.lines(), &outcome, outcome.problems.clone()),
+        None => Report::new(
+            Vec::new(),
+            &serde_json::Value::Null,
+            vec![format!("it had not ended after {minutes} minutes")],
+        ),
+    }
+}
+
+/// The work's result, or none where it takes longer.
+async fn within<T>(minutes: u64, work: impl Future<Output = Result<T>>) -> Result<Option<T>> {
+    match tokio::time::timeout(Duration::from_secs(minutes * 60), work).await {
+        Ok(done) => done.map(Some),
+        Err(_) => Ok(None),
+    }
+}
+
+async fn interrupted() {
+    let signals = (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+    );
+    if let (Ok(mut interrupt), Ok(mut terminate)) = signals {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    } else {
+        std::future::pending::<()>().await;
+    }
+}

@@ -1,0 +1,654 @@
+//! The oracle: what must have become of the deliveries in a log, worked out from the log alone.
+//!
+//! It reads messages and records as the text that they are, and shares no code with what it judges. It holds that
+//!
+//! 1. every event of a request that was answered with 200 is in the team's queue, or waits with a reason in a
+//!    dead-letter, quarantine or undelivered queue, under as many ids as it was accepted times;
+//! 2. every message is one that was sent: its record byte for byte, its type, account and subject, and an id whose
+//!    time is that of a request with this event at this place;
+//! 3. every record is that of the event with the greatest id, and deleted where any event said so; where the log alone
+//!    decides which event was first seen last, it is that one;
+//! 4. no event is marked as a possible duplicate of something that was never there.
+//!
+//! Repeats under other ids, and how many of them are not marked, are counted: a refused delivery whose retry marker
+//! was lost, or one that was accepted and never heard so, comes again as new.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use sha2::{Digest as _, Sha256};
+
+use crate::collect::Letter;
+use crate::events::{Element, Event, Key};
+use crate::log::{Attempt, Log};
+use crate::records::{Record, RecordKey, of_text};
+
+/// How far the gateway's clock and this program's may be apart, in milliseconds: it is one clock, rounded.
+const ROUNDING: u64 = 3;
+/// How much later than its request's end the gateway may first see a request that got no answer, in milliseconds.
+const UNANSWERED: u64 = 60_000;
+
+/// What was found where.
+#[derive(Debug)]
+pub(crate) struct Evidence<'a> {
+    /// What was sent.
+    pub(crate) log: &'a Log,
+    /// The team's queue.
+    pub(crate) team: &'a [Letter],
+    /// The queue for what the team's queue refused.
+    pub(crate) undelivered: &'a [Letter],
+    /// All dead-letter queues.
+    pub(crate) dead: &'a [Letter],
+    /// What is in quarantine.
+    pub(crate) notices: &'a [Notice],
+    /// Records that travel apart, by their references.
+    pub(crate) objects: &'a BTreeMap<String, String>,
+    /// The records table.
+    pub(crate) records: &'a BTreeMap<RecordKey, Record>,
+}
+
+/// A quarantine message, and the hash of the bytes that it points at.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Notice {
+    /// Whose.
+    pub(crate) account: String,
+    /// Which delivery.
+    pub(crate) deliveryid: String,
+    /// Why none of it could be read.
+    #[serde(default)]
+    pub(crate) reason: Option<String>,
+    /// Which parts could not be used, and why.
+    #[serde(default)]
+    pub(crate) elements: Vec<NoticeElement>,
+    /// The receipt's key.
+    pub(crate) receipt: NoticeReceipt,
+    /// The receipt's hash of the body, once it was read.
+    #[serde(skip)]
+    pub(crate) hash: Option<String>,
+}
+
+/// A part of a delivery that is in quarantine.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct NoticeElement {
+    /// Its place.
+    pub(crate) index: usize,
+    /// Why.
+    pub(crate) reason: String,
+}
+
+/// The key of a receipt.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct NoticeReceipt {
+    /// Partition.
+    pub(crate) pk: String,
+    /// Sort key.
+    pub(crate) sk: String,
+}
+
+/// What was found.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(crate) struct Figures {
+    /// Events that were sent, each counted once.
+    pub(crate) events_sent: usize,
+    /// Events that were answered with 200 at least once.
+    pub(crate) events_accepted: usize,
+    /// Different ids that were seen anywhere.
+    pub(crate) ids: usize,
+    /// Ids in the team's queue.
+    pub(crate) ids_in_the_teams_queue: usize,
+    /// Ids in the undelivered queue.
+    pub(crate) ids_undelivered: usize,
+    /// Ids among them that are in the team's queue as well.
+    pub(crate) ids_in_both: usize,
+    /// Ids in dead-letter queues.
+    pub(crate) ids_dead: usize,
+    /// Events, and elements that are none, in quarantine.
+    pub(crate) quarantined: usize,
+    /// Ids whose record came as a pointer.
+    pub(crate) ids_by_pointer: usize,
+    /// Messages of the team beyond the first of each id.
+    pub(crate) duplicates_by_id: usize,
+    /// Ids of an event beyond its first.
+    pub(crate) repeats: usize,
+    /// Those among them that are not marked as possible duplicates.
+    pub(crate) unmarked_repeats: usize,
+    /// Deliveries refused with 503 and later accepted in the same bytes.
+    pub(crate) refused_and_accepted: usize,
+    /// Those among them whose events kept the ids of an attempt that was refused.
+    pub(crate) kept_their_identity: usize,
+    /// Records that were compared.
+    pub(crate) records_compared: usize,
+    /// Those among them of which the log alone says what they must be.
+    pub(crate) records_decided_by_the_log: usize,
+}
+
+/// What the oracle found.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Judgement {
+    /// Counts.
+    pub(crate) figures: Figures,
+    /// Broken promises, each in a line.
+    pub(crate) problems: Vec<String>,
+}
+
+/// A message as a team reads it.
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    id: &'a str,
+    source: String,
+    #[serde(rename = "type")]
+    event_type: &'a str,
+    subject: String,
+    account: &'a str,
+    deliveryid: &'a str,
+    #[serde(default)]
+    possibleduplicate: bool,
+    #[serde(borrow)]
+    data: Option<&'a RawValue>,
+    dataref: Option<&'a str>,
+}
+
+#[derive(Deserialize)]
+struct Undelivered<'a> {
+    team: String,
+    reason: String,
+    #[serde(borrow)]
+    envelope: &'a RawValue,
+}
+
+/// The reference in a message to a record that travels apart.
+pub(crate) fn reference(body: &str) -> Option<String> {
+    let envelope = match serde_json::from_str::<Undelivered<'_>>(body) {
+        Ok(undelivered) => undelivered.envelope.get(),
+        Err(_) => body,
+    };
+    let envelope: Envelope<'_> = serde_json::from_str(envelope).ok()?;
+    envelope.dataref.map(str::to_owned)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Team,
+    Undelivered,
+    Dead,
+}
+
+/// What was seen of one id.
+#[derive(Debug, Default)]
+struct Sight {
+    team: usize,
+    undelivered: usize,
+    dead: usize,
+    marked: bool,
+    subject: String,
+}
+
+/// Where an event is in the log: its delivery and its place there.
+type Spot = (usize, usize);
+
+struct Court<'a> {
+    log: &'a Log,
+    objects: &'a BTreeMap<String, String>,
+    by_mark: BTreeMap<usize, (Spot, &'a Event)>,
+    attempts: BTreeMap<usize, Vec<&'a Attempt>>,
+    seen: BTreeMap<usize, BTreeMap<String, Sight>>,
+    quarantined: BTreeMap<Spot, usize>,
+    unreadable: BTreeSet<usize>,
+    found: Judgement,
+}
+
+/// Judges.
+pub(crate) fn judge(evidence: &Evidence<'_>) -> Judgement {
+    let mut court = Court::new(evidence.log, evidence.objects);
+    for (place, letters) in [
+        (Place::Team, evidence.team),
+        (Place::Undelivered, evidence.undelivered),
+        (Place::Dead, evidence.dead),
+    ] {
+        for letter in letters {
+            court.hear(place, &letter.body);
+        }
+    }
+    for notice in evidence.notices {
+        court.hear_notice(notice);
+    }
+    court.count(evidence.team.len());
+    court.nothing_is_lost();
+    court.marks_are_true();
+    court.identities_are_kept();
+    court.records_are_right(evidence.records);
+    court.found
+}
+
+impl<'a> Court<'a> {
+    fn new(log: &'a Log, objects: &'a BTreeMap<String, String>) -> Self {
+        let mut by_mark = BTreeMap::new();
+        for (number, delivery) in log.deliveries.iter().enumerate() {
+            for (place, (element, _)) in delivery.elements.iter().enumerate() {
+                if let Element::Good(event) = element {
+                    by_mark.insert(event.mark, ((number, place), event));
+                }
+            }
+        }
+        let mut attempts: BTreeMap<usize, Vec<&Attempt>> = BTreeMap::new();
+        for attempt in &log.attempts {
+            attempts.entry(attempt.delivery).or_default().push(attempt);
+        }
+        Self {
+            log,
+            objects,
+            by_mark,
+            attempts,
+            seen: BTreeMap::new(),
+            quarantined: BTreeMap::new(),
+            unreadable: BTreeSet::new(),
+            found: Judgement::default(),
+        }
+    }
+
+    fn broken(&mut self, problem: String) {
+        self.found.problems.push(problem);
+    }
+
+    fn account(&self, delivery: usize) -> &'a str {
+        let account = self.log.deliveries.get(delivery).map(|one| one.account);
+        account
+            .and_then(|account| self.log.accounts.get(account))
+            .map_or("", String::as_str)
+    }
+
+    fn attempts_of(&self, (delivery, place): Spot) -> impl Iterator<Item = &'a Attempt> + use<'a> {
+        let attempts = self.attempts.get(&delivery).cloned().unwrap_or_default();
+        attempts
+            .into_iter()
+            .filter(move |attempt| attempt.part.contains(&place))
+    }
+
+    /// A message of the team's, as it is or with what is around it.
+    fn hear(&mut self, place: Place, body: &str) {
+        let envelope = match place {
+            Place::Team | Place::Dead => body,
+            Place::Undelivered => match serde_json::from_str::<Undelivered<'_>>(body) {
+                Ok(undelivered) if undelivered.team.is_empty() || undelivered.reason.is_empty() => {
+                    return self.broken(format!(
+                        "an undelivered event without a reason: {body:.300}"
+                    ));
+                }
+                Ok(undelivered) => undelivered.envelope.get(),
+                Err(error) => {
+                    return self.broken(format!("{error} in an undelivered event: {body:.300}"));
+                }
+            },
+        };
+        if let Err(problem) = self.take(place, envelope) {
+            self.broken(format!("{problem}: {envelope:.400}"));
+        }
+    }
+
+    fn take(&mut self, place: Place, body: &str) -> Result<(), String> {
+        #[derive(Deserialize)]
+        struct Marked {
+            mark: usize,
+        }
+        let envelope: Envelope<'_> =
+            serde_json::from_str(body).map_err(|error| format!("no envelope ({error})"))?;
+        let record = match (envelope.data, envelope.dataref) {
+            (Some(data), None) => data.get(),
+            (None, Some(reference)) => {
+                self.found.figures.ids_by_pointer += 1;
+                let object = self.objects.get(reference);
+                object.ok_or("a pointer to nothing")?
+            }
+            _ => return Err("neither or both of data and dataref".to_owned()),
+        };
+        let marked: Marked = serde_json::from_str(record).map_err(|_| "a record without a mark")?;
+        let (spot, event) = *self
+            .by_mark
+            .get(&marked.mark)
+            .ok_or("an event that was never sent")?;
+        let account = self.account(spot.0);
+        let same = record == event.record
+            && envelope.account == account
+            && envelope.source == format!("/orderspace/{account}")
+            && envelope.event_type == format!("orderspace.{}", event.name)
+            && names(&envelope.subject, event);
+        if !same {
+            return Err(format!(
+                "not what was sent ({} {})",
+                event.name, event.record
+            ));
+        }
+        let (delivery, millis, index) = read_id(envelope.id).ok_or("an id that is none")?;
+        if delivery != envelope.deliveryid {
+            return Err("an id that is not of its delivery".to_owned());
+        }
+        let fits = self
+            .attempts_of(spot)
+            .any(|attempt| spot.1 - attempt.part.start == index && covers(attempt, millis));
+        if !fits {
+            return Err("an id from a time or place at which this was not sent".to_owned());
+        }
+        let sights = self.seen.entry(event.mark).or_default();
+        let sight = sights.entry(envelope.id.to_owned()).or_default();
+        match place {
+            Place::Team => sight.team += 1,
+            Place::Undelivered => sight.undelivered += 1,
+            Place::Dead => sight.dead += 1,
+        }
+        sight.marked |= envelope.possibleduplicate;
+        sight.subject = envelope.subject;
+        Ok(())
+    }
+
+    fn hear_notice(&mut self, notice: &Notice) {
+        let at = format!(
+            "quarantine, delivery {} of {}",
+            notice.deliveryid, notice.account
+        );
+        let Some(hash) = &notice.hash else {
+            return self.broken(format!("{at}: it points at no receipt"));
+        };
+        let log = self.log;
+        let attempt = log.attempts.iter().find(|attempt| {
+            log.deliveries
+                .get(attempt.delivery)
+                .is_some_and(|delivery| {
+                    log.accounts.get(delivery.account) == Some(&notice.account)
+                        && sha256(&delivery.body(attempt.part.clone())) == *hash
+                })
+        });
+        let Some(attempt) = attempt else {
+            return self.broken(format!("{at}: its receipt has bytes that were never sent"));
+        };
+        let delivery = log.deliveries.get(attempt.delivery);
+        let is_unreadable = delivery.is_some_and(|delivery| delivery.unreadable.is_some());
+        if is_unreadable {
+            if notice.reason.as_ref().is_none_or(String::is_empty) {
+                return self.broken(format!("{at}: no reason"));
+            }
+            self.unreadable.insert(attempt.delivery);
+            return;
+        }
+        if notice.elements.is_empty() {
+            return self.broken(format!(
+                "{at}: a delivery that can be read ({:?})",
+                notice.reason
+            ));
+        }
+        for element in &notice.elements {
+            let place = attempt.part.start + element.index;
+            if element.reason.is_empty() || !attempt.part.contains(&place) {
+                self.broken(format!(
+                    "{at}: element {} ({})",
+                    element.index, element.reason
+                ));
+                continue;
+            }
+            *self
+                .quarantined
+                .entry((attempt.delivery, place))
+                .or_default() += 1;
+        }
+    }
+
+    fn count(&mut self, messages_of_the_team: usize) {
+        let sights = || self.seen.values().flat_map(BTreeMap::values);
+        let ids = |of: fn(&Sight) -> bool| sights().filter(|sight| of(sight)).count();
+        let figures = &mut self.found.figures;
+        figures.events_sent = self.by_mark.len();
+        figures.ids = ids(|_| true);
+        figures.ids_in_the_teams_queue = ids(|sight| sight.team > 0);
+        figures.ids_undelivered = ids(|sight| sight.undelivered > 0);
+        figures.ids_in_both = ids(|sight| sight.team > 0 && sight.undelivered > 0);
+        figures.ids_dead = ids(|sight| sight.dead > 0);
+        figures.quarantined = self.quarantined.len() + self.unreadable.len();
+        figures.duplicates_by_id =
+            messages_of_the_team.saturating_sub(figures.ids_in_the_teams_queue);
+    }
+
+    /// The first promise.
+    fn nothing_is_lost(&mut self) {
+        let mut lost = Vec::new();
+        let mut accepted = 0;
+        for (number, delivery) in self.log.deliveries.iter().enumerate() {
+            let ok = |attempt: &&Attempt| attempt.status == Some(200);
+            if delivery.unreadable.is_some() {
+                let answered = self.attempts.get(&number).into_iter().flatten().copied();
+                if answered.filter(ok).count() > 0 && !self.unreadable.contains(&number) {
+                    lost.push(format!(
+                        "the unreadable delivery {number} is not in quarantine"
+                    ));
+                }
+                continue;
+            }
+            for (place, (element, text)) in delivery.elements.iter().enumerate() {
+                let spot = (number, place);
+                let times = self.attempts_of(spot).filter(ok).count();
+                let in_quarantine = self.quarantined.get(&spot).copied().unwrap_or_default();
+                let ids = match element {
+                    Element::Good(event) => self.seen.get(&event.mark).map_or(0, BTreeMap::len),
+                    Element::Bad => 0,
+                };
+                accepted += usize::from(times > 0 && matches!(element, Element::Good(_)));
+                if ids + in_quarantine < times {
+                    let account = self.account(number);
+                    lost.push(format!(
+                        "answered with 200 {times} times and found under {ids} ids, {in_quarantine} times in quarantine: \
+                         {account} delivery {number}.{place} {text:.200}"
+                    ));
+                }
+            }
+        }
+        self.found.figures.events_accepted = accepted;
+        self.found.problems.extend(lost);
+    }
+
+    /// No two events have the same bytes, so the first id of an event repeats nothing.
+    fn marks_are_true(&mut self) {
+        let mut wrong = Vec::new();
+        for (mark, ids) in &self.seen {
+            let figures = &mut self.found.figures;
+            figures.repeats += ids.len().saturating_sub(1);
+            let is_delete = self
+                .by_mark
+                .get(mark)
+                .is_some_and(|(_, event)| event.is_delete());
+            // A delete is measured by the first that arrived, whichever id that has.
+            let marked = ids.values().filter(|sight| sight.marked).count();
+            figures.unmarked_repeats += (ids.len() - marked).saturating_sub(1);
+            let first = ids.first_key_value();
+            let false_mark = match first {
+                Some((_, sight)) if !is_delete => sight.marked,
+                _ => marked == ids.len(),
+            };
+            if let Some((id, _)) = first.filter(|_| false_mark) {
+                wrong.push(format!("{id} is marked as a possible duplicate of nothing"));
+            }
+        }
+        self.found.problems.extend(wrong);
+    }
+
+    fn identities_are_kept(&mut self) {
+        for (number, delivery) in self.log.deliveries.iter().enumerate() {
+            let attempts: &[&Attempt] = self.attempts.get(&number).map_or(&[], Vec::as_slice);
+            let (Some(first), Some(Element::Good(event))) = (
+                attempts.first(),
+                delivery.elements.first().map(|(element, _)| element),
+            ) else {
+                continue;
+            };
+            if delivery.splits || delivery.comes_again || first.status != Some(503) {
+                continue;
+            }
+            let refused: Vec<&&Attempt> = attempts
+                .iter()
+                .filter(|attempt| attempt.status == Some(503))
+                .collect();
+            let figures = &mut self.found.figures;
+            figures.refused_and_accepted += 1;
+            let ids = self.seen.get(&event.mark);
+            let kept = ids.into_iter().flatten().all(|(id, _)| {
+                let millis = read_id(id).map_or(0, |(_, millis, _)| millis);
+                refused.iter().any(|attempt| covers(attempt, millis))
+            });
+            figures.kept_their_identity += usize::from(kept);
+        }
+    }
+
+    /// The third promise.
+    fn records_are_right(&mut self, table: &BTreeMap<RecordKey, Record>) {
+        let mut events: BTreeMap<RecordKey, BTreeMap<&str, &Event>> = BTreeMap::new();
+        let mut not_applied = BTreeSet::new();
+        let mut identities: BTreeMap<(usize, &str), BTreeSet<&Key>> = BTreeMap::new();
+        let mut problems = Vec::new();
+        for (mark, ids) in &self.seen {
+            let Some(((delivery, _), event)) = self.by_mark.get(mark) else {
+                continue;
+            };
+            let account = self.account(*delivery);
+            for (id, sight) in ids {
+                let (kind, key) = sight.subject.split_once('/').unwrap_or_default();
+                let key = (account.to_owned(), kind.to_owned(), key.to_owned());
+                if sight.dead > 0 {
+                    not_applied.insert(key.clone());
+                }
+                events.entry(key).or_default().insert(id, event);
+                let number = self
+                    .log
+                    .deliveries
+                    .get(*delivery)
+                    .map_or(0, |one| one.account);
+                identities
+                    .entry((number, sight.subject.as_str()))
+                    .or_default()
+                    .insert(&event.key);
+            }
+        }
+        for ((_, subject), keys) in identities {
+            if keys.len() > 1 {
+                problems.push(format!(
+                    "different records have the subject {subject}: {keys:?}"
+                ));
+            }
+        }
+        for key in table.keys().filter(|key| !events.contains_key(*key)) {
+            problems.push(format!("a record of which nobody was told: {key:?}"));
+        }
+        let mut compared = 0;
+        for (key, events) in &events {
+            if not_applied.contains(key) {
+                continue;
+            }
+            compared += 1;
+            let expected = fold(&key.1, events);
+            match table.get(key) {
+                Some(record) if *record == expected => {}
+                found => problems.push(format!("{key:?} must be {expected:?} and is {found:?}")),
+            }
+        }
+        self.found.figures.records_compared = compared;
+        problems.extend(self.decided_by_the_log(table));
+        self.found.problems.extend(problems);
+    }
+
+    /// The records of which no message need be read to know what they are: one event was seen for the first time after
+    /// all others were seen for the last.
+    fn decided_by_the_log(&mut self, table: &BTreeMap<RecordKey, Record>) -> Vec<String> {
+        let mut events: BTreeMap<RecordKey, Vec<(u64, u64, bool, &Event)>> = BTreeMap::new();
+        for ((delivery, place), event) in self.by_mark.values() {
+            let Key::Is(id) = &event.key else { continue };
+            if event.is_delete() || self.quarantined.contains_key(&(*delivery, *place)) {
+                continue;
+            }
+            let attempts: Vec<&Attempt> = self.attempts_of((*delivery, *place)).collect();
+            let first = attempts.iter().map(|attempt| attempt.after).min();
+            let last = attempts.iter().map(|attempt| until(attempt)).max();
+            let accepted = attempts.iter().any(|attempt| attempt.status == Some(200));
+            if let (Some(first), Some(last)) = (first, last) {
+                let account = self.account(*delivery).to_owned();
+                events
+                    .entry((account, event.kind.to_owned(), id.clone()))
+                    .or_default()
+                    .push((first, last, accepted, event));
+            }
+        }
+        let mut problems = Vec::new();
+        for (key, mut events) in events {
+            events.sort_by_key(|(first, ..)| *first);
+            let Some((first, _, true, latest)) = events.pop() else {
+                continue;
+            };
+            if events.iter().any(|(_, last, ..)| *last + ROUNDING >= first) {
+                continue;
+            }
+            self.found.figures.records_decided_by_the_log += 1;
+            let expected = of_text(&latest.record).ok();
+            let found = table.get(&key).and_then(|record| record.data.clone());
+            if found != expected {
+                problems.push(format!(
+                    "{key:?} was last told {} and is {found:?}",
+                    latest.record
+                ));
+            }
+        }
+        problems
+    }
+}
+
+/// What the events of one record make of it, by the order of their ids.
+fn fold(kind: &str, events: &BTreeMap<&str, &Event>) -> Record {
+    let updates = || events.iter().filter(|(_, event)| !event.is_delete());
+    let latest = updates().next_back();
+    Record {
+        data: latest.and_then(|(_, event)| of_text(&event.record).ok()),
+        event_id: latest.map(|(id, _)| (*id).to_owned()),
+        deleted: events.values().any(|event| event.is_delete()),
+        event_ids: match kind {
+            "payment" => updates().map(|(id, _)| (*id).to_owned()).collect(),
+            _ => Vec::new(),
+        },
+    }
+}
+
+/// Whether a subject names the record of an event.
+fn names(subject: &str, event: &Event) -> bool {
+    let Some((kind, key)) = subject.split_once('/') else {
+        return false;
+    };
+    kind == event.kind
+        && match &event.key {
+            Key::Is(id) => key == id,
+            Key::Begins(beginning, _) => key.starts_with(beginning.as_str()),
+        }
+}
+
+/// Until when a request may first have been seen.
+fn until(attempt: &Attempt) -> u64 {
+    match attempt.status {
+        Some(_) => attempt.before,
+        None => attempt.before + UNANSWERED,
+    }
+}
+
+fn covers(attempt: &Attempt, millis: u64) -> bool {
+    attempt.after <= millis + ROUNDING && millis <= until(attempt) + ROUNDING
+}
+
+/// The delivery, the milliseconds and the place in an event's id: `{uuid}.{five digits}`, the uuid's first twelve
+/// digits the milliseconds.
+fn read_id(id: &str) -> Option<(&str, u64, usize)> {
+    let (delivery, index) = id.split_once('.')?;
+    let (high, rest) = delivery.split_at_checked(8)?;
+    let low = rest.strip_prefix('-')?.get(..4)?;
+    let millis = u64::from_str_radix(&[high, low].concat(), 16).ok()?;
+    (delivery.len() == 36 && index.len() == 5).then_some(())?;
+    Some((delivery, millis, index.parse().ok()?))
+}
+
+pub(crate) fn sha256(text: &str) -> String {
+    hex::encode(Sha256::digest(text.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests;
