@@ -66,6 +66,17 @@ impl Aws {
         })
     }
 
+    /// The same with the token of temporary credentials.
+    #[must_use]
+    pub fn with_session_token(mut self, token: Option<String>) -> Self {
+        let (id, key) = (
+            self.credentials.access_key_id().to_owned(),
+            self.credentials.secret_access_key().to_owned(),
+        );
+        self.credentials = Credentials::new(id, key, token, None, "local");
+        self
+    }
+
     /// Calls DynamoDB: `operation` such as `Query`.
     ///
     /// # Errors

@@ -1,0 +1,304 @@
+//! Sending again what a team's queue refused.
+//!
+//! The undelivered queue holds, for each event that a team's queue refused, the team, the reason and the envelope. The
+//! envelope goes to the team's queue as it is: the team never had it, so it is no replay, and its id is that of the
+//! event. A message that is sent twice is dropped by its id, as any other.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context as _, Result, bail};
+use clap::Args;
+use local::aws::Aws;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
+
+/// How long a message that is being sent again stays hidden, in seconds.
+const HIDDEN_SECONDS: u32 = 60;
+
+/// Arguments of `resend`.
+#[derive(Clone, Debug, Args)]
+pub struct Resend {
+    /// The team, as its route names it.
+    #[arg(long)]
+    pub team: String,
+    /// URL of the undelivered queue: the stack's output UndeliveredQueueUrl.
+    #[arg(long, value_name = "URL")]
+    pub from: String,
+    /// URL of the team's queue.
+    #[arg(long, value_name = "URL")]
+    pub to: String,
+}
+
+/// What was done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Done {
+    /// Events that the team's queue accepted.
+    pub sent: usize,
+    /// Messages that are for other teams.
+    pub others: usize,
+}
+
+/// As whom SQS is called.
+#[derive(Clone)]
+pub struct Caller {
+    access_key_id: String,
+    secret_access_key: String,
+    session_token: Option<String>,
+    region: Option<String>,
+    endpoint: Option<String>,
+}
+
+impl Caller {
+    /// Reads the variables that the AWS CLI reads.
+    ///
+    /// # Errors
+    /// There are no credentials.
+    pub fn from_env() -> Result<Self> {
+        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let required = |name: &str| {
+            variable(name).with_context(|| {
+                format!(
+                    "{name} is not set; `eval \"$(aws configure export-credentials --format env)\"` sets it"
+                )
+            })
+        };
+        Ok(Self {
+            access_key_id: required("AWS_ACCESS_KEY_ID")?,
+            secret_access_key: required("AWS_SECRET_ACCESS_KEY")?,
+            session_token: variable("AWS_SESSION_TOKEN"),
+            region: variable("AWS_REGION").or_else(|| variable("AWS_DEFAULT_REGION")),
+            endpoint: variable("AWS_ENDPOINT_URL"),
+        })
+    }
+
+    /// A caller of one address with lasting credentials.
+    pub fn of(endpoint: &str, region: &str, access_key_id: &str, secret_access_key: &str) -> Self {
+        Self {
+            access_key_id: access_key_id.to_owned(),
+            secret_access_key: secret_access_key.to_owned(),
+            session_token: None,
+            region: Some(region.to_owned()),
+            endpoint: Some(endpoint.to_owned()),
+        }
+    }
+
+    /// The way to a queue: its URL says where it is.
+    fn to(&self, queue: &str) -> Result<Aws> {
+        let url =
+            reqwest::Url::parse(queue).with_context(|| format!("{queue} is no queue's URL"))?;
+        let region = self
+            .region
+            .clone()
+            .or_else(|| region_in(url.host_str()?).map(str::to_owned))
+            .context("AWS_REGION is not set")?;
+        let endpoint = match &self.endpoint {
+            Some(endpoint) => endpoint.clone(),
+            None => url.origin().ascii_serialization(),
+        };
+        let aws = Aws::new(
+            &endpoint,
+            &region,
+            &self.access_key_id,
+            &self.secret_access_key,
+        )?;
+        Ok(aws.with_session_token(self.session_token.clone()))
+    }
+}
+
+/// The region in `sqs.eu-west-1.amazonaws.com`.
+fn region_in(host: &str) -> Option<&str> {
+    let (region, _) = host.strip_prefix("sqs.")?.split_once('.')?;
+    Some(region)
+}
+
+/// A message of the undelivered queue.
+#[derive(Deserialize)]
+struct Undelivered<'a> {
+    team: String,
+    #[serde(borrow)]
+    envelope: &'a RawValue,
+}
+
+/// What of an envelope its message repeats.
+#[derive(Deserialize)]
+struct Envelope {
+    id: String,
+    #[serde(rename = "type")]
+    event_type: String,
+    account: String,
+    subject: String,
+}
+
+/// Sends a team's undelivered events to its queue.
+///
+/// # Errors
+/// A queue refuses or does not answer. What was not accepted is still in the undelivered queue.
+pub async fn resend(caller: &Caller, resend: &Resend) -> Result<Done> {
+    let (from, to) = (caller.to(&resend.from)?, caller.to(&resend.to)?);
+    let receive = json!({
+        "QueueUrl": resend.from, "MaxNumberOfMessages": 10, "VisibilityTimeout": HIDDEN_SECONDS,
+        "WaitTimeSeconds": 1,
+    });
+    let (mut sent, mut others) = (0, BTreeSet::new());
+    loop {
+        let answer = from.sqs("ReceiveMessage", &receive).await?;
+        let messages = answer.get("Messages").and_then(Value::as_array);
+        let Some(messages) = messages.filter(|messages| !messages.is_empty()) else {
+            return Ok(Done {
+                sent,
+                others: others.len(),
+            });
+        };
+        let mut known = 0;
+        for message in messages {
+            let text = |name: &str| {
+                message
+                    .get(name)
+                    .and_then(Value::as_str)
+                    .unwrap_or_default()
+            };
+            let Some(outgoing) = outgoing(text("Body"), resend)? else {
+                known += usize::from(!others.insert(text("MessageId").to_owned()));
+                continue;
+            };
+            to.sqs("SendMessage", &outgoing).await.with_context(|| {
+                format!("the team's queue refuses still; {sent} were sent again before")
+            })?;
+            let delete = json!({ "QueueUrl": resend.from, "ReceiptHandle": text("ReceiptHandle") });
+            // One that is not deleted is sent a second time, under the same id.
+            from.sqs("DeleteMessage", &delete).await?;
+            sent += 1;
+        }
+        // Others' messages that come round again.
+        if known == messages.len() {
+            return Ok(Done {
+                sent,
+                others: others.len(),
+            });
+        }
+    }
+}
+
+/// The message for the team's queue; none where it is for another team.
+fn outgoing(body: &str, resend: &Resend) -> Result<Option<Value>> {
+    let undelivered: Undelivered<'_> = match serde_json::from_str(body) {
+        Ok(undelivered) => undelivered,
+        Err(error) => {
+            bail!("a message of the undelivered queue cannot be read ({error}): {body:.200}")
+        }
+    };
+    if undelivered.team != resend.team {
+        return Ok(None);
+    }
+    let envelope: Envelope = serde_json::from_str(undelivered.envelope.get())
+        .with_context(|| format!("an undelivered event cannot be read: {body:.200}"))?;
+    let attributes: Map<String, Value> = [
+        ("type", &envelope.event_type),
+        ("account", &envelope.account),
+        ("subject", &envelope.subject),
+    ]
+    .into_iter()
+    .filter(|(_, value)| is_attribute(value))
+    .map(|(name, value)| {
+        (
+            name.to_owned(),
+            json!({ "DataType": "String", "StringValue": value }),
+        )
+    })
+    .collect();
+    let mut message = Map::from_iter([
+        ("QueueUrl".to_owned(), json!(resend.to)),
+        ("MessageBody".to_owned(), json!(undelivered.envelope.get())),
+        ("MessageAttributes".to_owned(), json!(attributes)),
+    ]);
+    if resend.to.ends_with(".fifo") {
+        // The group of the record, as when it was sent first.
+        let group = Sha256::new()
+            .chain_update(&envelope.account)
+            .chain_update([0])
+            .chain_update(&envelope.subject);
+        message.insert(
+            "MessageGroupId".to_owned(),
+            json!(hex::encode(group.finalize())),
+        );
+        message.insert("MessageDeduplicationId".to_owned(), json!(envelope.id));
+    }
+    Ok(Some(Value::Object(message)))
+}
+
+/// Whether SQS takes a text as an attribute's value.
+/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html>
+fn is_attribute(text: &str) -> bool {
+    let is_allowed = |letter: char| matches!(letter, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..);
+    !text.is_empty() && text.chars().all(is_allowed)
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    const ENVELOPE: &str = r#"{"id":"e.00000", "type":"orderspace.order.created","account":"acme","subject":"order/or_1","data":{"envelope":{"n":1.50}}}"#;
+
+    fn resend_to(to: &str) -> Resend {
+        Resend {
+            team: "sales".to_owned(),
+            from: "http://127.0.0.1:1/0/undelivered".to_owned(),
+            to: to.to_owned(),
+        }
+    }
+
+    fn undelivered(team: &str) -> String {
+        format!(
+            r#"{{"team":"{team}","queue":"q","reason":"QueueDoesNotExist","envelope":{ENVELOPE}}}"#
+        )
+    }
+
+    #[test]
+    fn an_envelope_is_passed_on_byte_for_byte_with_its_attributes() {
+        let message = outgoing(&undelivered("sales"), &resend_to("http://q/sales"))
+            .unwrap()
+            .unwrap();
+        assert_eq!(message["MessageBody"], ENVELOPE);
+        assert_eq!(
+            message["MessageAttributes"]["subject"]["StringValue"],
+            "order/or_1"
+        );
+        assert!(message.get("MessageGroupId").is_none());
+    }
+
+    #[test]
+    fn a_fifo_queue_gets_a_group_and_the_events_id() {
+        let message = outgoing(&undelivered("sales"), &resend_to("http://q/sales.fifo"))
+            .unwrap()
+            .unwrap();
+        assert_eq!(message["MessageDeduplicationId"], "e.00000");
+        assert_eq!(message["MessageGroupId"].as_str().unwrap().len(), 64);
+    }
+
+    #[test]
+    fn another_teams_message_stays_and_an_unreadable_one_stops() {
+        let to = resend_to("http://q/sales");
+        assert_eq!(outgoing(&undelivered("finance"), &to).unwrap(), None);
+        assert!(outgoing("no json", &to).is_err());
+    }
+
+    #[rstest]
+    #[case("sqs.eu-west-1.amazonaws.com", Some("eu-west-1"))]
+    #[case("127.0.0.1", None)]
+    fn a_queues_host_names_its_region(#[case] host: &str, #[case] region: Option<&str>) {
+        assert_eq!(region_in(host), region);
+    }
+
+    #[rstest]
+    #[case("order/or_1", true)]
+    #[case("", false)]
+    #[case("a\u{fffe}", false)]
+    #[case("a\u{1}", false)]
+    fn attributes_have_the_characters_that_sqs_takes(#[case] text: &str, #[case] taken: bool) {
+        assert_eq!(is_attribute(text), taken);
+    }
+}
