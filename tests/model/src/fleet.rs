@@ -93,8 +93,17 @@ fn hush() {
     }));
 }
 
+/// Ends this process when the command that started it is gone, however that came: nobody is left to read the report.
+fn end_with_the_command() {
+    std::thread::spawn(|| {
+        let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+        std::process::exit(1);
+    });
+}
+
 /// Runs a share of the schedules, and reports.
 pub(crate) fn share(share: Share) {
+    end_with_the_command();
     hush();
     let begun = Instant::now();
     let mut report = Report::default();
@@ -204,7 +213,8 @@ fn gather(
             command.args(["--seconds", &seconds.to_string()]);
         }
         command
-            .stdin(Stdio::null())
+            // It ends when this end of the pipe does: see `end_with_the_command`.
+            .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::piped());
         shares.push(

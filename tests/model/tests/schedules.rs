@@ -6,7 +6,7 @@
     reason = "what cannot be read ends the test"
 )]
 
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 fn model(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_model"))
@@ -51,4 +51,16 @@ fn options_that_make_no_sense_are_refused() {
         assert_eq!(output.status.code(), Some(2), "{wrong:?}");
         assert!(!output.stderr.is_empty(), "{wrong:?}");
     }
+}
+
+#[test]
+fn a_share_ends_with_the_command_that_started_it() {
+    let mut share = Command::new(env!("CARGO_BIN_EXE_model"))
+        .args(["share", "--first", "1", "--stride", "1"])
+        .args(["--count", "10000000", "--failures", "5"])
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Waiting closes our end of the pipe, as the command's death does.
+    assert_eq!(share.wait().unwrap().code(), Some(1));
 }
