@@ -214,6 +214,39 @@ async fn keys_are_not_believed_for_ever_however_often_they_are_used() {
     assert_eq!(world.deliver("[]").await, 503);
 }
 
+#[tokio::test(start_paused = true)]
+async fn both_webhooks_of_a_rotation_are_accepted_and_the_receipts_tell_them_apart() {
+    let world = world();
+    let body = delivery().event("order.created", ORDER).body();
+    assert_eq!(world.deliver(body.clone()).await, 200);
+    let new = UrlToken::from_random(&[9; 32]);
+    let standing = |webhook, status| entry(&world.account, Some(webhook), status);
+    let old_entry = standing(world::WEBHOOK, TokenStatus::Grace);
+    world.tokens.put(world.token.hash(), old_entry);
+    world
+        .tokens
+        .put(new.hash(), standing("wh_new", TokenStatus::Live));
+    let keys = [(world::WEBHOOK, KEY), ("wh_new", "the new key")];
+    world.keys.put(&world.account, &keys);
+    tokio::time::advance(Duration::from_secs(11)).await;
+    let request = hook(new.expose(), body.clone()).signed("the new key");
+    assert_eq!(world.post(&request).await.status, 200);
+    assert_eq!(world.deliver(body).await, 200);
+
+    let kept = world.receipts.kept();
+    let mut webhooks: Vec<_> = kept.iter().map(|kept| kept.webhook.as_str()).collect();
+    webhooks.sort_unstable();
+    assert_eq!(webhooks, [world::WEBHOOK, world::WEBHOOK, "wh_new"]);
+    let mut ids = world.ids("orders");
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), 3, "equal bytes are events of their own");
+    // A token and the keys are read once more for the new webhook, and nothing else is.
+    let calls = world.calls();
+    assert_eq!((calls["tokens.find"], calls["keys.read"]), (2, 2));
+    assert_eq!(calls["receipts.marker"], 3);
+}
+
 #[rstest]
 #[case::registered_a_moment_ago(Some("wh_new"), TokenStatus::Live)]
 #[case::pending(None, TokenStatus::Pending)]
