@@ -12,6 +12,7 @@ mod plan;
 mod ports;
 mod rotation;
 mod selection;
+mod silence;
 mod strikes;
 
 pub use account::{
@@ -27,4 +28,5 @@ pub use ports::{
 };
 pub use rotation::Evidence;
 pub use selection::{EventSelection, EventSelectionError};
+pub use silence::{HOURS, Rhythm, Silence};
 pub use strikes::{Arrival, Struck, strike_run};
