@@ -33,7 +33,7 @@ impl<A: Accounts, S: Secrets, W: Webhooks, D: Deliveries> Subscriptions<'_, A, S
                 Err(failure) => return failure.into(),
             };
             if held.account.events != events {
-                held.account.events = events;
+                held.account.connect_for(events, now);
                 if let Err(failure) = held.save(&[]).await {
                     return failure.into();
                 }
@@ -52,9 +52,10 @@ impl<A: Accounts, S: Secrets, W: Webhooks, D: Deliveries> Subscriptions<'_, A, S
         self.with_account(
             name,
             now,
-            async |lease: &Lease, held: Held<'_, A>| match held.account.wish {
+            async |lease: &Lease, mut held: Held<'_, A>| match held.account.wish {
                 Wish::Connected => {
                     self.watch_strikes(name, now).await;
+                    self.watch_silence(&mut held).await;
                     self.mend(lease, held, deadline).await
                 }
                 Wish::Disconnected { .. } => self.disconnect_held(lease, held, deadline).await,

@@ -28,6 +28,8 @@ pub struct Config {
     pub rotation_hours: u64,
     /// How long retries of deliveries of a webhook that is gone are taken, in hours.
     pub grace_hours: u64,
+    /// The stack's name, which its alarms know its metrics by.
+    pub stack: String,
     /// For how many days a deleted secret can be restored.
     pub recovery_days: u8,
 }
@@ -64,6 +66,7 @@ impl Config {
             strikes_alarm: variables.parsed("STRIKES_ALARM")?,
             rotation_hours: variables.parsed("ROTATION_HOURS")?,
             grace_hours: variables.parsed("TOKEN_GRACE_HOURS")?,
+            stack: text("STACK_NAME")?,
             recovery_days,
         })
     }
@@ -74,7 +77,7 @@ mod tests {
     use super::*;
     use rstest::rstest;
 
-    const GOOD: [(&str, &str); 12] = [
+    const GOOD: [(&str, &str); 13] = [
         ("ACCOUNTS_TABLE", "accounts"),
         ("RECEIPTS_TABLE", "receipts"),
         ("OAUTH_SECRET_PREFIX", "stack/oauth/"),
@@ -86,6 +89,7 @@ mod tests {
         ("STRIKES_ALARM", "3"),
         ("ROTATION_HOURS", "24"),
         ("TOKEN_GRACE_HOURS", "72"),
+        ("STACK_NAME", "orderhook"),
         ("CHECK_QUEUE_URL", "https://sqs.example.com/1/checks"),
     ];
 
@@ -100,7 +104,7 @@ mod tests {
     }
 
     #[rstest]
-    fn every_variable_is_needed(#[values(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11)] which: usize) {
+    fn every_variable_is_needed(#[values(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12)] which: usize) {
         let (name, _) = GOOD[which];
         assert_eq!(
             Config::read(&with(name, "")).unwrap_err(),

@@ -152,8 +152,7 @@ impl<A: Accounts, S: Secrets, W: Webhooks, D: Deliveries> Subscriptions<'_, A, S
                     let name = lease.account.clone();
                     Account::new(name, wish.source, wish.events.clone(), now)
                 });
-                account.wish = Wish::Connected;
-                account.events = wish.events.clone();
+                account.connect_for(wish.events.clone(), now);
                 let mut held = Held::new(self.accounts, lease, account, now);
                 held.save(&[]).await?;
                 Ok(held)

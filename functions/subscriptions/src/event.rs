@@ -3,7 +3,8 @@
 //! | event | is |
 //! |---|---|
 //! | a request of API Gateway's HTTP API, payload version 2.0 | a call of the admin API |
-//! | `{"schedule":"check"}`, which the template gives the schedule | time to check all accounts |
+//! | `{"schedule":"check"}`, which the template gives a schedule | time to check all accounts |
+//! | `{"schedule":"watch"}`, which it gives another | time to check those that have become silent |
 //! | `Records` of SQS | checks of single accounts |
 //!
 //! <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>
@@ -28,6 +29,8 @@ pub enum Event {
     Call(Box<Request>),
     /// Time to check all accounts.
     Schedule,
+    /// Time to check the accounts that have become silent.
+    Watch,
     /// Checks of single accounts.
     Checks(SqsEvent),
 }
@@ -57,6 +60,9 @@ impl Event {
         if event == json!({ "schedule": "check" }) {
             return Ok(Self::Schedule);
         }
+        if event == json!({ "schedule": "watch" }) {
+            return Ok(Self::Watch);
+        }
         if event.get("Records").is_some() {
             return serde_json::from_value(event)
                 .map(Self::Checks)
@@ -74,7 +80,7 @@ impl Event {
 /// See [`EventError`].
 pub async fn dispatch<A, S, W, D, Q>(
     subscriptions: &Subscriptions<'_, A, S, W, D>,
-    schedule: &Schedule<'_, A, Q>,
+    schedule: &Schedule<'_, A, D, Q>,
     event: Value,
     now: Timestamp,
 ) -> Result<Value, EventError>
@@ -89,17 +95,18 @@ where
         Event::Call(request) => Ok(payload(
             &Box::pin(subscriptions.handle(&request, now)).await,
         )),
-        Event::Schedule => {
-            let sent = schedule.run(now).await;
-            let sent =
-                sent.map_err(|failure: Failure| EventError::Unscheduled(failure.message()))?;
-            Ok(json!({ "accounts": sent }))
-        }
+        Event::Schedule => scheduled(schedule.run(now).await),
+        Event::Watch => scheduled(schedule.watch(now).await),
         Event::Checks(batch) => {
             let answer = Box::pin(subscriptions.check_batch(&batch, now)).await;
             serde_json::to_value(answer).map_err(|_| EventError::Unwritten)
         }
     }
+}
+
+fn scheduled(sent: Result<usize, Failure>) -> Result<Value, EventError> {
+    let sent = sent.map_err(|failure| EventError::Unscheduled(failure.message()))?;
+    Ok(json!({ "accounts": sent }))
 }
 
 /// An answer as API Gateway wants it.

@@ -82,7 +82,7 @@ impl<A: Accounts, S: Secrets, W: Webhooks, D: Deliveries> Subscriptions<'_, A, S
                 let causes: BTreeSet<&str> =
                     run.iter().map(|strike| strike.cause.as_str()).collect();
                 warn!(account = %name, strikes = run.len(), ?causes, "deliveries keep being refused");
-                runtime::metrics::count("StrikeRuns", 1, &[]);
+                runtime::metrics::count("StrikeRuns", 1, &[("Stack", &self.settings.stack)]);
             }
             Ok(_) => {}
             Err(error) => {

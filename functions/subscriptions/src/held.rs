@@ -1,8 +1,9 @@
 //! An account that this call may change: it holds the account's lease.
 
 use domain::account::{AccountName, TokenHash};
+use domain::identity::DeliveryId;
 use domain::subscription::{
-    Account, Accounts, ApiError, IfUnknown, Lease, LeaseOwner, Leased, Saved, Trouble,
+    Account, Accounts, ApiError, IfUnknown, Lease, LeaseOwner, Leased, Saved, Silence, Trouble,
 };
 use domain::timestamp::Timestamp;
 use tracing::{info, warn};
@@ -73,6 +74,9 @@ impl Act {
 /// one account at once.
 const LEASE_SECONDS: u64 = 45;
 
+/// How long it may stay unsaved until when receipts were read, in milliseconds: what is not saved is read again.
+const LONGEST_UNHEARD_MILLIS: u64 = 12 * 3_600_000;
+
 /// Takes the account's lease. The account is `None` where there is none yet.
 pub(crate) async fn take<A: Accounts>(
     accounts: &A,
@@ -108,6 +112,8 @@ pub(crate) struct Held<'s, A> {
     pub(crate) account: Account,
     pub(crate) now: Timestamp,
     is_changed: bool,
+    /// Whether there is something to save that nobody would call a change.
+    is_heard: bool,
     /// Tokens whose entries have yet to follow the account. A save that went wrong leaves them to the next.
     tokens: Vec<TokenHash>,
 }
@@ -120,6 +126,7 @@ impl<'s, A: Accounts> Held<'s, A> {
             account,
             now,
             is_changed: false,
+            is_heard: false,
             tokens: Vec::new(),
         }
     }
@@ -173,9 +180,34 @@ impl<'s, A: Accounts> Held<'s, A> {
             .collect()
     }
 
+    /// Takes in which deliveries came since the last check. Enters a silence that has become too long, and returns
+    /// it; and enters when it is over.
+    pub(crate) fn hear(&mut self, arrivals: &[DeliveryId]) -> Option<Silence> {
+        let rhythm = &mut self.account.rhythm;
+        let unread = self.now.millis().saturating_sub(rhythm.read_until.millis());
+        self.is_heard |= !arrivals.is_empty() || unread > LONGEST_UNHEARD_MILLIS;
+        let is_over = rhythm.hear(arrivals, self.now);
+        let silence = rhythm.notice(self.now);
+        let since = rhythm.silent_since();
+        if is_over {
+            self.note("deliveries come again");
+        }
+        if let Some(silence) = silence {
+            let missed = silence.missed;
+            self.note(format!(
+                "suspect: no delivery since {since}, where {missed} or more are usual"
+            ));
+        }
+        silence
+    }
+
     /// Saves the account, and with it what these tokens stand for.
     pub(crate) async fn save(&mut self, tokens: &[TokenHash]) -> Result<(), Failure> {
         self.account.changed = self.now;
+        self.write(tokens).await
+    }
+
+    async fn write(&mut self, tokens: &[TokenHash]) -> Result<(), Failure> {
         self.tokens.extend(tokens);
         match self
             .accounts
@@ -184,6 +216,7 @@ impl<'s, A: Accounts> Held<'s, A> {
         {
             Saved::Yes => {
                 self.is_changed = false;
+                self.is_heard = false;
                 self.tokens.clear();
                 Ok(())
             }
@@ -197,6 +230,8 @@ impl<'s, A: Accounts> Held<'s, A> {
         let was_quiet = self.account.quiet_until.take().is_some();
         if self.is_changed || was_in_trouble || was_quiet {
             self.save(&[]).await?;
+        } else if self.is_heard {
+            self.write(&[]).await?;
         }
         Ok(())
     }

@@ -9,7 +9,8 @@
 //! | `POST /v1/accounts/{account}/rotate` | [`rotate`]: another webhook, token and key take over from those in use |
 //! | `DELETE /v1/accounts/{account}` | [`disconnect`]: no webhook of ours, no delivery taken, secrets scheduled for deletion |
 //!
-//! The schedule checks every account by itself ([`schedule`]), by way of a queue that this function also reads;
+//! The schedule checks every account by itself ([`schedule`]), and between that whoever has become silent
+//! ([`silence`]), by way of a queue that this function also reads;
 //! [`event`] tells apart what invokes it.
 //!
 //! Callers are authorized by the gateway (IAM). Whatever changes an account holds its lease. Every answer is
@@ -31,6 +32,7 @@ mod rotate;
 mod route;
 pub mod schedule;
 mod session;
+mod silence;
 pub mod view;
 
 use std::time::Duration;
@@ -63,6 +65,9 @@ const GRACE_HOURS: u64 = 72;
 /// How many strikes in a row are too many, unless the configuration says otherwise.
 const STRIKES_ALARM: usize = 3;
 
+/// The stack's name, unless the configuration says otherwise.
+const STACK: &str = "orderhook";
+
 /// Settings that are neither clients nor names of resources.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -74,6 +79,8 @@ pub struct Settings {
     pub rotation_hours: u64,
     /// How long retries of deliveries of a webhook that is gone are taken, in hours.
     pub grace_hours: u64,
+    /// What this stack's alarms know its metrics by: another one may stand beside it.
+    pub stack: String,
     /// How long a call may work before it says how far it got.
     pub budget: Duration,
 }
@@ -87,6 +94,7 @@ impl Settings {
             strikes_alarm: STRIKES_ALARM,
             rotation_hours: ROTATION_HOURS,
             grace_hours: GRACE_HOURS,
+            stack: STACK.to_owned(),
             budget: BUDGET,
         }
     }
@@ -181,13 +189,13 @@ impl<'p, A: Accounts, S: Secrets, W: Webhooks, D: Deliveries> Subscriptions<'p, 
     async fn show(&self, name: &AccountName, now: Timestamp) -> Result<Detail, Failure> {
         let account = self.accounts.find(name).await?;
         let account = account.ok_or_else(|| Failure::UnknownAccount(name.clone()))?;
-        // A receipt's partition is a day: the last delivery of an account that is alive is of today, or of
-        // yesterday shortly after midnight and where little happens.
+        // A receipt's partition is a day. What is older than yesterday's, the last check has noted.
         let yesterday = Timestamp::from_millis(now.millis().saturating_sub(86_400_000));
         let mut last = self.deliveries.last(name, &now.day()).await?;
         if last.is_none() {
             last = self.deliveries.last(name, &yesterday.day()).await?;
         }
+        let last = last.max(account.rhythm.last);
         let strikes = self.strike_run(name, now).await?;
         Ok(Detail::of(&account, last.map(LastDelivery::of), &strikes))
     }

@@ -31,11 +31,12 @@ async fn main() -> anyhow::Result<()> {
         config.recovery_days,
     );
     let webhooks = Orderspace::new(config.orderspace)?;
-    let schedule = &Schedule::new(&accounts, &queues, config.check_queue);
+    let schedule = &Schedule::new(&accounts, &deliveries, &queues, config.check_queue);
     let mut settings = Settings::new(config.hooks);
     settings.strikes_alarm = config.strikes_alarm;
     settings.rotation_hours = config.rotation_hours;
     settings.grace_hours = config.grace_hours;
+    settings.stack = config.stack;
     let subscriptions = &Subscriptions::new(&accounts, &secrets, &webhooks, &deliveries, settings);
     tokio::join!(dynamo.warm(), secrets_manager.warm());
     run(service_fn(|event: LambdaEvent<Value>| async move {

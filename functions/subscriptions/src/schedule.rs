@@ -3,6 +3,10 @@
 //! So the work is spread over invocations, and what is wrong with one account stops no other. An account whose
 //! source asked to be left alone is left for the next run; one that is disconnected has nothing to check.
 //!
+//! Between these runs others look which accounts have become silent, and send only those: where a day passes from
+//! check to check, a dead webhook is found within minutes all the same. Such a run reads the accounts, and a receipt
+//! of those that seem silent.
+//!
 //! | what a check came to | its message |
 //! |---|---|
 //! | all is well, or mended | is done |
@@ -29,6 +33,7 @@ use tracing::{Instrument as _, info, info_span, warn};
 
 use crate::Subscriptions;
 use crate::answer::{Failure, Outcome};
+use crate::silence::has_become_silent;
 
 /// How long sending to the check queue may take in all.
 const SENDING: Duration = Duration::from_secs(15);
@@ -42,17 +47,19 @@ struct CheckOrder {
 
 /// Sends accounts to be checked.
 #[derive(Debug)]
-pub struct Schedule<'p, A, Q> {
+pub struct Schedule<'p, A, D, Q> {
     accounts: &'p A,
+    deliveries: &'p D,
     queues: &'p Q,
     queue: QueueUrl,
 }
 
-impl<'p, A: Accounts, Q: Queues> Schedule<'p, A, Q> {
-    /// Sends the accounts of this table to this queue.
-    pub fn new(accounts: &'p A, queues: &'p Q, queue: QueueUrl) -> Self {
+impl<'p, A: Accounts, D: Deliveries, Q: Queues> Schedule<'p, A, D, Q> {
+    /// Sends the accounts of this table to this queue, and looks here for when their deliveries came.
+    pub fn new(accounts: &'p A, deliveries: &'p D, queues: &'p Q, queue: QueueUrl) -> Self {
         Self {
             accounts,
+            deliveries,
             queues,
             queue,
         }
@@ -68,10 +75,36 @@ impl<'p, A: Accounts, Q: Queues> Schedule<'p, A, Q> {
             .iter()
             .filter(|account| is_due(account, now))
             .collect();
+        self.send(&due).await
+    }
+
+    /// Sends every account that has become silent since its last check, and says how many these are.
+    ///
+    /// # Errors
+    /// The accounts cannot be read, or the queue did not take all of them. The others are on their way.
+    pub async fn watch(&self, now: Timestamp) -> Result<usize, Failure> {
+        let accounts = self.accounts.list().await?;
+        let mut silent = Vec::new();
+        for account in accounts.iter().filter(|account| is_due(account, now)) {
+            match has_become_silent(self.deliveries, account, now).await {
+                Ok(true) => silent.push(account),
+                Ok(false) => {}
+                Err(error) => {
+                    // One check too many does no harm.
+                    warn!(account = %account.name, %error, "whether deliveries stay away cannot be told");
+                    runtime::metrics::count("HealthUnread", 1, &[]);
+                    silent.push(account);
+                }
+            }
+        }
+        self.send(&silent).await
+    }
+
+    async fn send(&self, due: &[&Account]) -> Result<usize, Failure> {
         let messages: Vec<Message<'_>> = due.iter().map(|account| order(&account.name)).collect();
         let deadline = Instant::now() + SENDING;
         let answers = enqueue(self.queues, &self.queue, &messages, deadline).await;
-        info!(accounts = accounts.len(), due = due.len(), "schedule");
+        info!(due = due.len(), "schedule");
         let refused: Vec<PortError> = answers.into_iter().filter_map(Result::err).collect();
         runtime::metrics::count("ChecksUnsent", refused.len(), &[]);
         match refused.into_iter().next() {

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use domain::identity::DeliveryId;
-use domain::subscription::{Account, Entry, Registration, Rotation, Struck, Trouble};
+use domain::subscription::{
+    Account, Entry, Registration, Rotation, Silence, State, Struck, Trouble,
+};
 use serde::Serialize;
 
 /// An account in a list. Times are RFC 3339 in UTC.
@@ -13,6 +15,8 @@ pub struct Summary {
     source: &'static str,
     /// `connecting`, `connected`, `disconnecting` or `disconnected`.
     state: &'static str,
+    /// What that means, and what to do if anything is to be done.
+    explanation: String,
     events: Vec<&'static str>,
     /// Types that this release knows and the account has not selected.
     unselected_events: Vec<&'static str>,
@@ -22,6 +26,8 @@ pub struct Summary {
     created: String,
     changed: String,
     last_error: Option<Happening>,
+    /// Set while no delivery comes for much longer than is usual; with the time at which that was noticed.
+    suspect: Option<Happening>,
 }
 
 /// A rotation that is under way.
@@ -84,7 +90,7 @@ pub struct Full {
 pub struct Detail {
     #[serde(flatten)]
     full: Full,
-    /// Of today or yesterday (UTC); null if there was none.
+    /// Null if none is known.
     last_delivery: Option<LastDelivery>,
     /// Verified deliveries that were refused since the last one that was accepted.
     strikes: Strikes,
@@ -149,6 +155,7 @@ impl Summary {
             account: account.name.to_string(),
             source: account.source.as_str(),
             state: account.state().as_str(),
+            explanation: explanation(account),
             events: account.events.names().to_vec(),
             unselected_events: account.unselected(),
             webhook: webhook.map(ToString::to_string),
@@ -156,8 +163,54 @@ impl Summary {
             created: account.created.to_string(),
             changed: account.changed.to_string(),
             last_error: account.trouble.as_ref().map(Happening::from),
+            suspect: account.rhythm.suspect.map(|silence| Happening {
+                at: silence.noticed.to_string(),
+                message: silent(account, silence),
+            }),
         }
     }
+}
+
+/// The state in plain words.
+fn explanation(account: &Account) -> String {
+    let trouble = account.trouble.as_ref().map(|trouble| &trouble.message);
+    match (account.state(), trouble) {
+        (State::Connecting, None) => "the webhook is being registered".to_owned(),
+        (State::Connecting, Some(trouble)) => {
+            format!("there is no confirmed webhook yet: {trouble}")
+        }
+        (State::Connected, trouble) => {
+            let mut words = "the webhook is confirmed and its deliveries are taken".to_owned();
+            if let Some(trouble) = trouble {
+                words += &format!("; but not all is as it shall be: {trouble}");
+            }
+            if let Some(silence) = account.rhythm.suspect {
+                words += &format!("; {}", silent(account, silence));
+            }
+            words
+        }
+        (State::Disconnecting, None) => {
+            "the webhook and the secrets are being removed; its deliveries are taken until then"
+                .to_owned()
+        }
+        (State::Disconnecting, Some(trouble)) => {
+            format!("not everything is removed yet: {trouble}")
+        }
+        (State::Disconnected, None) => {
+            "nothing is left but this history; PUT connects the account again".to_owned()
+        }
+        (State::Disconnected, Some(left)) => {
+            format!("its deliveries are refused, and something was left behind: {left}")
+        }
+    }
+}
+
+fn silent(account: &Account, silence: Silence) -> String {
+    format!(
+        "no delivery came since {}, where {} or more are usual. The webhook was compared with Orderspace's list, which          does not show whether it was disabled: if there was something to deliver, rotate it",
+        account.rhythm.silent_since(),
+        silence.missed
+    )
 }
 
 impl Full {

@@ -1,11 +1,13 @@
 //! What the stores in memory and the adapters for AWS both have to do.
 
 use domain::account::{AccountName, TokenHash, TokenStatus, UrlToken, WebhookId};
+use domain::identity::DeliveryId;
 use domain::signature::{SigningKey, SigningKeys};
 use domain::sources::Source;
 use domain::subscription::{
     Access, AccessToken, Account, Accounts, Credentials, EventSelection, IfUnknown, Lease,
-    LeaseOwner, Leased, OauthSecret, Registration, Saved, Secrets, Standing, Trouble, Wish,
+    LeaseOwner, Leased, OauthSecret, Registration, Saved, Secrets, Silence, Standing, Trouble,
+    Wish,
 };
 use domain::timestamp::Timestamp;
 
@@ -118,6 +120,12 @@ pub(crate) async fn accounts(accounts: &impl Accounts) {
     acme.quiet_until = Some(at(60));
     acme.meet_strangers(&[token(7), token(8)], at(5));
     acme.note(at(4), "something");
+    let arrivals = [0, 30].map(|seconds| DeliveryId::new(at(seconds), &[1; 10]));
+    acme.rhythm.hear(&arrivals, at(60));
+    acme.rhythm.suspect = Some(Silence {
+        noticed: at(61),
+        missed: 9,
+    });
     let both = [token(1), token(2)];
     assert_eq!(
         accounts.save(&acme, &yours, &both).await.unwrap(),

@@ -16,6 +16,7 @@ mod scheduling;
 mod secrecy;
 mod sequences;
 mod showing;
+mod silence;
 mod strikes;
 mod troubles;
 mod world;

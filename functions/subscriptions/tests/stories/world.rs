@@ -14,7 +14,7 @@ use domain::signature::{SigningKey, SigningKeys};
 use domain::subscription::{
     Access, AccessToken, Account, Accounts, ApiError, Arrival, Credentials, Deliveries, Endpoint,
     EventSelection, IfUnknown, Lease, LeaseOwner, Leased, OauthSecret, RegisteredWebhook, Removed,
-    Saved, Secrets, Struck, Webhooks,
+    Rhythm, Saved, Secrets, Struck, Webhooks,
 };
 use domain::timestamp::Timestamp;
 use serde_json::{Value, json};
@@ -356,6 +356,8 @@ impl Webhooks for FatefulOrderspace {
 pub(crate) struct MemoryDeliveries {
     receipts: Mutex<BTreeMap<(String, DeliveryId), Arrival>>,
     strikes: Mutex<Vec<(AccountName, Struck)>>,
+    /// What was read since some other delivery.
+    pub(crate) read: Mutex<Vec<DeliveryId>>,
     fate: std::sync::Arc<Fate>,
 }
 
@@ -367,6 +369,29 @@ impl Deliveries for MemoryDeliveries {
     ) -> Result<Option<DeliveryId>, PortError> {
         let newest = self.arrivals(account, day, 1).await?;
         Ok(newest.first().map(|arrival| arrival.delivery))
+    }
+
+    async fn since(
+        &self,
+        account: &AccountName,
+        day: &str,
+        after: Option<DeliveryId>,
+        most: usize,
+    ) -> Result<Vec<DeliveryId>, PortError> {
+        let partition = format!("{account}#{day}");
+        self.fate
+            .store(async {
+                let receipts = self.receipts.lock().unwrap();
+                let found: Vec<_> = receipts
+                    .keys()
+                    .filter(|(key, id)| *key == partition && after.is_none_or(|after| after < *id))
+                    .map(|(_, id)| *id)
+                    .take(most)
+                    .collect();
+                self.read.lock().unwrap().extend(&found);
+                found
+            })
+            .await
     }
 
     async fn arrivals(
@@ -543,11 +568,12 @@ impl World {
         };
         assert_eq!(response.headers()["content-type"], "application/json");
         let retry_after = response.headers().get("retry-after");
-        Some(Answer {
+        let answer = Answer {
             status: response.status().as_u16(),
             retry_after: retry_after.map(|value| value.to_str().unwrap().to_owned()),
             body: serde_json::from_str(&text).unwrap(),
-        })
+        };
+        Some(answer)
     }
 
     /// Invokes the function with an event, as Lambda does.
@@ -561,7 +587,12 @@ impl World {
             &self.deliveries,
             settings,
         );
-        let schedule = Schedule::new(&self.accounts, &self.queues, QueueUrl::new(CHECKS));
+        let schedule = Schedule::new(
+            &self.accounts,
+            &self.deliveries,
+            &self.queues,
+            QueueUrl::new(CHECKS),
+        );
         dispatch(&function, &schedule, event, self.now()).await
     }
 
@@ -741,6 +772,23 @@ impl World {
     pub(crate) fn account(&self) -> Option<Account> {
         let table = self.accounts.table.lock().unwrap();
         table.accounts.get(&"acme".parse().unwrap()).cloned()
+    }
+
+    /// Gives the account a past of three weeks with a delivery every ten minutes, up to now.
+    pub(crate) fn live_for_three_weeks(&self) {
+        const TEN_MINUTES: u64 = 600_000;
+        let now = self.now().millis();
+        let begun = now - 3 * 7 * 86_400_000;
+        let mut rhythm = Rhythm::new(Timestamp::from_millis(begun));
+        for day in 0..21 {
+            let midnight = begun + day * 86_400_000;
+            let times = (1..=144).map(|n| Timestamp::from_millis(midnight + n * TEN_MINUTES));
+            let ids: Vec<_> = times.map(|at| DeliveryId::new(at, &[1; 10])).collect();
+            rhythm.hear(&ids, Timestamp::from_millis(midnight + 86_400_000));
+        }
+        let mut table = self.accounts.table.lock().unwrap();
+        let account = table.accounts.get_mut(&"acme".parse().unwrap());
+        account.unwrap().rhythm = rhythm;
     }
 
     pub(crate) fn token_entry(&self, token: &UrlToken) -> Option<TokenEntry> {

@@ -692,15 +692,27 @@ fn alarms(template: &Template) -> Vec<Complaint> {
                 .of_kind("AWS::ApiGatewayV2::Api")
                 .map(|api| ("5xx", api.id)),
         );
-    needed
+    let unwatched = needed
         .filter(|need| !watched.contains(need))
         .map(|(metric, resource)| {
             (
                 resource.to_owned(),
                 format!("no alarm watches its {metric}"),
             )
+        });
+    // All stacks of an account write into one namespace.
+    let shared = template
+        .of_kind("AWS::CloudWatch::Alarm")
+        .filter(|alarm| alarm.property("/Namespace") == "Orderhook")
+        .filter(|alarm| {
+            alarm.property("/Dimensions/0/Name") != "Stack"
+                || alarm.property("/Dimensions/0/Value/Ref") != "AWS::StackName"
         })
-        .collect()
+        .map(|alarm| {
+            let complaint = "it rings for the metrics of other stacks too".to_owned();
+            (alarm.id.to_owned(), complaint)
+        });
+    unwatched.chain(shared).collect()
 }
 
 /// Names that other programs read.
@@ -893,6 +905,11 @@ mod tests {
     #[case::a_lane_without_alarm("alarms", "/Resources/OrdersAgeAlarm", Value::Null)]
     #[case::a_function_without_alarm("alarms", "/Resources/InboundErrorsAlarm", Value::Null)]
     #[case::an_api_without_alarm("alarms", "/Resources/ApiErrorsAlarm/Properties/MetricName", json!("4xx"))]
+    #[case::an_alarm_for_all_stacks(
+        "alarms",
+        "/Resources/StrikesAlarmReached/Properties/Dimensions",
+        Value::Null
+    )]
     #[case::a_missing_output("outputs", "/Outputs/OrdersDlqUrl", Value::Null)]
     fn a_broken_template_is_caught(#[case] rule: &str, #[case] path: &str, #[case] value: Value) {
         let findings = check(&broken(path, value));

@@ -10,6 +10,7 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::operation::{delete_item::DeleteItemError, put_item::PutItemError};
+use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{
     AttributeValue, Put, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
 };
@@ -18,8 +19,8 @@ use domain::identity::DeliveryId;
 use domain::ports::PortError;
 use domain::sources::Source;
 use domain::subscription::{
-    Account, Accounts, Arrival, Deliveries, Entry, EventSelection, IfUnknown, Lease, Leased,
-    Registration, Saved, Standing, Stranger, Struck, Trouble, Wish,
+    Account, Accounts, Arrival, Deliveries, Entry, EventSelection, HOURS, IfUnknown, Lease, Leased,
+    Registration, Rhythm, Saved, Silence, Standing, Stranger, Struck, Trouble, Wish,
 };
 use domain::timestamp::Timestamp;
 
@@ -318,6 +319,40 @@ impl Deliveries for DynamoDeliveries {
             .ok_or_else(|| PortError::lasting(READING_LAST, MALFORMED_ITEM))
     }
 
+    async fn since(
+        &self,
+        account: &AccountName,
+        day: &str,
+        after: Option<DeliveryId>,
+        most: usize,
+    ) -> Result<Vec<DeliveryId>, PortError> {
+        // Every id sorts behind this.
+        let after = after.map_or_else(|| "0".to_owned(), |after| after.to_string());
+        let mut pages = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .key_condition_expression("pk = :pk AND sk > :after")
+            .expression_attribute_values(":pk", text(format!("{account}#{day}")))
+            .expression_attribute_values(":after", text(after))
+            .projection_expression(SK)
+            .limit(i32::try_from(most).unwrap_or(i32::MAX))
+            .into_paginator()
+            .send();
+        let mut found = Vec::new();
+        // A page ends at a megabyte of receipts, also where their bodies are not asked for.
+        while found.len() < most {
+            let Some(page) = pages.next().await else {
+                break;
+            };
+            let page = page.map_err(|error| port_error(READING_RECEIPTS, &error, is_lasting))?;
+            let ids = page.items().iter().filter_map(|item| text_of(item, SK));
+            found.extend(ids.filter_map(|id| id.parse::<DeliveryId>().ok()));
+        }
+        found.truncate(most);
+        Ok(found)
+    }
+
     async fn arrivals(
         &self,
         account: &AccountName,
@@ -488,7 +523,59 @@ fn item(account: &Account) -> Item {
     if let Some(until) = account.quiet_until {
         item.insert("quiet_until".to_owned(), time(until));
     }
+    item.insert("rhythm".to_owned(), rhythm_value(&account.rhythm));
     item
+}
+
+fn rhythm_value(rhythm: &Rhythm) -> AttributeValue {
+    let usual: Vec<u8> = rhythm
+        .usual
+        .iter()
+        .flat_map(|usual| usual.to_be_bytes())
+        .collect();
+    let mut value = map([
+        ("usual", AttributeValue::B(Blob::new(usual))),
+        ("hours", number(rhythm.hours.into())),
+        ("tally", number(rhythm.tally.into())),
+        ("longest", number(rhythm.longest)),
+        ("watched_since", time(rhythm.watched_since)),
+        ("read_until", time(rhythm.read_until)),
+    ]);
+    if let Some(last) = rhythm.last {
+        value.insert("last".to_owned(), text(last.to_string()));
+    }
+    if let Some(silence) = rhythm.suspect {
+        value.insert("noticed".to_owned(), time(silence.noticed));
+        value.insert("missed".to_owned(), number(silence.missed));
+    }
+    AttributeValue::M(value)
+}
+
+fn rhythm(value: &AttributeValue) -> Option<Rhythm> {
+    let value = value.as_m().ok()?;
+    let (pairs, []) = value.get("usual")?.as_b().ok()?.as_ref().as_chunks::<2>() else {
+        return None;
+    };
+    let usual: Vec<u16> = pairs.iter().map(|pair| u16::from_be_bytes(*pair)).collect();
+    Some(Rhythm {
+        usual: <[u16; HOURS]>::try_from(usual).ok()?,
+        hours: u32::try_from(number_of(value, "hours")?).ok()?,
+        tally: u16::try_from(number_of(value, "tally")?).ok()?,
+        longest: number_of(value, "longest")?,
+        last: match text_of(value, "last") {
+            None => None,
+            Some(last) => Some(last.parse().ok()?),
+        },
+        watched_since: time_of(value, "watched_since")?,
+        read_until: time_of(value, "read_until")?,
+        suspect: match time_of(value, "noticed") {
+            None => None,
+            Some(noticed) => Some(Silence {
+                noticed,
+                missed: number_of(value, "missed")?,
+            }),
+        },
+    })
 }
 
 fn wish_word(wish: Wish) -> &'static str {
@@ -591,6 +678,7 @@ fn read_account(item: &Item) -> Option<Account> {
             })
         }
     };
+    let changed = time_of(item, "changed")?;
     let strangers = match item.get("strangers") {
         None => Vec::new(),
         Some(_) => list_of(item, "strangers", |stranger| {
@@ -608,10 +696,16 @@ fn read_account(item: &Item) -> Option<Account> {
         events: EventSelection::parse(source, &events).ok()?,
         registrations: list_of(item, "registrations", registration)?,
         created: time_of(item, "created")?,
-        changed: time_of(item, "changed")?,
+        changed,
         trouble,
         strangers,
         quiet_until: time_of(item, "quiet_until"),
+        // An account without one is learned anew, and so is one whose rhythm cannot be read: it is no reason not
+        // to check it.
+        rhythm: item
+            .get("rhythm")
+            .and_then(rhythm)
+            .unwrap_or_else(|| Rhythm::new(changed)),
         history,
     })
 }
@@ -636,6 +730,19 @@ mod tests {
             message: "out of order".to_owned(),
         });
         full.quiet_until = Some(at(4));
+        full.rhythm = Rhythm {
+            usual: std::array::from_fn(|hour| u16::try_from(hour * 97).unwrap()),
+            hours: 400,
+            tally: 3,
+            longest: 12_345,
+            last: Some(DeliveryId::new(at(9), &[1; 10])),
+            watched_since: at(8),
+            read_until: at(10),
+            suspect: Some(Silence {
+                noticed: at(11),
+                missed: 9,
+            }),
+        };
         full.meet_strangers(&[UrlToken::from_random(&[9; 32]).hash()], at(7));
         for (number, standing) in [
             (1, Standing::Pending),
@@ -667,8 +774,24 @@ mod tests {
         let mut plain = full;
         plain.trouble = None;
         plain.quiet_until = None;
+        plain.rhythm = Rhythm::new(at(12));
         plain.wish = Wish::Connected;
         assert_eq!(account(&item(&plain)).ok().flatten(), Some(plain));
+    }
+
+    #[test]
+    fn an_account_without_a_readable_rhythm_begins_to_learn_one() {
+        let full = full_account();
+        let mut old = item(&full);
+        old.remove("rhythm");
+        let expected = Rhythm::new(full.changed);
+        assert_eq!(
+            account(&old).ok().flatten().unwrap().rhythm,
+            expected.clone()
+        );
+        let short = map([("usual", AttributeValue::B(Blob::new([1; 5])))]);
+        old.insert("rhythm".to_owned(), AttributeValue::M(short));
+        assert_eq!(account(&old).ok().flatten().unwrap().rhythm, expected);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::account::{AccountName, TokenEntry, TokenHash, TokenStatus, WebhookId};
 use crate::sources::Source;
-use crate::subscription::EventSelection;
+use crate::subscription::{EventSelection, Rhythm};
 use crate::timestamp::Timestamp;
 
 /// The most history entries that are kept; older ones are forgotten.
@@ -32,6 +32,8 @@ pub struct Account {
     pub strangers: Vec<Stranger>,
     /// Until when the source asked to be left alone.
     pub quiet_until: Option<Timestamp>,
+    /// When deliveries usually come.
+    pub rhythm: Rhythm,
     /// What happened, oldest first; at most [`LONGEST_HISTORY`] entries.
     pub history: Vec<Entry>,
 }
@@ -194,8 +196,22 @@ impl Account {
             trouble: None,
             strangers: Vec::new(),
             quiet_until: None,
+            rhythm: Rhythm::new(now),
             history: Vec::new(),
         }
+    }
+
+    /// Wishes to be connected for these events. What was usual for others, or before a disconnect, says nothing
+    /// any more.
+    pub fn connect_for(&mut self, events: EventSelection, now: Timestamp) {
+        if self.wish != Wish::Connected || self.events != events {
+            self.rhythm = Rhythm {
+                last: self.rhythm.last,
+                ..Rhythm::new(now)
+            };
+        }
+        self.wish = Wish::Connected;
+        self.events = events;
     }
 
     /// Where the account is.
@@ -381,6 +397,23 @@ mod tests {
             account.history.last().unwrap().what,
             LONGEST_HISTORY.to_string()
         );
+    }
+
+    #[test]
+    fn what_is_usual_is_forgotten_with_the_selection_it_was_usual_for() {
+        let mut account = account();
+        let source = account.source;
+        account.rhythm.hours = 400;
+        account.connect_for(EventSelection::all(source), Timestamp::from_millis(1));
+        assert_eq!(account.rhythm.hours, 400);
+        let fewer = EventSelection::parse(source, &["order.created"]).unwrap();
+        account.connect_for(fewer.clone(), Timestamp::from_millis(2));
+        assert_eq!(account.rhythm, Rhythm::new(Timestamp::from_millis(2)));
+        account.rhythm.hours = 400;
+        account.wish = Wish::Disconnected { done: true };
+        account.connect_for(fewer, Timestamp::from_millis(3));
+        assert_eq!(account.rhythm.hours, 0);
+        assert_eq!(account.wish, Wish::Connected);
     }
 
     #[test]

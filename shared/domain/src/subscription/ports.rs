@@ -197,6 +197,19 @@ pub trait Deliveries: Sync {
         day: &str,
     ) -> impl Future<Output = Result<Option<DeliveryId>, PortError>> + Send;
 
+    /// The deliveries of a day that were first seen after another one, oldest first, at most so many. Nothing
+    /// else of them is read.
+    ///
+    /// # Errors
+    /// The table did not answer.
+    fn since(
+        &self,
+        account: &AccountName,
+        day: &str,
+        after: Option<DeliveryId>,
+        most: usize,
+    ) -> impl Future<Output = Result<Vec<DeliveryId>, PortError>> + Send;
+
     /// The receipts of a day, newest first, at most so many.
     ///
     /// # Errors
