@@ -16,5 +16,6 @@ pub mod delivery;
 pub mod fakes;
 pub mod fixtures;
 pub mod gateway;
+pub mod openapi;
 pub mod signing;
 pub mod sqs_event;

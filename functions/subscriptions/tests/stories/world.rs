@@ -24,6 +24,7 @@ use subscriptions::event::{EventError, dispatch};
 use subscriptions::schedule::Schedule;
 use subscriptions::{Settings, Subscriptions};
 use testkit::fakes::FakeQueues;
+use testkit::openapi::{Description, Operation};
 use tokio::sync::Notify;
 
 pub(crate) const CHECKS: &str = "https://sqs.eu-west-1.amazonaws.com/000000000000/checks";
@@ -573,6 +574,7 @@ impl World {
             retry_after: retry_after.map(|value| value.to_str().unwrap().to_owned()),
             body: serde_json::from_str(&text).unwrap(),
         };
+        hold_against_the_description(route, &parameters, &answer);
         Some(answer)
     }
 
@@ -901,6 +903,22 @@ impl World {
         assert_eq!(account.trouble, None);
         assert!(self.oauth().is_some());
     }
+}
+
+/// Every answer in every story is one that the admin API's description has.
+fn hold_against_the_description(route: &str, parameters: &Value, answer: &Answer) {
+    let (method, path) = route.split_once(' ').unwrap();
+    let action = parameters["action"].as_str().unwrap_or_default();
+    let path = path.replace("{action}", action);
+    let described = Description::ours();
+    let is_known = |operation: &Operation| operation.method == method && operation.path == path;
+    if !described.operations().iter().any(is_known) {
+        assert_eq!(answer.status, 404, "{method} {path} is not described");
+        return;
+    }
+    let retry_after = answer.retry_after.as_deref();
+    let held = described.hold(method, &path, answer.status, retry_after, &answer.body);
+    held.unwrap_or_else(|error| panic!("{error}"));
 }
 
 fn gateway_request(route: &str, parameters: &Value, body: Option<String>) -> lambda_http::Request {

@@ -1,0 +1,278 @@
+//! The admin API's description, `infra/admin-api.openapi.yaml`, as something that answers are held against.
+//!
+//! A schema of OpenAPI 3.1 is one of JSON Schema 2020-12. <https://spec.openapis.org/oas/v3.1.1.html>
+
+use jsonschema::Validator;
+use saphyr::{LoadableYamlNode as _, Scalar, Yaml};
+use serde_json::{Map, Value, json};
+
+/// What all paths of the description follow.
+const ROOT: &str = "/v1";
+
+/// The methods that a path may have.
+const METHODS: [&str; 5] = ["get", "put", "patch", "delete", "post"];
+
+/// The description.
+#[derive(Debug, Clone)]
+pub struct Description(Value);
+
+/// A call with the answers that it may get.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Operation {
+    /// The method in capitals.
+    pub method: String,
+    /// The path with its parameters, such as `/v1/accounts/{account}`.
+    pub path: String,
+    /// The statuses.
+    pub statuses: Vec<u16>,
+}
+
+impl Description {
+    /// The project's.
+    ///
+    /// # Panics
+    /// It is no YAML.
+    #[must_use]
+    pub fn ours() -> Self {
+        let text = include_str!("../../../infra/admin-api.openapi.yaml");
+        let documents = Yaml::load_from_str(text).unwrap();
+        Self(value(&documents[0]))
+    }
+
+    /// A value anywhere in it, or `Null`.
+    #[must_use]
+    pub fn at(&self, pointer: &str) -> &Value {
+        self.0.pointer(pointer).unwrap_or(&Value::Null)
+    }
+
+    /// Every call.
+    ///
+    /// # Panics
+    /// There is none, or a status is no number.
+    #[must_use]
+    pub fn operations(&self) -> Vec<Operation> {
+        let mut operations = Vec::new();
+        for (path, methods) in self.0["paths"].as_object().unwrap() {
+            let methods = methods.as_object().unwrap();
+            for (method, call) in methods
+                .iter()
+                .filter(|(name, _)| METHODS.contains(&name.as_str()))
+            {
+                let statuses = call["responses"].as_object().unwrap();
+                operations.push(Operation {
+                    method: method.to_uppercase(),
+                    path: format!("{ROOT}{path}"),
+                    statuses: statuses
+                        .keys()
+                        .map(|status| status.parse().unwrap())
+                        .collect(),
+                });
+            }
+        }
+        operations
+    }
+
+    /// Holds an answer against the description; an error says what is not as described. `path` is the one with
+    /// parameters, and `retry_after` the header where it is known.
+    ///
+    /// # Errors
+    /// There is no such call, no such answer of it, or the body is another.
+    pub fn hold(
+        &self,
+        method: &str,
+        path: &str,
+        status: u16,
+        retry_after: Option<&str>,
+        body: &Value,
+    ) -> Result<(), String> {
+        let what = format!("{method} {path} -> {status}");
+        let path = path.strip_prefix(ROOT).unwrap_or(path);
+        let call = &self.0["paths"][path][method.to_lowercase()];
+        if call.is_null() {
+            return Err(format!("{method} {path} is not described"));
+        }
+        let answer = self.followed(&call["responses"][status.to_string()]);
+        if answer.is_null() {
+            return Err(format!("{what} is not described"));
+        }
+        let header = &answer["headers"]["Retry-After"];
+        if let Some(seconds) = retry_after
+            && (header.is_null() || seconds.parse::<u32>().is_err())
+        {
+            return Err(format!("{what}: Retry-After: {seconds} is not described"));
+        }
+        if retry_after.is_none() && header["required"] == true {
+            return Err(format!("{what}: Retry-After is missing"));
+        }
+        let schema = &answer["content"]["application/json"]["schema"];
+        self.hold_value(schema, body)
+            .map_err(|error| format!("{what}: {error} in {body}"))
+    }
+
+    /// Holds a value against a schema that stands in the description.
+    ///
+    /// # Errors
+    /// It is another.
+    ///
+    /// # Panics
+    /// The schema is none.
+    pub fn hold_value(&self, schema: &Value, value: &Value) -> Result<(), String> {
+        assert!(schema.is_object(), "there is no schema: {schema}");
+        let errors: Vec<String> = self
+            .validator(schema)
+            .iter_errors(value)
+            .map(|error| format!("{error} at {:?}", error.instance_path().as_str()))
+            .collect();
+        if errors.is_empty() {
+            Ok(())
+        } else {
+            Err(errors.join("; "))
+        }
+    }
+
+    fn validator(&self, schema: &Value) -> Validator {
+        // References lead from the root, so the schema is put where they find what they name.
+        let root = json!({
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "allOf": [schema],
+            "components": self.0["components"],
+        });
+        jsonschema::validator_for(&root).unwrap()
+    }
+
+    /// What a reference leads to; anything else is itself.
+    #[must_use]
+    pub fn followed<'a>(&'a self, value: &'a Value) -> &'a Value {
+        match value["$ref"].as_str() {
+            Some(reference) => self.at(reference.trim_start_matches('#')),
+            None => value,
+        }
+    }
+}
+
+fn value(yaml: &Yaml<'_>) -> Value {
+    match yaml {
+        Yaml::Value(Scalar::Null) => Value::Null,
+        Yaml::Value(Scalar::Boolean(boolean)) => Value::Bool(*boolean),
+        Yaml::Value(Scalar::Integer(integer)) => Value::from(*integer),
+        Yaml::Value(Scalar::String(text)) => Value::String(text.to_string()),
+        Yaml::Sequence(items) => items.iter().map(value).collect(),
+        Yaml::Mapping(entries) => {
+            let entries = entries.iter().map(|(name, entry)| match name {
+                Yaml::Value(Scalar::String(name)) => (name.to_string(), value(entry)),
+                other => panic!("{other:?} is no name"),
+            });
+            Value::Object(entries.collect::<Map<_, _>>())
+        }
+        other => panic!("{other:?} is more than the description needs"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn objects<'a>(value: &'a Value, found: &mut Vec<&'a Map<String, Value>>) {
+        match value {
+            Value::Object(map) => {
+                found.push(map);
+                map.values().for_each(|value| objects(value, found));
+            }
+            Value::Array(items) => items.iter().for_each(|value| objects(value, found)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn every_reference_leads_somewhere() {
+        let ours = Description::ours();
+        let mut all = Vec::new();
+        objects(&ours.0, &mut all);
+        let mut count = 0;
+        for reference in all.iter().filter_map(|map| map.get("$ref")?.as_str()) {
+            let target = reference.strip_prefix('#').unwrap();
+            assert!(ours.at(target).is_object(), "{reference}");
+            count += 1;
+        }
+        assert!(count > 50, "{count}");
+    }
+
+    #[test]
+    fn every_example_is_what_it_is_an_example_of() {
+        let ours = Description::ours();
+        let mut all = Vec::new();
+        objects(&ours.0, &mut all);
+        let mut count = 0;
+        for media in all.iter().filter(|map| map.contains_key("examples")) {
+            for (name, example) in media["examples"].as_object().unwrap() {
+                let held = ours.hold_value(&media["schema"], &example["value"]);
+                assert_eq!(held, Ok(()), "{name}");
+                count += 1;
+            }
+        }
+        assert!(count > 5, "{count}");
+    }
+
+    #[test]
+    fn every_call_has_a_name_a_signature_and_an_answer_to_everybody_unsigned() {
+        let ours = Description::ours();
+        assert_eq!(ours.at("/security"), &json!([{ "sigv4": [] }]));
+        let mut names = Vec::new();
+        for operation in ours.operations() {
+            let path = operation.path.trim_start_matches(ROOT);
+            let call = &ours.0["paths"][path][operation.method.to_lowercase()];
+            assert!(call["security"].is_null(), "{operation:?}");
+            assert!(operation.statuses.contains(&403), "{operation:?}");
+            names.push(call["operationId"].as_str().unwrap());
+            let parameters = &ours.0["paths"][path]["parameters"];
+            assert_eq!(path.contains("{account}"), parameters.is_array(), "{path}");
+        }
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), ours.operations().len());
+    }
+
+    #[test]
+    fn the_events_are_those_of_the_release() {
+        let ours = Description::ours();
+        let known = domain::sources::Source::Orderspace.event_types();
+        let described = ours.at("/components/schemas/EventType/enum");
+        assert_eq!(described, &json!(known));
+    }
+
+    #[test]
+    fn what_is_not_described_is_told() {
+        let ours = Description::ours();
+        let list = |status, retry_after, body| {
+            ours.hold("GET", "/v1/accounts", status, retry_after, &body)
+        };
+        assert_eq!(list(200, None, json!({ "accounts": [] })), Ok(()));
+        let told = |held: Result<(), String>, word: &str| {
+            let error = held.unwrap_err();
+            assert!(error.contains(word), "{error}");
+        };
+        told(list(201, None, json!({ "accounts": [] })), "201");
+        told(list(200, None, json!({ "accounts": [{}] })), "required");
+        told(
+            list(200, Some("5"), json!({ "accounts": [] })),
+            "Retry-After",
+        );
+        told(
+            list(503, None, json!({ "message": "m", "secret": 1 })),
+            "503",
+        );
+        let account = ours.at("/paths/~1accounts/get/responses/200/content/application~1json/examples/one/value/accounts/0");
+        let mut more = account.clone();
+        more["signing_key"] = json!("k");
+        told(
+            list(200, None, json!({ "accounts": [more] })),
+            "signing_key",
+        );
+        let path = "/v1/accounts/{account}";
+        told(ours.hold("POST", path, 200, None, account), "not described");
+        told(
+            ours.hold("PUT", path, 202, None, account),
+            "Retry-After is missing",
+        );
+    }
+}
