@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`stack`] | where the stack is, and clients for all of it |
 //! | [`world`] | one test's account: connecting it, posting as Orderspace does |
+//! | [`operator`] | one test's account, before it is connected: calling the admin API |
 //! | [`mail`] | reading queues that all tests share |
 //! | [`team`] | what a team's queue holds: events, held against the published schema |
 //! | [`tables`] | records, receipts, retry markers and strikes |
@@ -19,6 +20,7 @@
 //! and says how to get one.
 
 pub mod mail;
+pub mod operator;
 pub mod proxy;
 pub mod stack;
 pub mod story;
@@ -27,6 +29,7 @@ pub mod team;
 pub mod waiting;
 pub mod world;
 
+pub use operator::Operator;
 pub use stack::Stack;
 pub use waiting::until;
 pub use world::World;

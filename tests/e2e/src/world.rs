@@ -501,7 +501,7 @@ impl Watch {
 }
 
 /// A name that no other test has.
-fn account_name() -> String {
+pub(crate) fn account_name() -> String {
     let digits: String = random::<8>()
         .iter()
         .map(|byte| format!("{byte:02x}"))
@@ -510,7 +510,7 @@ fn account_name() -> String {
 }
 
 /// A secret that no log can hold by chance.
-fn random_text() -> String {
+pub(crate) fn random_text() -> String {
     let digits = random::<20>();
     digits.iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -522,7 +522,7 @@ fn random<const N: usize>() -> [u8; N] {
 }
 
 /// Remembers a secret for the test that looks for secrets in logs.
-fn note_secret(stack: &Stack, secret: &str) {
+pub(crate) fn note_secret(stack: &Stack, secret: &str) {
     let folder = secrets_folder(stack);
     std::fs::create_dir_all(&folder).expect("the stack's directory can be written to");
     let name = testkit::signing::sha256_hex(secret.as_bytes());

@@ -7,74 +7,14 @@
     reason = "a test stops at what it does not expect"
 )]
 
-use e2e::World;
 use e2e::stack::Stack;
+use e2e::{Operator, World};
 use http::Method;
 use local::aws::Answer;
 use rstest::rstest;
 use serde_json::{Value, json};
-use simulator::control::{Deliver, NewSite};
-use simulator::{Door, EventText, Fault, FaultKind, SiteControl};
-
-/// An operator with an integration at a site of their own, not connected yet.
-struct Operator {
-    stack: Stack,
-    site: SiteControl,
-    account: String,
-    secret: String,
-}
-
-impl Operator {
-    async fn new() -> Self {
-        // The world gives a name and notes the secrets; its own account is not used.
-        let world = World::without_keys().await;
-        let (account, secret) = (
-            world.account.replace("e2e-", "e2e-a"),
-            world.key().to_owned(),
-        );
-        let account = account.get(..20).unwrap().to_owned();
-        let new = NewSite {
-            client_id: Some(account.clone()),
-            client_secret: Some(secret.clone()),
-            ..NewSite::default()
-        };
-        let simulator = world.stack.simulator();
-        simulator.create_site(&new).await.unwrap();
-        Self {
-            site: simulator.site(&account),
-            stack: world.stack.clone(),
-            account,
-            secret,
-        }
-    }
-
-    fn wish(&self, events: &Value) -> Value {
-        json!({
-            "source": "orderspace", "client_id": self.account, "client_secret": self.secret, "events": events,
-        })
-    }
-
-    async fn put(&self, wish: &Value) -> Answer {
-        self.call(Method::PUT, Some(wish)).await
-    }
-
-    async fn call(&self, method: Method, body: Option<&Value>) -> Answer {
-        let path = format!("/accounts/{}", self.account);
-        self.stack.admin(method, &path, body).await
-    }
-
-    /// Asks until the wish is fulfilled, as an operator does who is told to ask again.
-    async fn put_until_done(&self, wish: &Value) -> Answer {
-        e2e::until("the account is connected", async || {
-            let answer = self.put(wish).await;
-            match answer.status {
-                200 => Ok(answer),
-                status => Err(format!("{status} {}", answer.body)),
-            }
-        })
-        .await
-    }
-}
+use simulator::control::Deliver;
+use simulator::{Door, EventText, Fault, FaultKind};
 
 fn message(answer: &Answer) -> &str {
     answer.body["message"].as_str().unwrap_or_default()
