@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail};
 use aws_credential_types::Credentials;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4;
-use http::{Method, Request};
+use http::{Method, Request, Response};
 use serde_json::Value;
 
 use crate::outputs::Outputs;
@@ -32,6 +32,8 @@ pub struct Answer {
     pub status: u16,
     /// The body, `Null` when it is not JSON.
     pub body: Value,
+    /// After how many seconds to ask again, where it says so.
+    pub retry_after: Option<String>,
 }
 
 impl Aws {
@@ -162,11 +164,12 @@ impl Aws {
             .uri(format!("{}/", self.endpoint))
             .header("content-type", "application/x-www-form-urlencoded")
             .body(body.unwrap_or_default().to_vec())?;
-        let (status, body) = self.send_bytes(service, request).await?;
-        if status != 200 {
+        let answer = self.send_bytes(service, request).await?;
+        if answer.status() != 200 {
             bail!(
-                "{action} was refused with {status}: {}",
-                String::from_utf8_lossy(&body)
+                "{action} was refused with {}: {}",
+                answer.status(),
+                String::from_utf8_lossy(answer.body())
             );
         }
         Ok(())
@@ -181,11 +184,11 @@ impl Aws {
             .method(Method::GET)
             .uri(format!("{}/{bucket}/{key}", self.endpoint))
             .body(Vec::new())?;
-        let (status, body) = self.send_bytes("s3", request).await?;
-        if status != 200 {
-            bail!("s3://{bucket}/{key} was refused with {status}");
+        let answer = self.send_bytes("s3", request).await?;
+        if answer.status() != 200 {
+            bail!("s3://{bucket}/{key} was refused with {}", answer.status());
         }
-        Ok(body)
+        Ok(answer.into_body())
     }
 
     async fn rest(
@@ -207,10 +210,13 @@ impl Aws {
     }
 
     async fn send(&self, service: &str, request: Request<Vec<u8>>) -> Result<Answer> {
-        let (status, bytes) = self.send_bytes(service, request).await?;
+        let answer = self.send_bytes(service, request).await?;
+        let retry_after = answer.headers().get("retry-after");
+        let retry_after = retry_after.and_then(|value| Some(value.to_str().ok()?.to_owned()));
         Ok(Answer {
-            status,
-            body: serde_json::from_slice(&bytes).unwrap_or(Value::Null),
+            status: answer.status().as_u16(),
+            body: serde_json::from_slice(answer.body()).unwrap_or(Value::Null),
+            retry_after,
         })
     }
 
@@ -218,7 +224,7 @@ impl Aws {
         &self,
         service: &str,
         mut request: Request<Vec<u8>>,
-    ) -> Result<(u16, Vec<u8>)> {
+    ) -> Result<Response<Vec<u8>>> {
         let identity = self.credentials.clone().into();
         let params = v4::SigningParams::builder()
             .identity(&identity)
@@ -246,8 +252,10 @@ impl Aws {
             .http
             .execute(reqwest::Request::try_from(request)?)
             .await?;
-        let status = response.status().as_u16();
-        Ok((status, response.bytes().await?.to_vec()))
+        let (status, headers) = (response.status(), response.headers().clone());
+        let mut answer = Response::new(response.bytes().await?.to_vec());
+        (*answer.status_mut(), *answer.headers_mut()) = (status, headers);
+        Ok(answer)
     }
 }
 

@@ -140,6 +140,10 @@ impl<'a> Visit<'a> {
             }
             Some(FaultKind::Status(status)) => answers::empty_with(status),
             Some(FaultKind::Refuse) => refusal(),
+            Some(FaultKind::Unprocessable) => answers::message(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "Validation failed: Endpoint can't be reached",
+            ),
             Some(FaultKind::Html) => answers::proxy_page(),
             Some(FaultKind::TimeOutMs(ms)) => return self.silence(ms).await,
             Some(FaultKind::WorkThenStatus(status)) => {

@@ -25,6 +25,8 @@ pub enum FaultKind {
     Status(u16),
     /// The credentials or the access token are refused, although they are right.
     Refuse,
+    /// Not served; 422 with a message, as where a webhook is not acceptable.
+    Unprocessable,
     /// Not served; 200 with an HTML page, as a proxy in between would answer.
     Html,
     /// Not served; no answer for so many milliseconds, then 504.

@@ -21,6 +21,7 @@ use crate::world::World;
 #[case::api_cut(Door::Api, FaultKind::Cut, 502, "cannot be read")]
 #[case::api_throttled(Door::Api, FaultKind::Status(429), 202, "60 seconds")]
 #[case::refused_for_ever(Door::Api, FaultKind::Refuse, 502, "access token")]
+#[case::not_acceptable(Door::Api, FaultKind::Unprocessable, 422, "Endpoint can't be reached")]
 #[case::forbidden(Door::Api, FaultKind::Status(403), 502, "status 403")]
 #[tokio::test]
 async fn trouble_is_told_and_the_same_call_goes_on(

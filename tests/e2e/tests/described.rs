@@ -1,0 +1,231 @@
+//! The running admin API, held against its description: every answer that it describes is brought about and is as
+//! described.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test stops at what it does not expect"
+)]
+
+use e2e::proxy::{Fault as AwsFault, Rule};
+use e2e::{Operator, World};
+use http::Method;
+use local::aws::Answer;
+use rstest::rstest;
+use serde_json::{Value, json};
+use simulator::{Door, Fault, FaultKind};
+use testkit::openapi::{Description, Operation};
+
+/// The gateway's throttle is all tests' own. What fails our stores for the list fails it for all tests.
+fn is_out_of_reach(operation: &Operation, status: u16) -> bool {
+    status == 429 || (operation.path == "/v1/accounts" && matches!(status, 500 | 503))
+}
+
+/// A call of the API about an operator's account.
+struct Call<'a> {
+    operation: &'a Operation,
+    operator: &'a Operator,
+    /// The account's name in the path.
+    name: String,
+}
+
+impl<'a> Call<'a> {
+    fn new(operation: &'a Operation, operator: &'a Operator) -> Self {
+        Self {
+            operation,
+            operator,
+            name: operator.account.clone(),
+        }
+    }
+
+    fn method(&self) -> Method {
+        self.operation.method.parse().unwrap()
+    }
+
+    fn path(&self) -> String {
+        let path = self.operation.path.strip_prefix("/v1").unwrap();
+        path.replace("{account}", &self.name)
+    }
+
+    fn body(&self) -> Option<Value> {
+        match self.operation.method.as_str() {
+            "PUT" => Some(self.operator.wish(&json!(["*"]))),
+            "PATCH" => Some(json!({ "events": ["order.created"] })),
+            _ => None,
+        }
+    }
+
+    async fn send(&self) -> Answer {
+        self.send_with(self.body()).await
+    }
+
+    async fn send_with(&self, body: Option<Value>) -> Answer {
+        let stack = &self.operator.stack;
+        stack
+            .admin(self.method(), &self.path(), body.as_ref())
+            .await
+    }
+
+    /// Asks once more after a rare answer that is none of the story's: a cold start on a busy machine.
+    async fn unsigned(&self) -> Answer {
+        let stack = &self.operator.stack;
+        let url = format!("{}{}", stack.output("AdminUrl"), self.path());
+        let answer = stack.http.request(self.method(), url).body("{}").send();
+        let answer = answer.await.unwrap();
+        Answer {
+            status: answer.status().as_u16(),
+            retry_after: None,
+            body: answer.json().await.unwrap_or_default(),
+        }
+    }
+}
+
+async fn trouble(operator: &Operator, door: Door, kind: FaultKind) {
+    operator
+        .site
+        .set_faults(&[Fault::on(door, kind)])
+        .await
+        .unwrap();
+}
+
+/// Brings an answer about, if anybody knows how.
+async fn bring_about(operation: &Operation, status: u16) -> Answer {
+    let needs_credentials = operation.method == "PUT";
+    let operator = match (needs_credentials, status) {
+        (true, 202 | 404 | 422) => Operator::new().await,
+        (_, 404) => Operator::new().await,
+        _ => Operator::connected().await,
+    };
+    let mut call = Call::new(operation, &operator);
+    let about = format!("account#{}", operator.account);
+    match status {
+        200 => call.send().await,
+        202 => {
+            trouble(&operator, Door::Api, FaultKind::Status(429)).await;
+            call.send().await
+        }
+        400 => {
+            call.name = "Not.A.Name".to_owned();
+            call.send().await
+        }
+        403 => call.unsigned().await,
+        404 => call.send().await,
+        409 => {
+            // The first call stays at Orderspace for a while, and holds the lease.
+            trouble(&operator, Door::Api, FaultKind::SlowMs(5_000)).await;
+            let (_, answer) = tokio::join!(operator.act("check"), async {
+                operator.site.forget_requests().await.unwrap();
+                until_leased(&operator).await;
+                call.send().await
+            });
+            answer
+        }
+        422 if needs_credentials => {
+            let mut body = call.body().unwrap();
+            body["client_secret"] = json!("wrong");
+            call.send_with(Some(body)).await
+        }
+        422 if operation.method == "DELETE" => {
+            let refusal = Fault::on(Door::Api, FaultKind::Unprocessable).method("DELETE");
+            operator.site.set_faults(&[refusal]).await.unwrap();
+            call.send().await
+        }
+        422 => {
+            operator.site.revoke_tokens().await.unwrap();
+            trouble(&operator, Door::Token, FaultKind::Refuse).await;
+            call.send().await
+        }
+        500 | 503 => {
+            let fault = match status {
+                500 => AwsFault::Refuse {
+                    status: 400,
+                    code: "ValidationException".to_owned(),
+                },
+                _ => AwsFault::Status(500),
+            };
+            let world = World::without_keys().await;
+            let outage = world.disturb_by(Rule::new(fault).contains(about)).await;
+            let answer = call.send().await;
+            assert!(outage.met().await > 0);
+            outage.end().await;
+            answer
+        }
+        502 => {
+            trouble(&operator, Door::Api, FaultKind::Status(500)).await;
+            call.send().await
+        }
+        504 => {
+            trouble(&operator, Door::Api, FaultKind::TimeOutMs(60_000)).await;
+            call.send().await
+        }
+        other => panic!("nobody knows how to bring about {other} for {operation:?}"),
+    }
+}
+
+/// Waits until a call holds the account's lease.
+async fn until_leased(operator: &Operator) {
+    use aws_sdk_dynamodb::types::AttributeValue;
+    let key = AttributeValue::S(format!("account#{}", operator.account));
+    e2e::until("the account is leased", async || {
+        let table = operator.stack.output("AccountsTable");
+        let call = operator.stack.dynamo.get_item().table_name(table);
+        let item = call.key("pk", key.clone()).consistent_read(true).send();
+        match item.await.unwrap().item() {
+            Some(item) if item.contains_key("lease_owner") => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await;
+}
+
+#[rstest]
+#[case::list("GET", "/v1/accounts")]
+#[case::show("GET", "/v1/accounts/{account}")]
+#[case::connect("PUT", "/v1/accounts/{account}")]
+#[case::change("PATCH", "/v1/accounts/{account}")]
+#[case::disconnect("DELETE", "/v1/accounts/{account}")]
+#[case::check("POST", "/v1/accounts/{account}/check")]
+#[case::rotate("POST", "/v1/accounts/{account}/rotate")]
+#[tokio::test]
+async fn every_answer_that_is_described_is_given_as_described(
+    #[case] method: &str,
+    #[case] path: &str,
+) {
+    let described = Description::ours();
+    let operations = described.operations();
+    let is_it = |operation: &&Operation| operation.method == method && operation.path == path;
+    let operation = operations.iter().find(is_it).unwrap();
+    let mut brought_about = 0;
+    for status in &operation.statuses {
+        if is_out_of_reach(operation, *status) {
+            continue;
+        }
+        let answer = bring_about(operation, *status).await;
+        assert_eq!(answer.status, *status, "{method} {path}: {}", answer.body);
+        let retry_after = answer.retry_after.as_deref();
+        let held = described.hold(method, path, answer.status, retry_after, &answer.body);
+        held.unwrap_or_else(|error| panic!("{error}"));
+        brought_about += 1;
+    }
+    assert!(brought_about >= 2);
+}
+
+#[test]
+fn every_call_that_is_described_is_told_above() {
+    let source = include_str!("described.rs");
+    for operation in Description::ours().operations() {
+        let case = format!("(\"{}\", \"{}\")]", operation.method, operation.path);
+        assert!(source.contains(&case), "there is no case for {case}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_call_is_answered_with_404() {
+    let operator = Operator::connected().await;
+    let answer = operator.act("explode").await;
+    assert_eq!(answer.status, 404, "{}", answer.body);
+    let schema = json!({ "$ref": "#/components/schemas/Complaint" });
+    assert_eq!(
+        Description::ours().hold_value(&schema, &answer.body),
+        Ok(())
+    );
+}
