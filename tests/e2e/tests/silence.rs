@@ -1,0 +1,191 @@
+//! Silence: an account whose deliveries stay away for longer than is usual is found, compared and told.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops at what it does not expect"
+)]
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use adapters::dynamo::accounts::DynamoAccounts;
+use domain::identity::DeliveryId;
+use domain::subscription::{Accounts as _, IfUnknown, Lease, LeaseOwner, Leased, Rhythm, Saved};
+use domain::timestamp::Timestamp;
+use e2e::{Operator, until};
+use http::Method;
+use serde_json::{Value, json};
+use simulator::EventText;
+use simulator::control::{Deliver, NewSite, WebhookChange};
+
+const DAY: u64 = 86_400_000;
+const TEN_MINUTES: u64 = 600_000;
+
+fn now() -> Timestamp {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    Timestamp::from_millis(now.as_millis().try_into().unwrap())
+}
+
+/// A delivery every ten minutes for three weeks, and none in the last two hours.
+fn silent_for_two_hours() -> Rhythm {
+    let end = now().millis() - 7_200_000;
+    let begun = end - 21 * DAY;
+    let mut rhythm = Rhythm::new(Timestamp::from_millis(begun));
+    for day in 0..21 {
+        let ids: Vec<_> = (1..=144)
+            .map(|n| Timestamp::from_millis(begun + day * DAY + n * TEN_MINUTES))
+            .map(|at| DeliveryId::new(at, &[1; 10]))
+            .collect();
+        rhythm.hear(&ids, Timestamp::from_millis(begun + (day + 1) * DAY));
+    }
+    rhythm
+}
+
+/// Gives the account a past, as an earlier check would have saved it.
+async fn remember(operator: &Operator, rhythm: Rhythm) {
+    let table = operator.stack.output("AccountsTable");
+    let accounts = DynamoAccounts::new(operator.stack.dynamo.clone(), table);
+    let lease = Lease {
+        account: operator.account.parse().unwrap(),
+        owner: LeaseOwner::from_random(&[1; 16]),
+        until: now().plus_seconds(45),
+    };
+    let mut account = until("the account is free", async || {
+        match accounts.lease(&lease, now(), IfUnknown::Refuse).await {
+            Ok(Leased::Taken(Some(account))) => Ok(account),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await;
+    account.rhythm = rhythm;
+    let saved = accounts.save(&account, &lease, &[]).await.unwrap();
+    assert_eq!(saved, Saved::Yes);
+    accounts.release(&lease).await.unwrap();
+}
+
+async fn shown(operator: &Operator) -> Value {
+    let answer = operator.call(Method::GET, None).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    answer.body
+}
+
+fn told(body: &Value) -> usize {
+    let history = body["history"].as_array().unwrap();
+    let is_told = |entry: &&Value| entry["message"].as_str().unwrap().starts_with("suspect:");
+    history.iter().filter(is_told).count()
+}
+
+async fn deliver(operator: &Operator) {
+    let event = EventText::parse(r#"{"event":"order.created","data":{"order":{"id":"or_1"}}}"#);
+    let deliver = Deliver::events(&[event.unwrap()]);
+    let reports = operator.site.deliver(&deliver).await.unwrap();
+    assert!(reports.iter().any(|report| report.accepted), "{reports:?}");
+}
+
+#[tokio::test]
+async fn a_silence_is_told_once_and_is_over_with_the_next_delivery() {
+    let operator = Operator::connected().await;
+    let rhythm = silent_for_two_hours();
+    let last = rhythm.last.unwrap();
+    remember(&operator, rhythm).await;
+    operator.site.forget_requests().await.unwrap();
+    let answer = operator.check_until_done().await;
+    assert!(
+        answer.body["suspect"]["message"].is_string(),
+        "{}",
+        answer.body
+    );
+    // It was compared in the same run.
+    let asked = operator.site.requests().await.unwrap();
+    assert!(asked.iter().any(|asked| asked.path == "/v1/webhooks"));
+    operator.check_until_done().await;
+    let body = shown(&operator).await;
+    assert_eq!(told(&body), 1);
+    assert_eq!(body["last_delivery"]["id"], last.to_string());
+    let message = body["suspect"]["message"].as_str().unwrap();
+    assert!(
+        message.contains(&last.first_seen().to_string()),
+        "{message}"
+    );
+    assert!(body["explanation"].as_str().unwrap().contains(message));
+
+    deliver(&operator).await;
+    let answer = until("the receipt is read", async || {
+        let answer = operator.check_until_done().await;
+        match answer.body["suspect"].is_null() {
+            true => Ok(answer),
+            false => Err(answer.body.to_string()),
+        }
+    })
+    .await;
+    assert!(
+        answer.body["history"]
+            .to_string()
+            .contains("deliveries come again")
+    );
+    let body = shown(&operator).await;
+    assert_ne!(body["last_delivery"]["id"], last.to_string());
+}
+
+#[tokio::test]
+async fn an_account_that_fell_silent_between_checks_is_checked_and_healed() {
+    let operator = Operator::at(NewSite {
+        hides_disabled: true,
+        ..NewSite::default()
+    })
+    .await;
+    operator.put_until_done(&operator.wish(&json!(["*"]))).await;
+    let old = operator.site.webhooks().await.unwrap().remove(0);
+    let disabled = WebhookChange {
+        enabled: Some(false),
+        ..WebhookChange::default()
+    };
+    operator
+        .site
+        .change_webhook(&old.id, &disabled)
+        .await
+        .unwrap();
+    remember(&operator, silent_for_two_hours()).await;
+    watch(&operator).await;
+    let body = until("it is found", async || {
+        let body = shown(&operator).await;
+        let is_new = body["webhook"].is_string() && body["webhook"] != old.id.as_str();
+        if is_new {
+            Ok(body)
+        } else {
+            Err(body.to_string())
+        }
+    })
+    .await;
+    assert_eq!(told(&body), 1);
+    deliver(&operator).await;
+}
+
+#[tokio::test]
+async fn a_new_account_is_not_suspect() {
+    let operator = Operator::connected().await;
+    let yesterday = Timestamp::from_millis(now().millis() - DAY);
+    remember(&operator, Rhythm::new(yesterday)).await;
+    let answer = operator.check_until_done().await;
+    assert_eq!(answer.body["suspect"], Value::Null);
+}
+
+/// Invokes the function as the schedule does.
+async fn watch(operator: &Operator) {
+    let aws = local::aws::Aws::of(&operator.stack.outputs).unwrap();
+    let functions = aws.lambda(Method::GET, "/2015-03-31/functions/", None);
+    let functions = functions.await.unwrap();
+    let names = functions["Functions"].as_array().unwrap().iter();
+    let name = names
+        .filter_map(|function| function["FunctionName"].as_str())
+        .find(|name| name.contains("Subscriptions"));
+    let path = format!("/2015-03-31/functions/{}/invocations", name.unwrap());
+    until("the schedule's event is taken", async || {
+        let event = json!({ "schedule": "watch" });
+        match aws.lambda(Method::POST, &path, Some(&event)).await {
+            Ok(answer) if answer["accounts"].as_u64() >= Some(1) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await;
+}
