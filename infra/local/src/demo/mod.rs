@@ -1,6 +1,8 @@
-//! `cargo demo`: one account, every example event, and what came of them, read back from queues and tables.
+//! `cargo demo`: one account, every example event, and what came of them, read back from queues and tables; then a
+//! webhook that Orderspace disables, and that a check replaces.
 
 pub mod examples;
+pub mod healing;
 pub mod indent;
 pub mod story;
 pub mod tables;

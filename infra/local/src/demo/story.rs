@@ -1,4 +1,4 @@
-//! The story: connect an account, send every example, and read back what came of it.
+//! The story: connect an account, send every example, read back what came of it, and heal a disabled webhook.
 //!
 //! Nothing here is remembered from the sending: the statuses are Orderspace's, the events are those of the team's queue,
 //! the records are the table's.
@@ -16,6 +16,7 @@ use simulator::{Control, RetryPolicy, SiteControl};
 
 use crate::aws::Aws;
 use crate::demo::examples::{Example, ExampleEvent};
+use crate::demo::healing::{self, Healing};
 use crate::outputs::Outputs;
 use crate::progress::Progress;
 use crate::refusal::Refusal;
@@ -56,6 +57,8 @@ pub struct Seen {
     pub quarantined: u64,
     /// Messages in the undelivered queue.
     pub undelivered: u64,
+    /// What came of it when Orderspace disabled the webhook.
+    pub healing: Healing,
     /// One message of the team's queue, as it was.
     pub message: Option<Box<RawValue>>,
     /// What is missing or wrong, for people.
@@ -149,21 +152,55 @@ pub async fn tell(
     let reached = read_team_queue(outputs, &aws, &account, examples, patience, progress).await?;
 
     let step = progress.step("Reading the queues and the tables");
+    let lanes = lanes(outputs, &aws, examples, &reached).await?;
+    let records = records(outputs, &aws, &account, examples).await?;
+    step.done("");
+    let healing = heal(outputs, &aws, &site, &account, patience, progress).await?;
     let mut seen = Seen {
         ok: false,
-        lanes: lanes(outputs, &aws, examples, &reached).await?,
-        records: records(outputs, &aws, &account, examples).await?,
+        lanes,
+        records,
         quarantined: depth(&aws, outputs.get("QuarantineQueueUrl")?).await?,
         undelivered: depth(&aws, outputs.get("UndeliveredQueueUrl")?).await?,
         account,
         deliveries,
+        healing,
         message: reached.message,
         problems: Vec::new(),
     };
     seen.problems = problems(&seen);
     seen.ok = seen.problems.is_empty();
-    step.done("");
     Ok(seen)
+}
+
+/// Has the webhook disabled, checked, and used.
+async fn heal(
+    outputs: &Outputs,
+    aws: &Aws,
+    site: &SiteControl,
+    account: &str,
+    patience: Duration,
+    progress: Progress,
+) -> Result<Healing> {
+    let example = [healing::example()];
+    let disabled = healing::disable(site).await?;
+    let while_disabled = send(site, &example, progress).await?;
+    let (found, registered) =
+        healing::check(outputs, aws, site, account, &disabled, progress).await?;
+    let next = send(site, &example, progress).await?;
+    let reached = read_team_queue(outputs, aws, account, &example, patience, progress).await?;
+    let statuses = |sent: Vec<Delivered>| sent.into_iter().flat_map(|sent| sent.statuses).collect();
+    Ok(Healing {
+        disabled,
+        while_disabled: statuses(while_disabled),
+        found,
+        registered,
+        next: statuses(next),
+        reached: example
+            .iter()
+            .flat_map(|example| &example.events)
+            .all(|event| reached.count(event) > 0),
+    })
 }
 
 /// A name of its own for each run, so that a second one on the same stack meets nothing of the first.
@@ -181,6 +218,7 @@ async fn connect(
     let control = Control::new(simulator)?;
     let site = NewSite {
         client_id: Some(account.to_owned()),
+        hides_disabled: true,
         ..NewSite::default()
     };
     let credentials = control.create_site(&site).await?;
@@ -227,7 +265,10 @@ async fn send(
     examples: &[Example],
     progress: Progress,
 ) -> Result<Vec<Delivered>> {
-    let mut step = progress.step("Sending the example deliveries");
+    let mut step = progress.step(match examples {
+        [one] => format!("Sending the delivery {}", one.file),
+        _ => "Sending the example deliveries".to_owned(),
+    });
     let mut delivered = Vec::new();
     for (done, example) in examples.iter().enumerate() {
         step.update(&format!(
@@ -580,6 +621,7 @@ fn problems(seen: &Seen) -> Vec<String> {
         .chain(records)
         .chain(deleted)
         .chain(apart)
+        .chain(seen.healing.problems())
         .collect()
 }
 
@@ -615,6 +657,14 @@ mod tests {
             }],
             quarantined: 0,
             undelivered: 0,
+            healing: Healing {
+                disabled: "wh_1".to_owned(),
+                while_disabled: Vec::new(),
+                found: Some("found: webhook wh_1 is missing".to_owned()),
+                registered: Some("wh_2".to_owned()),
+                next: vec![200],
+                reached: true,
+            },
             message: None,
             problems: Vec::new(),
         }
@@ -633,6 +683,7 @@ mod tests {
     #[case::a_record_too_many(|seen: &mut Seen| seen.records[0].found = 2, "kind order")]
     #[case::a_record_that_lives_on(|seen: &mut Seen| seen.records[0].deleted = 0, "deleted")]
     #[case::a_quarantined_delivery(|seen: &mut Seen| seen.quarantined = 1, "quarantine")]
+    #[case::a_webhook_that_stays_disabled(|seen: &mut Seen| seen.healing.registered = None, "wh_1")]
     #[case::an_undelivered_event(|seen: &mut Seen| seen.undelivered = 1, "undelivered")]
     fn what_is_missing_is_told(#[case] spoil: fn(&mut Seen), #[case] word: &str) {
         let mut seen = good();

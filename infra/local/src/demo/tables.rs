@@ -7,6 +7,7 @@ use comfy_table::presets::UTF8_BORDERS_ONLY;
 use comfy_table::{CellAlignment, Table};
 use console::style;
 
+use crate::demo::healing::Healing;
 use crate::demo::indent::indent;
 use crate::demo::story::Seen;
 use crate::places::Places;
@@ -85,6 +86,8 @@ pub fn print(seen: &Seen) {
     }
     println!("{table}");
 
+    print_healing(&seen.healing);
+
     if let Some(message) = &seen.message {
         heading(
             "One message in the team's queue",
@@ -99,6 +102,44 @@ pub fn print(seen: &Seen) {
             println!("  {}", style(format!("... and {more} more lines")).dim());
         }
     }
+}
+
+fn print_healing(healing: &Healing) {
+    heading(
+        "What was healed",
+        "a disabled webhook, which Orderspace tells nobody of",
+    );
+    let missing = || "not seen".to_owned();
+    let statuses = |statuses: &[u16]| match statuses {
+        [] => "nothing comes".to_owned(),
+        some => some
+            .iter()
+            .map(u16::to_string)
+            .collect::<Vec<_>>()
+            .join(", "),
+    };
+    let mut table = table(["step", "seen"], &[]);
+    table.add_row(["Orderspace disables", healing.disabled.as_str()]);
+    table.add_row([
+        "a delivery meanwhile",
+        statuses(&healing.while_disabled).as_str(),
+    ]);
+    table.add_row([
+        "the check says".to_owned(),
+        healing.found.clone().unwrap_or_else(missing),
+    ]);
+    table.add_row([
+        "the check registers".to_owned(),
+        healing.registered.clone().unwrap_or_else(missing),
+    ]);
+    table.add_row(["the next delivery", statuses(&healing.next).as_str()]);
+    let event = if healing.reached {
+        "in the team's queue"
+    } else {
+        "not in the team's queue"
+    };
+    table.add_row(["its event", event]);
+    println!("{table}");
 }
 
 /// Prints what was missing, and what to do next.
