@@ -177,7 +177,7 @@ impl Disturbance {
     pub(crate) async fn begin(proxy: &str, gentle: bool) -> Result<Self> {
         let mut disturbance = Self {
             http: local_client()?,
-            base: format!("{}/_proxy/rules", proxy.trim_end_matches('/')),
+            base: rules_of(proxy),
             rules: BTreeMap::new(),
             ended: BTreeMap::new(),
         };
@@ -188,7 +188,10 @@ impl Disturbance {
                 .await?;
         }
         for (kind, thousandths, mut rule) in at_all_times() {
-            rule["share"] = json!(f64::from(thousandths) / 1000.0);
+            if let Some(rule) = rule.as_object_mut() {
+                let share = json!(f64::from(thousandths) / 1000.0);
+                rule.insert("share".to_owned(), share);
+            }
             let id = disturbance.add(&rule).await?;
             disturbance.rules.insert(id, kind);
         }
@@ -196,14 +199,7 @@ impl Disturbance {
     }
 
     async fn add(&self, rule: &Value) -> Result<u64> {
-        #[derive(Deserialize)]
-        struct Added {
-            id: u64,
-        }
-        let added = self.http.post(&self.base).json(rule).send().await;
-        let added = added.and_then(reqwest::Response::error_for_status);
-        let added: Added = added.context("the proxy takes no rule")?.json().await?;
-        Ok(added.id)
+        add_at(&self.http, &self.base, rule).await
     }
 
     async fn met(&self) -> Result<Vec<Active>> {
@@ -262,9 +258,28 @@ impl Disturbance {
     }
 }
 
+/// Adds a rule to a proxy.
+pub(crate) async fn add(proxy: &str, rule: &Value) -> Result<u64> {
+    add_at(&local_client()?, &rules_of(proxy), rule).await
+}
+
+fn rules_of(proxy: &str) -> String {
+    format!("{}/_proxy/rules", proxy.trim_end_matches('/'))
+}
+
+async fn add_at(http: &reqwest::Client, rules: &str, rule: &Value) -> Result<u64> {
+    #[derive(Deserialize)]
+    struct Added {
+        id: u64,
+    }
+    let added = http.post(rules).json(rule).send().await;
+    let added = added.and_then(reqwest::Response::error_for_status);
+    let added: Added = added.context("the proxy takes no rule")?.json().await?;
+    Ok(added.id)
+}
+
 /// Takes every rule away, whoever set it, as a run that was cut short must.
 pub(crate) async fn calm(proxy: &str) -> Result<()> {
-    let url = format!("{}/_proxy/rules", proxy.trim_end_matches('/'));
-    local_client()?.delete(url).send().await?;
+    local_client()?.delete(rules_of(proxy)).send().await?;
     Ok(())
 }

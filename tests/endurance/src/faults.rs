@@ -122,7 +122,7 @@ pub(crate) async fn run(ground: &Ground, faults: &Faults, progress: Progress) ->
 
     boxes.drain(ground, progress).await?;
     let step = progress.step("Judging by the log");
-    let judgement = boxes.judge(ground, &log).await?;
+    let judgement = boxes.judge(ground, &log, &boxes.dead_letters()).await?;
     step.done(&format!("{} ids", judgement.figures.ids));
 
     let mut answers: BTreeMap<String, usize> = BTreeMap::new();
@@ -212,6 +212,11 @@ impl Boxes {
             .chain(&self.dead)
     }
 
+    /// What is in any dead-letter queue.
+    pub(crate) fn dead_letters(&self) -> Vec<Letter> {
+        self.dead.iter().flat_map(Mailbox::letters).collect()
+    }
+
     /// Collects until it is dropped.
     pub(crate) async fn keep_collecting(&self) {
         // The team's queue gets nearly everything.
@@ -253,11 +258,15 @@ impl Boxes {
     ///
     /// # Errors
     /// A table or a bucket does not answer.
-    pub(crate) async fn judge(&self, ground: &Ground, log: &Log) -> Result<oracle::Judgement> {
+    pub(crate) async fn judge(
+        &self,
+        ground: &Ground,
+        log: &Log,
+        dead: &[Letter],
+    ) -> Result<oracle::Judgement> {
         let (team, undelivered) = (self.team.letters(), self.undelivered.letters());
-        let dead: Vec<Letter> = self.dead.iter().flat_map(Mailbox::letters).collect();
         let mut objects = BTreeMap::new();
-        for letter in team.iter().chain(&undelivered).chain(&dead) {
+        for letter in team.iter().chain(&undelivered).chain(dead) {
             if let Some(reference) = oracle::reference(&letter.body) {
                 let (bucket, key) = reference
                     .strip_prefix("s3://")
@@ -280,7 +289,7 @@ impl Boxes {
             log,
             team: &team,
             undelivered: &undelivered,
-            dead: &dead,
+            dead,
             notices: &notices,
             objects: &objects,
             records: &records,
@@ -298,6 +307,16 @@ async fn hash_of(ground: &Ground, notice: &Notice) -> Result<Option<String>> {
 }
 
 impl Outcome {
+    /// The run in one line.
+    pub(crate) fn summary(&self) -> String {
+        format!(
+            "{} events, {} calls disturbed, {} functions killed",
+            self.figures.events_accepted,
+            self.faults.values().sum::<u64>(),
+            self.killed.values().sum::<u64>()
+        )
+    }
+
     /// The report, line by line: what, and how many.
     pub(crate) fn lines(&self) -> Vec<(String, String)> {
         let figures = &self.figures;

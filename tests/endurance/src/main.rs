@@ -19,7 +19,9 @@ mod faults;
 mod ground;
 mod kill;
 mod log;
+mod neighbours;
 mod oracle;
+mod poison;
 mod records;
 mod report;
 mod sending;
@@ -48,6 +50,8 @@ use crate::report::Report;
 Examples:
   cargo run -p endurance -- faults --events 20000 --seed 1
   cargo run -p endurance -- faults --events 1000 --running
+  cargo run -p endurance -- neighbours
+  cargo run -p endurance -- poison
 
 Exit codes: 0 every promise held, 1 one is broken or the run proves too little, 2 nothing was tried or the stack went away."
 )]
@@ -71,6 +75,15 @@ enum Command {
     /// other batches. At the end every event that was answered with 200 must be in the team's queue or wait with a
     /// reason, and every record must be what the log of deliveries says.
     Faults(faults::Faults),
+    /// Send a burst beside orders, in another lane and in the same, and count what was served before each order.
+    ///
+    /// Counts are told, not times: how many foreign messages reached the team between an order's 200 and the order.
+    Neighbours(neighbours::Neighbours),
+    /// Put unreadable messages into every lane, then delete a team's queue in the middle and send again what it missed.
+    ///
+    /// Good events must flow past the poison, which ends in its lane's dead-letter queue byte for byte. The other teams
+    /// must miss nothing when one team's queue is deleted, and `orderhook resend` must complete that team.
+    Poison(poison::Poison),
     /// Be Orderspace's simulator. The other commands start it.
     #[command(hide = true)]
     Simulator {
@@ -114,14 +127,21 @@ async fn run(cli: &Cli) -> Result<Report> {
             return Err(Refusal::error("interrupted; nothing was left running"));
         }
     };
-    let outcome = tokio::select! {
-        outcome = command(cli, &ground, progress) => outcome,
-        () = ground::gone(&ground.emulator) => Err(Refusal::error(format!(
+    let emulator_gone = || {
+        Refusal::error(format!(
             "the emulator ended during the run, and with it all that could be judged; see {}",
             places.shown(&places.log_of("emulator"))
-        ))),
+        ))
+    };
+    let mut outcome = tokio::select! {
+        outcome = command(cli, &ground, progress) => outcome,
+        () = ground::gone(&ground.emulator) => Err(emulator_gone()),
         () = &mut interrupted => Err(Refusal::error("interrupted; nothing was left running")),
     };
+    // A call that broke off may be the first to tell.
+    if outcome.is_err() && !ground.emulator.runs() {
+        outcome = Err(emulator_gone());
+    }
     let left = ground::leave(&places, cli.place.running()).await;
     match (outcome, left) {
         (Ok(report), left) => left.map(|()| report),
@@ -131,28 +151,57 @@ async fn run(cli: &Cli) -> Result<Report> {
 }
 
 async fn command(cli: &Cli, ground: &ground::Ground, progress: Progress) -> Result<Report> {
-    let (minutes, report) = match &cli.command {
+    match &cli.command {
         Command::Faults(faults) => {
-            let work = faults::run(ground, faults, progress);
-            (faults.minutes, within(faults.minutes, work).await?)
+            let work = async {
+                let outcome = faults::run(ground, faults, progress).await?;
+                Report::new(
+                    outcome.lines(),
+                    &outcome,
+                    outcome.summary(),
+                    outcome.problems.clone(),
+                )
+            };
+            within(faults.minutes, work).await
         }
-        Command::Simulator { .. } => return Err(Refusal::error("the simulator needs no stack")),
-    };
-    match report {
-        Some(outcome) => Report::new(outcome.lines(), &outcome, outcome.problems.clone()),
-        None => Report::new(
-            Vec::new(),
-            &serde_json::Value::Null,
-            vec![format!("it had not ended after {minutes} minutes")],
-        ),
+        Command::Neighbours(neighbours) => {
+            let work = async {
+                let outcome = neighbours::run(ground, neighbours, progress).await?;
+                Report::new(
+                    outcome.lines(),
+                    &outcome,
+                    outcome.summary(),
+                    outcome.problems.clone(),
+                )
+            };
+            within(neighbours.minutes, work).await
+        }
+        Command::Poison(poison) => {
+            let work = async {
+                let outcome = poison::run(ground, poison, progress).await?;
+                Report::new(
+                    outcome.lines(),
+                    &outcome,
+                    outcome.summary(),
+                    outcome.problems.clone(),
+                )
+            };
+            within(poison.minutes, work).await
+        }
+        Command::Simulator { .. } => Err(Refusal::error("the simulator needs no stack")),
     }
 }
 
-/// The work's result, or none where it takes longer.
-async fn within<T>(minutes: u64, work: impl Future<Output = Result<T>>) -> Result<Option<T>> {
+/// The work's report, or one that says that it took too long.
+async fn within(minutes: u64, work: impl Future<Output = Result<Report>>) -> Result<Report> {
     match tokio::time::timeout(Duration::from_secs(minutes * 60), work).await {
-        Ok(done) => done.map(Some),
-        Err(_) => Ok(None),
+        Ok(report) => report,
+        Err(_) => Report::new(
+            Vec::new(),
+            &serde_json::Value::Null,
+            String::new(),
+            vec![format!("it had not ended after {minutes} minutes")],
+        ),
     }
 }
 

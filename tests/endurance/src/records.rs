@@ -41,8 +41,8 @@ pub(crate) async fn read(
                     "TableName": table, "ConsistentRead": true, "KeyConditionExpression": "pk = :pk",
                     "ExpressionAttributeValues": { ":pk": { "S": format!("{account}#{kind}") } },
                 });
-                if !from.is_null() {
-                    query["ExclusiveStartKey"] = from;
+                if let Some(query) = query.as_object_mut().filter(|_| !from.is_null()) {
+                    query.insert("ExclusiveStartKey".to_owned(), from);
                 }
                 let answer = aws.dynamodb("Query", &query).await?;
                 let items = answer.get("Items").and_then(Value::as_array);

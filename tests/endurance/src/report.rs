@@ -16,6 +16,8 @@ const SHOWN: usize = 20;
 pub(crate) struct Report {
     lines: Vec<(String, String)>,
     figures: Value,
+    /// The figures that matter most, in one line.
+    summary: String,
     problems: Vec<String>,
 }
 
@@ -27,11 +29,13 @@ impl Report {
     pub(crate) fn new(
         lines: Vec<(String, String)>,
         figures: &impl Serialize,
+        summary: String,
         problems: Vec<String>,
     ) -> Result<Self> {
         Ok(Self {
             lines,
             figures: serde_json::to_value(figures)?,
+            summary,
             problems,
         })
     }
@@ -57,7 +61,7 @@ impl Report {
                 println!("... and {} more", self.problems.len() - SHOWN);
             }
             match self.problems.len() {
-                0 => println!("Every promise held."),
+                0 => println!("Every promise held: {}.", self.summary),
                 count => println!("{count} problems."),
             }
         }

@@ -46,7 +46,7 @@ pub(crate) async fn send(
     deliveries: &[Delivery],
     sent: &Sent,
 ) -> Result<Vec<Attempt>> {
-    let sender = Sender::new(policy())?;
+    let sender = sender()?;
     let by_account = targets.iter().enumerate().map(|(account, target)| {
         let sender = &sender;
         let own = deliveries
@@ -63,8 +63,16 @@ pub(crate) async fn send(
     Ok(attempts.concat())
 }
 
+/// A sender with Orderspace's patience, shortened.
+///
+/// # Errors
+/// No HTTP client can be made.
+pub(crate) fn sender() -> Result<Sender> {
+    Ok(Sender::new(policy())?)
+}
+
 /// One delivery, and once more where Orderspace sends what it has sent.
-async fn one(
+pub(crate) async fn one(
     sender: &Sender,
     target: &Target,
     number: usize,
@@ -160,7 +168,7 @@ struct Parts {
 impl Parts {
     fn new(elements: usize) -> Self {
         Self {
-            due: VecDeque::from([0..elements]),
+            due: std::iter::once(0..elements).collect(),
         }
     }
 
