@@ -5,6 +5,9 @@ use std::future::Future;
 use domain::ports::PortError;
 use tokio::time::{Instant, timeout_at};
 
+/// The code of a call that the deadline ended.
+pub const TIMEOUT: &str = "timeout";
+
 /// Waits for an answer until the deadline; after it, the answer is an error that may pass.
 ///
 /// # Errors
@@ -16,5 +19,5 @@ pub async fn in_time<T>(
 ) -> Result<T, PortError> {
     timeout_at(deadline, call)
         .await
-        .unwrap_or_else(|_| Err(PortError::passing(what, "timeout")))
+        .unwrap_or_else(|_| Err(PortError::passing(what, TIMEOUT)))
 }

@@ -12,7 +12,7 @@ use domain::ports::{BATCH_BYTES, BATCH_COUNT, Message, PortError, QueueUrl, Queu
 use futures::future::join_all;
 use tokio::time::{Instant, sleep};
 
-use crate::deadline::in_time;
+use crate::deadline::{TIMEOUT, in_time};
 
 /// The pause before the second try; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -20,6 +20,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 const SENDING: &str = "sending to a queue";
+/// The code of a message whose turn did not come.
+const NOT_SENT: &str = "not_sent";
 
 /// Sends messages to one queue, and returns for each whether the queue accepted it: as many answers as
 /// messages, in their order. What is refused for a passing reason is sent again until `deadline`.
@@ -29,13 +31,14 @@ pub async fn enqueue<Q: Queues>(
     messages: &[Message<'_>],
     deadline: Instant,
 ) -> Vec<Result<(), PortError>> {
-    let mut answers = vec![Err(PortError::passing(SENDING, "not_sent")); messages.len()];
+    let mut answers = vec![Err(PortError::passing(SENDING, NOT_SENT)); messages.len()];
     let mut open: Vec<usize> = (0..messages.len()).collect();
     let mut pause = FIRST_PAUSE;
     loop {
         for (position, answer) in send_once(queues, queue, messages, &open, deadline).await {
-            if let Some(slot) = answers.get_mut(position) {
-                *slot = answer;
+            match answers.get_mut(position) {
+                Some(slot) if !says_less(&answer, slot) => *slot = answer,
+                Some(_) | None => {}
             }
         }
         open.retain(|position| {
@@ -49,6 +52,17 @@ pub async fn enqueue<Q: Queues>(
         }
         sleep(jittered).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// Whether a try was only cut short by the deadline, and the queue itself had refused an earlier one: that is the
+/// reason which an operator needs.
+fn says_less(answer: &Result<(), PortError>, before: &Result<(), PortError>) -> bool {
+    match (answer, before) {
+        (Err(now), Err(before)) => {
+            now.code == TIMEOUT && before.code != TIMEOUT && before.code != NOT_SENT
+        }
+        _ => false,
     }
 }
 
@@ -284,6 +298,27 @@ mod tests {
         assert_eq!(enqueued(&queues, &["a", "b"]).await, [false, false]);
         assert!(begun.elapsed() <= Duration::from_secs(5));
         assert!(queues.batches().len() > 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_try_that_the_deadline_cuts_short_does_not_hide_why_the_queue_refused() {
+        /// Refuses once, and then never answers.
+        struct Gone(Mutex<bool>);
+        impl Queues for Gone {
+            async fn send(&self, _: &QueueUrl, _: &[Message<'_>]) -> Answer {
+                if std::mem::replace(&mut *self.0.lock().unwrap(), true) {
+                    std::future::pending().await
+                }
+                Err(PortError::passing(SENDING, "QueueDoesNotExist"))
+            }
+        }
+        let deadline = Instant::now() + Duration::from_secs(1);
+        let gone = Gone(Mutex::new(false));
+        let answers = enqueue(&gone, &QueueUrl::new("queue"), &messages(&["a"]), deadline).await;
+        assert_eq!(
+            answers,
+            [Err(PortError::passing(SENDING, "QueueDoesNotExist"))]
+        );
     }
 
     #[tokio::test(start_paused = true)]
