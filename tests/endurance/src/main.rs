@@ -124,7 +124,7 @@ async fn run(cli: &Cli) -> Result<Report> {
         ground = cli.place.find(&places, progress) => ground?,
         () = &mut interrupted => {
             ground::leave(&places, cli.place.running()).await?;
-            return Err(Refusal::error("interrupted; nothing was left running"));
+            return Err(interruption(cli));
         }
     };
     let emulator_gone = || {
@@ -136,7 +136,7 @@ async fn run(cli: &Cli) -> Result<Report> {
     let mut outcome = tokio::select! {
         outcome = command(cli, &ground, progress) => outcome,
         () = ground::gone(&ground.emulator) => Err(emulator_gone()),
-        () = &mut interrupted => Err(Refusal::error("interrupted; nothing was left running")),
+        () = &mut interrupted => Err(interruption(cli)),
     };
     // A call that broke off may be the first to tell.
     if outcome.is_err() && !ground.emulator.runs() {
@@ -148,6 +148,14 @@ async fn run(cli: &Cli) -> Result<Report> {
         // An emulator that is gone cannot be calmed.
         (Err(error), _) => Err(error),
     }
+}
+
+fn interruption(cli: &Cli) -> anyhow::Error {
+    Refusal::error(if cli.place.running() {
+        "interrupted; the stack is disturbed no more and was left up"
+    } else {
+        "interrupted; nothing was left running"
+    })
 }
 
 async fn command(cli: &Cli, ground: &ground::Ground, progress: Progress) -> Result<Report> {

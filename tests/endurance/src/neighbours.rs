@@ -33,6 +33,8 @@ const BATCH: usize = 50;
 const IN_FLIGHT: usize = 4;
 /// A backlog below this is none to be kept from an order.
 const BACKLOG: usize = 200;
+/// Messages in a lane that may be orders of this moment and no backlog.
+const FEW: usize = 20;
 /// Across lanes an order may wait for this share of the foreign messages that wait with it, in hundredths.
 const LARGEST_SHARE: usize = 25;
 
@@ -264,7 +266,7 @@ async fn tell(
     })
 }
 
-/// Single orders, one after the other, until the burst is sent and its lane empty.
+/// Single orders, one after the other, until the burst is sent and hardly anything of it is left.
 async fn orders_meanwhile(
     ground: &Ground,
     lane: &str,
@@ -290,7 +292,7 @@ async fn orders_meanwhile(
         attempts.extend(sending::one(&sender, target, number, &order, &sent).await?);
         deliveries.push(order);
         let waiting = collect::waiting(&ground.aws, ground.lane(lane)?).await?;
-        if is_sent.load(Ordering::Relaxed) && waiting == 0 {
+        if is_sent.load(Ordering::Relaxed) && waiting < FEW {
             return Ok((deliveries, attempts));
         }
         tokio::time::sleep(Duration::from_millis(150)).await;
