@@ -2,13 +2,17 @@
 //!
 //! Only this run's messages are taken out of a queue; whatever else comes by stays.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::Result;
 use local::aws::Aws;
 use serde_json::{Value, json};
+
+/// How long a message that is being collected stays hidden, in seconds. One whose receiver was cut off comes again
+/// after that.
+const HIDDEN_SECONDS: u32 = 15;
 
 /// A message, out of its queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +32,8 @@ pub(crate) struct Mailbox {
     /// What every message of this run has in it.
     marker: String,
     letters: Mutex<BTreeMap<String, Letter>>,
+    /// Messages that are not this run's, by their ids.
+    others: Mutex<BTreeSet<String>>,
 }
 
 impl Mailbox {
@@ -37,6 +43,7 @@ impl Mailbox {
             url: url.to_owned(),
             marker: marker.to_owned(),
             letters: Mutex::default(),
+            others: Mutex::default(),
         }
     }
 
@@ -56,13 +63,25 @@ impl Mailbox {
         letters
     }
 
-    /// Collects until there is nothing.
+    /// Collects until the queue has none of this run's messages, also none that somebody received and did not delete.
     ///
     /// # Errors
     /// The queue does not answer.
     pub(crate) async fn empty(&self) -> Result<()> {
-        while self.collect().await? > 0 {}
-        Ok(())
+        loop {
+            if self.collect().await? > 0 {
+                continue;
+            }
+            let others = self
+                .others
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .len();
+            if waiting(&self.aws, &self.url).await? <= others {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        }
     }
 
     /// Collects until it is dropped. A queue that does not answer is asked again.
@@ -86,7 +105,7 @@ impl Mailbox {
             .sqs(
                 "ReceiveMessage",
                 &json!({
-                    "QueueUrl": self.url, "MaxNumberOfMessages": 10, "VisibilityTimeout": 60,
+                    "QueueUrl": self.url, "MaxNumberOfMessages": 10, "VisibilityTimeout": HIDDEN_SECONDS,
                     "AttributeNames": ["SentTimestamp"],
                 }),
             )
@@ -103,6 +122,10 @@ impl Mailbox {
         for message in messages.into_iter().flatten() {
             let body = text(message, "/Body");
             if !body.contains(&self.marker) {
+                self.others
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .insert(text(message, "/MessageId"));
                 continue;
             }
             let sent = text(message, "/Attributes/SentTimestamp");

@@ -77,7 +77,8 @@ enum Command {
     Faults(faults::Faults),
     /// Send a burst beside orders, in another lane and in the same, and count what was served before each order.
     ///
-    /// Counts are told, not times: how many foreign messages reached the team between an order's 200 and the order.
+    /// Counts are told, not times: how many foreign messages reached the team between an order's 200 and the order. Across
+    /// lanes they must be few. Within a lane nothing is judged: fair queues are SQS's own, and no emulator has them.
     Neighbours(neighbours::Neighbours),
     /// Put unreadable messages into every lane, then delete a team's queue in the middle and send again what it missed.
     ///
