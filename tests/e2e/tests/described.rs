@@ -3,6 +3,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
+    clippy::indexing_slicing,
     reason = "a test stops at what it does not expect"
 )]
 
@@ -65,7 +66,7 @@ impl<'a> Call<'a> {
             .await
     }
 
-    /// Asks once more after a rare answer that is none of the story's: a cold start on a busy machine.
+    /// The same without a signature.
     async fn unsigned(&self) -> Answer {
         let stack = &self.operator.stack;
         let url = format!("{}{}", stack.output("AdminUrl"), self.path());

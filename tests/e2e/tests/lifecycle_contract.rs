@@ -169,8 +169,9 @@ async fn the_last_delivery_of_a_day_is_found() {
     );
     assert_eq!(deliveries.last(&name, "2026-11-19").await.unwrap(), None);
     let since = async |after, most| {
-        let found = deliveries.since(&name, &noon.day(), after, most);
-        found.await.unwrap()
+        let day = noon.day();
+        let found = deliveries.since(&name, &day, after, most).await;
+        found.unwrap()
     };
     assert_eq!(since(None, 10).await, [ids[0], ids[2], ids[1]]);
     assert_eq!(since(None, 2).await, [ids[0], ids[2]]);
