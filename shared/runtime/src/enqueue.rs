@@ -307,7 +307,7 @@ mod tests {
         impl Queues for Gone {
             async fn send(&self, _: &QueueUrl, _: &[Message<'_>]) -> Answer {
                 if std::mem::replace(&mut *self.0.lock().unwrap(), true) {
-                    std::future::pending().await
+                    std::future::pending::<()>().await;
                 }
                 Err(PortError::passing(SENDING, "QueueDoesNotExist"))
             }
