@@ -1,0 +1,321 @@
+//! A rotation as Orderspace, an operator and a team see it: two webhooks that deliver the same events, then one, and
+//! nothing lost in between.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops at what it does not expect"
+)]
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use domain::account::UrlToken;
+use e2e::tables::text;
+use e2e::team::{Data, TeamEvent};
+use e2e::{World, until};
+use http::Method;
+use local::aws::Answer;
+use serde_json::{Value, json};
+use simulator::control::{Deliver, WebhookChange, WebhookStatus};
+use simulator::{EventText, RetryPolicy, RunReport};
+use testkit::delivery::delivery;
+use testkit::signing::{OTHER_SIGNING_KEY, SIGNATURE_HEADER, sign};
+
+async fn admin(world: &World, method: Method, path: &str, body: Option<&Value>) -> Answer {
+    let path = format!("/accounts/{}{path}", world.account);
+    world.stack.admin(method, &path, body).await
+}
+
+/// Asks until it is done, as an operator does who is told to ask again.
+async fn done(world: &World, action: &str) -> Answer {
+    until("the call is done", async || {
+        let answer = admin(world, Method::POST, action, None).await;
+        match answer.status {
+            200 => Ok(answer),
+            status => Err(format!("{status} {}", answer.body)),
+        }
+    })
+    .await
+}
+
+/// A connected account whose rotation has begun, with the old webhook and the new one.
+async fn rotating() -> (World, WebhookStatus, WebhookStatus) {
+    let world = World::connected().await;
+    let old = world.site().webhooks().await.unwrap().remove(0);
+    let answer = done(&world, "/rotate").await;
+    let webhooks = world.site().webhooks().await.unwrap();
+    assert_eq!(webhooks.len(), 2);
+    let new = webhooks[0].clone();
+    assert_eq!(answer.body["webhook"], new.id.as_str());
+    assert_eq!(answer.body["rotation"]["old_webhook"], old.id.as_str());
+    assert_ne!(new.endpoint, old.endpoint);
+    assert_ne!(new.signing_key, old.signing_key);
+    (world, old, new)
+}
+
+/// An event about an order, told apart by its number.
+fn event(order: &str, number: u32) -> EventText {
+    let record = json!({ "id": order, "number": number });
+    let event = json!({ "event": "order.updated", "data": { "order": record } });
+    EventText::parse(event.to_string()).unwrap()
+}
+
+/// Sends like Orderspace, but more patiently: until the new key is read, the answer is to come again.
+async fn send(world: &World, event: EventText) -> Vec<RunReport> {
+    let deliver = Deliver {
+        policy: RetryPolicy {
+            first_delay_ms: 500,
+            factor: 1.2,
+            disable_after: 100,
+            max_attempts: 100,
+            ..RetryPolicy::default()
+        },
+        ..Deliver::events(&[event])
+    };
+    world.site().deliver(&deliver).await.unwrap()
+}
+
+async fn enable(world: &World, webhook: &WebhookStatus, enabled: bool) {
+    let change = WebhookChange {
+        enabled: Some(enabled),
+        ..WebhookChange::default()
+    };
+    let site = world.site();
+    site.change_webhook(&webhook.id, &change).await.unwrap();
+}
+
+/// The event comes from this webhook, while the other one is behind.
+async fn bring(world: &World, by: &WebhookStatus, behind: &WebhookStatus, event: EventText) {
+    enable(world, behind, false).await;
+    let reports = send(world, event).await;
+    enable(world, behind, true).await;
+    let [report] = reports.as_slice() else {
+        panic!("{reports:?}");
+    };
+    assert_eq!(report.webhook, by.id);
+    assert!(report.accepted, "{report:?}");
+}
+
+fn number(event: &TeamEvent) -> u64 {
+    let Data::Inline(record) = &event.data else {
+        panic!("{event:?}");
+    };
+    let record: Value = serde_json::from_str(record).unwrap();
+    record["number"].as_u64().unwrap()
+}
+
+/// A webhook delivers in its own order, and the two know nothing of each other. What a team sees: every event of
+/// either, each with an id of its own. Where a copy follows its original, it is marked; where another event of the
+/// record lies between them, it is not, for then it says something new. Either way the record ends as the last
+/// event says.
+#[tokio::test]
+async fn a_team_sees_what_both_webhooks_bring() {
+    let (world, old, new) = rotating().await;
+    let orders = [
+        // A A B B: the new webhook repeats each event of the old one at once.
+        (
+            "or_pairs",
+            [(&old, 1), (&new, 1), (&old, 2), (&new, 2)],
+            [false, true, false, true],
+        ),
+        // A B A B: it is one event behind.
+        (
+            "or_turns",
+            [(&old, 1), (&old, 2), (&new, 1), (&new, 2)],
+            [false; 4],
+        ),
+    ];
+    let mut count = 0;
+    for (order, deliveries, marks) in orders {
+        for (by, number) in deliveries {
+            let behind = if by.id == old.id { &new } else { &old };
+            bring(&world, by, behind, event(order, number)).await;
+            // The mark compares with what the record says, so each event has to reach it first.
+            count += 1;
+            world.team.wait_for(count).await;
+        }
+        let subject = format!("order/{order}");
+        let events = world.team.wait_for(count).await;
+        let events: Vec<_> = events
+            .iter()
+            .filter(|event| event.subject == subject)
+            .collect();
+        let numbers: Vec<u64> = events.iter().map(|event| number(event)).collect();
+        let sent = deliveries.map(|(_, number)| u64::from(number));
+        assert_eq!(numbers, sent, "{order}: in the order of first sight");
+        let marked: Vec<bool> = events
+            .iter()
+            .map(|event| event.possible_duplicate)
+            .collect();
+        assert_eq!(marked, marks, "{order}");
+        let record = world.record("order", order).await.unwrap();
+        assert_eq!(record.event_id.as_ref(), Some(&events[3].id));
+        assert!(record.data.unwrap().contains("2"));
+    }
+    assert_eq!(world.stack.receipts(&world.account).await.len(), 8);
+}
+
+#[tokio::test]
+async fn the_first_delivery_of_the_new_webhook_lets_the_old_one_go() {
+    let (world, old, new) = rotating().await;
+    bring(&world, &old, &new, event("or_1", 1)).await;
+    done(&world, "/check").await;
+    assert_eq!(world.site().webhooks().await.unwrap().len(), 2);
+    let shown = admin(&world, Method::GET, "", None).await;
+    let said = shown.body["rotation"]["message"].as_str().unwrap();
+    assert!(said.contains("first accepted delivery"), "{said}");
+
+    // Both bring the next event, and both are accepted.
+    let reports = send(&world, event("or_1", 2)).await;
+    assert_eq!(reports.len(), 2);
+    assert!(reports.iter().all(|report| report.accepted), "{reports:?}");
+    let answer = until("the old webhook is gone", async || {
+        let answer = done(&world, "/check").await;
+        match world.site().webhooks().await.unwrap().len() {
+            1 => Ok(answer),
+            count => Err(format!("{count} webhooks; {}", answer.body)),
+        }
+    })
+    .await;
+    let left = world.site().webhooks().await.unwrap();
+    assert_eq!(left[0].id, new.id);
+    assert_eq!(answer.body["rotation"], json!(null));
+    let history = answer.body["history"].to_string();
+    let part = format!("removed webhook {}: webhook {} has", old.id, new.id);
+    assert!(history.contains(&part), "{history}");
+
+    // A retry of what the old one brought is still taken.
+    let body = delivery()
+        .event("order.created", r#"{"id":"or_late"}"#)
+        .body();
+    assert_eq!(world.deliver(&body).await.last(), Some(&200));
+    let reports = send(&world, event("or_1", 3)).await;
+    assert!(reports.len() == 1 && reports[0].accepted, "{reports:?}");
+    world.team.wait_for(5).await;
+}
+
+/// Ends the grace of the old webhook's token, as its time would.
+async fn end_the_grace(world: &World, old: &WebhookStatus) {
+    let table = world.stack.output("AccountsTable");
+    let key = AttributeValue::S(format!("account#{}", world.account));
+    let dynamo = &world.stack.dynamo;
+    let read = dynamo.get_item().table_name(table).key("pk", key.clone());
+    let item = read
+        .consistent_read(true)
+        .send()
+        .await
+        .unwrap()
+        .item
+        .unwrap();
+    let mut registrations = item["registrations"].as_l().unwrap().clone();
+    let mut ended = 0;
+    for registration in &mut registrations {
+        let mut members = registration.as_m().unwrap().clone();
+        if text(&members, "webhook").as_ref() == Some(&old.id) {
+            assert_eq!(text(&members, "standing").as_deref(), Some("grace"));
+            members.insert("until".to_owned(), AttributeValue::N("1".to_owned()));
+            ended += 1;
+        }
+        *registration = AttributeValue::M(members);
+    }
+    assert_eq!(ended, 1);
+    let call = dynamo.update_item().table_name(table).key("pk", key);
+    call.update_expression("SET registrations = :registrations")
+        .expression_attribute_values(":registrations", AttributeValue::L(registrations))
+        .send()
+        .await
+        .unwrap();
+}
+
+/// An instance believes what it has read of a token for minutes, so nothing may have come by this one before.
+#[tokio::test]
+async fn after_the_grace_the_old_token_is_a_strangers() {
+    let (world, old, new) = rotating().await;
+    bring(&world, &new, &old, event("or_1", 1)).await;
+    until("the old webhook is gone", async || {
+        done(&world, "/check").await;
+        match world.site().webhooks().await.unwrap().len() {
+            1 => Ok(()),
+            count => Err(format!("{count} webhooks")),
+        }
+    })
+    .await;
+    end_the_grace(&world, &old).await;
+    done(&world, "/check").await;
+    let body = delivery()
+        .event("order.created", r#"{"id":"or_late"}"#)
+        .body();
+    let answer = world.post(&body).await;
+    assert_eq!(answer.status, 401, "{}", answer.body);
+    let token: UrlToken = world.token().parse().unwrap();
+    let key = AttributeValue::S(format!("token#{}", token.hash()));
+    let read = world.stack.dynamo.get_item();
+    let read = read
+        .table_name(world.stack.output("AccountsTable"))
+        .key("pk", key);
+    let entry = read
+        .consistent_read(true)
+        .send()
+        .await
+        .unwrap()
+        .item
+        .unwrap();
+    assert_eq!(text(&entry, "status").as_deref(), Some("retired"));
+    // Its key is gone with it, and the new one stays.
+    let name = format!(
+        "{}/signing/{}",
+        world.stack.outputs.stack_name, world.account
+    );
+    let secret = world.stack.secrets.get_secret_value().secret_id(name);
+    let secret = secret.send().await.unwrap();
+    let secret: Value = serde_json::from_str(secret.secret_string().unwrap()).unwrap();
+    let held: Vec<&String> = secret["keys"].as_object().unwrap().keys().collect();
+    assert_eq!(held, [&new.id]);
+}
+
+#[tokio::test]
+async fn a_key_that_changed_at_orderspace_is_picked_up_and_strangers_cannot_hurry_that() {
+    let world = World::connected().await;
+    let body = delivery().event("order.created", r#"{"id":"or_1"}"#).body();
+    assert_eq!(world.deliver(&body).await.last(), Some(&200));
+    let webhook = world.site().webhooks().await.unwrap().remove(0);
+    let change = WebhookChange {
+        new_signing_key: true,
+        ..WebhookChange::default()
+    };
+    let site = world.site();
+    let changed = site.change_webhook(&webhook.id, &change).await.unwrap();
+    let post = async |key: &str| {
+        let signature = sign(key, &body);
+        let headers = [(SIGNATURE_HEADER, &*signature)];
+        world.request(&world.url(), &body, &headers).await.status
+    };
+    // Until a check has found it, the new key is as good as any other.
+    assert_eq!(post(&changed.signing_key).await, 401);
+    let answer = done(&world, "/check").await;
+    let history = answer.body["history"].to_string();
+    assert!(history.contains("is signed with another key"), "{history}");
+
+    // However many wrong signatures come, the keys are read again at most once in ten seconds by an instance.
+    let watch = world.watch(&format!("signing/{}", world.account)).await;
+    let mut strangers = 20;
+    until("the new key is taken", async || {
+        assert_eq!(post(OTHER_SIGNING_KEY).await, 401);
+        strangers += 1;
+        match post(&changed.signing_key).await {
+            200 => Ok(()),
+            status => Err(status.to_string()),
+        }
+    })
+    .await;
+    for _ in 0..20 {
+        assert_eq!(post(OTHER_SIGNING_KEY).await, 401);
+    }
+    let reads = watch.settled().await.len();
+    watch.end().await;
+    // Once for each instance of the function that has a part in it, and once more after ten seconds.
+    let most = 2 + strangers / 4;
+    assert!(
+        (1..=most).contains(&reads),
+        "{strangers} wrong signatures caused {reads} reads"
+    );
+}
