@@ -11,6 +11,7 @@
 //! |---|---|
 //! | all is well, or mended | is done |
 //! | the source refuses, is down or slow | is done: the account says so, and the next run tries again |
+//! | the old webhook of a rotation has to stay, because it alone delivers | is done: the account says so |
 //! | another call holds the account | is done: that call does the same |
 //! | there is no such account any more | is done |
 //! | one of our own stores does not answer, a panic, an unreadable message | comes again, and in the end raises an alarm |

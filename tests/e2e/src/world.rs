@@ -14,7 +14,7 @@ use http::{HeaderMap, Method};
 use serde::Deserialize;
 use serde_json::json;
 use simulator::SiteControl;
-use simulator::control::NewSite;
+use simulator::control::{NewSite, WebhookStatus};
 use testkit::signing::{SIGNATURE_HEADER, sign};
 
 use crate::mail::{ACCOUNT_PREFIX, Letter, Mailbox};
@@ -264,6 +264,16 @@ impl World {
     #[must_use]
     pub fn key(&self) -> &str {
         &self.key
+    }
+
+    /// Remembers the secrets of another webhook of this account for the test that looks for them in logs.
+    ///
+    /// # Panics
+    /// The stack's directory cannot be written to.
+    pub fn note_secrets_of(&self, webhook: &WebhookStatus) {
+        let token = webhook.endpoint.rsplit('/').next().unwrap_or_default();
+        note_secret(&self.stack, token);
+        note_secret(&self.stack, &webhook.signing_key);
     }
 
     /// Orderspace's side.

@@ -45,6 +45,7 @@ async fn rotating() -> (World, WebhookStatus, WebhookStatus) {
     let webhooks = world.site().webhooks().await.unwrap();
     assert_eq!(webhooks.len(), 2);
     let new = webhooks[0].clone();
+    world.note_secrets_of(&new);
     assert_eq!(answer.body["webhook"], new.id.as_str());
     assert_eq!(answer.body["rotation"]["old_webhook"], old.id.as_str());
     assert_ne!(new.endpoint, old.endpoint);
@@ -284,6 +285,7 @@ async fn a_key_that_changed_at_orderspace_is_picked_up_and_strangers_cannot_hurr
     };
     let site = world.site();
     let changed = site.change_webhook(&webhook.id, &change).await.unwrap();
+    world.note_secrets_of(&changed);
     let post = async |key: &str| {
         let signature = sign(key, &body);
         let headers = [(SIGNATURE_HEADER, &*signature)];
