@@ -2,6 +2,9 @@
 //!
 //! A schema of OpenAPI 3.1 is one of JSON Schema 2020-12. <https://spec.openapis.org/oas/v3.1.1.html>
 
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+
 use jsonschema::Validator;
 use saphyr::{LoadableYamlNode as _, Scalar, Yaml};
 use serde_json::{Map, Value, json};
@@ -13,8 +16,21 @@ const ROOT: &str = "/v1";
 const METHODS: [&str; 5] = ["get", "put", "patch", "delete", "post"];
 
 /// The description.
-#[derive(Debug, Clone)]
-pub struct Description(Value);
+#[derive(Debug)]
+pub struct Description {
+    whole: Value,
+    /// By their schemas' text: one takes longer to make than to use, and a story waits meanwhile.
+    validators: Mutex<HashMap<String, Arc<Validator>>>,
+}
+
+static OURS: LazyLock<Description> = LazyLock::new(|| {
+    let text = include_str!("../../../infra/admin-api.openapi.yaml");
+    let documents = Yaml::load_from_str(text).unwrap();
+    Description {
+        whole: value(&documents[0]),
+        validators: Mutex::default(),
+    }
+});
 
 /// A call with the answers that it may get.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,16 +49,14 @@ impl Description {
     /// # Panics
     /// It is no YAML.
     #[must_use]
-    pub fn ours() -> Self {
-        let text = include_str!("../../../infra/admin-api.openapi.yaml");
-        let documents = Yaml::load_from_str(text).unwrap();
-        Self(value(&documents[0]))
+    pub fn ours() -> &'static Self {
+        &OURS
     }
 
     /// A value anywhere in it, or `Null`.
     #[must_use]
     pub fn at(&self, pointer: &str) -> &Value {
-        self.0.pointer(pointer).unwrap_or(&Value::Null)
+        self.whole.pointer(pointer).unwrap_or(&Value::Null)
     }
 
     /// Every call.
@@ -52,7 +66,7 @@ impl Description {
     #[must_use]
     pub fn operations(&self) -> Vec<Operation> {
         let mut operations = Vec::new();
-        for (path, methods) in self.0["paths"].as_object().unwrap() {
+        for (path, methods) in self.whole["paths"].as_object().unwrap() {
             let methods = methods.as_object().unwrap();
             for (method, call) in methods
                 .iter()
@@ -87,7 +101,7 @@ impl Description {
     ) -> Result<(), String> {
         let what = format!("{method} {path} -> {status}");
         let path = path.strip_prefix(ROOT).unwrap_or(path);
-        let call = &self.0["paths"][path][method.to_lowercase()];
+        let call = &self.whole["paths"][path][method.to_lowercase()];
         if call.is_null() {
             return Err(format!("{method} {path} is not described"));
         }
@@ -130,12 +144,23 @@ impl Description {
         }
     }
 
-    fn validator(&self, schema: &Value) -> Validator {
+    fn validator(&self, schema: &Value) -> Arc<Validator> {
+        let mut known = self
+            .validators
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let made = known
+            .entry(schema.to_string())
+            .or_insert_with(|| Arc::new(self.compiled(schema)));
+        Arc::clone(made)
+    }
+
+    fn compiled(&self, schema: &Value) -> Validator {
         // References lead from the root, so the schema is put where they find what they name.
         let root = json!({
             "$schema": "https://json-schema.org/draft/2020-12/schema",
             "allOf": [schema],
-            "components": self.0["components"],
+            "components": self.whole["components"],
         });
         jsonschema::validator_for(&root).unwrap()
     }
@@ -187,7 +212,7 @@ mod tests {
     fn every_reference_leads_somewhere() {
         let ours = Description::ours();
         let mut all = Vec::new();
-        objects(&ours.0, &mut all);
+        objects(&ours.whole, &mut all);
         let mut count = 0;
         for reference in all.iter().filter_map(|map| map.get("$ref")?.as_str()) {
             let target = reference.strip_prefix('#').unwrap();
@@ -201,7 +226,7 @@ mod tests {
     fn every_example_is_what_it_is_an_example_of() {
         let ours = Description::ours();
         let mut all = Vec::new();
-        objects(&ours.0, &mut all);
+        objects(&ours.whole, &mut all);
         let mut count = 0;
         for media in all.iter().filter(|map| map.contains_key("examples")) {
             for (name, example) in media["examples"].as_object().unwrap() {
@@ -220,11 +245,11 @@ mod tests {
         let mut names = Vec::new();
         for operation in ours.operations() {
             let path = operation.path.trim_start_matches(ROOT);
-            let call = &ours.0["paths"][path][operation.method.to_lowercase()];
+            let call = &ours.whole["paths"][path][operation.method.to_lowercase()];
             assert!(call["security"].is_null(), "{operation:?}");
             assert!(operation.statuses.contains(&403), "{operation:?}");
             names.push(call["operationId"].as_str().unwrap());
-            let parameters = &ours.0["paths"][path]["parameters"];
+            let parameters = &ours.whole["paths"][path]["parameters"];
             assert_eq!(path.contains("{account}"), parameters.is_array(), "{path}");
         }
         names.sort_unstable();

@@ -133,7 +133,7 @@ pub async fn run(outer: &Places, arguments: &Verify, progress: Progress) -> Resu
             "built, deployed and answering at {endpoint}"
         )))
     };
-    let needs_a_stack = ["examples", "stopped consumer", "tests"];
+    let needs_a_stack = ["examples", "stopped consumer", "tests", "faults"];
     if needs_a_stack.into_iter().any(|check| report.wants(check)) {
         report.require("stack", "Stack", start).await;
     } else {
@@ -162,6 +162,13 @@ pub async fn run(outer: &Places, arguments: &Verify, progress: Progress) -> Resu
         report
             .check("tests", "Tests", steps.tests(Some(&places.outputs())))
             .await;
+        report
+            .check(
+                "faults",
+                "Events while calls fail and functions die",
+                steps.faults(),
+            )
+            .await;
     } else {
         report.check("examples", "Example events", no_stack()).await;
         report
@@ -180,6 +187,13 @@ pub async fn run(outer: &Places, arguments: &Verify, progress: Progress) -> Resu
             .await;
         report
             .check("end to end", "Tests that need a stack", no_stack())
+            .await;
+        report
+            .check(
+                "faults",
+                "Events while calls fail and functions die",
+                no_stack(),
+            )
             .await;
     }
     report

@@ -24,6 +24,12 @@ const END_TO_END: &str = "e2e";
 /// How many of the model's schedules are run.
 const SCHEDULES: &str = "100000";
 
+/// The program of the runs with faults.
+const ENDURANCE: &str = "endurance";
+
+/// As many events as a minute has time for.
+const FEW_EVENTS: &str = "1000";
+
 /// The checks of one project.
 #[derive(Debug)]
 pub struct Steps<'a> {
@@ -282,6 +288,31 @@ impl<'a> Steps<'a> {
             .find_map(schedules_figures)
             .context("the model did not say how much it ran")?;
         Ok(Outcome::Passed(figures))
+    }
+
+    /// Some events on the stack that is up, while the functions' calls fail and inbound is killed. The tests' build has
+    /// made the program; the long run with the same name is documented in the README.
+    ///
+    /// # Errors
+    /// A promise is broken, or the run proves too little.
+    pub async fn faults(&self) -> Result<Outcome> {
+        let cargo = job::on_path("cargo").context("cargo is not on the PATH")?;
+        let target = build::target_directory(self.places, &cargo).await?;
+        let mut command = Command::new(target.join("debug").join(ENDURANCE));
+        command
+            .arg("--state")
+            .arg(&self.places.state)
+            .args(["--running", "faults", "--events", FEW_EVENTS])
+            .args(["--kill-every", "1000", "--minutes", "8"]);
+        self.succeed("the run with faults", "faults", command)
+            .await?;
+        let log = std::fs::read_to_string(self.log("faults"))?;
+        let held = log
+            .lines()
+            .rev()
+            .find(|line| line.starts_with("Every promise held"));
+        let held = held.context("the run with faults ended without a word")?;
+        Ok(Outcome::Passed(held.to_owned()))
     }
 
     /// The examples in the documentation.
