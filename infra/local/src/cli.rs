@@ -51,6 +51,11 @@ pub enum Command {
     ///
     /// The last line counts the checks. One that could not be run is NOT CHECKED and counted as skipped.
     Verify(Verify),
+    /// Feed the fuzz targets of tests/fuzz, one after the other, with what no fixture has thought of.
+    ///
+    /// Needs cargo-fuzz (cargo install cargo-fuzz --locked) and no other compiler. The first run builds the SDK once more,
+    /// instrumented. How much was tried goes into tests/figures.json.
+    Fuzz(Fuzz),
     /// Be Orderspace's simulator. The other commands start it.
     #[command(hide = true)]
     Simulator {
@@ -103,6 +108,17 @@ impl Demo {
     pub fn patience(&self) -> Duration {
         Duration::from_secs(self.patience)
     }
+}
+
+/// Arguments of `fuzz`.
+#[derive(Debug, Args)]
+pub struct Fuzz {
+    /// Seconds for each target.
+    #[arg(long, default_value_t = 600, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub seconds: u64,
+    /// This target alone.
+    #[arg(long, value_name = "NAME", value_parser = crate::fuzz::TARGETS)]
+    pub target: Option<String>,
 }
 
 /// Arguments of `verify`.

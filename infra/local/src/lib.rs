@@ -5,7 +5,8 @@
 //! asked to leave. They refuse to touch a process or a port that they did not start or choose.
 //!
 //! One module per job: [`tools`] installs, [`build`] compiles, [`emulator`] and [`simulator`] run, [`deploy`] deploys,
-//! [`outputs`] tells others where everything is, [`stack`] puts these in order, [`demo`] and [`verify`] use it.
+//! [`outputs`] tells others where everything is, [`stack`] puts these in order, [`demo`] and [`verify`] use it. [`fuzz`]
+//! needs none of it.
 
 pub mod aws;
 pub mod build;
@@ -14,6 +15,7 @@ pub mod demo;
 pub mod deploy;
 pub mod detached;
 pub mod emulator;
+pub mod fuzz;
 pub mod job;
 pub mod outputs;
 pub mod places;

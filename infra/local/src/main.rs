@@ -13,7 +13,7 @@ use local::cli::{Cli, Command, Up};
 use local::places::Places;
 use local::progress::Progress;
 use local::stack::{self, Options, Stack};
-use local::{demo, proxy, refusal, simulator, verify};
+use local::{demo, fuzz, proxy, refusal, simulator, verify};
 use tokio::signal::unix::{SignalKind, signal};
 
 #[tokio::main(flavor = "current_thread")]
@@ -40,7 +40,7 @@ async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Up(_) => Some(places.clone()),
         Command::Demo(demo) if !demo.running => Some(places.clone()),
         Command::Verify(_) => Some(verify::places(&places)?),
-        Command::Demo(_) | Command::Down | Command::Simulator { .. } => None,
+        Command::Demo(_) | Command::Down | Command::Fuzz(_) | Command::Simulator { .. } => None,
     };
     tokio::select! {
         outcome = dispatch(cli.command, &places, progress) => return outcome,
@@ -78,6 +78,7 @@ async fn dispatch(command: Command, places: &Places, progress: Progress) -> Resu
         }
         Command::Demo(arguments) => demo::run(places, &arguments, progress).await,
         Command::Verify(arguments) => verify::run(places, &arguments, progress).await,
+        Command::Fuzz(arguments) => fuzz::run(places, &arguments, progress).await,
         Command::Simulator { .. } => Ok(ExitCode::SUCCESS),
     }
 }

@@ -247,9 +247,7 @@ async fn requirements_current(
     checks: &[&str],
 ) -> Result<Outcome> {
     match steps.test_names().await? {
-        Some(tests) => {
-            conformance::is_current(places, &tests, checks, &conformance::figures(places)?)
-        }
+        Some(tests) => conformance::is_current(places, &tests, checks),
         None => Ok(Outcome::NotChecked(
             "cargo-nextest, which lists the tests, is not installed".to_owned(),
         )),

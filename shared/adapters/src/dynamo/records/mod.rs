@@ -35,6 +35,8 @@ use super::{Item, MALFORMED_ITEM, PK, SK, is_lasting, stored_at, text, text_of};
 use crate::failure::port_error;
 
 mod compact;
+#[cfg(feature = "fuzzing")]
+pub mod forms;
 #[cfg(test)]
 mod json;
 mod native;

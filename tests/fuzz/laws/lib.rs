@@ -1,0 +1,148 @@
+//! What holds for every input, target by target. A law that breaks is a panic, which the fuzzer keeps with its input.
+//!
+//! Each function is also an ordinary function: the input of a finding goes into a test of the crate that was at fault.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use domain::account::WebhookId;
+use domain::envelope::{Content, Envelope, Marks};
+use domain::event::Event;
+use domain::identity::DeliveryId;
+use domain::record::Subject;
+use domain::signature::{SigningKey, SigningKeys};
+use domain::sources::{MOST_EVENTS, Proof, Source, Split};
+use domain::timestamp::Timestamp;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use testkit::signing::{SIGNATURE_HEADER, SIGNING_KEY, sign};
+
+#[cfg(feature = "aws")]
+pub mod gateway;
+#[cfg(feature = "aws")]
+pub mod records;
+
+const SOURCE: Source = Source::Orderspace;
+
+fn keys() -> SigningKeys {
+    let key = (WebhookId::new("wh_1"), SigningKey::new(SIGNING_KEY));
+    [key].into_iter().collect()
+}
+
+fn proof(header: &[u8]) -> Option<Proof> {
+    let mut headers = HeaderMap::new();
+    headers.insert(
+        HeaderName::from_static(SIGNATURE_HEADER),
+        HeaderValue::from_bytes(header).ok()?,
+    );
+    SOURCE.proof(&headers).ok()
+}
+
+/// What is verified is what was signed. The first line stands for a header, the rest for a body; and of the body's own
+/// signature the first two bytes change one character.
+pub fn signature(data: &[u8]) {
+    let (header, body) = match data.iter().position(|byte| *byte == b'\n') {
+        Some(end) => (&data[..end], &data[end + 1..]),
+        None => (&[][..], data),
+    };
+    let right = sign(SIGNING_KEY, body);
+    if let Some(proof) = proof(header) {
+        let is_right = header.trim_ascii() == right.as_bytes();
+        assert_eq!(proof.verify(body, &keys()).is_some(), is_right);
+    }
+    let [place, change, rest @ ..] = data else {
+        return;
+    };
+    let right = sign(SIGNING_KEY, rest);
+    let genuine = proof(right.as_bytes()).expect("a signature is one");
+    assert!(genuine.verify(rest, &keys()).is_some());
+    let mut damaged = right.clone().into_bytes();
+    let place = usize::from(*place) % damaged.len();
+    damaged[place] ^= *change;
+    if let Some(proof) = proof(&damaged) {
+        let is_same = STANDARD.decode(damaged.trim_ascii()).ok() == STANDARD.decode(&right).ok();
+        assert_eq!(proof.verify(rest, &keys()).is_some(), is_same);
+    }
+}
+
+/// Every element is an event or a bad one, once and in order; every record is a part of the body, and an object.
+pub fn split(body: &[u8]) {
+    let proof = proof(sign(SIGNING_KEY, body).as_bytes()).expect("a signature is one");
+    let verified = proof
+        .verify(body, &keys())
+        .expect("what is signed verifies");
+    let Ok(split) = SOURCE.split(&verified) else {
+        return;
+    };
+    let good = split.events.iter().map(|event| event.index.get());
+    let bad = split.bad.iter().map(|bad| bad.index.get());
+    let mut positions: Vec<u32> = good.chain(bad).collect();
+    positions.sort_unstable();
+    assert!(positions.len() <= MOST_EVENTS);
+    assert!(
+        (0..)
+            .zip(&positions)
+            .all(|(expected, position)| expected == *position)
+    );
+    assert!(split.events.is_sorted_by_key(|event| event.index));
+    for event in &split.events {
+        let record = event.record.get();
+        let begin = (record.as_ptr() as usize).wrapping_sub(body.as_ptr() as usize);
+        assert_eq!(
+            body.get(begin..begin + record.len()),
+            Some(record.as_bytes())
+        );
+        assert!(record.starts_with('{') && record.ends_with('}'));
+    }
+}
+
+/// An envelope reads back as what was written; what is no envelope is refused, and never read as another.
+pub fn envelope(data: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(data)
+        && let Ok(envelope) = Envelope::parse(text)
+    {
+        reads_back(&envelope);
+    }
+    let proof = proof(sign(SIGNING_KEY, data).as_bytes()).expect("a signature is one");
+    let verified = proof
+        .verify(data, &keys())
+        .expect("what is signed verifies");
+    let Split { events, .. } = SOURCE.split(&verified).unwrap_or_default();
+    for event in &events {
+        reads_back(&around(event));
+    }
+}
+
+fn around<'a>(event: &Event<'a>) -> Envelope<'a> {
+    let delivery = DeliveryId::new(Timestamp::from_millis(1_795_176_000_123), &[1; 10]);
+    let id = delivery.event(event.index);
+    Envelope {
+        id,
+        source: SOURCE,
+        account: "acme".parse().expect("a name"),
+        event_type: event.event_type.clone(),
+        subject: Subject::new(event.event_type.kind(), event.record_id.as_ref(), id),
+        marks: Marks::default(),
+        content: Content::Inline(event.record),
+    }
+}
+
+fn reads_back(envelope: &Envelope<'_>) {
+    for possible_duplicate in [false, true] {
+        let mut envelope = envelope.clone();
+        envelope.marks.possible_duplicate = possible_duplicate;
+        let text = envelope.to_text();
+        let written = text.to_text();
+        assert_eq!(written.len(), text.len());
+        let read = Envelope::parse(&written).expect("what was written reads back");
+        assert_eq!(read.to_text().to_text(), written);
+        assert_eq!(read.id, envelope.id);
+        assert_eq!(read.account, envelope.account);
+        assert_eq!(read.event_type, envelope.event_type);
+        assert_eq!(read.subject, envelope.subject);
+        assert_eq!(read.marks, envelope.marks);
+        match (&read.content, &envelope.content) {
+            (Content::Inline(read), Content::Inline(sent)) => assert_eq!(read.get(), sent.get()),
+            (Content::Stored(read), Content::Stored(sent)) => assert_eq!(read, sent),
+            other => panic!("one content was read as another: {other:?}"),
+        }
+    }
+}
