@@ -103,16 +103,19 @@ impl<A: Accounts, S: Secrets, W: Webhooks, D: Deliveries> Subscriptions<'_, A, S
         held: &mut Held<'_, A>,
         left: Option<String>,
     ) -> Result<(), Failure> {
-        let tokens: Vec<TokenHash> = held
-            .account
-            .registrations
-            .drain(..)
+        let registrations = held.account.registrations.iter();
+        let mut tokens: Vec<TokenHash> = registrations
             .map(|registration| registration.token)
             .collect();
-        if !tokens.is_empty() {
+        // What had to be left is told with the last save. Until then the registrations say that there is
+        // something, because without credentials nobody can look.
+        if left.is_none() && !tokens.is_empty() {
+            held.account.registrations.clear();
             held.save(&tokens).await?;
+            tokens.clear();
         }
         self.secrets.retire(name).await?;
+        let registrations = std::mem::take(&mut held.account.registrations);
         held.account.wish = Wish::Disconnected { done: true };
         held.account.quiet_until = None;
         held.account.trouble = left.map(|message| Trouble {
@@ -120,10 +123,11 @@ impl<A: Accounts, S: Secrets, W: Webhooks, D: Deliveries> Subscriptions<'_, A, S
             message,
         });
         held.note("disconnected");
-        let saved = held.save(&[]).await;
+        let saved = held.save(&tokens).await;
         if saved.is_err() {
             // The trouble that is entered next must not stand in an account that counts as done.
             held.account.wish = Wish::Disconnected { done: false };
+            held.account.registrations = registrations;
         }
         saved
     }

@@ -146,6 +146,41 @@ async fn a_disconnect(#[values(0, 1, 2, 3)] mishap: usize) {
     panic!("the story does not end");
 }
 
+/// What is left at Orderspace is told, whatever the call was doing that had to leave it.
+#[rstest]
+#[tokio::test]
+async fn a_disconnect_that_has_to_leave_the_webhook(#[values(0, 1, 2, 3)] mishap: usize) {
+    use simulator::{Door, Fault, FaultKind};
+    let mishap = Mishap::ALL[mishap];
+    for nth in 0..TOO_MANY {
+        let world = World::new().await;
+        world.connect().await.expect(200);
+        world.revoke_access_tokens().await;
+        let refusal = Fault::on(Door::Token, FaultKind::Refuse);
+        world.fault(refusal).await;
+        world.fate.plan(nth, mishap);
+        delete(&world).await;
+        if !world.fate.end() {
+            assert!(nth > 7, "only {nth} calls");
+            return;
+        }
+        outlive_the_lease(&world);
+        let answer = world.disconnect().await.expect(200);
+        let said = answer.body["last_error"]["message"].as_str();
+        let said = said.unwrap_or_default();
+        assert!(
+            said.contains("could not be removed"),
+            "{mishap:?} at {nth}: {said}"
+        );
+        assert_eq!(
+            world.token_statuses(),
+            [domain::account::TokenStatus::Retired]
+        );
+        assert!(world.oauth().is_none() && world.keys().is_empty());
+    }
+    panic!("the story does not end");
+}
+
 async fn check(world: &World) {
     let parameters = json!({ "account": "acme", "action": "check" });
     let route = "POST /v1/accounts/{account}/{action}";
