@@ -341,9 +341,9 @@ impl<A: Accounts, S: Secrets, W: Webhooks, D: Deliveries> Subscriptions<'_, A, S
 
 /// The webhook that was in use and is not there any more.
 fn missing(account: &Account, seen: &[Seen]) -> Option<WebhookId> {
-    let live = account.live()?;
-    let is_seen = seen.iter().any(|seen| seen.token == live.token);
-    live.webhook.clone().filter(|_| !is_seen)
+    let webhook = account.live()?.webhook.clone()?;
+    let is_seen = seen.iter().any(|seen| seen.webhook.id == webhook);
+    (!is_seen).then_some(webhook)
 }
 
 /// The webhook as it was answered last. That a change keeps the key is shown in an example only, so the newer

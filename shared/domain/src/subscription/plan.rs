@@ -2,7 +2,7 @@
 
 use crate::account::{TokenHash, WebhookId};
 use crate::signature::SigningKey;
-use crate::subscription::{Account, Endpoint, Evidence, HooksUrl, Standing};
+use crate::subscription::{Account, Endpoint, Evidence, HooksUrl, Registration, Standing};
 use crate::timestamp::Timestamp;
 
 /// A webhook as the source shows it.
@@ -68,6 +68,11 @@ pub fn plan<'a>(
     now: Timestamp,
 ) -> Vec<Step<'a>> {
     let is_seen = |token: TokenHash| seen.iter().any(|seen| seen.token == token);
+    // Where ours is gone and somebody registered another one with its token, that one is no webhook to wait for.
+    let is_there = |registration: &Registration| {
+        let mut seen = seen.iter().filter(|seen| seen.token == registration.token);
+        seen.any(|seen| Some(&seen.webhook.id) == registration.webhook.as_ref())
+    };
     let chosen = choose(account, seen);
     let chosen_token = chosen.map(|chosen| chosen.token);
     // What the receipts say is about the webhook in use, so another one has yet to show itself.
@@ -89,8 +94,8 @@ pub fn plan<'a>(
             _ if Some(token) == chosen_token => {}
             Standing::Pending if is_seen(token) => retired.push(token),
             Standing::Pending => given_up.push(token),
-            Standing::Leaving if is_seen(token) => staying.push(token),
-            Standing::Retiring { until, .. } if is_seen(token) => {
+            Standing::Leaving if is_there(registration) => staying.push(token),
+            Standing::Retiring { until, .. } if is_there(registration) => {
                 if evidence.lets_go(until, now) {
                     relieved.push(token);
                     replaced.push(token);
@@ -181,7 +186,7 @@ mod tests {
     use super::*;
     use crate::account::UrlToken;
     use crate::sources::Source;
-    use crate::subscription::{EventSelection, Registration};
+    use crate::subscription::EventSelection;
     use rstest::rstest;
 
     const NOW: u64 = 1_000_000;
@@ -356,6 +361,10 @@ mod tests {
     #[case::somebody_used_the_address_again(
         &[(1, Some("wh_1"), LIVE)], &[seen("wh_9", 1), seen("wh_1", 1)],
         Evidence::Unknown, &["confirm wh_1", "remove wh_9"]
+    )]
+    #[case::and_took_the_place_of_the_old_one(
+        &[(1, Some("wh_1"), LEAVING)], &[seen("wh_9", 1)],
+        Evidence::Unknown, &["register", "remove wh_9", "replace 1"]
     )]
     #[case::or_that_of_the_old_one(
         &[(1, Some("wh_1"), retiring(NOW + 1)), (2, Some("wh_2"), LIVE)],
