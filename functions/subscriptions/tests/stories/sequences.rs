@@ -357,6 +357,16 @@ impl Story {
         }
         self.assert_in_line().await;
 
+        // A rotation ends with the first delivery of the new webhook.
+        let account = world.account().unwrap();
+        if account.rotation().is_some() {
+            let new = account.live().unwrap().webhook.clone();
+            world.deliver_by(new.unwrap().as_str());
+            self.settle(Action::Check).await.expect(200);
+            assert_eq!(world.account().unwrap().rotation(), None);
+            self.assert_in_line().await;
+        }
+
         // From there on there is nothing to do.
         let settled = world.account().unwrap();
         let is_connected = settled.wish == Wish::Connected;
@@ -366,15 +376,6 @@ impl Story {
         let after = world.account().unwrap();
         assert_eq!(after.registrations, settled.registrations);
         assert_eq!(after.history, settled.history);
-
-        // And a rotation ends with the first delivery of the new webhook.
-        if settled.rotation().is_some() {
-            let new = settled.live().unwrap().webhook.clone();
-            world.deliver_by(new.unwrap().as_str());
-            self.settle(Action::Check).await.expect(200);
-            assert_eq!(world.account().unwrap().rotation(), None);
-            self.assert_in_line().await;
-        }
     }
 
     async fn replace_the_silent_one(&self, answer: &Answer) {
