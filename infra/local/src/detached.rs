@@ -75,6 +75,9 @@ impl Detached {
                 // The functions that the emulator ran are in its group and may be busy with a last request.
                 self.signal_group(Signal::TERM);
             }
+        } else if start_time(self.pid).is_none() {
+            // It ended by itself, and what it had started may run on. Nobody else gets its id while its group is there.
+            self.signal_group(Signal::TERM);
         }
         Ok(())
     }
@@ -139,6 +142,32 @@ mod tests {
         process.stop().await.unwrap();
         assert!(!process.runs());
         process.stop().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_a_process_leaves_behind_when_it_is_killed_is_ended_too() {
+        let directory = tempfile::tempdir().unwrap();
+        let log = directory.path().join("log");
+        let mut command = Command::new("sh");
+        command.args(["-c", "sleep 600 & echo $!; wait"]);
+        let process = Detached::start("parent", command, &log).unwrap();
+        let deadline = Instant::now() + PATIENCE;
+        let child: i32 = loop {
+            let said = std::fs::read_to_string(&log).unwrap();
+            if let Ok(child) = said.trim().parse() {
+                break child;
+            }
+            assert!(Instant::now() < deadline, "it has no child");
+            tokio::task::yield_now().await;
+        };
+        process.signal(Signal::KILL);
+        assert!(process.gone_within(PATIENCE).await);
+        assert!(start_time(child).is_some(), "the child ended by itself");
+        process.stop().await.unwrap();
+        while start_time(child).is_some() {
+            assert!(Instant::now() < deadline, "the child was left behind");
+            tokio::task::yield_now().await;
+        }
     }
 
     #[tokio::test]

@@ -176,8 +176,9 @@ pub async fn stop_all(places: &Places) -> Result<Vec<String>> {
     let mut stopped = Vec::new();
     // The latest first: the simulator must not lose the gateway while it sends.
     for process in list.processes.iter().rev() {
-        if process.runs() {
-            process.stop().await?;
+        let ran = process.runs();
+        process.stop().await?;
+        if ran {
             stopped.push(process.name.clone());
         }
     }
