@@ -14,7 +14,6 @@ mod described;
 mod disconnecting;
 mod rotating;
 mod scheduling;
-mod secrecy;
 mod sequences;
 mod showing;
 mod silence;

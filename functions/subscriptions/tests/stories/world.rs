@@ -957,13 +957,3 @@ pub(crate) fn gateway_event(route: &str, parameters: &Value, body: Option<String
     }
     event
 }
-
-#[tokio::test]
-async fn the_accounts_in_memory_keep_the_contract() {
-    crate::contract::accounts(&MemoryAccounts::default()).await;
-}
-
-#[tokio::test]
-async fn the_secrets_in_memory_keep_the_contract() {
-    crate::contract::secrets(&MemorySecrets::default()).await;
-}

@@ -451,7 +451,7 @@ const SECRETS: &[Requirement] = &[
         "secret-admin",
         "The admin API logs and answers no secret, not even one that Orderspace repeats in an error",
         By(&[
-            Test(ADMIN, "secrecy::no_secret_is_logged_or_answered"),
+            Test("subscriptions::secrecy", "no_secret_is_logged_or_answered"),
             Test(
                 ADMIN,
                 "troubles::orderspace_s_own_words_are_passed_on_without_the_endpoint",
