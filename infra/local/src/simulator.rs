@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use simulator::Simulator;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -15,6 +15,10 @@ use crate::detached::Detached;
 use crate::job;
 use crate::places::Places;
 use crate::ports;
+
+/// This very program, also when a build has put another in the place of its file since it was started.
+/// <https://man7.org/linux/man-pages/man5/proc_pid_exe.5.html>
+const THIS_PROGRAM: &str = "/proc/self/exe";
 
 /// How long the simulator may take to answer.
 const START_PATIENCE: Duration = Duration::from_secs(30);
@@ -40,8 +44,7 @@ pub async fn start(
 ) -> Result<Orderspace> {
     let port = ports::free()?;
     let log = places.log_of("simulator");
-    let mut command =
-        Command::new(std::env::current_exe().context("this program's own file is unknown")?);
+    let mut command = Command::new(THIS_PROGRAM);
     command
         .args(["simulator", "--port", &port.to_string()])
         .current_dir(places.scratch());
