@@ -1,15 +1,19 @@
 //! Faults: what may happen to a call between a function and AWS.
 
 use std::io;
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::http::header::CONTENT_LENGTH;
 use axum::http::{HeaderValue, Response, StatusCode};
-use futures::stream;
+use futures::{StreamExt as _, stream};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::request::Request;
+
+/// How long the first half of an answer has to be on its way before the connection breaks.
+const FIRST_HALF: Duration = Duration::from_millis(20);
 
 /// What happens to a call.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,8 +79,12 @@ pub(super) fn truncated(response: Response<Bytes>) -> Response<Body> {
     let (mut parts, body) = response.into_parts();
     let length = HeaderValue::from(body.len());
     let half = body.slice(..body.len() / 2);
-    let broken: io::Error = io::ErrorKind::ConnectionReset.into();
-    let pieces = stream::iter([Ok(half), Err(broken)]);
+    // Whatever follows at once would keep the first half from ever being written.
+    let broken = stream::once(async {
+        tokio::time::sleep(FIRST_HALF).await;
+        Err(io::Error::from(io::ErrorKind::ConnectionReset))
+    });
+    let pieces = stream::iter([Ok(half)]).chain(broken);
     parts.headers.insert(CONTENT_LENGTH, length);
     Response::from_parts(parts, Body::from_stream(pieces))
 }
