@@ -22,7 +22,7 @@ use crate::proxy;
 use crate::stack::{self, Options, Stack};
 use crate::tools::Tools;
 
-use self::conformance::Evidence;
+use self::conformance::{Evidence, TestResults};
 use self::report::{Outcome, Report};
 use self::steps::Steps;
 
@@ -209,6 +209,11 @@ pub async fn run(outer: &Places, arguments: &Verify, progress: Progress) -> Resu
             )
             .await;
     }
+    // Read while the stack is still up: nothing may come between its end and the table.
+    let tests = match arguments.conformance {
+        true => Some(steps.test_results().await),
+        false => None,
+    };
     if let Some(stack) = running {
         report
             .require("stack down", "Stopping the stack", async {
@@ -217,8 +222,8 @@ pub async fn run(outer: &Places, arguments: &Verify, progress: Progress) -> Resu
             })
             .await;
     }
-    if arguments.conformance {
-        let evidence = evidence(&places, &steps, &report).await;
+    if let Some(tests) = tests {
+        let evidence = tests.and_then(|tests| evidence(&places, tests, &report));
         report
             .check("conformance", "Conformance", async {
                 conformance::rewrite(&places, &evidence?)
@@ -229,9 +234,9 @@ pub async fn run(outer: &Places, arguments: &Verify, progress: Progress) -> Resu
 }
 
 /// Everything that this run has shown.
-async fn evidence(places: &Places, steps: &Steps<'_>, report: &Report) -> Result<Evidence> {
+fn evidence(places: &Places, tests: TestResults, report: &Report) -> Result<Evidence> {
     let mut evidence = Evidence {
-        tests: steps.test_results().await?,
+        tests,
         figures: conformance::figures(places)?,
         ..Evidence::default()
     };
