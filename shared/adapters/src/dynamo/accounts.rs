@@ -403,7 +403,7 @@ impl DynamoDeliveries {
         partition: String,
         most: usize,
     ) -> Result<Vec<Item>, PortError> {
-        let answer = self
+        let mut pages = self
             .client
             .query()
             .table_name(&self.table)
@@ -412,10 +412,19 @@ impl DynamoDeliveries {
             .projection_expression(RECEIPT)
             .scan_index_forward(false)
             .limit(i32::try_from(most).unwrap_or(i32::MAX))
-            .send()
-            .await
-            .map_err(|error| port_error(what, &error, is_lasting))?;
-        Ok(answer.items.unwrap_or_default())
+            .into_paginator()
+            .send();
+        let mut found = Vec::new();
+        // A page ends at a megabyte of receipts, also where their bodies are not asked for.
+        while found.len() < most {
+            let Some(page) = pages.next().await else {
+                break;
+            };
+            let page = page.map_err(|error| port_error(what, &error, is_lasting))?;
+            found.extend(page.items.unwrap_or_default());
+        }
+        found.truncate(most);
+        Ok(found)
     }
 }
 
