@@ -22,7 +22,7 @@ pub struct EventType(String);
 /// A name that is no [`EventType`].
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error(
-    "an event type has 1 to {LONGEST_EVENT_TYPE} characters: letters, digits, '.', '_' and '-'"
+    "an event type has 1 to {LONGEST_EVENT_TYPE} characters: letters, digits, '.', '_' and '-', and begins with its kind"
 )]
 pub struct EventTypeError;
 
@@ -51,7 +51,9 @@ impl FromStr for EventType {
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-        if name.is_empty() || name.len() > LONGEST_EVENT_TYPE || !name.bytes().all(allowed) {
+        let fits = (1..=LONGEST_EVENT_TYPE).contains(&name.len()) && name.bytes().all(allowed);
+        // Without a kind there is no subject, and what has none is read by nobody behind the lane.
+        if !fits || name.starts_with('.') {
             return Err(EventTypeError);
         }
         Ok(Self(name.to_owned()))
@@ -109,6 +111,7 @@ mod tests {
     #[case("order created")]
     #[case("order#created")]
     #[case("order/created")]
+    #[case::without_a_kind(".updated")]
     #[case(&"a".repeat(101))]
     fn a_name_that_fits_no_key_is_no_type(#[case] name: &str) {
         assert_eq!(name.parse::<EventType>(), Err(EventTypeError));
