@@ -24,7 +24,7 @@ pub fn gateway(data: &[u8]) {
     runtime.block_on(async {
         if let Some(request) = std::str::from_utf8(data)
             .ok()
-            .filter(|text| is_encoded_as_it_says(text))
+            .filter(|text| is_of_the_gateway(text))
             .and_then(|text| lambda_http::request::from_str(text).ok())
         {
             as_it_came(&request).await;
@@ -33,13 +33,20 @@ pub fn gateway(data: &[u8]) {
     });
 }
 
-/// The gateway encodes a body itself, whatever a stranger sends; the runtime takes its word, and panics on any other.
-fn is_encoded_as_it_says(text: &str) -> bool {
+/// The gateway encodes a body and names its own domain itself, whatever a stranger sends; the runtime takes its word, and
+/// panics on any other.
+fn is_of_the_gateway(text: &str) -> bool {
     let Ok(event) = serde_json::from_str::<serde_json::Value>(text) else {
         return false;
     };
     let body = event["body"].as_str().unwrap_or_default();
-    event["isBase64Encoded"] != true || STANDARD.decode(body).is_ok()
+    let is_encoded = event["isBase64Encoded"] != true || STANDARD.decode(body).is_ok();
+    let host = &event["headers"]["host"];
+    let path = event["rawPath"].as_str().unwrap_or_default();
+    is_encoded
+        && path.starts_with("/hooks/")
+        && event["requestContext"]["domainName"] == "hooks.example.com"
+        && (host.is_null() || *host == "hooks.example.com")
 }
 
 #[derive(Default)]
