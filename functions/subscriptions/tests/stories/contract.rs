@@ -275,13 +275,3 @@ pub(crate) async fn secrets(secrets: &impl Secrets) {
     let read = secrets.keys(&acme).await.unwrap();
     assert_eq!(exposed(&read), exposed(&keys(&[("wh_3", "d")])));
 }
-
-#[tokio::test]
-async fn the_accounts_in_memory_keep_the_contract() {
-    accounts(&crate::world::MemoryAccounts::default()).await;
-}
-
-#[tokio::test]
-async fn the_secrets_in_memory_keep_the_contract() {
-    secrets(&crate::world::MemorySecrets::default()).await;
-}

@@ -12,6 +12,7 @@ mod contract;
 mod crashes;
 mod described;
 mod disconnecting;
+mod memory;
 mod rotating;
 mod scheduling;
 mod sequences;
