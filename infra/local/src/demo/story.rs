@@ -283,8 +283,9 @@ async fn send(
                     text: Some(example.body.clone()),
                     ..RawBody::default()
                 }],
+                // Fifteen seconds in all: inbound looks for the key of a new webhook at most every ten.
                 policy: RetryPolicy {
-                    max_attempts: 4,
+                    max_attempts: 5,
                     ..RetryPolicy::default()
                 },
                 ..Deliver::default()
