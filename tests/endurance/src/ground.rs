@@ -34,7 +34,7 @@ const SHORT_TIMES: [&str; 6] = [
     "LaneVisibilityTimeout=30",
     "FirstRetrySeconds=1",
     "InboundTimeout=5",
-    "RetryLeaseSeconds=6",
+    "RetryLeaseSeconds=15",
 ];
 
 /// A lane that hides a message for longer is not worth waiting for.
