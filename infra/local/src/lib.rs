@@ -16,6 +16,7 @@ pub mod deploy;
 pub mod detached;
 pub mod emulator;
 pub mod fuzz;
+pub mod interrupt;
 pub mod job;
 pub mod outputs;
 pub mod places;

@@ -10,11 +10,11 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use clap::Parser as _;
 use local::cli::{Cli, Command, Up};
+use local::interrupt::interrupted;
 use local::places::Places;
 use local::progress::Progress;
 use local::stack::{self, Options, Stack};
 use local::{demo, fuzz, proxy, refusal, simulator, verify};
-use tokio::signal::unix::{SignalKind, signal};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -110,19 +110,4 @@ fn announce(places: &Places, stack: &Stack) {
     println!(
         "Next: `cargo demo --running` sends the example events through it; `cargo local down` stops it."
     );
-}
-
-async fn interrupted() {
-    let signals = (
-        signal(SignalKind::interrupt()),
-        signal(SignalKind::terminate()),
-    );
-    if let (Ok(mut interrupt), Ok(mut terminate)) = signals {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    } else {
-        std::future::pending::<()>().await;
-    }
 }

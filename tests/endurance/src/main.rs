@@ -31,9 +31,9 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use local::interrupt::interrupted;
 use local::progress::Progress;
 use local::refusal::{self, Refusal};
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::ground::Where;
 use crate::report::Report;
@@ -211,20 +211,5 @@ async fn within(minutes: u64, work: impl Future<Output = Result<Report>>) -> Res
             String::new(),
             vec![format!("it had not ended after {minutes} minutes")],
         ),
-    }
-}
-
-async fn interrupted() {
-    let signals = (
-        signal(SignalKind::interrupt()),
-        signal(SignalKind::terminate()),
-    );
-    if let (Ok(mut interrupt), Ok(mut terminate)) = signals {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    } else {
-        std::future::pending::<()>().await;
     }
 }
