@@ -7,6 +7,7 @@
 //! <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html>
 
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::operation::{delete_item::DeleteItemError, put_item::PutItemError};
@@ -328,29 +329,17 @@ impl Deliveries for DynamoDeliveries {
     ) -> Result<Vec<DeliveryId>, PortError> {
         // Every id sorts behind this.
         let after = after.map_or_else(|| "0".to_owned(), |after| after.to_string());
-        let mut pages = self
+        let query = self
             .client
             .query()
             .table_name(&self.table)
             .key_condition_expression("pk = :pk AND sk > :after")
             .expression_attribute_values(":pk", text(format!("{account}#{day}")))
             .expression_attribute_values(":after", text(after))
-            .projection_expression(SK)
-            .limit(i32::try_from(most).unwrap_or(i32::MAX))
-            .into_paginator()
-            .send();
-        let mut found = Vec::new();
-        // A page ends at a megabyte of receipts, also where their bodies are not asked for.
-        while found.len() < most {
-            let Some(page) = pages.next().await else {
-                break;
-            };
-            let page = page.map_err(|error| port_error(READING_RECEIPTS, &error, is_lasting))?;
-            let ids = page.items().iter().filter_map(|item| text_of(item, SK));
-            found.extend(ids.filter_map(|id| id.parse::<DeliveryId>().ok()));
-        }
-        found.truncate(most);
-        Ok(found)
+            .projection_expression(SK);
+        let items = first(READING_RECEIPTS, query, most).await?;
+        let ids = items.iter().filter_map(|item| text_of(item, SK));
+        Ok(ids.filter_map(|id| id.parse().ok()).collect())
     }
 
     async fn arrivals(
@@ -403,29 +392,37 @@ impl DynamoDeliveries {
         partition: String,
         most: usize,
     ) -> Result<Vec<Item>, PortError> {
-        let mut pages = self
+        let query = self
             .client
             .query()
             .table_name(&self.table)
             .key_condition_expression("pk = :pk")
             .expression_attribute_values(":pk", text(partition))
             .projection_expression(RECEIPT)
-            .scan_index_forward(false)
-            .limit(i32::try_from(most).unwrap_or(i32::MAX))
-            .into_paginator()
-            .send();
-        let mut found = Vec::new();
-        // A page ends at a megabyte of receipts, also where their bodies are not asked for.
-        while found.len() < most {
-            let Some(page) = pages.next().await else {
-                break;
-            };
-            let page = page.map_err(|error| port_error(what, &error, is_lasting))?;
-            found.extend(page.items.unwrap_or_default());
-        }
-        found.truncate(most);
-        Ok(found)
+            .scan_index_forward(false);
+        first(what, query, most).await
     }
+}
+
+/// The first items that a query finds.
+async fn first(
+    what: &'static str,
+    query: QueryFluentBuilder,
+    most: usize,
+) -> Result<Vec<Item>, PortError> {
+    let limit = i32::try_from(most).unwrap_or(i32::MAX);
+    let mut pages = query.limit(limit).into_paginator().send();
+    let mut found = Vec::new();
+    // A page ends at a megabyte of receipts, also where their bodies are not asked for.
+    while found.len() < most {
+        let Some(page) = pages.next().await else {
+            break;
+        };
+        let page = page.map_err(|error| port_error(what, &error, is_lasting))?;
+        found.extend(page.items.unwrap_or_default());
+    }
+    found.truncate(most);
+    Ok(found)
 }
 
 /// A receipt; one that cannot be read tells nothing.
