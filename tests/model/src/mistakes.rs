@@ -51,6 +51,9 @@ const PACKAGES: [&str; 6] = [
     "tests/model",
 ];
 
+/// What their sources include from elsewhere.
+const INCLUDED: [&str; 1] = ["infra/admin-api.openapi.yaml"];
+
 /// Makes each mistake in turn. `true` if all are caught.
 pub(crate) fn run(options: &Options) -> anyhow::Result<bool> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -102,14 +105,10 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<bool> {
         };
         println!("{:34}{by:24}{seed:>8}  {}", mistake.name, mistake.what);
     }
-    println!(
-        "{}",
-        if good {
-            "every mistake is caught"
-        } else {
-            "not every mistake is caught as it should be"
-        }
-    );
+    match good {
+        true => println!("every mistake is caught: {} mistakes", mistakes.len()),
+        false => println!("not every mistake is caught as it should be"),
+    }
     Ok(good)
 }
 
@@ -151,6 +150,9 @@ impl Copy {
         let lock = self.place.join("Cargo.lock");
         if !lock.exists() {
             write(&lock, &read(&self.root.join("Cargo.lock"))?)?;
+        }
+        for file in INCLUDED {
+            write(&self.place.join(file), &read(&self.root.join(file))?)?;
         }
         let mut open: Vec<&Changed> = changed.iter().collect();
         for package in PACKAGES {

@@ -73,6 +73,13 @@ pub async fn run(outer: &Places, arguments: &Verify, progress: Progress) -> Resu
             steps.model(),
         )
         .await;
+    report
+        .check(
+            "mistakes",
+            "Known mistakes in a copy of the handlers",
+            steps.mistakes(),
+        )
+        .await;
     let mut tools = None;
     let install = async {
         tools = Some(Tools::install(&places, progress).await?);

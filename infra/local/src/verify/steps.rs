@@ -262,6 +262,21 @@ impl<'a> Steps<'a> {
         TestNames::read(&output.stdout).map(Some)
     }
 
+    /// Each known mistake, put into a copy of the handlers, has to break the invariant that it names.
+    ///
+    /// # Errors
+    /// One was not caught as it should be, or does not fit the code any more.
+    pub async fn mistakes(&self) -> Result<Outcome> {
+        let arguments = ["run", "--package", "model", "--locked", "--", "mistakes"];
+        self.watched("mistakes", &arguments, None).await?;
+        let log = std::fs::read_to_string(self.log("mistakes"))?;
+        let caught = log
+            .lines()
+            .find_map(|line| line.strip_prefix("every mistake is caught: "))
+            .context("the model did not say how many mistakes it caught")?;
+        Ok(Outcome::Passed(format!("{caught}, each caught")))
+    }
+
     /// A hundred thousand random schedules of deliveries and faults against the real handlers. It fails by itself where an
     /// invariant breaks, and where a fault met a step too seldom.
     ///

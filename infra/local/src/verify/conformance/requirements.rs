@@ -1015,6 +1015,11 @@ const CHECKS: &[Requirement] = &[
         ]),
     ),
     is(
+        "check-mistakes",
+        "The random schedules can fail: each known mistake, put into a copy of the code, breaks a named invariant",
+        By(&[Check("mistakes")]),
+    ),
+    is(
         "check-template",
         "The template is valid and keeps the project's own rules, each of which was seen to fail",
         By(&[
