@@ -1,7 +1,8 @@
 //! The keyring: which account a URL token stands for, and which keys its deliveries may be signed with.
 //!
 //! Both are cached, each for an absolute time, so that a rotation is noticed. When no key fits, the keys are
-//! read once more, but per account at most once in a given time: a stranger cannot make us re-read secrets.
+//! read once more, but per account at most once in a given time: a stranger cannot make us re-read secrets. Keys
+//! that are older than what we know of the token do not count: a webhook has its token before it has its key.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -23,7 +24,7 @@ use crate::request::Posted;
 pub struct Limits {
     /// Keys and tokens are read again after this time, however often they were used.
     pub keep: Duration,
-    /// Keys that did not fit are read again at most this often.
+    /// Keys that did not fit are read again at most this often, unless the token became known after them.
     pub reread: Duration,
 }
 
@@ -67,7 +68,7 @@ impl<'p, T: Tokens, K: Keys> Keyring<'p, T, K> {
 
     /// Finds whose request it is, and checks the proof.
     pub(crate) async fn verify<'a>(&self, posted: &Posted<'a>) -> Result<Proven<'a>, Refusal> {
-        let entry = self.entry(&posted.token.hash()).await?;
+        let (entry, known_since) = self.entry(&posted.token.hash()).await?;
         let account = entry.account.clone();
         let mut held = self.held_keys(&account).await;
         if let Ok((keys, fresh)) = &held {
@@ -75,7 +76,7 @@ impl<'p, T: Tokens, K: Keys> Keyring<'p, T, K> {
                 return Ok(Proven { account, delivery });
             }
             // The keys may have changed since they were read. Ask again, unless that was just now.
-            if !fresh && self.may_reread(&account) {
+            if !fresh && self.may_reread(&account, known_since) {
                 held = self.read_keys(&account).await.map(|keys| (keys, true));
                 if let Ok((keys, _)) = &held
                     && let Some(delivery) = posted.proof.verify(posted.body, keys)
@@ -98,29 +99,28 @@ impl<'p, T: Tokens, K: Keys> Keyring<'p, T, K> {
         })
     }
 
-    /// What the token stands for. A token that stands for nothing is remembered as well, for a short time: the table may
-    /// not have shown yet what was just stored.
-    async fn entry(&self, token: &TokenHash) -> Result<TokenEntry, Refusal> {
+    /// What the token stands for, and since when that is known. A token that stands for nothing is remembered as well,
+    /// for a short time: the table may not have shown yet what was just stored.
+    async fn entry(&self, token: &TokenHash) -> Result<(TokenEntry, Instant), Refusal> {
         let known = lock(&self.known_tokens)
             .get(token, self.limits.keep)
-            .filter(|(entry, read)| entry.is_some() || read.elapsed() < self.limits.reread)
-            .map(|(entry, _)| entry);
-        let entry = match known {
-            Some(entry) => entry,
+            .filter(|(entry, read)| entry.is_some() || read.elapsed() < self.limits.reread);
+        let (entry, known_since) = match known {
+            Some(known) => known,
             None => {
                 let entry = self.tokens.find(token).await.map_err(|error| {
                     warn!(%error, "the accounts table did not answer");
                     Refusal::NotReady(NotReady::TokensUnreadable)
                 })?;
-                lock(&self.known_tokens).put(*token, entry.clone());
-                entry
+                let now = lock(&self.known_tokens).put(*token, entry.clone());
+                (entry, now)
             }
         };
         let entry = entry.ok_or(Refusal::Unverified(Unverified::UnknownToken))?;
         if !entry.status.takes_deliveries() {
             return Err(Refusal::Unverified(Unverified::Disconnected));
         }
-        Ok(entry)
+        Ok((entry, known_since))
     }
 
     /// The account's keys, and whether they were read for this request.
@@ -141,10 +141,12 @@ impl<'p, T: Tokens, K: Keys> Keyring<'p, T, K> {
         Ok(keys)
     }
 
-    /// Whether the account's keys may be read again, and if so notes that they are: a read that does not
-    /// succeed counts as one.
-    fn may_reread(&self, account: &AccountName) -> bool {
-        lock(&self.known_keys).touch(account, self.limits.reread)
+    /// Whether the account's keys may be read again for a token that is known since then, and if so notes that they
+    /// are: a read that does not succeed counts as one.
+    fn may_reread(&self, account: &AccountName, known_since: Instant) -> bool {
+        lock(&self.known_keys).touch(account, |asked| {
+            asked < known_since || asked.elapsed() >= self.limits.reread
+        })
     }
 }
 
@@ -178,7 +180,7 @@ impl<K: Hash + Eq, V: Clone> Cache<K, V> {
             .map(|read| (read.value.clone(), read.at))
     }
 
-    fn put(&mut self, key: K, value: V) {
+    fn put(&mut self, key: K, value: V) -> Instant {
         if self.0.len() >= MOST_ENTRIES {
             self.0.clear();
         }
@@ -191,15 +193,16 @@ impl<K: Hash + Eq, V: Clone> Cache<K, V> {
                 asked: now,
             },
         );
+        now
     }
 
-    fn touch(&mut self, key: &K, interval: Duration) -> bool {
+    fn touch(&mut self, key: &K, is_due: impl FnOnce(Instant) -> bool) -> bool {
         match self.0.get_mut(key) {
-            Some(read) if read.asked.elapsed() < interval => false,
-            Some(read) => {
+            Some(read) if is_due(read.asked) => {
                 read.asked = Instant::now();
                 true
             }
+            Some(_) => false,
             None => true,
         }
     }
