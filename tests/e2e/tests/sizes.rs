@@ -10,6 +10,7 @@
 use e2e::World;
 use e2e::team::Data;
 use rstest::rstest;
+use serde_json::json;
 use testkit::contract::is_same_json;
 use testkit::delivery::delivery;
 use testkit::fixtures;
@@ -145,4 +146,43 @@ async fn a_record_s_key_is_used_up_to_its_last_byte(#[case] bytes: usize, #[case
     assert_eq!(event.subject, format!("inventory_level/{subject}"));
     let found = world.record("inventory_level", subject).await;
     assert_eq!(found.is_some(), is_key);
+}
+
+#[tokio::test]
+async fn a_payment_that_collects_no_more_events_still_has_them_forwarded() {
+    let world = World::planted().await;
+    let payment = r#"{"invoice_id":"iv_1","amount":1,"payment_date":"2026-11-21","source":"card"}"#;
+    let body = delivery().event("payment.created", payment).body();
+    world.deliver(&body).await;
+    let first = world.team.wait_for(1).await.remove(0);
+    let (kind, id) = first.subject.split_once('/').unwrap();
+    // As many bytes as an item takes, but for those of one more event.
+    let had = (0..399).map(|number| format!("{number:01024}"));
+    let key = json!({ "pk": { "S": format!("{}#{kind}", world.account) }, "sk": { "S": id } });
+    let filled = json!({
+        "TableName": world.stack.output("RecordsTable"),
+        "Key": key,
+        "UpdateExpression": "ADD event_ids :ids",
+        "ExpressionAttributeValues": { ":ids": { "SS": had.collect::<Vec<_>>() } },
+    });
+    let target = "DynamoDB_20120810.UpdateItem";
+    world.stack.aws("dynamodb", target, &filled).await;
+
+    let mut events = 1;
+    loop {
+        world.deliver(&body).await;
+        events += 1;
+        world.team.wait_for(events).await;
+        let record = world.record(kind, id).await.unwrap();
+        if record.occurrences.len() < 399 + events {
+            assert_eq!(record.occurrences.len(), 398 + events);
+            break;
+        }
+        assert!(events < 100, "the item is never full");
+    }
+    let latest = world.team.wait_for(events).await.remove(events - 1);
+    let record = world.record(kind, id).await.unwrap();
+    assert_eq!(record.event_id.as_ref(), Some(&latest.id));
+    assert!(!record.occurrences.contains(&latest.id));
+    assert!(is_same_json(&record.data.unwrap(), payment));
 }

@@ -740,6 +740,14 @@ const RECORDS: &[Requirement] = &[
         ]),
     ),
     is(
+        "record-collected",
+        "A payment that collects no more events, because no item has room for them, is still forwarded with its state",
+        By(&[Test(
+            "e2e::sizes",
+            "a_payment_that_collects_no_more_events_still_has_them_forwarded",
+        )]),
+    ),
+    is(
         "record-invoice",
         "An invoice's record does not learn of its payments",
         Meant("Orderspace sends no event for it. The README tells teams to add up the payments."),

@@ -7,7 +7,7 @@
 //! | `event_id`, `event_type`, `received_at` | the event whose data it is, and when that was first received |
 //! | `content_hash`, `previous_hash` | what that event said, and the one before it |
 //! | `deleted`, `deleted_by`, `deleted_hash` | whether a delete was seen; the first one that arrived |
-//! | `event_ids` | for records that collect them, all events that made it |
+//! | `event_ids` | for records that collect them, the events that made it, as many as an item has room for |
 //!
 //! An update is one conditional `UpdateItem`, a delete an unconditional one, so any order and repetition ends
 //! in the same item. Both answer with the item as it was before, which includes its data: DynamoDB cannot
@@ -29,6 +29,7 @@ use domain::identity::EventId;
 use domain::ports::{Oversize, PortError, Records, Update, Written};
 use domain::record::{RecordKey, Recurrence};
 use thiserror::Error;
+use tracing::warn;
 
 use super::changes::Changes;
 use super::{Item, MALFORMED_ITEM, PK, SK, is_lasting, stored_at, text, text_of};
@@ -199,13 +200,54 @@ impl<O: Oversize> DynamoRecords<O> {
         }
     }
 
-    /// Adds the events of an update that came late: they too made the record.
-    async fn collect(&self, key: &RecordKey, events: &[EventId]) -> Result<(), PortError> {
+    /// Writes the update in the first form that the table takes. `Err` is for now; where the table refuses every form, what
+    /// it said of the last one is inside.
+    async fn in_some_form(
+        &self,
+        key: &RecordKey,
+        update: &Update<'_>,
+    ) -> Result<Result<Written, PortError>, PortError> {
+        let mut refused = PortError::passing(UPDATING, "no_form");
+        for form in self.format.forms() {
+            let Some(content) = self.content(*form, key, update).await? else {
+                continue;
+            };
+            let error = match self.write(key, update, content).await {
+                Ok(written) => {
+                    let written = written?;
+                    return match (written, collected(update)) {
+                        (Written::Kept(_), Some(events)) => {
+                            let added = self.collect(key, events).await?;
+                            Ok(added.map(|()| written))
+                        }
+                        _ => Ok(Ok(written)),
+                    };
+                }
+                Err(error) => port_error(UPDATING, &error, is_lasting),
+            };
+            if error.is_passing() {
+                return Err(error);
+            }
+            // This form was refused; the next one may not be.
+            refused = PortError::passing(UPDATING, error.code);
+        }
+        Ok(Err(refused))
+    }
+
+    /// Adds the events of an update that came late: they too made the record. `Err` and what is inside are those of
+    /// [`Self::in_some_form`].
+    async fn collect(
+        &self,
+        key: &RecordKey,
+        events: &[EventId],
+    ) -> Result<Result<(), PortError>, PortError> {
         let changes = Changes::default().add(EVENT_IDS, ids(events));
         let answer = changes.into_call(self.call(key)).send().await;
-        answer
-            .map(drop)
-            .map_err(|error| port_error(COLLECTING, &error, may_pass))
+        match answer.map_err(|error| port_error(COLLECTING, &error, is_lasting)) {
+            Ok(_) => Ok(Ok(())),
+            Err(error) if error.is_passing() => Err(error),
+            Err(error) => Ok(Err(PortError::passing(COLLECTING, error.code))),
+        }
     }
 }
 
@@ -298,30 +340,18 @@ fn hash<T: FromStr>(item: &Item, name: &str) -> Result<Option<T>, PortError> {
 
 impl<O: Oversize> Records for DynamoRecords<O> {
     async fn update(&self, key: &RecordKey, update: &Update<'_>) -> Result<Written, PortError> {
-        let mut refused = PortError::passing(UPDATING, "no_form");
-        for form in self.format.forms() {
-            let Some(content) = self.content(*form, key, update).await? else {
-                continue;
-            };
-            match self.write(key, update, content).await {
-                Ok(written) => {
-                    let written = written?;
-                    if let (Written::Kept(_), Some(events)) = (written, collected(update)) {
-                        self.collect(key, events).await?;
-                    }
-                    return Ok(written);
-                }
-                Err(error) => {
-                    let error = port_error(UPDATING, &error, is_lasting);
-                    if error.is_passing() {
-                        return Err(error);
-                    }
-                    // This form was refused; the next one may not be.
-                    refused = PortError::passing(UPDATING, error.code);
-                }
+        match self.in_some_form(key, update).await? {
+            // An item has room for some nine thousand ids. The one that is too many must not keep its event from the teams.
+            Err(refused) if collected(update).is_some() => {
+                warn!(%key, code = refused.code, "the record collects no more events");
+                let uncollected = Update {
+                    occurrences: &[],
+                    ..*update
+                };
+                self.in_some_form(key, &uncollected).await?
             }
+            done => done,
         }
-        Err(refused)
     }
 
     async fn delete(&self, key: &RecordKey, delete: &Change) -> Result<Known, PortError> {
