@@ -11,12 +11,12 @@ use anyhow::{Context as _, Result, bail};
 use tokio::process::Command;
 
 use crate::cli::Fuzz;
+use crate::figures;
 use crate::job;
 use crate::places::Places;
 use crate::progress::Progress;
 use crate::refusal::Refusal;
 use crate::tools::without_cargos_own;
-use crate::verify::conformance;
 
 /// The targets, as `tests/fuzz/Cargo.toml` names them.
 pub const TARGETS: [&str; 5] = ["split", "signature", "envelope", "records", "gateway"];
@@ -79,7 +79,7 @@ async fn fuzz(places: &Places, target: &str, seconds: u64, progress: Progress) -
             log.display()
         );
     };
-    conformance::note(
+    figures::note(
         places,
         &format!("fuzz {target}"),
         &format!("fuzzing {target}: {inputs} inputs in {seconds} s, no finding"),

@@ -15,6 +15,7 @@ pub mod demo;
 pub mod deploy;
 pub mod detached;
 pub mod emulator;
+pub mod figures;
 pub mod fuzz;
 pub mod interrupt;
 pub mod job;

@@ -31,6 +31,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use local::figures;
 use local::interrupt::interrupted;
 use local::progress::Progress;
 use local::refusal::{self, Refusal};
@@ -61,6 +62,9 @@ struct Cli {
     /// Print the figures as JSON on standard output, instead of a table.
     #[arg(long, global = true)]
     json: bool,
+    /// Note the figures in tests/figures.json if every promise held, for the table of requirements.
+    #[arg(long, global = true)]
+    note: bool,
     #[command(subcommand)]
     command: Command,
 }
@@ -103,9 +107,28 @@ async fn main() -> ExitCode {
             Err(error) => complain(&error),
         };
     }
-    match run(&cli).await {
+    let report = run(&cli).await.and_then(|report| {
+        note(&cli, &report)?;
+        Ok(report)
+    });
+    match report {
         Ok(report) => report.print(cli.json),
         Err(error) => complain(&error),
+    }
+}
+
+fn note(cli: &Cli, report: &Report) -> Result<()> {
+    let name = match cli.command {
+        Command::Faults(_) => "faults",
+        Command::Neighbours(_) => "neighbours",
+        Command::Poison(_) => "poison",
+        Command::Simulator { .. } => return Ok(()),
+    };
+    match report.held() {
+        Some(summary) if cli.note => {
+            figures::note(&cli.place.places()?, name, &format!("{name}: {summary}"))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -384,12 +384,15 @@ fn spread(counts: impl Iterator<Item = usize>) -> String {
 impl Outcome {
     /// The run in one line.
     pub(crate) fn summary(&self) -> String {
+        let told = |story: &Story, foreign: &str| {
+            let served = spread(story.orders.iter().map(|met| met.served_before));
+            let (orders, burst) = (story.orders.len(), story.burst);
+            format!("{orders} orders met {burst} {foreign}, served before an order: {served}")
+        };
         format!(
-            "{} orders met {} stock events, {} another account's {} orders",
-            self.across_lanes.orders.len(),
-            self.across_lanes.burst,
-            self.in_one_lane.orders.len(),
-            self.in_one_lane.burst
+            "{}; {}",
+            told(&self.across_lanes, "stock events in another lane"),
+            told(&self.in_one_lane, "orders of another account in their own")
         )
     }
 

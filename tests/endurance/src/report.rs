@@ -40,6 +40,11 @@ impl Report {
         })
     }
 
+    /// The figures in one line, where nothing is broken.
+    pub(crate) fn held(&self) -> Option<&str> {
+        self.problems.is_empty().then_some(&self.summary)
+    }
+
     /// Prints it. The code is 0 only where nothing is broken.
     pub(crate) fn print(&self, as_json: bool) -> ExitCode {
         let held = self.problems.is_empty();

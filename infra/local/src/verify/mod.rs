@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use crate::aws::Aws;
 use crate::cli::Verify;
 use crate::demo::{examples, story};
+use crate::figures;
 use crate::places::Places;
 use crate::ports;
 use crate::progress::Progress;
@@ -244,7 +245,7 @@ pub async fn run(outer: &Places, arguments: &Verify, progress: Progress) -> Resu
 fn evidence(places: &Places, tests: TestResults, report: &Report) -> Result<Evidence> {
     let mut evidence = Evidence {
         tests,
-        figures: conformance::figures(places)?,
+        figures: figures::read(places)?,
         ..Evidence::default()
     };
     for (name, saw) in report.passed() {

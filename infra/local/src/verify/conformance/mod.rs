@@ -59,30 +59,6 @@ pub fn file(places: &Places) -> PathBuf {
     places.root.join("tests/CONFORMANCE.md")
 }
 
-/// What the long commands found when they last ran. They write it themselves.
-///
-/// # Errors
-/// The file is no object of texts.
-pub fn figures(places: &Places) -> Result<BTreeMap<String, String>> {
-    let path = places.root.join("tests/figures.json");
-    let text = std::fs::read_to_string(&path)
-        .with_context(|| format!("{} could not be read", path.display()))?;
-    serde_json::from_str(&text).with_context(|| format!("{} is no object of texts", path.display()))
-}
-
-/// Notes what a long command found, for the next table.
-///
-/// # Errors
-/// The file cannot be read or written.
-pub fn note(places: &Places, name: &str, found: &str) -> Result<()> {
-    let mut figures = figures(places)?;
-    figures.insert(name.to_owned(), found.to_owned());
-    let path = places.root.join("tests/figures.json");
-    let text = serde_json::to_string_pretty(&figures)?;
-    std::fs::write(&path, format!("{text}\n"))
-        .with_context(|| format!("{} could not be written", path.display()))
-}
-
 /// Sees that the table names what exists, and that the file has the table's rows.
 ///
 /// # Errors
@@ -347,6 +323,8 @@ fn changes(before: &BTreeMap<String, Row>, evidence: &Evidence) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     /// A run in which everything that the table names passed.
@@ -393,22 +371,21 @@ mod tests {
     }
 
     #[test]
-    fn every_fuzz_target_has_its_figure() {
-        let figures = all().filter_map(|requirement| match requirement.seen {
+    fn every_long_run_has_its_figure() {
+        let proofs = all().filter_map(|requirement| match requirement.seen {
             Seen::By(proofs) => Some(proofs),
             Seen::OnAws { .. } | Seen::Meant(_) => None,
         });
-        let mut named: Vec<&str> = figures
+        let named: BTreeSet<String> = proofs
             .flatten()
             .filter_map(|proof| match proof {
-                Proof::Figure(name) => name.strip_prefix("fuzz "),
+                Proof::Figure(name) => Some((*name).to_owned()),
                 Proof::Test(..) | Proof::Check(_) => None,
             })
             .collect();
-        let mut targets = crate::fuzz::TARGETS.to_vec();
-        named.sort_unstable();
-        targets.sort_unstable();
-        assert_eq!(named, targets);
+        let targets = crate::fuzz::TARGETS.map(|target| format!("fuzz {target}"));
+        let runs = ["faults", "neighbours", "poison"].map(str::to_owned);
+        assert_eq!(named, targets.into_iter().chain(runs).collect());
     }
 
     #[test]

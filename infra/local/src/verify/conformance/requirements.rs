@@ -155,6 +155,24 @@ const NOTHING_LOST: &[Requirement] = &[
         ]),
     ),
     is(
+        "lost-faults",
+        "While calls fail and functions die, every event that was answered with 200 is in the team's queue or waits with a \
+         reason, and every record is what an independent oracle makes of the deliveries",
+        By(&[Check("faults"), Figure("faults")]),
+    ),
+    is(
+        "lost-neighbours",
+        "A burst in one lane delays no other lane; what it delays within its own is counted",
+        By(&[
+            Test(INBOUND, "a_genuine_delivery_is_split_into_lanes_and_kept"),
+            Test(
+                "endurance::bin/endurance",
+                "neighbours::tests::what_was_served_before_an_order_is_counted_from_its_acceptance",
+            ),
+            Figure("neighbours"),
+        ]),
+    ),
+    is(
         "lost-order-of-steps",
         "A message leaves its lane only after its record is applied and every team's queue, or the undelivered queue, has it",
         By(&[
@@ -192,6 +210,7 @@ const NOTHING_LOST: &[Requirement] = &[
                 "e2e::isolation",
                 "what_a_teams_queue_refuses_waits_for_that_team_alone",
             ),
+            Figure("poison"),
         ]),
     ),
     is(
@@ -203,6 +222,7 @@ const NOTHING_LOST: &[Requirement] = &[
                 "e2e::isolation",
                 "a_message_that_nobody_can_read_dies_alone_and_whole",
             ),
+            Figure("poison"),
         ]),
     ),
     is(
