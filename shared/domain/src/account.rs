@@ -256,4 +256,19 @@ mod tests {
     fn a_segment_of_another_shape_is_no_token(#[case] segment: &str) {
         assert!(segment.parse::<UrlToken>().is_err());
     }
+
+    #[rstest]
+    #[case(TokenStatus::Pending, "pending", true)]
+    #[case(TokenStatus::Live, "live", true)]
+    #[case(TokenStatus::Grace, "grace", true)]
+    #[case(TokenStatus::Retired, "retired", false)]
+    fn a_status_is_stored_by_its_word_and_decides_whether_deliveries_are_taken(
+        #[case] status: TokenStatus,
+        #[case] word: &str,
+        #[case] takes_deliveries: bool,
+    ) {
+        assert_eq!(status.as_str(), word);
+        assert_eq!(word.parse(), Ok(status));
+        assert_eq!(status.takes_deliveries(), takes_deliveries);
+    }
 }

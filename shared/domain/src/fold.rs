@@ -413,4 +413,46 @@ mod tests {
             (Some((update(7, b'z').id, update(7, b'z').hash)), true)
         );
     }
+
+    #[test]
+    fn only_an_event_strictly_between_parts_a_group() {
+        let latest = fold(&[update(2, 0), update(4, 1)]).latest.unwrap();
+        let known = |number| Known {
+            latest: Some(KnownEvent {
+                id: update(number, 9).id,
+                hash: update(number, 9).hash,
+                previous: None,
+            }),
+            deleted: None,
+        };
+        let parted = |number| latest.is_parted_by(&known(number));
+        assert_eq!(
+            [1, 2, 3, 4, 5].map(parted),
+            [false, false, true, false, false]
+        );
+    }
+
+    #[test]
+    fn an_event_is_no_duplicate_of_a_later_one() {
+        let mut table = Table::default();
+        table.take(&[update(5, 0)]);
+        let late = table.take(&[update(3, 0)]);
+        assert_eq!(
+            (late[0].outcome, late[0].possible_duplicate),
+            (Outcome::Stale, false)
+        );
+    }
+
+    #[test]
+    fn a_second_delete_that_says_something_else_is_no_duplicate() {
+        let mut table = Table::default();
+        let duplicates = |verdicts: Vec<Verdict>| verdicts[0].possible_duplicate;
+        assert!(!duplicates(table.take(&[change(1, 0, true)])));
+        assert!(!duplicates(table.take(&[change(2, 1, true)])));
+        assert!(duplicates(table.take(&[change(3, 0, true)])));
+        assert!(
+            !duplicates(table.take(&[change(1, 0, true)])),
+            "a repeat of the first"
+        );
+    }
 }

@@ -237,6 +237,15 @@ mod tests {
         }
     }
 
+    #[test]
+    fn hashes_are_hex_and_read_back() {
+        // printf x | sha256sum
+        let hex = "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881";
+        assert_eq!(BodyHash::of(b"x").to_string(), hex);
+        let content = ContentHash::of("order.created", b"x");
+        assert_eq!(content.to_string().parse(), Ok(content));
+    }
+
     #[rstest]
     #[case("")]
     #[case("0193b3c8-7c1a-7000-8000-000000000000")]

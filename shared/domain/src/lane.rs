@@ -68,3 +68,19 @@ impl FromStr for Lane {
             .ok_or_else(|| LaneError(name.to_owned()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lane_is_read_by_its_name_and_by_no_other() {
+        for lane in Lane::ALL {
+            assert_eq!(lane.to_string().parse(), Ok(lane));
+        }
+        assert_eq!(
+            "orders ".parse::<Lane>(),
+            Err(LaneError("orders ".to_owned()))
+        );
+    }
+}

@@ -371,3 +371,34 @@ pub trait Backoff: Sync {
         messages: &[(String, u32)],
     ) -> impl Future<Output = Result<(), PortError>> + Send;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_counts_its_body_and_its_attributes_with_names_and_types() {
+        let message = Message {
+            text: Text::plain("four".to_owned()),
+            group: Some("a group".to_owned()),
+            deduplication: None,
+            attributes: vec![("type", "order.created".to_owned()), ("é", String::new())],
+        };
+        assert_eq!(message.size(), 4 + (4 + 6 + 13) + (2 + 6));
+    }
+
+    #[test]
+    fn a_queue_is_fifo_by_its_name() {
+        let url =
+            |name: &str| QueueUrl::new(format!("https://sqs.eu-west-1.amazonaws.com/1/{name}"));
+        assert!(url("team.fifo").is_fifo());
+        assert!(!url("team").is_fifo());
+        assert_eq!(url("team").to_string(), url("team").as_str());
+    }
+
+    #[test]
+    fn whether_a_refusal_passes_is_said_by_whoever_makes_it() {
+        assert!(PortError::passing("sending", "ServiceUnavailable").is_passing());
+        assert!(!PortError::lasting("sending", "InvalidMessageContents").is_passing());
+    }
+}

@@ -134,3 +134,40 @@ pub enum Recurrence {
     /// also collects the ids of the events that made it.
     Occurrences,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::{DeliveryId, EventIndex};
+    use crate::timestamp::Timestamp;
+    use rstest::rstest;
+
+    fn event() -> EventId {
+        DeliveryId::new(Timestamp::from_millis(1), &[0; 10]).event(EventIndex::new(0).unwrap())
+    }
+
+    #[rstest]
+    #[case("order/or_1", true)]
+    #[case("payment/iv_1/abc", true)]
+    #[case("/or_1", false)]
+    #[case("order/", false)]
+    #[case("/", false)]
+    #[case("order", false)]
+    fn a_subject_has_a_kind_and_an_id(#[case] text: &str, #[case] good: bool) {
+        assert_eq!(Subject::parse(text).is_ok(), good);
+    }
+
+    #[test]
+    fn a_subject_leads_to_its_record_unless_the_event_stands_in() {
+        let account: AccountName = "acme".parse().unwrap();
+        let id = RecordId::new("iv_1/abc").unwrap();
+        let key = Subject::new("payment", Some(&id), event())
+            .record(&account, event())
+            .unwrap();
+        assert_eq!(key.partition(), "acme#payment");
+        assert_eq!(key.id, id);
+        assert_eq!(key.to_string(), "acme#payment/iv_1/abc");
+        let alone = Subject::new("payment", None, event());
+        assert_eq!(alone.record(&account, event()), None);
+    }
+}

@@ -75,3 +75,24 @@ impl FromIterator<(WebhookId, SigningKey)> for SigningKeys {
         Self(keys.into_iter().collect())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_held_by_their_webhooks() {
+        let webhook = |id: &str| WebhookId::new(id);
+        let keys: SigningKeys = [(webhook("wh_1"), SigningKey::new("k"))]
+            .into_iter()
+            .collect();
+        assert!(keys.holds(&webhook("wh_1")));
+        assert!(!keys.holds(&webhook("wh_2")));
+        let listed: Vec<_> = keys
+            .iter()
+            .map(|(id, key)| (id.as_str(), key.expose()))
+            .collect();
+        assert_eq!(listed, [("wh_1", "k")]);
+        assert!(!SigningKeys::default().holds(&webhook("wh_1")));
+    }
+}

@@ -83,4 +83,13 @@ mod tests {
     fn prints_as_rfc_3339(#[case] millis: u64, #[case] text: &str) {
         assert_eq!(Timestamp::from_millis(millis).to_string(), text);
     }
+
+    #[test]
+    fn seconds_are_whole() {
+        assert_eq!(
+            Timestamp::from_millis(1_795_176_000_999).seconds(),
+            1_795_176_000
+        );
+        assert_eq!(Timestamp::from_millis(999).plus_seconds(2).millis(), 2_999);
+    }
 }

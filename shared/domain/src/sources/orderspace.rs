@@ -585,4 +585,42 @@ mod tests {
         assert_eq!(id(a) == id(b), same);
         assert!(id(a).as_str().starts_with("iv_1/"));
     }
+
+    #[test]
+    fn a_type_that_is_not_known_may_name_its_record_as_it_likes_if_it_is_the_only_one() {
+        let element = |data: &str| format!(r#"[{{"event":"refund.created","data":{data}}}]"#);
+        let (good, bad) = subjects(&element(r#"{"credit":{"id":"re_1"}}"#));
+        assert_eq!(
+            good,
+            [(0, "refund.created".to_owned(), Some("re_1".to_owned()))]
+        );
+        assert_eq!(bad, []);
+        let (_, bad) = subjects(&element(r#"{"credit":{"id":"re_1"},"note":{}}"#));
+        assert_eq!(bad, [(0, ElementFault::NoRecord)]);
+    }
+
+    /// A record keeps its key from release to release: a payment that is told again must not become another one.
+    #[test]
+    fn a_payment_s_key_stays_what_it_is() {
+        let payment = r#"{"invoice_id":"iv_1","payment_date":"2021-04-24","amount":26.70,"source":"card","reference":"pi_1"}"#;
+        let body = format!(r#"[{{"event":"payment.created","data":{{"payment":{payment}}}}}]"#);
+        let (good, _) = subjects(&body);
+        assert_eq!(
+            good[0].2.as_deref(),
+            Some("iv_1/67b52c8c25e3c62d687d44ff3872edbb")
+        );
+        assert_eq!(recurrence("payment"), Recurrence::Occurrences);
+        assert_eq!(recurrence("invoice"), Recurrence::State);
+    }
+
+    #[rstest]
+    #[case("26.70", Some("267e-1"))]
+    #[case("-0.0", Some("0"))]
+    #[case("1E+3", Some("1e3"))]
+    #[case("true", None)]
+    #[case("", None)]
+    #[case("1e99999999999999999999", None)]
+    fn numbers_have_one_spelling(#[case] number: &str, #[case] canonical: Option<&str>) {
+        assert_eq!(canonical_number(number).as_deref(), canonical);
+    }
 }
