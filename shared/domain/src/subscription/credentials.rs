@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use secrecy::{ExposeSecret, SecretString};
+use subtle::ConstantTimeEq;
 use thiserror::Error;
 
 use crate::timestamp::Timestamp;
@@ -76,10 +77,12 @@ impl Credentials {
         self.secret.expose_secret()
     }
 
-    /// Whether both halves are equal.
+    /// Whether both halves are equal; the secret is compared in constant time.
     #[must_use]
     pub fn same(&self, other: &Self) -> bool {
-        self.client_id == other.client_id && self.expose_secret() == other.expose_secret()
+        let [ours, theirs] =
+            [self, other].map(|credentials| credentials.expose_secret().as_bytes());
+        self.client_id == other.client_id && ours.ct_eq(theirs).into()
     }
 }
 
@@ -154,6 +157,26 @@ mod tests {
         assert_eq!(text.parse::<ClientId>().is_ok(), good);
         let id: ClientId = "id".parse().unwrap();
         assert_eq!(Credentials::new(id, text).is_ok(), good);
+    }
+
+    #[rstest]
+    #[case::both("id", "secret", true)]
+    #[case::another_secret("id", "secreT", false)]
+    #[case::a_longer_secret("id", "secret2", false)]
+    #[case::another_id("other", "secret", false)]
+    fn credentials_are_the_same_in_both_halves(
+        #[case] id: &str,
+        #[case] secret: &str,
+        #[case] same: bool,
+    ) {
+        let of = |id: &str, secret: &str| Credentials::new(id.parse().unwrap(), secret).unwrap();
+        let given = of(id, secret);
+        assert_eq!(of("id", "secret").same(&given), same);
+        assert_eq!(
+            (given.client_id.as_str(), given.expose_secret()),
+            (id, secret)
+        );
+        assert_eq!(AccessToken::new(secret).expose(), secret);
     }
 
     #[test]
