@@ -56,6 +56,11 @@ pub enum Command {
     /// Needs cargo-fuzz (cargo install cargo-fuzz --locked) and no other compiler. The first run builds the SDK once more,
     /// instrumented. How much was tried goes into tests/figures.json.
     Fuzz(Fuzz),
+    /// Change the code that the promises rest on, one operator or one answer at a time, and see that a test fails.
+    ///
+    /// Needs cargo-mutants (cargo install cargo-mutants --locked), and an hour or two. How many there were goes into
+    /// tests/figures.json.
+    Mutants,
     /// Be Orderspace's simulator. The other commands start it.
     #[command(hide = true)]
     Simulator {

@@ -6,7 +6,7 @@
 //!
 //! One module per job: [`tools`] installs, [`build`] compiles, [`emulator`] and [`simulator`] run, [`deploy`] deploys,
 //! [`outputs`] tells others where everything is, [`stack`] puts these in order, [`demo`] and [`verify`] use it. [`fuzz`]
-//! needs none of it.
+//! and [`mutants`] need none of it.
 
 pub mod aws;
 pub mod build;
@@ -19,6 +19,7 @@ pub mod figures;
 pub mod fuzz;
 pub mod interrupt;
 pub mod job;
+pub mod mutants;
 pub mod outputs;
 pub mod places;
 pub mod ports;

@@ -14,7 +14,7 @@ use local::interrupt::interrupted;
 use local::places::Places;
 use local::progress::Progress;
 use local::stack::{self, Options, Stack};
-use local::{demo, fuzz, proxy, refusal, simulator, verify};
+use local::{demo, fuzz, mutants, proxy, refusal, simulator, verify};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -40,7 +40,11 @@ async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Up(_) => Some(places.clone()),
         Command::Demo(demo) if !demo.running => Some(places.clone()),
         Command::Verify(_) => Some(verify::places(&places)?),
-        Command::Demo(_) | Command::Down | Command::Fuzz(_) | Command::Simulator { .. } => None,
+        Command::Demo(_)
+        | Command::Down
+        | Command::Fuzz(_)
+        | Command::Mutants
+        | Command::Simulator { .. } => None,
     };
     tokio::select! {
         outcome = dispatch(cli.command, &places, progress) => return outcome,
@@ -79,6 +83,7 @@ async fn dispatch(command: Command, places: &Places, progress: Progress) -> Resu
         Command::Demo(arguments) => demo::run(places, &arguments, progress).await,
         Command::Verify(arguments) => verify::run(places, &arguments, progress).await,
         Command::Fuzz(arguments) => fuzz::run(places, &arguments, progress).await,
+        Command::Mutants => mutants::run(places, progress).await,
         Command::Simulator { .. } => Ok(ExitCode::SUCCESS),
     }
 }

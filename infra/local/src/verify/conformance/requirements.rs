@@ -1044,8 +1044,9 @@ const CHECKS: &[Requirement] = &[
     ),
     is(
         "check-mistakes",
-        "The random schedules can fail: each known mistake, put into a copy of the code, breaks a named invariant",
-        By(&[Check("mistakes")]),
+        "The checks can fail: each known mistake, put into a copy of the code, breaks a named invariant of the schedules, and \
+         no mutant of that code goes unnoticed",
+        By(&[Check("mistakes"), Figure("mutants")]),
     ),
     is(
         "check-template",
