@@ -164,3 +164,22 @@ fn group(envelope: &Envelope<'_>) -> String {
 fn is_group(text: &str) -> bool {
     !text.is_empty() && text.len() <= 128 && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case("billing", true)]
+    #[case("~!", true)]
+    #[case("", false)]
+    #[case("a team", false)]
+    #[case("\u{7f}", false)]
+    #[case("équipe", false)]
+    #[case(&"x".repeat(128), true)]
+    #[case(&"x".repeat(129), false)]
+    fn a_group_is_named_as_sqs_allows(#[case] team: &str, #[case] good: bool) {
+        assert_eq!(is_group(team), good);
+    }
+}

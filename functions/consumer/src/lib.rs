@@ -18,7 +18,8 @@ use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMe
 use domain::envelope::Envelope;
 use domain::fold::Verdict;
 use domain::ports::{Backoff, Oversize, Queues, Records};
-use tokio::time::{Instant, timeout_at};
+use runtime::deadline::in_time;
+use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::apply::Arrived;
@@ -113,13 +114,10 @@ impl<'p, R: Records, Q: Queues, O: Oversize, B: Backoff> Consumer<'p, R, Q, O, B
                 of = messages.len(),
                 "messages come again"
             );
-            let delayed = timeout_at(deadline, self.lane.delay(&delays)).await;
-            if !matches!(delayed, Ok(Ok(()))) {
+            let delaying = self.lane.delay(&delays);
+            if let Err(error) = in_time(deadline, "delaying failed messages", delaying).await {
                 // They keep the queue's visibility timeout: later, but no less surely.
-                warn!(
-                    messages = delays.len(),
-                    "the delays of failed messages could not be set"
-                );
+                warn!(messages = delays.len(), %error, "the delays of failed messages could not be set");
             }
         }
         let mut response = SqsBatchResponse::default();
