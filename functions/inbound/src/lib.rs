@@ -4,7 +4,8 @@
 //! `domain` splits the body, [`attempt`] gives the delivery its identity, [`lanes`] makes its events durable,
 //! [`quarantine`] keeps what was not understood, and [`answer`] holds the table of answers.
 //!
-//! A request that is not verified causes no write and no message, and at most one cached read.
+//! A request that is not verified causes no write and no message. An unknown token costs one cached read, a wrong
+//! signature one more, that of the keys.
 
 pub mod answer;
 pub mod attempt;

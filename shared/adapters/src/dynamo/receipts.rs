@@ -305,6 +305,10 @@ pub async fn read_body(item: &Item, oversize: &impl Oversize) -> Result<Vec<u8>,
 
 #[cfg(test)]
 mod tests {
+    use domain::account::WebhookId;
+    use domain::envelope::DataRef;
+    use rstest::rstest;
+
     use super::*;
 
     fn delivery(millis: u64) -> DeliveryId {
@@ -351,5 +355,46 @@ mod tests {
     #[test]
     fn two_leases_have_two_holders() {
         assert_ne!(random_holder().unwrap(), random_holder().unwrap());
+    }
+
+    /// A store that is used by its name alone.
+    struct Elsewhere;
+
+    impl Oversize for Elsewhere {
+        async fn put(&self, key: &str, _: &[u8]) -> Result<DataRef, PortError> {
+            Ok(DataRef::new("bucket", key))
+        }
+
+        async fn get(&self, _: &DataRef) -> Result<Vec<u8>, PortError> {
+            Ok(Vec::new())
+        }
+    }
+
+    #[rstest]
+    #[case::at_the_limit(0, "SET #body = :body REMOVE #dataref")]
+    #[case::one_byte_more(1, "SET #dataref = :dataref REMOVE #body")]
+    #[tokio::test]
+    async fn a_receipt_has_its_body_up_to_the_last_byte(
+        #[case] more: usize,
+        #[case] expression: &str,
+    ) {
+        let body = br#"[{"event":"order.created"}]"#;
+        let config = aws_sdk_dynamodb::Config::builder()
+            .behavior_version(aws_sdk_dynamodb::config::BehaviorVersion::latest())
+            .build();
+        let limit = pack(body).unwrap().len() + OTHER_ATTRIBUTES - more;
+        let client = Client::from_conf(config);
+        let receipts = DynamoReceipts::new(client, "receipts", Elsewhere, limit, 1);
+        let receipt = Receipt {
+            account: &"acme".parse().unwrap(),
+            delivery: delivery(7),
+            webhook: &WebhookId::new("wh_1"),
+            received: Timestamp::from_millis(7),
+            hash: BodyHash::of(body),
+            events: 1,
+            body,
+        };
+        let content = receipts.content(&receipt).await.unwrap();
+        assert_eq!(content.expression(), expression);
     }
 }

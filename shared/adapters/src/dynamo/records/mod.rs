@@ -570,6 +570,24 @@ mod tests {
         );
     }
 
+    /// The condition without which whoever writes last decides.
+    #[test]
+    fn a_later_event_is_never_written_over() {
+        let config = aws_sdk_dynamodb::Config::builder()
+            .behavior_version(aws_sdk_dynamodb::config::BehaviorVersion::latest())
+            .build();
+        let client = Client::from_conf(config);
+        let guard = |previous| {
+            let written = changes(&update(previous), DATA, native());
+            let call = written.into_call(client.update_item());
+            call.get_condition_expression().clone().unwrap_or_default()
+        };
+        let alone = "attribute_not_exists(#event_id) OR #event_id < :event_id";
+        assert_eq!(guard(None), alone);
+        let within_a_group = "attribute_not_exists(#event_id) OR #event_id <= :previous_id";
+        assert_eq!(guard(Some(before("b"))), within_a_group);
+    }
+
     #[test]
     fn only_a_record_that_collects_its_events_adds_them_and_each_once() {
         let events = [event(8), event(7), event(8)];
