@@ -38,9 +38,9 @@ pub enum Invariant {
     Unreadable,
     /// A genuine delivery is answered in time, and is refused only where something went wrong.
     Answers,
-    /// A FIFO queue is sent a record's events in the order of first sight.
+    /// One call sends a FIFO queue the events of a record in the order of first sight.
     Order,
-    /// It ends: with faults over, all lanes run empty.
+    /// It ends: an invocation in its time and without a panic, and with faults over all lanes.
     Ends,
 }
 
@@ -321,6 +321,7 @@ impl World {
                     format!("attempt {number} is answered 200, and {missing}")
                 });
             }
+            self.check_receipt(number, faults);
             self.acknowledged(number);
             self.check_unknown_marker(number, actor);
         } else if status != 503 || (faults == 0 && keys_held) {
@@ -337,6 +338,16 @@ impl World {
         if took > BUDGET + 10 {
             self.broken(Invariant::Answers, || {
                 format!("attempt {number} is answered after {took} ms")
+            });
+        }
+    }
+
+    /// What is taken without a fault has its receipt. A fault elsewhere may have taken the time for keeping it.
+    fn check_receipt(&self, number: usize, faults: u32) {
+        let kept = lock(&self.ledger).attempts[number].receipt;
+        if !kept && faults == 0 {
+            self.broken(Invariant::Durable, || {
+                format!("attempt {number} is answered 200 and has no receipt")
             });
         }
     }
@@ -761,9 +772,6 @@ impl World {
         if !dropped {
             team.window.insert(seen.id.to_owned(), now + 300_000);
             *team.got.entry(key).or_default() += 1;
-            if let Some(group) = &message.group {
-                team.order.entry(group.clone()).or_default().push(key);
-            }
         }
         drop(ledger);
         self.tell(|| {

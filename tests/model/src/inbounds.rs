@@ -20,10 +20,10 @@ use crate::chance::{Chance, word};
 use crate::checks::Invariant;
 use crate::deliveries::{self, Delivery};
 use crate::faults::{Kind, Step};
-use crate::lock;
 use crate::plan::{Genuine, INBOUND_TIMEOUT, KEYS_REREAD, KEYS_TTL, LEASE, Stranger, WALL};
 use crate::ports::Wire;
 use crate::world::{Attempt, Instance, World, seconds};
+use crate::{TOLD_TO_PANIC, lock};
 
 /// A request for an instance.
 pub(crate) struct Job {
@@ -35,7 +35,10 @@ pub(crate) struct Job {
 /// How an invocation ended.
 pub(crate) enum Ended<T> {
     Answer(T),
+    /// It was told to crash or to panic.
     Crashed,
+    /// It panicked of itself, or had not answered when Lambda ended it.
+    Failed(&'static str),
 }
 
 /// Runs a handler until it answers, crashes, panics or is ended by Lambda.
@@ -48,7 +51,14 @@ pub(crate) async fn run<T>(
     let mut handler = pin!(AssertUnwindSafe(handler).catch_unwind());
     let running = poll_fn(|cx| match handler.as_mut().poll(cx) {
         Poll::Ready(Ok(answer)) => Poll::Ready(Ended::Answer(answer)),
-        Poll::Ready(Err(_)) => Poll::Ready(Ended::Crashed),
+        Poll::Ready(Err(panic))
+            if panic
+                .downcast_ref::<String>()
+                .is_some_and(|what| what == TOLD_TO_PANIC) =>
+        {
+            Poll::Ready(Ended::Crashed)
+        }
+        Poll::Ready(Err(_)) => Poll::Ready(Ended::Failed("panics")),
         Poll::Pending if world.has_crashed(actor) => Poll::Ready(Ended::Crashed),
         Poll::Pending => Poll::Pending,
     });
@@ -56,7 +66,7 @@ pub(crate) async fn run<T>(
     if let Some(actor) = lock(&world.ledger).actors.get_mut(actor) {
         actor.ended = true;
     }
-    ended.unwrap_or(Ended::Crashed)
+    ended.unwrap_or(Ended::Failed("is not done when its time is over"))
 }
 
 fn config(world: &World) -> Config {
@@ -126,6 +136,13 @@ async fn instance(world: Arc<World>, number: usize, mut jobs: mpsc::UnboundedRec
                 }
                 let _ = reply.send(status);
             }
+            Ended::Failed(how) => {
+                world.broken(Invariant::Answers, || {
+                    format!("attempt {attempt}: inbound {how}")
+                });
+                let _ = reply.send(502);
+                return;
+            }
             Ended::Crashed => {
                 world.tell(|| format!("attempt {attempt}: inbound ends without an answer"));
                 // The gateway answers in our place, and the instance is gone.
@@ -138,7 +155,6 @@ async fn instance(world: Arc<World>, number: usize, mut jobs: mpsc::UnboundedRec
 
 /// Posts a request and waits for its answer. 0 is no answer.
 async fn post(world: &Arc<World>, made: Made, patience: u64, chance: &mut Chance) -> u16 {
-    let number = lock(&world.ledger).attempts.len();
     let fault = if made.genuine {
         world.decide_transport(Step::Request, chance)
     } else {
@@ -163,21 +179,17 @@ async fn post(world: &Arc<World>, made: Made, patience: u64, chance: &mut Chance
         Some(Kind::TwiceAfter) => again(world, &made, chance, 4_000, 60_000),
         _ => {}
     }
-    let _ = number;
     let arrived = arrive(world, made, chance);
     let timeout = Duration::from_millis(patience);
     let answer = tokio::time::timeout(timeout, arrived).await;
     world.agenda.turn(world.now(), chance.number()).await;
-    let Ok(Ok((attempt, status))) = answer else {
+    let Ok(Ok(status)) = answer else {
         return 0;
     };
     match world.decide_transport(Step::Answer, chance) {
         Some(Kind::Lost) => return 0,
         Some(Kind::Slow) => delay(world, chance, 300, 3_000).await,
         _ => {}
-    }
-    if let Some(attempt) = lock(&world.ledger).attempts.get_mut(attempt) {
-        attempt.heard = true;
     }
     status
 }
@@ -213,11 +225,7 @@ struct Made {
 }
 
 /// A request reaches the gateway, which gives it a time and finds an instance.
-fn arrive(
-    world: &Arc<World>,
-    made: Made,
-    chance: &mut Chance,
-) -> impl Future<Output = Result<(usize, u16), oneshot::error::RecvError>> + use<> {
+fn arrive(world: &Arc<World>, made: Made, chance: &mut Chance) -> oneshot::Receiver<u16> {
     let epoch = world.epoch(chance);
     let mut request = hook(&made.token, made.delivery.body.to_vec()).at(epoch);
     if let Some(key) = &made.key {
@@ -249,7 +257,6 @@ fn arrive(
         epoch,
         now: 0,
         answer: None,
-        heard: false,
         identity: None,
         read: None,
         told: false,
@@ -274,7 +281,7 @@ fn arrive(
             Ok(()) => {
                 drop(ledger);
                 world.tell(|| line);
-                return named(answer, attempt);
+                return answer;
             }
             Err(mpsc::error::SendError(unsent)) => job = unsent,
         }
@@ -288,14 +295,7 @@ fn arrive(
     world
         .agenda
         .spawn(instance(Arc::clone(world), number, inbox));
-    named(answer, attempt)
-}
-
-async fn named(
-    answer: oneshot::Receiver<u16>,
-    attempt: usize,
-) -> Result<(usize, u16), oneshot::error::RecvError> {
-    answer.await.map(|status| (attempt, status))
+    answer
 }
 
 /// Orderspace delivers: it tries until it is answered 200, or gives up.

@@ -227,7 +227,10 @@ async fn invoke(world: &Arc<World>, lane: usize, batch: Vec<Received>, chance: &
     let lost = world.decide_transport(Step::Report, chance);
     match ended {
         Ended::Answer(response) if lost.is_none() => report(world, lane, &batch, &response, chance),
-        _ => world.tell(|| format!("invocation {actor} ends without a report")),
+        Ended::Failed(how) => world.broken(Invariant::Ends, || format!("invocation {actor} {how}")),
+        Ended::Answer(_) | Ended::Crashed => {
+            world.tell(|| format!("invocation {actor} ends without a report"))
+        }
     }
     wake(world);
 }

@@ -114,8 +114,6 @@ pub(crate) struct Attempt {
     /// Our clock when the handler began.
     pub(crate) now: u64,
     pub(crate) answer: Option<u16>,
-    /// Whether Orderspace got the answer.
-    pub(crate) heard: bool,
     /// The identity that it gave its events.
     pub(crate) identity: Option<u64>,
     /// What the marker's read told: none if it was not read, or its answer was lost.
@@ -123,6 +121,7 @@ pub(crate) struct Attempt {
     /// Whether the last read of the marker was answered.
     pub(crate) told: bool,
     pub(crate) leased: Option<bool>,
+    /// Whether its receipt was written.
     pub(crate) receipt: bool,
     pub(crate) keys_held: bool,
 }
@@ -165,7 +164,6 @@ pub(crate) enum Place {
 pub(crate) struct Team {
     pub(crate) got: BTreeMap<Key, u32>,
     pub(crate) window: HashMap<String, u64>,
-    pub(crate) order: BTreeMap<String, Vec<Key>>,
 }
 
 /// A row of the oracle's own records table.
