@@ -68,6 +68,7 @@ const DELAY: &str = "sqs:ChangeMessageVisibilityBatch";
 /// The faults that may be met at any time, each by so many of a thousand calls.
 fn at_all_times() -> Vec<(Kind, u32, Value)> {
     let refuse = |code: &str| json!({ "refuse": { "status": 400, "code": code } });
+    // Of a batch, the events of one colour.
     let part = |tint: &str, code: &str, lasting: bool| {
         json!({ "refuse_entries": {
             "contains": format!(r#""tint":"{tint}""#), "code": code, "sender_fault": lasting,
@@ -90,18 +91,18 @@ fn at_all_times() -> Vec<(Kind, u32, Value)> {
         (Kind::Throttled, 20, of(GET, refuse("ThrottlingException"))),
         (
             Kind::PartialBatch,
-            60,
+            200,
             of(SEND, part("t3", "ServiceUnavailable", false)),
         ),
         (
             Kind::PartialBatch,
-            40,
-            of(SEND, part("", "InternalError", false)),
+            100,
+            of(SEND, part("t5", "InternalError", false)),
         ),
         // The content is to blame, says the queue: such an event travels as a pointer.
         (
             Kind::PartialBatch,
-            60,
+            300,
             json!({
                 "operation": SEND, "resource": "OrdersQueue", "fault": part("t9", "InvalidMessageContents", true),
             }),

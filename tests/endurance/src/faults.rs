@@ -24,6 +24,8 @@ use crate::oracle::{self, Evidence, Figures, Notice};
 use crate::records;
 use crate::sending::{self, Sent};
 
+/// The events of a long run.
+pub(crate) const EVENTS: u32 = 20_000;
 /// How often what is going on is shown.
 const SIGN_OF_LIFE: Duration = Duration::from_millis(500);
 
@@ -31,8 +33,8 @@ const SIGN_OF_LIFE: Duration = Duration::from_millis(500);
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Faults {
     /// Events to send.
-    #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(100..=1_000_000))]
-    events: u32,
+    #[arg(long, default_value_t = EVENTS, value_parser = clap::value_parser!(u32).range(100..=1_000_000))]
+    pub(crate) events: u32,
     /// Makes the deliveries, the outages and the choice of what is killed. Which call meets a fault by chance is not
     /// in it: that depends on what runs beside what.
     #[arg(long, default_value_t = 1)]
@@ -144,6 +146,7 @@ pub(crate) async fn run(ground: &Ground, faults: &Faults, progress: Progress) ->
             ));
         }
     }
+    problems.extend(too_little(&judgement.figures));
     let consumers: u64 = killed
         .iter()
         .filter(|(name, _)| name.ends_with("Consumer"))
@@ -164,6 +167,43 @@ pub(crate) async fn run(ground: &Ground, faults: &Faults, progress: Progress) ->
         figures: judgement.figures,
         problems,
     })
+}
+
+/// Of so many events some meet even the rarest fault.
+const ENOUGH_FOR_ALL: usize = 5_000;
+/// So many refused deliveries tell whether retries keep their ids. A function that is killed leaves no marker, and neither
+/// does one whose table is away, so not all can.
+const ENOUGH_REFUSED: usize = 20;
+
+/// What did not happen, or too seldom, for the run to prove what it should.
+fn too_little(figures: &Figures) -> Vec<String> {
+    let rare = [
+        (figures.ids_by_pointer, "event travelled as a pointer"),
+        (
+            figures.refused_and_accepted,
+            "delivery was refused and came again",
+        ),
+    ];
+    let mut wanted = vec![(
+        figures.records_decided_by_the_log,
+        "record was decided by the log alone",
+    )];
+    wanted.extend(
+        rare.into_iter()
+            .filter(|_| figures.events_sent >= ENOUGH_FOR_ALL),
+    );
+    let mut problems: Vec<String> = wanted
+        .into_iter()
+        .filter(|(count, _)| *count == 0)
+        .map(|(_, what)| format!("no {what}: this run proves too little"))
+        .collect();
+    let (refused, kept) = (figures.refused_and_accepted, figures.kept_their_identity);
+    if refused >= ENOUGH_REFUSED && kept * 2 < refused {
+        problems.push(format!(
+            "of {refused} refused deliveries only {kept} came again under their ids"
+        ));
+    }
+    problems
 }
 
 /// Shows what is going on until it is dropped.

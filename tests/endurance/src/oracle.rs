@@ -487,11 +487,12 @@ impl<'a> Court<'a> {
                 .collect();
             let figures = &mut self.found.figures;
             figures.refused_and_accepted += 1;
-            let ids = self.seen.get(&event.mark);
-            let kept = ids.into_iter().flatten().all(|(id, _)| {
+            let is_a_refused_ones = |id: &String| {
                 let millis = read_id(id).map_or(0, |(_, millis, _)| millis);
                 refused.iter().any(|attempt| covers(attempt, millis))
-            });
+            };
+            let ids = self.seen.get(&event.mark);
+            let kept = ids.is_some_and(|ids| !ids.is_empty() && ids.keys().all(is_a_refused_ones));
             figures.kept_their_identity += usize::from(kept);
         }
     }

@@ -88,35 +88,29 @@ pub async fn run(outer: &Places, arguments: &Verify, progress: Progress) -> Resu
             "installed at their pinned versions".to_owned(),
         ))
     };
-    if report.wants("sam validate") || report.wants("cfn-lint") {
+    if ["sam validate", "cfn-lint", "faults"]
+        .into_iter()
+        .any(|check| report.wants(check))
+    {
         report.require("tools", "Tools", install).await;
     } else {
         report.check("tools", "Tools", install).await;
     }
-    let missing_tools = || async {
-        Ok(Outcome::NotChecked(
-            "the tools are not installed".to_owned(),
-        ))
-    };
-    if let Some(tools) = &tools {
-        report
-            .check(
-                "sam validate",
-                "Template (sam validate)",
-                steps.sam_validate(tools),
-            )
-            .await;
-        report
-            .check("cfn-lint", "Template (cfn-lint)", steps.cfn_lint(tools))
-            .await;
-    } else {
-        report
-            .check("sam validate", "Template (sam validate)", missing_tools())
-            .await;
-        report
-            .check("cfn-lint", "Template (cfn-lint)", missing_tools())
-            .await;
-    }
+    let tools = tools.as_ref();
+    report
+        .check(
+            "sam validate",
+            "Template (sam validate)",
+            with(tools, NO_TOOLS, |tools| steps.sam_validate(tools)),
+        )
+        .await;
+    report
+        .check(
+            "cfn-lint",
+            "Template (cfn-lint)",
+            with(tools, NO_TOOLS, |tools| steps.cfn_lint(tools)),
+        )
+        .await;
     report
         .check(
             "template rules",
@@ -141,83 +135,47 @@ pub async fn run(outer: &Places, arguments: &Verify, progress: Progress) -> Resu
             "built, deployed and answering at {endpoint}"
         )))
     };
-    let needs_a_stack = ["examples", "stopped consumer", "tests", "faults"];
+    let needs_a_stack = ["examples", "stopped consumer", "tests"];
     if needs_a_stack.into_iter().any(|check| report.wants(check)) {
         report.require("stack", "Stack", start).await;
     } else {
         report.check("stack", "Stack", start).await;
     }
-    let no_stack = || async {
-        Ok(Outcome::NotChecked(
-            "there is no stack to check it on".to_owned(),
-        ))
-    };
-    if let Some(stack) = &running {
+    let stack = running.as_ref();
+    report
+        .check(
+            "examples",
+            "Example events",
+            with(stack, NO_STACK, |stack| {
+                examples_seen(&places, stack, progress)
+            }),
+        )
+        .await;
+    report
+        .check(
+            "stopped consumer",
+            "Example events while a consumer is stopped",
+            with(stack, NO_STACK, |stack| {
+                stopped_consumer_noticed(&places, stack, progress)
+            }),
+        )
+        .await;
+    let outputs = stack.map(|_| places.outputs());
+    report
+        .check("tests", "Tests", steps.tests(outputs.as_deref()))
+        .await;
+    if stack.is_none() {
+        let without = Outcome::NotChecked(NO_STACK.to_owned());
         report
-            .check(
-                "examples",
-                "Example events",
-                examples_seen(&places, stack, progress),
-            )
-            .await;
-        report
-            .check(
-                "stopped consumer",
-                "Example events while a consumer is stopped",
-                stopped_consumer_noticed(&places, stack, progress),
-            )
-            .await;
-        report
-            .check("tests", "Tests", steps.tests(Some(&places.outputs())))
-            .await;
-        report
-            .check(
-                "faults",
-                "Events while calls fail and functions die",
-                steps.faults(),
-            )
-            .await;
-    } else {
-        report.check("examples", "Example events", no_stack()).await;
-        report
-            .check(
-                "stopped consumer",
-                "Example events while a consumer is stopped",
-                no_stack(),
-            )
-            .await;
-        report
-            .check(
-                "tests",
-                "Tests, without those that need a stack",
-                steps.tests(None),
-            )
-            .await;
-        report
-            .check("end to end", "Tests that need a stack", no_stack())
-            .await;
-        report
-            .check(
-                "faults",
-                "Events while calls fail and functions die",
-                no_stack(),
-            )
+            .check("end to end", "Tests that need a stack", async {
+                Ok(without)
+            })
             .await;
     }
     report
         .check("doc tests", "Tests in the documentation", steps.doc_tests())
         .await;
-    let names = report.names();
-    if !arguments.conformance {
-        report
-            .check(
-                "requirements",
-                "Requirements",
-                requirements_current(&places, &steps, &names),
-            )
-            .await;
-    }
-    // Read while the stack is still up: nothing may come between its end and the table.
+    // What the tests left, before anything else runs.
     let tests = match arguments.conformance {
         true => Some(steps.test_results().await),
         false => None,
@@ -230,15 +188,52 @@ pub async fn run(outer: &Places, arguments: &Verify, progress: Progress) -> Resu
             })
             .await;
     }
-    if let Some(tests) = tests {
-        let evidence = tests.and_then(|tests| evidence(&places, tests, &report));
-        report
-            .check("conformance", "Conformance", async {
-                conformance::rewrite(&places, &evidence?)
-            })
-            .await;
+    report
+        .check(
+            "faults",
+            "Events while calls fail and functions die",
+            with(tools, NO_TOOLS, |_| steps.faults()),
+        )
+        .await;
+    let names = report.names();
+    match tests {
+        None => {
+            report
+                .check(
+                    "requirements",
+                    "Requirements",
+                    requirements_current(&places, &steps, &names),
+                )
+                .await;
+        }
+        Some(tests) => {
+            let evidence = tests.and_then(|tests| evidence(&places, tests, &report));
+            report
+                .check("conformance", "Conformance", async {
+                    conformance::rewrite(&places, &evidence?)
+                })
+                .await;
+        }
     }
     Ok(report.finish())
+}
+
+const NO_TOOLS: &str = "the tools are not installed";
+const NO_STACK: &str = "there is no stack to check it on";
+
+/// A check of something that may not be there.
+async fn with<'a, T, F>(
+    something: Option<&'a T>,
+    without: &str,
+    check: impl FnOnce(&'a T) -> F,
+) -> Result<Outcome>
+where
+    F: Future<Output = Result<Outcome>>,
+{
+    match something {
+        Some(something) => check(something).await,
+        None => Ok(Outcome::NotChecked(without.to_owned())),
+    }
 }
 
 /// Everything that this run has shown.

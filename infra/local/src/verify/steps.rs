@@ -305,8 +305,9 @@ impl<'a> Steps<'a> {
         Ok(Outcome::Passed(figures))
     }
 
-    /// Some events on the stack that is up, while the functions' calls fail and inbound is killed. The tests' build has
-    /// made the program; the long run with the same name is documented in the README.
+    /// Some events on a stack of their own, with times so short that consumers can be killed and waited for, while calls
+    /// fail and functions die. The tests' build has made the program; the long run with the same name is documented in
+    /// the README.
     ///
     /// # Errors
     /// A promise is broken, or the run proves too little.
@@ -316,8 +317,8 @@ impl<'a> Steps<'a> {
         let mut command = Command::new(target.join("debug").join(ENDURANCE));
         command
             .arg("--state")
-            .arg(&self.places.state)
-            .args(["--running", "faults", "--events", FEW_EVENTS])
+            .arg(self.places.state.join("faults"))
+            .args(["faults", "--events", FEW_EVENTS])
             .args(["--kill-every", "1000", "--minutes", "8"]);
         self.succeed("the run with faults", "faults", command)
             .await?;

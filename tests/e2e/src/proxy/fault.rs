@@ -52,6 +52,24 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// Whether it can happen to this call: of a batch without such a message nothing is refused.
+    pub(super) fn concerns(&self, request: &Request) -> bool {
+        match self {
+            Self::RefuseEntries {
+                contains,
+                code,
+                sender_fault,
+            } => Parted::of(&request.body, contains, code, *sender_fault).is_some(),
+            Self::Refuse { .. }
+            | Self::Status(_)
+            | Self::DelayMs(_)
+            | Self::Drop
+            | Self::WorkThenDrop
+            | Self::WorkThenStatus(_)
+            | Self::WorkThenTruncate => true,
+        }
+    }
+
     /// The fault in one word, for counts.
     pub(super) fn name(&self) -> &'static str {
         match self {
@@ -120,7 +138,7 @@ pub(super) struct Parted {
 }
 
 impl Parted {
-    /// `None` if the body is no batch.
+    /// `None` if the body is no batch, or none of it is refused.
     pub(super) fn of(body: &[u8], contains: &str, code: &str, sender_fault: bool) -> Option<Self> {
         let mut batch: Map<String, Value> = serde_json::from_slice(body).ok()?;
         let entries = batch.get_mut("Entries")?.as_array_mut()?;
@@ -129,7 +147,7 @@ impl Parted {
             text.is_none_or(|text| text.contains(contains))
         };
         let refused = entries.iter().filter(|entry| is_refused(entry));
-        let refused = refused
+        let refused: Vec<Value> = refused
             .map(|entry| {
                 json!({
                     "Id": entry.get("Id"), "Code": code, "Message": "injected",
@@ -137,6 +155,9 @@ impl Parted {
                 })
             })
             .collect();
+        if refused.is_empty() {
+            return None;
+        }
         entries.retain(|entry| !is_refused(entry));
         let is_left = !entries.is_empty();
         let passed = is_left.then_some(Value::Object(batch));

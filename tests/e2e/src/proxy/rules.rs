@@ -153,7 +153,7 @@ impl Rules {
                 rule.skip -= 1;
                 continue;
             }
-            if rule.share.is_some_and(|share| chance() >= share) {
+            if rule.share.is_some_and(|share| chance() >= share) || !rule.fault.concerns(request) {
                 continue;
             }
             rule.times = rule.times.map(|times| times - 1);
@@ -215,6 +215,25 @@ mod tests {
         rules.add(Rule::new(Fault::Drop).share(0.25));
         assert!(rules.meet(&send("q", "b"), || 0.24).is_some());
         assert!(rules.meet(&send("q", "b"), || 0.25).is_none());
+    }
+
+    #[test]
+    fn what_refuses_messages_is_not_met_by_a_batch_without_them() {
+        let mut rules = Rules::default();
+        rules.add(Rule::new(Fault::RefuseEntries {
+            contains: "bad".to_owned(),
+            code: "InternalError".to_owned(),
+            sender_fault: false,
+        }));
+        let batch = |text: &str| {
+            let mut request = send("q", "");
+            let body = format!(r#"{{"Entries":[{{"Id":"0","MessageBody":"{text}"}}]}}"#);
+            request.body = body.into();
+            request
+        };
+        assert!(rules.meet(&batch("good"), || 0.0).is_none());
+        assert_eq!(rules.all()[0].met, 0);
+        assert!(rules.meet(&batch("bad"), || 0.0).is_some());
     }
 
     #[test]
