@@ -119,7 +119,7 @@ impl Demo {
 #[derive(Debug, Args)]
 pub struct Fuzz {
     /// Seconds for each target.
-    #[arg(long, default_value_t = 600, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = crate::fuzz::LONG_ENOUGH, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     pub seconds: u64,
     /// This target alone.
     #[arg(long, value_name = "NAME", value_parser = crate::fuzz::TARGETS)]

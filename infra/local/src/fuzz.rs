@@ -1,8 +1,8 @@
 //! `cargo local fuzz`: every target of `tests/fuzz`, one after the other, for so many seconds each.
 //!
 //! The fuzzer is [cargo-fuzz](https://rust-fuzz.github.io/book/cargo-fuzz.html) without a sanitizer, which the project's
-//! own compiler can build; safe code has little use for one. The fixtures are the seeds. How much was tried goes into
-//! `tests/figures.json`, where the conformance table finds it.
+//! own compiler can build; safe code has little use for one. The fixtures are the seeds. How much was tried in
+//! ten minutes goes into `tests/figures.json`, where the conformance table finds it; so does a finding.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, bail};
 use tokio::process::Command;
 
 use crate::cli::Fuzz;
-use crate::figures;
+use crate::figures::{self, Found};
 use crate::job;
 use crate::places::Places;
 use crate::progress::Progress;
@@ -20,6 +20,9 @@ use crate::tools::without_cargos_own;
 
 /// The targets, as `tests/fuzz/Cargo.toml` names them.
 pub const TARGETS: [&str; 5] = ["split", "signature", "envelope", "records", "gateway"];
+
+/// Seconds that a target has to run without a finding before it is said to have none.
+pub const LONG_ENOUGH: u64 = 600;
 
 /// The longest input, in bytes: longer ones are the same again, and slow.
 const LONGEST_INPUT: usize = 65_536;
@@ -47,6 +50,7 @@ pub async fn run(places: &Places, arguments: &Fuzz, progress: Progress) -> Resul
 }
 
 async fn fuzz(places: &Places, target: &str, seconds: u64, progress: Progress) -> Result<()> {
+    let name = format!("fuzz {target}");
     let directory = places.root.join("tests/fuzz");
     let corpus = directory.join("corpus").join(target);
     std::fs::create_dir_all(&corpus)
@@ -67,9 +71,12 @@ async fn fuzz(places: &Places, target: &str, seconds: u64, progress: Progress) -
     .await;
     if let Err(error) = ran {
         step.failed("");
+        let artifacts = directory.join("artifacts").join(target);
+        let artifacts = places.shown(&artifacts);
+        let found = Found::Failed(format!("its input was in {artifacts}"));
+        figures::note(places, &name, found)?;
         return Err(error.context(format!(
-            "The input is in {}. Turn it into a test of the crate that was at fault",
-            places.shown(&directory.join("artifacts").join(target))
+            "The input is in {artifacts}. Turn it into a test of the crate that was at fault"
         )));
     }
     let text = std::fs::read_to_string(&log)?;
@@ -79,11 +86,10 @@ async fn fuzz(places: &Places, target: &str, seconds: u64, progress: Progress) -
             log.display()
         );
     };
-    figures::note(
-        places,
-        &format!("fuzz {target}"),
-        &format!("fuzzing {target}: {inputs} inputs in {seconds} s, no finding"),
-    )?;
+    if seconds >= LONG_ENOUGH {
+        let found = Found::Held(format!("{inputs} inputs in {seconds} s, no finding"));
+        figures::note(places, &name, found)?;
+    }
     step.done(&format!("{inputs} inputs, no finding"));
     Ok(())
 }

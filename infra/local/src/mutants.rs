@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 use tokio::process::Command;
 
-use crate::figures;
+use crate::figures::{self, Found};
 use crate::job;
 use crate::places::Places;
 use crate::progress::Progress;
@@ -25,6 +25,9 @@ const SECOND: [&str; 6] = [
     "runtime",
     "model",
 ];
+
+/// The figure's name.
+const NAME: &str = "mutants";
 
 /// What cargo-mutants ends with where mutants survive, or where tests take too long to tell.
 const SURVIVED: [i32; 2] = [2, 3];
@@ -52,13 +55,15 @@ pub async fn run(places: &Places, progress: Progress) -> Result<ExitCode> {
         let missed = places.state.join("mutants.out/missed.txt");
         let missed = std::fs::read_to_string(&missed)
             .with_context(|| format!("{} could not be read", missed.display()))?;
+        let count = missed.lines().count();
+        figures::note(places, NAME, Found::Failed(format!("{count} survive")))?;
         anyhow::bail!(
-            "{} mutants survive. Write the test that each of them lacks, or leave it out in .cargo/mutants.toml and say \
-             why\n{missed}",
-            missed.lines().count()
+            "{count} mutants survive. Write the test that each of them lacks, or leave it out in .cargo/mutants.toml and say \
+             why\n{missed}"
         );
     }
-    figures::note(places, "mutants", &format!("{made} mutants, none survives"))?;
+    let found = Found::Held(format!("{made} mutants, none survives"));
+    figures::note(places, NAME, found)?;
     Ok(ExitCode::SUCCESS)
 }
 

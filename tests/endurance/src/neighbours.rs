@@ -27,6 +27,8 @@ use crate::ground::Ground;
 use crate::log::{Attempt, Log};
 use crate::sending::{self, Sent};
 
+/// The stock events of a long run.
+pub(crate) const STOCK: u32 = 10_000;
 /// Events in one delivery of a burst, as many as Orderspace sends.
 const BATCH: usize = 50;
 /// Deliveries of the burst that are under way at the same time.
@@ -42,8 +44,8 @@ const LARGEST_SHARE: usize = 25;
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Neighbours {
     /// Stock events that come while orders do.
-    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(500..=1_000_000))]
-    stock: u32,
+    #[arg(long, default_value_t = STOCK, value_parser = clap::value_parser!(u32).range(500..=1_000_000))]
+    pub(crate) stock: u32,
     /// Orders of one account that come while another account's do, in the same lane.
     #[arg(long, default_value_t = 3_000, value_parser = clap::value_parser!(u32).range(500..=1_000_000))]
     orders: u32,

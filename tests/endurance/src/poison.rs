@@ -31,12 +31,15 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// The functions' configurations.
 const FUNCTIONS: &str = "/2015-03-31/functions/";
 
+/// The good events of a long run, in each half.
+pub(crate) const EVENTS: u32 = 600;
+
 /// Arguments of `poison`.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Poison {
     /// Good events that flow past the poison, and as many again while a team's queue is deleted.
-    #[arg(long, default_value_t = 600, value_parser = clap::value_parser!(u32).range(100..=1_000_000))]
-    events: u32,
+    #[arg(long, default_value_t = EVENTS, value_parser = clap::value_parser!(u32).range(100..=1_000_000))]
+    pub(crate) events: u32,
     /// Makes the events.
     #[arg(long, default_value_t = 1)]
     seed: u64,

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use comfy_table::Table;
 use comfy_table::presets::UTF8_BORDERS_ONLY;
+use local::figures::Found;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -40,9 +41,12 @@ impl Report {
         })
     }
 
-    /// The figures in one line, where nothing is broken.
-    pub(crate) fn held(&self) -> Option<&str> {
-        self.problems.is_empty().then_some(&self.summary)
+    /// The report in one line.
+    pub(crate) fn found(&self) -> Found {
+        match self.problems.first() {
+            None => Found::Held(self.summary.clone()),
+            Some(problem) => Found::Failed(problem.clone()),
+        }
     }
 
     /// Prints it. The code is 0 only where nothing is broken.

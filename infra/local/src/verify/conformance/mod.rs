@@ -17,6 +17,7 @@ pub use self::requirements::{CHAPTERS, Proof, Requirement, Seen};
 pub use self::results::{Checks, TestNames, TestResults};
 
 use super::report::Outcome;
+use crate::figures::Found;
 use crate::places::Places;
 
 /// What the table says of a requirement.
@@ -51,7 +52,7 @@ pub struct Evidence {
     /// The other checks.
     pub checks: Checks,
     /// What the long commands found, by name.
-    pub figures: BTreeMap<String, String>,
+    pub figures: BTreeMap<String, Found>,
 }
 
 /// Where the table is.
@@ -88,20 +89,25 @@ pub fn is_current(places: &Places, tests: &TestNames, checks: &[&str]) -> Result
             stale.join(", ")
         );
     }
-    let not_kept = written
-        .values()
-        .filter(|row| row.verdict == Verdict::Fail.as_str())
-        .count();
-    Ok(Outcome::Passed(format!(
-        "{} requirements, {not_kept} of them failed when last written",
-        written.len()
-    )))
+    let is_failed = |(_, row): &(&String, &Row)| row.verdict == Verdict::Fail.as_str();
+    let failed: Vec<&str> = written
+        .iter()
+        .filter(is_failed)
+        .map(|(id, _)| id.as_str())
+        .collect();
+    if !failed.is_empty() {
+        bail!(
+            "tests/CONFORMANCE.md says FAIL of {}. Mend it, and run: cargo verify --conformance",
+            failed.join(", ")
+        );
+    }
+    Ok(Outcome::Passed(format!("{} requirements", written.len())))
 }
 
 /// Writes the file anew from what a run found.
 ///
 /// # Errors
-/// A verdict is another than the file said, or the file cannot be written.
+/// A requirement is not met, a verdict is another than the file said, or the file cannot be written.
 pub fn rewrite(places: &Places, evidence: &Evidence) -> Result<Outcome> {
     let before = read(places)?;
     let path = file(places);
@@ -120,6 +126,13 @@ pub fn rewrite(places: &Places, evidence: &Evidence) -> Result<Outcome> {
             .filter(|requirement| judge(requirement, evidence).0 == verdict)
             .count()
     };
+    // It may have been so before, and is no better for that.
+    if count(Verdict::Fail) > 0 {
+        bail!(
+            "{} requirements are not met; tests/CONFORMANCE.md says which",
+            count(Verdict::Fail)
+        );
+    }
     Ok(Outcome::Passed(format!(
         "{} requirements: {} pass, {} fail, {} not observable locally, {} by design",
         all().count(),
@@ -177,10 +190,13 @@ fn judge(requirement: &Requirement, evidence: &Evidence) -> (Verdict, String) {
                 Some(detail) => figures.push(format!("{name}: {detail}")),
                 None => wrong.push(format!("check {name} did not pass")),
             },
-            Proof::Figure(name) => {
-                let found = evidence.figures.get(name).cloned();
-                figures.push(found.unwrap_or_else(|| format!("{name}: not run yet")));
-            }
+            Proof::Figure(name) => match evidence.figures.get(name) {
+                Some(Found::Held(found)) => figures.push(format!("{name}: {found}")),
+                Some(Found::Failed(why)) => {
+                    wrong.push(format!("the long run {name} failed: {why}"));
+                }
+                None => wrong.push(format!("the long run {name} was never made")),
+            },
         }
     }
     if !wrong.is_empty() {
@@ -339,7 +355,8 @@ mod tests {
                     Proof::Test(binary, name) => evidence.tests.add(binary, name, true),
                     Proof::Check(name) => evidence.checks.add(name, "seen"),
                     Proof::Figure(name) => {
-                        evidence.figures.insert(name.to_owned(), "long".to_owned());
+                        let found = Found::Held("long".to_owned());
+                        evidence.figures.insert(name.to_owned(), found);
                     }
                 }
             }

@@ -38,8 +38,8 @@ pub enum Proof {
     Test(&'static str, &'static str),
     /// A check of `cargo verify`, by its name.
     Check(&'static str),
-    /// What a command found that takes too long for `cargo verify`, by its name in `tests/figures.json`. It adds a figure
-    /// and proves nothing of this run; where the command was not run yet, the table says so.
+    /// What a command found that takes too long for `cargo verify`, by its name in `tests/figures.json`. It proves nothing
+    /// of this run, but a requirement with a long run that failed, or was never made, is not met.
     Figure(&'static str),
 }
 
