@@ -155,3 +155,51 @@ impl Answer {
         response
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The causes are dimensions of metrics, and an operator searches logs for them.
+    #[test]
+    fn causes_have_their_words() {
+        use NotReady::{KeysNotHeld, KeysUnreadable, NoRandomness, OutOfTime, TokensUnreadable};
+        use Unverified::{
+            Disconnected, MalformedSignature, NoSignature, UnknownToken, WrongSignature,
+        };
+        let strangers = [
+            UnknownToken,
+            Disconnected,
+            NoSignature,
+            MalformedSignature,
+            WrongSignature,
+        ];
+        assert_eq!(
+            strangers.map(Unverified::as_str),
+            [
+                "unknown_token",
+                "disconnected",
+                "no_signature",
+                "malformed_signature",
+                "wrong_signature"
+            ]
+        );
+        let not_ready = [
+            KeysNotHeld,
+            KeysUnreadable,
+            TokensUnreadable,
+            OutOfTime,
+            NoRandomness,
+        ];
+        assert_eq!(
+            not_ready.map(NotReady::as_str),
+            [
+                "keys_not_held",
+                "keys_unreadable",
+                "tokens_unreadable",
+                "not_verified_in_time",
+                "no_randomness"
+            ]
+        );
+    }
+}

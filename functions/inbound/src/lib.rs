@@ -9,13 +9,12 @@
 
 pub mod answer;
 pub mod attempt;
+mod budget;
 pub mod config;
 pub mod keyring;
 pub mod lanes;
 pub mod quarantine;
 mod request;
-
-use std::time::Duration;
 
 use domain::identity::DeliveryId;
 use domain::ports::{Keys, Oversize, PortError, Queues, Receipt, Receipts, Strike, Tokens};
@@ -28,14 +27,11 @@ use tracing::{info, warn};
 
 use crate::answer::{Answer, Refused, Unverified};
 use crate::attempt::Attempt;
+use crate::budget::Budget;
 use crate::config::Config;
 use crate::keyring::Keyring;
 use crate::quarantine::Quarantined;
 use crate::request::Posted;
-
-/// What is left of the time budget once sending has to stop: enough to write a retry marker. Of a small budget it is a
-/// quarter.
-const RESERVE: Duration = Duration::from_millis(700);
 
 /// The function, with what it needs from the outside.
 #[derive(Debug)]
@@ -69,37 +65,31 @@ impl<'p, T: Tokens, K: Keys, Q: Queues, R: Receipts, O: Oversize> Inbound<'p, T,
 
     /// Takes one delivery and answers it, within the time budget. `now` is the time of this invocation.
     pub async fn handle(&self, request: &Request, now: Timestamp) -> Response<Body> {
-        let begun = Instant::now();
-        let answer = self.take(request, now, begun).await;
+        let answer = self.take(request, now).await;
         answer.count();
         answer.to_response()
     }
 
-    async fn take(&self, request: &Request, now: Timestamp, begun: Instant) -> Answer {
-        let deadline = begun + self.config.answer_budget;
+    async fn take(&self, request: &Request, now: Timestamp) -> Answer {
+        let budget = Budget::begin(self.config.answer_budget);
         let posted = match Posted::read(request, now) {
             Ok(posted) => posted,
             Err(cause) => return refuse_stranger(cause),
         };
-        let verified = match timeout_at(deadline, self.keyring.verify(&posted)).await {
+        let verified = match timeout_at(budget.end(), self.keyring.verify(&posted)).await {
             Ok(Ok(verified)) => verified,
             Ok(Err(keyring::Refusal::Unverified(cause))) => return refuse_stranger(cause),
             Ok(Err(keyring::Refusal::NotReady(cause))) => return Answer::NotReady(cause),
             Err(_) => return Answer::NotReady(answer::NotReady::OutOfTime),
         };
         let account = &verified.account;
-        let budget = self.config.answer_budget;
-        let reserve = RESERVE.min(budget / 4);
-        let sending = begun + (budget - reserve);
-        // Counted from here: slow keys, as after a start, must not cost a retry its identity.
-        let asking = sending.min(Instant::now() + budget / 3);
         let attempt = match Attempt::begin(
             self.receipts,
             account,
             &posted,
             now,
             self.config.lease,
-            asking,
+            budget.asking(),
         )
         .await
         {
@@ -120,16 +110,16 @@ impl<'p, T: Tokens, K: Keys, Q: Queues, R: Receipts, O: Oversize> Inbound<'p, T,
             events: split.as_ref().map_or(0, |split| split.events.len()),
             body: verified.delivery.body(),
         };
-        let kept = match self.keep(&posted, &receipt, &split, sending).await {
-            // If this takes too long, there is time left to give the marker back.
+        let kept = match self.keep(&posted, &receipt, &split, budget.sending()).await {
             Ok(()) => {
-                let removing = begun + (budget - reserve / 2);
-                attempt.succeed(self.receipts, account, removing).await
+                attempt
+                    .succeed(self.receipts, account, budget.removing())
+                    .await
             }
             Err(refused) => Err(refused),
         };
         let events = receipt.events;
-        let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let duration_ms = u64::try_from(budget.elapsed().as_millis()).unwrap_or(u64::MAX);
         match kept {
             Ok(()) => {
                 info!(%account, delivery.id = %delivery, events, duration_ms, outcome = "accepted", "delivery");
@@ -138,7 +128,8 @@ impl<'p, T: Tokens, K: Keys, Q: Queues, R: Receipts, O: Oversize> Inbound<'p, T,
             Err(cause) => {
                 let outcome = cause.as_str();
                 warn!(%account, delivery.id = %delivery, events, duration_ms, outcome, "delivery refused; it comes again");
-                self.strike(&attempt, account, cause, now, deadline).await;
+                self.strike(&attempt, account, cause, now, budget.end())
+                    .await;
                 Answer::Refused(cause)
             }
         }

@@ -451,4 +451,12 @@ mod tests {
         assert!(text.contains(part), "{text}");
         assert!(Envelope::parse(&text.replace(part, instead)).is_err());
     }
+
+    #[test]
+    fn a_text_is_as_long_as_its_parts() {
+        assert!(Text::plain(String::new()).is_empty());
+        let text = Text::around(r#"{"é":"#.to_owned(), "1");
+        assert_eq!((text.len(), text.is_empty()), (8, false));
+        assert_eq!(text.to_text(), r#"{"é":1}"#);
+    }
 }

@@ -455,4 +455,13 @@ mod tests {
             "a repeat of the first"
         );
     }
+
+    /// The words are dimensions of metrics.
+    #[test]
+    fn outcomes_have_their_words() {
+        use Outcome::{AfterDelete, Applied, NoRecord, Repeated, Stale};
+        let outcomes = [Applied, Stale, Repeated, AfterDelete, NoRecord];
+        let words = ["applied", "stale", "repeated", "after_delete", "no_record"];
+        assert_eq!(outcomes.map(Outcome::as_str), words);
+    }
 }

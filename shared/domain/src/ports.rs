@@ -375,6 +375,7 @@ pub trait Backoff: Sync {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::identity::{ContentHash, EventIndex};
 
     #[test]
     fn a_message_counts_its_body_and_its_attributes_with_names_and_types() {
@@ -400,5 +401,31 @@ mod tests {
     fn whether_a_refusal_passes_is_said_by_whoever_makes_it() {
         assert!(PortError::passing("sending", "ServiceUnavailable").is_passing());
         assert!(!PortError::lasting("sending", "InvalidMessageContents").is_passing());
+    }
+
+    #[test]
+    fn a_receipt_lies_with_the_day_on_which_its_delivery_was_first_seen() {
+        let receipt = Receipt {
+            account: &"acme".parse().unwrap(),
+            delivery: DeliveryId::new(Timestamp::from_millis(1_795_219_199_999), &[1; 10]),
+            webhook: &WebhookId::new("wh_1"),
+            received: Timestamp::from_millis(1_795_219_200_001),
+            hash: BodyHash::of(b""),
+            events: 0,
+            body: b"",
+        };
+        assert_eq!(receipt.partition(), "acme#2026-11-20");
+    }
+
+    #[test]
+    fn a_write_tells_what_was_known_whether_it_changed_anything_or_not() {
+        let id =
+            DeliveryId::new(Timestamp::from_millis(1), &[1; 10]).event(EventIndex::new(0).unwrap());
+        let known = Known {
+            deleted: Some((id, ContentHash::of("order.deleted", b""))),
+            latest: None,
+        };
+        assert_eq!(Written::New(known).known(), &known);
+        assert_eq!(Written::Kept(known).known(), &known);
     }
 }

@@ -232,3 +232,28 @@ impl Unreadable {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_takes_its_own_status_for_success() {
+        assert_eq!(Source::Orderspace.success(), 200);
+    }
+
+    /// The words are in quarantine messages.
+    #[test]
+    fn faults_of_elements_have_their_words() {
+        use ElementFault::{MalformedType, NoRecord, NoType, NotAnObject};
+        assert_eq!(
+            [NotAnObject, NoType, MalformedType, NoRecord].map(ElementFault::as_str),
+            [
+                "element_not_an_object",
+                "element_without_type",
+                "element_with_malformed_type",
+                "element_without_record",
+            ]
+        );
+    }
+}

@@ -497,4 +497,66 @@ mod tests {
         account.wish = Wish::Disconnected { done: true };
         assert_eq!(account.state(), State::Disconnected);
     }
+
+    #[test]
+    fn states_have_their_words() {
+        use State::{Connected, Connecting, Disconnected, Disconnecting};
+        let states = [Connecting, Connected, Disconnecting, Disconnected];
+        let words = ["connecting", "connected", "disconnecting", "disconnected"];
+        assert_eq!(states.map(State::as_str), words);
+    }
+
+    #[test]
+    fn an_account_is_quiet_until_the_moment_that_the_source_named() {
+        let mut account = account();
+        let at = Timestamp::from_millis;
+        assert!(!account.is_quiet(at(0)));
+        account.quiet_until = Some(at(5));
+        assert_eq!(
+            [4, 5, 6].map(|now| account.is_quiet(at(now))),
+            [true, false, false]
+        );
+    }
+
+    #[test]
+    fn the_last_delivery_is_known_whatever_is_forgotten() {
+        let mut account = account();
+        let last = crate::identity::DeliveryId::new(Timestamp::from_millis(1), &[1; 10]);
+        account.rhythm.last = Some(last);
+        account.wish = Wish::Disconnected { done: true };
+        let events = account.events.clone();
+        account.connect_for(events, Timestamp::from_millis(2));
+        assert_eq!(account.rhythm.last, Some(last));
+    }
+
+    #[test]
+    fn what_is_not_selected_is_what_the_release_knows_and_the_account_lacks() {
+        let mut account = account();
+        assert_eq!(account.unselected(), [""; 0]);
+        let known = account.source.event_types();
+        let (first, others) = known.split_first().unwrap();
+        account.events = EventSelection::parse(account.source, &[first]).unwrap();
+        assert_eq!(account.unselected(), others);
+    }
+
+    #[test]
+    fn a_registration_is_found_by_its_webhook_and_one_that_is_renewed_waits_for_nobody() {
+        let mut account = account();
+        let at = Timestamp::from_millis;
+        let registration = |number, standing| Registration {
+            token: crate::account::UrlToken::from_random(&[number; 32]).hash(),
+            webhook: Some(WebhookId::new(number.to_string())),
+            standing,
+        };
+        account.register(registration(1, Standing::Live));
+        account.register(registration(2, Standing::Live));
+        let found = account.registration_of(&WebhookId::new("2"));
+        assert_eq!(found, Some(&registration(2, Standing::Live)));
+        assert_eq!(account.registration_of(&WebhookId::new("3")), None);
+        assert!(account.rotate());
+        // The webhook that takes over was itself about to leave.
+        let waiting = account.hand_over(registration(2, Standing::Live), at(5), at(9));
+        assert_eq!(waiting, [registration(1, Standing::Live).token]);
+        assert_eq!(account.live(), Some(&registration(2, Standing::Live)));
+    }
 }

@@ -342,3 +342,14 @@ pub enum ApiError {
     #[error("no connection could be made")]
     Unreachable,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_owner_is_its_bytes_in_hex() {
+        let owner = LeaseOwner::from_random(&[0xa7; 16]);
+        assert_eq!(owner.as_str(), "a7".repeat(16));
+    }
+}

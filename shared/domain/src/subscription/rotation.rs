@@ -102,6 +102,11 @@ mod tests {
         }
     }
 
+    #[test]
+    fn the_old_webhook_has_a_quarter_of_an_hour() {
+        assert_eq!(MARGIN_SECONDS, 900);
+    }
+
     #[rstest]
     #[case::nothing_came(&[], &[], Evidence::Silence)]
     #[case::the_new_one_delivered(&[("new", SINCE, 1)], &[], Evidence::New)]
