@@ -229,7 +229,7 @@ async fn invoke(world: &Arc<World>, lane: usize, batch: Vec<Received>, chance: &
         Ended::Answer(response) if lost.is_none() => report(world, lane, &batch, &response, chance),
         Ended::Failed(how) => world.broken(Invariant::Ends, || format!("invocation {actor} {how}")),
         Ended::Answer(_) | Ended::Crashed => {
-            world.tell(|| format!("invocation {actor} ends without a report"))
+            world.tell(|| format!("invocation {actor} ends without a report"));
         }
     }
     wake(world);
