@@ -58,8 +58,7 @@ pub enum Command {
     Fuzz(Fuzz),
     /// Change the code that the promises rest on, one operator or one answer at a time, and see that a test fails.
     ///
-    /// Needs cargo-mutants (cargo install cargo-mutants --locked), and an hour or two. How many there were goes into
-    /// tests/figures.json.
+    /// Needs cargo-mutants (cargo install cargo-mutants --locked), and an hour or two. It works on a copy of the project.
     Mutants,
     /// Be Orderspace's simulator. The other commands start it.
     #[command(hide = true)]

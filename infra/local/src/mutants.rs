@@ -9,7 +9,6 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 use tokio::process::Command;
 
-use crate::figures::{self, Found};
 use crate::job;
 use crate::places::Places;
 use crate::progress::Progress;
@@ -26,11 +25,9 @@ const SECOND: [&str; 6] = [
     "model",
 ];
 
-/// The figure's name.
-const NAME: &str = "mutants";
-
-/// What cargo-mutants ends with where mutants survive, or where tests take too long to tell.
-const SURVIVED: [i32; 2] = [2, 3];
+/// What cargo-mutants ends with where all was tried: no mutant is left, some are, or some made a test run for ever, which
+/// is noticed too.
+const TRIED: [i32; 3] = [0, 2, 3];
 
 /// Makes the mutants. One that survives is an error, with the place of the list.
 ///
@@ -42,41 +39,38 @@ pub async fn run(places: &Places, progress: Progress) -> Result<ExitCode> {
             "cargo-mutants is not on the PATH. Install it with: cargo install cargo-mutants --locked",
         ));
     }
-    let made = list(places).await?;
+    survivors(places, progress, "Mutants and their packages' tests", &[]).await?;
     let mut second = vec!["--iterate"];
     second.extend(
         SECOND
             .iter()
             .flat_map(|package| ["--test-package", package]),
     );
-    if some_survive(places, progress, "Mutants and their packages' tests", &[]).await?
-        && some_survive(places, progress, "Survivors and the other tests", &second).await?
-    {
-        let missed = places.state.join("mutants.out/missed.txt");
-        let missed = std::fs::read_to_string(&missed)
-            .with_context(|| format!("{} could not be read", missed.display()))?;
-        let count = missed.lines().count();
-        figures::note(places, NAME, Found::Failed(format!("{count} survive")))?;
-        anyhow::bail!(
-            "{count} mutants survive. Write the test that each of them lacks, or leave it out in .cargo/mutants.toml and say \
-             why\n{missed}"
-        );
-    }
-    let found = Found::Held(format!("{made} mutants, none survives"));
-    figures::note(places, NAME, found)?;
+    let missed = survivors(places, progress, "Survivors and the other tests", &second).await?;
+    let count = missed.lines().count();
+    anyhow::ensure!(
+        count == 0,
+        "{count} mutants survive. Write the test that each of them lacks, or leave it out in .cargo/mutants.toml and say \
+         why\n{missed}"
+    );
     Ok(ExitCode::SUCCESS)
 }
 
-async fn some_survive(
+/// Makes mutants, and lists those that no test noticed.
+async fn survivors(
     places: &Places,
     progress: Progress,
     title: &str,
     arguments: &[&str],
-) -> Result<bool> {
+) -> Result<String> {
     let log = places.log_of("mutants");
-    let mut command = mutants(places);
-    command.args(["--colors", "never", "--output"]);
-    command.arg(&places.state).args(arguments);
+    let mut command = Command::new("cargo");
+    without_cargos_own(&mut command);
+    command
+        .args(["mutants", "--colors", "never", "--output"])
+        .arg(&places.state)
+        .args(arguments)
+        .current_dir(&places.root);
     let mut step = progress.step(title);
     let mut sum = String::new();
     let status = job::run(command, &log, |line| {
@@ -84,33 +78,12 @@ async fn some_survive(
         step.update(&sum);
     })
     .await?;
-    let survive = status.code().is_some_and(|code| SURVIVED.contains(&code));
-    if !survive && !status.success() {
+    if !status.code().is_some_and(|code| TRIED.contains(&code)) {
         step.failed("");
         anyhow::bail!("{title}: {sum}\nAll of it is in {}", places.shown(&log));
     }
     step.done(&sum);
-    Ok(survive)
-}
-
-/// How many mutants there are.
-async fn list(places: &Places) -> Result<usize> {
-    let output = mutants(places)
-        .arg("--list")
-        .output()
-        .await
-        .context("cargo could not be started")?;
-    anyhow::ensure!(
-        output.status.success(),
-        "the mutants could not be listed:\n{}",
-        String::from_utf8_lossy(&output.stderr).trim()
-    );
-    Ok(String::from_utf8_lossy(&output.stdout).lines().count())
-}
-
-fn mutants(places: &Places) -> Command {
-    let mut command = Command::new("cargo");
-    without_cargos_own(&mut command);
-    command.arg("mutants").current_dir(&places.root);
-    command
+    let missed = places.state.join("mutants.out/missed.txt");
+    std::fs::read_to_string(&missed)
+        .with_context(|| format!("{} could not be read", missed.display()))
 }
