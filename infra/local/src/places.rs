@@ -70,6 +70,15 @@ impl Places {
         self.root.join("template.yaml")
     }
 
+    /// A command of `cargo local` for this stack, as the reader would type it.
+    pub fn command(&self, command: &str) -> String {
+        if self.state == self.root.join(".local") {
+            format!("cargo local {command}")
+        } else {
+            format!("cargo local --state {} {command}", self.shown(&self.state))
+        }
+    }
+
     /// A path as the reader would type it: relative to the project where it is inside.
     pub fn shown<'a>(&self, path: &'a Path) -> std::path::Display<'a> {
         path.strip_prefix(&self.root).unwrap_or(path).display()

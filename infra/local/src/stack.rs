@@ -63,9 +63,10 @@ impl Stack {
         )?;
         if Self::is_up(places)? {
             return Err(Refusal::error(format!(
-                "A stack is up already: {} says how to reach it. Stop it with `cargo local down`, or give this one a \
-                 directory and a port of its own, for example `cargo local --state .local/second up --port {}`.",
+                "A stack is up already: {} says how to reach it. Stop it with `{}`, or give this one a directory and a port of \
+                 its own, for example `cargo local --state .local/second up --port {}`.",
                 places.shown(&places.outputs()),
+                places.command("down"),
                 ports::free()?
             )));
         }
@@ -141,8 +142,10 @@ impl Stack {
         let outputs = Outputs::read(&places.outputs())?;
         if !Self::is_up(places)? {
             return Err(Refusal::error(format!(
-                "The stack of {} is not running any more. Clean up with `cargo local down`, then `cargo local up`.",
-                places.shown(&places.state)
+                "The stack of {} is not running any more. Clean up with `{}`, then `{}`.",
+                places.shown(&places.state),
+                places.command("down"),
+                places.command("up")
             )));
         }
         Ok(Self {

@@ -35,6 +35,7 @@ use local::figures;
 use local::interrupt::interrupted;
 use local::progress::Progress;
 use local::refusal::{self, Refusal};
+use local::stack;
 
 use crate::ground::Where;
 use crate::report::Report;
@@ -149,7 +150,18 @@ fn complain(error: &anyhow::Error) -> ExitCode {
 
 /// Finds a stack, runs the command on it, and leaves nothing behind, whatever happened.
 async fn run(cli: &Cli) -> Result<Report> {
+    if cli.place.running() && matches!(cli.command, Command::Poison(_)) {
+        return Err(Refusal::error(
+            "poison changes the routes of a stack's functions, so it takes a stack of its own; leave out --running",
+        ));
+    }
     let places = cli.place.places()?;
+    // From here on an interruption stops what is in this directory: it must not be another run's.
+    let _lock = stack::lock(
+        &places,
+        "endurance.lock",
+        "another run has this state directory; wait for it, or give this one its own with --state",
+    )?;
     let progress = Progress::new();
     let interrupted = interrupted();
     tokio::pin!(interrupted);

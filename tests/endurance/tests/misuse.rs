@@ -49,6 +49,8 @@ fn end(mut child: Child) -> (Option<i32>, String) {
 #[case::no_events(&["faults", "--events", "0"], "--events")]
 #[case::no_command(&[], "Usage")]
 #[case::no_stack(&["--running", "faults"], "No stack is up")]
+#[case::a_stack_that_would_be_changed(&["--running", "poison"], "a stack of its own")]
+#[case::too_short_to_be_noted(&["faults", "--events", "100", "--note"], "--note is for runs")]
 #[case::both_kinds_of_stack(&["--running", "--port", "4566", "faults"], "--port")]
 fn what_cannot_be_run_ends_with_two_and_says_why(#[case] arguments: &[&str], #[case] says: &str) {
     let state = tempfile::tempdir().unwrap();
