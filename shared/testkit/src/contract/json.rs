@@ -43,28 +43,29 @@ fn same(a: &RawValue, b: &RawValue) -> bool {
             let text = |text| serde_json::from_str::<String>(text);
             matches!((text(a), text(b)), (Ok(a), Ok(b)) if a == b)
         }
-        (b'-' | b'0'..=b'9', b'-' | b'0'..=b'9') => number(a) == number(b),
+        (b'-' | b'0'..=b'9', b'-' | b'0'..=b'9') => {
+            a == b || matches!((number(a), number(b)), (Some(a), Some(b)) if a == b)
+        }
         _ => false,
     }
 }
 
-/// Sign, significant digits and the power of ten of the last.
-fn number(text: &str) -> (bool, String, i64) {
+/// Sign, significant digits and the power of ten of the last; `None` where that power is beyond reason.
+fn number(text: &str) -> Option<(bool, String, i64)> {
     let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     let digits = format!("{}{fraction}", whole.trim_start_matches('-'));
-    let significant = digits.trim_end_matches('0');
-    let dropped = i64::try_from(digits.len() - significant.len()).expect("a short text");
-    let places = i64::try_from(fraction.len()).expect("a short text");
-    let exponent: i64 = exponent.parse().expect("an exponent within reason");
-    match significant.trim_start_matches('0') {
-        "" => (false, String::new(), 0),
-        digits => (
-            whole.starts_with('-'),
-            digits.to_owned(),
-            exponent - places + dropped,
-        ),
+    let to_the_last = digits.trim_end_matches('0');
+    let significant = to_the_last.trim_start_matches('0');
+    // Zero is zero, whatever its exponent.
+    if significant.is_empty() {
+        return Some((false, String::new(), 0));
     }
+    let dropped = i64::try_from(digits.len() - to_the_last.len()).ok()?;
+    let places = i64::try_from(fraction.len()).ok()?;
+    let exponent: i64 = exponent.parse().ok()?;
+    let power = exponent.checked_sub(places)?.checked_add(dropped)?;
+    Some((whole.starts_with('-'), significant.to_owned(), power))
 }
 
 #[cfg(test)]
@@ -84,6 +85,8 @@ mod tests {
                 "12345678901234567890123456789012345678.0",
             ),
             ("1200", "1.2E+3"),
+            ("0", "-0E-99999999999999999999"),
+            ("1E-99999999999999999999", "1E-99999999999999999999"),
         ];
         for (a, b) in same {
             assert!(is_same_json(a, b), "{a} {b}");
