@@ -320,6 +320,17 @@ mod tests {
     }
 
     #[test]
+    fn a_long_silence_is_not_usual_although_nobody_looked_in_time() {
+        let minutes = |_| (0..24 * 60).map(|minute| minute * MINUTE).collect();
+        let mut account = Account::new();
+        account.weeks(3, minutes);
+        let usual = account.rhythm.longest;
+        let back = account.now + DAY;
+        account.rhythm.hear(&[id(back)], at(back));
+        assert!(account.rhythm.longest <= usual);
+    }
+
+    #[test]
     fn a_busy_account_is_suspect_within_the_hour() {
         let minutes = |_| (0..24 * 60).map(|minute| minute * MINUTE).collect();
         let mut account = Account::new();
