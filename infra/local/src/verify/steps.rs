@@ -319,7 +319,7 @@ impl<'a> Steps<'a> {
             .arg("--state")
             .arg(self.places.state.join("faults"))
             .args(["faults", "--events", FEW_EVENTS])
-            .args(["--kill-every", "1000", "--minutes", "8"]);
+            .args(["--kill-every", "500", "--minutes", "8"]);
         self.succeed("the run with faults", "faults", command)
             .await?;
         let log = std::fs::read_to_string(self.log("faults"))?;
