@@ -60,3 +60,12 @@ pub(crate) fn stored_at(text: &str) -> Option<DataRef> {
     let (bucket, key) = text.strip_prefix("s3://")?.split_once('/')?;
     Some(DataRef::new(bucket, key))
 }
+
+/// A client that is never used to ask anything, for tests of what would be asked.
+#[cfg(test)]
+pub(crate) fn offline() -> aws_sdk_dynamodb::Client {
+    let config = aws_sdk_dynamodb::Config::builder()
+        .behavior_version(aws_sdk_dynamodb::config::BehaviorVersion::latest())
+        .build();
+    aws_sdk_dynamodb::Client::from_conf(config)
+}

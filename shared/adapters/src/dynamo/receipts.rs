@@ -310,6 +310,7 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+    use crate::dynamo::offline;
 
     fn delivery(millis: u64) -> DeliveryId {
         DeliveryId::new(Timestamp::from_millis(millis), &[1; 10])
@@ -379,11 +380,8 @@ mod tests {
         #[case] expression: &str,
     ) {
         let body = br#"[{"event":"order.created"}]"#;
-        let config = aws_sdk_dynamodb::Config::builder()
-            .behavior_version(aws_sdk_dynamodb::config::BehaviorVersion::latest())
-            .build();
         let limit = pack(body).unwrap().len() + OTHER_ATTRIBUTES - more;
-        let client = Client::from_conf(config);
+        let client = offline();
         let receipts = DynamoReceipts::new(client, "receipts", Elsewhere, limit, 1);
         let receipt = Receipt {
             account: &"acme".parse().unwrap(),

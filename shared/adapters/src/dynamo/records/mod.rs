@@ -400,6 +400,7 @@ pub async fn read_record(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dynamo::offline;
     use domain::envelope::DataRef;
     use domain::fold::Latest;
     use domain::identity::{ContentHash, DeliveryId, EventIndex};
@@ -573,10 +574,7 @@ mod tests {
     /// The condition without which whoever writes last decides.
     #[test]
     fn a_later_event_is_never_written_over() {
-        let config = aws_sdk_dynamodb::Config::builder()
-            .behavior_version(aws_sdk_dynamodb::config::BehaviorVersion::latest())
-            .build();
-        let client = Client::from_conf(config);
+        let client = offline();
         let guard = |previous| {
             let written = changes(&update(previous), DATA, native());
             let call = written.into_call(client.update_item());
@@ -626,11 +624,7 @@ mod tests {
 
     /// The form that a record takes of this table's two or three, whether or not anything is written.
     async fn form_of(format: RecordFormat, data: &str) -> &'static str {
-        let config = aws_sdk_dynamodb::Config::builder()
-            .behavior_version(aws_sdk_dynamodb::config::BehaviorVersion::latest())
-            .build();
-        let records =
-            DynamoRecords::new(Client::from_conf(config), "records", Kept(RECORD), format);
+        let records = DynamoRecords::new(offline(), "records", Kept(RECORD), format);
         let key = RecordKey {
             account: "acme".parse().unwrap(),
             kind: "product".to_owned(),
