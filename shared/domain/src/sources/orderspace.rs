@@ -183,35 +183,47 @@ impl<'a> Element<'a> {
             .ok_or(ElementFault::NoType)?;
         let event_type: EventType = name.parse().map_err(|_| ElementFault::MalformedType)?;
         let members = self.members.ok_or(ElementFault::NoRecord)?;
-        let record = record_among(&event_type, &members).ok_or(ElementFault::NoRecord)?;
-        if record.get().starts_with('[') {
-            let records = serde_json::from_str(record.get()).map_err(|_| ElementFault::NoRecord)?;
-            return Ok((event_type, records));
+        let named = records_among(&event_type, &members);
+        if named.is_empty() {
+            return Err(ElementFault::NoRecord);
         }
-        Ok((event_type, vec![record]))
+        let mut records = Vec::with_capacity(named.len());
+        for record in named {
+            if record.get().starts_with('[') {
+                let list: Vec<&RawValue> =
+                    serde_json::from_str(record.get()).map_err(|_| ElementFault::NoRecord)?;
+                records.extend(list);
+            } else {
+                records.push(record);
+            }
+        }
+        Ok((event_type, records))
     }
 }
 
-/// The member of `data` that holds the record: the one that is named after the kind. A type that this release
-/// does not know may name it otherwise, if it is the only one.
-fn record_among<'a>(
+/// The members of `data` that hold records: those that are named after the kind, in the singular and in the plural. A
+/// type that this release does not know may name its record otherwise, if it is the only one.
+fn records_among<'a>(
     event_type: &EventType,
     members: &[(Name<'a>, &'a RawValue)],
-) -> Option<&'a RawValue> {
+) -> Vec<&'a RawValue> {
     let named = |name: &str| {
-        members
+        let last = members
             .iter()
             .rev()
-            .find(|(member, _)| *member.0 == *name.as_bytes())
+            .find(|(member, _)| *member.0 == *name.as_bytes());
+        last.map(|(_, record)| *record)
     };
     let kind = event_type.kind();
     let known = EVENT_TYPES.contains(&event_type.as_str());
-    let (_, record) = match (named(kind).or_else(|| named(&plural(kind))), members) {
-        (Some(member), _) => member,
-        (None, [only]) if !known => only,
-        (None, _) => return None,
-    };
-    Some(record)
+    let records: Vec<_> = [named(kind), named(&plural(kind))]
+        .into_iter()
+        .flatten()
+        .collect();
+    match members {
+        [(_, only)] if records.is_empty() && !known => vec![*only],
+        _ => records,
+    }
 }
 
 /// The kind's plural, as the earlier form named its lists.
@@ -478,6 +490,19 @@ mod tests {
             r#"{"event":"dispatch.created","data":{"dispatches":[{"id":"di_1"},{"id":"di_2"}]}}"#;
         assert_eq!(subjects(today), subjects(earlier));
         assert_eq!(subjects(today).0.len(), 2);
+    }
+
+    #[test]
+    fn records_in_the_singular_and_in_the_plural_are_all_taken() {
+        let body = r#"[{"event":"order.created","data":{"orders":[{"id":"or_2"},{"id":"or_3"}],"order":{"id":"or_1"}}},
+            {"event":"order.created","data":{"order":{"id":"or_4"},"orders":7}}]"#;
+        let (good, bad) = subjects(body);
+        let ids: Vec<_> = good
+            .iter()
+            .filter_map(|(index, _, id)| Some((*index, id.as_deref()?)))
+            .collect();
+        assert_eq!(ids, [(0, "or_1"), (1, "or_2"), (2, "or_3"), (3, "or_4")]);
+        assert_eq!(bad, [(4, ElementFault::NoRecord)]);
     }
 
     #[test]
