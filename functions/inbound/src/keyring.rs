@@ -1,8 +1,9 @@
 //! The keyring: which account a URL token stands for, and which keys its deliveries may be signed with.
 //!
 //! Both are cached, each for an absolute time, so that a rotation is noticed. When no key fits, the keys are
-//! read once more, but per account at most once in a given time: a stranger cannot make us re-read secrets. Keys
-//! that are older than what we know of the token do not count: a webhook has its token before it has its key.
+//! read once more, but per account at most once in a given time: a stranger cannot make us re-read secrets, also not
+//! while they cannot be read. Keys that are older than what we know of the token do not count: a webhook has its token
+//! before it has its key.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -28,6 +29,10 @@ pub struct Limits {
     pub reread: Duration,
 }
 
+/// How long keys that could not be read are not asked for again. A delivery that comes in this time is refused as it
+/// would be without, and its sender comes again much later.
+const UNREADABLE: Duration = Duration::from_secs(1);
+
 /// The most entries that either cache holds: a flood of made-up tokens must not fill the memory.
 const MOST_ENTRIES: usize = 4096;
 
@@ -38,7 +43,8 @@ pub struct Keyring<'p, T, K> {
     keys: &'p K,
     limits: Limits,
     known_tokens: Mutex<Cache<TokenHash, Option<TokenEntry>>>,
-    known_keys: Mutex<Cache<AccountName, SigningKeys>>,
+    /// None for keys that could not be read.
+    known_keys: Mutex<Cache<AccountName, Option<SigningKeys>>>,
 }
 
 /// A delivery with a valid signature, and whose it is.
@@ -127,8 +133,17 @@ impl<'p, T: Tokens, K: Keys> Keyring<'p, T, K> {
     async fn held_keys(&self, account: &AccountName) -> Result<(SigningKeys, bool), Refusal> {
         let known = lock(&self.known_keys).get(account, self.limits.keep);
         match known {
-            Some((keys, _)) => Ok((keys, false)),
-            None => Ok((self.read_keys(account).await?, true)),
+            Some((Some(keys), _)) => Ok((keys, false)),
+            Some((None, asked)) if asked.elapsed() < UNREADABLE => {
+                Err(Refusal::NotReady(NotReady::KeysUnreadable))
+            }
+            Some((None, _)) | None => {
+                let keys = self.read_keys(account).await;
+                if keys.is_err() {
+                    lock(&self.known_keys).put(account.clone(), None);
+                }
+                Ok((keys?, true))
+            }
         }
     }
 
@@ -137,7 +152,7 @@ impl<'p, T: Tokens, K: Keys> Keyring<'p, T, K> {
             warn!(%account, %error, "the signing keys could not be read");
             Refusal::NotReady(NotReady::KeysUnreadable)
         })?;
-        lock(&self.known_keys).put(account.clone(), keys.clone());
+        lock(&self.known_keys).put(account.clone(), Some(keys.clone()));
         Ok(keys)
     }
 

@@ -11,7 +11,7 @@ use rstest::rstest;
 use testkit::delivery::delivery;
 use testkit::fakes::Fault;
 use testkit::gateway::{RECEIVED_MILLIS, hook};
-use world::{BUDGET_MS, KEY, LEASE_SECONDS, entry, world};
+use world::{BUDGET_MS, KEY, KEYS_TTL, LEASE_SECONDS, entry, world};
 
 const ORDER: &str = r#"{"id":"or_1","note":"Fish \u0026 Chips", "total":20.0}"#;
 
@@ -308,7 +308,42 @@ async fn stores_that_do_not_answer_are_no_proof_of_anything() {
         .on("read")
         .fault(Fault::passing("InternalServiceError"));
     assert_eq!(world.deliver("[]").await, 503);
+    tokio::time::advance(Duration::from_secs(1)).await;
     assert_eq!(world.deliver("[]").await, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_that_cannot_be_read_are_not_asked_for_at_will() {
+    let world = world();
+    let unavailable = Fault::passing("InternalServiceError");
+    world.keys.script().on("read").always().fault(unavailable);
+    let stranger = hook(world.token.expose(), "[]").signed("another key");
+    for _ in 0..100 {
+        assert_eq!(world.post(&stranger).await.status, 503);
+    }
+    assert_eq!(world.calls().get("keys.read"), Some(&1));
+    tokio::time::advance(Duration::from_millis(999)).await;
+    assert_eq!(world.post(&stranger).await.status, 503);
+    assert_eq!(world.calls().get("keys.read"), Some(&1));
+    tokio::time::advance(Duration::from_millis(1)).await;
+    assert_eq!(world.post(&stranger).await.status, 503);
+    assert_eq!(world.calls().get("keys.read"), Some(&2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_kept_is_kept_for_its_time_and_no_longer() {
+    let world = world();
+    assert_eq!(world.deliver("[]").await, 200);
+    tokio::time::advance(KEYS_TTL - Duration::from_millis(1)).await;
+    assert_eq!(world.deliver("[]").await, 200);
+    let reads = |world: &world::World| {
+        let calls = world.calls();
+        (calls["tokens.find"], calls["keys.read"])
+    };
+    assert_eq!(reads(&world), (1, 1));
+    tokio::time::advance(Duration::from_millis(1)).await;
+    assert_eq!(world.deliver("[]").await, 200);
+    assert_eq!(reads(&world), (2, 2));
 }
 
 #[tokio::test(start_paused = true)]
@@ -428,6 +463,45 @@ async fn a_refused_attempt_leaves_anothers_marker(
     assert_eq!(world.deliver(body.clone()).await, 503);
     let marker = world.receipts.marker_of(&world.account, &body).unwrap();
     assert_eq!(marker != earlier, replaced);
+}
+
+#[rstest]
+#[case::free(0, RECEIVED_MILLIS + 1, true)]
+#[case::free_from_now(RECEIVED_MILLIS, RECEIVED_MILLIS + 1, true)]
+#[case::held(RECEIVED_MILLIS + 1, RECEIVED_MILLIS + 2, false)]
+#[case::expired_now(0, RECEIVED_MILLIS, false)]
+#[tokio::test(start_paused = true)]
+async fn a_marker_is_taken_to_the_millisecond(
+    #[case] leased_until: u64,
+    #[case] expires: u64,
+    #[case] taken: bool,
+) {
+    let world = world();
+    let body = delivery().event("order.created", ORDER).body();
+    let marker = world.left_marker(&body, leased_until, expires).await;
+    assert_eq!(world.deliver(body).await, 200);
+    let delivery = world.queue("orders")[0].envelope().id.delivery();
+    assert_eq!(delivery == marker.delivery, taken);
+    assert_eq!(world.receipts.marker_count(), usize::from(!taken));
+}
+
+#[rstest]
+#[case::free_from_now(RECEIVED_MILLIS, 0)]
+#[case::held(RECEIVED_MILLIS + 1, 1)]
+#[case::held_as_it_would_be_by_this_one(RECEIVED_MILLIS + LEASE_SECONDS * 1000, 0)]
+#[tokio::test(start_paused = true)]
+async fn a_marker_that_could_not_be_read_is_removed_unless_another_holds_it(
+    #[case] leased_until: u64,
+    #[case] left: usize,
+) {
+    let world = world();
+    let body = delivery().event("order.created", ORDER).body();
+    let expires = RECEIVED_MILLIS + 60_000;
+    world.left_marker(&body, leased_until, expires).await;
+    let unavailable = Fault::passing("InternalServerError");
+    world.receipts.script().on("marker").fault(unavailable);
+    assert_eq!(world.deliver(body).await, 200);
+    assert_eq!(world.receipts.marker_count(), left);
 }
 
 #[tokio::test(start_paused = true)]

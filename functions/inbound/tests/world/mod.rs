@@ -8,6 +8,7 @@
 )]
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use domain::account::{AccountName, TokenEntry, TokenStatus, UrlToken, WebhookId};
 use domain::identity::{BodyHash, DeliveryId};
@@ -25,6 +26,7 @@ pub const KEY: &str = "7R2gNdE4GU8K06WXPV9lOXBic9mSs5LjKMsk46eW";
 pub const WEBHOOK: &str = "wh_1q4qn43v";
 pub const BUDGET_MS: u64 = 3000;
 pub const LEASE_SECONDS: u64 = 20;
+pub const KEYS_TTL: Duration = Duration::from_secs(300);
 
 pub type Function = Inbound<'static, FakeTokens, FakeKeys, FakeQueues, FakeReceipts, FakeOversize>;
 
@@ -86,6 +88,7 @@ pub fn entry(account: &AccountName, webhook: Option<&str>, status: TokenStatus) 
 fn config() -> Config {
     let lease = LEASE_SECONDS.to_string();
     let budget = BUDGET_MS.to_string();
+    let keep = KEYS_TTL.as_secs().to_string();
     Config::read(&Variables::from([
         ("CUSTOMERS_QUEUE_URL", "customers"),
         ("ORDERS_QUEUE_URL", "orders"),
@@ -98,7 +101,7 @@ fn config() -> Config {
         ("ANSWER_BUDGET_MS", &budget),
         ("RETRY_MARKER_TTL_SECONDS", "86400"),
         ("RETRY_LEASE_SECONDS", &lease),
-        ("KEYS_TTL_SECONDS", "300"),
+        ("KEYS_TTL_SECONDS", &keep),
         ("KEYS_REREAD_SECONDS", "10"),
     ]))
     .unwrap()
