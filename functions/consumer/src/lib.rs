@@ -14,6 +14,8 @@ pub mod backoff;
 pub mod config;
 pub mod forward;
 
+use std::time::Duration;
+
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
 use domain::envelope::Envelope;
 use domain::fold::Verdict;
@@ -25,6 +27,9 @@ use tracing::{info, warn};
 use crate::apply::Arrived;
 use crate::backoff::Failure;
 use crate::config::Config;
+
+/// What is left for delaying what failed once all else has to stop. Of a short time it is a quarter.
+const DELAYING: Duration = Duration::from_secs(1);
 
 /// The function, with what it needs from the outside.
 #[derive(Debug)]
@@ -54,7 +59,8 @@ impl<'p, R: Records, Q: Queues, O: Oversize, B: Backoff> Consumer<'p, R, Q, O, B
         }
     }
 
-    /// Takes a batch and says which of its messages have to come again. What is not done by `deadline` has.
+    /// Takes a batch and says which of its messages have to come again. It is done by `deadline`; what is not forwarded a
+    /// little before has to come again.
     pub async fn handle(&self, event: &SqsEvent, deadline: Instant) -> SqsBatchResponse {
         // Failed until proven otherwise.
         let mut states: Vec<Result<(), Failure>> = vec![Err(Failure::Passing); event.records.len()];
@@ -65,12 +71,14 @@ impl<'p, R: Records, Q: Queues, O: Oversize, B: Backoff> Consumer<'p, R, Q, O, B
                 Err(failure) => *state = Err(failure),
             }
         }
-        // A record that is never written must leave time to forward the others.
         let begun = Instant::now();
-        let applying = begun + deadline.saturating_duration_since(begun) / 2;
+        let left = deadline.saturating_duration_since(begun);
+        let forwarding = begun + (left - DELAYING.min(left / 4));
+        // A record that is never written must leave time to forward the others.
+        let applying = begun + left / 2;
         let applied = apply::apply(self.records, self.oversize, arrived, applying).await;
         for (position, done) in
-            forward::forward(self.queues, &self.config, &applied, deadline).await
+            forward::forward(self.queues, &self.config, &applied, forwarding).await
         {
             if let Some(state) = states.get_mut(position) {
                 *state = done;

@@ -15,8 +15,8 @@ use runtime::config::Variables;
 use runtime::telemetry;
 use tokio::time::Instant;
 
-/// What of the function's time is left for delaying what failed and for the answer.
-const RESERVE: Duration = Duration::from_secs(2);
+/// What of the function's time is left for the answer.
+const RESERVE: Duration = Duration::from_secs(1);
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {

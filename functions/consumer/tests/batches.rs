@@ -421,8 +421,11 @@ async fn whatever_hangs_the_batch_ends_in_time() {
         order(1, "created", "new"),
         event(2, "order.created", Some("or_2"), r#"{"id":"or_2"}"#),
     ];
+    let slow = Fault::nothing().after(Duration::from_millis(900));
+    world.lane.script().on("delay").fault(slow);
     let begun = tokio::time::Instant::now();
     assert_eq!(world.take(&bodies).await, [0, 1]);
+    assert_eq!(world.lane.delays().len(), 2, "they come again soon");
     assert!(
         begun.elapsed() <= Duration::from_millis(20_005),
         "{:?}",
