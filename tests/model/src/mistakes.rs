@@ -373,3 +373,64 @@ impl Changed {
         Ok(text)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the check was asked to catch before anything else.
+    const ASKED: [(&str, &str); 14] = [
+        (
+            "answer before the queue accepted",
+            "answer-before-the-queue",
+        ),
+        (
+            "ignore what of a batch was refused",
+            "refused-entries-ignored",
+        ),
+        (
+            "delete the retry marker before success",
+            "marker-removed-too-soon",
+        ),
+        ("never delete the retry marker", "marker-never-removed"),
+        ("let two hold a marker's lease", "lease-shared"),
+        ("ignore a marker's expiry", "expiry-ignored"),
+        ("drop a repeat", "repeat-dropped"),
+        ("apply without the guard", "write-without-a-guard"),
+        ("make the fold depend on order", "fold-by-arrival"),
+        ("forward before apply and give up", "forward-before-apply"),
+        (
+            "let one team's refusal stop the others",
+            "one-team-stops-the-others",
+        ),
+        (
+            "report an empty failure list on error",
+            "empty-list-of-failures",
+        ),
+        (
+            "acknowledge an unreadable message",
+            "unreadable-acknowledged",
+        ),
+        ("swallow a panic", "panic-swallowed"),
+    ];
+
+    #[test]
+    fn what_was_asked_for_is_there_and_fits() {
+        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let root = here.ancestors().nth(2).unwrap();
+        let mistakes = read_all(&here.join("mistakes"), None).unwrap();
+        for (what, name) in ASKED {
+            assert!(
+                mistakes.iter().any(|mistake| mistake.name == name),
+                "{what}"
+            );
+        }
+        for mistake in &mistakes {
+            for file in &mistake.files {
+                let product = file.path.starts_with("functions") || file.path.starts_with("shared");
+                assert!(product, "{}: not the product's", mistake.name);
+                file.apply(&read(&root.join(&file.path)).unwrap()).unwrap();
+            }
+        }
+    }
+}
