@@ -13,8 +13,10 @@ use crate::deliveries::{About, Event};
 use crate::faults::Step;
 use crate::lock;
 use crate::oracle::{self, LANES, Seen};
-use crate::plan::{BUDGET, LEASE};
-use crate::world::{Accepted, Key, Ledger, Place, Row, RowEvent, ShadowMarker, Subject, World};
+use crate::plan::{BUDGET, KEYS_REREAD, KEYS_TTL, KEYS_UNREADABLE, LEASE};
+use crate::world::{
+    Accepted, Key, KeysRead, Ledger, Place, Row, RowEvent, ShadowMarker, Subject, World,
+};
 
 /// What must hold whatever goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,7 +34,8 @@ pub enum Invariant {
     Marks,
     /// What was sent comes out as it was sent, under the right names.
     Verbatim,
-    /// Who is not verified causes no write and no message, and at most one read of each kind.
+    /// Who is not verified causes no write and no message, and at most one read of each kind; and however often he comes,
+    /// he cannot make an instance read keys at will.
     Strangers,
     /// A message that is no event stays, until it is a dead letter.
     Unreadable,
@@ -302,14 +305,14 @@ impl World {
             let attempt = &mut ledger.attempts[number];
             attempt.answer = Some(status);
             let marked = counts.contains_key(&Step::LeaveMarker);
-            (
-                attempt.genuine,
-                attempt.identity,
-                attempt.keys_held,
-                faults,
-                marked,
-                begun,
-            )
+            let of = (attempt.instance, attempt.account);
+            let (genuine, identity, held) = (attempt.genuine, attempt.identity, attempt.keys_held);
+            // Keys that could not be read are not asked for again at once.
+            let was_told = ledger
+                .keys_read
+                .get(&of)
+                .is_none_or(|last| last.read || begun.saturating_sub(last.at) >= KEYS_UNREADABLE);
+            (genuine, identity, held && was_told, faults, marked, begun)
         };
         self.tell(|| format!("attempt {number} is answered {status}"));
         if !genuine {
@@ -377,6 +380,68 @@ impl World {
                 format!("attempt {number} is answered 200 and leaves a retry marker of which it does not know")
             });
         }
+    }
+
+    /// A request makes its instance ask for keys. A stranger's may only where they were not asked for just before, where
+    /// what is held is too old, or where the token was looked up again: its webhook may be younger than the keys.
+    pub(crate) fn asks_for_keys(&self, actor: usize) {
+        let Some(number) = self.attempt_of(actor) else {
+            return;
+        };
+        let now = self.now();
+        let ledger = lock(&self.ledger);
+        let attempt = &ledger.attempts[number];
+        let looked_up = ledger.actors[actor].counts.contains_key(&Step::FindToken);
+        let last = ledger.keys_read.get(&(attempt.instance, attempt.account));
+        let too_soon = last.filter(|last| {
+            let least = if last.read {
+                KEYS_REREAD * 1000
+            } else {
+                KEYS_UNREADABLE
+            };
+            let is_old = last.held.is_some_and(|held| now - held >= KEYS_TTL * 1000);
+            now - last.at < least && !is_old
+        });
+        if attempt.genuine || looked_up {
+            return;
+        }
+        if let Some(last) = too_soon {
+            let (at, read) = (last.at, last.read);
+            drop(ledger);
+            self.broken(Invariant::Strangers, || {
+                let answer = if read {
+                    "were read"
+                } else {
+                    "could not be read"
+                };
+                format!(
+                    "attempt {number}, a stranger's, has keys read that {answer} {} ms ago",
+                    now - at
+                )
+            });
+        }
+    }
+
+    /// An instance is told keys, or that they cannot be read.
+    pub(crate) fn is_told_keys(&self, actor: usize, read: bool) {
+        let Some(number) = self.attempt_of(actor) else {
+            return;
+        };
+        let at = self.now();
+        let mut ledger = lock(&self.ledger);
+        let of = (
+            ledger.attempts[number].instance,
+            ledger.attempts[number].account,
+        );
+        let held = match read {
+            true => Some(at),
+            false => ledger
+                .keys_read
+                .get(&of)
+                .and_then(|last| last.held)
+                .filter(|held| at - held < KEYS_TTL * 1000),
+        };
+        ledger.keys_read.insert(of, KeysRead { at, read, held });
     }
 
     fn answered_stranger(&self, number: usize, actor: usize, status: u16) {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use clap::Args;
 use model::faults::{Coverage, Kind, Step, unreachable};
-use model::plan::Plan;
+use model::plan::{Habit, Plan};
 use model::run::{Counts, Outcome, run as run_plan};
 use serde::{Deserialize, Serialize};
 
@@ -68,6 +68,7 @@ struct Report {
     teams: u64,
     without_fifo: u64,
     invocations: u64,
+    habits: [u64; Habit::ALL.len()],
     replayed: u64,
     cells: Vec<u64>,
     broken: Vec<Failure>,
@@ -156,6 +157,13 @@ impl Report {
         self.teams += counts.teams;
         self.without_fifo += u64::from(counts.fifo_teams == 0);
         self.invocations += counts.invocations;
+        self.take_up(&counts.habits);
+    }
+
+    fn take_up(&mut self, habits: &[u64]) {
+        for (sum, seen) in self.habits.iter_mut().zip(habits) {
+            *sum += seen;
+        }
     }
 
     fn add(&mut self, other: Self) {
@@ -167,6 +175,7 @@ impl Report {
         self.teams += other.teams;
         self.without_fifo += other.without_fifo;
         self.invocations += other.invocations;
+        self.take_up(&other.habits);
         self.replayed += other.replayed;
         self.broken.extend(other.broken);
     }
@@ -274,6 +283,11 @@ fn judge(total: &Report, coverage: &Coverage, took: Duration) -> anyhow::Result<
         total.replayed,
         coverage.least(),
     );
+    let habits = || Habit::ALL.into_iter().zip(total.habits);
+    let seen: Vec<String> = habits()
+        .map(|(habit, seen)| format!("{seen} {}", habit.as_str()))
+        .collect();
+    println!("Orderspace: {}", seen.join(", "));
     let mut good = true;
     for failure in total.broken.iter().take(5) {
         good = false;
@@ -292,6 +306,12 @@ fn judge(total: &Report, coverage: &Coverage, took: Duration) -> anyhow::Result<
             kind.as_str(),
             step.as_str()
         );
+    }
+    for (habit, seen) in habits() {
+        if seen < least {
+            good = false;
+            println!("Orderspace: {seen} {}, {least} are asked", habit.as_str());
+        }
     }
     let averages = [
         ("deliveries", total.deliveries, LEAST.deliveries),

@@ -18,9 +18,9 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::chance::{Chance, word};
 use crate::checks::Invariant;
-use crate::deliveries::{self, Delivery};
+use crate::deliveries::{self, Delivery, Element};
 use crate::faults::{Kind, Step};
-use crate::plan::{Genuine, INBOUND_TIMEOUT, KEYS_REREAD, KEYS_TTL, LEASE, Stranger, WALL};
+use crate::plan::{Genuine, Habit, INBOUND_TIMEOUT, KEYS_REREAD, KEYS_TTL, LEASE, Stranger, WALL};
 use crate::ports::Wire;
 use crate::world::{Attempt, Instance, World, seconds};
 use crate::{TOLD_TO_PANIC, lock};
@@ -108,7 +108,7 @@ async fn instance(world: Arc<World>, number: usize, mut jobs: mpsc::UnboundedRec
         reply,
     }) = jobs.recv().await
     {
-        let actor = world.begin_attempt(attempt);
+        let actor = world.begin_attempt(attempt, number);
         wire.actor.store(actor, Ordering::Relaxed);
         let now = Timestamp::from_millis(WALL + world.now());
         let Ok(request) = lambda_http::request::from_str(&request) else {
@@ -251,6 +251,7 @@ fn arrive(world: &Arc<World>, made: Made, chance: &mut Chance) -> oneshot::Recei
     );
     ledger.by_epoch.insert(epoch, attempt);
     ledger.attempts.push(Attempt {
+        instance: usize::MAX,
         account: made.account,
         genuine: made.genuine,
         delivery: made.delivery,
@@ -357,7 +358,9 @@ async fn try_until_taken(world: &Arc<World>, genuine: Genuine, chance: &mut Chan
         };
         if strikes > 14 && !world.plan.is_scripted() {
             world.tell(|| format!("Orderspace disables the webhook of account {account}"));
-            lock(&world.ledger).disabled.insert(account);
+            if lock(&world.ledger).disabled.insert(account) {
+                world.has(Habit::Disable);
+            }
         }
         if attempt == most {
             world.tell(|| "Orderspace gives up".to_owned());
@@ -365,11 +368,20 @@ async fn try_until_taken(world: &Arc<World>, genuine: Genuine, chance: &mut Chan
         }
         let pause = backoff + chance.below(backoff / 4 + 1);
         backoff = (backoff * 2).min(300_000);
+        world.has(Habit::Retry);
+        // Nothing says that a retry has the same bytes, or the same events.
         if !world.plan.is_scripted() {
             if chance.percent(10) {
-                // Nothing says that a retry has the same bytes.
+                world.has(Habit::Respace);
                 delivery = respaced(&delivery, chance);
+            } else if chance.percent(5) && !delivery.elements.is_empty() {
+                world.tell(|| "Orderspace keeps a delivery for another's retry".to_owned());
+                lock(&world.ledger)
+                    .parked
+                    .push((account, delivery.elements));
+                return;
             } else if chance.percent(10) && delivery.elements.len() > 1 {
+                world.has(Habit::Split);
                 let (first, second) = delivery.elements.split_at(delivery.elements.len() / 2);
                 let rest = Genuine {
                     account,
@@ -387,7 +399,24 @@ async fn try_until_taken(world: &Arc<World>, genuine: Genuine, chance: &mut Chan
             .agenda
             .turn(world.now() + pause, chance.number())
             .await;
+        merge(world, account, &mut delivery);
     }
+}
+
+/// Adds the events of a delivery that was kept for the next retry of its account.
+fn merge(world: &World, account: usize, delivery: &mut Delivery) {
+    let mut ledger = lock(&world.ledger);
+    let of_account = |(whose, _): &(usize, Vec<Element>)| *whose == account;
+    if !delivery.readable || !ledger.parked.iter().any(of_account) {
+        return;
+    }
+    let mut elements = delivery.elements.clone();
+    for (_, parked) in ledger.parked.extract_if(.., |kept| of_account(kept)) {
+        elements.extend(parked);
+    }
+    drop(ledger);
+    world.has(Habit::Merge);
+    *delivery = deliveries::delivery(elements, 0);
 }
 
 fn respaced(delivery: &Delivery, chance: &mut Chance) -> Delivery {

@@ -25,6 +25,47 @@ pub(crate) const LEASE: u64 = 15_000;
 pub(crate) const KEYS_TTL: u64 = 300;
 /// The least time between two reads of keys that do not fit, in seconds.
 pub(crate) const KEYS_REREAD: u64 = 10;
+/// The least time between two reads of keys that could not be read, in milliseconds.
+pub(crate) const KEYS_UNREADABLE: u64 = 1000;
+
+/// What Orderspace does besides sending a delivery once, and nobody says beforehand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(usize)]
+pub enum Habit {
+    /// It sends a delivery again.
+    Retry,
+    /// The retry has other bytes, and the same events.
+    Respace,
+    /// The retry has a part of the events; the others come by themselves.
+    Split,
+    /// The retry has the events of another delivery too.
+    Merge,
+    /// It disables the webhook of an account.
+    Disable,
+}
+
+impl Habit {
+    /// Every habit.
+    pub const ALL: [Self; 5] = [
+        Self::Retry,
+        Self::Respace,
+        Self::Split,
+        Self::Merge,
+        Self::Disable,
+    ];
+
+    /// How often it was seen, in words.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Retry => "retries",
+            Self::Respace => "with other bytes",
+            Self::Split => "with a part of the events",
+            Self::Merge => "with another delivery's events",
+            Self::Disable => "webhooks disabled",
+        }
+    }
+}
 
 /// An account that is connected.
 #[derive(Debug)]
@@ -172,6 +213,9 @@ impl Plan {
             let account = chance.position(plan.accounts.len());
             plan.strangers.push((chance.below(40_000), what, account));
         }
+        if chance.percent(10) {
+            plan.flood(chance);
+        }
         if chance.percent(15) {
             plan.garbage
                 .push((chance.below(30_000), chance.position(6)));
@@ -212,6 +256,16 @@ impl Plan {
             unseen: 1200,
             focused: false,
             script: Script::default(),
+        }
+    }
+
+    /// A stranger who knows a token, and insists.
+    fn flood(&mut self, chance: &mut Chance) {
+        let account = chance.position(self.accounts.len());
+        let mut at = chance.below(20_000);
+        for _ in 0..chance.between(5, 15) {
+            at += chance.pick(&[100, 400, 900, 3_000]);
+            self.strangers.push((at, Stranger::WrongKey, account));
         }
     }
 

@@ -145,8 +145,12 @@ impl Keys for Wire {
     async fn read(&self, account: &AccountName) -> Result<SigningKeys, PortError> {
         let account = account.clone();
         let scope = word(account.as_str());
+        let actor = self.actor.load(Ordering::Relaxed);
+        self.world.asks_for_keys(actor);
         let work = move |world: &World, _: &mut Doing<'_>| now(world.keys.read(&account));
-        self.call(Step::ReadKeys, scope, 1, work).await
+        let keys = self.call(Step::ReadKeys, scope, 1, work).await;
+        self.world.is_told_keys(actor, keys.is_ok());
+        keys
     }
 }
 

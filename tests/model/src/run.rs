@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use crate::chance::word;
 use crate::checks::{Broken, Invariant};
 use crate::faults::Coverage;
-use crate::plan::{Plan, Stranger};
+use crate::plan::{Habit, Plan, Stranger};
 use crate::stage::perform;
 use crate::world::World;
 use crate::{inbounds, lanes, lock, oracle};
@@ -43,8 +43,8 @@ pub struct Counts {
     pub fifo_teams: u64,
     /// Invocations of both handlers.
     pub invocations: u64,
-    /// Milliseconds of the schedule's own time.
-    pub millis: u64,
+    /// How often Orderspace did what it does at times, in the order of [`Habit::ALL`].
+    pub habits: [u64; Habit::ALL.len()],
 }
 
 /// Runs a plan. With `story`, keeps what happened in words.
@@ -171,7 +171,7 @@ fn outcome(world: &World) -> Outcome {
                 .count(),
         ),
         invocations: count(ledger.actors.len()),
-        millis: 0,
+        habits: ledger.habits,
     };
     let received = ledger
         .teams

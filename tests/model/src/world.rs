@@ -9,10 +9,10 @@ use testkit::fakes::{FakeKeys, FakeOversize, FakeQueues, FakeReceipts, FakeRecor
 
 use crate::chance::{Chance, word};
 use crate::checks::{Broken, Invariant};
-use crate::deliveries::{About, Delivery, Event};
+use crate::deliveries::{About, Delivery, Element, Event};
 use crate::faults::{Coverage, Kind, Step, kinds};
 use crate::lock;
-use crate::plan::{BUDGET, Plan, SENDING, WALL};
+use crate::plan::{BUDGET, Habit, Plan, SENDING, WALL};
 use crate::stage::Agenda;
 
 /// An event's identity as the log knows it: the millisecond in its id, which no two attempts share, and its
@@ -69,6 +69,12 @@ pub(crate) struct Ledger {
     pub(crate) woken: Vec<(usize, usize)>,
     pub(crate) strikes: Vec<usize>,
     pub(crate) disabled: BTreeSet<usize>,
+    /// Deliveries of an account that Orderspace sends with another one, if there is one.
+    pub(crate) parked: Vec<(usize, Vec<Element>)>,
+    /// How often Orderspace did what it does at times.
+    pub(crate) habits: [u64; Habit::ALL.len()],
+    /// What an instance of inbound knows of an account's keys.
+    pub(crate) keys_read: HashMap<(usize, usize), KeysRead>,
     pub(crate) story: Option<Vec<String>>,
     pub(crate) broken: Option<Broken>,
 }
@@ -104,8 +110,21 @@ pub(crate) struct Sending {
     deadline: u64,
 }
 
+/// How an instance of inbound last read an account's keys.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct KeysRead {
+    /// When it was answered.
+    pub(crate) at: u64,
+    /// Whether the answer was keys.
+    pub(crate) read: bool,
+    /// When the keys that it holds were read.
+    pub(crate) held: Option<u64>,
+}
+
 /// One request of Orderspace's, or of a stranger's.
 pub(crate) struct Attempt {
+    /// The instance that takes it.
+    pub(crate) instance: usize,
     pub(crate) account: usize,
     /// What Orderspace tries to deliver; none for a stranger.
     pub(crate) genuine: bool,
@@ -419,6 +438,11 @@ impl World {
         Some(kind)
     }
 
+    /// Notes that Orderspace did one of the things that it does at times.
+    pub(crate) fn has(&self, habit: Habit) {
+        lock(&self.ledger).habits[habit as usize] += 1;
+    }
+
     pub(crate) fn crash(&self, actor: usize) {
         if let Some(actor) = lock(&self.ledger).actors.get_mut(actor) {
             actor.crashed = true;
@@ -444,10 +468,11 @@ impl World {
     }
 
     /// Begins an invocation of inbound for an attempt.
-    pub(crate) fn begin_attempt(&self, attempt: usize) -> usize {
+    pub(crate) fn begin_attempt(&self, attempt: usize, instance: usize) -> usize {
         let now = self.now();
         if let Some(attempt) = lock(&self.ledger).attempts.get_mut(attempt) {
             attempt.now = WALL + now;
+            attempt.instance = instance;
         }
         self.actor(Some(attempt), now + BUDGET - SENDING)
     }
