@@ -433,6 +433,33 @@ async fn whatever_hangs_the_batch_ends_in_time() {
     );
 }
 
+#[rstest]
+#[case::of_a_long_one_a_second(20_000, 18_950, true)]
+#[case::of_a_long_one_no_more(20_000, 19_050, false)]
+#[case::of_a_short_one_a_quarter(2_000, 1_450, true)]
+#[case::of_a_short_one_no_more(2_000, 1_550, false)]
+#[tokio::test(start_paused = true)]
+async fn time_is_left_for_delaying_what_failed(
+    #[case] time: u64,
+    #[case] takes: u64,
+    #[case] forwarded: bool,
+) {
+    let world = world();
+    let slow = Fault::nothing().after(Duration::from_millis(takes));
+    let team = Fault::lasting("QueueDoesNotExist");
+    let send = |queue: &str| world.queues.script().on("send").within(queue);
+    send("ledger.fifo").always().fault(team);
+    send("undelivered").fault(slow);
+    let batch = messages(&[order(1, "created", "new")]);
+    let begun = tokio::time::Instant::now();
+    let response = world
+        .handle_within(&batch, Duration::from_millis(time))
+        .await;
+    assert_eq!(response.batch_item_failures.is_empty(), forwarded);
+    assert!(begun.elapsed() < Duration::from_millis(time));
+    assert_eq!(world.lane.delays().is_empty(), forwarded);
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_response_names_failures_as_lambda_wants_them() {
     let world = world();

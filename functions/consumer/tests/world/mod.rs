@@ -145,10 +145,12 @@ impl World {
     }
 
     pub async fn handle(&self, batch: &SqsBatch) -> SqsBatchResponse {
+        self.handle_within(batch, Duration::from_secs(20)).await
+    }
+
+    pub async fn handle_within(&self, batch: &SqsBatch, time: Duration) -> SqsBatchResponse {
         let event = serde_json::from_str(&batch.to_json()).unwrap();
-        self.function
-            .handle(&event, Instant::now() + Duration::from_secs(20))
-            .await
+        self.function.handle(&event, Instant::now() + time).await
     }
 
     pub fn queue(&self, name: &str) -> Vec<Sent> {
