@@ -58,8 +58,8 @@ pub enum Command {
     Fuzz(Fuzz),
     /// Change the code that the promises rest on, one operator or one answer at a time, and see that a test fails.
     ///
-    /// Needs cargo-mutants (cargo install cargo-mutants --locked), and an hour or two. It works on a copy of the project.
-    Mutants,
+    /// Needs cargo-mutants (cargo install cargo-mutants --locked), and hours. It works on a copy of the project.
+    Mutants(Mutants),
     /// Be Orderspace's simulator. The other commands start it.
     #[command(hide = true)]
     Simulator {
@@ -123,6 +123,14 @@ pub struct Fuzz {
     /// This target alone.
     #[arg(long, value_name = "NAME", value_parser = crate::fuzz::TARGETS)]
     pub target: Option<String>,
+}
+
+/// Arguments of `mutants`.
+#[derive(Debug, Args)]
+pub struct Mutants {
+    /// Go on with a run that was ended: what a test noticed then is not tried again.
+    #[arg(long)]
+    pub resume: bool,
 }
 
 /// Arguments of `verify`.

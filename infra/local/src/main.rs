@@ -43,7 +43,7 @@ async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Demo(_)
         | Command::Down
         | Command::Fuzz(_)
-        | Command::Mutants
+        | Command::Mutants(_)
         | Command::Simulator { .. } => None,
     };
     tokio::select! {
@@ -83,7 +83,7 @@ async fn dispatch(command: Command, places: &Places, progress: Progress) -> Resu
         Command::Demo(arguments) => demo::run(places, &arguments, progress).await,
         Command::Verify(arguments) => verify::run(places, &arguments, progress).await,
         Command::Fuzz(arguments) => fuzz::run(places, &arguments, progress).await,
-        Command::Mutants => mutants::run(places, progress).await,
+        Command::Mutants(arguments) => mutants::run(places, &arguments, progress).await,
         Command::Simulator { .. } => Ok(ExitCode::SUCCESS),
     }
 }

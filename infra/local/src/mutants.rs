@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 use tokio::process::Command;
 
+use crate::cli::Mutants;
 use crate::job;
 use crate::places::Places;
 use crate::progress::Progress;
@@ -25,6 +26,12 @@ const SECOND: [&str; 6] = [
     "model",
 ];
 
+/// Leaves out what a test noticed in the run before.
+const GO_ON: &str = "--iterate";
+
+/// Copies in which mutants are made at the same time: while one links, another is tested.
+const COPIES: &str = "2";
+
 /// What cargo-mutants ends with where all was tried: no mutant is left, some are, or some made a test run for ever, which
 /// is noticed too.
 const TRIED: [i32; 3] = [0, 2, 3];
@@ -33,14 +40,18 @@ const TRIED: [i32; 3] = [0, 2, 3];
 ///
 /// # Errors
 /// cargo-mutants is not installed, the tests fail without a mutant, or a mutant survives.
-pub async fn run(places: &Places, progress: Progress) -> Result<ExitCode> {
+pub async fn run(places: &Places, arguments: &Mutants, progress: Progress) -> Result<ExitCode> {
     if job::on_path("cargo-mutants").is_none() {
         return Err(Refusal::error(
             "cargo-mutants is not on the PATH. Install it with: cargo install cargo-mutants --locked",
         ));
     }
-    survivors(places, progress, "Mutants and their packages' tests", &[]).await?;
-    let mut second = vec!["--iterate"];
+    let first: &[&str] = match arguments.resume {
+        true => &[GO_ON],
+        false => &[],
+    };
+    survivors(places, progress, "Mutants and their packages' tests", first).await?;
+    let mut second = vec![GO_ON];
     second.extend(
         SECOND
             .iter()
@@ -67,7 +78,8 @@ async fn survivors(
     let mut command = Command::new("cargo");
     without_cargos_own(&mut command);
     command
-        .args(["mutants", "--colors", "never", "--output"])
+        .args(["mutants", "--colors", "never", "--jobs", COPIES])
+        .arg("--output")
         .arg(&places.state)
         .args(arguments)
         .current_dir(&places.root);
