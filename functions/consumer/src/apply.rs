@@ -97,20 +97,18 @@ async fn apply_group<'m, R: Records, O: Oversize>(
     group: Vec<Arrived<'m>>,
     deadline: Instant,
 ) -> Vec<(Arrived<'m>, Verdict)> {
-    let group = fetch(oversize, group, deadline).await;
+    let mut group = fetch(oversize, group, deadline).await;
     if group.is_empty() {
         return Vec::new();
     }
     match in_time(deadline, "writing a record", write(records, key, &group)).await {
-        // What was fetched is written, and teams get the pointer: a batch must not gather megabytes.
-        Ok(verdicts) => group
-            .into_iter()
-            .map(|one| Arrived {
-                fetched: None,
-                ..one
-            })
-            .zip(verdicts)
-            .collect(),
+        Ok(verdicts) => {
+            // What was fetched is written, and teams get the pointer: a batch must not gather megabytes.
+            for arrived in &mut group {
+                arrived.fetched = None;
+            }
+            group.into_iter().zip(verdicts).collect()
+        }
         Err(error) => {
             let (account, kind, events) = (&key.account, &key.kind, group.len());
             warn!(%account, kind, events, %error, "a record is not written");

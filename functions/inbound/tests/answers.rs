@@ -662,6 +662,29 @@ async fn a_receipt_alone_is_no_reason_to_refuse_unless_something_points_at_it() 
     assert_eq!(world.receipts.strikes()[0].cause, "no_receipt");
 }
 
+#[rstest]
+#[case::kept_the_second_time(1, 200)]
+#[case::not_kept(2, 503)]
+#[tokio::test(start_paused = true)]
+async fn an_event_that_no_queue_takes_is_pointed_at_once_its_receipt_is_kept(
+    #[case] failures: usize,
+    #[case] status: u16,
+) {
+    let world = world();
+    let send = world.queues.script();
+    let content = Fault::lasting("InvalidMessageContents");
+    send.on("send").within("orders").always().fault(content);
+    for _ in 0..failures {
+        let unavailable = Fault::passing("InternalServerError");
+        world.receipts.script().on("keep").fault(unavailable);
+    }
+    let body = delivery().event("order.created", ORDER).body();
+    assert_eq!(world.deliver(body).await, status);
+    let is_kept = status == 200;
+    assert_eq!(world.receipts.kept().len(), usize::from(is_kept));
+    assert_eq!(world.queue("quarantine").len(), usize::from(is_kept));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_quarantine_that_refuses_is_a_refusal() {
     let world = world();
