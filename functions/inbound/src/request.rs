@@ -53,10 +53,10 @@ impl<'a> Posted<'a> {
             .and_then(|context| u64::try_from(context.time_epoch).ok())
             .filter(|epoch| *epoch > 0);
         let body = match request.body() {
-            Body::Empty => &[][..],
             Body::Text(text) => text.as_bytes(),
             Body::Binary(bytes) => bytes,
-            _ => &[],
+            // There is none.
+            _ => &[][..],
         };
         Ok(Self {
             source,

@@ -363,6 +363,8 @@ async fn a_delivery_refused_half_way_keeps_its_identity() {
     let request = world.signed(body.clone());
     assert_eq!(world.post(&request).await.status, 503);
     assert_eq!(world.counts(), [("orders".to_owned(), 1)].into());
+    let stored = world.oversize.objects();
+    assert!(stored.is_empty(), "nothing was refused for its content");
     let strikes = world.receipts.strikes();
     assert_eq!((strikes.len(), strikes[0].cause), (1, "queue_refused"));
     let marker = world.receipts.marker_of(&world.account, &body).unwrap();
@@ -502,6 +504,36 @@ async fn a_marker_that_could_not_be_read_is_removed_unless_another_holds_it(
     world.receipts.script().on("marker").fault(unavailable);
     assert_eq!(world.deliver(body).await, 200);
     assert_eq!(world.receipts.marker_count(), left);
+}
+
+#[rstest]
+#[case::a_moment(290, 0)]
+#[case::no_longer(310, 1)]
+#[tokio::test(start_paused = true)]
+async fn a_success_waits_a_moment_for_the_marker_that_it_could_not_read(
+    #[case] takes: u64,
+    #[case] left: usize,
+) {
+    let world = world();
+    let body = delivery().event("order.created", ORDER).body();
+    let expires = RECEIVED_MILLIS + 60_000;
+    world.left_marker(&body, 0, expires).await;
+    let unavailable = Fault::passing("InternalServerError");
+    world.receipts.script().on("marker").fault(unavailable);
+    let slow = Fault::nothing().after(Duration::from_millis(takes));
+    world.receipts.script().on("marker").fault(slow);
+    assert_eq!(world.deliver(body).await, 200);
+    assert_eq!(world.receipts.marker_count(), left);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_the_gateway_s_time_ours_is_taken() {
+    let world = world();
+    let body = delivery().event("order.created", ORDER).body();
+    let ours = RECEIVED_MILLIS + 7;
+    let answered = world.post_at(&world.signed(body).at(0), ours).await;
+    assert_eq!(answered.status, 200);
+    assert_eq!(world.queue("orders")[0].envelope().time().millis(), ours);
 }
 
 #[tokio::test(start_paused = true)]
