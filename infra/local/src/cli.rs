@@ -58,7 +58,8 @@ pub enum Command {
     Fuzz(Fuzz),
     /// Change the code that the promises rest on, one operator or one answer at a time, and see that a test fails.
     ///
-    /// Needs cargo-mutants (cargo install cargo-mutants --locked), and hours. It works on a copy of the project.
+    /// Needs cargo-mutants (cargo install cargo-mutants --locked), and hours. It works on copies of the project. What came
+    /// of it goes into tests/figures.json.
     Mutants(Mutants),
     /// Be Orderspace's simulator. The other commands start it.
     #[command(hide = true)]

@@ -14,7 +14,7 @@ use local::interrupt::interrupted;
 use local::places::Places;
 use local::progress::Progress;
 use local::stack::{self, Options, Stack};
-use local::{demo, fuzz, mutants, proxy, refusal, simulator, verify};
+use local::{demo, fuzz, mutants, refusal, simulator, verify};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -59,15 +59,7 @@ async fn run(cli: Cli) -> Result<ExitCode> {
 async fn dispatch(command: Command, places: &Places, progress: Progress) -> Result<ExitCode> {
     match command {
         Command::Up(up) => {
-            let proxy = match up.proxy {
-                true => Some(proxy::build(places, progress).await?),
-                false => None,
-            };
-            let options = Options {
-                proxy,
-                ..options(up)
-            };
-            let started = Stack::up(places, &options, progress).await?;
+            let started = Stack::up(places, &options(up), progress).await?;
             announce(places, &started);
             Ok(ExitCode::SUCCESS)
         }
@@ -93,7 +85,7 @@ fn options(up: Up) -> Options {
         port: up.port,
         orderspace: up.api_url.zip(up.identity_url),
         parameters: up.parameters,
-        proxy: None,
+        proxy: up.proxy,
     }
 }
 

@@ -6,10 +6,11 @@
 
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use tokio::process::Command;
 
 use crate::cli::Mutants;
+use crate::figures::{self, Found};
 use crate::job;
 use crate::places::Places;
 use crate::progress::Progress;
@@ -25,6 +26,9 @@ const SECOND: [&str; 6] = [
     "runtime",
     "model",
 ];
+
+/// Under what name the figures have it.
+const FIGURE: &str = "mutants";
 
 /// Leaves out what a test noticed in the run before.
 const GO_ON: &str = "--iterate";
@@ -58,13 +62,38 @@ pub async fn run(places: &Places, arguments: &Mutants, progress: Progress) -> Re
             .flat_map(|package| ["--test-package", package]),
     );
     let missed = survivors(places, progress, "Survivors and the other tests", &second).await?;
-    let count = missed.lines().count();
-    anyhow::ensure!(
-        count == 0,
-        "{count} mutants survive. Write the test that each of them lacks, or leave it out in .cargo/mutants.toml and say \
-         why\n{missed}"
+    let all = count(places).await?;
+    let survive = missed.lines().count();
+    let found = match survive {
+        0 => Found::Held(format!("{all} mutants, none survives")),
+        _ => Found::Failed(format!("{survive} of {all} mutants survive")),
+    };
+    figures::note(places, FIGURE, found)?;
+    ensure!(
+        survive == 0,
+        "{survive} of {all} mutants survive. Write the test that each of them lacks, or leave it out in \
+         .cargo/mutants.toml and say why\n{missed}"
     );
     Ok(ExitCode::SUCCESS)
+}
+
+/// How many mutants there are to make.
+async fn count(places: &Places) -> Result<usize> {
+    let mut command = Command::new("cargo");
+    without_cargos_own(&mut command);
+    command
+        .args(["mutants", "--list", "--colors", "never"])
+        .current_dir(&places.root);
+    let output = command
+        .output()
+        .await
+        .context("cargo could not be started")?;
+    let list = String::from_utf8_lossy(&output.stdout);
+    ensure!(
+        output.status.success() && !list.is_empty(),
+        "the mutants could not be listed"
+    );
+    Ok(list.lines().count())
 }
 
 /// Makes mutants, and lists those that no test noticed.

@@ -16,10 +16,13 @@ impl Refusal {
     }
 }
 
+/// The exit code where nothing was tried.
+pub const NOT_TRIED: u8 = 2;
+
 /// The exit code for an error: 2 when nothing was tried, 1 when something failed.
 pub fn exit_code(error: &anyhow::Error) -> u8 {
     if error.downcast_ref::<Refusal>().is_some() {
-        2
+        NOT_TRIED
     } else {
         1
     }

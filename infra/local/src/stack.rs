@@ -29,8 +29,8 @@ pub struct Options {
     pub orderspace: Option<(String, String)>,
     /// More template parameters, as `Name=Value`.
     pub parameters: Vec<String>,
-    /// The program of the tests' proxy, to put between the functions and the emulator.
-    pub proxy: Option<PathBuf>,
+    /// Whether the tests' proxy is to be built, and put between the functions and the emulator.
+    pub proxy: bool,
 }
 
 /// The processes of one state directory.
@@ -82,11 +82,15 @@ impl Stack {
 
     async fn start(places: &Places, options: &Options, progress: Progress) -> Result<Self> {
         let tools = Tools::install(places, progress).await?;
+        let proxy = match options.proxy {
+            true => Some(proxy::build(places, progress).await?),
+            false => None,
+        };
         let template = build::functions(places, &tools, progress).await?;
 
         let log = places.log_of("emulator");
         let endpoint = emulator::endpoint(options.port);
-        let proxy = match &options.proxy {
+        let proxy = match &proxy {
             Some(program) => {
                 let port = ports::free()?;
                 let process = proxy::start(places, program, port, &endpoint)?;
@@ -165,7 +169,7 @@ impl Stack {
 
     /// Whether anything runs for these places.
     fn is_up(places: &Places) -> Result<bool> {
-        Ok(read_list(places)?.processes.iter().any(Detached::runs))
+        Ok(processes(places)?.iter().any(Detached::runs))
     }
 }
 
@@ -174,11 +178,11 @@ impl Stack {
 /// # Errors
 /// A process does not end.
 pub async fn stop_all(places: &Places) -> Result<Vec<String>> {
-    let list = read_list(places)?;
+    let processes = processes(places)?;
     remove(&places.outputs())?;
     let mut stopped = Vec::new();
     // The latest first: the simulator must not lose the gateway while it sends.
-    for process in list.processes.iter().rev() {
+    for process in processes.iter().rev() {
         let ran = process.runs();
         process.stop().await?;
         if ran {
@@ -192,13 +196,20 @@ pub async fn stop_all(places: &Places) -> Result<Vec<String>> {
     Ok(stopped)
 }
 
+/// The processes that were started for these places.
+///
+/// # Errors
+/// Their list is damaged.
+pub fn processes(places: &Places) -> Result<Vec<Detached>> {
+    Ok(read_list(places)?.processes)
+}
+
 /// One of the processes that run for these places, by its name.
 ///
 /// # Errors
 /// A [`Refusal`] when it does not run.
 pub fn process(places: &Places, name: &str) -> Result<Detached> {
-    let list = read_list(places)?.processes;
-    let running = list
+    let running = processes(places)?
         .into_iter()
         .find(|process| process.name == name && process.runs());
     running.ok_or_else(|| {

@@ -9,10 +9,10 @@ use local::aws::Aws;
 use local::detached::Detached;
 use local::outputs::Outputs;
 use local::places::Places;
+use local::ports;
 use local::progress::Progress;
 use local::refusal::Refusal;
 use local::stack::{self, Options, Stack};
-use local::{ports, proxy};
 
 use crate::disturb;
 
@@ -98,11 +98,9 @@ impl Where {
                 Some(port) => port,
                 None => ports::free()?,
             };
-            // Before anything is built.
-            ports::require_free(port)?;
             let options = Options {
                 port,
-                proxy: Some(proxy::build(places, progress).await?),
+                proxy: true,
                 parameters: SHORT_TIMES.map(str::to_owned).to_vec(),
                 ..Options::default()
             };

@@ -3,6 +3,7 @@
 //! A check that could not be made is not a check that passed: it is shown as NOT CHECKED and counted apart.
 
 pub mod conformance;
+mod gone;
 pub mod report;
 pub mod steps;
 
@@ -19,7 +20,6 @@ use crate::figures;
 use crate::places::Places;
 use crate::ports;
 use crate::progress::Progress;
-use crate::proxy;
 use crate::stack::{self, Options, Stack};
 use crate::tools::Tools;
 
@@ -88,7 +88,7 @@ pub async fn run(outer: &Places, arguments: &Verify, progress: Progress) -> Resu
             "installed at their pinned versions".to_owned(),
         ))
     };
-    if ["sam validate", "cfn-lint", "faults"]
+    if ["sam validate", "cfn-lint", "faults", "emulator gone"]
         .into_iter()
         .any(|check| report.wants(check))
     {
@@ -125,7 +125,7 @@ pub async fn run(outer: &Places, arguments: &Verify, progress: Progress) -> Resu
     let start = async {
         let options = Options {
             port: ports::free()?,
-            proxy: Some(proxy::build(&places, progress).await?),
+            proxy: true,
             ..Options::default()
         };
         let stack = Stack::up(&places, &options, progress).await?;
@@ -193,6 +193,15 @@ pub async fn run(outer: &Places, arguments: &Verify, progress: Progress) -> Resu
             "faults",
             "Events while calls fail and functions die",
             with(tools, NO_TOOLS, |_| steps.faults()),
+        )
+        .await;
+    report
+        .check(
+            "emulator gone",
+            "A run whose emulator is killed",
+            with(tools, NO_TOOLS, async |_| {
+                gone::noticed(&places, &steps.endurance().await?).await
+            }),
         )
         .await;
     let names = report.names();

@@ -312,9 +312,7 @@ impl<'a> Steps<'a> {
     /// # Errors
     /// A promise is broken, or the run proves too little.
     pub async fn faults(&self) -> Result<Outcome> {
-        let cargo = job::on_path("cargo").context("cargo is not on the PATH")?;
-        let target = build::target_directory(self.places, &cargo).await?;
-        let mut command = Command::new(target.join("debug").join(ENDURANCE));
+        let mut command = Command::new(self.endurance().await?);
         command
             .arg("--state")
             .arg(self.places.state.join("faults"))
@@ -329,6 +327,16 @@ impl<'a> Steps<'a> {
             .find(|line| line.starts_with("Every promise held"));
         let held = held.context("the run with faults ended without a word")?;
         Ok(Outcome::Passed(held.to_owned()))
+    }
+
+    /// The program of the runs with faults, which the tests' build has made.
+    ///
+    /// # Errors
+    /// The target directory cannot be found.
+    pub async fn endurance(&self) -> Result<PathBuf> {
+        let cargo = job::on_path("cargo").context("cargo is not on the PATH")?;
+        let target = build::target_directory(self.places, &cargo).await?;
+        Ok(target.join("debug").join(ENDURANCE))
     }
 
     /// The examples in the documentation.

@@ -1048,6 +1048,22 @@ const CHECKS: &[Requirement] = &[
         By(&[Check("mistakes")]),
     ),
     is(
+        "check-misuse",
+        "A check that is misused, or whose stack goes away, says so and leaves no process behind",
+        By(&[
+            Test(
+                "endurance::misuse",
+                "what_cannot_be_run_ends_with_two_and_says_why",
+            ),
+            Test(
+                "endurance::misuse",
+                "a_port_that_is_taken_is_said_before_anything_is_built",
+            ),
+            Test("model::schedules", "options_that_make_no_sense_are_refused"),
+            Check("emulator gone"),
+        ]),
+    ),
+    is(
         "check-template",
         "The template is valid and keeps the project's own rules, each of which was seen to fail",
         By(&[

@@ -1,0 +1,117 @@
+//! That a run whose stack goes away says so, and leaves nothing behind.
+//!
+//! A run with faults gets a stack of its own, and its emulator is killed once the events are on their way. All that the
+//! run could judge by is gone then: it has to end by itself, with the code for that, and stop whatever else it started.
+
+use std::path::Path;
+use std::pin::pin;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::process::Command;
+use tokio::sync::oneshot;
+
+use super::report::Outcome;
+use crate::detached::Detached;
+use crate::job;
+use crate::places::Places;
+use crate::refusal;
+use crate::stack;
+
+/// What the run prints once events are on their way.
+const SENDS: &str = "Sending ";
+
+/// What it says of the emulator.
+const SAYS: &str = "the emulator ended during the run";
+
+/// Makes the run, ends its emulator, and looks at what is left. `program` is the one for runs with faults.
+///
+/// # Errors
+/// The run did not start, did not say what happened, or left a process behind.
+pub(super) async fn noticed(places: &Places, program: &Path) -> Result<Outcome> {
+    let own = Places::of(Some(&places.state.join("gone")))?;
+    // What an interrupted run may have left.
+    stack::stop_all(&own).await?;
+    let log = places.log_of("emulator-gone");
+    std::fs::write(&log, "").with_context(|| format!("{} could not be written", log.display()))?;
+    let mut command = Command::new(program);
+    command
+        .arg("--state")
+        .arg(&own.state)
+        .args(["faults", "--minutes", "5"])
+        .current_dir(&places.root);
+    let (sends, sending) = oneshot::channel();
+    let mut sends = Some(sends);
+    let mut run = pin!(job::run(command, &log, |line| {
+        if line.contains(SENDS)
+            && let Some(sends) = sends.take()
+        {
+            let _ = sends.send(());
+        }
+    }));
+    let said = || job::tail(&log, 0);
+    tokio::select! {
+        status = &mut run => bail!("the run ended before it began, with {}:\n\n{}", status?, said()?),
+        sending = sending => sending.context("nobody tells that it sends")?,
+    }
+    let processes = stack::processes(&own)?;
+    kill(&stack::process(&own, "emulator")?)?;
+    let status = run.await?;
+    let said = said()?;
+    ensure!(
+        status.code() == Some(refusal::NOT_TRIED.into()) && said.contains(SAYS),
+        "the emulator was killed, and the run ended with {status}:\n\n{said}"
+    );
+    let left: Vec<&str> = processes
+        .iter()
+        .filter(|process| process.runs())
+        .map(|process| process.name.as_str())
+        .collect();
+    ensure!(left.is_empty(), "left running: {}", left.join(", "));
+    let programs = programs_below(&own.scratch())?;
+    ensure!(
+        programs.is_empty(),
+        "functions were left running: {programs:?}"
+    );
+    Ok(Outcome::Passed(format!(
+        "the run said so, and ended all of {} processes",
+        processes.len()
+    )))
+}
+
+fn kill(process: &Detached) -> Result<()> {
+    let pid = Pid::from_raw(process.pid).context("the emulator has no process id")?;
+    kill_process(pid, Signal::KILL).context("the emulator could not be killed")
+}
+
+/// The processes that run a program below a directory: the functions, which the emulator unpacks there.
+fn programs_below(directory: &Path) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    for process in std::fs::read_dir("/proc").context("/proc cannot be read")? {
+        let process = process?.path();
+        // Not every entry is a process, and not every process is ours to look at.
+        if let Ok(program) = std::fs::read_link(process.join("exe"))
+            && program.starts_with(directory)
+        {
+            found.push(program.display().to_string());
+        }
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_is_found_by_where_it_lies() {
+        let own = std::env::current_exe().unwrap();
+        let directory = own.parent().unwrap();
+        assert!(!programs_below(directory).unwrap().is_empty());
+        let elsewhere = tempfile::tempdir().unwrap();
+        assert_eq!(
+            programs_below(elsewhere.path()).unwrap(),
+            Vec::<String>::new()
+        );
+    }
+}
