@@ -301,6 +301,41 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn pauses_grow_with_jitter_up_to_two_seconds() {
+        /// Notes when it is asked, and refuses.
+        #[derive(Default)]
+        struct Busy(Mutex<Vec<Instant>>);
+        impl Queues for Busy {
+            async fn send(&self, _: &QueueUrl, _: &[Message<'_>]) -> Answer {
+                self.0.lock().unwrap().push(Instant::now());
+                Err(busy())
+            }
+        }
+        let mut seventh = Vec::new();
+        for _ in 0..20 {
+            let (queue, begun) = (Busy::default(), Instant::now());
+            let deadline = begun + Duration::from_secs(20);
+            enqueue(&queue, &QueueUrl::new("queue"), &messages(&["a"]), deadline).await;
+            let asked = queue.0.into_inner().unwrap();
+            let pauses: Vec<u128> = asked
+                .windows(2)
+                .map(|two| (two[1] - two[0]).as_millis())
+                .collect();
+            let longest = [50, 100, 200, 400, 800, 1600, 2000, 2000, 2000, 2000];
+            assert!(pauses.len() >= longest.len(), "{pauses:?}");
+            for (pause, longest) in pauses.iter().zip(longest) {
+                // The clock's timers are a millisecond late at most.
+                assert!((longest / 2..=longest + 1).contains(pause), "{pauses:?}");
+            }
+            assert!(begun.elapsed() < Duration::from_secs(20));
+            seventh.push(pauses[6]);
+        }
+        seventh.sort_unstable();
+        seventh.dedup();
+        assert!(seventh.len() > 1, "without jitter all come again at once");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_try_that_the_deadline_cuts_short_does_not_hide_why_the_queue_refused() {
         /// Refuses once, and then never answers.
         struct Gone(Mutex<bool>);
