@@ -228,6 +228,7 @@ mod tests {
     #[case::none(&[], &[])]
     #[case::ten(&[1; 10], &[10])]
     #[case::eleven(&[1; 11], &[10, 1])]
+    #[case::sizes_add_up(&[2_000, 2_000, 2_000], &[3])]
     #[case::to_the_byte(&[524_288, 524_288, 1], &[2, 1])]
     #[case::one_byte_more(&[524_288, 524_289], &[1, 1])]
     #[case::too_large_for_any_batch(&[1, 2_000_000, 1], &[1, 1, 1])]
