@@ -212,7 +212,9 @@ fn records_among<'a>(
             .iter()
             .rev()
             .find(|(member, _)| *member.0 == *name.as_bytes());
+        // A `null` says that there is none.
         last.map(|(_, record)| *record)
+            .filter(|record| record.get() != "null")
     };
     let kind = event_type.kind();
     let known = EVENT_TYPES.contains(&event_type.as_str());
@@ -495,14 +497,24 @@ mod tests {
     #[test]
     fn records_in_the_singular_and_in_the_plural_are_all_taken() {
         let body = r#"[{"event":"order.created","data":{"orders":[{"id":"or_2"},{"id":"or_3"}],"order":{"id":"or_1"}}},
-            {"event":"order.created","data":{"order":{"id":"or_4"},"orders":7}}]"#;
+            {"event":"order.created","data":{"order":{"id":"or_4"},"orders":7}},
+            {"event":"order.created","data":{"order":null,"orders":[{"id":"or_5"}]}},
+            {"event":"order.created","data":{"order":null}}]"#;
         let (good, bad) = subjects(body);
         let ids: Vec<_> = good
             .iter()
             .filter_map(|(index, _, id)| Some((*index, id.as_deref()?)))
             .collect();
-        assert_eq!(ids, [(0, "or_1"), (1, "or_2"), (2, "or_3"), (3, "or_4")]);
-        assert_eq!(bad, [(4, ElementFault::NoRecord)]);
+        let expected = [
+            (0, "or_1"),
+            (1, "or_2"),
+            (2, "or_3"),
+            (3, "or_4"),
+            (5, "or_5"),
+        ];
+        assert_eq!(ids, expected);
+        let no_record = |index| (index, ElementFault::NoRecord);
+        assert_eq!(bad, [no_record(4), no_record(6)]);
     }
 
     #[test]
