@@ -55,6 +55,8 @@ pub(super) async fn noticed(places: &Places, program: &Path) -> Result<Outcome> 
         sending = sending => sending.context("nobody tells that it sends")?,
     }
     let processes = stack::processes(&own)?;
+    let functions = programs_below(&own.scratch())?.len();
+    ensure!(functions > 0, "no function was seen running");
     kill(&stack::process(&own, "emulator")?)?;
     let status = run.await?;
     let said = said()?;
@@ -74,7 +76,7 @@ pub(super) async fn noticed(places: &Places, program: &Path) -> Result<Outcome> 
         "functions were left running: {programs:?}"
     );
     Ok(Outcome::Passed(format!(
-        "the run said so, and ended all of {} processes",
+        "the run said so, and ended its {} processes and all functions",
         processes.len()
     )))
 }
@@ -86,12 +88,15 @@ fn kill(process: &Detached) -> Result<()> {
 
 /// The processes that run a program below a directory: the functions, which the emulator unpacks there.
 fn programs_below(directory: &Path) -> Result<Vec<String>> {
+    let directory = directory
+        .canonicalize()
+        .with_context(|| format!("{} is not there", directory.display()))?;
     let mut found = Vec::new();
     for process in std::fs::read_dir("/proc").context("/proc cannot be read")? {
         let process = process?.path();
         // Not every entry is a process, and not every process is ours to look at.
         if let Ok(program) = std::fs::read_link(process.join("exe"))
-            && program.starts_with(directory)
+            && program.starts_with(&directory)
         {
             found.push(program.display().to_string());
         }
