@@ -29,9 +29,9 @@ pub struct Limits {
     pub reread: Duration,
 }
 
-/// How long keys that could not be read are not asked for again. A delivery that comes in this time is refused as it
-/// would be without, and its sender comes again much later.
-const UNREADABLE: Duration = Duration::from_secs(1);
+/// How long keys that could not be read are not asked for again. It is short, for a delivery that comes in this time is
+/// refused, perhaps although they could be read again.
+const UNREADABLE: Duration = Duration::from_millis(200);
 
 /// The most entries that either cache holds: a flood of made-up tokens must not fill the memory.
 const MOST_ENTRIES: usize = 4096;
@@ -134,7 +134,7 @@ impl<'p, T: Tokens, K: Keys> Keyring<'p, T, K> {
         let known = lock(&self.known_keys).get(account, self.limits.keep);
         match known {
             Some((Some(keys), _)) => Ok((keys, false)),
-            Some((None, asked)) if asked.elapsed() < UNREADABLE => {
+            Some((None, failed)) if failed.elapsed() < UNREADABLE => {
                 Err(Refusal::NotReady(NotReady::KeysUnreadable))
             }
             Some((None, _)) | None => {

@@ -216,7 +216,13 @@ async fn a_new_token_makes_us_read_the_keys_again_once_whatever_comes_of_it() {
     for _ in 0..10 {
         assert_eq!(world.post(&request).await.status, 503);
     }
+    assert_eq!(world.deliver("[]").await, 200, "the keys are still held");
+    tokio::time::advance(Duration::from_secs(9)).await;
+    assert_eq!(world.post(&request).await.status, 503);
     assert_eq!(world.calls()["keys.read"], 2);
+    tokio::time::advance(Duration::from_secs(1)).await;
+    assert_eq!(world.post(&request).await.status, 503);
+    assert_eq!(world.calls()["keys.read"], 3);
 }
 
 #[tokio::test(start_paused = true)]
@@ -322,7 +328,7 @@ async fn keys_that_cannot_be_read_are_not_asked_for_at_will() {
         assert_eq!(world.post(&stranger).await.status, 503);
     }
     assert_eq!(world.calls().get("keys.read"), Some(&1));
-    tokio::time::advance(Duration::from_millis(999)).await;
+    tokio::time::advance(Duration::from_millis(199)).await;
     assert_eq!(world.post(&stranger).await.status, 503);
     assert_eq!(world.calls().get("keys.read"), Some(&1));
     tokio::time::advance(Duration::from_millis(1)).await;
