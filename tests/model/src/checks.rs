@@ -307,11 +307,10 @@ impl World {
             let marked = counts.contains_key(&Step::LeaveMarker);
             let of = (attempt.instance, attempt.account);
             let (genuine, identity, held) = (attempt.genuine, attempt.identity, attempt.keys_held);
-            // Keys that could not be read are not asked for again at once.
-            let was_told = ledger
-                .keys_read
-                .get(&of)
-                .is_none_or(|last| last.read || begun.saturating_sub(last.at) >= KEYS_UNREADABLE);
+            // Keys that could not be read are not asked for again at once, unless others are still held.
+            let was_told = ledger.keys_read.get(&of).is_none_or(|last| {
+                last.read || last.held.is_some() || begun.saturating_sub(last.at) >= KEYS_UNREADABLE
+            });
             (genuine, identity, held && was_told, faults, marked, begun)
         };
         self.tell(|| format!("attempt {number} is answered {status}"));
@@ -382,48 +381,35 @@ impl World {
         }
     }
 
-    /// A request makes its instance ask for keys. A stranger's may only where they were not asked for just before, where
-    /// what is held is too old, or where the token was looked up again: its webhook may be younger than the keys.
+    /// A request makes its instance ask for keys. A stranger's may only where they were not asked for just before, or where
+    /// it had the token looked up: its webhook may be younger than the keys. Strangers come long before keys are too old.
     pub(crate) fn asks_for_keys(&self, actor: usize) {
         let Some(number) = self.attempt_of(actor) else {
             return;
         };
-        let now = self.now();
         let ledger = lock(&self.ledger);
         let attempt = &ledger.attempts[number];
         let looked_up = ledger.actors[actor].counts.contains_key(&Step::FindToken);
         let last = ledger.keys_read.get(&(attempt.instance, attempt.account));
-        let too_soon = last.filter(|last| {
-            let least = if last.read {
-                KEYS_REREAD * 1000
-            } else {
-                KEYS_UNREADABLE
-            };
-            let is_old = last.held.is_some_and(|held| now - held >= KEYS_TTL * 1000);
-            now - last.at < least && !is_old
-        });
-        if attempt.genuine || looked_up {
+        let Some(last) = last.filter(|_| !attempt.genuine && !looked_up).copied() else {
             return;
-        }
-        if let Some(last) = too_soon {
-            let (at, read) = (last.at, last.read);
-            drop(ledger);
+        };
+        drop(ledger);
+        let (what, since, least) = match (last.held, last.read) {
+            (Some(_), true) => ("were read", last.at, KEYS_REREAD * 1000),
+            (Some(_), false) => ("were asked for in vain", last.asked, KEYS_REREAD * 1000),
+            (None, _) => ("could not be read", last.at, KEYS_UNREADABLE),
+        };
+        let ago = self.now() - since;
+        if ago < least {
             self.broken(Invariant::Strangers, || {
-                let answer = if read {
-                    "were read"
-                } else {
-                    "could not be read"
-                };
-                format!(
-                    "attempt {number}, a stranger's, has keys read that {answer} {} ms ago",
-                    now - at
-                )
+                format!("attempt {number}, a stranger's, has keys read that {what} {ago} ms ago")
             });
         }
     }
 
     /// An instance is told keys, or that they cannot be read.
-    pub(crate) fn is_told_keys(&self, actor: usize, read: bool) {
+    pub(crate) fn is_told_keys(&self, actor: usize, asked: u64, read: bool) {
         let Some(number) = self.attempt_of(actor) else {
             return;
         };
@@ -441,7 +427,13 @@ impl World {
                 .and_then(|last| last.held)
                 .filter(|held| at - held < KEYS_TTL * 1000),
         };
-        ledger.keys_read.insert(of, KeysRead { at, read, held });
+        let told = KeysRead {
+            asked,
+            at,
+            read,
+            held,
+        };
+        ledger.keys_read.insert(of, told);
     }
 
     fn answered_stranger(&self, number: usize, actor: usize, status: u16) {

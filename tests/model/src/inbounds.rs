@@ -333,6 +333,10 @@ async fn try_until_taken(world: &Arc<World>, genuine: Genuine, chance: &mut Chan
         if lock(&world.ledger).disabled.contains(&account) {
             return;
         }
+        if attempt > 1 {
+            world.has(Habit::Retry);
+            merge(world, account, &mut delivery);
+        }
         let made = Made {
             account,
             genuine: true,
@@ -368,12 +372,14 @@ async fn try_until_taken(world: &Arc<World>, genuine: Genuine, chance: &mut Chan
         }
         let pause = backoff + chance.below(backoff / 4 + 1);
         backoff = (backoff * 2).min(300_000);
-        world.has(Habit::Retry);
         // Nothing says that a retry has the same bytes, or the same events.
         if !world.plan.is_scripted() {
             if chance.percent(10) {
-                world.has(Habit::Respace);
-                delivery = respaced(&delivery, chance);
+                let other = respaced(&delivery, chance);
+                if other.body != delivery.body {
+                    world.has(Habit::Respace);
+                }
+                delivery = other;
             } else if chance.percent(5) && !delivery.elements.is_empty() {
                 world.tell(|| "Orderspace keeps a delivery for another's retry".to_owned());
                 lock(&world.ledger)
@@ -399,7 +405,6 @@ async fn try_until_taken(world: &Arc<World>, genuine: Genuine, chance: &mut Chan
             .agenda
             .turn(world.now() + pause, chance.number())
             .await;
-        merge(world, account, &mut delivery);
     }
 }
 

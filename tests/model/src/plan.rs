@@ -26,7 +26,7 @@ pub(crate) const KEYS_TTL: u64 = 300;
 /// The least time between two reads of keys that do not fit, in seconds.
 pub(crate) const KEYS_REREAD: u64 = 10;
 /// The least time between two reads of keys that could not be read, in milliseconds.
-pub(crate) const KEYS_UNREADABLE: u64 = 1000;
+pub(crate) const KEYS_UNREADABLE: u64 = 200;
 
 /// What Orderspace does besides sending a delivery once, and nobody says beforehand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -146,10 +146,11 @@ impl Keys for Wire {
         let account = account.clone();
         let scope = word(account.as_str());
         let actor = self.actor.load(Ordering::Relaxed);
+        let asked = self.world.now();
         self.world.asks_for_keys(actor);
         let work = move |world: &World, _: &mut Doing<'_>| now(world.keys.read(&account));
         let keys = self.call(Step::ReadKeys, scope, 1, work).await;
-        self.world.is_told_keys(actor, keys.is_ok());
+        self.world.is_told_keys(actor, asked, keys.is_ok());
         keys
     }
 }

@@ -113,6 +113,8 @@ pub(crate) struct Sending {
 /// How an instance of inbound last read an account's keys.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct KeysRead {
+    /// When it asked.
+    pub(crate) asked: u64,
     /// When it was answered.
     pub(crate) at: u64,
     /// Whether the answer was keys.
