@@ -1,6 +1,6 @@
 //! `cargo local mutants`: whether a test would miss any piece of the code that the promises rest on.
 //!
-//! The tool is [cargo-mutants](https://mutants.rs), which works on a copy of the project. It is called twice: first each
+//! The tool is [cargo-mutants](https://mutants.rs), which works on copies of the project. It is called twice: first each
 //! mutant meets the tests of its own package, which takes seconds; what survives meets those of the packages that use it
 //! and two thousand schedules of the model. What nobody can miss is left out by `.cargo/mutants.toml`, with the reason.
 

@@ -16,7 +16,7 @@ impl Refusal {
     }
 }
 
-/// The exit code where nothing was tried.
+/// The exit code where nothing was tried, or what it was to be tried on went away.
 pub const NOT_TRIED: u8 = 2;
 
 /// The exit code for an error: 2 when nothing was tried, 1 when something failed.

@@ -5,6 +5,7 @@
 
 use std::path::Path;
 use std::pin::pin;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
@@ -20,6 +21,9 @@ use crate::stack;
 
 /// What the run prints once events are on their way.
 const SENDS: &str = "Sending ";
+
+/// How long a function may take to end that was told to.
+const ENDING: Duration = Duration::from_secs(10);
 
 /// What it says of the emulator.
 const SAYS: &str = "the emulator ended during the run";
@@ -70,11 +74,18 @@ pub(super) async fn noticed(places: &Places, program: &Path) -> Result<Outcome> 
         .map(|process| process.name.as_str())
         .collect();
     ensure!(left.is_empty(), "left running: {}", left.join(", "));
-    let programs = programs_below(&own.scratch())?;
-    ensure!(
-        programs.is_empty(),
-        "functions were left running: {programs:?}"
-    );
+    let deadline = Instant::now() + ENDING;
+    loop {
+        let programs = programs_below(&own.scratch())?;
+        if programs.is_empty() {
+            break;
+        }
+        ensure!(
+            Instant::now() < deadline,
+            "functions were left running: {programs:?}"
+        );
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     Ok(Outcome::Passed(format!(
         "the run said so, and ended its {} processes and all functions",
         processes.len()

@@ -1059,6 +1059,10 @@ const CHECKS: &[Requirement] = &[
                 "endurance::misuse",
                 "a_port_that_is_taken_is_said_before_anything_is_built",
             ),
+            Test(
+                "endurance::misuse",
+                "an_emulator_that_ends_during_the_run_is_said",
+            ),
             Test("model::schedules", "options_that_make_no_sense_are_refused"),
             Check("emulator gone"),
         ]),
