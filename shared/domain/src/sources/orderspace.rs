@@ -184,11 +184,11 @@ impl<'a> Element<'a> {
         let event_type: EventType = name.parse().map_err(|_| ElementFault::MalformedType)?;
         let members = self.members.ok_or(ElementFault::NoRecord)?;
         let named = records_among(&event_type, &members);
-        if named.is_empty() {
+        if named.iter().all(Option::is_none) {
             return Err(ElementFault::NoRecord);
         }
-        let mut records = Vec::with_capacity(named.len());
-        for record in named {
+        let mut records = Vec::with_capacity(1);
+        for record in named.into_iter().flatten() {
             if record.get().starts_with('[') {
                 let list: Vec<&RawValue> =
                     serde_json::from_str(record.get()).map_err(|_| ElementFault::NoRecord)?;
@@ -206,33 +206,35 @@ impl<'a> Element<'a> {
 fn records_among<'a>(
     event_type: &EventType,
     members: &[(Name<'a>, &'a RawValue)],
-) -> Vec<&'a RawValue> {
-    let named = |name: &str| {
-        let last = members
-            .iter()
-            .rev()
-            .find(|(member, _)| *member.0 == *name.as_bytes());
-        // A `null` says that there is none.
-        last.map(|(_, record)| *record)
-            .filter(|record| record.get() != "null")
-    };
+) -> [Option<&'a RawValue>; 2] {
     let kind = event_type.kind();
     let known = EVENT_TYPES.contains(&event_type.as_str());
-    let records: Vec<_> = [named(kind), named(&plural(kind))]
-        .into_iter()
-        .flatten()
-        .collect();
-    match members {
-        [(_, only)] if records.is_empty() && !known => vec![*only],
-        _ => records,
+    let singular = last_named(members, |name| name == kind.as_bytes());
+    let plural = last_named(members, |name| is_plural(name, kind));
+    match (singular, plural, members) {
+        (None, None, [(_, only)]) if !known => [Some(*only), None],
+        _ => [singular, plural],
     }
 }
 
-/// The kind's plural, as the earlier form named its lists.
-fn plural(kind: &str) -> String {
+/// The last member of this name. A `null` says that there is none.
+fn last_named<'a>(
+    members: &[(Name<'a>, &'a RawValue)],
+    is_named: impl Fn(&[u8]) -> bool,
+) -> Option<&'a RawValue> {
+    members
+        .iter()
+        .rev()
+        .find(|(member, _)| is_named(&member.0))
+        .map(|(_, record)| *record)
+        .filter(|record| record.get() != "null")
+}
+
+/// Whether it is the kind's plural, as the earlier form named its lists.
+fn is_plural(name: &[u8], kind: &str) -> bool {
     match kind {
-        "dispatch" => "dispatches".to_owned(),
-        _ => format!("{kind}s"),
+        "dispatch" => name == b"dispatches",
+        _ => name.strip_suffix(b"s") == Some(kind.as_bytes()),
     }
 }
 
