@@ -309,7 +309,7 @@ impl World {
             let (genuine, identity, held) = (attempt.genuine, attempt.identity, attempt.keys_held);
             // Keys that could not be read are not asked for again at once, unless others are still held.
             let was_told = ledger.keys_read.get(&of).is_none_or(|last| {
-                last.read || last.held.is_some() || begun.saturating_sub(last.at) >= KEYS_UNREADABLE
+                last.held.is_some() || begun.saturating_sub(last.at) >= KEYS_UNREADABLE
             });
             (genuine, identity, held && was_told, faults, marked, begun)
         };
@@ -395,10 +395,10 @@ impl World {
             return;
         };
         drop(ledger);
-        let (what, since, least) = match (last.held, last.read) {
-            (Some(_), true) => ("were read", last.at, KEYS_REREAD * 1000),
-            (Some(_), false) => ("were asked for in vain", last.asked, KEYS_REREAD * 1000),
-            (None, _) => ("could not be read", last.at, KEYS_UNREADABLE),
+        let (what, since, least) = match last.held {
+            Some(read) if read == last.at => ("were read", read, KEYS_REREAD * 1000),
+            Some(_) => ("were asked for in vain", last.asked, KEYS_REREAD * 1000),
+            None => ("could not be read", last.at, KEYS_UNREADABLE),
         };
         let ago = self.now() - since;
         if ago < least {
@@ -427,13 +427,7 @@ impl World {
                 .and_then(|last| last.held)
                 .filter(|held| at - held < KEYS_TTL * 1000),
         };
-        let told = KeysRead {
-            asked,
-            at,
-            read,
-            held,
-        };
-        ledger.keys_read.insert(of, told);
+        ledger.keys_read.insert(of, KeysRead { asked, at, held });
     }
 
     fn answered_stranger(&self, number: usize, actor: usize, status: u16) {

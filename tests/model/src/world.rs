@@ -117,9 +117,7 @@ pub(crate) struct KeysRead {
     pub(crate) asked: u64,
     /// When it was answered.
     pub(crate) at: u64,
-    /// Whether the answer was keys.
-    pub(crate) read: bool,
-    /// When the keys that it holds were read.
+    /// When the keys that it holds were read: then, if the answer was keys.
     pub(crate) held: Option<u64>,
 }
 
