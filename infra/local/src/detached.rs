@@ -93,7 +93,8 @@ impl Detached {
         true
     }
 
-    fn signal(&self, signal: Signal) {
+    /// Sends it a signal, if it is there.
+    pub(crate) fn signal(&self, signal: Signal) {
         if let Some(pid) = Pid::from_raw(self.pid) {
             let _ = kill_process(pid, signal);
         }

@@ -82,24 +82,21 @@ impl Stack {
 
     async fn start(places: &Places, options: &Options, progress: Progress) -> Result<Self> {
         let tools = Tools::install(places, progress).await?;
-        let proxy = match options.proxy {
-            true => Some(proxy::build(places, progress).await?),
-            false => None,
-        };
         let template = build::functions(places, &tools, progress).await?;
 
         let log = places.log_of("emulator");
         let endpoint = emulator::endpoint(options.port);
-        let proxy = match &proxy {
-            Some(program) => {
+        let proxy = match options.proxy {
+            true => {
+                let program = proxy::build(places, progress).await?;
                 let port = ports::free()?;
-                let process = proxy::start(places, program, port, &endpoint)?;
+                let process = proxy::start(places, &program, port, &endpoint)?;
                 write_down(places, &process)?;
                 let url = emulator::endpoint(port);
                 proxy::wait(places, &process, &url).await?;
                 Some(url)
             }
-            None => None,
+            false => None,
         };
         let calls = proxy.as_ref().unwrap_or(&endpoint);
         let emulator = emulator::start(places, &tools, options.port, calls)?;

@@ -8,12 +8,11 @@ use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use tokio::process::Command;
 use tokio::sync::oneshot;
 
 use super::report::Outcome;
-use crate::detached::Detached;
 use crate::job;
 use crate::places::Places;
 use crate::refusal;
@@ -61,7 +60,7 @@ pub(super) async fn noticed(places: &Places, program: &Path) -> Result<Outcome> 
     let processes = stack::processes(&own)?;
     let functions = programs_below(&own.scratch())?.len();
     ensure!(functions > 0, "no function was seen running");
-    kill(&stack::process(&own, "emulator")?)?;
+    stack::process(&own, "emulator")?.signal(Signal::KILL);
     let status = run.await?;
     let said = said()?;
     ensure!(
@@ -90,11 +89,6 @@ pub(super) async fn noticed(places: &Places, program: &Path) -> Result<Outcome> 
         "the run said so, and ended its {} processes and all functions",
         processes.len()
     )))
-}
-
-fn kill(process: &Detached) -> Result<()> {
-    let pid = Pid::from_raw(process.pid).context("the emulator has no process id")?;
-    kill_process(pid, Signal::KILL).context("the emulator could not be killed")
 }
 
 /// The processes that run a program below a directory: the functions, which the emulator unpacks there.
