@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use runtime::jitter;
+
 /// Why a message has to come again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Failure {
@@ -13,6 +15,9 @@ pub enum Failure {
 
 /// The longest delay: after an outage, so long at most until all is well again.
 const LONGEST: Duration = Duration::from_secs(900);
+
+/// What rounds a delay to whole seconds, the only ones that SQS takes.
+const HALF_A_SECOND: Duration = Duration::from_millis(500);
 
 impl Failure {
     /// The delay in whole seconds before a message that was received so many times comes again: twice as long
@@ -26,10 +31,9 @@ impl Failure {
                 first.saturating_mul(1 << doublings).min(LONGEST)
             }
         };
-        let seconds = u32::try_from(delay.as_secs()).unwrap_or(u32::MAX);
-        let half = seconds / 2;
-        // From half of it to all of it; without randomness, all of it.
-        seconds - getrandom::u32().map_or(0, |number| number % (half + 1))
+        // From half of it to all of it.
+        let jittered = delay.mul_f64(0.5 + jitter::fraction() / 2.0) + HALF_A_SECOND;
+        u32::try_from(jittered.as_secs()).unwrap_or(u32::MAX)
     }
 }
 

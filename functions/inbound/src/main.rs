@@ -1,7 +1,7 @@
 //! The inbound function on Lambda: wiring.
 
 use adapters::aws::{Access, Aws, Warm as _};
-use adapters::dynamo::receipts::DynamoReceipts;
+use adapters::dynamo::receipts::write::DynamoReceipts;
 use adapters::dynamo::tokens::DynamoTokens;
 use adapters::s3::S3Oversize;
 use adapters::secrets::SigningSecrets;

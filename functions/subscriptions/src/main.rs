@@ -4,7 +4,8 @@
 #![recursion_limit = "512"]
 
 use adapters::aws::{Access, Aws, Warm as _};
-use adapters::dynamo::accounts::{DynamoAccounts, DynamoDeliveries};
+use adapters::dynamo::accounts::DynamoAccounts;
+use adapters::dynamo::receipts::read::DynamoDeliveries;
 use adapters::orderspace::Orderspace;
 use adapters::secrets::write::AccountSecrets;
 use adapters::sqs::SqsQueues;

@@ -70,6 +70,13 @@ impl DataRef {
         Self(format!("s3://{bucket}/{key}"))
     }
 
+    /// Reads a reference; `None` for text that names no bucket and key.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let place = Self(text.to_owned());
+        place.object().is_some().then_some(place)
+    }
+
     /// The reference as text.
     #[must_use]
     pub fn as_str(&self) -> &str {

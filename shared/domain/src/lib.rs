@@ -8,6 +8,7 @@
 //! arguments. [`ports`] says what the functions need from the outside, in the words of this crate.
 
 pub mod account;
+pub mod decimal;
 pub mod envelope;
 pub mod event;
 pub mod fold;

@@ -189,7 +189,13 @@ impl Receipt<'_> {
     /// seen, so that a retry after midnight finds it.
     #[must_use]
     pub fn partition(&self) -> String {
-        format!("{}#{}", self.account, self.delivery.first_seen().day())
+        Self::partition_of(self.account, &self.delivery.first_seen().day())
+    }
+
+    /// The partition key of an account's receipts of a day (`yyyy-mm-dd`, UTC).
+    #[must_use]
+    pub fn partition_of(account: &AccountName, day: &str) -> String {
+        format!("{account}#{day}")
     }
 }
 

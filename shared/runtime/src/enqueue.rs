@@ -13,6 +13,7 @@ use futures::future::join_all;
 use tokio::time::{Instant, sleep};
 
 use crate::deadline::{TIMEOUT, in_time};
+use crate::jitter;
 
 /// The pause before the second try; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -46,7 +47,7 @@ pub async fn enqueue<Q: Queues>(
                 .get(*position)
                 .is_some_and(|answer| answer.as_ref().is_err_and(PortError::is_passing))
         });
-        let jittered = pause.mul_f64(0.5 + jitter() / 2.0);
+        let jittered = pause.mul_f64(0.5 + jitter::fraction() / 2.0);
         if open.is_empty() || Instant::now() + jittered >= deadline {
             return answers;
         }
@@ -147,11 +148,6 @@ fn pack(messages: &[Message<'_>], positions: &[usize]) -> Vec<Vec<usize>> {
         }
     }
     batches
-}
-
-/// A random number from 0 to 1; without randomness, the middle.
-fn jitter() -> f64 {
-    getrandom::u32().map_or(0.5, |number| f64::from(number) / f64::from(u32::MAX))
 }
 
 #[cfg(test)]

@@ -5,5 +5,6 @@ pub mod clock;
 pub mod config;
 pub mod deadline;
 pub mod enqueue;
+pub mod jitter;
 pub mod metrics;
 pub mod telemetry;

@@ -8,7 +8,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use adapters::dynamo::receipts::read_body;
+use adapters::dynamo::receipts::read::read_body;
 use adapters::dynamo::records::read_record;
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::timestamp::Timestamp;

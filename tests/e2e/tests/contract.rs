@@ -16,7 +16,8 @@ use std::panic::resume_unwind;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use adapters::aws::{Access, Aws};
-use adapters::dynamo::receipts::{DynamoReceipts, read_body};
+use adapters::dynamo::receipts::read::read_body;
+use adapters::dynamo::receipts::write::DynamoReceipts;
 use adapters::dynamo::records::{DynamoRecords, RecordFormat, read_record};
 use adapters::dynamo::tokens::DynamoTokens;
 use adapters::s3::S3Oversize;

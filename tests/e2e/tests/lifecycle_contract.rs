@@ -14,8 +14,9 @@ mod contract;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use adapters::aws::{Access, Aws};
-use adapters::dynamo::accounts::{DynamoAccounts, DynamoDeliveries};
-use adapters::dynamo::receipts::DynamoReceipts;
+use adapters::dynamo::accounts::DynamoAccounts;
+use adapters::dynamo::receipts::read::DynamoDeliveries;
+use adapters::dynamo::receipts::write::DynamoReceipts;
 use adapters::dynamo::tokens::DynamoTokens;
 use adapters::s3::S3Oversize;
 use adapters::secrets::SigningSecrets;

@@ -7,7 +7,6 @@
 //! <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html>
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::operation::{delete_item::DeleteItemError, put_item::PutItemError};
@@ -16,18 +15,16 @@ use aws_sdk_dynamodb::types::{
     AttributeValue, Put, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
 };
 use domain::account::{AccountName, TokenEntry, TokenHash, WebhookId};
-use domain::identity::DeliveryId;
 use domain::ports::PortError;
 use domain::sources::Source;
 use domain::subscription::{
-    Account, Accounts, Arrival, Deliveries, Entry, EventSelection, HOURS, IfUnknown, Lease, Leased,
-    Registration, Rhythm, Saved, Silence, Standing, Stranger, Struck, Trouble, Wish,
+    Account, Accounts, Entry, EventSelection, HOURS, IfUnknown, Lease, Leased, Registration,
+    Rhythm, Saved, Silence, Standing, Stranger, Trouble, Wish,
 };
 use domain::timestamp::Timestamp;
 
-use super::{
-    Item, MALFORMED_ITEM, PK, SK, is_lasting, number, number_of, text, text_of, token_key,
-};
+use super::tokens::{token_entry, token_item};
+use super::{Item, MALFORMED_ITEM, PK, is_lasting, keys, number, number_of, text, text_of};
 use crate::failure::port_error;
 
 const LEASING: &str = "leasing an account";
@@ -36,9 +33,6 @@ const RELEASING: &str = "giving an account's lease back";
 const READING: &str = "reading an account";
 const LISTING: &str = "listing the accounts";
 const READING_TOKEN: &str = "reading what a URL token stands for";
-const READING_RECEIPTS: &str = "reading an account's receipts";
-const READING_STRIKES: &str = "reading an account's strikes";
-const READING_LAST: &str = "reading an account's last delivery";
 
 /// The code of a failed condition, in an error and in a transaction's reasons.
 const CONDITION_FAILED: &str = "ConditionalCheckFailed";
@@ -96,7 +90,7 @@ impl Accounts for DynamoAccounts {
             .client
             .update_item()
             .table_name(&self.table)
-            .key(PK, account_key(&lease.account))
+            .key(PK, keys::account(&lease.account))
             .update_expression("SET lease_owner = :owner, lease_until = :until")
             .condition_expression(condition)
             .expression_attribute_values(":owner", text(lease.owner.as_str()))
@@ -201,7 +195,7 @@ impl Accounts for DynamoAccounts {
             .client
             .update_item()
             .table_name(&self.table)
-            .key(PK, account_key(&lease.account))
+            .key(PK, keys::account(&lease.account))
             .update_expression("REMOVE lease_owner, lease_until")
             .condition_expression("lease_owner = :owner AND attribute_exists(wish)")
             .expression_attribute_values(":owner", owner.clone())
@@ -219,7 +213,7 @@ impl Accounts for DynamoAccounts {
             .client
             .delete_item()
             .table_name(&self.table)
-            .key(PK, account_key(&lease.account))
+            .key(PK, keys::account(&lease.account))
             .condition_expression("lease_owner = :owner AND attribute_not_exists(wish)")
             .expression_attribute_values(":owner", owner)
             .send()
@@ -234,7 +228,7 @@ impl Accounts for DynamoAccounts {
     }
 
     async fn find(&self, name: &AccountName) -> Result<Option<Account>, PortError> {
-        let item = self.get(READING, account_key(name)).await?;
+        let item = self.get(READING, keys::account(name)).await?;
         account(&item.unwrap_or_default()).map_err(|_| PortError::lasting(READING, MALFORMED_ITEM))
     }
 
@@ -244,7 +238,7 @@ impl Accounts for DynamoAccounts {
             .scan()
             .table_name(&self.table)
             .filter_expression("begins_with(pk, :account) AND attribute_exists(wish)")
-            .expression_attribute_values(":account", text("account#"))
+            .expression_attribute_values(":account", keys::any_account())
             .into_paginator()
             .send();
         let mut accounts = Vec::new();
@@ -266,185 +260,13 @@ impl Accounts for DynamoAccounts {
     }
 
     async fn token(&self, token: &TokenHash) -> Result<Option<TokenEntry>, PortError> {
-        let Some(item) = self.get(READING_TOKEN, token_key(token)).await? else {
+        let Some(item) = self.get(READING_TOKEN, keys::token(token)).await? else {
             return Ok(None);
         };
         token_entry(&item)
             .map(Some)
             .ok_or_else(|| PortError::lasting(READING_TOKEN, MALFORMED_ITEM))
     }
-}
-
-/// The receipts table, as far as it says when deliveries came.
-#[derive(Debug, Clone)]
-pub struct DynamoDeliveries {
-    client: Client,
-    table: String,
-}
-
-impl DynamoDeliveries {
-    /// Reads receipts of this table.
-    #[must_use]
-    pub fn new(client: Client, table: impl Into<String>) -> Self {
-        Self {
-            client,
-            table: table.into(),
-        }
-    }
-}
-
-impl Deliveries for DynamoDeliveries {
-    async fn last(
-        &self,
-        account: &AccountName,
-        day: &str,
-    ) -> Result<Option<DeliveryId>, PortError> {
-        let answer = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .key_condition_expression("pk = :pk")
-            .expression_attribute_values(":pk", text(format!("{account}#{day}")))
-            .projection_expression(SK)
-            .scan_index_forward(false)
-            .limit(1)
-            .send()
-            .await
-            .map_err(|error| port_error(READING_LAST, &error, is_lasting))?;
-        let Some(item) = answer.items().first() else {
-            return Ok(None);
-        };
-        text_of(item, SK)
-            .and_then(|id| id.parse().ok())
-            .map(Some)
-            .ok_or_else(|| PortError::lasting(READING_LAST, MALFORMED_ITEM))
-    }
-
-    async fn since(
-        &self,
-        account: &AccountName,
-        day: &str,
-        after: Option<DeliveryId>,
-        most: usize,
-    ) -> Result<Vec<DeliveryId>, PortError> {
-        // Every id sorts behind this.
-        let after = after.map_or_else(|| "0".to_owned(), |after| after.to_string());
-        let query = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .key_condition_expression("pk = :pk AND sk > :after")
-            .expression_attribute_values(":pk", text(format!("{account}#{day}")))
-            .expression_attribute_values(":after", text(after))
-            .projection_expression(SK);
-        let items = first(READING_RECEIPTS, query, most).await?;
-        let ids = items.iter().filter_map(|item| text_of(item, SK));
-        Ok(ids.filter_map(|id| id.parse().ok()).collect())
-    }
-
-    async fn arrivals(
-        &self,
-        account: &AccountName,
-        day: &str,
-        most: usize,
-    ) -> Result<Vec<Arrival>, PortError> {
-        let items = self
-            .newest(READING_RECEIPTS, format!("{account}#{day}"), most)
-            .await?;
-        Ok(items.iter().filter_map(arrival).collect())
-    }
-
-    async fn arrival(
-        &self,
-        account: &AccountName,
-        delivery: DeliveryId,
-    ) -> Result<Option<Arrival>, PortError> {
-        let day = delivery.first_seen().day();
-        let answer = self
-            .client
-            .get_item()
-            .table_name(&self.table)
-            .key(PK, text(format!("{account}#{day}")))
-            .key(SK, text(delivery.to_string()))
-            .projection_expression(RECEIPT)
-            .send()
-            .await
-            .map_err(|error| port_error(READING_RECEIPTS, &error, is_lasting))?;
-        Ok(answer.item().and_then(arrival))
-    }
-
-    async fn strikes(&self, account: &AccountName, most: usize) -> Result<Vec<Struck>, PortError> {
-        let items = self
-            .newest(READING_STRIKES, format!("strike#{account}"), most)
-            .await?;
-        Ok(items.iter().filter_map(struck).collect())
-    }
-}
-
-/// What is read of a receipt and of a strike: never a body.
-const RECEIPT: &str = "sk, webhook, attempts, cause";
-
-impl DynamoDeliveries {
-    /// The items of a partition with the greatest sort keys.
-    async fn newest(
-        &self,
-        what: &'static str,
-        partition: String,
-        most: usize,
-    ) -> Result<Vec<Item>, PortError> {
-        let query = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .key_condition_expression("pk = :pk")
-            .expression_attribute_values(":pk", text(partition))
-            .projection_expression(RECEIPT)
-            .scan_index_forward(false);
-        first(what, query, most).await
-    }
-}
-
-/// The first items that a query finds.
-async fn first(
-    what: &'static str,
-    query: QueryFluentBuilder,
-    most: usize,
-) -> Result<Vec<Item>, PortError> {
-    let limit = i32::try_from(most).unwrap_or(i32::MAX);
-    let mut pages = query.limit(limit).into_paginator().send();
-    let mut found = Vec::new();
-    // A page ends at a megabyte of receipts, also where their bodies are not asked for.
-    while found.len() < most {
-        let Some(page) = pages.next().await else {
-            break;
-        };
-        let page = page.map_err(|error| port_error(what, &error, is_lasting))?;
-        found.extend(page.items.unwrap_or_default());
-    }
-    found.truncate(most);
-    Ok(found)
-}
-
-/// A receipt; one that cannot be read tells nothing.
-fn arrival(item: &Item) -> Option<Arrival> {
-    Some(Arrival {
-        delivery: text_of(item, SK)?.parse().ok()?,
-        webhook: text_of(item, "webhook").map(WebhookId::new),
-        attempts: usize::try_from(number_of(item, "attempts")?).ok()?,
-    })
-}
-
-fn struck(item: &Item) -> Option<Struck> {
-    let (millis, delivery) = text_of(item, SK)?.split_once('#')?;
-    Some(Struck {
-        at: Timestamp::from_millis(millis.parse().ok()?),
-        delivery: delivery.parse().ok()?,
-        cause: text_of(item, "cause")?.to_owned(),
-    })
-}
-
-fn account_key(name: &AccountName) -> AttributeValue {
-    text(format!("account#{name}"))
 }
 
 fn time(at: Timestamp) -> AttributeValue {
@@ -470,26 +292,6 @@ fn list_of<'a, T>(
     item.get(name)?.as_l().ok()?.iter().map(read).collect()
 }
 
-fn token_item(hash: &TokenHash, entry: &TokenEntry) -> Item {
-    let mut item = map([
-        (PK, token_key(hash)),
-        ("account", text(entry.account.as_str())),
-        ("status", text(entry.status.as_str())),
-    ]);
-    if let Some(webhook) = &entry.webhook {
-        item.insert("webhook".to_owned(), text(webhook.as_str()));
-    }
-    item
-}
-
-fn token_entry(item: &Item) -> Option<TokenEntry> {
-    Some(TokenEntry {
-        account: text_of(item, "account")?.parse().ok()?,
-        webhook: text_of(item, "webhook").map(WebhookId::new),
-        status: text_of(item, "status")?.parse().ok()?,
-    })
-}
-
 fn item(account: &Account) -> Item {
     let events = account.events.names().iter().map(|name| text(*name));
     let registrations = account.registrations.iter().map(registration_value);
@@ -500,7 +302,7 @@ fn item(account: &Account) -> Item {
         ]))
     });
     let mut item = map([
-        (PK, account_key(&account.name)),
+        (PK, keys::account(&account.name)),
         ("source", text(account.source.as_str())),
         ("wish", text(wish_word(account.wish))),
         ("events", AttributeValue::L(events.collect())),
@@ -696,7 +498,7 @@ fn read_account(item: &Item) -> Option<Account> {
         })?,
     };
     Some(Account {
-        name: text_of(item, PK)?.strip_prefix("account#")?.parse().ok()?,
+        name: keys::account_named(text_of(item, PK)?)?,
         source,
         wish: wish(text_of(item, "wish")?)?,
         events: EventSelection::parse(source, &events).ok()?,
@@ -720,6 +522,7 @@ fn read_account(item: &Item) -> Option<Account> {
 mod tests {
     use super::*;
     use domain::account::UrlToken;
+    use domain::identity::DeliveryId;
 
     fn at(millis: u64) -> Timestamp {
         Timestamp::from_millis(millis)
@@ -807,15 +610,5 @@ mod tests {
         let mut broken = item(&full_account());
         broken.insert("wish".to_owned(), text("sold"));
         assert!(account(&broken).is_err());
-    }
-
-    #[test]
-    fn a_token_reads_back_as_it_was() {
-        let full = full_account();
-        for registration in &full.registrations {
-            let entry = full.entry(&registration.token);
-            let item = token_item(&registration.token, &entry);
-            assert_eq!(token_entry(&item), Some(entry));
-        }
     }
 }

@@ -5,12 +5,11 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use domain::account::TokenHash;
-use domain::envelope::DataRef;
 
 pub mod accounts;
 mod changes;
 mod compression;
+mod keys;
 pub mod receipts;
 pub mod records;
 pub mod tokens;
@@ -34,11 +33,6 @@ pub(crate) fn is_lasting(code: &str) -> bool {
     matches!(code, "ValidationException" | "http_413")
 }
 
-/// The key of a URL token in the accounts table: of its hash, the token itself is stored nowhere.
-pub(crate) fn token_key(token: &TokenHash) -> AttributeValue {
-    text(format!("token#{token}"))
-}
-
 pub(crate) fn text(value: impl Into<String>) -> AttributeValue {
     AttributeValue::S(value.into())
 }
@@ -53,12 +47,6 @@ pub(crate) fn text_of<'a>(item: &'a Item, name: &str) -> Option<&'a str> {
 
 pub(crate) fn number_of(item: &Item, name: &str) -> Option<u64> {
     item.get(name)?.as_n().ok()?.parse().ok()
-}
-
-/// A reference to an object, as an item has it.
-pub(crate) fn stored_at(text: &str) -> Option<DataRef> {
-    let (bucket, key) = text.strip_prefix("s3://")?.split_once('/')?;
-    Some(DataRef::new(bucket, key))
 }
 
 /// A client that is never used to ask anything, for tests of what would be asked.

@@ -4,10 +4,14 @@ use aws_sdk_dynamodb::Client;
 use domain::account::{TokenEntry, TokenHash, WebhookId};
 use domain::ports::{PortError, Tokens};
 
-use super::{Item, MALFORMED_ITEM, PK, is_lasting, text_of, token_key};
+use super::{Item, MALFORMED_ITEM, PK, is_lasting, keys, text, text_of};
 use crate::failure::port_error;
 
 const FINDING: &str = "finding a URL token";
+
+const ACCOUNT: &str = "account";
+const STATUS: &str = "status";
+const WEBHOOK: &str = "webhook";
 
 /// The accounts table, as far as it knows tokens: `token#{hash}` with `account`, `status`, and `webhook` once
 /// the source has named it.
@@ -35,30 +39,43 @@ impl Tokens for DynamoTokens {
             .client
             .get_item()
             .table_name(&self.table)
-            .key(PK, token_key(token))
+            .key(PK, keys::token(token))
             .send()
             .await
             .map_err(|error| port_error(FINDING, &error, is_lasting))?;
-        let entry = answer
-            .item()
-            .map(|item| entry(item).ok_or_else(|| PortError::passing(FINDING, MALFORMED_ITEM)));
+        let entry = answer.item().map(|item| {
+            token_entry(item).ok_or_else(|| PortError::passing(FINDING, MALFORMED_ITEM))
+        });
         entry.transpose()
     }
 }
 
-fn entry(item: &Item) -> Option<TokenEntry> {
+/// The item of a URL token.
+pub(super) fn token_item(hash: &TokenHash, entry: &TokenEntry) -> Item {
+    let mut item = Item::from([
+        (PK.to_owned(), keys::token(hash)),
+        (ACCOUNT.to_owned(), text(entry.account.as_str())),
+        (STATUS.to_owned(), text(entry.status.as_str())),
+    ]);
+    if let Some(webhook) = &entry.webhook {
+        item.insert(WEBHOOK.to_owned(), text(webhook.as_str()));
+    }
+    item
+}
+
+/// What a URL token stands for; `None` where the item does not say it.
+pub(super) fn token_entry(item: &Item) -> Option<TokenEntry> {
     Some(TokenEntry {
-        account: text_of(item, "account")?.parse().ok()?,
-        webhook: text_of(item, "webhook").map(WebhookId::new),
-        status: text_of(item, "status")?.parse().ok()?,
+        account: text_of(item, ACCOUNT)?.parse().ok()?,
+        webhook: text_of(item, WEBHOOK).map(WebhookId::new),
+        status: text_of(item, STATUS)?.parse().ok()?,
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dynamo::text;
-    use domain::account::TokenStatus;
+    use domain::account::{TokenStatus, UrlToken};
 
     fn item(attributes: &[(&str, &str)]) -> Item {
         attributes
@@ -71,7 +88,7 @@ mod tests {
     fn an_entry_reads_with_and_without_its_webhook() {
         let pending = item(&[("account", "acme"), ("status", "pending")]);
         assert_eq!(
-            entry(&pending),
+            token_entry(&pending),
             Some(TokenEntry {
                 account: "acme".parse().unwrap(),
                 webhook: None,
@@ -79,19 +96,43 @@ mod tests {
             })
         );
         let live = item(&[("account", "acme"), ("status", "live"), ("webhook", "wh_1")]);
-        assert_eq!(entry(&live).unwrap().webhook, Some(WebhookId::new("wh_1")));
+        assert_eq!(
+            token_entry(&live).unwrap().webhook,
+            Some(WebhookId::new("wh_1"))
+        );
     }
 
     #[test]
     fn an_entry_of_no_account_or_of_an_unknown_status_is_malformed() {
-        assert_eq!(entry(&item(&[("status", "live")])), None);
+        assert_eq!(token_entry(&item(&[("status", "live")])), None);
         assert_eq!(
-            entry(&item(&[("account", "a#b"), ("status", "live")])),
+            token_entry(&item(&[("account", "a#b"), ("status", "live")])),
             None
         );
         assert_eq!(
-            entry(&item(&[("account", "acme"), ("status", "asleep")])),
+            token_entry(&item(&[("account", "acme"), ("status", "asleep")])),
             None
         );
+    }
+
+    #[test]
+    fn a_token_reads_back_as_it_was() {
+        for status in [
+            TokenStatus::Pending,
+            TokenStatus::Live,
+            TokenStatus::Grace,
+            TokenStatus::Retired,
+        ] {
+            for webhook in [None, Some(WebhookId::new("wh_1"))] {
+                let account = "acme".parse().unwrap();
+                let entry = TokenEntry {
+                    account,
+                    webhook,
+                    status,
+                };
+                let item = token_item(&UrlToken::from_random(&[1; 32]).hash(), &entry);
+                assert_eq!(token_entry(&item), Some(entry));
+            }
+        }
     }
 }

@@ -1,21 +1,19 @@
 //! Secrets Manager: the signing keys of accounts, as the internet-facing function reads them.
 //!
-//! One secret per account, `{"keys":{"wh_…":"signing key"}}`. What a secret holds goes into types that do not
-//! print, and into no error.
+//! One secret per account, whose form [`stored`] knows. What a secret holds goes into types that do not print, and
+//! into no error.
 //!
 //! <https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_GetSecretValue.html>
 
+mod stored;
 pub mod write;
-
-use std::collections::BTreeMap;
 
 use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::error::SdkError;
 use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueError;
-use domain::account::{AccountName, WebhookId};
+use domain::account::AccountName;
 use domain::ports::{Keys, PortError};
-use domain::signature::{SigningKey, SigningKeys};
-use serde::Deserialize;
+use domain::signature::SigningKeys;
 
 use crate::failure::port_error;
 
@@ -53,7 +51,8 @@ impl Keys for SigningSecrets {
             .send()
             .await;
         match answer {
-            Ok(answer) => keys(answer.secret_string().unwrap_or_default()),
+            Ok(answer) => stored::keys(answer.secret_string().unwrap_or_default())
+                .ok_or_else(|| PortError::passing(READING, stored::UNREADABLE)),
             Err(error) if is_absent(&error) => Ok(SigningKeys::default()),
             Err(error) => Err(port_error(READING, &error, is_lasting)),
         }
@@ -72,23 +71,6 @@ fn is_absent<R>(error: &SdkError<GetSecretValueError, R>) -> bool {
     }
 }
 
-/// What the secret holds. A member that is not known is passed over: a function of the version before must
-/// still find its keys while a new one is being rolled out.
-#[derive(Deserialize)]
-struct Stored {
-    keys: BTreeMap<String, String>,
-}
-
-fn keys(json: &str) -> Result<SigningKeys, PortError> {
-    // The parser's own words may repeat a part of the secret.
-    let stored: Stored =
-        serde_json::from_str(json).map_err(|_| PortError::passing(READING, "malformed_secret"))?;
-    let keys = stored.keys.into_iter();
-    Ok(keys
-        .map(|(webhook, key)| (WebhookId::new(webhook), SigningKey::new(key)))
-        .collect())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -97,29 +79,6 @@ mod tests {
         InvalidRequestException, ResourceNotFoundException,
     };
     use rstest::rstest;
-
-    #[test]
-    fn keys_are_read_by_webhook_and_do_not_print() {
-        let keys = keys(r#"{"keys":{"wh_2":"marker-two","wh_1":"marker-one"},"later":1}"#).unwrap();
-        let read: Vec<_> = keys
-            .iter()
-            .map(|(webhook, key)| (webhook.as_str(), key.expose()))
-            .collect();
-        assert_eq!(read, [("wh_1", "marker-one"), ("wh_2", "marker-two")]);
-        assert!(!format!("{keys:?}").contains("marker"));
-    }
-
-    #[rstest]
-    #[case("")]
-    #[case("marker")]
-    #[case(r#"{"keys":"marker"}"#)]
-    #[case(r#"{"keys":{"wh_1":["marker"]}}"#)]
-    #[case(r#"{"marker":{}}"#)]
-    fn what_cannot_be_read_is_told_without_repeating_it(#[case] json: &str) {
-        let error = keys(json).unwrap_err();
-        assert!(error.is_passing());
-        assert!(!format!("{error} {error:?}").contains("marker"));
-    }
 
     #[rstest]
     #[case::scheduled(

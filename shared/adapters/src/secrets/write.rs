@@ -6,18 +6,15 @@
 //!
 //! <https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_DeleteSecret.html>
 
-use std::collections::BTreeMap;
-
 use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
-use domain::account::{AccountName, WebhookId};
+use domain::account::AccountName;
 use domain::ports::PortError;
-use domain::signature::{SigningKey, SigningKeys};
-use domain::subscription::{Access, AccessToken, Credentials, OauthSecret, Secrets};
-use domain::timestamp::Timestamp;
+use domain::signature::SigningKeys;
+use domain::subscription::{OauthSecret, Secrets};
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Serialize};
 
+use super::stored;
 use crate::failure::port_error;
 
 const READING: &str = "reading a secret";
@@ -27,8 +24,10 @@ const DELETING: &str = "scheduling a secret's deletion";
 const NOT_FOUND: &str = "ResourceNotFoundException";
 /// What the service says, among others, of a secret that is scheduled for deletion.
 const INVALID_REQUEST: &str = "InvalidRequestException";
-/// A secret that is not of the form that this release writes.
-const UNREADABLE: &str = "unreadable_secret";
+
+fn unwritten() -> PortError {
+    PortError::lasting(KEEPING, "construction")
+}
 
 fn is_lasting(code: &str) -> bool {
     matches!(
@@ -44,21 +43,6 @@ pub struct AccountSecrets {
     oauth_prefix: String,
     signing_prefix: String,
     recovery_days: i64,
-}
-
-/// The authorization as it is stored; `expires_at` in seconds since 1970.
-#[derive(Serialize, Deserialize)]
-struct StoredOauth<'a> {
-    client_id: std::borrow::Cow<'a, str>,
-    client_secret: std::borrow::Cow<'a, str>,
-    access_token: Option<std::borrow::Cow<'a, str>>,
-    expires_at: Option<u64>,
-}
-
-/// The signing keys as they are stored, by webhook.
-#[derive(Serialize, Deserialize)]
-struct StoredKeys {
-    keys: BTreeMap<String, String>,
 }
 
 impl AccountSecrets {
@@ -83,7 +67,7 @@ impl AccountSecrets {
             Ok(answer) => {
                 let text = answer
                     .secret_string
-                    .ok_or_else(|| PortError::lasting(READING, UNREADABLE))?;
+                    .ok_or_else(|| PortError::lasting(READING, stored::UNREADABLE))?;
                 Ok(Some(text.into()))
             }
             Err(error) if self.is_absent(id, &error).await => Ok(None),
@@ -180,9 +164,9 @@ impl Secrets for AccountSecrets {
     async fn oauth(&self, account: &AccountName) -> Result<Option<OauthSecret>, PortError> {
         match self.read(&self.oauth_id(account)).await? {
             None => Ok(None),
-            Some(text) => oauth(text.expose_secret())
+            Some(text) => stored::oauth(text.expose_secret())
                 .map(Some)
-                .ok_or_else(|| PortError::lasting(READING, UNREADABLE)),
+                .ok_or_else(|| PortError::lasting(READING, stored::UNREADABLE)),
         }
     }
 
@@ -191,7 +175,7 @@ impl Secrets for AccountSecrets {
         account: &AccountName,
         secret: &OauthSecret,
     ) -> Result<(), PortError> {
-        let text = oauth_text(secret)?;
+        let text = stored::oauth_text(secret).ok_or_else(unwritten)?;
         self.put(&self.oauth_id(account), text.expose_secret())
             .await
     }
@@ -199,14 +183,13 @@ impl Secrets for AccountSecrets {
     async fn keys(&self, account: &AccountName) -> Result<SigningKeys, PortError> {
         match self.read(&self.signing_id(account)).await? {
             None => Ok(SigningKeys::default()),
-            Some(text) => {
-                keys(text.expose_secret()).ok_or_else(|| PortError::lasting(READING, UNREADABLE))
-            }
+            Some(text) => stored::keys(text.expose_secret())
+                .ok_or_else(|| PortError::lasting(READING, stored::UNREADABLE)),
         }
     }
 
     async fn put_keys(&self, account: &AccountName, keys: &SigningKeys) -> Result<(), PortError> {
-        let text = keys_text(keys)?;
+        let text = stored::keys_text(keys).ok_or_else(unwritten)?;
         self.put(&self.signing_id(account), text.expose_secret())
             .await
     }
@@ -215,103 +198,5 @@ impl Secrets for AccountSecrets {
         // The credentials last: as long as they are there, a call that continues can still ask the source.
         self.delete(&self.signing_id(account)).await?;
         self.delete(&self.oauth_id(account)).await
-    }
-}
-
-fn oauth(text: &str) -> Option<OauthSecret> {
-    let stored: StoredOauth<'_> = serde_json::from_str(text).ok()?;
-    let client_id = stored.client_id.parse().ok()?;
-    let access = match (stored.access_token, stored.expires_at) {
-        (Some(token), Some(expires)) => Some(Access {
-            token: AccessToken::new(token),
-            expires: Timestamp::from_millis(expires.saturating_mul(1000)),
-        }),
-        _ => None,
-    };
-    Some(OauthSecret {
-        credentials: Credentials::new(client_id, &stored.client_secret).ok()?,
-        access,
-    })
-}
-
-fn oauth_text(secret: &OauthSecret) -> Result<SecretString, PortError> {
-    let access = secret.access.as_ref();
-    written(&StoredOauth {
-        client_id: secret.credentials.client_id.as_str().into(),
-        client_secret: secret.credentials.expose_secret().into(),
-        access_token: access.map(|access| access.token.expose().into()),
-        expires_at: access.map(|access| access.expires.seconds()),
-    })
-}
-
-fn keys(text: &str) -> Option<SigningKeys> {
-    let stored: StoredKeys = serde_json::from_str(text).ok()?;
-    let keys = stored.keys.into_iter();
-    Some(
-        keys.map(|(webhook, key)| (WebhookId::new(webhook), SigningKey::new(key)))
-            .collect(),
-    )
-}
-
-fn keys_text(keys: &SigningKeys) -> Result<SecretString, PortError> {
-    let keys = keys
-        .iter()
-        .map(|(webhook, key)| (webhook.as_str().to_owned(), key.expose().to_owned()));
-    written(&StoredKeys {
-        keys: keys.collect(),
-    })
-}
-
-fn written(stored: &impl Serialize) -> Result<SecretString, PortError> {
-    serde_json::to_string(stored)
-        .map(SecretString::from)
-        .map_err(|_| PortError::lasting(KEEPING, "construction"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn secret(access: Option<Access>) -> OauthSecret {
-        OauthSecret {
-            credentials: Credentials::new("id".parse().unwrap(), "s3cret").unwrap(),
-            access,
-        }
-    }
-
-    #[test]
-    fn an_authorization_reads_back_as_it_was() {
-        let access = Access {
-            token: AccessToken::new("t"),
-            expires: Timestamp::from_millis(1_795_176_000_000),
-        };
-        let text = oauth_text(&secret(Some(access))).unwrap();
-        assert_eq!(
-            text.expose_secret(),
-            r#"{"client_id":"id","client_secret":"s3cret","access_token":"t","expires_at":1795176000}"#
-        );
-        let again = oauth(text.expose_secret()).unwrap();
-        assert!(again.credentials.same(&secret(None).credentials));
-        let access = again.access.unwrap();
-        assert_eq!(access.token.expose(), "t");
-        assert_eq!(access.expires, Timestamp::from_millis(1_795_176_000_000));
-        let bare = oauth_text(&secret(None)).unwrap();
-        assert!(oauth(bare.expose_secret()).unwrap().access.is_none());
-    }
-
-    #[test]
-    fn keys_are_stored_by_webhook() {
-        let held: SigningKeys = [("wh_b", "2"), ("wh_a", "1")]
-            .map(|(webhook, key)| (WebhookId::new(webhook), SigningKey::new(key)))
-            .into_iter()
-            .collect();
-        let text = keys_text(&held).unwrap();
-        assert_eq!(text.expose_secret(), r#"{"keys":{"wh_a":"1","wh_b":"2"}}"#);
-        assert!(
-            keys(text.expose_secret())
-                .unwrap()
-                .holds(&WebhookId::new("wh_a"))
-        );
-        assert!(keys("{}").is_none());
     }
 }

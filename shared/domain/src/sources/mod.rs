@@ -4,6 +4,7 @@
 //! success and which lane a type takes. It is one module here and one arm in each table below; nothing else
 //! in the flow knows which source it serves.
 
+mod json;
 mod orderspace;
 
 use std::fmt;

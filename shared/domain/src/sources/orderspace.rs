@@ -9,17 +9,17 @@
 //! its identity.
 
 use std::borrow::Cow;
-use std::fmt;
-use std::marker::PhantomData;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderMap;
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{IgnoredAny, MapAccess};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
+use super::json::{FromMembers, Members, Name, ObjectOr, fields, object, text_of};
 use super::{BadElement, ElementFault, MOST_EVENTS, Proof, ProofError, Split, Unreadable};
+use crate::decimal::Decimal;
 use crate::event::{Event, EventType};
 use crate::identity::EventIndex;
 use crate::lane::Lane;
@@ -167,9 +167,6 @@ struct Element<'a> {
     members: Option<Members<'a>>,
 }
 
-/// The members of the object under `data`.
-type Members<'a> = Vec<(Name<'a>, &'a RawValue)>;
-
 impl<'a> Element<'a> {
     /// The event type and its records: one today, several in the earlier form.
     fn read(self) -> Result<(EventType, Vec<&'a RawValue>), ElementFault> {
@@ -284,92 +281,10 @@ fn canonical(value: &RawValue) -> Cow<'_, str> {
     match value.get().bytes().next() {
         Some(b'n') => Cow::Borrowed(""),
         Some(b'"') => text_of(value).unwrap_or(Cow::Borrowed(value.get())),
-        _ => canonical_number(value.get()).map_or(Cow::Borrowed(value.get()), Cow::Owned),
+        _ => Decimal::parse(value.get())
+            .and_then(|number| number.canonical())
+            .map_or(Cow::Borrowed(value.get()), Cow::Owned),
     }
-}
-
-/// A JSON number as its significant digits and a power of ten, so that 26.7 = 26.70 = 267e-1, without a
-/// rounding anywhere. `None` for what is no number or has an exponent beyond all reason.
-fn canonical_number(number: &str) -> Option<String> {
-    let (sign, number) = match number.strip_prefix('-') {
-        Some(rest) => ("-", rest),
-        None => ("", number),
-    };
-    let (mantissa, exponent) = match number.split_once(['e', 'E']) {
-        Some((mantissa, exponent)) => (mantissa, exponent.parse::<i64>().ok()?),
-        None => (number, 0),
-    };
-    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let digits = [whole, fraction].concat();
-    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    let significant = digits.trim_end_matches('0');
-    let zeros = i64::try_from(digits.len() - significant.len()).ok()?;
-    let places = i64::try_from(fraction.len()).ok()?;
-    let power = exponent.checked_sub(places)?.checked_add(zeros)?;
-    match significant.trim_start_matches('0') {
-        "" => Some("0".to_owned()),
-        significant => Some(format!("{sign}{significant}e{power}")),
-    }
-}
-
-/// The characters of a JSON string; `None` for anything else and for a string with a lone surrogate.
-fn text_of(value: &RawValue) -> Option<Cow<'_, str>> {
-    #[derive(serde::Deserialize)]
-    #[serde(transparent)]
-    struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-
-    serde_json::from_str::<Text<'_>>(value.get())
-        .ok()
-        .map(|text| text.0)
-}
-
-/// A member's name as bytes: JSON allows names that are no Unicode text.
-#[derive(serde::Deserialize)]
-#[serde(transparent)]
-struct Name<'a>(#[serde(borrow)] Cow<'a, [u8]>);
-
-/// The values of some members of an object.
-fn fields<'a, const N: usize>(
-    object: &'a RawValue,
-    names: [&str; N],
-) -> Option<[Option<&'a RawValue>; N]> {
-    struct Fields<'n, const N: usize>([&'n str; N]);
-
-    impl<'de, const N: usize> Visitor<'de> for Fields<'_, N> {
-        type Value = [Option<&'de RawValue>; N];
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a record")
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            let mut values = [None; N];
-            while let Some(name) = map.next_key::<Name<'de>>()? {
-                let wanted = self
-                    .0
-                    .iter()
-                    .position(|wanted| *name.0 == *wanted.as_bytes());
-                match wanted.and_then(|position| values.get_mut(position)) {
-                    Some(value) => *value = Some(map.next_value()?),
-                    None => {
-                        map.next_value::<IgnoredAny>()?;
-                    }
-                }
-            }
-            Ok(values)
-        }
-    }
-
-    serde_json::Deserializer::from_str(object.get())
-        .deserialize_map(Fields(names))
-        .ok()
-}
-
-/// What can be read from the members of an object.
-trait FromMembers<'de>: Sized {
-    fn from_members<A: MapAccess<'de>>(map: A) -> Result<Self, A::Error>;
 }
 
 impl<'de> FromMembers<'de> for Element<'de> {
@@ -388,76 +303,6 @@ impl<'de> FromMembers<'de> for Element<'de> {
             }
         }
         Ok(element)
-    }
-}
-
-impl<'de> FromMembers<'de> for Members<'de> {
-    fn from_members<A: MapAccess<'de>>(mut map: A) -> Result<Self, A::Error> {
-        let mut members = Self::with_capacity(1);
-        while let Some(member) = map.next_entry()? {
-            members.push(member);
-        }
-        Ok(members)
-    }
-}
-
-fn object<'a, T: FromMembers<'a>>(raw: &'a RawValue) -> Option<T> {
-    serde_json::from_str::<ObjectOr<T>>(raw.get())
-        .ok()
-        .and_then(|object| object.0)
-}
-
-/// What was read from an object, or `None` from any other JSON: one odd element must not stop the others.
-struct ObjectOr<T>(Option<T>);
-
-impl<'de, T: FromMembers<'de>> Deserialize<'de> for ObjectOr<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer
-            .deserialize_any(ObjectVisitor(PhantomData))
-            .map(Self)
-    }
-}
-
-struct ObjectVisitor<T>(PhantomData<T>);
-
-impl<'de, T: FromMembers<'de>> Visitor<'de> for ObjectVisitor<T> {
-    type Value = Option<T>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("any JSON")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-        T::from_members(map).map(Some)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-        while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(None)
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-
-    fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(None)
     }
 }
 
@@ -650,16 +495,5 @@ mod tests {
         );
         assert_eq!(recurrence("payment"), Recurrence::Occurrences);
         assert_eq!(recurrence("invoice"), Recurrence::State);
-    }
-
-    #[rstest]
-    #[case("26.70", Some("267e-1"))]
-    #[case("-0.0", Some("0"))]
-    #[case("1E+3", Some("1e3"))]
-    #[case("true", None)]
-    #[case("", None)]
-    #[case("1e99999999999999999999", None)]
-    fn numbers_have_one_spelling(#[case] number: &str, #[case] canonical: Option<&str>) {
-        assert_eq!(canonical_number(number).as_deref(), canonical);
     }
 }

@@ -24,6 +24,7 @@ use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
+use domain::envelope::DataRef;
 use domain::fold::{Change, Known, KnownEvent};
 use domain::identity::EventId;
 use domain::ports::{Oversize, PortError, Records, Update, Written};
@@ -32,7 +33,7 @@ use thiserror::Error;
 use tracing::warn;
 
 use super::changes::Changes;
-use super::{Item, MALFORMED_ITEM, PK, SK, is_lasting, stored_at, text, text_of};
+use super::{Item, MALFORMED_ITEM, PK, SK, is_lasting, text, text_of};
 use crate::failure::port_error;
 
 mod compact;
@@ -388,7 +389,7 @@ pub async fn read_record(
             .ok_or_else(malformed),
         (None, None, Some(place)) => {
             let bytes = oversize
-                .get(&stored_at(place).ok_or_else(malformed)?)
+                .get(&DataRef::parse(place).ok_or_else(malformed)?)
                 .await?;
             String::from_utf8(bytes).map(Some).map_err(|_| malformed())
         }
@@ -401,7 +402,6 @@ pub async fn read_record(
 mod tests {
     use super::*;
     use crate::dynamo::offline;
-    use domain::envelope::DataRef;
     use domain::fold::Latest;
     use domain::identity::{ContentHash, DeliveryId, EventIndex};
     use domain::timestamp::Timestamp;

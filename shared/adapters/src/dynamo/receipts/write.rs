@@ -1,10 +1,4 @@
-//! The receipts table: deliveries as they came, the markers that let a retry keep its identity, and strikes.
-//!
-//! | pk | sk | holds |
-//! |---|---|---|
-//! | `{account}#{yyyy-mm-dd}`, the day of the first sight | delivery id | `received`, `webhook`, `hash`, `events`, `attempts`, and the bytes as `body` (compressed) or `dataref` |
-//! | `retry#{account}` | SHA-256 of the body | `delivery`, `expires`, `leased_until` (milliseconds), `holder` |
-//! | `strike#{account}` | `{milliseconds, 13 digits}#{delivery id}` | `cause` |
+//! Writing receipts: deliveries as they came, retry markers and failed deliveries.
 //!
 //! `expires_at` lets DynamoDB remove items some days after their time; nothing is decided by it.
 
@@ -15,28 +9,25 @@ use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
 use domain::account::AccountName;
-use domain::identity::{BodyHash, DeliveryId};
+use domain::identity::BodyHash;
 use domain::ports::{Marker, Oversize, PortError, Receipt, Receipts, Strike};
 use domain::timestamp::Timestamp;
 
-use super::changes::Changes;
-use super::compression::{pack, unpack};
-use super::{
-    EXPIRES_AT, Item, MALFORMED_ITEM, PK, SK, is_lasting, number, number_of, stored_at, text,
-    text_of,
+use super::{ATTEMPTS, BODY, CAUSE, DATAREF, WEBHOOK};
+use crate::dynamo::changes::Changes;
+use crate::dynamo::compression::pack;
+use crate::dynamo::{
+    EXPIRES_AT, Item, MALFORMED_ITEM, PK, SK, is_lasting, keys, number, number_of, text, text_of,
 };
 use crate::failure::port_error;
 
 const KEEPING: &str = "keeping a receipt";
-const READING: &str = "reading a receipt";
 const READING_MARKER: &str = "reading a retry marker";
 const LEASING: &str = "leasing a retry marker";
 const MARKING: &str = "leaving a retry marker";
 const UNMARKING: &str = "taking a retry marker away";
 const STRIKING: &str = "counting a strike";
 
-const BODY: &str = "body";
-const DATAREF: &str = "dataref";
 const DELIVERY: &str = "delivery";
 const EXPIRES: &str = "expires";
 const LEASED_UNTIL: &str = "leased_until";
@@ -90,14 +81,6 @@ impl<O: Oversize> DynamoReceipts<O> {
     }
 }
 
-fn receipt_partition(account: &AccountName, delivery: DeliveryId) -> AttributeValue {
-    text(format!("{account}#{}", delivery.first_seen().day()))
-}
-
-fn marker_partition(account: &AccountName) -> AttributeValue {
-    text(format!("retry#{account}"))
-}
-
 impl<O: Oversize> Receipts for DynamoReceipts<O> {
     /// A retry's receipt is that of the first attempt, whose time and webhook stay. `attempts` counts at
     /// least once: a call whose answer was lost is made again.
@@ -108,16 +91,16 @@ impl<O: Oversize> Receipts for DynamoReceipts<O> {
             .content(receipt)
             .await?
             .set_once("received", text(receipt.received.to_string()))
-            .set_once("webhook", text(receipt.webhook.as_str()))
+            .set_once(WEBHOOK, text(receipt.webhook.as_str()))
             .set("hash", text(receipt.hash.to_string()))
             .set("events", number(events))
             .set(EXPIRES_AT, number(expires.seconds()))
-            .add("attempts", number(1));
+            .add(ATTEMPTS, number(1));
         let call = self
             .client
             .update_item()
             .table_name(&self.table)
-            .key(PK, receipt_partition(receipt.account, receipt.delivery))
+            .key(PK, text(receipt.partition()))
             .key(SK, text(receipt.delivery.to_string()));
         let answer = changes.into_call(call).send().await;
         answer
@@ -134,7 +117,7 @@ impl<O: Oversize> Receipts for DynamoReceipts<O> {
             .client
             .get_item()
             .table_name(&self.table)
-            .key(PK, marker_partition(account))
+            .key(PK, keys::markers(account))
             .key(SK, text(hash.to_string()))
             .consistent_read(true)
             .send()
@@ -166,7 +149,7 @@ impl<O: Oversize> Receipts for DynamoReceipts<O> {
             .client
             .update_item()
             .table_name(&self.table)
-            .key(PK, marker_partition(account))
+            .key(PK, keys::markers(account))
             .key(SK, text(hash.to_string()))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         let Err(error) = changes.into_call(call).send().await else {
@@ -193,7 +176,7 @@ impl<O: Oversize> Receipts for DynamoReceipts<O> {
             .client
             .put_item()
             .table_name(&self.table)
-            .item(PK, marker_partition(account))
+            .item(PK, keys::markers(account))
             .item(SK, text(hash.to_string()))
             .item(DELIVERY, text(marker.delivery.to_string()))
             .item(EXPIRES, number(marker.expires.millis()))
@@ -232,7 +215,7 @@ impl<O: Oversize> Receipts for DynamoReceipts<O> {
             .client
             .delete_item()
             .table_name(&self.table)
-            .key(PK, marker_partition(account))
+            .key(PK, keys::markers(account))
             .key(SK, text(hash.to_string()))
             .condition_expression("#leased_until = :until")
             .expression_attribute_names("#leased_until", LEASED_UNTIL)
@@ -259,9 +242,9 @@ impl<O: Oversize> Receipts for DynamoReceipts<O> {
             .client
             .put_item()
             .table_name(&self.table)
-            .item(PK, text(format!("strike#{}", strike.account)))
+            .item(PK, keys::failed_deliveries(strike.account))
             .item(SK, text(strike_key(strike)))
-            .item("cause", text(strike.cause))
+            .item(CAUSE, text(strike.cause))
             .item(EXPIRES_AT, number(expires.seconds()))
             .send()
             .await;
@@ -290,23 +273,11 @@ fn random_holder() -> Result<String, PortError> {
     Ok(format!("{:016x}", u64::from_be_bytes(bytes)))
 }
 
-/// The body that a receipt kept, byte for byte, wherever it is.
-///
-/// # Errors
-/// The item is no receipt, or the store did not answer.
-pub async fn read_body(item: &Item, oversize: &impl Oversize) -> Result<Vec<u8>, PortError> {
-    let malformed = || PortError::passing(READING, MALFORMED_ITEM);
-    if let Some(AttributeValue::B(packed)) = item.get(BODY) {
-        return unpack(packed.as_ref()).map_err(|_| malformed());
-    }
-    let place = text_of(item, DATAREF).and_then(stored_at);
-    oversize.get(&place.ok_or_else(malformed)?).await
-}
-
 #[cfg(test)]
 mod tests {
     use domain::account::WebhookId;
     use domain::envelope::DataRef;
+    use domain::identity::DeliveryId;
     use rstest::rstest;
 
     use super::*;
@@ -314,13 +285,6 @@ mod tests {
 
     fn delivery(millis: u64) -> DeliveryId {
         DeliveryId::new(Timestamp::from_millis(millis), &[1; 10])
-    }
-
-    #[test]
-    fn a_retry_has_the_partition_of_its_first_attempt() {
-        let account = "acme".parse().unwrap();
-        let partition = receipt_partition(&account, delivery(1_795_219_199_999));
-        assert_eq!(partition, text("acme#2026-11-20"));
     }
 
     #[test]

@@ -1,0 +1,23 @@
+//! The receipts table: deliveries as they came, the markers that let a retry keep its identity, and failed deliveries.
+//!
+//! | item | holds |
+//! |---|---|
+//! | a receipt | `received`, `webhook`, `hash`, `events`, `attempts`, and the bytes as `body` (compressed) or `dataref` |
+//! | a retry marker | `delivery`, `expires`, `leased_until` (milliseconds), `holder` |
+//! | a failed delivery | `cause` |
+//!
+//! Inbound writes them ([`write`]); subscriptions and operators read them ([`read`]).
+
+pub mod read;
+pub mod write;
+
+/// The delivery's bytes, compressed.
+const BODY: &str = "body";
+/// Where the delivery's bytes are, if not in the item.
+const DATAREF: &str = "dataref";
+/// The webhook that brought the delivery.
+const WEBHOOK: &str = "webhook";
+/// How many attempts were received.
+const ATTEMPTS: &str = "attempts";
+/// Why the delivery was refused.
+const CAUSE: &str = "cause";

@@ -1,0 +1,199 @@
+//! Reading receipts: when deliveries came, which were refused, and the bytes of one.
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
+use aws_sdk_dynamodb::types::AttributeValue;
+use domain::account::{AccountName, WebhookId};
+use domain::envelope::DataRef;
+use domain::identity::DeliveryId;
+use domain::ports::{Oversize, PortError};
+use domain::subscription::{Arrival, Deliveries, Struck};
+use domain::timestamp::Timestamp;
+
+use super::{ATTEMPTS, BODY, CAUSE, DATAREF, WEBHOOK};
+use crate::dynamo::compression::unpack;
+use crate::dynamo::{Item, MALFORMED_ITEM, PK, SK, is_lasting, keys, number_of, text, text_of};
+use crate::failure::port_error;
+
+const READING: &str = "reading a receipt";
+const READING_RECEIPTS: &str = "reading an account's receipts";
+const READING_STRIKES: &str = "reading an account's strikes";
+const READING_LAST: &str = "reading an account's last delivery";
+
+/// The receipts table, as far as it says when deliveries came.
+#[derive(Debug, Clone)]
+pub struct DynamoDeliveries {
+    client: Client,
+    table: String,
+}
+
+impl DynamoDeliveries {
+    /// Reads receipts of this table.
+    #[must_use]
+    pub fn new(client: Client, table: impl Into<String>) -> Self {
+        Self {
+            client,
+            table: table.into(),
+        }
+    }
+}
+
+impl Deliveries for DynamoDeliveries {
+    async fn last(
+        &self,
+        account: &AccountName,
+        day: &str,
+    ) -> Result<Option<DeliveryId>, PortError> {
+        let answer = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .key_condition_expression("pk = :pk")
+            .expression_attribute_values(":pk", keys::receipts(account, day))
+            .projection_expression(SK)
+            .scan_index_forward(false)
+            .limit(1)
+            .send()
+            .await
+            .map_err(|error| port_error(READING_LAST, &error, is_lasting))?;
+        let Some(item) = answer.items().first() else {
+            return Ok(None);
+        };
+        text_of(item, SK)
+            .and_then(|id| id.parse().ok())
+            .map(Some)
+            .ok_or_else(|| PortError::lasting(READING_LAST, MALFORMED_ITEM))
+    }
+
+    async fn since(
+        &self,
+        account: &AccountName,
+        day: &str,
+        after: Option<DeliveryId>,
+        most: usize,
+    ) -> Result<Vec<DeliveryId>, PortError> {
+        // Every id sorts behind this.
+        let after = after.map_or_else(|| "0".to_owned(), |after| after.to_string());
+        let query = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .key_condition_expression("pk = :pk AND sk > :after")
+            .expression_attribute_values(":pk", keys::receipts(account, day))
+            .expression_attribute_values(":after", text(after))
+            .projection_expression(SK);
+        let items = first(READING_RECEIPTS, query, most).await?;
+        let ids = items.iter().filter_map(|item| text_of(item, SK));
+        Ok(ids.filter_map(|id| id.parse().ok()).collect())
+    }
+
+    async fn arrivals(
+        &self,
+        account: &AccountName,
+        day: &str,
+        most: usize,
+    ) -> Result<Vec<Arrival>, PortError> {
+        let partition = keys::receipts(account, day);
+        let items = self.newest(READING_RECEIPTS, partition, most).await?;
+        Ok(items.iter().filter_map(arrival).collect())
+    }
+
+    async fn arrival(
+        &self,
+        account: &AccountName,
+        delivery: DeliveryId,
+    ) -> Result<Option<Arrival>, PortError> {
+        let answer = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .key(PK, keys::receipts(account, &delivery.first_seen().day()))
+            .key(SK, text(delivery.to_string()))
+            .projection_expression(RECEIPT)
+            .send()
+            .await
+            .map_err(|error| port_error(READING_RECEIPTS, &error, is_lasting))?;
+        Ok(answer.item().and_then(arrival))
+    }
+
+    async fn strikes(&self, account: &AccountName, most: usize) -> Result<Vec<Struck>, PortError> {
+        let partition = keys::failed_deliveries(account);
+        let items = self.newest(READING_STRIKES, partition, most).await?;
+        Ok(items.iter().filter_map(struck).collect())
+    }
+}
+
+/// What is read of a receipt and of a strike: never a body.
+const RECEIPT: &str = "sk, webhook, attempts, cause";
+
+impl DynamoDeliveries {
+    /// The items of a partition with the greatest sort keys.
+    async fn newest(
+        &self,
+        what: &'static str,
+        partition: AttributeValue,
+        most: usize,
+    ) -> Result<Vec<Item>, PortError> {
+        let query = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .key_condition_expression("pk = :pk")
+            .expression_attribute_values(":pk", partition)
+            .projection_expression(RECEIPT)
+            .scan_index_forward(false);
+        first(what, query, most).await
+    }
+}
+
+/// The first items that a query finds.
+async fn first(
+    what: &'static str,
+    query: QueryFluentBuilder,
+    most: usize,
+) -> Result<Vec<Item>, PortError> {
+    let limit = i32::try_from(most).unwrap_or(i32::MAX);
+    let mut pages = query.limit(limit).into_paginator().send();
+    let mut found = Vec::new();
+    // A page ends at a megabyte of receipts, also where their bodies are not asked for.
+    while found.len() < most {
+        let Some(page) = pages.next().await else {
+            break;
+        };
+        let page = page.map_err(|error| port_error(what, &error, is_lasting))?;
+        found.extend(page.items.unwrap_or_default());
+    }
+    found.truncate(most);
+    Ok(found)
+}
+
+/// A receipt; one that cannot be read tells nothing.
+fn arrival(item: &Item) -> Option<Arrival> {
+    Some(Arrival {
+        delivery: text_of(item, SK)?.parse().ok()?,
+        webhook: text_of(item, WEBHOOK).map(WebhookId::new),
+        attempts: usize::try_from(number_of(item, ATTEMPTS)?).ok()?,
+    })
+}
+
+fn struck(item: &Item) -> Option<Struck> {
+    let (millis, delivery) = text_of(item, SK)?.split_once('#')?;
+    Some(Struck {
+        at: Timestamp::from_millis(millis.parse().ok()?),
+        delivery: delivery.parse().ok()?,
+        cause: text_of(item, CAUSE)?.to_owned(),
+    })
+}
+
+/// The body that a receipt kept, byte for byte, wherever it is.
+///
+/// # Errors
+/// The item is no receipt, or the store did not answer.
+pub async fn read_body(item: &Item, oversize: &impl Oversize) -> Result<Vec<u8>, PortError> {
+    let malformed = || PortError::passing(READING, MALFORMED_ITEM);
+    if let Some(AttributeValue::B(packed)) = item.get(BODY) {
+        return unpack(packed.as_ref()).map_err(|_| malformed());
+    }
+    let place = text_of(item, DATAREF).and_then(DataRef::parse);
+    oversize.get(&place.ok_or_else(malformed)?).await
+}
