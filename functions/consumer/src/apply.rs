@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 
 use domain::envelope::{Content, Envelope};
+use domain::event::Effect;
 use domain::fold::{Change, Outcome, Verdict, fold, judge};
 use domain::identity::{ContentHash, EventId};
 use domain::ports::{Oversize, PortError, Records, Update};
 use domain::record::RecordKey;
 use futures::{FutureExt as _, StreamExt as _, stream};
 use runtime::deadline::in_time;
+use sources::protocol;
 use tokio::time::Instant;
 use tracing::{error, warn};
 
@@ -23,16 +25,33 @@ pub struct Arrived<'m> {
     pub position: usize,
     /// The event.
     pub envelope: Envelope<'m>,
+    /// What its type says about its record.
+    effect: Effect,
     /// The record, where it did not fit into the message.
     fetched: Option<String>,
 }
 
 impl<'m> Arrived<'m> {
     pub(crate) fn new(position: usize, envelope: Envelope<'m>) -> Self {
+        let effect = protocol(envelope.source)
+            .meaning(&envelope.event_type)
+            .effect;
         Self {
             position,
             envelope,
+            effect,
             fetched: None,
+        }
+    }
+
+    /// The record that the event is about; none where it names none, or leaves none.
+    fn record_key(&self) -> Option<RecordKey> {
+        let envelope = &self.envelope;
+        match self.effect {
+            Effect::Fact => None,
+            Effect::State | Effect::Delete | Effect::Occurrence => {
+                envelope.subject.record(&envelope.account, envelope.id)
+            }
         }
     }
 
@@ -47,7 +66,7 @@ impl<'m> Arrived<'m> {
         let event_type = &self.envelope.event_type;
         Change {
             id: self.envelope.id,
-            delete: event_type.is_delete(),
+            delete: self.effect == Effect::Delete,
             hash: ContentHash::of(event_type.as_str(), self.record().as_bytes()),
         }
     }
@@ -62,11 +81,7 @@ pub(crate) async fn apply<'m, R: Records, O: Oversize>(
 ) -> Vec<(Arrived<'m>, Verdict)> {
     let mut groups: BTreeMap<Option<RecordKey>, Vec<Arrived<'m>>> = BTreeMap::new();
     for one in arrived {
-        let envelope = &one.envelope;
-        groups
-            .entry(envelope.subject.record(&envelope.account, envelope.id))
-            .or_default()
-            .push(one);
+        groups.entry(one.record_key()).or_default().push(one);
     }
     let groups = stream::iter(groups).map(|(key, group)| async move {
         // There is no record, so nothing to read and nothing to write.
@@ -162,16 +177,15 @@ async fn write<R: Records>(
         Some((latest, one))
     });
     if let Some((latest, one)) = latest {
-        let occurrences: Vec<EventId> = changes
+        let occurrences: Vec<EventId> = group
             .iter()
-            .filter(|change| !change.delete)
-            .map(|change| change.id)
+            .filter(|one| one.effect == Effect::Occurrence)
+            .map(|one| one.envelope.id)
             .collect();
         let mut update = Update {
             latest,
             event_type: one.envelope.event_type.as_str(),
             data: one.record(),
-            recurrence: one.envelope.source.recurrence(&key.kind),
             occurrences: &occurrences,
         };
         let mut written = records.update(key, &update).await?;

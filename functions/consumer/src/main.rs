@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use adapters::aws::{Access, Aws, Warm as _};
-use adapters::dynamo::records::DynamoRecords;
-use adapters::s3::S3Oversize;
-use adapters::sqs::{SqsBackoff, SqsQueues};
+use aws::client::{Access, Aws, Warm as _};
+use aws::dynamo::records::DynamoRecords;
+use aws::s3::S3Oversize;
+use aws::sqs::{SqsBackoff, SqsQueues};
 use aws_lambda_events::sqs::SqsEvent;
 use consumer::Consumer;
 use consumer::config::Config;

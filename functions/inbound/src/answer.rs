@@ -1,8 +1,9 @@
 //! The answers, in one table. A source knows two: its success, and anything else, which makes it send again
 //! and, after several, disables the webhook. So the table answers anything else only where a retry helps.
 
-use domain::sources::Source;
+use domain::source::Source;
 use lambda_http::{Body, Response};
+use sources::protocol;
 
 /// What a request is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,7 +109,7 @@ impl Answer {
     /// The table: status and body.
     fn status_and_word(self) -> (u16, &'static str) {
         match self {
-            Self::Accepted(source) => (source.success(), "accepted"),
+            Self::Accepted(source) => (protocol(source).facts().success, "accepted"),
             Self::Unverified(
                 Unverified::UnknownToken
                 | Unverified::Disconnected

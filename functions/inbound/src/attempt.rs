@@ -52,7 +52,7 @@ impl Attempt {
         lease_seconds: u64,
         deadline: Instant,
     ) -> Result<Self, getrandom::Error> {
-        let hash = BodyHash::of(posted.body);
+        let hash = BodyHash::of(posted.request.body);
         let until = now.plus_seconds(lease_seconds);
         let taken = take_marker(receipts, account, &hash, now, until);
         let (taken, marker) = match in_time(deadline, "reading a retry marker", taken).await {

@@ -10,10 +10,10 @@ use std::hash::Hash;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use domain::account::{AccountName, TokenEntry, TokenHash};
+use domain::account::{AccountName, TokenEntry, TokenHash, WebhookId};
 use domain::ports::{Keys, Tokens};
-use domain::signature::SigningKeys;
-use domain::sources::Verified;
+use domain::signature::{LiveSecrets, SigningKeys, Verified};
+use sources::protocol;
 use tokio::time::Instant;
 use tracing::warn;
 
@@ -47,11 +47,12 @@ pub struct Keyring<'p, T, K> {
     known_keys: Mutex<Cache<AccountName, Option<SigningKeys>>>,
 }
 
-/// A delivery with a valid signature, and whose it is.
+/// A delivery that was proved, and whose it is.
 #[derive(Debug)]
 pub(crate) struct Proven<'a> {
     pub(crate) account: AccountName,
-    pub(crate) delivery: Verified<'a>,
+    pub(crate) webhook: WebhookId,
+    pub(crate) proof: Verified<'a>,
 }
 
 /// Why a request is not a proven delivery.
@@ -78,16 +79,24 @@ impl<'p, T: Tokens, K: Keys> Keyring<'p, T, K> {
         let account = entry.account.clone();
         let mut held = self.held_keys(&account).await;
         if let Ok((keys, fresh)) = &held {
-            if let Some(delivery) = posted.proof.verify(posted.body, keys) {
-                return Ok(Proven { account, delivery });
+            if let Some((webhook, proof)) = prove(posted, keys) {
+                return Ok(Proven {
+                    account,
+                    webhook,
+                    proof,
+                });
             }
             // The keys may have changed since they were read. Ask again, unless that was just now.
             if !fresh && self.may_reread(&account, known_since) {
                 held = self.read_keys(&account).await.map(|keys| (keys, true));
                 if let Ok((keys, _)) = &held
-                    && let Some(delivery) = posted.proof.verify(posted.body, keys)
+                    && let Some((webhook, proof)) = prove(posted, keys)
                 {
-                    return Ok(Proven { account, delivery });
+                    return Ok(Proven {
+                        account,
+                        webhook,
+                        proof,
+                    });
                 }
             }
         }
@@ -163,6 +172,24 @@ impl<'p, T: Tokens, K: Keys> Keyring<'p, T, K> {
             asked < known_since || asked.elapsed() >= self.limits.reread
         })
     }
+}
+
+/// Tries the key of every webhook, so that the time taken does not tell which one fits.
+fn prove<'a>(posted: &Posted<'a>, keys: &SigningKeys) -> Option<(WebhookId, Verified<'a>)> {
+    let protocol = protocol(posted.source);
+    let policy = protocol.facts().policy;
+    let mut found = None;
+    for (webhook, key) in keys.iter() {
+        let secrets = LiveSecrets::from(key.clone());
+        let signed = |request, form| protocol.signed(request, form);
+        if let Some(proof) = posted
+            .offer
+            .verify(posted.request, &secrets, policy, signed)
+        {
+            found = Some((webhook.clone(), proof));
+        }
+    }
+    found
 }
 
 /// No code under these locks can panic half-way through a change, so a poisoned one is as good as another.

@@ -8,7 +8,7 @@ use domain::identity::EventIndex;
 use domain::lane::Lane;
 use domain::ports::{Message, Oversize, PortError, Queues, Receipt};
 use domain::record::Subject;
-use domain::sources::Source;
+use domain::source::Source;
 use futures::future::{join_all, try_join_all};
 use runtime::deadline::in_time;
 use runtime::enqueue::enqueue;
@@ -41,10 +41,7 @@ pub(crate) async fn send<Q: Queues, O: Oversize>(
 ) -> Result<Vec<EventIndex>, Refused> {
     let mut by_lane: BTreeMap<Lane, Vec<&Event<'_>>> = BTreeMap::new();
     for event in events {
-        by_lane
-            .entry(source.lane(&event.event_type))
-            .or_default()
-            .push(event);
+        by_lane.entry(event.meaning.lane).or_default().push(event);
     }
     let sent = by_lane
         .iter()
@@ -170,7 +167,7 @@ fn envelope<'a>(source: Source, receipt: &Receipt<'_>, event: &Event<'a>) -> Env
         source,
         account: receipt.account.clone(),
         event_type: event.event_type.clone(),
-        subject: Subject::new(event.event_type.kind(), event.record_id.as_ref(), id),
+        subject: Subject::new(&event.meaning.kind, event.record_id.as_ref(), id),
         marks: Marks::default(),
         content: Content::Inline(event.record),
     }

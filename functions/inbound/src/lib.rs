@@ -16,12 +16,13 @@ pub mod lanes;
 pub mod quarantine;
 mod request;
 
+use domain::delivery::{Split, Unreadable};
 use domain::identity::DeliveryId;
 use domain::ports::{Keys, Oversize, PortError, Queues, Receipt, Receipts, Strike, Tokens};
-use domain::sources::{Split, Unreadable};
 use domain::timestamp::Timestamp;
 use lambda_http::{Body, Request, Response};
 use runtime::deadline::in_time;
+use sources::protocol;
 use tokio::time::{Instant, timeout_at};
 use tracing::{info, warn};
 
@@ -100,15 +101,17 @@ impl<'p, T: Tokens, K: Keys, Q: Queues, R: Receipts, O: Oversize> Inbound<'p, T,
             }
         };
         let delivery = attempt.delivery();
-        let split = posted.source.split(&verified.delivery);
+        let genuine = verified.proof.delivery();
+        let split = protocol(posted.source).split(genuine);
         let receipt = Receipt {
             account,
             delivery,
-            webhook: verified.delivery.webhook(),
+            webhook: &verified.webhook,
+            assurance: verified.proof.assurance(),
             received: posted.received,
             hash: attempt.hash(),
             events: split.as_ref().map_or(0, |split| split.events.len()),
-            body: verified.delivery.body(),
+            body: genuine.body,
         };
         let kept = match self.keep(&posted, &receipt, &split, budget.sending()).await {
             Ok(()) => {

@@ -1,11 +1,11 @@
 //! The inbound function on Lambda: wiring.
 
-use adapters::aws::{Access, Aws, Warm as _};
-use adapters::dynamo::receipts::write::DynamoReceipts;
-use adapters::dynamo::tokens::DynamoTokens;
-use adapters::s3::S3Oversize;
-use adapters::secrets::SigningSecrets;
-use adapters::sqs::SqsQueues;
+use aws::client::{Access, Aws, Warm as _};
+use aws::dynamo::receipts::write::DynamoReceipts;
+use aws::dynamo::tokens::DynamoTokens;
+use aws::s3::S3Oversize;
+use aws::secrets::SigningSecrets;
+use aws::sqs::SqsQueues;
 use inbound::Inbound;
 use inbound::config::Config;
 use lambda_http::{Error, Request, run, service_fn};

@@ -1,10 +1,10 @@
 //! Quarantine: what is genuine and was not understood. Its bytes are in the receipt; the message says where,
 //! which part, and why.
 
+use domain::delivery::{BadElement, Unreadable};
 use domain::envelope::Text;
 use domain::identity::EventIndex;
 use domain::ports::{Message, QueueUrl, Queues, Receipt};
-use domain::sources::{BadElement, Unreadable};
 use runtime::enqueue::enqueue;
 use serde::Serialize;
 use tokio::time::Instant;

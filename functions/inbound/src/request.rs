@@ -3,10 +3,13 @@
 //! <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>
 
 use domain::account::UrlToken;
-use domain::sources::{Proof, ProofError, Source};
+use domain::delivery;
+use domain::signature::{Offer, ProofError};
+use domain::source::Source;
 use domain::timestamp::Timestamp;
 use lambda_http::request::RequestContext;
 use lambda_http::{Body, Request, RequestExt as _};
+use sources::protocol;
 
 use crate::answer::Unverified;
 
@@ -15,11 +18,12 @@ use crate::answer::Unverified;
 pub(crate) struct Posted<'a> {
     pub(crate) source: Source,
     pub(crate) token: UrlToken,
-    pub(crate) proof: Proof,
+    /// What it offers as proof.
+    pub(crate) offer: Offer,
     /// When the gateway received it.
     pub(crate) received: Timestamp,
-    /// The bytes that were sent: the runtime has undone the gateway's base64.
-    pub(crate) body: &'a [u8],
+    /// The request itself. The runtime has undone the gateway's base64.
+    pub(crate) request: delivery::Request<'a>,
 }
 
 impl<'a> Posted<'a> {
@@ -43,12 +47,6 @@ impl<'a> Posted<'a> {
             .and_then(|parameters| parameters.first("token"))
             .unwrap_or_default();
         let token = token.parse().map_err(|_| Unverified::UnknownToken)?;
-        let proof = source
-            .proof(request.headers())
-            .map_err(|error| match error {
-                ProofError::Missing => Unverified::NoSignature,
-                ProofError::Malformed => Unverified::MalformedSignature,
-            })?;
         let epoch = context
             .and_then(|context| u64::try_from(context.time_epoch).ok())
             .filter(|epoch| *epoch > 0);
@@ -58,12 +56,23 @@ impl<'a> Posted<'a> {
             // There is none.
             _ => &[][..],
         };
+        let request = delivery::Request {
+            headers: request.headers(),
+            part: "",
+            body,
+        };
+        let offer = protocol(source)
+            .screen(request)
+            .map_err(|error| match error {
+                ProofError::Missing => Unverified::NoSignature,
+                ProofError::Malformed => Unverified::MalformedSignature,
+            })?;
         Ok(Self {
             source,
             token,
-            proof,
+            offer,
             received: epoch.map_or(now, Timestamp::from_millis),
-            body,
+            request,
         })
     }
 }

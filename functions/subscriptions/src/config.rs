@@ -1,9 +1,9 @@
 //! The configuration of subscriptions, read once at start.
 
-use adapters::orderspace::OrderspaceUrls;
 use domain::ports::QueueUrl;
 use domain::subscription::HooksUrl;
 use runtime::config::{ConfigError, Variables};
+use sources::orderspace::api::OrderspaceUrls;
 
 /// What subscriptions needs to know.
 #[derive(Debug, Clone)]

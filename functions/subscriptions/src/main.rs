@@ -3,15 +3,15 @@
 // A call, its lease, its steps and the HTTP client in one future are deeper than the compiler looks by default.
 #![recursion_limit = "512"]
 
-use adapters::aws::{Access, Aws, Warm as _};
-use adapters::dynamo::accounts::DynamoAccounts;
-use adapters::dynamo::receipts::read::DynamoDeliveries;
-use adapters::orderspace::Orderspace;
-use adapters::secrets::write::AccountSecrets;
-use adapters::sqs::SqsQueues;
+use aws::client::{Access, Aws, Warm as _};
+use aws::dynamo::accounts::DynamoAccounts;
+use aws::dynamo::receipts::read::DynamoDeliveries;
+use aws::secrets::write::AccountSecrets;
+use aws::sqs::SqsQueues;
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use runtime::{clock, config::Variables, telemetry};
 use serde_json::Value;
+use sources::orderspace::api::Orderspace;
 use subscriptions::schedule::Schedule;
 use subscriptions::{Settings, Subscriptions, config::Config, event::dispatch};
 

@@ -1,10 +1,11 @@
 //! Requests: what a caller sent, read field by field so that a complaint names its field and repeats no value
 //! that may be secret.
 
-use domain::sources::Source;
+use domain::source::Source;
 use domain::subscription::{Credentials, EventSelection};
 use lambda_http::{Body, Request, RequestExt as _};
 use serde_json::{Map, Value};
+use sources::protocol;
 
 use crate::answer::Failure;
 
@@ -51,8 +52,9 @@ impl Connect {
             .map_err(|error| refuse(Some("client_id"), format!("client_id: {error}")))?;
         let credentials = Credentials::new(client_id, text(&body, "client_secret")?)
             .map_err(|error| refuse(Some("client_secret"), format!("client_secret: {error}")))?;
+        let facts = protocol(source).facts();
         let names = names(&body)?;
-        let events = EventSelection::parse(source, &names)
+        let events = EventSelection::parse(facts.title, facts.types, &names)
             .map_err(|error| refuse(Some("events"), format!("events: {error}")))?;
         Ok(Self {
             source,
@@ -69,7 +71,8 @@ impl Change {
     }
 
     pub(crate) fn selection(&self, source: Source) -> Result<EventSelection, Failure> {
-        EventSelection::parse(source, &self.0)
+        let facts = protocol(source).facts();
+        EventSelection::parse(facts.title, facts.types, &self.0)
             .map_err(|error| refuse(Some("events"), format!("events: {error}")))
     }
 }

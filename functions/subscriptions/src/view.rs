@@ -7,6 +7,7 @@ use domain::subscription::{
     Account, Entry, Registration, Rotation, Silence, State, Struck, Trouble,
 };
 use serde::Serialize;
+use sources::protocol;
 
 /// An account in a list. Times are RFC 3339 in UTC.
 #[derive(Debug, Clone, Serialize)]
@@ -17,7 +18,7 @@ pub struct Summary {
     state: &'static str,
     /// What that means, and what to do if anything is to be done.
     explanation: String,
-    events: Vec<&'static str>,
+    events: Vec<String>,
     /// Types that this release knows and the account has not selected.
     unselected_events: Vec<&'static str>,
     webhook: Option<String>,
@@ -157,7 +158,7 @@ impl Summary {
             state: account.state().as_str(),
             explanation: explanation(account),
             events: account.events.names().to_vec(),
-            unselected_events: account.unselected(),
+            unselected_events: account.unselected(protocol(account.source).facts().types),
             webhook: webhook.map(ToString::to_string),
             rotation: Turn::of(account),
             created: account.created.to_string(),

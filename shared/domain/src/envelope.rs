@@ -16,7 +16,7 @@ use crate::account::AccountName;
 use crate::event::EventType;
 use crate::identity::EventId;
 use crate::record::Subject;
-use crate::sources::Source;
+use crate::source::Source;
 use crate::timestamp::Timestamp;
 
 /// An event on its way.

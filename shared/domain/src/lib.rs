@@ -1,14 +1,17 @@
 //! What Orderhook knows about commerce webhooks, without knowing where it runs.
 //!
-//! Bytes become trusted types here, once: [`sources`] verifies and splits a delivery, [`identity`] names
+//! Bytes become trusted types here, once: [`signature`] judges whether a delivery is genuine, [`identity`] names
 //! deliveries and events, [`record`] names what an event is about, [`envelope`] is what travels through the
 //! queues, [`fold`] decides what a record becomes, and [`route`] which teams get to see an event.
+//!
+//! What differs from source to source is in the crate `sources`, which reads requests and splits deliveries.
 //!
 //! Nothing here reads a clock, an environment variable or a network: time, names and random bytes come in as
 //! arguments. [`ports`] says what the functions need from the outside, in the words of this crate.
 
 pub mod account;
 pub mod decimal;
+pub mod delivery;
 pub mod envelope;
 pub mod event;
 pub mod fold;
@@ -18,6 +21,6 @@ pub mod ports;
 pub mod record;
 pub mod route;
 pub mod signature;
-pub mod sources;
+pub mod source;
 pub mod subscription;
 pub mod timestamp;

@@ -13,8 +13,8 @@ use crate::account::{AccountName, TokenEntry, TokenHash, WebhookId};
 use crate::envelope::Text;
 use crate::fold::{Change, Known, Latest};
 use crate::identity::{BodyHash, DeliveryId, EventId};
-use crate::record::{RecordKey, Recurrence};
-use crate::signature::SigningKeys;
+use crate::record::RecordKey;
+use crate::signature::{Assurance, SigningKeys};
 use crate::timestamp::Timestamp;
 
 /// Why something outside did not do what it was asked.
@@ -174,6 +174,8 @@ pub struct Receipt<'a> {
     pub delivery: DeliveryId,
     /// The webhook that brought it.
     pub webhook: &'a WebhookId,
+    /// What proved it.
+    pub assurance: Assurance,
     /// When this attempt came in: later than the id where the delivery is a retry.
     pub received: Timestamp,
     /// The body's hash.
@@ -316,9 +318,7 @@ pub struct Update<'a> {
     pub event_type: &'a str,
     /// The record, byte for byte.
     pub data: &'a str,
-    /// Whether the record collects the events that made it.
-    pub recurrence: Recurrence,
-    /// All updates of the group, for a record that collects them.
+    /// All updates of the group, where the record collects the events that made it; else none.
     pub occurrences: &'a [EventId],
 }
 
@@ -415,6 +415,7 @@ mod tests {
             account: &"acme".parse().unwrap(),
             delivery: DeliveryId::new(Timestamp::from_millis(1_795_219_199_999), &[1; 10]),
             webhook: &WebhookId::new("wh_1"),
+            assurance: Assurance::Signature,
             received: Timestamp::from_millis(1_795_219_200_001),
             hash: BodyHash::of(b""),
             events: 0,

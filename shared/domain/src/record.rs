@@ -125,16 +125,6 @@ impl fmt::Display for RecordKey {
     }
 }
 
-/// What equal content under one key means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Recurrence {
-    /// The record has one state: that of the event first seen last.
-    State,
-    /// Equal events may be equal facts that happened more than once (two payments of one amount): the record
-    /// also collects the ids of the events that made it.
-    Occurrences,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,18 +1,26 @@
-//! Signatures: proof that a delivery comes from who knows the signing key.
+//! Proof: whether a request comes from somebody who knows the registration's secret.
+//!
+//! A source reads what a request *offers* ([`Offer`]); only this module judges it, and only [`Offer::verify`] makes a
+//! [`Verified`]. MACs and shared secrets are compared in constant time, and every live key is tried, so that the time taken
+//! does not tell which one fits.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use hmac::{Hmac, KeyInit, Mac};
 use secrecy::{ExposeSecret, SecretString};
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
+use subtle::{Choice, ConstantTimeEq};
+use thiserror::Error;
 
 use crate::account::WebhookId;
+use crate::delivery::{Delivery, Request};
 
-/// A webhook's signing key, as the source gave it. Does not print.
+/// A key of message authentication codes (HMAC-SHA256), as the source gave it. Does not print.
 #[derive(Clone)]
-pub struct SigningKey(SecretString);
+pub struct MacKey(SecretString);
 
-impl SigningKey {
+impl MacKey {
     /// Takes the key's characters; their bytes are the HMAC key, nothing is decoded.
     #[must_use]
     pub fn new(key: impl Into<String>) -> Self {
@@ -25,25 +33,80 @@ impl SigningKey {
         self.0.expose_secret()
     }
 
-    /// Whether `signature` is the HMAC-SHA256 of `message` under this key; compared in constant time.
-    fn signed(&self, message: &[u8], signature: &[u8; 32]) -> bool {
-        // HMAC takes a key of any length, so the other arm is never reached; refusing is its safe reading.
-        match Hmac::<Sha256>::new_from_slice(self.0.expose_secret().as_bytes()) {
-            Ok(mac) => mac.chain_update(message).verify_slice(signature).is_ok(),
-            Err(_) => false,
+    /// The HMAC-SHA256 of a message under this key.
+    fn mac(&self, message: &[u8]) -> Option<[u8; 32]> {
+        // HMAC takes a key of any length, so this is never none; refusing is its safe reading.
+        let mac = Hmac::<Sha256>::new_from_slice(self.0.expose_secret().as_bytes()).ok()?;
+        Some(mac.chain_update(message).finalize().into_bytes().into())
+    }
+}
+
+impl fmt::Debug for MacKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MacKey(_)")
+    }
+}
+
+/// Where in a request a shared secret stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// In `Authorization`, as the credentials of the scheme `Basic`.
+    Basic,
+    /// In a header of our own.
+    Header,
+}
+
+/// A secret that every request repeats at one place. Does not print, and cannot serve as a [`MacKey`].
+#[derive(Clone)]
+pub struct SharedSecret {
+    place: Place,
+    secret: SecretString,
+}
+
+impl SharedSecret {
+    /// Takes a secret and the place at which it is sent.
+    #[must_use]
+    pub fn new(place: Place, secret: impl Into<String>) -> Self {
+        Self {
+            place,
+            secret: SecretString::from(secret.into()),
+        }
+    }
+
+    /// Whether this is the secret with that digest, at that place; compared in constant time.
+    fn is(&self, place: Place, digest: &[u8; 32]) -> Choice {
+        let ours = Sha256::digest(self.secret.expose_secret().as_bytes());
+        Choice::from(u8::from(self.place == place)) & ours.as_slice().ct_eq(digest)
+    }
+}
+
+impl fmt::Debug for SharedSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SharedSecret({:?}, _)", self.place)
+    }
+}
+
+/// The live secrets of one webhook: several while one replaces another.
+#[derive(Debug, Clone, Default)]
+pub struct LiveSecrets {
+    /// Keys of MACs.
+    pub macs: Vec<MacKey>,
+    /// LiveSecrets that requests repeat.
+    pub shared: Vec<SharedSecret>,
+}
+
+impl From<MacKey> for LiveSecrets {
+    fn from(key: MacKey) -> Self {
+        Self {
+            macs: vec![key],
+            shared: Vec::new(),
         }
     }
 }
 
-impl fmt::Debug for SigningKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SigningKey(_)")
-    }
-}
-
-/// The live signing keys of an account, by webhook: several while one replaces another.
+/// The live keys of an account, by webhook: several while one replaces another.
 #[derive(Debug, Clone, Default)]
-pub struct SigningKeys(Vec<(WebhookId, SigningKey)>);
+pub struct SigningKeys(Vec<(WebhookId, MacKey)>);
 
 impl SigningKeys {
     /// Whether the key of this webhook is among them.
@@ -53,39 +116,347 @@ impl SigningKeys {
     }
 
     /// The webhooks and their keys.
-    pub fn iter(&self) -> impl Iterator<Item = (&WebhookId, &SigningKey)> {
+    pub fn iter(&self) -> impl Iterator<Item = (&WebhookId, &MacKey)> {
         self.0.iter().map(|(id, key)| (id, key))
-    }
-
-    /// The webhook whose key signed the message, if one did. Every key is tried, so the time taken does not
-    /// tell which one fits.
-    pub(crate) fn signer(&self, message: &[u8], signature: &[u8; 32]) -> Option<&WebhookId> {
-        let mut signer = None;
-        for (webhook, key) in &self.0 {
-            if key.signed(message, signature) {
-                signer = Some(webhook);
-            }
-        }
-        signer
     }
 }
 
-impl FromIterator<(WebhookId, SigningKey)> for SigningKeys {
-    fn from_iter<I: IntoIterator<Item = (WebhookId, SigningKey)>>(keys: I) -> Self {
+impl FromIterator<(WebhookId, MacKey)> for SigningKeys {
+    fn from_iter<I: IntoIterator<Item = (WebhookId, MacKey)>>(keys: I) -> Self {
         Self(keys.into_iter().collect())
+    }
+}
+
+/// One way of making the bytes that are signed, by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Form(pub &'static str);
+
+/// The most tags that a request may offer.
+pub const MOST_TAGS: usize = 3;
+
+/// The tags that a request offers: one to [`MOST_TAGS`], 32 bytes each. Does not print.
+#[derive(Clone)]
+pub struct Tags(Vec<[u8; 32]>);
+
+impl Tags {
+    /// One tag.
+    #[must_use]
+    pub fn one(tag: [u8; 32]) -> Self {
+        Self(vec![tag])
+    }
+
+    /// Several tags, for sources that sign with each key that is live; `None` for none at all and for too many.
+    #[must_use]
+    pub fn several(tags: Vec<[u8; 32]>) -> Option<Self> {
+        (1..=MOST_TAGS).contains(&tags.len()).then_some(Self(tags))
+    }
+}
+
+impl fmt::Debug for Tags {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Tags({})", self.0.len())
+    }
+}
+
+/// What a request offers as proof, read before anything is looked up.
+#[derive(Debug, Clone)]
+pub enum Offer {
+    /// Tags over the request's bytes, made in one of these forms.
+    Macs {
+        /// The tags.
+        tags: Tags,
+        /// The forms that the source is known to use, the likeliest first.
+        forms: &'static [Form],
+    },
+    /// Shared secrets, as SHA-256 digests of what was sent at each place. What is offered has to be right at every
+    /// place.
+    Shared {
+        /// Of the credentials in `Authorization`.
+        basic: Option<[u8; 32]>,
+        /// Of our own header.
+        header: Option<[u8; 32]>,
+    },
+    /// Nothing but the URL token.
+    Nothing,
+}
+
+/// What becomes of a request that offers no proof but its URL token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Policy {
+    /// It is refused.
+    Require,
+    /// The URL token proves it: the form of the source's signatures is not published.
+    Observe,
+}
+
+/// A request without usable proof.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum ProofError {
+    /// The signature or secret is missing.
+    #[error("the request has no signature")]
+    Missing,
+    /// There is more than one, or it is not what the source's signatures look like.
+    #[error("the request's signature is malformed")]
+    Malformed,
+}
+
+/// What proved a delivery to be genuine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Assurance {
+    /// A MAC under a live key.
+    Signature,
+    /// A live shared secret.
+    SharedSecret,
+    /// The URL token alone.
+    UrlToken,
+}
+
+impl Assurance {
+    /// The word that receipts and the admin API have.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Signature => "signature",
+            Self::SharedSecret => "shared_secret",
+            Self::UrlToken => "url_token",
+        }
+    }
+}
+
+impl Offer {
+    /// Judges what a request offers by the secrets of its registration. `signed` makes the signed bytes of a form, if the
+    /// request has such a form.
+    #[must_use]
+    pub fn verify<'a>(
+        &self,
+        request: Request<'a>,
+        secrets: &LiveSecrets,
+        policy: Policy,
+        signed: impl Fn(Request<'a>, Form) -> Option<Cow<'a, [u8]>>,
+    ) -> Option<Verified<'a>> {
+        let assurance = match self {
+            Self::Macs { tags, forms } => forms
+                .iter()
+                .filter_map(|form| signed(request, *form))
+                .any(|message| is_signed(&message, tags, &secrets.macs))
+                .then_some(Assurance::Signature),
+            Self::Shared { basic, header } => {
+                let offered = [(Place::Basic, basic), (Place::Header, header)];
+                is_shared(&offered, &secrets.shared).then_some(Assurance::SharedSecret)
+            }
+            Self::Nothing => match policy {
+                Policy::Require => None,
+                Policy::Observe => Some(Assurance::UrlToken),
+            },
+        }?;
+        Some(Verified { request, assurance })
+    }
+}
+
+/// Whether one of the tags is the message's under one of the keys.
+fn is_signed(message: &[u8], tags: &Tags, keys: &[MacKey]) -> bool {
+    let mut fits = Choice::from(0);
+    for mac in keys.iter().filter_map(|key| key.mac(message)) {
+        for tag in &tags.0 {
+            fits |= mac.ct_eq(tag);
+        }
+    }
+    fits.into()
+}
+
+/// Whether something is offered, and a live secret is offered wherever something is.
+fn is_shared(offered: &[(Place, &Option<[u8; 32]>)], secrets: &[SharedSecret]) -> bool {
+    let mut is_any = false;
+    let mut fits = Choice::from(1);
+    for (place, digest) in offered {
+        let Some(digest) = digest else { continue };
+        is_any = true;
+        let mut is_live = Choice::from(0);
+        for secret in secrets {
+            is_live |= secret.is(*place, digest);
+        }
+        fits &= is_live;
+    }
+    is_any && fits.into()
+}
+
+/// A request that was proved to be genuine; [`Offer::verify`] is the only way to get one.
+#[derive(Debug, Clone)]
+pub struct Verified<'a> {
+    request: Request<'a>,
+    assurance: Assurance,
+}
+
+impl<'a> Verified<'a> {
+    /// The delivery.
+    #[must_use]
+    pub fn delivery(&self) -> Delivery<'a> {
+        Delivery {
+            part: self.request.part,
+            body: self.request.body,
+        }
+    }
+
+    /// What proved it.
+    #[must_use]
+    pub fn assurance(&self) -> Assurance {
+        self.assurance
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::HeaderMap;
+    use rstest::rstest;
+
+    fn digest(secret: &str) -> [u8; 32] {
+        Sha256::digest(secret.as_bytes()).into()
+    }
+
+    fn judge(offer: &Offer, secrets: &LiveSecrets, policy: Policy) -> Option<Assurance> {
+        let headers = HeaderMap::new();
+        let request = Request {
+            headers: &headers,
+            part: "",
+            body: b"body",
+        };
+        let signed = |request: Request<'_>, form: Form| match form.0 {
+            "raw" => Some(Cow::Owned(request.body.to_vec())),
+            "reversed" => Some(request.body.iter().rev().copied().collect()),
+            _ => None,
+        };
+        let verified = offer.verify(request, secrets, policy, signed)?;
+        assert_eq!(verified.delivery().body, b"body");
+        Some(verified.assurance())
+    }
+
+    fn shared(place: Place, secrets: &[&str]) -> LiveSecrets {
+        let shared = secrets
+            .iter()
+            .map(|secret| SharedSecret::new(place, *secret));
+        LiveSecrets {
+            macs: Vec::new(),
+            shared: shared.collect(),
+        }
+    }
+
+    #[rstest]
+    #[case::the_first_form("body", &["k"], true)]
+    #[case::another_form("ydob", &["k"], true)]
+    #[case::another_body("bodz", &["k"], false)]
+    #[case::the_second_of_two_keys("body", &["other", "k"], true)]
+    #[case::no_key("body", &[], false)]
+    #[case::another_key("body", &["other"], false)]
+    fn a_tag_under_any_live_key_and_in_any_form_is_a_signature(
+        #[case] signed: &str,
+        #[case] live: &[&str],
+        #[case] good: bool,
+    ) {
+        let tag = MacKey::new("k").mac(signed.as_bytes()).unwrap();
+        let forms = &[Form("absent"), Form("raw"), Form("reversed")];
+        let secrets = LiveSecrets {
+            macs: live.iter().map(|key| MacKey::new(*key)).collect(),
+            shared: Vec::new(),
+        };
+        let expected = good.then_some(Assurance::Signature);
+        let one = Offer::Macs {
+            tags: Tags::one(tag),
+            forms,
+        };
+        assert_eq!(judge(&one, &secrets, Policy::Require), expected);
+        let tags = Tags::several(vec![[0; 32], tag]).unwrap();
+        let several = Offer::Macs { tags, forms };
+        assert_eq!(judge(&several, &secrets, Policy::Observe), expected);
+    }
+
+    #[test]
+    fn one_to_three_tags_are_looked_at() {
+        let count = |count| Tags::several(vec![[0; 32]; count]).is_some();
+        assert_eq!([0, 1, 3, 4].map(count), [false, true, true, false]);
+    }
+
+    #[rstest]
+    #[case::basic(Some("s"), None, Place::Basic, &["s"], true)]
+    #[case::header(None, Some("s"), Place::Header, &["s"], true)]
+    #[case::two_are_live(Some("s"), None, Place::Basic, &["old", "s"], true)]
+    #[case::another(Some("t"), None, Place::Basic, &["s"], false)]
+    #[case::at_another_place(None, Some("s"), Place::Basic, &["s"], false)]
+    #[case::one_right_and_one_wrong(Some("s"), Some("s"), Place::Basic, &["s"], false)]
+    #[case::nothing_offered(None, None, Place::Basic, &["s"], false)]
+    #[case::nothing_live(Some("s"), None, Place::Basic, &[], false)]
+    fn a_shared_secret_has_to_be_right_wherever_it_is_offered(
+        #[case] basic: Option<&str>,
+        #[case] header: Option<&str>,
+        #[case] place: Place,
+        #[case] live: &[&str],
+        #[case] good: bool,
+    ) {
+        let offer = Offer::Shared {
+            basic: basic.map(digest),
+            header: header.map(digest),
+        };
+        let judged = judge(&offer, &shared(place, live), Policy::Observe);
+        assert_eq!(judged, good.then_some(Assurance::SharedSecret));
+    }
+
+    #[test]
+    fn a_mac_key_is_no_shared_secret_and_a_shared_secret_no_mac_key() {
+        let tag = MacKey::new("s").mac(b"body").unwrap();
+        let macs = Offer::Macs {
+            tags: Tags::one(tag),
+            forms: &[Form("raw")],
+        };
+        assert_eq!(
+            judge(&macs, &shared(Place::Basic, &["s"]), Policy::Require),
+            None
+        );
+        let offer = Offer::Shared {
+            basic: Some(digest("s")),
+            header: None,
+        };
+        assert_eq!(
+            judge(&offer, &MacKey::new("s").into(), Policy::Require),
+            None
+        );
+    }
+
+    #[test]
+    fn a_url_token_alone_proves_only_where_the_policy_says_so() {
+        let secrets = LiveSecrets::from(MacKey::new("k"));
+        assert_eq!(judge(&Offer::Nothing, &secrets, Policy::Require), None);
+        let observed = judge(&Offer::Nothing, &secrets, Policy::Observe);
+        assert_eq!(observed, Some(Assurance::UrlToken));
+    }
+
+    #[test]
+    fn no_secret_prints() {
+        let secrets = LiveSecrets {
+            macs: vec![MacKey::new("marker")],
+            shared: vec![SharedSecret::new(Place::Header, "marker")],
+        };
+        assert!(!format!("{secrets:?}").contains("marker"));
+        let offer = Offer::Macs {
+            tags: Tags::one([77; 32]),
+            forms: &[],
+        };
+        assert!(!format!("{offer:?}").contains("77"));
+    }
+
+    /// The words are in receipts.
+    #[test]
+    fn assurances_have_their_words() {
+        use Assurance::{SharedSecret, Signature, UrlToken};
+        assert_eq!(
+            [Signature, SharedSecret, UrlToken].map(Assurance::as_str),
+            ["signature", "shared_secret", "url_token"]
+        );
+    }
 
     #[test]
     fn keys_are_held_by_their_webhooks() {
         let webhook = |id: &str| WebhookId::new(id);
-        let keys: SigningKeys = [(webhook("wh_1"), SigningKey::new("k"))]
-            .into_iter()
-            .collect();
+        let keys: SigningKeys = [(webhook("wh_1"), MacKey::new("k"))].into_iter().collect();
         assert!(keys.holds(&webhook("wh_1")));
         assert!(!keys.holds(&webhook("wh_2")));
         let listed: Vec<_> = keys

@@ -12,9 +12,11 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
 
 /// Our own crates: the only ones whose level can be chosen.
-const OURS: [&str; 6] = [
+const OURS: [&str; 7] = [
     "domain",
-    "adapters",
+    "sources",
+    // Targets are compared by their beginnings, and the SDK's crates begin with `aws_`.
+    "aws::",
     "runtime",
     "inbound",
     "consumer",

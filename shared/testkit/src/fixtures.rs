@@ -66,6 +66,8 @@ pub struct Good {
     pub event_type: String,
     /// Its lane.
     pub lane: String,
+    /// What it says about its record: `state`, `delete`, `occurrence` or `fact`.
+    pub effect: String,
     /// Its subject; ends in `/*` where the last part is made at run time.
     pub subject: String,
     /// The record's first byte, and the one after its last; not given for large bodies.
@@ -93,93 +95,161 @@ pub struct SignatureVector {
     pub body: Vec<u8>,
 }
 
-/// Where the fixtures are.
-#[must_use]
-pub fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../tests/fixtures/orderspace")
-        .canonicalize()
-        .expect("the fixtures lie beside the workspace's tests")
-}
-
-/// Every delivery: the files and the generated ones.
+/// Every delivery of Orderspace: the files and the generated ones.
 #[must_use]
 pub fn all() -> Vec<Fixture> {
-    let manifest = Manifest::read();
-    let generated = manifest
-        .generated
-        .into_iter()
-        .map(|entry| entry.into_fixture(generate));
-    let files = manifest
-        .files
-        .into_iter()
-        .map(|entry| entry.into_fixture(read));
-    files.chain(generated).collect()
+    Fixtures::of(ORDERSPACE).all()
 }
 
-/// The delivery of that name.
+/// The delivery of Orderspace's of that name.
 ///
 /// # Panics
 /// There is none.
 #[must_use]
 pub fn named(name: &str) -> Fixture {
-    let manifest = Manifest::read();
-    if let Some(entry) = manifest.files.into_iter().find(|entry| entry.is(name)) {
-        return entry.into_fixture(read);
-    }
-    manifest
-        .generated
-        .into_iter()
-        .find(|entry| entry.is(name))
-        .unwrap_or_else(|| panic!("the manifest has no {name:?}"))
-        .into_fixture(generate)
+    Fixtures::of(ORDERSPACE).named(name)
 }
 
-/// The body of the delivery of that name.
+/// The body of the delivery of Orderspace's of that name.
 #[must_use]
 pub fn body(name: &str) -> Vec<u8> {
     named(name).body
 }
 
-/// The signed bodies.
+/// Orderspace's signed bodies.
 #[must_use]
 pub fn signature_vectors() -> Vec<SignatureVector> {
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Vector {
-        name: String,
-        file: String,
-        key: String,
-        signature: String,
-        bytes: usize,
+    Fixtures::of(ORDERSPACE).signature_vectors()
+}
+
+const ORDERSPACE: &str = "orderspace";
+
+/// The fixtures of one source.
+#[derive(Debug, Clone)]
+pub struct Fixtures {
+    folder: PathBuf,
+}
+
+impl Fixtures {
+    /// The fixtures of the source of that name.
+    ///
+    /// # Panics
+    /// There is no folder for it.
+    #[must_use]
+    pub fn of(source: &str) -> Self {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures");
+        let folder = folder
+            .join(source)
+            .canonicalize()
+            .unwrap_or_else(|error| panic!("{source} has no folder of fixtures: {error}"));
+        Self { folder }
     }
 
-    parse::<Vec<Vector>>("signatures/vectors.json")
-        .into_iter()
-        .map(|vector| {
-            let body = read(&format!("signatures/{}", vector.file));
-            assert_eq!(body.len(), vector.bytes, "{} changed", vector.file);
-            SignatureVector {
-                name: vector.name,
-                key: vector.key,
-                signature: vector.signature,
-                body,
-            }
-        })
-        .collect()
+    /// Every delivery: the files and the generated ones.
+    #[must_use]
+    pub fn all(&self) -> Vec<Fixture> {
+        let manifest: Manifest = self.parse("manifest.json");
+        let generated = manifest.generated.into_iter();
+        let generated = generated.map(|entry| entry.into_fixture(|name| self.generate(name)));
+        let files = manifest.files.into_iter();
+        let files = files.map(|entry| entry.into_fixture(|name| self.read(name)));
+        files.chain(generated).collect()
+    }
+
+    /// The delivery of that name.
+    ///
+    /// # Panics
+    /// There is none.
+    #[must_use]
+    pub fn named(&self, name: &str) -> Fixture {
+        let manifest: Manifest = self.parse("manifest.json");
+        if let Some(entry) = manifest.files.into_iter().find(|entry| entry.is(name)) {
+            return entry.into_fixture(|name| self.read(name));
+        }
+        manifest
+            .generated
+            .into_iter()
+            .find(|entry| entry.is(name))
+            .unwrap_or_else(|| panic!("the manifest has no {name:?}"))
+            .into_fixture(|name| self.generate(name))
+    }
+
+    /// The signed bodies.
+    #[must_use]
+    pub fn signature_vectors(&self) -> Vec<SignatureVector> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Vector {
+            name: String,
+            file: String,
+            key: String,
+            signature: String,
+            bytes: usize,
+        }
+
+        self.parse::<Vec<Vector>>("signatures/vectors.json")
+            .into_iter()
+            .map(|vector| {
+                let body = self.read(&format!("signatures/{}", vector.file));
+                assert_eq!(body.len(), vector.bytes, "{} changed", vector.file);
+                SignatureVector {
+                    name: vector.name,
+                    key: vector.key,
+                    signature: vector.signature,
+                    body,
+                }
+            })
+            .collect()
+    }
+
+    /// Makes a body from its recipe.
+    fn generate(&self, name: &str) -> Vec<u8> {
+        let recipes: Vec<Generated> = self.parse("made/generated.json");
+        let Generated {
+            recipe,
+            bytes,
+            sha256,
+            ..
+        } = recipes
+            .into_iter()
+            .find(|generated| generated.name == name)
+            .unwrap_or_else(|| panic!("there is no recipe for {name:?}"));
+        let mut text = String::from_utf8(self.read(&format!("made/{}", recipe.template)))
+            .unwrap_or_else(|_| panic!("the template of {name} is no text"));
+        for fill in &recipe.fill {
+            text = text.replace(&fill.placeholder, &fill.text());
+        }
+        if let Some(count) = recipe.repeat {
+            let copies: Vec<_> = (0..count)
+                .map(|index| text.replace("@n@", &format!("{index:05}")))
+                .collect();
+            text = format!("[{}]", copies.join(","));
+        }
+        assert_eq!(text.len(), bytes, "{name} came out in another size");
+        assert_eq!(
+            sha256_hex(text.as_bytes()),
+            sha256,
+            "{name} came out otherwise"
+        );
+        text.into_bytes()
+    }
+
+    fn read(&self, file: &str) -> Vec<u8> {
+        let path = self.folder.join(file);
+        std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    }
+
+    fn parse<T: DeserializeOwned>(&self, file: &str) -> T {
+        serde_json::from_slice(&self.read(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
+    }
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Manifest {
     files: Vec<Entry>,
+    #[serde(default)]
     generated: Vec<Entry>,
-}
-
-impl Manifest {
-    fn read() -> Self {
-        parse("manifest.json")
-    }
 }
 
 #[derive(Deserialize)]
@@ -221,6 +291,7 @@ struct GoodEach {
     #[serde(rename = "type")]
     event_type: String,
     lane: String,
+    effect: String,
     subject: String,
 }
 
@@ -231,6 +302,7 @@ impl GoodEach {
             index,
             event_type: number(&self.event_type),
             lane: self.lane.clone(),
+            effect: self.effect.clone(),
             subject: number(&self.subject),
             at: None,
             sqs_text: true,
@@ -336,47 +408,6 @@ impl Fill {
     }
 }
 
-/// Makes a body from its recipe.
-fn generate(name: &str) -> Vec<u8> {
-    let recipes: Vec<Generated> = parse("made/generated.json");
-    let Generated {
-        recipe,
-        bytes,
-        sha256,
-        ..
-    } = recipes
-        .into_iter()
-        .find(|generated| generated.name == name)
-        .unwrap_or_else(|| panic!("there is no recipe for {name:?}"));
-    let mut text = String::from_utf8(read(&format!("made/{}", recipe.template)))
-        .unwrap_or_else(|_| panic!("the template of {name} is no text"));
-    for fill in &recipe.fill {
-        text = text.replace(&fill.placeholder, &fill.text());
-    }
-    if let Some(count) = recipe.repeat {
-        let copies: Vec<_> = (0..count)
-            .map(|index| text.replace("@n@", &format!("{index:05}")))
-            .collect();
-        text = format!("[{}]", copies.join(","));
-    }
-    assert_eq!(text.len(), bytes, "{name} came out in another size");
-    assert_eq!(
-        sha256_hex(text.as_bytes()),
-        sha256,
-        "{name} came out otherwise"
-    );
-    text.into_bytes()
-}
-
-fn read(file: &str) -> Vec<u8> {
-    let path = folder().join(file);
-    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
-
-fn parse<T: DeserializeOwned>(file: &str) -> T {
-    serde_json::from_slice(&read(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -394,7 +425,7 @@ mod tests {
         assert_eq!(named.len(), fixtures.len(), "a name stands twice");
         let mut files = BTreeSet::new();
         for place in ["current", "seed", "variants-2025", "made"] {
-            for entry in std::fs::read_dir(folder().join(place)).unwrap() {
+            for entry in std::fs::read_dir(Fixtures::of(ORDERSPACE).folder.join(place)).unwrap() {
                 let entry = entry.unwrap();
                 if entry.file_type().unwrap().is_file() {
                     files.insert(format!("{place}/{}", entry.file_name().to_str().unwrap()));

@@ -260,7 +260,12 @@ mod tests {
     #[test]
     fn the_events_are_those_of_the_release() {
         let ours = Description::ours();
-        let known = domain::sources::Source::Orderspace.event_types();
+        let known: Vec<&str> = sources::protocol(domain::source::Source::Orderspace)
+            .facts()
+            .types
+            .iter()
+            .map(|row| row.name)
+            .collect();
         let described = ours.at("/components/schemas/EventType/enum");
         assert_eq!(described, &json!(known));
     }

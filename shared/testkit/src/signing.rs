@@ -3,7 +3,7 @@
 //! <https://apidocs.orderspace.com/#webhook-events>
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{GeneralPurpose, STANDARD};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
 
@@ -19,7 +19,45 @@ pub const OTHER_SIGNING_KEY: &str = "k3Yq0ZtB5nVwXc8RjLh2Mf7UoPa1Ds6Ge9Ti4Wbv";
 /// The signature of a body under a key: padded base64 of the HMAC-SHA256, 44 characters.
 #[must_use]
 pub fn sign(key: &str, body: &[u8]) -> String {
-    STANDARD.encode(mac(key, body))
+    Signer::of("orderspace").sign(key, body)
+}
+
+/// How a source signs.
+#[derive(Debug, Clone, Copy)]
+pub struct Signer {
+    /// The header of the signature, as HTTP/2 and API Gateway write it.
+    pub header: &'static str,
+    /// How the 32 bytes are written.
+    engine: &'static GeneralPurpose,
+}
+
+impl Signer {
+    /// The source of that name.
+    ///
+    /// # Panics
+    /// How it signs is not known here.
+    #[must_use]
+    pub fn of(source: &str) -> Self {
+        match source {
+            "orderspace" => Self {
+                header: SIGNATURE_HEADER,
+                engine: &STANDARD,
+            },
+            other => panic!("how {other} signs is not known"),
+        }
+    }
+
+    /// The signature of a body under a key.
+    #[must_use]
+    pub fn sign(self, key: &str, body: &[u8]) -> String {
+        self.engine.encode(mac(key, body))
+    }
+
+    /// The bytes that a signature writes; none where it is not how the source writes any.
+    #[must_use]
+    pub fn decoded(self, signature: &str) -> Option<Vec<u8>> {
+        self.engine.decode(signature.trim()).ok()
+    }
 }
 
 /// The signature in hexadecimal digits, which Orderspace does not send.

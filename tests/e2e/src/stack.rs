@@ -8,8 +8,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use adapters::aws::{Access, Aws};
-use adapters::s3::S3Oversize;
+use aws::client::{Access, Aws};
+use aws::s3::S3Oversize;
 use aws_sdk_dynamodb::config::Credentials;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use http::Method;

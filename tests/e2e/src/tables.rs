@@ -8,8 +8,8 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use adapters::dynamo::receipts::read::read_body;
-use adapters::dynamo::records::read_record;
+use aws::dynamo::receipts::read::read_body;
+use aws::dynamo::records::read_record;
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::timestamp::Timestamp;
 

@@ -15,14 +15,14 @@ use std::future::Future;
 use std::panic::resume_unwind;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use adapters::aws::{Access, Aws};
-use adapters::dynamo::receipts::read::read_body;
-use adapters::dynamo::receipts::write::DynamoReceipts;
-use adapters::dynamo::records::{DynamoRecords, RecordFormat, read_record};
-use adapters::dynamo::tokens::DynamoTokens;
-use adapters::s3::S3Oversize;
-use adapters::secrets::SigningSecrets;
-use adapters::sqs::{SqsBackoff, SqsQueues};
+use aws::client::{Access, Aws};
+use aws::dynamo::receipts::read::read_body;
+use aws::dynamo::receipts::write::DynamoReceipts;
+use aws::dynamo::records::{DynamoRecords, RecordFormat, read_record};
+use aws::dynamo::tokens::DynamoTokens;
+use aws::s3::S3Oversize;
+use aws::secrets::SigningSecrets;
+use aws::sqs::{SqsBackoff, SqsQueues};
 use aws_sdk_dynamodb::config::Credentials;
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType,
@@ -409,6 +409,7 @@ impl ReceiptReader for ReceiptsTable {
         let text = |name: &str| item[name].as_s().unwrap().clone();
         Some(ReadReceipt {
             webhook: text("webhook"),
+            proof: text("proof"),
             received: text("received"),
             hash: text("hash"),
             events: item["events"].as_n().unwrap().parse().unwrap(),

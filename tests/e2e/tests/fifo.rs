@@ -10,8 +10,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use adapters::dynamo::records::{DynamoRecords, RecordFormat};
-use adapters::sqs::SqsQueues;
+use aws::dynamo::records::{DynamoRecords, RecordFormat};
+use aws::sqs::SqsQueues;
 use aws_lambda_events::sqs::SqsEvent;
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName, QueueAttributeName};
 use consumer::Consumer;

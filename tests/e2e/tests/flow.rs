@@ -14,7 +14,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use domain::envelope::{Content, Envelope, Marks};
 use domain::identity::{DeliveryId, EventIndex};
 use domain::record::{RecordId, Subject};
-use domain::sources::Source;
+use domain::source::Source;
 use domain::timestamp::Timestamp;
 use e2e::World;
 use e2e::proxy::{Fault, Rule};

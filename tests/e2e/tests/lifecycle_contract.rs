@@ -13,14 +13,14 @@ mod contract;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use adapters::aws::{Access, Aws};
-use adapters::dynamo::accounts::DynamoAccounts;
-use adapters::dynamo::receipts::read::DynamoDeliveries;
-use adapters::dynamo::receipts::write::DynamoReceipts;
-use adapters::dynamo::tokens::DynamoTokens;
-use adapters::s3::S3Oversize;
-use adapters::secrets::SigningSecrets;
-use adapters::secrets::write::AccountSecrets;
+use aws::client::{Access, Aws};
+use aws::dynamo::accounts::DynamoAccounts;
+use aws::dynamo::receipts::read::DynamoDeliveries;
+use aws::dynamo::receipts::write::DynamoReceipts;
+use aws::dynamo::tokens::DynamoTokens;
+use aws::s3::S3Oversize;
+use aws::secrets::SigningSecrets;
+use aws::secrets::write::AccountSecrets;
 use aws_sdk_dynamodb::config::Credentials;
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType,
@@ -29,7 +29,8 @@ use aws_sdk_dynamodb::types::{
 use domain::account::{AccountName, UrlToken};
 use domain::identity::{BodyHash, DeliveryId};
 use domain::ports::{Keys as _, Receipt, Receipts as _, Strike, Tokens as _};
-use domain::sources::Source;
+use domain::signature::Assurance;
+use domain::source::Source;
 use domain::subscription::{
     Account, Accounts as _, Arrival, Deliveries as _, EventSelection, IfUnknown, Lease, LeaseOwner,
     Registration, Secrets as _, Standing,
@@ -111,7 +112,7 @@ async fn tokens_and_keys_are_read_by_inbound() {
         .await
         .unwrap();
     let token = UrlToken::from_random(&[1; 32]).hash();
-    let events = EventSelection::all(Source::Orderspace);
+    let events = EventSelection::all(sources::protocol(Source::Orderspace).facts().types);
     let mut account = Account::new(name.clone(), Source::Orderspace, events, now);
     for (webhook, standing) in [(None, Standing::Pending), (Some("wh_1"), Standing::Live)] {
         account.register(Registration {
@@ -127,7 +128,7 @@ async fn tokens_and_keys_are_read_by_inbound() {
 
     let (oauth, signing) = (format!("{table}/oauth/"), format!("{table}/signing/"));
     let secrets = AccountSecrets::new(aws.secrets(), oauth, &signing, 7);
-    let key = domain::signature::SigningKey::new("key");
+    let key = domain::signature::MacKey::new("key");
     let webhook = domain::account::WebhookId::new("wh_1");
     let keys = [(webhook.clone(), key)].into_iter().collect();
     secrets.put_keys(&name, &keys).await.unwrap();
@@ -199,6 +200,7 @@ async fn receipts_and_strikes_of_inbound_are_read() {
             account: &name,
             delivery,
             webhook: &webhook,
+            assurance: Assurance::Signature,
             received: noon,
             hash: BodyHash::of(b"[]"),
             events: 0,

@@ -8,7 +8,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use adapters::dynamo::accounts::DynamoAccounts;
+use aws::dynamo::accounts::DynamoAccounts;
 use domain::identity::DeliveryId;
 use domain::subscription::{Accounts as _, IfUnknown, Lease, LeaseOwner, Leased, Rhythm, Saved};
 use domain::timestamp::Timestamp;

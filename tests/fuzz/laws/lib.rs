@@ -4,15 +4,16 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use domain::account::WebhookId;
+use domain::delivery::{Delivery, MOST_EVENTS, Request};
 use domain::envelope::{Content, Envelope, Marks};
 use domain::event::Event;
 use domain::identity::DeliveryId;
 use domain::record::Subject;
-use domain::signature::{SigningKey, SigningKeys};
-use domain::sources::{MOST_EVENTS, Proof, Source, Split};
+use domain::signature::{LiveSecrets, MacKey, Offer};
+use domain::source::Source;
 use domain::timestamp::Timestamp;
 use http::{HeaderMap, HeaderName, HeaderValue};
+use sources::protocol;
 use testkit::signing::{SIGNATURE_HEADER, SIGNING_KEY, sign};
 
 #[cfg(feature = "aws")]
@@ -22,18 +23,23 @@ pub mod records;
 
 const SOURCE: Source = Source::Orderspace;
 
-fn keys() -> SigningKeys {
-    let key = (WebhookId::new("wh_1"), SigningKey::new(SIGNING_KEY));
-    [key].into_iter().collect()
-}
-
-fn proof(header: &[u8]) -> Option<Proof> {
+fn offer(header: &[u8]) -> Option<Offer> {
     let mut headers = HeaderMap::new();
     headers.insert(
         HeaderName::from_static(SIGNATURE_HEADER),
         HeaderValue::from_bytes(header).ok()?,
     );
-    SOURCE.proof(&headers).ok()
+    let request = Request { headers: &headers, part: "", body: b"" };
+    protocol(SOURCE).screen(request).ok()
+}
+
+fn is_genuine(offer: &Offer, body: &[u8]) -> bool {
+    let (headers, source) = (HeaderMap::new(), protocol(SOURCE));
+    let request = Request { headers: &headers, part: "", body };
+    let secrets = LiveSecrets::from(MacKey::new(SIGNING_KEY));
+    let signed = |request, form| source.signed(request, form);
+    let policy = source.facts().policy;
+    offer.verify(request, &secrets, policy, signed).is_some()
 }
 
 /// What is verified is what was signed. The first line stands for a header, the rest for a body; and of the body's own
@@ -44,32 +50,28 @@ pub fn signature(data: &[u8]) {
         None => (&[][..], data),
     };
     let right = sign(SIGNING_KEY, body);
-    if let Some(proof) = proof(header) {
+    if let Some(offer) = offer(header) {
         let is_right = header.trim_ascii() == right.as_bytes();
-        assert_eq!(proof.verify(body, &keys()).is_some(), is_right);
+        assert_eq!(is_genuine(&offer, body), is_right);
     }
     let [place, change, rest @ ..] = data else {
         return;
     };
     let right = sign(SIGNING_KEY, rest);
-    let genuine = proof(right.as_bytes()).expect("a signature is one");
-    assert!(genuine.verify(rest, &keys()).is_some());
+    let genuine = offer(right.as_bytes()).expect("a signature is one");
+    assert!(is_genuine(&genuine, rest));
     let mut damaged = right.clone().into_bytes();
     let place = usize::from(*place) % damaged.len();
     damaged[place] ^= *change;
-    if let Some(proof) = proof(&damaged) {
+    if let Some(offer) = offer(&damaged) {
         let is_same = STANDARD.decode(damaged.trim_ascii()).ok() == STANDARD.decode(&right).ok();
-        assert_eq!(proof.verify(rest, &keys()).is_some(), is_same);
+        assert_eq!(is_genuine(&offer, rest), is_same);
     }
 }
 
 /// Every element is an event or a bad one, once and in order; every record is a part of the body, and an object.
 pub fn split(body: &[u8]) {
-    let proof = proof(sign(SIGNING_KEY, body).as_bytes()).expect("a signature is one");
-    let verified = proof
-        .verify(body, &keys())
-        .expect("what is signed verifies");
-    let Ok(split) = SOURCE.split(&verified) else {
+    let Ok(split) = protocol(SOURCE).split(Delivery { part: "", body }) else {
         return;
     };
     let good = split.events.iter().map(|event| event.index.get());
@@ -101,12 +103,8 @@ pub fn envelope(data: &[u8]) {
     {
         reads_back(&envelope);
     }
-    let proof = proof(sign(SIGNING_KEY, data).as_bytes()).expect("a signature is one");
-    let verified = proof
-        .verify(data, &keys())
-        .expect("what is signed verifies");
-    let Split { events, .. } = SOURCE.split(&verified).unwrap_or_default();
-    for event in &events {
+    let split = protocol(SOURCE).split(Delivery { part: "", body: data });
+    for event in &split.unwrap_or_default().events {
         reads_back(&around(event));
     }
 }
@@ -119,7 +117,7 @@ fn around<'a>(event: &Event<'a>) -> Envelope<'a> {
         source: SOURCE,
         account: "acme".parse().expect("a name"),
         event_type: event.event_type.clone(),
-        subject: Subject::new(event.event_type.kind(), event.record_id.as_ref(), id),
+        subject: Subject::new(&event.meaning.kind, event.record_id.as_ref(), id),
         marks: Marks::default(),
         content: Content::Inline(event.record),
     }

@@ -1,6 +1,6 @@
 //! Records into the forms of the table and back.
 
-use adapters::dynamo::records::forms;
+use aws::dynamo::records::forms;
 use testkit::contract::is_same_json;
 
 /// What a form holds reads back: from a map equal in value, from compressed text byte for byte. Whatever else lies in a

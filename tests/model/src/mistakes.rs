@@ -42,8 +42,9 @@ struct Changed {
 }
 
 /// The packages that are copied.
-const PACKAGES: [&str; 6] = [
+const PACKAGES: [&str; 7] = [
     "shared/domain",
+    "shared/sources",
     "shared/runtime",
     "shared/testkit",
     "functions/inbound",
@@ -244,7 +245,7 @@ fn stripped(package: &str, manifest: &str) -> String {
             // Development dependencies may name packages that are not copied.
             tests = line == "[dev-dependencies]";
         }
-        if !tests && !line.starts_with("adapters") {
+        if !tests && !line.starts_with("aws.") {
             text.push_str(line);
             text.push('\n');
         }

@@ -12,7 +12,7 @@ use domain::ports::{
     Backoff, Keys, Marker, Message, Oversize, PortError, QueueUrl, Queues, Receipt, Receipts,
     Records, Strike, Tokens, Update, Written,
 };
-use domain::record::{RecordKey, Recurrence};
+use domain::record::RecordKey;
 use domain::signature::SigningKeys;
 
 use crate::chance::{Chance, word};
@@ -165,12 +165,14 @@ impl Receipts for Wire {
             receipt.hash,
             receipt.events,
         );
+        let assurance = receipt.assurance;
         let body = receipt.body.to_vec();
         let work = move |world: &World, doing: &mut Doing<'_>| {
             let receipt = Receipt {
                 account: &account,
                 delivery,
                 webhook: &webhook,
+                assurance,
                 received,
                 hash,
                 events,
@@ -298,17 +300,10 @@ impl Oversize for Wire {
 impl Records for Wire {
     async fn update(&self, key: &RecordKey, update: &Update<'_>) -> Result<Written, PortError> {
         let key = key.clone();
-        let (latest, event_type, data, recurrence, occurrences): (
-            Latest,
-            _,
-            _,
-            Recurrence,
-            Vec<EventId>,
-        ) = (
+        let (latest, event_type, data, occurrences): (Latest, _, _, Vec<EventId>) = (
             update.latest,
             update.event_type.to_owned(),
             update.data.to_owned(),
-            update.recurrence,
             update.occurrences.to_vec(),
         );
         let scope = word(&key.to_string());
@@ -317,7 +312,6 @@ impl Records for Wire {
                 latest,
                 event_type: &event_type,
                 data: &data,
-                recurrence,
                 occurrences: &occurrences,
             };
             let before = latest.previous.map(|previous| key_of(previous.id));

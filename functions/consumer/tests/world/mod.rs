@@ -18,9 +18,10 @@ use domain::envelope::{Content, DataRef, Envelope, Marks};
 use domain::identity::{DeliveryId, EventId, EventIndex};
 use domain::ports::QueueUrl;
 use domain::record::{RecordId, RecordKey, Subject};
-use domain::sources::Source;
+use domain::source::Source;
 use domain::timestamp::Timestamp;
 use runtime::config::Variables;
+use sources::protocol;
 use testkit::fakes::{FakeBackoff, FakeOversize, FakeQueues, FakeRecords, Sent, StoredRecord};
 use testkit::sqs_event::{SqsBatch, batch};
 use tokio::time::Instant;
@@ -92,11 +93,12 @@ pub fn envelope<'a>(
 ) -> Envelope<'a> {
     let event_type: domain::event::EventType = event_type.parse().unwrap();
     let record_id = record_id.map(|id| RecordId::new(id).unwrap());
+    let kind = protocol(Source::Orderspace).meaning(&event_type).kind;
     Envelope {
         id: id(number),
         source: Source::Orderspace,
         account: account(),
-        subject: Subject::new(event_type.kind(), record_id.as_ref(), id(number)),
+        subject: Subject::new(&kind, record_id.as_ref(), id(number)),
         event_type,
         marks: Marks::default(),
         content,

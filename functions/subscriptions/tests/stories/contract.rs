@@ -2,8 +2,8 @@
 
 use domain::account::{AccountName, TokenHash, TokenStatus, UrlToken, WebhookId};
 use domain::identity::DeliveryId;
-use domain::signature::{SigningKey, SigningKeys};
-use domain::sources::Source;
+use domain::signature::{MacKey, SigningKeys};
+use domain::source::Source;
 use domain::subscription::{
     Access, AccessToken, Account, Accounts, Credentials, EventSelection, IfUnknown, Lease,
     LeaseOwner, Leased, OauthSecret, Registration, Saved, Secrets, Silence, Standing, Trouble,
@@ -41,7 +41,7 @@ fn registration(number: u8, webhook: Option<&str>, standing: Standing) -> Regist
 
 fn account(account: &str) -> Account {
     let source = Source::Orderspace;
-    let events = EventSelection::parse(source, &["order.created"]).unwrap();
+    let events = EventSelection::stored(vec!["order.created".to_owned()]).unwrap();
     Account::new(name(account), source, events, at(0))
 }
 
@@ -210,7 +210,7 @@ fn secret(secret: &str, access: Option<&str>) -> OauthSecret {
 
 fn keys(keys: &[(&str, &str)]) -> SigningKeys {
     keys.iter()
-        .map(|(webhook, key)| (WebhookId::new(*webhook), SigningKey::new(*key)))
+        .map(|(webhook, key)| (WebhookId::new(*webhook), MacKey::new(*key)))
         .collect()
 }
 

@@ -6,11 +6,10 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use adapters::orderspace::{Orderspace, OrderspaceUrls};
 use domain::account::{AccountName, TokenEntry, TokenHash, TokenStatus, UrlToken, WebhookId};
 use domain::identity::DeliveryId;
 use domain::ports::{PortError, QueueUrl};
-use domain::signature::{SigningKey, SigningKeys};
+use domain::signature::{MacKey, SigningKeys};
 use domain::subscription::{
     Access, AccessToken, Account, Accounts, ApiError, Arrival, Credentials, Deliveries, Endpoint,
     EventSelection, IfUnknown, Lease, LeaseOwner, Leased, OauthSecret, RegisteredWebhook, Removed,
@@ -20,6 +19,7 @@ use domain::timestamp::Timestamp;
 use serde_json::{Value, json};
 use simulator::control::{NewSite, WebhookStatus};
 use simulator::{Door, Fault, FaultKind, LoggedRequest, Simulator};
+use sources::orderspace::api::{Orderspace, OrderspaceUrls};
 use subscriptions::event::{EventError, dispatch};
 use subscriptions::schedule::Schedule;
 use subscriptions::{Settings, Subscriptions};
@@ -821,7 +821,7 @@ impl World {
             .get(&"acme".parse().unwrap());
         let keys = keys.unwrap_or_default();
         keys.iter()
-            .map(|(id, key): (&WebhookId, &SigningKey)| (id.to_string(), key.expose().to_owned()))
+            .map(|(id, key): (&WebhookId, &MacKey)| (id.to_string(), key.expose().to_owned()))
             .collect()
     }
 

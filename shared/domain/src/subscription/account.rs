@@ -1,7 +1,8 @@
 //! What is kept of an account: the operator's wish, our registrations at the source, and how it went.
 
 use crate::account::{AccountName, TokenEntry, TokenHash, TokenStatus, WebhookId};
-use crate::sources::Source;
+use crate::event::TypeRow;
+use crate::source::Source;
 use crate::subscription::{EventSelection, Rhythm};
 use crate::timestamp::Timestamp;
 
@@ -351,13 +352,12 @@ impl Account {
         is_new
     }
 
-    /// The event types that this release knows and that the account is not subscribed to.
+    /// The types, out of those that this release knows, that the account is not subscribed to.
     #[must_use]
-    pub fn unselected(&self) -> Vec<&'static str> {
-        let known = self.source.event_types().iter().copied();
-        known
-            .filter(|name| !self.events.names().contains(name))
-            .collect()
+    pub fn unselected(&self, known: &[TypeRow]) -> Vec<&'static str> {
+        let is_selected = |row: &&TypeRow| self.events.names().iter().any(|name| name == row.name);
+        let unselected = known.iter().filter(|row| !is_selected(row));
+        unselected.map(|row| row.name).collect()
     }
 
     /// Enters something that happened.
@@ -374,14 +374,25 @@ impl Account {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::Effect;
+    use crate::lane::Lane;
+
+    const KNOWN: [TypeRow; 2] = [row("order.created"), row("order.updated")];
+
+    const fn row(name: &'static str) -> TypeRow {
+        TypeRow {
+            name,
+            kind: "order",
+            effect: Effect::State,
+            lane: Lane::Orders,
+        }
+    }
 
     fn account() -> Account {
-        let source = Source::Orderspace;
-        let events = EventSelection::all(source);
         Account::new(
             "acme".parse().unwrap(),
-            source,
-            events,
+            Source::Orderspace,
+            EventSelection::all(&KNOWN),
             Timestamp::from_millis(0),
         )
     }
@@ -402,11 +413,10 @@ mod tests {
     #[test]
     fn what_is_usual_is_forgotten_with_the_selection_it_was_usual_for() {
         let mut account = account();
-        let source = account.source;
         account.rhythm.hours = 400;
-        account.connect_for(EventSelection::all(source), Timestamp::from_millis(1));
+        account.connect_for(EventSelection::all(&KNOWN), Timestamp::from_millis(1));
         assert_eq!(account.rhythm.hours, 400);
-        let fewer = EventSelection::parse(source, &["order.created"]).unwrap();
+        let fewer = EventSelection::all(&KNOWN[..1]);
         account.connect_for(fewer.clone(), Timestamp::from_millis(2));
         assert_eq!(account.rhythm, Rhythm::new(Timestamp::from_millis(2)));
         account.rhythm.hours = 400;
@@ -532,11 +542,9 @@ mod tests {
     #[test]
     fn what_is_not_selected_is_what_the_release_knows_and_the_account_lacks() {
         let mut account = account();
-        assert_eq!(account.unselected(), [""; 0]);
-        let known = account.source.event_types();
-        let (first, others) = known.split_first().unwrap();
-        account.events = EventSelection::parse(account.source, &[first]).unwrap();
-        assert_eq!(account.unselected(), others);
+        assert_eq!(account.unselected(&KNOWN), [""; 0]);
+        account.events = EventSelection::all(&KNOWN[..1]);
+        assert_eq!(account.unselected(&KNOWN), ["order.updated"]);
     }
 
     #[test]

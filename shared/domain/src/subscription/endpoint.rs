@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 use thiserror::Error;
 
 use crate::account::UrlToken;
-use crate::sources::Source;
+use crate::source::Source;
 
 /// Where webhooks arrive, without a slash at the end; `/{source}/{token}` follows.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! The plan: what is left to do between an account and what its source has.
 
 use crate::account::{TokenHash, WebhookId};
-use crate::signature::SigningKey;
+use crate::signature::MacKey;
 use crate::subscription::{Account, Endpoint, Evidence, HooksUrl, Registration, Standing};
 use crate::timestamp::Timestamp;
 
@@ -15,7 +15,7 @@ pub struct RegisteredWebhook {
     /// The event types it is subscribed to, as the source spells them.
     pub events: Vec<String>,
     /// What its deliveries are signed with.
-    pub key: SigningKey,
+    pub key: MacKey,
 }
 
 /// A webhook at the source that is ours: its endpoint ends in a token of this account. One that somebody pointed
@@ -185,11 +185,24 @@ fn named<'a>(account: &Account, seen: &'a [Seen], token: TokenHash) -> Option<&'
 mod tests {
     use super::*;
     use crate::account::UrlToken;
-    use crate::sources::Source;
+    use crate::event::{Effect, TypeRow};
+    use crate::lane::Lane;
+    use crate::source::Source;
     use crate::subscription::EventSelection;
     use rstest::rstest;
 
     const NOW: u64 = 1_000_000;
+
+    const KNOWN: [TypeRow; 2] = [row("order.created"), row("order.updated")];
+
+    const fn row(name: &'static str) -> TypeRow {
+        TypeRow {
+            name,
+            kind: "order",
+            effect: Effect::State,
+            lane: Lane::Orders,
+        }
+    }
 
     fn now() -> Timestamp {
         Timestamp::from_millis(NOW)
@@ -204,7 +217,7 @@ mod tests {
     }
 
     fn account(registrations: &[(u8, Option<&str>, Standing)]) -> Account {
-        let events = EventSelection::all(Source::Orderspace);
+        let events = EventSelection::all(&KNOWN);
         let mut account = Account::new("acme".parse().unwrap(), Source::Orderspace, events, now());
         for (number, webhook, standing) in registrations {
             account.register(Registration {
@@ -221,13 +234,8 @@ mod tests {
             webhook: RegisteredWebhook {
                 id: WebhookId::new(id),
                 endpoint: hooks().endpoint(Source::Orderspace, &token(number)),
-                events: Source::Orderspace
-                    .event_types()
-                    .iter()
-                    .rev()
-                    .map(|name| (*name).to_owned())
-                    .collect(),
-                key: SigningKey::new("k"),
+                events: KNOWN.iter().rev().map(|row| row.name.to_owned()).collect(),
+                key: MacKey::new("k"),
             },
             token: token(number).hash(),
         }

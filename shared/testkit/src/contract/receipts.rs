@@ -5,6 +5,7 @@ use std::future::Future;
 use domain::account::{AccountName, WebhookId};
 use domain::identity::{BodyHash, DeliveryId};
 use domain::ports::{Marker, Receipt, Receipts, Strike};
+use domain::signature::Assurance;
 use domain::timestamp::Timestamp;
 
 use super::delivery_id;
@@ -15,6 +16,8 @@ use crate::fakes::FakeReceipts;
 pub struct ReadReceipt {
     /// The webhook that brought the first attempt.
     pub webhook: String,
+    /// What proved the first attempt, as text.
+    pub proof: String,
     /// When the first attempt came in, as text.
     pub received: String,
     /// The body's hash, as text.
@@ -44,6 +47,7 @@ impl ReceiptReader for FakeReceipts {
         let kept = kept.find(|kept| kept.account == *account && kept.delivery == delivery)?;
         Some(ReadReceipt {
             webhook: kept.webhook.to_string(),
+            proof: kept.assurance.as_str().to_owned(),
             received: kept.received.to_string(),
             hash: kept.hash.to_string(),
             events: kept.events,
@@ -103,6 +107,7 @@ async fn bodies_are_kept_as_they_came(receipts: &impl Receipts, reader: &impl Re
             account: &acme,
             delivery: delivery_id(number),
             webhook: &webhook,
+            assurance: Assurance::UrlToken,
             received: at(number),
             hash: BodyHash::of(body),
             events: 3,
@@ -112,6 +117,7 @@ async fn bodies_are_kept_as_they_came(receipts: &impl Receipts, reader: &impl Re
         // A retry is kept like the first attempt, and a lost answer makes the call come twice.
         let retry = Receipt {
             webhook: &another,
+            assurance: Assurance::Signature,
             received: at(number + 60_000),
             ..receipt
         };
@@ -122,6 +128,7 @@ async fn bodies_are_kept_as_they_came(receipts: &impl Receipts, reader: &impl Re
         assert!(kept.body == body, "body {number} is not what was kept");
         let expected = ReadReceipt {
             webhook: "wh_1".to_owned(),
+            proof: "url_token".to_owned(),
             received: at(number).to_string(),
             hash: BodyHash::of(body).to_string(),
             events: 3,

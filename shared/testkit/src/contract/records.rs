@@ -7,7 +7,7 @@ use domain::account::AccountName;
 use domain::fold::{Change, Known, KnownEvent, Latest};
 use domain::identity::{ContentHash, EventId};
 use domain::ports::{Records, Update, Written};
-use domain::record::{RecordId, RecordKey, Recurrence};
+use domain::record::{RecordId, RecordKey};
 
 use super::{Laxity, event_id, is_same_json};
 use crate::fakes::FakeRecords;
@@ -95,7 +95,6 @@ async fn update_after(
         },
         event_type: "order.updated",
         data,
-        recurrence: Recurrence::State,
         occurrences: &[],
     };
     Box::pin(records.update(key, &update)).await.unwrap()
@@ -250,7 +249,6 @@ async fn occurrences_are_collected_in_any_order(
             },
             event_type: "payment.created",
             data,
-            recurrence: Recurrence::Occurrences,
             occurrences: &ids,
         };
         Box::pin(records.update(&key, &update)).await.unwrap();
@@ -340,7 +338,6 @@ pub async fn record_laxity(records: &impl Records) -> BTreeSet<Laxity> {
         },
         event_type: "order.updated",
         data: "{}",
-        recurrence: Recurrence::State,
         occurrences: &[],
     };
     let key = key(&"k".repeat(2048), "or_1");

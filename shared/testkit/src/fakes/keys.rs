@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use domain::account::{AccountName, WebhookId};
 use domain::ports::{Keys, PortError};
-use domain::signature::{SigningKey, SigningKeys};
+use domain::signature::{MacKey, SigningKeys};
 
 use super::lock;
 use super::script::{Journal, Script};
@@ -50,7 +50,7 @@ impl FakeKeys {
     /// Stores an account's live keys by webhook, in place of those before.
     pub fn put(&self, account: &AccountName, keys: &[(&str, &str)]) {
         let keys = keys.iter();
-        let keys = keys.map(|(webhook, key)| (WebhookId::new(*webhook), SigningKey::new(*key)));
+        let keys = keys.map(|(webhook, key)| (WebhookId::new(*webhook), MacKey::new(*key)));
         lock(&self.keys).insert(account.clone(), keys.collect());
     }
 

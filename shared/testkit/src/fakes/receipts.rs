@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use domain::account::{AccountName, WebhookId};
 use domain::identity::{BodyHash, DeliveryId};
 use domain::ports::{Marker, PortError, Receipt, Receipts, Strike};
+use domain::signature::Assurance;
 use domain::timestamp::Timestamp;
 
 use super::lock;
@@ -20,6 +21,8 @@ pub struct KeptReceipt {
     pub delivery: DeliveryId,
     /// The webhook that brought the first attempt.
     pub webhook: WebhookId,
+    /// What proved the first attempt.
+    pub assurance: Assurance,
     /// When the first attempt that was kept came in.
     pub received: Timestamp,
     /// The body's hash.
@@ -136,6 +139,7 @@ impl Receipts for FakeReceipts {
                 account: receipt.account.clone(),
                 delivery: receipt.delivery,
                 webhook: receipt.webhook.clone(),
+                assurance: receipt.assurance,
                 received: receipt.received,
                 hash: receipt.hash,
                 events: receipt.events,

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use domain::fold::{Change, Known, KnownEvent};
 use domain::identity::EventId;
 use domain::ports::{PortError, Records, Update, Written};
-use domain::record::{RecordKey, Recurrence};
+use domain::record::RecordKey;
 
 use super::lock;
 use super::script::{Journal, Script};
@@ -124,10 +124,7 @@ impl StoredRecord {
     fn update(&mut self, update: &Update<'_>) -> Written {
         let known = self.known;
         // An event that comes late still happened.
-        match update.recurrence {
-            Recurrence::Occurrences => self.occurrences.extend(update.occurrences),
-            Recurrence::State => {}
-        }
+        self.occurrences.extend(update.occurrences);
         let change = update.latest.change;
         let guarded = |stored: KnownEvent| match update.latest.previous {
             Some(previous) => stored.id > previous.id,

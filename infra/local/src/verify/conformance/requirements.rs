@@ -404,8 +404,8 @@ const VERBATIM: &[Requirement] = &[
         "What is split and joined again is the same bytes: unknown members, numbers, escapes and spaces included",
         By(&[
             Test(
-                "domain::fixtures",
-                "what_is_split_and_joined_again_is_the_same_bytes",
+                "sources::contract",
+                "what_orderspace_packs_is_split_into_the_same_bytes",
             ),
             Test("domain", "envelope::tests::what_is_written_reads_back"),
         ]),
@@ -425,12 +425,12 @@ const VERBATIM: &[Requirement] = &[
         "Today's list and the earlier object with a plural give the same events, past fifty too",
         By(&[
             Test(
-                "domain",
-                "sources::orderspace::tests::both_forms_give_the_same_events",
+                "sources",
+                "orderspace::hook::tests::both_forms_give_the_same_events",
             ),
             Test(
-                "domain",
-                "sources::orderspace::tests::a_thousand_events_are_taken",
+                "sources",
+                "orderspace::hook::tests::a_thousand_events_are_taken",
             ),
             Test(FLOW, "every_type_goes_all_the_way"),
         ]),
@@ -491,8 +491,8 @@ const SECRETS: &[Requirement] = &[
                 "subscription::credentials::tests::nothing_secret_prints",
             ),
             Test(
-                "adapters",
-                "secrets::tests::keys_are_read_by_webhook_and_do_not_print",
+                "aws",
+                "secrets::stored::tests::keys_are_read_by_webhook_and_do_not_print",
             ),
         ]),
     ),
@@ -553,15 +553,18 @@ const STRANGERS: &[Requirement] = &[
         "What is signed verifies, any flipped bit is refused, a signature has one spelling, and without keys nothing is genuine",
         By(&[
             Test(
-                "domain::fixtures",
+                "sources::contract",
                 "what_is_signed_verifies_and_nothing_else",
             ),
             Test(
-                "domain::fixtures",
+                "sources::contract",
                 "every_signed_body_verifies_and_none_with_a_bit_changed",
             ),
-            Test("domain::fixtures", "a_signature_has_one_spelling"),
-            Test("domain::fixtures", "without_keys_nothing_is_genuine"),
+            Test(
+                "sources::contract",
+                "a_request_offers_one_signature_or_none",
+            ),
+            Test("sources::contract", "without_keys_nothing_is_genuine"),
         ]),
     ),
     is(
@@ -720,7 +723,7 @@ const RECORDS: &[Requirement] = &[
         "A record reads back as the same JSON from a map, from compressed text and from the bucket",
         By(&[
             Test(
-                "adapters",
+                "aws",
                 "dynamo::records::tests::every_form_reads_back_as_the_same_record",
             ),
             Test("e2e::sizes", "a_record_reads_back_in_every_form"),
@@ -730,9 +733,9 @@ const RECORDS: &[Requirement] = &[
         "record-limits",
         "What no map holds (38 digits, 32 levels, empty names, 400 KB) falls back to the compact form, and then to the bucket",
         By(&[
-            Test("adapters", "dynamo::records::native::tests::limits"),
+            Test("aws", "dynamo::records::native::tests::limits"),
             Test(
-                "adapters",
+                "aws",
                 "dynamo::records::native::tests::thirty_two_levels_fit_and_more_are_refused_without_following_them",
             ),
             Test("e2e::contract", "records_as_maps"),
@@ -743,7 +746,7 @@ const RECORDS: &[Requirement] = &[
         "record-keys",
         "Each kind is named as documented; a record without a usable key is forwarded and has no record",
         By(&[
-            Test("domain", "sources::orderspace::tests::identities"),
+            Test("sources", "orderspace::hook::tests::identities"),
             Test(CONSUMER, "an_event_without_a_record_is_only_forwarded"),
         ]),
     ),
@@ -752,8 +755,8 @@ const RECORDS: &[Requirement] = &[
         "Payments are told apart by value; equal ones may both be real, and the record counts them",
         By(&[
             Test(
-                "domain",
-                "sources::orderspace::tests::payments_are_told_apart_by_value",
+                "sources",
+                "orderspace::hook::tests::payments_are_told_apart_by_value",
             ),
             Test(CONSUMER, "equal_payments_may_both_be_real"),
             Test(FLOW, "equal_payments_are_both_kept"),
@@ -932,11 +935,11 @@ const SIZES: &[Requirement] = &[
         "A record is a map up to the last byte that an item has for it, compressed text up to the same, and in the bucket beyond",
         By(&[
             Test(
-                "adapters",
+                "aws",
                 "dynamo::records::tests::a_map_holds_a_record_up_to_its_last_byte",
             ),
             Test(
-                "adapters",
+                "aws",
                 "dynamo::records::tests::compressed_text_holds_a_record_up_to_its_last_byte",
             ),
             Test("e2e::sizes", "a_map_is_used_up_to_its_last_byte"),
@@ -1003,18 +1006,18 @@ const CHECKS: &[Requirement] = &[
         "No bytes make signature, splitting, envelope or records panic",
         By(&[
             Test(
-                "domain::fixtures",
+                "sources::contract",
                 "no_bytes_panic_and_none_of_them_are_made_up",
             ),
             Test(
-                "domain::fixtures",
+                "sources::contract",
                 "a_delivery_that_is_damaged_on_the_way_never_panics",
             ),
             Test(
                 "domain",
                 "envelope::tests::nothing_that_arrives_in_a_queue_panics",
             ),
-            Test("adapters", "dynamo::records::native::tests::no_text_panics"),
+            Test("aws", "dynamo::records::native::tests::no_text_panics"),
             Figure("fuzz split"),
             Figure("fuzz signature"),
             Figure("fuzz envelope"),

@@ -12,7 +12,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use domain::account::WebhookId;
-use domain::signature::{SigningKey, SigningKeys};
+use domain::signature::{MacKey, SigningKeys};
 use domain::subscription::{Access, AccessToken, Credentials, OauthSecret};
 use domain::timestamp::Timestamp;
 use secrecy::SecretString;
@@ -39,7 +39,7 @@ pub(super) fn keys(json: &str) -> Option<SigningKeys> {
     let stored: Keys = serde_json::from_str(json).ok()?;
     let keys = stored.keys.into_iter();
     Some(
-        keys.map(|(webhook, key)| (WebhookId::new(webhook), SigningKey::new(key)))
+        keys.map(|(webhook, key)| (WebhookId::new(webhook), MacKey::new(key)))
             .collect(),
     )
 }

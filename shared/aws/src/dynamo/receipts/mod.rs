@@ -2,7 +2,7 @@
 //!
 //! | item | holds |
 //! |---|---|
-//! | a receipt | `received`, `webhook`, `hash`, `events`, `attempts`, and the bytes as `body` (compressed) or `dataref` |
+//! | a receipt | `received`, `webhook`, `proof`, `hash`, `events`, `attempts`, and the bytes as `body` (compressed) or `dataref` |
 //! | a retry marker | `delivery`, `expires`, `leased_until` (milliseconds), `holder` |
 //! | a failed delivery | `cause` |
 //!
@@ -17,6 +17,8 @@ const BODY: &str = "body";
 const DATAREF: &str = "dataref";
 /// The webhook that brought the delivery.
 const WEBHOOK: &str = "webhook";
+/// What proved the delivery to be genuine.
+const PROOF: &str = "proof";
 /// How many attempts were received.
 const ATTEMPTS: &str = "attempts";
 /// Why the delivery was refused.

@@ -16,7 +16,7 @@ use aws_sdk_dynamodb::types::{
 };
 use domain::account::{AccountName, TokenEntry, TokenHash, WebhookId};
 use domain::ports::PortError;
-use domain::sources::Source;
+use domain::source::Source;
 use domain::subscription::{
     Account, Accounts, Entry, EventSelection, HOURS, IfUnknown, Lease, Leased, Registration,
     Rhythm, Saved, Silence, Standing, Stranger, Trouble, Wish,
@@ -293,7 +293,7 @@ fn list_of<'a, T>(
 }
 
 fn item(account: &Account) -> Item {
-    let events = account.events.names().iter().map(|name| text(*name));
+    let events = account.events.names().iter().map(text);
     let registrations = account.registrations.iter().map(registration_value);
     let history = account.history.iter().map(|entry| {
         AttributeValue::M(map([
@@ -468,7 +468,7 @@ fn account(item: &Item) -> Result<Option<Account>, Unreadable> {
 
 fn read_account(item: &Item) -> Option<Account> {
     let source = Source::named(text_of(item, "source")?)?;
-    let events = list_of(item, "events", |name| name.as_s().ok())?;
+    let events = list_of(item, "events", |name| name.as_s().ok().cloned())?;
     let history = list_of(item, "history", |entry| {
         let entry = entry.as_m().ok()?;
         Some(Entry {
@@ -501,7 +501,7 @@ fn read_account(item: &Item) -> Option<Account> {
         name: keys::account_named(text_of(item, PK)?)?,
         source,
         wish: wish(text_of(item, "wish")?)?,
-        events: EventSelection::parse(source, &events).ok()?,
+        events: EventSelection::stored(events)?,
         registrations: list_of(item, "registrations", registration)?,
         created: time_of(item, "created")?,
         changed,
@@ -530,7 +530,8 @@ mod tests {
 
     fn full_account() -> Account {
         let source = Source::Orderspace;
-        let events = EventSelection::parse(source, &["order.created", "order.updated"]).unwrap();
+        let events = ["order.created", "order.updated"].map(str::to_owned);
+        let events = EventSelection::stored(events.to_vec()).unwrap();
         let mut full = Account::new("acme".parse().unwrap(), source, events, at(1));
         full.wish = Wish::Disconnected { done: false };
         full.changed = at(2);

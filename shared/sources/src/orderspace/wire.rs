@@ -1,7 +1,7 @@
 //! The bodies of Orderspace's API. What is not needed is not named: the API may grow.
 
 use domain::account::WebhookId;
-use domain::signature::SigningKey;
+use domain::signature::MacKey;
 use domain::subscription::{Endpoint, EventSelection, RegisteredWebhook};
 use serde::{Deserialize, Serialize};
 
@@ -31,7 +31,7 @@ pub(super) struct Wrapped<'a> {
 #[derive(Serialize)]
 struct Asked<'a> {
     endpoint: &'a str,
-    events: &'a [&'static str],
+    events: &'a [String],
 }
 
 pub(super) fn registration<'a>(endpoint: &'a Endpoint, events: &'a EventSelection) -> Wrapped<'a> {
@@ -58,7 +58,7 @@ impl From<Webhook> for RegisteredWebhook {
             id: WebhookId::new(webhook.id),
             endpoint: Endpoint::new(webhook.endpoint),
             events: webhook.events,
-            key: SigningKey::new(webhook.signing_key),
+            key: MacKey::new(webhook.signing_key),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Orderspace: <https://apidocs.orderspace.com>.
+//! Orderspace's deliveries: <https://apidocs.orderspace.com/#webhook-events>.
 //!
 //! A delivery is a JSON list of up to 50 events of mixed types, each
 //! `{"event": "order.created", "data": {"order": {…}}}`. An earlier form of the interface had one type a
@@ -17,70 +17,33 @@ use serde::de::{IgnoredAny, MapAccess};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
-use super::json::{FromMembers, Members, Name, ObjectOr, fields, object, text_of};
-use super::{BadElement, ElementFault, MOST_EVENTS, Proof, ProofError, Split, Unreadable};
-use crate::decimal::Decimal;
-use crate::event::{Event, EventType};
-use crate::identity::EventIndex;
-use crate::lane::Lane;
-use crate::record::{RecordId, Recurrence};
+use domain::decimal::Decimal;
+use domain::delivery::{BadElement, ElementFault, Split, Unreadable};
+use domain::event::{Event, EventType, Meaning};
+use domain::record::RecordId;
+use domain::signature::{Offer, ProofError, Tags};
 
-/// "HTTP 200 Success should be returned": 202 and 204 are retried like a failure.
-pub(super) const SUCCESS: u16 = 200;
+use super::{FACTS, RAW_BODY, meaning};
+use crate::json::{FromMembers, Members, Name, ObjectOr, fields, object, text_of};
 
 /// Base64 of the body's HMAC-SHA256 under the webhook's signing key.
 const SIGNATURE_HEADER: &str = "x-orderspace-signature";
 
-/// The documented event types.
-pub(super) const EVENT_TYPES: [&str; 14] = [
-    "customer.created",
-    "customer.updated",
-    "customer.deleted",
-    "dispatch.created",
-    "inventory_level.updated",
-    "invoice.created",
-    "invoice.deleted",
-    "order.created",
-    "order.updated",
-    "order.deleted",
-    "payment.created",
-    "product.created",
-    "product.updated",
-    "product.deleted",
-];
-
-pub(super) fn lane(event_type: &EventType) -> Lane {
-    match event_type.as_str() {
-        "customer.created" | "customer.updated" | "customer.deleted" => Lane::Customers,
-        "order.created" | "order.updated" | "order.deleted" | "dispatch.created" => Lane::Orders,
-        "invoice.created" | "invoice.deleted" | "payment.created" => Lane::Billing,
-        "product.created" | "product.updated" | "product.deleted" => Lane::Products,
-        "inventory_level.updated" => Lane::Inventory,
-        _ => Lane::Other,
-    }
-}
-
-/// A payment has no id of its own, so two real payments can be equal.
-pub(super) fn recurrence(kind: &str) -> Recurrence {
-    match kind {
-        "payment" => Recurrence::Occurrences,
-        _ => Recurrence::State,
-    }
-}
-
-pub(super) fn proof(headers: &HeaderMap) -> Result<Proof, ProofError> {
+/// Reads the signature that a request offers.
+pub(super) fn offer(headers: &HeaderMap) -> Result<Offer, ProofError> {
     let mut values = headers.get_all(SIGNATURE_HEADER).iter();
     let value = values.next().ok_or(ProofError::Missing)?;
     if values.next().is_some() {
         return Err(ProofError::Malformed);
     }
-    let signature = STANDARD
+    let tag = STANDARD
         .decode(value.as_bytes().trim_ascii())
         .map_err(|_| ProofError::Malformed)?;
-    signature
-        .try_into()
-        .map(Proof)
-        .map_err(|_| ProofError::Malformed)
+    let tag = tag.try_into().map_err(|_| ProofError::Malformed)?;
+    Ok(Offer::Macs {
+        tags: Tags::one(tag),
+        forms: &[RAW_BODY],
+    })
 }
 
 pub(super) fn split(body: &[u8]) -> Result<Split<'_>, Unreadable> {
@@ -88,14 +51,15 @@ pub(super) fn split(body: &[u8]) -> Result<Split<'_>, Unreadable> {
     let mut split = Split::default();
     for element in elements(text)? {
         match element.read() {
-            Ok((event_type, records)) => {
+            Ok((event_type, meaning, records)) => {
                 for record in records {
-                    let index = next_index(&split)?;
+                    let index = split.next_index()?;
                     if record.get().starts_with('{') {
-                        let record_id = record_id(event_type.kind(), record);
+                        let record_id = record_id(&meaning.kind, record);
                         split.events.push(Event {
                             index,
                             event_type: event_type.clone(),
+                            meaning: meaning.clone(),
                             record_id,
                             record,
                         });
@@ -108,19 +72,12 @@ pub(super) fn split(body: &[u8]) -> Result<Split<'_>, Unreadable> {
                 }
             }
             Err(reason) => {
-                let index = next_index(&split)?;
+                let index = split.next_index()?;
                 split.bad.push(BadElement { index, reason });
             }
         }
     }
     Ok(split)
-}
-
-fn next_index(split: &Split<'_>) -> Result<EventIndex, Unreadable> {
-    let index = split.events.len() + split.bad.len();
-    EventIndex::new(index)
-        .filter(|_| index < MOST_EVENTS)
-        .ok_or(Unreadable::TooManyEvents)
 }
 
 /// The elements of a body in today's form; a bare object counts as a list of one.
@@ -169,7 +126,7 @@ struct Element<'a> {
 
 impl<'a> Element<'a> {
     /// The event type and its records: one today, several in the earlier form.
-    fn read(self) -> Result<(EventType, Vec<&'a RawValue>), ElementFault> {
+    fn read(self) -> Result<(EventType, Meaning, Vec<&'a RawValue>), ElementFault> {
         if !self.object {
             return Err(ElementFault::NotAnObject);
         }
@@ -179,8 +136,10 @@ impl<'a> Element<'a> {
             .filter(|name| !name.is_empty())
             .ok_or(ElementFault::NoType)?;
         let event_type: EventType = name.parse().map_err(|_| ElementFault::MalformedType)?;
+        let meaning = meaning(&event_type);
         let members = self.members.ok_or(ElementFault::NoRecord)?;
-        let named = records_among(&event_type, &members);
+        let is_known = FACTS.row(&event_type).is_some();
+        let named = records_among(&meaning.kind, is_known, &members);
         if named.iter().all(Option::is_none) {
             return Err(ElementFault::NoRecord);
         }
@@ -194,22 +153,21 @@ impl<'a> Element<'a> {
                 records.push(record);
             }
         }
-        Ok((event_type, records))
+        Ok((event_type, meaning, records))
     }
 }
 
 /// The members of `data` that hold records: those that are named after the kind, in the singular and in the plural. A
 /// type that this release does not know may name its record otherwise, if it is the only one.
 fn records_among<'a>(
-    event_type: &EventType,
+    kind: &str,
+    is_known: bool,
     members: &[(Name<'a>, &'a RawValue)],
 ) -> [Option<&'a RawValue>; 2] {
-    let kind = event_type.kind();
-    let known = EVENT_TYPES.contains(&event_type.as_str());
     let singular = last_named(members, |name| name == kind.as_bytes());
     let plural = last_named(members, |name| is_plural(name, kind));
     match (singular, plural, members) {
-        (None, None, [(_, only)]) if !known => [Some(*only), None],
+        (None, None, [(_, only)]) if !is_known => [Some(*only), None],
         _ => [singular, plural],
     }
 }
@@ -236,7 +194,7 @@ fn is_plural(name: &[u8], kind: &str) -> bool {
 }
 
 /// The identity of a record of this kind, where the record tells one that fits a key.
-fn record_id(kind: &str, record: &RawValue) -> Option<RecordId> {
+pub(crate) fn record_id(kind: &str, record: &RawValue) -> Option<RecordId> {
     match kind {
         "inventory_level" => {
             let [sku] = fields(record, ["sku"])?;
@@ -493,7 +451,5 @@ mod tests {
             good[0].2.as_deref(),
             Some("iv_1/67b52c8c25e3c62d687d44ff3872edbb")
         );
-        assert_eq!(recurrence("payment"), Recurrence::Occurrences);
-        assert_eq!(recurrence("invoice"), Recurrence::State);
     }
 }

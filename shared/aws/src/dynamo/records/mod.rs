@@ -28,7 +28,7 @@ use domain::envelope::DataRef;
 use domain::fold::{Change, Known, KnownEvent};
 use domain::identity::EventId;
 use domain::ports::{Oversize, PortError, Records, Update, Written};
-use domain::record::{RecordKey, Recurrence};
+use domain::record::RecordKey;
 use thiserror::Error;
 use tracing::warn;
 
@@ -216,12 +216,12 @@ impl<O: Oversize> DynamoRecords<O> {
             let error = match self.write(key, update, content).await {
                 Ok(written) => {
                     let written = written?;
-                    return match (written, collected(update)) {
-                        (Written::Kept(_), Some(events)) => {
+                    return match (written, update.occurrences) {
+                        (Written::New(_), _) | (_, []) => Ok(Ok(written)),
+                        (Written::Kept(_), events) => {
                             let added = self.collect(key, events).await?;
                             Ok(added.map(|()| written))
                         }
-                        _ => Ok(Ok(written)),
                     };
                 }
                 Err(error) => port_error(UPDATING, &error, is_lasting),
@@ -290,17 +290,10 @@ fn changes(update: &Update<'_>, form: &'static str, content: AttributeValue) -> 
         .into_iter()
         .filter(|other| *other != form);
     let changes = others.fold(changes, Changes::remove);
-    match collected(update) {
-        Some(events) => changes.add(EVENT_IDS, ids(events)),
-        None => changes,
-    }
-}
-
-/// The events that the record collects; an empty set is none that DynamoDB knows.
-fn collected<'a>(update: &Update<'a>) -> Option<&'a [EventId]> {
-    match update.recurrence {
-        Recurrence::State => None,
-        Recurrence::Occurrences => Some(update.occurrences).filter(|events| !events.is_empty()),
+    // An empty set is none that DynamoDB knows.
+    match update.occurrences {
+        [] => changes,
+        events => changes.add(EVENT_IDS, ids(events)),
     }
 }
 
@@ -343,7 +336,7 @@ impl<O: Oversize> Records for DynamoRecords<O> {
     async fn update(&self, key: &RecordKey, update: &Update<'_>) -> Result<Written, PortError> {
         match self.in_some_form(key, update).await? {
             // An item has room for some nine thousand ids. The one that is too many must not keep its event from the teams.
-            Err(refused) if collected(update).is_some() => {
+            Err(refused) if !update.occurrences.is_empty() => {
                 warn!(%key, code = refused.code, "the record collects no more events");
                 let uncollected = Update {
                     occurrences: &[],
@@ -430,7 +423,6 @@ mod tests {
             },
             event_type: "order.updated",
             data: RECORD,
-            recurrence: Recurrence::State,
             occurrences: &[],
         }
     }
@@ -590,13 +582,12 @@ mod tests {
     fn only_a_record_that_collects_its_events_adds_them_and_each_once() {
         let events = [event(8), event(7), event(8)];
         let mut update = update(None);
-        update.occurrences = &events;
         assert!(
             !changes(&update, DATA, native())
                 .expression()
                 .contains("ADD")
         );
-        update.recurrence = Recurrence::Occurrences;
+        update.occurrences = &events;
         let expression = changes(&update, DATA, native()).expression();
         assert!(
             expression.ends_with(" ADD #event_ids :event_ids"),

@@ -16,8 +16,6 @@
 //!
 //! <https://apidocs.orderspace.com/#authentication> · <https://apidocs.orderspace.com/#webhooks>
 
-mod wire;
-
 use std::time::Duration;
 
 use domain::account::WebhookId;
@@ -31,7 +29,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
-use wire::{Created, Deleted, Granted, Listed, Message, Refusal, TokenRequest};
+use super::wire::{self, Created, Deleted, Granted, Listed, Message, Refusal, TokenRequest};
 
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(3);
@@ -349,7 +347,7 @@ fn request_id(response: &Response) -> &str {
 mod tests {
     use super::*;
     use domain::account::UrlToken;
-    use domain::sources::Source;
+    use domain::source::Source;
     use domain::subscription::HooksUrl;
     use rstest::rstest;
 

@@ -1,0 +1,68 @@
+//! The sources: how each system's webhooks are proved, split and named, and how its own API is called.
+//!
+//! A source is one folder here, one name in [`domain::source::Source`] and one arm in [`protocol`]. Nothing else knows which
+//! source it serves: what differs is asked of [`Protocol`].
+
+mod json;
+pub mod orderspace;
+
+use std::borrow::Cow;
+
+use domain::delivery::{Delivery, Request, Split, Unreadable};
+use domain::event::{EventType, Meaning, TypeRow};
+use domain::signature::{Form, Offer, Policy, ProofError};
+use domain::source::Source;
+
+/// What is fixed for a source.
+#[derive(Debug)]
+pub struct Facts {
+    /// The source's name in sentences to people.
+    pub title: &'static str,
+    /// The HTTP status that the source takes for success. Any other makes it send again.
+    pub success: u16,
+    /// The event types that this release knows, and what each means.
+    pub types: &'static [TypeRow],
+    /// What becomes of a request that offers no proof but its URL token.
+    pub policy: Policy,
+}
+
+impl Facts {
+    /// The row of a type that this release knows.
+    #[must_use]
+    pub fn row(&self, event_type: &EventType) -> Option<&'static TypeRow> {
+        let name = event_type.as_str();
+        self.types.iter().find(|row| row.name == name)
+    }
+}
+
+/// How a source's webhooks are read. Nothing here judges whether a request is genuine: [`domain::signature`] does.
+pub trait Protocol: Sync {
+    /// What is fixed for the source.
+    fn facts(&self) -> &'static Facts;
+
+    /// Reads what a request offers as proof. It is called before anything is looked up, so it has to be cheap.
+    ///
+    /// # Errors
+    /// The request offers nothing where the source's policy requires proof, or what cannot be right under any key.
+    fn screen(&self, request: Request<'_>) -> Result<Offer, ProofError>;
+
+    /// The bytes over which a MAC of this form was made. `None` where the request has no such form.
+    fn signed<'a>(&self, request: Request<'a>, form: Form) -> Option<Cow<'a, [u8]>>;
+
+    /// Splits a delivery into its events.
+    ///
+    /// # Errors
+    /// No events are recognised in the body, or more than [`domain::delivery::MOST_EVENTS`].
+    fn split<'a>(&self, delivery: Delivery<'a>) -> Result<Split<'a>, Unreadable>;
+
+    /// What an event of this type means, whether or not this release knows the type.
+    fn meaning(&self, event_type: &EventType) -> Meaning;
+}
+
+/// The table of sources.
+#[must_use]
+pub fn protocol(source: Source) -> &'static dyn Protocol {
+    match source {
+        Source::Orderspace => &orderspace::Orderspace,
+    }
+}

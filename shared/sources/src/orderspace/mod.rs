@@ -1,0 +1,141 @@
+//! Orderspace, a wholesale ordering platform: <https://apidocs.orderspace.com>.
+
+#[cfg(feature = "api")]
+pub mod api;
+mod hook;
+#[cfg(feature = "api")]
+mod wire;
+
+use std::borrow::Cow;
+
+use domain::delivery::{Delivery, Request, Split, Unreadable};
+use domain::event::{Effect, EventType, Meaning, TypeRow};
+use domain::lane::Lane;
+use domain::signature::{Form, Offer, Policy, ProofError};
+
+use crate::{Facts, Protocol};
+
+/// The way in which Orderspace signs: an HMAC-SHA256 over the raw body.
+const RAW_BODY: Form = Form("raw_body");
+
+const fn row(name: &'static str, kind: &'static str, effect: Effect, lane: Lane) -> TypeRow {
+    TypeRow {
+        name,
+        kind,
+        effect,
+        lane,
+    }
+}
+
+static FACTS: Facts = Facts {
+    title: "Orderspace",
+    // "HTTP 200 Success should be returned": 202 and 204 are retried like a failure.
+    success: 200,
+    policy: Policy::Require,
+    types: {
+        use Effect::{Delete, Occurrence, State};
+        use Lane::{Billing, Customers, Inventory, Orders, Products};
+        &[
+            row("customer.created", "customer", State, Customers),
+            row("customer.updated", "customer", State, Customers),
+            row("customer.deleted", "customer", Delete, Customers),
+            row("dispatch.created", "dispatch", State, Orders),
+            row(
+                "inventory_level.updated",
+                "inventory_level",
+                State,
+                Inventory,
+            ),
+            row("invoice.created", "invoice", State, Billing),
+            row("invoice.deleted", "invoice", Delete, Billing),
+            row("order.created", "order", State, Orders),
+            row("order.updated", "order", State, Orders),
+            row("order.deleted", "order", Delete, Orders),
+            // A payment has no id of its own, so two real payments can be equal.
+            row("payment.created", "payment", Occurrence, Billing),
+            row("product.created", "product", State, Products),
+            row("product.updated", "product", State, Products),
+            row("product.deleted", "product", Delete, Products),
+        ]
+    },
+};
+
+/// Orderspace's webhooks.
+#[derive(Debug)]
+pub struct Orderspace;
+
+impl Protocol for Orderspace {
+    fn facts(&self) -> &'static Facts {
+        &FACTS
+    }
+
+    fn screen(&self, request: Request<'_>) -> Result<Offer, ProofError> {
+        hook::offer(request.headers)
+    }
+
+    fn signed<'a>(&self, request: Request<'a>, form: Form) -> Option<Cow<'a, [u8]>> {
+        (form == RAW_BODY).then_some(Cow::Borrowed(request.body))
+    }
+
+    fn split<'a>(&self, delivery: Delivery<'a>) -> Result<Split<'a>, Unreadable> {
+        hook::split(delivery.body)
+    }
+
+    fn meaning(&self, event_type: &EventType) -> Meaning {
+        meaning(event_type)
+    }
+}
+
+/// The row of a type that this release knows; a type that it does not know reads as all of Orderspace's do, `{kind}.{verb}`.
+pub(crate) fn meaning(event_type: &EventType) -> Meaning {
+    if let Some(row) = FACTS.row(event_type) {
+        return row.meaning();
+    }
+    let name = event_type.as_str();
+    let (kind, verb) = name.rsplit_once('.').unwrap_or((name, ""));
+    let effect = match (kind, verb) {
+        (_, "deleted") => Effect::Delete,
+        ("payment", _) => Effect::Occurrence,
+        _ => Effect::State,
+    };
+    Meaning {
+        kind: kind.to_owned().into(),
+        effect,
+        lane: Lane::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case("order.created", "order", Effect::State, Lane::Orders)]
+    #[case(
+        "inventory_level.updated",
+        "inventory_level",
+        Effect::State,
+        Lane::Inventory
+    )]
+    #[case("customer.deleted", "customer", Effect::Delete, Lane::Customers)]
+    #[case("payment.created", "payment", Effect::Occurrence, Lane::Billing)]
+    #[case::of_a_new_kind("price.list.deleted", "price.list", Effect::Delete, Lane::Other)]
+    #[case::of_more_payments("payment.refunded", "payment", Effect::Occurrence, Lane::Other)]
+    #[case::of_payments_that_go("payment.deleted", "payment", Effect::Delete, Lane::Other)]
+    #[case::of_a_known_kind("order.paid", "order", Effect::State, Lane::Other)]
+    #[case::of_one_word("ping", "ping", Effect::State, Lane::Other)]
+    #[case::of_a_verb_alone("deleted", "deleted", Effect::State, Lane::Other)]
+    fn a_type_tells_what_its_events_mean(
+        #[case] name: &str,
+        #[case] kind: &str,
+        #[case] effect: Effect,
+        #[case] lane: Lane,
+    ) {
+        let found = meaning(&name.parse().unwrap());
+        assert_eq!(
+            (&*found.kind, found.effect, found.lane),
+            (kind, effect, lane)
+        );
+    }
+}
