@@ -5,5 +5,6 @@ pub mod clock;
 pub mod config;
 pub mod deadline;
 pub mod enqueue;
+pub mod lane_queues;
 pub mod metrics;
 pub mod telemetry;
