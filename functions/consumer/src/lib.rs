@@ -19,7 +19,7 @@ use std::time::Duration;
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
 use domain::envelope::Envelope;
 use domain::fold::Verdict;
-use domain::ports::{Backoff, Oversize, Queues, Records};
+use domain::ports::{Oversize, Queues, Records, Redelivery};
 use runtime::deadline::in_time;
 use tokio::time::Instant;
 use tracing::{info, warn};
@@ -41,7 +41,7 @@ pub struct Consumer<'p, R, Q, O, B> {
     config: Config,
 }
 
-impl<'p, R: Records, Q: Queues, O: Oversize, B: Backoff> Consumer<'p, R, Q, O, B> {
+impl<'p, R: Records, Q: Queues, O: Oversize, B: Redelivery> Consumer<'p, R, Q, O, B> {
     /// Puts the function together; `lane` is the queue that it reads.
     pub fn new(
         records: &'p R,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use adapters::aws::{Access, Aws, Warm as _};
 use adapters::dynamo::records::DynamoRecords;
 use adapters::s3::S3Oversize;
-use adapters::sqs::{SqsBackoff, SqsQueues};
+use adapters::sqs::{SqsQueues, SqsRedelivery};
 use aws_lambda_events::sqs::SqsEvent;
 use consumer::Consumer;
 use consumer::config::Config;
@@ -33,7 +33,7 @@ async fn main() -> Result<(), Error> {
     );
     let queues = SqsQueues::new(sqs.clone());
     let oversize = S3Oversize::new(aws.s3(), bucket);
-    let lane = SqsBackoff::new(
+    let lane = SqsRedelivery::new(
         sqs.clone(),
         QueueUrl::new(variables.text("LANE_QUEUE_URL")?),
     );

@@ -13,7 +13,7 @@ use aws_sdk_sqs::types::{
     BatchResultErrorEntry, ChangeMessageVisibilityBatchRequestEntry, MessageAttributeValue,
     SendMessageBatchRequestEntry, SendMessageBatchResultEntry,
 };
-use domain::ports::{BATCH_COUNT, Backoff, Message, PortError, QueueUrl, Queues};
+use domain::ports::{BATCH_COUNT, Message, PortError, QueueUrl, Queues, Redelivery};
 use futures::future::join_all;
 
 use crate::failure::port_error;
@@ -158,12 +158,12 @@ const DELAYING: &str = "delaying failed messages";
 
 /// The queue that failed messages go back into.
 #[derive(Debug, Clone)]
-pub struct SqsBackoff {
+pub struct SqsRedelivery {
     client: Client,
     queue: QueueUrl,
 }
 
-impl SqsBackoff {
+impl SqsRedelivery {
     /// Delays messages of this queue.
     #[must_use]
     pub fn new(client: Client, queue: QueueUrl) -> Self {
@@ -199,7 +199,7 @@ impl SqsBackoff {
     }
 }
 
-impl Backoff for SqsBackoff {
+impl Redelivery for SqsRedelivery {
     /// Every batch is tried, whatever becomes of the others; the first error is told.
     async fn delay(&self, messages: &[(String, u32)]) -> Result<(), PortError> {
         let batches = messages

@@ -361,7 +361,7 @@ pub trait Records: Sync {
 }
 
 /// The lane queue that a consumer reads.
-pub trait Backoff: Sync {
+pub trait Redelivery: Sync {
     /// Lets failed messages become visible again after their own delays: receipt handle and seconds.
     ///
     /// # Errors

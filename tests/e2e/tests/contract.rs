@@ -21,7 +21,7 @@ use adapters::dynamo::records::{DynamoRecords, RecordFormat, read_record};
 use adapters::dynamo::tokens::DynamoTokens;
 use adapters::s3::S3Oversize;
 use adapters::secrets::SigningSecrets;
-use adapters::sqs::{SqsBackoff, SqsQueues};
+use adapters::sqs::{SqsQueues, SqsRedelivery};
 use aws_sdk_dynamodb::config::Credentials;
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType,
@@ -540,8 +540,8 @@ impl Lane for LaneQueue {
 }
 
 #[tokio::test]
-async fn backoff() {
-    let place = Place::of("backoff");
+async fn redelivery() {
+    let place = Place::of("redelivery");
     let visibility = (QueueAttributeName::VisibilityTimeout, "600");
     let lane = LaneQueue {
         queue: place.queue("", &[visibility]).await,
@@ -555,8 +555,8 @@ async fn backoff() {
             let call = call.message_body(format!("message {number}"));
             call.send().await.unwrap();
         }
-        let backoff = SqsBackoff::new(sqs, lane.queue.clone());
-        contract::backoff(&backoff, &lane).await;
+        let redelivery = SqsRedelivery::new(sqs, lane.queue.clone());
+        contract::redelivery(&redelivery, &lane).await;
     };
     clean_after(suite, place.drop_queue(&queue)).await;
 }

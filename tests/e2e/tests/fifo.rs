@@ -21,7 +21,7 @@ use e2e::team::{Schema, TeamEvent};
 use runtime::config::Variables;
 use serde_json::json;
 use testkit::delivery::delivery;
-use testkit::fakes::FakeBackoff;
+use testkit::fakes::FakeRedelivery;
 use testkit::sqs_event::batch;
 
 /// Makes a FIFO queue. It is named for the account of this test.
@@ -94,7 +94,7 @@ async fn a_fifo_queue_gets_a_record_s_events_in_order_and_a_repeat_once() {
         RecordFormat::Native,
     );
     let queues = SqsQueues::new(world.stack.sqs.clone());
-    let lane = FakeBackoff::default();
+    let lane = FakeRedelivery::default();
     let routes = json!([
         { "team": "ledger", "queue": queue, "types": ["order.*"], "accounts": [world.account] }
     ]);

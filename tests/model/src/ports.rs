@@ -9,8 +9,8 @@ use domain::envelope::{DataRef, Text};
 use domain::fold::{Change, Known, Latest};
 use domain::identity::{BodyHash, EventId};
 use domain::ports::{
-    Backoff, Keys, Marker, Message, Oversize, PortError, QueueUrl, Queues, Receipt, Receipts,
-    Records, Strike, Tokens, Update, Written,
+    Keys, Marker, Message, Oversize, PortError, QueueUrl, Queues, Receipt, Receipts, Records,
+    Redelivery, Strike, Tokens, Update, Written,
 };
 use domain::record::{RecordKey, Recurrence};
 use domain::signature::SigningKeys;
@@ -338,7 +338,7 @@ impl Records for Wire {
     }
 }
 
-impl Backoff for Wire {
+impl Redelivery for Wire {
     async fn delay(&self, messages: &[(String, u32)]) -> Result<(), PortError> {
         let messages = messages.to_vec();
         let entries = messages.len();

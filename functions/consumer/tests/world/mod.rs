@@ -21,18 +21,18 @@ use domain::record::{RecordId, RecordKey, Subject};
 use domain::sources::Source;
 use domain::timestamp::Timestamp;
 use runtime::config::Variables;
-use testkit::fakes::{FakeBackoff, FakeOversize, FakeQueues, FakeRecords, Sent, StoredRecord};
+use testkit::fakes::{FakeOversize, FakeQueues, FakeRecords, FakeRedelivery, Sent, StoredRecord};
 use testkit::sqs_event::{SqsBatch, batch};
 use tokio::time::Instant;
 
-pub type Function = Consumer<'static, FakeRecords, FakeQueues, FakeOversize, FakeBackoff>;
+pub type Function = Consumer<'static, FakeRecords, FakeQueues, FakeOversize, FakeRedelivery>;
 
 pub struct World {
     pub function: Function,
     pub records: &'static FakeRecords,
     pub queues: &'static FakeQueues,
     pub oversize: &'static FakeOversize,
-    pub lane: &'static FakeBackoff,
+    pub lane: &'static FakeRedelivery,
 }
 
 /// `sales` takes orders, `ledger` takes everything into a FIFO queue, `other-firm` takes another account.
@@ -46,7 +46,7 @@ pub fn world() -> World {
     let records: &FakeRecords = Box::leak(Box::default());
     let queues: &FakeQueues = Box::leak(Box::default());
     let oversize: &FakeOversize = Box::leak(Box::default());
-    let lane: &FakeBackoff = Box::leak(Box::default());
+    let lane: &FakeRedelivery = Box::leak(Box::default());
     let config = Config::read(&Variables::from([
         ("ROUTES", ROUTES),
         ("UNDELIVERED_QUEUE_URL", "undelivered"),

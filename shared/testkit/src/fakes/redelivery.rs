@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-use domain::ports::{Backoff, PortError};
+use domain::ports::{PortError, Redelivery};
 
 use super::lock;
 use super::script::{Journal, Script};
@@ -15,27 +15,27 @@ const LONGEST: u32 = 43_200;
 
 /// A lane that remembers which messages were delayed.
 #[derive(Debug)]
-pub struct FakeBackoff {
+pub struct FakeRedelivery {
     script: Script,
     delays: Mutex<BTreeMap<String, u32>>,
 }
 
-impl Default for FakeBackoff {
+impl Default for FakeRedelivery {
     fn default() -> Self {
         Self {
-            script: Script::new("backoff", &[("delay", "backoff.delay")]),
+            script: Script::new("redelivery", &[("delay", "redelivery.delay")]),
             delays: Mutex::default(),
         }
     }
 }
 
-impl FakeBackoff {
+impl FakeRedelivery {
     /// A lane that writes into a journal which others share.
     #[must_use]
     pub fn sharing(journal: &Journal) -> Self {
-        let mut backoff = Self::default();
-        backoff.script.share(journal);
-        backoff
+        let mut redelivery = Self::default();
+        redelivery.script.share(journal);
+        redelivery
     }
 
     /// The faults; calls are not told apart.
@@ -64,7 +64,7 @@ impl FakeBackoff {
     }
 }
 
-impl Backoff for FakeBackoff {
+impl Redelivery for FakeRedelivery {
     async fn delay(&self, messages: &[(String, u32)]) -> Result<(), PortError> {
         let begun = self.script.begin("delay", "").await?;
         let mut refused = None;
