@@ -21,7 +21,7 @@ use adapters::dynamo::records::{DynamoRecords, RecordFormat, read_record};
 use adapters::dynamo::tokens::DynamoTokens;
 use adapters::s3::S3Oversize;
 use adapters::secrets::SigningSecrets;
-use adapters::sqs::{SqsQueues, SqsRedelivery};
+use adapters::sqs::SqsQueues;
 use aws_sdk_dynamodb::config::Credentials;
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType,
@@ -525,6 +525,10 @@ struct LaneQueue {
 }
 
 impl Lane for LaneQueue {
+    fn queue(&self) -> &QueueUrl {
+        &self.queue
+    }
+
     async fn receive(&self, expected: usize) -> Vec<(String, String)> {
         let mut received = Vec::new();
         let begin = Instant::now();
@@ -555,8 +559,7 @@ async fn redelivery() {
             let call = call.message_body(format!("message {number}"));
             call.send().await.unwrap();
         }
-        let redelivery = SqsRedelivery::new(sqs, lane.queue.clone());
-        contract::redelivery(&redelivery, &lane).await;
+        contract::redelivery(&SqsQueues::new(sqs), &lane).await;
     };
     clean_after(suite, place.drop_queue(&queue)).await;
 }

@@ -339,14 +339,14 @@ impl Records for Wire {
 }
 
 impl Redelivery for Wire {
-    async fn delay(&self, messages: &[(String, u32)]) -> Result<(), PortError> {
-        let messages = messages.to_vec();
+    async fn delay(&self, queue: &QueueUrl, messages: &[(String, u32)]) -> Result<(), PortError> {
+        let (queue, messages) = (queue.clone(), messages.to_vec());
         let entries = messages.len();
         let work = move |world: &World, doing: &mut Doing<'_>| {
             // The product's delays are partly random; the schedule's are its own, in the same range.
             for (handle, delay) in &messages {
                 let millis = doing.chance.between(500, 20_000);
-                world.delays(handle, *delay, millis);
+                world.delays(queue.as_str(), handle, *delay, millis);
             }
             Ok(())
         };

@@ -2,10 +2,13 @@
 
 use std::future::Future;
 
-use domain::ports::Redelivery;
+use domain::ports::{QueueUrl, Redelivery};
 
 /// A queue with messages for the suite.
 pub trait Lane: Sync {
+    /// Its URL.
+    fn queue(&self) -> &QueueUrl;
+
     /// Receives the messages that are visible, as many as are expected, or those that there are after a
     /// while: each one's body and receipt handle.
     fn receive(&self, expected: usize) -> impl Future<Output = Vec<(String, String)>> + Send;
@@ -22,7 +25,7 @@ pub async fn redelivery(redelivery: &impl Redelivery, lane: &impl Lane) {
     let received = lane.receive(MESSAGES).await;
     assert_eq!(received.len(), MESSAGES);
     assert_eq!(lane.receive(0).await, [], "what was received is hidden");
-    redelivery.delay(&[]).await.unwrap();
+    redelivery.delay(lane.queue(), &[]).await.unwrap();
 
     let delays = |received: &[(String, String)]| -> Vec<(String, u32)> {
         let delay = |(position, (_, handle)): (usize, &(String, String))| {
@@ -32,7 +35,10 @@ pub async fn redelivery(redelivery: &impl Redelivery, lane: &impl Lane) {
         };
         received.iter().enumerate().map(delay).collect()
     };
-    redelivery.delay(&delays(&received)).await.unwrap();
+    redelivery
+        .delay(lane.queue(), &delays(&received))
+        .await
+        .unwrap();
     let again = lane.receive(MESSAGES - 1).await;
     let bodies = |received: &[(String, String)]| {
         let mut bodies: Vec<_> = received.iter().map(|(body, _)| body.clone()).collect();
@@ -44,7 +50,7 @@ pub async fn redelivery(redelivery: &impl Redelivery, lane: &impl Lane) {
     // Ten to a call: one bad handle leaves the messages of the other call as they should be.
     let mut with_bad = delays(&again);
     with_bad.insert(0, (String::new(), 0));
-    assert!(redelivery.delay(&with_bad).await.is_err());
+    assert!(redelivery.delay(lane.queue(), &with_bad).await.is_err());
     let back = bodies(&lane.receive(3).await);
     let of_second_call = bodies(&again[9..]);
     assert!(
@@ -62,13 +68,18 @@ mod tests {
     /// Messages whose bodies are their handles, visible at first and when they were delayed by nothing.
     struct FakeLane<'b> {
         redelivery: &'b FakeRedelivery,
+        queue: QueueUrl,
         visible: Mutex<Vec<String>>,
     }
 
     impl Lane for FakeLane<'_> {
+        fn queue(&self) -> &QueueUrl {
+            &self.queue
+        }
+
         async fn receive(&self, _: usize) -> Vec<(String, String)> {
             let mut visible = std::mem::take(&mut *self.visible.lock().unwrap());
-            visible.extend(self.redelivery.take_visible());
+            visible.extend(self.redelivery.take_visible(&self.queue));
             visible
                 .into_iter()
                 .map(|handle| (handle.clone(), handle))
@@ -81,9 +92,10 @@ mod tests {
         let fake = FakeRedelivery::default();
         let lane = FakeLane {
             redelivery: &fake,
+            queue: QueueUrl::new("lane"),
             visible: Mutex::new((0..MESSAGES).map(|n| format!("handle-{n:02}")).collect()),
         };
         redelivery(&fake, &lane).await;
-        assert_eq!(fake.delays()["handle-12"], 43_200);
+        assert_eq!(fake.delays(&lane.queue)["handle-12"], 43_200);
     }
 }

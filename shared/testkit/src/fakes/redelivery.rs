@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-use domain::ports::{PortError, Redelivery};
+use domain::ports::{PortError, QueueUrl, Redelivery};
 
 use super::lock;
 use super::script::{Journal, Script};
@@ -13,11 +13,11 @@ use super::script::{Journal, Script};
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ChangeMessageVisibility.html>
 const LONGEST: u32 = 43_200;
 
-/// A lane that remembers which messages were delayed.
+/// Queues that remember which of their messages were delayed.
 #[derive(Debug)]
 pub struct FakeRedelivery {
     script: Script,
-    delays: Mutex<BTreeMap<String, u32>>,
+    delays: Mutex<BTreeMap<(QueueUrl, String), u32>>,
 }
 
 impl Default for FakeRedelivery {
@@ -30,7 +30,7 @@ impl Default for FakeRedelivery {
 }
 
 impl FakeRedelivery {
-    /// A lane that writes into a journal which others share.
+    /// Queues that write into a journal which others share.
     #[must_use]
     pub fn sharing(journal: &Journal) -> Self {
         let mut redelivery = Self::default();
@@ -38,7 +38,7 @@ impl FakeRedelivery {
         redelivery
     }
 
-    /// The faults; calls are not told apart.
+    /// The faults; the scope of a call is the queue's URL.
     #[must_use]
     pub fn script(&self) -> &Script {
         &self.script
@@ -50,23 +50,29 @@ impl FakeRedelivery {
         self.script.calls()
     }
 
-    /// The delays in seconds, by receipt handle.
+    /// The delays of a queue's messages in seconds, by receipt handle.
     #[must_use]
-    pub fn delays(&self) -> BTreeMap<String, u32> {
-        lock(&self.delays).clone()
+    pub fn delays(&self, queue: &QueueUrl) -> BTreeMap<String, u32> {
+        lock(&self.delays)
+            .iter()
+            .filter(|((delayed, _), _)| delayed == queue)
+            .map(|((_, handle), seconds)| (handle.clone(), *seconds))
+            .collect()
     }
 
-    /// Takes out the receipt handles of the messages that have no delay: they can be received again.
-    pub fn take_visible(&self) -> Vec<String> {
+    /// Takes out the receipt handles of a queue's messages that have no delay: they can be received again.
+    pub fn take_visible(&self, queue: &QueueUrl) -> Vec<String> {
         let mut delays = lock(&self.delays);
-        let visible = delays.extract_if(.., |_, seconds| *seconds == 0);
-        visible.map(|(handle, _)| handle).collect()
+        let visible = delays.extract_if(.., |(delayed, _), seconds| {
+            delayed == queue && *seconds == 0
+        });
+        visible.map(|((_, handle), _)| handle).collect()
     }
 }
 
 impl Redelivery for FakeRedelivery {
-    async fn delay(&self, messages: &[(String, u32)]) -> Result<(), PortError> {
-        let begun = self.script.begin("delay", "").await?;
+    async fn delay(&self, queue: &QueueUrl, messages: &[(String, u32)]) -> Result<(), PortError> {
+        let begun = self.script.begin("delay", queue.as_str()).await?;
         let mut refused = None;
         for (position, (handle, seconds)) in messages.iter().enumerate() {
             match begun.refusal(position, handle) {
@@ -76,7 +82,7 @@ impl Redelivery for FakeRedelivery {
                 }
                 None => {
                     let seconds = (*seconds).min(LONGEST);
-                    lock(&self.delays).insert(handle.clone(), seconds);
+                    lock(&self.delays).insert((queue.clone(), handle.clone()), seconds);
                 }
             }
         }
