@@ -660,9 +660,12 @@ fn access_log(template: &Template) -> Vec<Complaint> {
     complaints
 }
 
-/// One door is open, all others ask for an IAM signature.
+/// The hooks are open, all other routes ask for an IAM signature.
 fn routes(template: &Template) -> Vec<Complaint> {
-    const OPEN: &str = "POST /hooks/orderspace/{token}";
+    const OPEN: [&str; 2] = [
+        "POST /hooks/{source}/{token}",
+        "POST /hooks/{source}/{token}/{part}",
+    ];
     const SIGNED: [&str; 6] = [
         "GET /v1/accounts",
         "PUT /v1/accounts/{account}",
@@ -676,7 +679,11 @@ fn routes(template: &Template) -> Vec<Complaint> {
     for route in template.of_kind("AWS::ApiGatewayV2::Route") {
         let key = route.property("/RouteKey").as_str().unwrap_or_default();
         keys.push(key);
-        let expected = if key == OPEN { "NONE" } else { "AWS_IAM" };
+        let expected = if OPEN.contains(&key) {
+            "NONE"
+        } else {
+            "AWS_IAM"
+        };
         if route.property("/AuthorizationType") != expected {
             complaints.push((
                 route.id.to_owned(),
@@ -684,7 +691,7 @@ fn routes(template: &Template) -> Vec<Complaint> {
             ));
         }
     }
-    for key in SIGNED.into_iter().chain([OPEN]) {
+    for key in SIGNED.into_iter().chain(OPEN) {
         if !keys.contains(&key) {
             complaints.push(("Resources".to_owned(), format!("there is no route {key}")));
         }
@@ -943,6 +950,9 @@ mod tests {
     #[case::cors("access-log", "/Resources/Api/Properties/CorsConfiguration", json!({"AllowOrigins": ["*"]}))]
     #[case::an_open_admin_route("routes", "/Resources/AccountPutRoute/Properties/AuthorizationType", json!("NONE"))]
     #[case::a_signed_hook("routes", "/Resources/HookRoute/Properties/AuthorizationType", json!("AWS_IAM"))]
+    #[case::a_hook_of_one_source("routes", "/Resources/HookRoute/Properties/RouteKey", json!("POST /hooks/orderspace/{token}"))]
+    #[case::a_signed_part("routes", "/Resources/HookPartRoute/Properties/AuthorizationType", json!("AWS_IAM"))]
+    #[case::a_missing_part("routes", "/Resources/HookPartRoute", Value::Null)]
     #[case::a_missing_route("routes", "/Resources/AccountPatchRoute", Value::Null)]
     #[case::a_dead_letter_queue_without_alarm("alarms", "/Resources/OrdersDlqAlarm", Value::Null)]
     #[case::an_alarm_that_tells_nobody(
