@@ -5,10 +5,13 @@ use std::time::Duration;
 use domain::ports::QueueUrl;
 use domain::route::Routes;
 use runtime::config::{ConfigError, Variables};
+use runtime::lane_queues::LaneQueues;
 
 /// What the consumer needs to know besides its clients.
 #[derive(Debug, Clone)]
 pub struct Config {
+    /// The queues that batches are from.
+    pub lanes: LaneQueues,
     /// Which team's queue gets what.
     pub routes: Routes,
     /// The queue for what a team's queue refused.
@@ -30,6 +33,7 @@ impl Config {
             reason: error.to_string(),
         };
         Ok(Self {
+            lanes: LaneQueues::read(variables)?,
             routes: Routes::parse(variables.text("ROUTES")?).map_err(malformed)?,
             undelivered: QueueUrl::new(variables.text("UNDELIVERED_QUEUE_URL")?),
             first_retry: Duration::from_secs(variables.parsed("FIRST_RETRY_SECONDS")?),

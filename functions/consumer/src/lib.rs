@@ -1,4 +1,8 @@
-//! Consumer: from a lane to the records table and the teams' queues. One binary, deployed once per lane.
+//! Consumer: from the lanes to the records table and the teams' queues.
+//!
+//! Every lane is an event source of the one function. A batch is from one queue, whose ARN says which lane it is
+//! ([`LaneQueues::lane`](runtime::lane_queues::LaneQueues::lane)). A batch from any other queue fails whole, untouched: its
+//! messages come again after that queue's own visibility timeout.
 //!
 //! A batch starts as "all failed", and what succeeded is taken out: a message is a success once its event is
 //! applied to its record ([`apply`]) and every team that wants it has it, or the undelivered queue has it for
@@ -19,10 +23,11 @@ use std::time::Duration;
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
 use domain::envelope::Envelope;
 use domain::fold::Verdict;
-use domain::ports::{Backoff, Oversize, Queues, Records};
+use domain::lane::Lane;
+use domain::ports::{Oversize, Queues, Records, Redelivery};
 use runtime::deadline::in_time;
 use tokio::time::Instant;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::apply::Arrived;
 use crate::backoff::Failure;
@@ -33,28 +38,28 @@ const DELAYING: Duration = Duration::from_secs(1);
 
 /// The function, with what it needs from the outside.
 #[derive(Debug)]
-pub struct Consumer<'p, R, Q, O, B> {
+pub struct Consumer<'p, R, Q, O, D> {
     records: &'p R,
     queues: &'p Q,
     oversize: &'p O,
-    lane: &'p B,
+    redelivery: &'p D,
     config: Config,
 }
 
-impl<'p, R: Records, Q: Queues, O: Oversize, B: Backoff> Consumer<'p, R, Q, O, B> {
-    /// Puts the function together; `lane` is the queue that it reads.
+impl<'p, R: Records, Q: Queues, O: Oversize, D: Redelivery> Consumer<'p, R, Q, O, D> {
+    /// Puts the function together.
     pub fn new(
         records: &'p R,
         queues: &'p Q,
         oversize: &'p O,
-        lane: &'p B,
+        redelivery: &'p D,
         config: Config,
     ) -> Self {
         Self {
             records,
             queues,
             oversize,
-            lane,
+            redelivery,
             config,
         }
     }
@@ -64,6 +69,9 @@ impl<'p, R: Records, Q: Queues, O: Oversize, B: Backoff> Consumer<'p, R, Q, O, B
     pub async fn handle(&self, event: &SqsEvent, deadline: Instant) -> SqsBatchResponse {
         // Failed until proven otherwise.
         let mut states: Vec<Result<(), Failure>> = vec![Err(Failure::Passing); event.records.len()];
+        let Some(lane) = self.lane_of(&event.records) else {
+            return response(&event.records, &states);
+        };
         let mut arrived = Vec::with_capacity(event.records.len());
         for (position, (message, state)) in event.records.iter().zip(&mut states).enumerate() {
             match read(message) {
@@ -86,28 +94,40 @@ impl<'p, R: Records, Q: Queues, O: Oversize, B: Backoff> Consumer<'p, R, Q, O, B
         }
         for (arrived, verdict) in &applied {
             note(
+                lane,
                 &arrived.envelope,
                 verdict,
                 states.get(arrived.position).is_some_and(Result::is_ok),
             );
         }
-        self.report(&event.records, &states, deadline).await
+        self.delay(lane, &event.records, &states, deadline).await;
+        response(&event.records, &states)
     }
 
-    /// Delays what failed and names it to the poller.
-    async fn report(
+    /// The lane that a batch is from. All its messages are from one queue.
+    fn lane_of(&self, messages: &[SqsMessage]) -> Option<Lane> {
+        let first = messages.first()?;
+        let queue = first.event_source_arn.as_deref().unwrap_or_default();
+        let lane = self.config.lanes.lane(queue);
+        if lane.is_none() {
+            error!(
+                queue,
+                messages = messages.len(),
+                "a batch from a queue that is no lane's; its messages come again"
+            );
+        }
+        lane
+    }
+
+    /// Lets what failed become visible again after delays of its own.
+    async fn delay(
         &self,
+        lane: Lane,
         messages: &[SqsMessage],
         states: &[Result<(), Failure>],
         deadline: Instant,
-    ) -> SqsBatchResponse {
-        let failed = || {
-            messages
-                .iter()
-                .zip(states)
-                .filter_map(|(message, state)| Some((message, *state.as_ref().err()?)))
-        };
-        let delays: Vec<(String, u32)> = failed()
+    ) {
+        let delays: Vec<(String, u32)> = failed(messages, states)
             .filter_map(|(message, failure)| {
                 let receives = receives(message);
                 Some((
@@ -116,29 +136,41 @@ impl<'p, R: Records, Q: Queues, O: Oversize, B: Backoff> Consumer<'p, R, Q, O, B
                 ))
             })
             .collect();
-        if !delays.is_empty() {
-            warn!(
-                failed = delays.len(),
-                of = messages.len(),
-                "messages come again"
-            );
-            let delaying = self.lane.delay(&delays);
-            if let Err(error) = in_time(deadline, "delaying failed messages", delaying).await {
-                // They keep the queue's visibility timeout: later, but no less surely.
-                warn!(messages = delays.len(), %error, "the delays of failed messages could not be set");
-            }
+        if delays.is_empty() {
+            return;
         }
-        let mut response = SqsBatchResponse::default();
-        response.batch_item_failures = failed()
-            .map(|(message, _)| {
-                let mut failure = BatchItemFailure::default();
-                // A message without an id cannot be named; an empty name makes the whole batch come again.
-                failure.item_identifier = message.message_id.clone().unwrap_or_default();
-                failure
-            })
-            .collect();
-        response
+        warn!(%lane, failed = delays.len(), of = messages.len(), "messages come again");
+        let delaying = self.redelivery.delay(self.config.lanes.of(lane), &delays);
+        if let Err(error) = in_time(deadline, "delaying failed messages", delaying).await {
+            // They keep the queue's visibility timeout: later, but no less surely.
+            warn!(%lane, messages = delays.len(), %error, "the delays of failed messages could not be set");
+        }
     }
+}
+
+/// The messages that failed, each with why.
+fn failed<'m>(
+    messages: &'m [SqsMessage],
+    states: &'m [Result<(), Failure>],
+) -> impl Iterator<Item = (&'m SqsMessage, Failure)> {
+    messages
+        .iter()
+        .zip(states)
+        .filter_map(|(message, state)| Some((message, *state.as_ref().err()?)))
+}
+
+/// Names what failed to the poller.
+fn response(messages: &[SqsMessage], states: &[Result<(), Failure>]) -> SqsBatchResponse {
+    let mut response = SqsBatchResponse::default();
+    response.batch_item_failures = failed(messages, states)
+        .map(|(message, _)| {
+            let mut failure = BatchItemFailure::default();
+            // A message without an id cannot be named; an empty name makes the whole batch come again.
+            failure.item_identifier = message.message_id.clone().unwrap_or_default();
+            failure
+        })
+        .collect();
+    response
 }
 
 fn read(message: &SqsMessage) -> Result<Envelope<'_>, Failure> {
@@ -156,10 +188,11 @@ fn receives(message: &SqsMessage) -> u32 {
     count.and_then(|count| count.parse().ok()).unwrap_or(1)
 }
 
-fn note(envelope: &Envelope<'_>, verdict: &Verdict, forwarded: bool) {
+fn note(lane: Lane, envelope: &Envelope<'_>, verdict: &Verdict, forwarded: bool) {
     let outcome = verdict.outcome.as_str();
     runtime::metrics::count("Events", 1, &[("Outcome", outcome)]);
     info!(
+        %lane,
         account = %envelope.account,
         event.id = %envelope.id,
         event.r#type = %envelope.event_type,

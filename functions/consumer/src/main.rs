@@ -5,11 +5,10 @@ use std::time::Duration;
 use aws::client::{Access, Aws, Warm as _};
 use aws::dynamo::records::DynamoRecords;
 use aws::s3::S3Oversize;
-use aws::sqs::{SqsBackoff, SqsQueues};
+use aws::sqs::SqsQueues;
 use aws_lambda_events::sqs::SqsEvent;
 use consumer::Consumer;
 use consumer::config::Config;
-use domain::ports::QueueUrl;
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use runtime::config::Variables;
 use runtime::telemetry;
@@ -33,17 +32,8 @@ async fn main() -> Result<(), Error> {
     );
     let queues = SqsQueues::new(sqs.clone());
     let oversize = S3Oversize::new(aws.s3(), bucket);
-    let lane = SqsBackoff::new(
-        sqs.clone(),
-        QueueUrl::new(variables.text("LANE_QUEUE_URL")?),
-    );
-    let consumer = &Consumer::new(
-        &records,
-        &queues,
-        &oversize,
-        &lane,
-        Config::read(&variables)?,
-    );
+    let config = Config::read(&variables)?;
+    let consumer = &Consumer::new(&records, &queues, &oversize, &queues, config);
     tokio::join!(dynamo.warm(), sqs.warm());
     run(service_fn(|event: LambdaEvent<SqsEvent>| async move {
         let left = event

@@ -5,11 +5,13 @@ mod world;
 use std::time::Duration;
 
 use domain::envelope::DataRef;
+use domain::lane::Lane;
 use domain::ports::{ErrorKind, Oversize as _, QueueUrl};
 use rstest::rstest;
+use serde_json::json;
 use testkit::fakes::Fault;
 use testkit::sqs_event::{batch, message_id, receipt_handle};
-use world::{event, id, messages, order, stored, world};
+use world::{Log, ORDERS_ARN, event, id, messages, order, stored, world};
 
 fn data(content: &str) -> Option<String> {
     Some(format!(r#"{{"id":"or_1","is":"{content}"}}"#))
@@ -352,17 +354,71 @@ async fn what_failed_waits_longer_each_time(
         .on("update")
         .always()
         .fault(Fault::passing("ThrottlingException"));
-    let batch = batch("arn").received(&order(1, "created", "new"), receives);
+    let batch = batch(ORDERS_ARN).received(&order(1, "created", "new"), receives);
     assert_eq!(world.take_batch(&batch).await, [0]);
-    let delay = world.lane.delays()[&receipt_handle(0)];
+    let delay = world.delays()[&receipt_handle(0)];
     assert!(expected.contains(&delay), "{delay}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_failed_waits_in_the_lane_it_came_from() {
+    for lane in Lane::ALL {
+        let (world, log) = (world(), Log::default());
+        let guard = log.capture();
+        let arn = format!("arn:aws:sqs:eu-west-1:000000000000:{lane}");
+        let bodies = batch(&arn)
+            .message("no event")
+            .message(&order(1, "created", "new"));
+        assert_eq!(world.take_batch(&bodies).await, [0]);
+        drop(guard);
+        for other in Lane::ALL {
+            let delays = world.redelivery.delays(&QueueUrl::new(other.as_str()));
+            assert_eq!(delays.len(), usize::from(other == lane), "{lane}: {other}");
+        }
+        let lanes: Vec<_> = log
+            .lines("INFO")
+            .iter()
+            .map(|line| line["lane"].clone())
+            .collect();
+        assert_eq!(lanes, [lane.as_str()]);
+    }
+}
+
+#[rstest]
+#[case::of_another_queue(json!("arn:aws:sqs:eu-west-1:000000000000:payroll"))]
+#[case::that_is_no_arn(json!("orders"))]
+#[case::that_is_empty(json!(""))]
+#[case::that_is_missing(json!(null))]
+#[tokio::test(start_paused = true)]
+async fn a_batch_of_no_lane_fails_whole_and_untouched(#[case] arn: serde_json::Value) {
+    let (world, log) = (world(), Log::default());
+    let _guard = log.capture();
+    let record = |position: usize| {
+        json!({
+            "messageId": message_id(position),
+            "receiptHandle": receipt_handle(position),
+            "body": order(1, "created", "new"),
+            "eventSourceARN": arn,
+        })
+    };
+    let batch = batch("").record(record(0)).record(record(1));
+    assert_eq!(world.take_batch(&batch).await, [0, 1]);
+    assert_eq!(
+        world.calls(),
+        [].into(),
+        "they keep the visibility timeout of their queue"
+    );
+    let errors = log.lines("ERROR");
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    assert_eq!(errors[0]["messages"], 2);
+    assert_eq!(errors[0]["queue"], arn.as_str().unwrap_or_default());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_delay_that_cannot_be_set_changes_nothing_else() {
     let world = world();
     world
-        .lane
+        .redelivery
         .script()
         .on("delay")
         .always()
@@ -422,10 +478,10 @@ async fn whatever_hangs_the_batch_ends_in_time() {
         event(2, "order.created", Some("or_2"), r#"{"id":"or_2"}"#),
     ];
     let slow = Fault::nothing().after(Duration::from_millis(900));
-    world.lane.script().on("delay").fault(slow);
+    world.redelivery.script().on("delay").fault(slow);
     let begun = tokio::time::Instant::now();
     assert_eq!(world.take(&bodies).await, [0, 1]);
-    assert_eq!(world.lane.delays().len(), 2, "they come again soon");
+    assert_eq!(world.delays().len(), 2, "they come again soon");
     assert!(
         begun.elapsed() <= Duration::from_millis(20_005),
         "{:?}",
@@ -457,7 +513,7 @@ async fn time_is_left_for_delaying_what_failed(
         .await;
     assert_eq!(response.batch_item_failures.is_empty(), forwarded);
     assert!(begun.elapsed() < Duration::from_millis(time));
-    assert_eq!(world.lane.delays().is_empty(), forwarded);
+    assert_eq!(world.delays().is_empty(), forwarded);
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use domain::envelope::InlineLimit;
-use domain::lane::Lane;
 use domain::ports::QueueUrl;
 use runtime::config::{ConfigError, Variables};
+use runtime::lane_queues::LaneQueues;
 
 use crate::keyring;
 
@@ -28,49 +28,15 @@ pub struct Config {
     pub keyring: keyring::Limits,
 }
 
-/// The queue of each lane.
-#[derive(Debug, Clone)]
-pub struct LaneQueues {
-    customers: QueueUrl,
-    orders: QueueUrl,
-    billing: QueueUrl,
-    products: QueueUrl,
-    inventory: QueueUrl,
-    other: QueueUrl,
-}
-
-impl LaneQueues {
-    /// The queue of a lane.
-    #[must_use]
-    pub fn of(&self, lane: Lane) -> &QueueUrl {
-        match lane {
-            Lane::Customers => &self.customers,
-            Lane::Orders => &self.orders,
-            Lane::Billing => &self.billing,
-            Lane::Products => &self.products,
-            Lane::Inventory => &self.inventory,
-            Lane::Other => &self.other,
-        }
-    }
-}
-
 impl Config {
     /// Reads the configuration.
     ///
     /// # Errors
     /// A variable that is missing or malformed, by its name.
     pub fn read(variables: &Variables) -> Result<Self, ConfigError> {
-        let queue = |name| variables.text(name).map(QueueUrl::new);
         Ok(Self {
-            lanes: LaneQueues {
-                customers: queue("CUSTOMERS_QUEUE_URL")?,
-                orders: queue("ORDERS_QUEUE_URL")?,
-                billing: queue("BILLING_QUEUE_URL")?,
-                products: queue("PRODUCTS_QUEUE_URL")?,
-                inventory: queue("INVENTORY_QUEUE_URL")?,
-                other: queue("OTHER_QUEUE_URL")?,
-            },
-            quarantine: queue("QUARANTINE_QUEUE_URL")?,
+            lanes: LaneQueues::read(variables)?,
+            quarantine: QueueUrl::new(variables.text("QUARANTINE_QUEUE_URL")?),
             inline_limit: InlineLimit::new(variables.parsed("INLINE_LIMIT_BYTES")?),
             answer_budget: Duration::from_millis(variables.parsed("ANSWER_BUDGET_MS")?),
             marker_ttl_seconds: variables.parsed("RETRY_MARKER_TTL_SECONDS")?,

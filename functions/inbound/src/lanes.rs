@@ -12,11 +12,11 @@ use domain::source::Source;
 use futures::future::{join_all, try_join_all};
 use runtime::deadline::in_time;
 use runtime::enqueue::enqueue;
+use runtime::lane_queues::LaneQueues;
 use tokio::time::Instant;
 use tracing::warn;
 
 use crate::answer::Refused;
-use crate::config::LaneQueues;
 
 /// Where events go.
 #[derive(Debug)]

@@ -7,6 +7,7 @@ use std::time::Duration;
 use domain::account::{TokenStatus, UrlToken};
 use domain::envelope::Content;
 use domain::ports::{ErrorKind, QueueUrl};
+use domain::timestamp::Timestamp;
 use rstest::rstest;
 use testkit::delivery::delivery;
 use testkit::fakes::Fault;
@@ -121,6 +122,8 @@ async fn strangers_are_all_answered_alike_and_cost_no_write() {
     let strangers = [
         hook(unknown.expose(), body.clone()).signed(KEY),
         hook("short", body.clone()).signed(KEY),
+        hook(token, body.clone()).of_source("elsewhere").signed(KEY),
+        hook(token, body.clone()).of_source("").signed(KEY),
         hook(retired.expose(), body.clone()).signed(KEY),
         hook(token, body.clone()),
         hook(token, body.clone()).signed("another key"),
@@ -148,6 +151,38 @@ async fn strangers_are_all_answered_alike_and_cost_no_write() {
     );
     let trimmed = hook(token, body).header("x-orderspace-signature", &format!(" {signature} "));
     assert_eq!(world.post(&trimmed).await.status, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_url_may_have_a_part_behind_the_token() {
+    let world = world();
+    let body = delivery().event("order.created", ORDER).body();
+    let parted = world.signed(body).with_part("orders");
+    assert_eq!(world.post(&parted).await.status, 200);
+    assert_eq!(world.queue("orders").len(), 1);
+}
+
+#[rstest]
+#[case::of_the_release_before("POST /hooks/orderspace/{token}", 200)]
+#[case::of_another_source("POST /hooks/elsewhere/{token}", 401)]
+#[case::of_this_release("POST /hooks/{source}/{token}", 401)]
+#[case::of_nothing("$default", 401)]
+#[tokio::test(start_paused = true)]
+async fn without_the_parameter_the_route_names_the_source(
+    #[case] route: &str,
+    #[case] status: u16,
+) {
+    let world = world();
+    let mut event: serde_json::Value = serde_json::from_str(&world.signed("[]").to_json()).unwrap();
+    event["pathParameters"]
+        .as_object_mut()
+        .unwrap()
+        .remove("source");
+    event["requestContext"]["routeKey"] = route.into();
+    let request = lambda_http::request::from_str(&event.to_string()).unwrap();
+    let now = Timestamp::from_millis(RECEIVED_MILLIS);
+    let answer = world.function.handle(&request, now).await;
+    assert_eq!(answer.status(), status);
 }
 
 #[tokio::test(start_paused = true)]

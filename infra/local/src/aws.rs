@@ -13,8 +13,11 @@ use serde_json::Value;
 
 use crate::outputs::Outputs;
 
-/// How long one call may take. The emulator is slow while six functions start at once.
+/// How long one call may take. The emulator is slow while functions start.
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The list of Lambda's event sources; the id of one may follow.
+pub const EVENT_SOURCE_MAPPINGS: &str = "/2015-03-31/event-source-mappings/";
 
 /// A caller of AWS's JSON protocols and of IAM-authorised APIs.
 #[derive(Clone, Debug)]
@@ -130,7 +133,7 @@ impl Aws {
         self.rest("execute-api", method, url, body).await
     }
 
-    /// Calls Lambda's API: `path` such as `/2015-03-31/event-source-mappings`.
+    /// Calls Lambda's API: `path` such as [`EVENT_SOURCE_MAPPINGS`].
     ///
     /// # Errors
     /// The emulator does not answer, or refuses.

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
+use http::Method;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::process::Command;
 
-use crate::aws::Aws;
+use crate::aws::{Aws, EVENT_SOURCE_MAPPINGS};
 use crate::build;
 use crate::emulator::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY, endpoint};
 use crate::job;
@@ -85,6 +86,7 @@ pub async fn deploy(
         stack_name: STACK_NAME.to_owned(),
         stack: stack_outputs(tools, port, places).await?,
     };
+    limit_concurrency(&outputs).await?;
     switch_on_expiry(&outputs).await?;
     step.done("");
     Ok(outputs)
@@ -118,6 +120,28 @@ async fn stack_outputs(
         .into_iter()
         .map(|output| (output.output_key, output.output_value))
         .collect())
+}
+
+/// The emulator keeps a limit that is a parameter as text, which its poller cannot compare with a number. So each is set
+/// once more.
+async fn limit_concurrency(outputs: &Outputs) -> Result<()> {
+    let aws = Aws::of(outputs)?;
+    let mappings = aws.lambda(Method::GET, EVENT_SOURCE_MAPPINGS, None).await?;
+    let mappings = mappings
+        .get("EventSourceMappings")
+        .and_then(Value::as_array);
+    for mapping in mappings.context("the emulator lists no event sources")? {
+        let limit = mapping.pointer("/ScalingConfig/MaximumConcurrency");
+        let Some(limit) = limit.and_then(Value::as_str) else {
+            continue;
+        };
+        let limit: u32 = limit.parse().context("a limit that is no number")?;
+        let id = mapping.get("UUID").and_then(Value::as_str);
+        let path = format!("{EVENT_SOURCE_MAPPINGS}{}", id.unwrap_or_default());
+        let input = json!({ "ScalingConfig": { "MaximumConcurrency": limit } });
+        aws.lambda(Method::PUT, &path, Some(&input)).await?;
+    }
+    Ok(())
 }
 
 /// The emulator ignores the expiry that the template asks for, so it is switched on as an operator would.

@@ -13,7 +13,7 @@ use aws_sdk_sqs::types::{
     BatchResultErrorEntry, ChangeMessageVisibilityBatchRequestEntry, MessageAttributeValue,
     SendMessageBatchRequestEntry, SendMessageBatchResultEntry,
 };
-use domain::ports::{BATCH_COUNT, Backoff, Message, PortError, QueueUrl, Queues};
+use domain::ports::{BATCH_COUNT, Message, PortError, QueueUrl, Queues, Redelivery};
 use futures::future::join_all;
 
 use crate::failure::port_error;
@@ -61,12 +61,48 @@ pub struct SqsQueues {
 }
 
 const SENDING: &str = "sending messages";
+const DELAYING: &str = "delaying failed messages";
+
+/// The longest that a message can stay hidden, in seconds: 12 hours, counted from its receipt.
+const LONGEST_DELAY: u32 = 43_200;
 
 impl SqsQueues {
     /// Sends by this client.
     #[must_use]
     pub fn new(client: Client) -> Self {
         Self { client }
+    }
+
+    async fn delay_batch(
+        &self,
+        queue: &QueueUrl,
+        messages: &[(String, u32)],
+    ) -> Result<(), PortError> {
+        let entry = |(position, (receipt, seconds)): (usize, &(String, u32))| {
+            let seconds = i32::try_from((*seconds).min(LONGEST_DELAY)).unwrap_or_default();
+            ChangeMessageVisibilityBatchRequestEntry::builder()
+                .id(position.to_string())
+                .receipt_handle(receipt)
+                .visibility_timeout(seconds)
+                .build()
+        };
+        let entries = messages
+            .iter()
+            .enumerate()
+            .map(entry)
+            .collect::<Result<_, _>>();
+        let answer = self
+            .client
+            .change_message_visibility_batch()
+            .queue_url(queue.as_str())
+            .set_entries(Some(entries.map_err(|_| construction(DELAYING))?))
+            .send()
+            .await
+            .map_err(|error| port_error(DELAYING, &error, is_lasting))?;
+        match answer.failed().first() {
+            Some(failed) => Err(entry_error(DELAYING, failed)),
+            None => Ok(()),
+        }
     }
 }
 
@@ -151,60 +187,12 @@ fn construction(what: &'static str) -> PortError {
     PortError::passing(what, "construction")
 }
 
-/// The longest that a message can stay hidden, in seconds: 12 hours, counted from its receipt.
-const LONGEST_DELAY: u32 = 43_200;
-
-const DELAYING: &str = "delaying failed messages";
-
-/// The queue that failed messages go back into.
-#[derive(Debug, Clone)]
-pub struct SqsBackoff {
-    client: Client,
-    queue: QueueUrl,
-}
-
-impl SqsBackoff {
-    /// Delays messages of this queue.
-    #[must_use]
-    pub fn new(client: Client, queue: QueueUrl) -> Self {
-        Self { client, queue }
-    }
-
-    async fn delay_batch(&self, messages: &[(String, u32)]) -> Result<(), PortError> {
-        let entry = |(position, (receipt, seconds)): (usize, &(String, u32))| {
-            let seconds = i32::try_from((*seconds).min(LONGEST_DELAY)).unwrap_or_default();
-            ChangeMessageVisibilityBatchRequestEntry::builder()
-                .id(position.to_string())
-                .receipt_handle(receipt)
-                .visibility_timeout(seconds)
-                .build()
-        };
-        let entries = messages
-            .iter()
-            .enumerate()
-            .map(entry)
-            .collect::<Result<_, _>>();
-        let answer = self
-            .client
-            .change_message_visibility_batch()
-            .queue_url(self.queue.as_str())
-            .set_entries(Some(entries.map_err(|_| construction(DELAYING))?))
-            .send()
-            .await
-            .map_err(|error| port_error(DELAYING, &error, is_lasting))?;
-        match answer.failed().first() {
-            Some(failed) => Err(entry_error(DELAYING, failed)),
-            None => Ok(()),
-        }
-    }
-}
-
-impl Backoff for SqsBackoff {
-    /// Every batch is tried, whatever becomes of the others; the first error is told.
-    async fn delay(&self, messages: &[(String, u32)]) -> Result<(), PortError> {
+impl Redelivery for SqsQueues {
+    /// Every batch is tried, whatever becomes of the others; the first error is returned.
+    async fn delay(&self, queue: &QueueUrl, messages: &[(String, u32)]) -> Result<(), PortError> {
         let batches = messages
             .chunks(BATCH_COUNT)
-            .map(|batch| self.delay_batch(batch));
+            .map(|batch| self.delay_batch(queue, batch));
         join_all(batches).await.into_iter().collect()
     }
 }

@@ -87,6 +87,12 @@ impl QueueUrl {
         &self.0
     }
 
+    /// The queue's name: the last part of its URL, as it is of its ARN.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.0.rsplit('/').next().unwrap_or_default()
+    }
+
     /// Whether the queue is first-in-first-out: SQS says so by the name.
     #[must_use]
     pub fn is_fifo(&self) -> bool {
@@ -366,14 +372,15 @@ pub trait Records: Sync {
     ) -> impl Future<Output = Result<Known, PortError>> + Send;
 }
 
-/// The lane queue that a consumer reads.
-pub trait Backoff: Sync {
-    /// Lets failed messages become visible again after their own delays: receipt handle and seconds.
+/// Queues whose messages are received.
+pub trait Redelivery: Sync {
+    /// Lets failed messages of a queue become visible again after their own delays: receipt handle and seconds.
     ///
     /// # Errors
     /// They keep the queue's visibility timeout.
     fn delay(
         &self,
+        queue: &QueueUrl,
         messages: &[(String, u32)],
     ) -> impl Future<Output = Result<(), PortError>> + Send;
 }
@@ -401,6 +408,7 @@ mod tests {
         assert!(url("team.fifo").is_fifo());
         assert!(!url("team").is_fifo());
         assert_eq!(url("team").to_string(), url("team").as_str());
+        assert_eq!(url("team.fifo").name(), "team.fifo");
     }
 
     #[test]

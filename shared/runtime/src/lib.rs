@@ -6,5 +6,6 @@ pub mod config;
 pub mod deadline;
 pub mod enqueue;
 pub mod jitter;
+pub mod lane_queues;
 pub mod metrics;
 pub mod telemetry;

@@ -5,22 +5,22 @@
 //! the test brings the eyes that read. Content that AWS refuses is sent by the suites too; which of it an
 //! implementation lets through is its [`Laxity`], compared with a list, so that the list cannot go stale.
 
-mod backoff;
 mod json;
 mod keys;
 mod oversize;
 mod queues;
 mod receipts;
 mod records;
+mod redelivery;
 mod tokens;
 
-pub use backoff::{Lane, MESSAGES as LANE_MESSAGES, backoff};
 pub use json::is_same_json;
 pub use keys::{KeyStore, keys};
 pub use oversize::{oversize, oversize_laxity};
 pub use queues::{QueueReader, QueueSet, queue_laxity, queues};
 pub use receipts::{ReadReceipt, ReceiptReader, receipts};
 pub use records::{ReadRecord, RecordReader, record_laxity, records};
+pub use redelivery::{Lane, MESSAGES as LANE_MESSAGES, redelivery};
 pub use tokens::{TokenStore, tokens};
 
 use domain::identity::{DeliveryId, EventId, EventIndex};

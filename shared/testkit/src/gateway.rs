@@ -20,7 +20,9 @@ pub const RECEIVED_MILLIS: u64 = 1_795_176_000_123;
 #[must_use]
 pub fn hook(token: &str, body: impl Into<Vec<u8>>) -> HookRequest {
     HookRequest {
+        source: "orderspace".to_owned(),
         token: token.to_owned(),
+        part: None,
         body: body.into(),
         headers: BTreeMap::from([
             ("content-type".to_owned(), "application/json".to_owned()),
@@ -31,10 +33,12 @@ pub fn hook(token: &str, body: impl Into<Vec<u8>>) -> HookRequest {
     }
 }
 
-/// A request to `POST /hooks/orderspace/{token}`.
+/// A request to `POST /hooks/{source}/{token}`, or to `POST /hooks/{source}/{token}/{part}`.
 #[derive(Debug, Clone)]
 pub struct HookRequest {
+    source: String,
     token: String,
+    part: Option<String>,
     body: Vec<u8>,
     headers: BTreeMap<String, String>,
     millis: u64,
@@ -42,6 +46,20 @@ pub struct HookRequest {
 }
 
 impl HookRequest {
+    /// Posts to another source's URL than Orderspace's.
+    #[must_use]
+    pub fn of_source(mut self, source: &str) -> Self {
+        source.clone_into(&mut self.source);
+        self
+    }
+
+    /// Adds a part behind the token.
+    #[must_use]
+    pub fn with_part(mut self, part: &str) -> Self {
+        self.part = Some(part.to_owned());
+        self
+    }
+
     /// Adds the signature that Orderspace would send for this body.
     #[must_use]
     pub fn signed(self, key: &str) -> Self {
@@ -79,14 +97,21 @@ impl HookRequest {
     /// The payload. A body that is no UTF-8 comes in base64 whether asked or not, since JSON has no other way.
     #[must_use]
     pub fn to_json(&self) -> String {
-        let path = format!("/hooks/orderspace/{}", self.token);
+        let mut route = "POST /hooks/{source}/{token}".to_owned();
+        let mut path = format!("/hooks/{}/{}", self.source, self.token);
+        let mut parameters = json!({ "source": self.source, "token": self.token });
+        if let Some(part) = &self.part {
+            route.push_str("/{part}");
+            path = format!("{path}/{part}");
+            parameters["part"] = json!(part);
+        }
         let mut payload = json!({
             "version": "2.0",
-            "routeKey": "POST /hooks/orderspace/{token}",
+            "routeKey": route,
             "rawPath": path,
             "rawQueryString": "",
             "headers": self.headers,
-            "pathParameters": { "token": self.token },
+            "pathParameters": parameters,
             "requestContext": {
                 "accountId": "000000000000",
                 "apiId": "abcdef1234",
@@ -100,7 +125,7 @@ impl HookRequest {
                     "userAgent": "Orderspace",
                 },
                 "requestId": "JKJaXmPLvHcESHA=",
-                "routeKey": "POST /hooks/orderspace/{token}",
+                "routeKey": route,
                 "stage": "$default",
                 "time": "20/Nov/2026:12:00:00 +0000",
                 "timeEpoch": self.millis,
@@ -134,7 +159,10 @@ mod tests {
         let plain = payload(&request);
         assert_eq!(plain["body"], "[\"é\"]");
         assert_eq!(plain["isBase64Encoded"], false);
-        assert_eq!(plain["pathParameters"]["token"], "tok");
+        assert_eq!(
+            plain["pathParameters"],
+            json!({ "source": "orderspace", "token": "tok" })
+        );
         assert_eq!(plain["requestContext"]["timeEpoch"], 7);
         assert_eq!(
             plain["headers"][SIGNATURE_HEADER],
@@ -143,6 +171,18 @@ mod tests {
         let encoded = payload(&request.in_base64());
         assert_eq!(encoded["body"], STANDARD.encode("[\"é\"]"));
         assert_eq!(encoded["isBase64Encoded"], true);
+    }
+
+    #[test]
+    fn a_part_has_a_route_of_its_own() {
+        let parted = payload(&hook("tok", "").of_source("ordermentum").with_part("7"));
+        assert_eq!(parted["routeKey"], "POST /hooks/{source}/{token}/{part}");
+        assert_eq!(parted["rawPath"], "/hooks/ordermentum/tok/7");
+        assert_eq!(
+            parted["pathParameters"],
+            json!({ "source": "ordermentum", "token": "tok", "part": "7" })
+        );
+        assert_eq!(parted["requestContext"]["routeKey"], parted["routeKey"]);
     }
 
     #[test]

@@ -23,7 +23,7 @@ use crate::proxy::ProxyControl;
 /// The variable that names the file.
 const VARIABLE: &str = "ORDERHOOK_OUTPUTS";
 
-/// How long one call of a test may take: six functions may be starting on the same processors.
+/// How long one call of a test may take: several functions may be starting on the same processors.
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The stack, with clients that go to the emulator directly and not through the proxy.

@@ -83,6 +83,16 @@ async fn strangers_get_one_answer_and_leave_no_trace() {
         ),
         ("no token at all", world.url_of("short"), signed(&good)),
         (
+            "an unknown token with a part",
+            world.url_of(&format!("{}/part", unknown.expose())),
+            signed(&good),
+        ),
+        (
+            "another source",
+            world.url().replace("/orderspace/", "/elsewhere/"),
+            signed(&good),
+        ),
+        (
             "a disconnected account",
             disconnected.url(),
             signed(&sign(disconnected.key(), &body)),
@@ -164,6 +174,26 @@ async fn strangers_cannot_make_us_read_secrets_at_will() {
         (1..=STRANGERS / 4).contains(&reads),
         "{STRANGERS} wrong signatures caused {reads} reads"
     );
+}
+
+#[tokio::test]
+async fn a_url_may_have_one_part_behind_the_token() {
+    let world = World::planted().await;
+    let body = one_order("or_1");
+    let signature = sign(world.key(), &body);
+    let headers = [
+        (SIGNATURE_HEADER, signature.as_str()),
+        ("content-type", "application/json"),
+    ];
+    let post = async |behind: &str| {
+        let url = format!("{}{behind}", world.url());
+        world.request(&url, &body, &headers).await
+    };
+    // The gateway itself answers where there is no route.
+    assert_eq!(post("/part/of-a-part").await.status, 404);
+    let answer = post("/part").await;
+    assert_eq!((answer.status, answer.body.as_str()), (200, "accepted"));
+    assert_eq!(world.stack.receipts(&world.account).await.len(), 1);
 }
 
 #[tokio::test]

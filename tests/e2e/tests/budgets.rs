@@ -66,7 +66,7 @@ fn budget(expected: &[(&str, &str, usize)]) -> Counts {
     expected.iter().map(entry).collect()
 }
 
-/// Whether a call is inbound's; the other ones that name the account are the consumers'.
+/// Whether a call is inbound's; the other ones that name the account are the consumer's.
 fn is_inbounds(call: &&Call) -> bool {
     !["Records", "ExampleTeam", "Undelivered"].contains(&part(call).as_str())
 }

@@ -22,7 +22,7 @@ use aws::dynamo::records::{DynamoRecords, RecordFormat, read_record};
 use aws::dynamo::tokens::DynamoTokens;
 use aws::s3::S3Oversize;
 use aws::secrets::SigningSecrets;
-use aws::sqs::{SqsBackoff, SqsQueues};
+use aws::sqs::SqsQueues;
 use aws_sdk_dynamodb::config::Credentials;
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType,
@@ -527,6 +527,10 @@ struct LaneQueue {
 }
 
 impl Lane for LaneQueue {
+    fn queue(&self) -> &QueueUrl {
+        &self.queue
+    }
+
     async fn receive(&self, expected: usize) -> Vec<(String, String)> {
         let mut received = Vec::new();
         let begin = Instant::now();
@@ -542,8 +546,8 @@ impl Lane for LaneQueue {
 }
 
 #[tokio::test]
-async fn backoff() {
-    let place = Place::of("backoff");
+async fn redelivery() {
+    let place = Place::of("redelivery");
     let visibility = (QueueAttributeName::VisibilityTimeout, "600");
     let lane = LaneQueue {
         queue: place.queue("", &[visibility]).await,
@@ -557,8 +561,7 @@ async fn backoff() {
             let call = call.message_body(format!("message {number}"));
             call.send().await.unwrap();
         }
-        let backoff = SqsBackoff::new(sqs, lane.queue.clone());
-        contract::backoff(&backoff, &lane).await;
+        contract::redelivery(&SqsQueues::new(sqs), &lane).await;
     };
     clean_after(suite, place.drop_queue(&queue)).await;
 }

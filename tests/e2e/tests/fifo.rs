@@ -16,12 +16,13 @@ use aws_lambda_events::sqs::SqsEvent;
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName, QueueAttributeName};
 use consumer::Consumer;
 use consumer::config::Config;
+use domain::ports::QueueUrl;
 use e2e::World;
 use e2e::team::{Schema, TeamEvent};
 use runtime::config::Variables;
 use serde_json::json;
 use testkit::delivery::delivery;
-use testkit::fakes::FakeBackoff;
+use testkit::fakes::FakeRedelivery;
 use testkit::sqs_event::batch;
 
 /// Makes a FIFO queue. It is named for the account of this test.
@@ -94,24 +95,30 @@ async fn a_fifo_queue_gets_a_record_s_events_in_order_and_a_repeat_once() {
         RecordFormat::Native,
     );
     let queues = SqsQueues::new(world.stack.sqs.clone());
-    let lane = FakeBackoff::default();
+    let redelivery = FakeRedelivery::default();
     let routes = json!([
         { "team": "ledger", "queue": queue, "types": ["order.*"], "accounts": [world.account] }
     ]);
+    let output = |name| world.stack.output(name);
     let config = Config::read(&Variables::from([
+        ("CUSTOMERS_QUEUE_URL", output("CustomersQueueUrl")),
+        ("ORDERS_QUEUE_URL", output("OrdersQueueUrl")),
+        ("BILLING_QUEUE_URL", output("BillingQueueUrl")),
+        ("PRODUCTS_QUEUE_URL", output("ProductsQueueUrl")),
+        ("INVENTORY_QUEUE_URL", output("InventoryQueueUrl")),
+        ("OTHER_QUEUE_URL", output("OtherQueueUrl")),
         ("ROUTES", routes.to_string().as_str()),
-        (
-            "UNDELIVERED_QUEUE_URL",
-            world.stack.output("UndeliveredQueueUrl"),
-        ),
+        ("UNDELIVERED_QUEUE_URL", output("UndeliveredQueueUrl")),
         ("FIRST_RETRY_SECONDS", "1"),
     ]))
     .unwrap();
-    let consumer = Consumer::new(&records, &queues, &world.stack.oversize, &lane, config);
-    let messages = events.iter().fold(
-        batch("arn:aws:sqs:eu-west-1:000000000000:orders"),
-        |batch, event| batch.message(&event.letter.body),
-    );
+    let oversize = &world.stack.oversize;
+    let consumer = Consumer::new(&records, &queues, oversize, &redelivery, config);
+    let orders = QueueUrl::new(output("OrdersQueueUrl"));
+    let arn = format!("arn:aws:sqs:eu-west-1:000000000000:{}", orders.name());
+    let messages = events.iter().fold(batch(&arn), |batch, event| {
+        batch.message(&event.letter.body)
+    });
     let messages: SqsEvent = serde_json::from_str(&messages.to_json()).unwrap();
     for _ in ["the first time", "again, as after a crash"] {
         let deadline = tokio::time::Instant::now() + Duration::from_secs(20);

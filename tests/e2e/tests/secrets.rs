@@ -125,7 +125,7 @@ async fn function_logs(stack: &Stack, account: &str) -> Vec<(String, String)> {
             .iter()
             .filter(|(_, text)| text.contains(account))
             .count();
-        // Inbound, subscriptions, and the consumer of orders.
+        // Inbound, subscriptions and the consumer.
         match telling {
             0..3 => Err(format!("{telling} of {} tell of it", logs.len())),
             _ => Ok(logs),

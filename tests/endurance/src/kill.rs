@@ -22,7 +22,7 @@ struct Function {
 pub(crate) enum Victims {
     /// All of them.
     All,
-    /// Inbound alone: a consumer's messages would stay hidden for their lane's visibility timeout.
+    /// Inbound alone: the consumer's messages would stay hidden for their lane's visibility timeout.
     Inbound,
 }
 
@@ -36,7 +36,7 @@ pub(crate) async fn at_random(
 ) {
     let every = usize::try_from(every.as_millis()).unwrap_or(2_000);
     for turn in 0_u64.. {
-        // One function of eight, and the one that must not forget what it answered.
+        // One function of three, and the one that must not forget what it answered.
         let victims = if turn.is_multiple_of(3) {
             Victims::Inbound
         } else {
@@ -58,7 +58,7 @@ pub(crate) async fn at_random(
     }
 }
 
-/// The function's name in the template: `orderhook-OrdersConsumer-1A2B` is `OrdersConsumer`.
+/// The function's name in the template: `orderhook-Consumer-1A2B` is `Consumer`.
 fn short(name: &str) -> String {
     name.split('-').nth(1).unwrap_or(name).to_owned()
 }
@@ -106,7 +106,7 @@ mod tests {
         let own = i32::try_from(std::process::id()).unwrap();
         let mut function = std::process::Command::new("sleep")
             .arg("60")
-            .env("AWS_LAMBDA_FUNCTION_NAME", "orderhook-OrdersConsumer-1A2B")
+            .env("AWS_LAMBDA_FUNCTION_NAME", "orderhook-Consumer-1A2B")
             .spawn()
             .unwrap();
         let mut other = std::process::Command::new("sleep")
@@ -131,7 +131,7 @@ mod tests {
         assert_eq!(found.len(), 1);
         assert_eq!(
             (found[0].pid, short(&found[0].name).as_str()),
-            (pid, "OrdersConsumer")
+            (pid, "Consumer")
         );
         assert_eq!((inbound, strangers), (Vec::new(), Vec::new()));
     }

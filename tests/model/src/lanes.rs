@@ -54,8 +54,8 @@ impl World {
         ledger.woken.push((lane, position));
     }
 
-    /// A consumer asks that a message comes again after a delay.
-    pub(crate) fn delays(&self, handle: &str, delay: u32, millis: u64) {
+    /// The consumer asks that a lane's message comes again after a delay.
+    pub(crate) fn delays(&self, queue: &str, handle: &str, delay: u32, millis: u64) {
         if !(1..=900).contains(&delay) {
             self.broken(Invariant::Ends, || {
                 format!("a message is delayed by {delay} seconds")
@@ -65,6 +65,10 @@ impl World {
         let mut ledger = lock(&self.ledger);
         let mut found = None;
         for (lane, messages) in ledger.lanes.iter_mut().enumerate() {
+            // A queue knows no receipt handle of another.
+            if LANES[lane] != queue {
+                continue;
+            }
             for (position, message) in messages.iter_mut().enumerate() {
                 if message.place == Place::Lane && message.handle.to_string() == handle {
                     message.visible_at = now + millis;
@@ -187,6 +191,12 @@ fn config(world: &World) -> Config {
         })
         .collect();
     Config::read(&Variables::from([
+        ("CUSTOMERS_QUEUE_URL", "customers"),
+        ("ORDERS_QUEUE_URL", "orders"),
+        ("BILLING_QUEUE_URL", "billing"),
+        ("PRODUCTS_QUEUE_URL", "products"),
+        ("INVENTORY_QUEUE_URL", "inventory"),
+        ("OTHER_QUEUE_URL", "other"),
         ("ROUTES", &*json!(routes).to_string()),
         ("UNDELIVERED_QUEUE_URL", "undelivered"),
         ("FIRST_RETRY_SECONDS", "2"),
@@ -245,6 +255,7 @@ fn message(lane: usize, received: &Received) -> SqsMessage {
     let mut message = SqsMessage::default();
     message.message_id = Some(message_id(lane, received.position));
     message.receipt_handle = Some(received.handle.to_string());
+    message.event_source_arn = Some(format!("arn:aws:sqs:eu-west-1:0:{}", LANES[lane]));
     message.body = Some(received.body.to_string());
     message.attributes.insert(
         "ApproximateReceiveCount".to_owned(),

@@ -9,8 +9,8 @@ use domain::envelope::{DataRef, Text};
 use domain::fold::{Change, Known, Latest};
 use domain::identity::{BodyHash, EventId};
 use domain::ports::{
-    Backoff, Keys, Marker, Message, Oversize, PortError, QueueUrl, Queues, Receipt, Receipts,
-    Records, Strike, Tokens, Update, Written,
+    Keys, Marker, Message, Oversize, PortError, QueueUrl, Queues, Receipt, Receipts, Records,
+    Redelivery, Strike, Tokens, Update, Written,
 };
 use domain::record::RecordKey;
 use domain::signature::SigningKeys;
@@ -332,15 +332,15 @@ impl Records for Wire {
     }
 }
 
-impl Backoff for Wire {
-    async fn delay(&self, messages: &[(String, u32)]) -> Result<(), PortError> {
-        let messages = messages.to_vec();
+impl Redelivery for Wire {
+    async fn delay(&self, queue: &QueueUrl, messages: &[(String, u32)]) -> Result<(), PortError> {
+        let (queue, messages) = (queue.clone(), messages.to_vec());
         let entries = messages.len();
         let work = move |world: &World, doing: &mut Doing<'_>| {
             // The product's delays are partly random; the schedule's are its own, in the same range.
             for (handle, delay) in &messages {
                 let millis = doing.chance.between(500, 20_000);
-                world.delays(handle, *delay, millis);
+                world.delays(queue.as_str(), handle, *delay, millis);
             }
             Ok(())
         };

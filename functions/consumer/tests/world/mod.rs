@@ -8,6 +8,8 @@
 )]
 
 use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aws_lambda_events::sqs::SqsBatchResponse;
@@ -22,19 +24,24 @@ use domain::source::Source;
 use domain::timestamp::Timestamp;
 use runtime::config::Variables;
 use sources::protocol;
-use testkit::fakes::{FakeBackoff, FakeOversize, FakeQueues, FakeRecords, Sent, StoredRecord};
+use testkit::fakes::{FakeOversize, FakeQueues, FakeRecords, FakeRedelivery, Sent, StoredRecord};
 use testkit::sqs_event::{SqsBatch, batch};
 use tokio::time::Instant;
+use tracing::level_filters::LevelFilter;
+use tracing::subscriber::DefaultGuard;
 
-pub type Function = Consumer<'static, FakeRecords, FakeQueues, FakeOversize, FakeBackoff>;
+pub type Function = Consumer<'static, FakeRecords, FakeQueues, FakeOversize, FakeRedelivery>;
 
 pub struct World {
     pub function: Function,
     pub records: &'static FakeRecords,
     pub queues: &'static FakeQueues,
     pub oversize: &'static FakeOversize,
-    pub lane: &'static FakeBackoff,
+    pub redelivery: &'static FakeRedelivery,
 }
+
+/// The queue that batches are from.
+pub const ORDERS_ARN: &str = "arn:aws:sqs:eu-west-1:000000000000:orders";
 
 /// `sales` takes orders, `ledger` takes everything into a FIFO queue, `other-firm` takes another account.
 const ROUTES: &str = r#"[
@@ -47,19 +54,25 @@ pub fn world() -> World {
     let records: &FakeRecords = Box::leak(Box::default());
     let queues: &FakeQueues = Box::leak(Box::default());
     let oversize: &FakeOversize = Box::leak(Box::default());
-    let lane: &FakeBackoff = Box::leak(Box::default());
+    let redelivery: &FakeRedelivery = Box::leak(Box::default());
     let config = Config::read(&Variables::from([
+        ("CUSTOMERS_QUEUE_URL", "customers"),
+        ("ORDERS_QUEUE_URL", "orders"),
+        ("BILLING_QUEUE_URL", "billing"),
+        ("PRODUCTS_QUEUE_URL", "products"),
+        ("INVENTORY_QUEUE_URL", "inventory"),
+        ("OTHER_QUEUE_URL", "other"),
         ("ROUTES", ROUTES),
         ("UNDELIVERED_QUEUE_URL", "undelivered"),
         ("FIRST_RETRY_SECONDS", "2"),
     ]))
     .unwrap();
     World {
-        function: Consumer::new(records, queues, oversize, lane, config),
+        function: Consumer::new(records, queues, oversize, redelivery, config),
         records,
         queues,
         oversize,
-        lane,
+        redelivery,
     }
 }
 
@@ -120,10 +133,41 @@ pub fn order(number: u64, action: &str, content: &str) -> String {
 }
 
 pub fn messages(bodies: &[String]) -> SqsBatch {
-    bodies.iter().fold(
-        batch("arn:aws:sqs:eu-west-1:000000000000:orders"),
-        |batch, body| batch.message(body),
-    )
+    bodies
+        .iter()
+        .fold(batch(ORDERS_ARN), |batch, body| batch.message(body))
+}
+
+/// What the function logs.
+#[derive(Clone, Default)]
+pub struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    /// Takes down what this thread logs until the guard is dropped.
+    pub fn capture(&self) -> DefaultGuard {
+        let log = self.clone();
+        let subscriber = runtime::telemetry::subscriber(LevelFilter::INFO, move || log.clone());
+        tracing::subscriber::set_default(subscriber)
+    }
+
+    /// The lines of one level.
+    pub fn lines(&self, level: &str) -> Vec<serde_json::Value> {
+        let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
+        text.lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .filter(|line: &serde_json::Value| line["level"] == level)
+            .collect()
+    }
+}
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 impl World {
@@ -159,6 +203,11 @@ impl World {
         self.queues.messages(&QueueUrl::new(name))
     }
 
+    /// The delays of messages of the lane that batches are from, by receipt handle.
+    pub fn delays(&self) -> BTreeMap<String, u32> {
+        self.redelivery.delays(&QueueUrl::new("orders"))
+    }
+
     pub fn record(&self, kind: &str, id: &str) -> StoredRecord {
         let key = RecordKey {
             account: account(),
@@ -175,7 +224,7 @@ impl World {
             self.records.calls(),
             self.queues.calls(),
             self.oversize.calls(),
-            self.lane.calls(),
+            self.redelivery.calls(),
         ];
         all.into_iter()
             .flatten()

@@ -9,7 +9,7 @@ type Complaint = (String, String);
 type Rule = fn(&Template) -> Vec<Complaint>;
 
 /// Every rule by name.
-const RULES: [(&str, Rule); 19] = [
+const RULES: [(&str, Rule); 20] = [
     ("visibility", visibility),
     ("inbound-times", inbound_times),
     ("receives", receives),
@@ -17,6 +17,7 @@ const RULES: [(&str, Rule); 19] = [
     ("partial-batches", partial_batches),
     ("concurrency", concurrency),
     ("event-properties", event_properties),
+    ("event-sources", event_sources),
     ("runtime", runtime),
     ("roles", roles),
     ("permissions", permissions),
@@ -51,21 +52,20 @@ pub fn count() -> usize {
     RULES.len()
 }
 
-/// A function, the name of one of its SQS event sources, the source's properties, and its queue.
+/// An event source, its function and its queue.
 struct Source<'a> {
-    function: Resource<'a>,
-    name: &'a str,
-    properties: &'a Value,
+    mapping: Resource<'a>,
+    function: Option<Resource<'a>>,
     queue: Option<Resource<'a>>,
 }
 
-impl Source<'_> {
+impl<'a> Source<'a> {
     fn place(&self) -> String {
-        format!("{}.{}", self.function.id, self.name)
+        self.mapping.id.to_owned()
     }
 
-    fn property(&self, path: &str) -> &Value {
-        self.properties.pointer(path).unwrap_or(&Value::Null)
+    fn property(&self, path: &str) -> &'a Value {
+        self.mapping.property(path)
     }
 }
 
@@ -74,24 +74,14 @@ fn functions(template: &Template) -> impl Iterator<Item = Resource<'_>> {
 }
 
 fn sources(template: &Template) -> Vec<Source<'_>> {
-    functions(template)
-        .flat_map(|function| {
-            function
-                .property("/Events")
-                .as_object()
-                .into_iter()
-                .flatten()
-                .filter(|(_, event)| event.get("Type").and_then(Value::as_str) == Some("SQS"))
-                .map(move |(name, event)| {
-                    let properties = event.get("Properties").unwrap_or(&Value::Null);
-                    let queue = properties.get("Queue").and_then(referred);
-                    Source {
-                        function,
-                        name,
-                        properties,
-                        queue: queue.and_then(|id| template.resource(id)),
-                    }
-                })
+    let of =
+        |mapping: Resource<'_>, path: &str| template.resource(referred(mapping.property(path))?);
+    template
+        .of_kind("AWS::Lambda::EventSourceMapping")
+        .map(|mapping| Source {
+            mapping,
+            function: of(mapping, "/FunctionName"),
+            queue: of(mapping, "/EventSourceArn"),
         })
         .collect()
 }
@@ -109,10 +99,10 @@ fn visibility(template: &Template) -> Vec<Complaint> {
     sources
         .iter()
         .filter_map(|source| {
-            let Some(queue) = source.queue else {
-                return Some((source.place(), "its queue is not in this template".to_owned()));
+            let (Some(queue), Some(function)) = (source.queue, source.function) else {
+                return Some((source.place(), "its queue or its function is not in this template".to_owned()));
             };
-            let timeout = template.number(template.of_function(source.function, "/Timeout"))?;
+            let timeout = template.number(template.of_function(function, "/Timeout"))?;
             let window = template
                 .number(source.property("/MaximumBatchingWindowInSeconds"))
                 .unwrap_or(0);
@@ -254,21 +244,26 @@ fn concurrency(template: &Template) -> Vec<Complaint> {
         });
     let unlimited = sources(template)
         .into_iter()
-        .filter(|source| !matches!(source.property("/ScalingConfig/MaximumConcurrency").as_i64(), Some(2..=1000)))
+        .filter(|source| {
+            let limit = template.range(source.property("/ScalingConfig/MaximumConcurrency"));
+            !matches!(limit, Some((2.., ..=1000)))
+        })
         .map(|source| {
             (
                 source.place(),
-                "it needs a ScalingConfig.MaximumConcurrency between 2 and 1000, written as a number".to_owned(),
+                "it needs a ScalingConfig.MaximumConcurrency that cannot be outside 2 to 1000"
+                    .to_owned(),
             )
         });
     reserved.chain(unlimited).collect()
 }
 
-/// SAM passes a mistyped property of an event by in silence. A filter deletes what it does not match.
-/// <https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/sam-property-function-sqs.html>
+/// SAM passes a mistyped property of a function's event by in silence. A filter deletes what it does not match.
+/// <https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-resource-lambda-eventsourcemapping.html>
 fn event_properties(template: &Template) -> Vec<Complaint> {
-    const KNOWN: [&str; 7] = [
-        "Queue",
+    const KNOWN: [&str; 8] = [
+        "FunctionName",
+        "EventSourceArn",
         "BatchSize",
         "MaximumBatchingWindowInSeconds",
         "FunctionResponseTypes",
@@ -279,7 +274,7 @@ fn event_properties(template: &Template) -> Vec<Complaint> {
     let sources = sources(template);
     let unknown = sources.iter().flat_map(|source| {
         source
-            .properties
+            .property("")
             .as_object()
             .into_iter()
             .flatten()
@@ -291,7 +286,7 @@ fn event_properties(template: &Template) -> Vec<Complaint> {
                 ),
                 _ => (
                     source.place(),
-                    format!("SAM knows no property {name} of an SQS event"),
+                    format!("a queue as event source has no property {name}"),
                 ),
             })
     });
@@ -307,7 +302,50 @@ fn event_properties(template: &Template) -> Vec<Complaint> {
             )
         })
     });
-    unknown.chain(windowless).collect()
+    let of_sam = functions(template)
+        .filter(|function| !function.property("/Events").is_null())
+        .map(|function| {
+            let complaint =
+                "its Events must be resources of their own: AWS::Lambda::EventSourceMapping";
+            (function.id.to_owned(), complaint.to_owned())
+        });
+    unknown.chain(windowless).chain(of_sam).collect()
+}
+
+/// A queue with a dead-letter queue is read, by one function, and that knows its URL: without it messages that fail keep
+/// the queue's visibility timeout, and of a queue that it does not know at all a consumer takes nothing.
+fn event_sources(template: &Template) -> Vec<Complaint> {
+    let sources = sources(template);
+    let unread = template
+        .of_kind("AWS::SQS::Queue")
+        .filter(|queue| !queue.property("/RedrivePolicy").is_null())
+        .filter_map(|queue| {
+            let readers = sources
+                .iter()
+                .filter(|source| source.queue.is_some_and(|read| read.id == queue.id))
+                .count();
+            (readers != 1).then(|| {
+                (
+                    queue.id.to_owned(),
+                    format!("{readers} event sources read it instead of one"),
+                )
+            })
+        });
+    let unknown = sources.iter().filter_map(|source| {
+        let (function, queue) = (source.function?, source.queue?);
+        let variables = function.property("/Environment/Variables").as_object();
+        let knows = variables
+            .into_iter()
+            .flatten()
+            .any(|(name, value)| name.ends_with("_QUEUE_URL") && referred(value) == Some(queue.id));
+        (!knows).then(|| {
+            (
+                function.id.to_owned(),
+                format!("it reads {} and has no variable with its URL", queue.id),
+            )
+        })
+    });
+    unread.chain(unknown).collect()
 }
 
 /// An unknown runtime passes both linters.
@@ -622,9 +660,12 @@ fn access_log(template: &Template) -> Vec<Complaint> {
     complaints
 }
 
-/// One door is open, all others ask for an IAM signature.
+/// The hooks are open, all other routes ask for an IAM signature.
 fn routes(template: &Template) -> Vec<Complaint> {
-    const OPEN: &str = "POST /hooks/orderspace/{token}";
+    const OPEN: [&str; 2] = [
+        "POST /hooks/{source}/{token}",
+        "POST /hooks/{source}/{token}/{part}",
+    ];
     const SIGNED: [&str; 6] = [
         "GET /v1/accounts",
         "PUT /v1/accounts/{account}",
@@ -638,7 +679,11 @@ fn routes(template: &Template) -> Vec<Complaint> {
     for route in template.of_kind("AWS::ApiGatewayV2::Route") {
         let key = route.property("/RouteKey").as_str().unwrap_or_default();
         keys.push(key);
-        let expected = if key == OPEN { "NONE" } else { "AWS_IAM" };
+        let expected = if OPEN.contains(&key) {
+            "NONE"
+        } else {
+            "AWS_IAM"
+        };
         if route.property("/AuthorizationType") != expected {
             complaints.push((
                 route.id.to_owned(),
@@ -646,7 +691,7 @@ fn routes(template: &Template) -> Vec<Complaint> {
             ));
         }
     }
-    for key in SIGNED.into_iter().chain([OPEN]) {
+    for key in SIGNED.into_iter().chain(OPEN) {
         if !keys.contains(&key) {
             complaints.push(("Resources".to_owned(), format!("there is no route {key}")));
         }
@@ -825,27 +870,37 @@ mod tests {
     #[case::a_source_that_keeps_as_long("dead-letters", "/Parameters/LaneRetentionSeconds/Default", json!(1_209_600))]
     #[case::whole_batches(
         "partial-batches",
-        "/Resources/OrdersConsumer/Properties/Events/Lane/Properties/FunctionResponseTypes",
+        "/Resources/OrdersSource/Properties/FunctionResponseTypes",
         Value::Null
     )]
-    #[case::reserved_concurrency("concurrency", "/Resources/OrdersConsumer/Properties/ReservedConcurrentExecutions", json!(5))]
+    #[case::a_limit_that_may_be_too_low("concurrency", "/Parameters/OrdersConcurrency/MinValue", json!(1))]
+    #[case::a_limit_that_may_be_too_high("concurrency", "/Parameters/OrdersConcurrency/MaxValue", json!(1001))]
+    #[case::reserved_concurrency("concurrency", "/Resources/Consumer/Properties/ReservedConcurrentExecutions", json!(5))]
     #[case::reserved_concurrency_for_all("concurrency", "/Globals/Function/ReservedConcurrentExecutions", json!(5))]
     #[case::no_limit(
         "concurrency",
-        "/Resources/OrdersConsumer/Properties/Events/Lane/Properties/ScalingConfig",
+        "/Resources/OrdersSource/Properties/ScalingConfig",
         Value::Null
     )]
-    #[case::a_mistyped_event_property("event-properties", "/Resources/OrdersConsumer/Properties/Events/Lane/Properties/BatchSise", json!(10))]
-    #[case::a_filter("event-properties", "/Resources/OrdersConsumer/Properties/Events/Lane/Properties/FilterCriteria", json!({}))]
-    #[case::a_large_batch_without_window("event-properties", "/Resources/OrdersConsumer/Properties/Events/Lane/Properties", json!({"BatchSize": 50}))]
+    #[case::a_mistyped_event_property("event-properties", "/Resources/OrdersSource/Properties/BatchSise", json!(10))]
+    #[case::a_filter("event-properties", "/Resources/OrdersSource/Properties/FilterCriteria", json!({}))]
+    #[case::a_large_batch_without_window("event-properties", "/Resources/SubscriptionsCheck/Properties/BatchSize", json!(50))]
+    #[case::an_event_of_sam("event-properties", "/Resources/Consumer/Properties/Events", json!({"Lane": {"Type": "SQS"}}))]
+    #[case::a_lane_that_nobody_reads("event-sources", "/Resources/OrdersSource", Value::Null)]
+    #[case::a_lane_that_two_read("event-sources", "/Resources/OrdersSource/Properties/EventSourceArn", json!({"Fn::GetAtt": "BillingQueue.Arn"}))]
+    #[case::a_lane_that_its_function_does_not_know(
+        "event-sources",
+        "/Resources/Consumer/Properties/Environment/Variables/ORDERS_QUEUE_URL",
+        Value::Null
+    )]
     #[case::an_unknown_runtime("runtime", "/Globals/Function/Runtime", json!("provided.al2032"))]
     #[case::another_handler("runtime", "/Resources/Inbound/Properties/Handler", json!("main"))]
     #[case::no_build_method("runtime", "/Resources/Inbound/Metadata", Value::Null)]
-    #[case::a_shared_role("roles", "/Resources/OrdersConsumer/Properties/Role", json!({"Fn::GetAtt": "BillingConsumerRole.Arn"}))]
-    #[case::sams_own_role("roles", "/Resources/OrdersConsumer/Properties/Role", Value::Null)]
+    #[case::a_shared_role("roles", "/Resources/Consumer/Properties/Role", json!({"Fn::GetAtt": "InboundRole.Arn"}))]
+    #[case::sams_own_role("roles", "/Resources/Consumer/Properties/Role", Value::Null)]
     #[case::every_action("permissions", "/Resources/InboundRole/Properties/Policies/0/PolicyDocument/Statement/1/Action", json!("dynamodb:*"))]
     #[case::a_family_of_actions("permissions", "/Resources/InboundRole/Properties/Policies/0/PolicyDocument/Statement/1/Action", json!("dynamodb:Get*"))]
-    #[case::every_resource("permissions", "/Resources/ForwardPolicy/Properties/PolicyDocument/Statement/0/Resource", json!("*"))]
+    #[case::every_resource("permissions", "/Resources/ConsumerRole/Properties/Policies/0/PolicyDocument/Statement/0/Resource", json!("*"))]
     #[case::an_oauth_secret_for_inbound("permissions", "/Resources/InboundRole/Properties/Policies/0/PolicyDocument/Statement/5/Resource", json!({"Fn::Sub": "arn:aws:secretsmanager:eu:1:secret:x/oauth/*"}))]
     #[case::a_table_that_dies_with_the_stack("retained", "/Resources/RecordsTable/DeletionPolicy", json!("Delete"))]
     #[case::a_table_that_dies_with_a_replacement(
@@ -895,6 +950,9 @@ mod tests {
     #[case::cors("access-log", "/Resources/Api/Properties/CorsConfiguration", json!({"AllowOrigins": ["*"]}))]
     #[case::an_open_admin_route("routes", "/Resources/AccountPutRoute/Properties/AuthorizationType", json!("NONE"))]
     #[case::a_signed_hook("routes", "/Resources/HookRoute/Properties/AuthorizationType", json!("AWS_IAM"))]
+    #[case::a_hook_of_one_source("routes", "/Resources/HookRoute/Properties/RouteKey", json!("POST /hooks/orderspace/{token}"))]
+    #[case::a_signed_part("routes", "/Resources/HookPartRoute/Properties/AuthorizationType", json!("AWS_IAM"))]
+    #[case::a_missing_part("routes", "/Resources/HookPartRoute", Value::Null)]
     #[case::a_missing_route("routes", "/Resources/AccountPatchRoute", Value::Null)]
     #[case::a_dead_letter_queue_without_alarm("alarms", "/Resources/OrdersDlqAlarm", Value::Null)]
     #[case::an_alarm_that_tells_nobody(

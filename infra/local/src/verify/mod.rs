@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result};
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::aws::Aws;
+use crate::aws::{Aws, EVENT_SOURCE_MAPPINGS};
 use crate::cli::Verify;
 use crate::demo::{examples, story};
 use crate::figures;
@@ -30,7 +30,7 @@ use self::steps::Steps;
 /// How long the examples may bring nothing new, as in the demonstration.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
 
-/// The same while a consumer is stopped: what else is missing comes within moments.
+/// The same while a lane is stopped: what else is missing comes within moments.
 const SHORT_PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// The places of the stack that the checks use: beside the one that a person may have up.
@@ -282,7 +282,7 @@ async fn examples_seen(places: &Places, stack: &Stack, progress: Progress) -> Re
     )))
 }
 
-/// That the demonstration does not end well when a consumer does not work: a check that cannot fail is none.
+/// That the demonstration does not end well when the consumer does not read a lane: a check that cannot fail is none.
 async fn stopped_consumer_noticed(
     places: &Places,
     stack: &Stack,
@@ -305,7 +305,7 @@ async fn stopped_consumer_noticed(
         .as_array()
         .and_then(|mappings| mappings.iter().find(of_orders))
         .and_then(|mapping| mapping.get("UUID")?.as_str())
-        .context("no consumer reads the orders' lane")?;
+        .context("nothing reads the orders' lane")?;
     let path = format!("{EVENT_SOURCE_MAPPINGS}{mapping}");
     let switch = async |enabled: bool| {
         aws.lambda(Method::PUT, &path, Some(&json!({ "Enabled": enabled })))
@@ -321,11 +321,9 @@ async fn stopped_consumer_noticed(
         problems
             .iter()
             .any(|problem| problem.starts_with("Lane orders is stuck")),
-        "the consumer of the orders' lane was stopped, and the demonstration found only: {problems:?}"
+        "the orders' lane was not read, and the demonstration found only: {problems:?}"
     );
     Ok(Outcome::Passed(
         "the demonstration misses its events".to_owned(),
     ))
 }
-
-const EVENT_SOURCE_MAPPINGS: &str = "/2015-03-31/event-source-mappings/";

@@ -3,23 +3,23 @@
 //! A fake refuses what AWS refuses, counts what it is asked, and can be told to fail: see [`Script`]. It has
 //! no clock and nothing random. That it behaves like the real thing is what [`crate::contract`] is for.
 
-mod backoff;
 mod keys;
 mod oversize;
 mod queues;
 mod receipts;
 mod records;
+mod redelivery;
 mod script;
 mod tokens;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-pub use backoff::FakeBackoff;
 pub use keys::FakeKeys;
 pub use oversize::FakeOversize;
 pub use queues::{FakeQueues, Sent};
 pub use receipts::{FakeReceipts, KeptReceipt, StruckStrike};
 pub use records::{FakeRecords, StoredRecord};
+pub use redelivery::FakeRedelivery;
 pub use script::{Fault, Faults, Journal, Script, Step};
 pub use tokens::FakeTokens;
 

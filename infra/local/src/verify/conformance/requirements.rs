@@ -1042,7 +1042,7 @@ const CHECKS: &[Requirement] = &[
             Test("e2e::contract", "tokens"),
             Test("e2e::contract", "keys"),
             Test("e2e::contract", "oversize"),
-            Test("e2e::contract", "backoff"),
+            Test("e2e::contract", "redelivery"),
         ]),
     ),
     is(

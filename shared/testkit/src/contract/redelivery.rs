@@ -1,11 +1,14 @@
-//! [`Backoff`]: failed messages come back after their own delays.
+//! [`Redelivery`]: failed messages come back after their own delays.
 
 use std::future::Future;
 
-use domain::ports::Backoff;
+use domain::ports::{QueueUrl, Redelivery};
 
 /// A queue with messages for the suite.
 pub trait Lane: Sync {
+    /// Its URL.
+    fn queue(&self) -> &QueueUrl;
+
     /// Receives the messages that are visible, as many as are expected, or those that there are after a
     /// while: each one's body and receipt handle.
     fn receive(&self, expected: usize) -> impl Future<Output = Vec<(String, String)>> + Send;
@@ -14,15 +17,15 @@ pub trait Lane: Sync {
 /// How many messages the suite's queue has to have; their visibility time-out has to outlast the suite.
 pub const MESSAGES: usize = 13;
 
-/// Holds an implementation of [`Backoff`] to its contract, on a queue of [`MESSAGES`] messages.
+/// Holds an implementation of [`Redelivery`] to its contract, on a queue of [`MESSAGES`] messages.
 ///
 /// # Panics
 /// It breaks it.
-pub async fn backoff(backoff: &impl Backoff, lane: &impl Lane) {
+pub async fn redelivery(redelivery: &impl Redelivery, lane: &impl Lane) {
     let received = lane.receive(MESSAGES).await;
     assert_eq!(received.len(), MESSAGES);
     assert_eq!(lane.receive(0).await, [], "what was received is hidden");
-    backoff.delay(&[]).await.unwrap();
+    redelivery.delay(lane.queue(), &[]).await.unwrap();
 
     let delays = |received: &[(String, String)]| -> Vec<(String, u32)> {
         let delay = |(position, (_, handle)): (usize, &(String, String))| {
@@ -32,7 +35,10 @@ pub async fn backoff(backoff: &impl Backoff, lane: &impl Lane) {
         };
         received.iter().enumerate().map(delay).collect()
     };
-    backoff.delay(&delays(&received)).await.unwrap();
+    redelivery
+        .delay(lane.queue(), &delays(&received))
+        .await
+        .unwrap();
     let again = lane.receive(MESSAGES - 1).await;
     let bodies = |received: &[(String, String)]| {
         let mut bodies: Vec<_> = received.iter().map(|(body, _)| body.clone()).collect();
@@ -44,7 +50,7 @@ pub async fn backoff(backoff: &impl Backoff, lane: &impl Lane) {
     // Ten to a call: one bad handle leaves the messages of the other call as they should be.
     let mut with_bad = delays(&again);
     with_bad.insert(0, (String::new(), 0));
-    assert!(backoff.delay(&with_bad).await.is_err());
+    assert!(redelivery.delay(lane.queue(), &with_bad).await.is_err());
     let back = bodies(&lane.receive(3).await);
     let of_second_call = bodies(&again[9..]);
     assert!(
@@ -56,19 +62,24 @@ pub async fn backoff(backoff: &impl Backoff, lane: &impl Lane) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fakes::FakeBackoff;
+    use crate::fakes::FakeRedelivery;
     use std::sync::Mutex;
 
     /// Messages whose bodies are their handles, visible at first and when they were delayed by nothing.
     struct FakeLane<'b> {
-        backoff: &'b FakeBackoff,
+        redelivery: &'b FakeRedelivery,
+        queue: QueueUrl,
         visible: Mutex<Vec<String>>,
     }
 
     impl Lane for FakeLane<'_> {
+        fn queue(&self) -> &QueueUrl {
+            &self.queue
+        }
+
         async fn receive(&self, _: usize) -> Vec<(String, String)> {
             let mut visible = std::mem::take(&mut *self.visible.lock().unwrap());
-            visible.extend(self.backoff.take_visible());
+            visible.extend(self.redelivery.take_visible(&self.queue));
             visible
                 .into_iter()
                 .map(|handle| (handle.clone(), handle))
@@ -78,12 +89,13 @@ mod tests {
 
     #[tokio::test]
     async fn the_fake_keeps_the_contract() {
-        let fake = FakeBackoff::default();
+        let fake = FakeRedelivery::default();
         let lane = FakeLane {
-            backoff: &fake,
+            redelivery: &fake,
+            queue: QueueUrl::new("lane"),
             visible: Mutex::new((0..MESSAGES).map(|n| format!("handle-{n:02}")).collect()),
         };
-        backoff(&fake, &lane).await;
-        assert_eq!(fake.delays()["handle-12"], 43_200);
+        redelivery(&fake, &lane).await;
+        assert_eq!(fake.delays(&lane.queue)["handle-12"], 43_200);
     }
 }
