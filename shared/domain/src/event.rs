@@ -12,7 +12,8 @@ use crate::record::RecordId;
 /// The longest event type, in characters.
 pub const LONGEST_EVENT_TYPE: usize = 100;
 
-/// A source's name of what happened, such as `order.created`: letters, digits, `.`, `_` and `-`.
+/// A source's name of what happened, such as `order.created` or `parcel_created@v3`: letters, digits,
+/// `.`, `_`, `-` and `@`.
 ///
 /// Any such name is taken, known or not: a type that a source adds tomorrow passes today. The alphabet keeps
 /// types safe in table keys, queue attributes and CloudEvents types.
@@ -22,7 +23,7 @@ pub struct EventType(String);
 /// A name that is no [`EventType`].
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error(
-    "an event type has 1 to {LONGEST_EVENT_TYPE} characters: letters, digits, '.', '_' and '-', and begins with its kind"
+    "an event type has 1 to {LONGEST_EVENT_TYPE} characters: letters, digits, '.', '_', '-' and '@', and begins with its kind"
 )]
 pub struct EventTypeError;
 
@@ -50,7 +51,8 @@ impl FromStr for EventType {
     type Err = EventTypeError;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
-        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+        let allowed =
+            |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-' | b'@');
         let fits = (1..=LONGEST_EVENT_TYPE).contains(&name.len()) && name.bytes().all(allowed);
         // Without a kind there is no subject, and what has none is read by nobody behind the lane.
         if !fits || name.starts_with('.') {
@@ -96,6 +98,7 @@ mod tests {
     #[case("customer.deleted", "customer", true)]
     #[case("price.list.deleted", "price.list", true)]
     #[case("ping", "ping", false)]
+    #[case("return_parcel_created@v3", "return_parcel_created@v3", false)]
     #[case("deleted", "deleted", false)]
     fn a_type_tells_its_kind_and_whether_it_deletes(
         #[case] name: &str,
@@ -111,6 +114,8 @@ mod tests {
     #[case("order created")]
     #[case("order#created")]
     #[case("order/created")]
+    #[case("order:created")]
+    #[case("commandé")]
     #[case::without_a_kind(".updated")]
     #[case(&"a".repeat(101))]
     fn a_name_that_fits_no_key_is_no_type(#[case] name: &str) {
