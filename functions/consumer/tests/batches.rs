@@ -358,6 +358,23 @@ async fn what_failed_waits_longer_each_time(
     assert!(expected.contains(&delay), "{delay}");
 }
 
+/// While a release is rolled out, and after it was taken back.
+#[tokio::test(start_paused = true)]
+async fn an_event_of_a_newer_release_waits_for_it_and_harms_no_other() {
+    let world = world();
+    let newer = order(1, "created", "new").replace(r#""data":"#, r#""later":{},"data":"#);
+    let batch = batch("arn")
+        .received(&newer, 10)
+        .received("no event", 10)
+        .message(&order(2, "created", "new"));
+    assert_eq!(world.take_batch(&batch).await, [0, 1]);
+    assert_eq!(world.queue("sales").len(), 1);
+    let delays = world.lane.delays();
+    let [newer, unreadable] = [0, 1].map(|position| delays[&receipt_handle(position)]);
+    assert!((450..=900).contains(&newer), "{newer}");
+    assert!((1..=2).contains(&unreadable), "{unreadable}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_delay_that_cannot_be_set_changes_nothing_else() {
     let world = world();
