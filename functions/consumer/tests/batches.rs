@@ -376,6 +376,21 @@ async fn an_event_of_a_newer_release_waits_for_it_and_harms_no_other() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_the_next_release_will_write_reaches_the_teams_byte_for_byte() {
+    let world = world();
+    let body = order(1, "created", "new");
+    let members = format!(
+        r#""sourceid":"evt_\"1\"","sourcetime":"2026-11-20T12:00:00+01:00","sequence":"001795176000000.{}","sourcetype":"stackone.order.created","replayed":true,"replayjob":"r01a2","data":"#,
+        id(1)
+    );
+    let body = body.replace(r#""data":"#, &members);
+    assert!(world.take(std::slice::from_ref(&body)).await.is_empty());
+    assert_eq!(world.queue("sales")[0].body, body);
+    assert_eq!(world.queue("ledger.fifo")[0].body, body);
+    assert_eq!(world.record("order", "or_1").data, data("new"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_delay_that_cannot_be_set_changes_nothing_else() {
     let world = world();
     world

@@ -8,11 +8,17 @@
 //! release after. What this release does not know all the same is a newer one's, and no reason to give an event
 //! up: [`EnvelopeError::Unknown`] says that it can be read later, by another.
 //!
+//! | member | read since | written since |
+//! |---|---|---|
+//! | `sourceid`, `sourcetime`, `sequence`, `sourcetype`, `replayjob` | 0.2.0 | not yet |
+//! | all others | 0.1.0 | 0.1.0 |
+//!
 //! <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md>
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
+use std::str::FromStr;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -21,6 +27,7 @@ use thiserror::Error;
 use crate::account::AccountName;
 use crate::event::EventType;
 use crate::identity::EventId;
+use crate::provenance::{Provenance, ReplayJobId, Sequence};
 use crate::record::Subject;
 use crate::sources::Source;
 use crate::timestamp::Timestamp;
@@ -38,19 +45,23 @@ pub struct Envelope<'a> {
     pub event_type: EventType,
     /// To what.
     pub subject: Subject,
-    /// What is said of it besides.
+    /// What the source sends about it besides the record.
+    pub provenance: Provenance,
+    /// What we say of it besides.
     pub marks: Marks,
     /// The record.
     pub content: Content<'a>,
 }
 
 /// What an envelope says besides the event itself.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Marks {
     /// Type and bytes equal those of the record's previous event: perhaps the same, perhaps it happened twice.
     pub possible_duplicate: bool,
     /// An operator sent the event again.
     pub replayed: bool,
+    /// The job by which an operator did.
+    pub replay_job: Option<ReplayJobId>,
 }
 
 /// A record, here or elsewhere.
@@ -196,6 +207,7 @@ impl<'a> Envelope<'a> {
             account,
             event_type,
             subject,
+            provenance,
             marks,
             content,
         } = self;
@@ -212,12 +224,17 @@ impl<'a> Envelope<'a> {
             written.is_ok(),
             "writing to a String cannot end in an error"
         );
+        append(&mut text, "sourceid", provenance.id.as_ref());
+        append(&mut text, "sourcetime", provenance.time.as_ref());
+        append(&mut text, "sequence", provenance.sequence.as_ref());
+        append(&mut text, "sourcetype", provenance.event_type.as_ref());
         if marks.possible_duplicate {
             text.push_str(r#","possibleduplicate":true"#);
         }
         if marks.replayed {
             text.push_str(r#","replayed":true"#);
         }
+        append(&mut text, "replayjob", marks.replay_job.as_ref());
         match content {
             Content::Inline(record) => {
                 text.push_str(r#","data":"#);
@@ -242,10 +259,12 @@ impl<'a> Envelope<'a> {
         wire.check_values()?;
         let (source, account) = wire.origin()?;
         let id: EventId = wire.id.parse().map_err(|_| EnvelopeError::Member("id"))?;
+        let sequence: Option<Sequence> = optional("sequence", wire.sequence.as_deref())?;
         let repeats = [
             ("account", wire.account == account.as_str()),
             ("deliveryid", wire.deliveryid == id.delivery().to_string()),
             ("time", wire.time == id.delivery().first_seen().to_string()),
+            ("sequence", sequence.is_none_or(|place| place.event() == id)),
         ];
         if let Some((member, _)) = repeats.into_iter().find(|(_, agrees)| !agrees) {
             return Err(EnvelopeError::Member(member));
@@ -256,9 +275,16 @@ impl<'a> Envelope<'a> {
             account,
             event_type: wire.event_type_of(source)?,
             subject: Subject::parse(wire.subject).map_err(|_| EnvelopeError::Member("subject"))?,
+            provenance: Provenance {
+                id: optional("sourceid", wire.sourceid.as_deref())?,
+                time: optional("sourcetime", wire.sourcetime.as_deref())?,
+                sequence,
+                event_type: optional("sourcetype", wire.sourcetype.as_deref())?,
+            },
             marks: Marks {
                 possible_duplicate: wire.possibleduplicate,
                 replayed: wire.replayed,
+                replay_job: optional("replayjob", wire.replayjob.as_deref())?,
             },
             content: match (wire.data, wire.dataref) {
                 (Some(record), None) => Content::Inline(record),
@@ -269,8 +295,25 @@ impl<'a> Envelope<'a> {
     }
 }
 
+/// Writes a member that not every envelope has.
+fn append(text: &mut String, member: &str, value: Option<&impl Display>) {
+    if let Some(value) = value {
+        let value = json_string(&value.to_string());
+        text.extend([",\"", member, "\":", &value]);
+    }
+}
+
+/// Reads a member that not every envelope has.
+fn optional<T: FromStr>(
+    member: &'static str,
+    value: Option<&str>,
+) -> Result<Option<T>, EnvelopeError> {
+    let value = value.map(str::parse).transpose();
+    value.map_err(|_| EnvelopeError::Member(member))
+}
+
 /// The members that this release knows.
-const MEMBERS: [&str; 13] = [
+const MEMBERS: [&str; 18] = [
     "specversion",
     "id",
     "source",
@@ -280,8 +323,13 @@ const MEMBERS: [&str; 13] = [
     "datacontenttype",
     "account",
     "deliveryid",
+    "sourceid",
+    "sourcetime",
+    "sequence",
+    "sourcetype",
     "possibleduplicate",
     "replayed",
+    "replayjob",
     "data",
     "dataref",
 ];
@@ -331,10 +379,20 @@ struct Wire<'a> {
     account: Cow<'a, str>,
     #[serde(borrow)]
     deliveryid: Cow<'a, str>,
+    #[serde(borrow, default)]
+    sourceid: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    sourcetime: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    sequence: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    sourcetype: Option<Cow<'a, str>>,
     #[serde(default)]
     possibleduplicate: bool,
     #[serde(default)]
     replayed: bool,
+    #[serde(borrow, default)]
+    replayjob: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     data: Option<&'a RawValue>,
     #[serde(default)]
@@ -427,6 +485,7 @@ mod tests {
             account: "acme".parse().unwrap(),
             event_type: "order.created".parse().unwrap(),
             subject: Subject::new("order", Some(&RecordId::new(subject).unwrap()), id),
+            provenance: Provenance::default(),
             marks: Marks::default(),
             content,
         }
@@ -463,16 +522,29 @@ mod tests {
             record in "\\{\"a\":\"[^\"\\\\\\x00-\\x1f]{0,40}\"\\}",
             possible_duplicate: bool,
             replayed: bool,
+            replay_job in proptest::option::of("[A-Za-z0-9-]{1,64}"),
+            source_id in proptest::option::of("\\PC{1,64}"),
+            source_time in proptest::option::of("20[0-9]{2}-1[0-2]-[0-2][1-9]T2[0-3]:[0-5][0-9]:00(\\.[0-9]{1,9})?(Z|[+-]0[0-9]:30)"),
+            sequence in proptest::option::of(0..=253_402_300_799_999_u64),
+            source_type in proptest::option::of("[a-z]{1,12}\\.[a-z][a-zA-Z0-9._@-]{0,80}"),
         ) {
             let mut written = envelope(&subject, Content::Inline(raw(&record)));
-            written.marks = Marks { possible_duplicate, replayed };
+            let replay_job = replay_job.map(|id| id.parse().unwrap());
+            written.marks = Marks { possible_duplicate, replayed, replay_job };
+            written.provenance = Provenance {
+                id: source_id.map(|id| id.parse().unwrap()),
+                time: source_time.map(|time| time.parse().unwrap()),
+                sequence: sequence.map(|at| Sequence::new(Timestamp::from_millis(at), written.id)),
+                event_type: source_type.map(|name| name.parse().unwrap()),
+            };
             let text = written.to_text();
             prop_assert_eq!(text.len(), text.to_text().len());
             let text = text.to_text();
             let read = Envelope::parse(&text).unwrap();
             prop_assert_eq!(read.id, written.id);
             prop_assert_eq!(&read.subject, &written.subject);
-            prop_assert_eq!(read.marks, written.marks);
+            prop_assert_eq!(&read.marks, &written.marks);
+            prop_assert_eq!(&read.provenance, &written.provenance);
             prop_assert!(matches!(read.content, Content::Inline(data) if data.get() == record));
             prop_assert_eq!(read.to_text().to_text(), text);
         }
@@ -531,6 +603,16 @@ mod tests {
     #[case::no_type("\"orderspace.order.created\"", "\"orderspace.\"", "type")]
     #[case::no_content(",\"data\":{}", "", "data")]
     #[case::other_time("12:00:00.123Z", "12:00:00.124Z", "time")]
+    #[case::source_id(",\"data\"", ",\"sourceid\":\"\",\"data\"", "sourceid")]
+    #[case::source_time(",\"data\"", ",\"sourcetime\":\"today\",\"data\"", "sourcetime")]
+    #[case::sequence(",\"data\"", ",\"sequence\":\"7\",\"data\"", "sequence")]
+    #[case::sequence_of_another_event(
+        ",\"data\"",
+        ",\"sequence\":\"001795176000123.01a1f8d3-ea7b-7101-8101-010101010101.00008\",\"data\"",
+        "sequence"
+    )]
+    #[case::source_type(",\"data\"", ",\"sourcetype\":\"order\",\"data\"", "sourcetype")]
+    #[case::replay_job(",\"data\"", ",\"replayjob\":\"a b\",\"data\"", "replayjob")]
     fn what_no_release_writes_is_malformed(
         #[case] part: &str,
         #[case] instead: &str,

@@ -13,6 +13,7 @@ use domain::account::WebhookId;
 use domain::envelope::{Content, DataRef, Envelope, InlineLimit, Marks, is_sendable};
 use domain::event::Event;
 use domain::identity::{ContentHash, DeliveryId, EventId};
+use domain::provenance::Provenance;
 use domain::record::Subject;
 use domain::signature::{SigningKey, SigningKeys};
 use domain::sources::{Proof, ProofError, Source, Split, Unreadable, Verified};
@@ -81,6 +82,7 @@ fn envelope_of<'a>(event: &Event<'a>, content: Content<'a>) -> Envelope<'a> {
         account: "acme".parse().unwrap(),
         event_type: event.event_type.clone(),
         subject: subject_of(event),
+        provenance: Provenance::default(),
         marks: Marks::default(),
         content,
     }

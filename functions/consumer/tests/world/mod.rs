@@ -17,6 +17,7 @@ use domain::account::AccountName;
 use domain::envelope::{Content, DataRef, Envelope, Marks};
 use domain::identity::{DeliveryId, EventId, EventIndex};
 use domain::ports::QueueUrl;
+use domain::provenance::Provenance;
 use domain::record::{RecordId, RecordKey, Subject};
 use domain::sources::Source;
 use domain::timestamp::Timestamp;
@@ -98,6 +99,7 @@ pub fn envelope<'a>(
         account: account(),
         subject: Subject::new(event_type.kind(), record_id.as_ref(), id(number)),
         event_type,
+        provenance: Provenance::default(),
         marks: Marks::default(),
         content,
     }
