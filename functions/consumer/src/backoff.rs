@@ -9,6 +9,8 @@ use runtime::jitter;
 pub enum Failure {
     /// Something outside did not answer, or time ran out: later it may.
     Passing,
+    /// The message is an event of a newer release: a function of that release can read it.
+    Newer,
     /// The message is no event and never will be: it is on its way to the dead-letter queue.
     Unreadable,
 }
@@ -26,7 +28,7 @@ impl Failure {
     pub fn delay(self, receives: u32, first: Duration) -> u32 {
         let delay = match self {
             Self::Unreadable => first,
-            Self::Passing => {
+            Self::Passing | Self::Newer => {
                 let doublings = receives.saturating_sub(1).min(16);
                 first.saturating_mul(1 << doublings).min(LONGEST)
             }
@@ -51,6 +53,8 @@ mod tests {
     #[case(Failure::Passing, 10, 450..=900)]
     #[case(Failure::Passing, u32::MAX, 450..=900)]
     #[case(Failure::Passing, 0, 1..=2)]
+    #[case(Failure::Newer, 1, 1..=2)]
+    #[case(Failure::Newer, 10, 450..=900)]
     #[case(Failure::Unreadable, 40, 1..=2)]
     fn delays_grow_up_to_a_limit(
         #[case] failure: Failure,

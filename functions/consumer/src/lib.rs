@@ -9,7 +9,8 @@
 //! them ([`forward`]). A crash in between repeats: teams get events at least once, always with the same id.
 //!
 //! One message cannot harm another: what cannot be read fails alone, and so does what makes us panic. What
-//! failed becomes visible again after a delay of its own ([`backoff`]).
+//! failed becomes visible again after a delay of its own ([`backoff`]): also an event that only a newer release
+//! can read, which waits in its lane until that release is rolled out.
 //!
 //! <https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html>
 
@@ -21,7 +22,7 @@ pub mod forward;
 use std::time::Duration;
 
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
-use domain::envelope::Envelope;
+use domain::envelope::{Envelope, EnvelopeError};
 use domain::fold::Verdict;
 use domain::lane::Lane;
 use domain::ports::{Oversize, Queues, Records, Redelivery};
@@ -177,8 +178,17 @@ fn read(message: &SqsMessage) -> Result<Envelope<'_>, Failure> {
     let body = message.body.as_deref().unwrap_or_default();
     Envelope::parse(body).map_err(|error| {
         let message = message.message_id.as_deref().unwrap_or_default();
-        warn!(message, %error, "a message that is no event; it goes to the dead-letter queue");
-        Failure::Unreadable
+        match &error {
+            EnvelopeError::Unknown(member) => {
+                runtime::metrics::count("NewerEnvelopes", 1, &[]);
+                warn!(message, member, "an event of a newer release; it comes again until that release is here");
+                Failure::Newer
+            }
+            EnvelopeError::Json(_) | EnvelopeError::Member(_) => {
+                warn!(message, %error, "a message that is no event; it goes to the dead-letter queue");
+                Failure::Unreadable
+            }
+        }
     })
 }
 

@@ -360,6 +360,38 @@ async fn what_failed_waits_longer_each_time(
     assert!(expected.contains(&delay), "{delay}");
 }
 
+/// While a release is rolled out, and after it was taken back.
+#[tokio::test(start_paused = true)]
+async fn an_event_of_a_newer_release_waits_for_it_and_harms_no_other() {
+    let world = world();
+    let newer = order(1, "created", "new").replace(r#""data":"#, r#""later":{},"data":"#);
+    let batch = batch(ORDERS_ARN)
+        .received(&newer, 10)
+        .received("no event", 10)
+        .message(&order(2, "created", "new"));
+    assert_eq!(world.take_batch(&batch).await, [0, 1]);
+    assert_eq!(world.queue("sales").len(), 1);
+    let delays = world.delays();
+    let [newer, unreadable] = [0, 1].map(|position| delays[&receipt_handle(position)]);
+    assert!((450..=900).contains(&newer), "{newer}");
+    assert!((1..=2).contains(&unreadable), "{unreadable}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_next_release_will_write_reaches_the_teams_byte_for_byte() {
+    let world = world();
+    let body = order(1, "created", "new");
+    let members = format!(
+        r#""sourceid":"evt_\"1\"","sourcetime":"2026-11-20T12:00:00+01:00","sequence":"001795176000000.{}","sourcetype":"stackone.order.created","replayed":true,"replayjob":"r01a2","data":"#,
+        id(1)
+    );
+    let body = body.replace(r#""data":"#, &members);
+    assert!(world.take(std::slice::from_ref(&body)).await.is_empty());
+    assert_eq!(world.queue("sales")[0].body, body);
+    assert_eq!(world.queue("ledger.fifo")[0].body, body);
+    assert_eq!(world.record("order", "or_1").data, data("new"));
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_failed_waits_in_the_lane_it_came_from() {
     for lane in Lane::ALL {

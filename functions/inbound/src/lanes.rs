@@ -7,6 +7,7 @@ use domain::event::Event;
 use domain::identity::EventIndex;
 use domain::lane::Lane;
 use domain::ports::{Message, Oversize, PortError, Queues, Receipt};
+use domain::provenance::Provenance;
 use domain::record::Subject;
 use domain::source::Source;
 use futures::future::{join_all, try_join_all};
@@ -168,6 +169,7 @@ fn envelope<'a>(source: Source, receipt: &Receipt<'_>, event: &Event<'a>) -> Env
         account: receipt.account.clone(),
         event_type: event.event_type.clone(),
         subject: Subject::new(&event.meaning.kind, event.record_id.as_ref(), id),
+        provenance: Provenance::default(),
         marks: Marks::default(),
         content: Content::Inline(event.record),
     }

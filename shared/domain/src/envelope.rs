@@ -3,10 +3,22 @@
 //! The record stands in it byte for byte as the source sent it: an envelope is written as text around the
 //! record, never as a tree that contains it.
 //!
+//! While a release is rolled out, functions of two releases run side by side. So **readers learn a member one
+//! release before writers send it**: a member that is new here is read and passed on, and written first by the
+//! release after. What this release does not know all the same is a newer one's, and no reason to give an event
+//! up: [`EnvelopeError::Unknown`] says that it can be read later, by another.
+//!
+//! | member | read since | written since |
+//! |---|---|---|
+//! | `sourceid`, `sourcetime`, `sequence`, `sourcetype`, `replayjob` | 0.2.0 | not yet |
+//! | all others | 0.1.0 | 0.1.0 |
+//!
 //! <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md>
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
+use std::collections::BTreeMap;
+use std::fmt::{Display, Write as _};
+use std::str::FromStr;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -15,6 +27,7 @@ use thiserror::Error;
 use crate::account::AccountName;
 use crate::event::EventType;
 use crate::identity::EventId;
+use crate::provenance::{Provenance, ReplayJobId, Sequence};
 use crate::record::Subject;
 use crate::source::Source;
 use crate::timestamp::Timestamp;
@@ -32,19 +45,23 @@ pub struct Envelope<'a> {
     pub event_type: EventType,
     /// To what.
     pub subject: Subject,
-    /// What is said of it besides.
+    /// What the source sends about it besides the record.
+    pub provenance: Provenance,
+    /// What we say of it besides.
     pub marks: Marks,
     /// The record.
     pub content: Content<'a>,
 }
 
 /// What an envelope says besides the event itself.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Marks {
     /// Type and bytes equal those of the record's previous event: perhaps the same, perhaps it happened twice.
     pub possible_duplicate: bool,
     /// An operator sent the event again.
     pub replayed: bool,
+    /// The job by which an operator did.
+    pub replay_job: Option<ReplayJobId>,
 }
 
 /// A record, here or elsewhere.
@@ -197,6 +214,7 @@ impl<'a> Envelope<'a> {
             account,
             event_type,
             subject,
+            provenance,
             marks,
             content,
         } = self;
@@ -213,12 +231,17 @@ impl<'a> Envelope<'a> {
             written.is_ok(),
             "writing to a String cannot end in an error"
         );
+        append(&mut text, "sourceid", provenance.id.as_ref());
+        append(&mut text, "sourcetime", provenance.time.as_ref());
+        append(&mut text, "sequence", provenance.sequence.as_ref());
+        append(&mut text, "sourcetype", provenance.event_type.as_ref());
         if marks.possible_duplicate {
             text.push_str(r#","possibleduplicate":true"#);
         }
         if marks.replayed {
             text.push_str(r#","replayed":true"#);
         }
+        append(&mut text, "replayjob", marks.replay_job.as_ref());
         match content {
             Content::Inline(record) => {
                 text.push_str(r#","data":"#);
@@ -233,36 +256,22 @@ impl<'a> Envelope<'a> {
         }
     }
 
-    /// Reads an envelope that [`Envelope::to_text`] wrote.
+    /// Reads an envelope that [`Envelope::to_text`] wrote, in this release or in one before it.
     ///
     /// # Errors
-    /// Text that is no JSON, lacks a member, has one that no envelope has, or one of another form.
+    /// Text that is no envelope, and an envelope that only a newer release can read.
     pub fn parse(text: &'a str) -> Result<Self, EnvelopeError> {
-        let wire: Wire<'a> = serde_json::from_str(text)?;
-        let (source, account) = wire
-            .source
-            .strip_prefix('/')
-            .and_then(|path| path.split_once('/'))
-            .and_then(|(source, account)| {
-                Some((Source::named(source)?, account.parse::<AccountName>().ok()?))
-            })
-            .ok_or(EnvelopeError::Member("source"))?;
-        let event_type = wire
-            .event_type
-            .strip_prefix(source.as_str())
-            .and_then(|rest| rest.strip_prefix('.'))
-            .and_then(|event_type| event_type.parse().ok())
-            .ok_or(EnvelopeError::Member("type"))?;
+        let wire: Wire<'a> = serde_json::from_str(text)
+            .map_err(|error| unknown_member(text).unwrap_or(EnvelopeError::Json(error)))?;
+        wire.check_values()?;
+        let (source, account) = wire.origin()?;
         let id: EventId = wire.id.parse().map_err(|_| EnvelopeError::Member("id"))?;
+        let sequence: Option<Sequence> = optional("sequence", wire.sequence.as_deref())?;
         let repeats = [
-            ("specversion", wire.specversion == "1.0"),
-            (
-                "datacontenttype",
-                wire.datacontenttype == "application/json",
-            ),
             ("account", wire.account == account.as_str()),
             ("deliveryid", wire.deliveryid == id.delivery().to_string()),
             ("time", wire.time == id.delivery().first_seen().to_string()),
+            ("sequence", sequence.is_none_or(|place| place.event() == id)),
         ];
         if let Some((member, _)) = repeats.into_iter().find(|(_, agrees)| !agrees) {
             return Err(EnvelopeError::Member(member));
@@ -271,11 +280,18 @@ impl<'a> Envelope<'a> {
             id,
             source,
             account,
-            event_type,
+            event_type: wire.event_type_of(source)?,
             subject: Subject::parse(wire.subject).map_err(|_| EnvelopeError::Member("subject"))?,
+            provenance: Provenance {
+                id: optional("sourceid", wire.sourceid.as_deref())?,
+                time: optional("sourcetime", wire.sourcetime.as_deref())?,
+                sequence,
+                event_type: optional("sourcetype", wire.sourcetype.as_deref())?,
+            },
             marks: Marks {
                 possible_duplicate: wire.possibleduplicate,
                 replayed: wire.replayed,
+                replay_job: optional("replayjob", wire.replayjob.as_deref())?,
             },
             content: match (wire.data, wire.dataref) {
                 (Some(record), None) => Content::Inline(record),
@@ -286,7 +302,70 @@ impl<'a> Envelope<'a> {
     }
 }
 
-/// An envelope's members as they stand. We wrote it, so a member that we do not write is an error.
+/// Writes a member that not every envelope has.
+fn append(text: &mut String, member: &str, value: Option<&impl Display>) {
+    if let Some(value) = value {
+        let value = json_string(&value.to_string());
+        text.extend([",\"", member, "\":", &value]);
+    }
+}
+
+/// Reads a member that not every envelope has.
+fn optional<T: FromStr>(
+    member: &'static str,
+    value: Option<&str>,
+) -> Result<Option<T>, EnvelopeError> {
+    let value = value.map(str::parse).transpose();
+    value.map_err(|_| EnvelopeError::Member(member))
+}
+
+/// The members that this release knows.
+const MEMBERS: [&str; 18] = [
+    "specversion",
+    "id",
+    "source",
+    "type",
+    "subject",
+    "time",
+    "datacontenttype",
+    "account",
+    "deliveryid",
+    "sourceid",
+    "sourcetime",
+    "sequence",
+    "sourcetype",
+    "possibleduplicate",
+    "replayed",
+    "replayjob",
+    "data",
+    "dataref",
+];
+/// What makes a JSON object a CloudEvents event.
+/// <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md#required-attributes>
+const REQUIRED: [&str; 4] = ["specversion", "id", "source", "type"];
+/// The version of CloudEvents that this release reads.
+const SPECVERSION: &str = "1.0";
+/// The longest part of a member's name that is repeated in an error.
+const LONGEST_MEMBER: usize = 40;
+
+/// What a newer release has added to an envelope that this one cannot read; none where the text is no envelope.
+/// Only asked after a failure, so that it costs nothing.
+fn unknown_member(text: &str) -> Option<EnvelopeError> {
+    let members: BTreeMap<Cow<'_, str>, &RawValue> = serde_json::from_str(text).ok()?;
+    if !REQUIRED.iter().all(|name| members.contains_key(*name)) {
+        return None;
+    }
+    let version: String = serde_json::from_str(members.get("specversion")?.get()).ok()?;
+    if version != SPECVERSION {
+        return Some(EnvelopeError::Unknown("specversion".to_owned()));
+    }
+    let unknown = members
+        .keys()
+        .find(|name| !MEMBERS.contains(&name.as_ref()));
+    unknown.map(|name| EnvelopeError::Unknown(name.chars().take(LONGEST_MEMBER).collect()))
+}
+
+/// An envelope's members as they stand. We wrote it, so a member that this release does not know is a newer one's.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Wire<'a> {
@@ -307,20 +386,76 @@ struct Wire<'a> {
     account: Cow<'a, str>,
     #[serde(borrow)]
     deliveryid: Cow<'a, str>,
+    #[serde(borrow, default)]
+    sourceid: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    sourcetime: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    sequence: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    sourcetype: Option<Cow<'a, str>>,
     #[serde(default)]
     possibleduplicate: bool,
     #[serde(default)]
     replayed: bool,
+    #[serde(borrow, default)]
+    replayjob: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     data: Option<&'a RawValue>,
     #[serde(default)]
     dataref: Option<DataRef>,
 }
 
-/// Text that is no envelope of ours.
+impl Wire<'_> {
+    /// Refuses what has one value in this release, and in a newer one perhaps another.
+    fn check_values(&self) -> Result<(), EnvelopeError> {
+        let values = [
+            ("specversion", &self.specversion, SPECVERSION),
+            ("datacontenttype", &self.datacontenttype, "application/json"),
+        ];
+        match values.iter().find(|(_, value, known)| value != known) {
+            Some((member, ..)) => Err(EnvelopeError::Unknown((*member).to_owned())),
+            None => Ok(()),
+        }
+    }
+
+    /// The source and the account in `/{source}/{account}`.
+    fn origin(&self) -> Result<(Source, AccountName), EnvelopeError> {
+        let malformed = EnvelopeError::Member("source");
+        let path = self.source.strip_prefix('/');
+        let Some((source, account)) = path.and_then(|path| path.split_once('/')) else {
+            return Err(malformed);
+        };
+        let Ok(account) = account.parse() else {
+            return Err(malformed);
+        };
+        match Source::named(source) {
+            Some(source) => Ok((source, account)),
+            None => Err(EnvelopeError::Unknown("source".to_owned())),
+        }
+    }
+
+    /// The event's type as its source names it. A newer release may take names that this one does not.
+    fn event_type_of(&self, source: Source) -> Result<EventType, EnvelopeError> {
+        let name = self
+            .event_type
+            .strip_prefix(source.as_str())
+            .and_then(|rest| rest.strip_prefix('.'))
+            .filter(|name| !name.is_empty())
+            .ok_or(EnvelopeError::Member("type"))?;
+        name.parse()
+            .map_err(|_| EnvelopeError::Unknown("type".to_owned()))
+    }
+}
+
+/// Why a text could not be read as an envelope.
 #[derive(Debug, Error)]
 pub enum EnvelopeError {
-    /// Not JSON, or a member is missing or superfluous.
+    /// It is an envelope, and this member of it is unknown here, or says what is unknown here: a newer release
+    /// wrote it. A reader of that release can read it.
+    #[error("the envelope is a newer release's: its {0:?} says what this release does not know")]
+    Unknown(String),
+    /// Not JSON, or a member is missing, stands twice or is of another type.
     #[error("the message is no envelope: {0}")]
     Json(#[from] serde_json::Error),
     /// A member says what it cannot say, or contradicts another.
@@ -357,6 +492,7 @@ mod tests {
             account: "acme".parse().unwrap(),
             event_type: "order.created".parse().unwrap(),
             subject: Subject::new("order", Some(&RecordId::new(subject).unwrap()), id),
+            provenance: Provenance::default(),
             marks: Marks::default(),
             content,
         }
@@ -393,16 +529,29 @@ mod tests {
             record in "\\{\"a\":\"[^\"\\\\\\x00-\\x1f]{0,40}\"\\}",
             possible_duplicate: bool,
             replayed: bool,
+            replay_job in proptest::option::of("[A-Za-z0-9-]{1,64}"),
+            source_id in proptest::option::of("\\PC{1,64}"),
+            source_time in proptest::option::of("20[0-9]{2}-1[0-2]-[0-2][1-9]T2[0-3]:[0-5][0-9]:00(\\.[0-9]{1,9})?(Z|[+-]0[0-9]:30)"),
+            sequence in proptest::option::of(0..=253_402_300_799_999_u64),
+            source_type in proptest::option::of("[a-z]{1,12}\\.[a-z][a-zA-Z0-9._@-]{0,80}"),
         ) {
             let mut written = envelope(&subject, Content::Inline(raw(&record)));
-            written.marks = Marks { possible_duplicate, replayed };
+            let replay_job = replay_job.map(|id| id.parse().unwrap());
+            written.marks = Marks { possible_duplicate, replayed, replay_job };
+            written.provenance = Provenance {
+                id: source_id.map(|id| id.parse().unwrap()),
+                time: source_time.map(|time| time.parse().unwrap()),
+                sequence: sequence.map(|at| Sequence::new(Timestamp::from_millis(at), written.id)),
+                event_type: source_type.map(|name| name.parse().unwrap()),
+            };
             let text = written.to_text();
             prop_assert_eq!(text.len(), text.to_text().len());
             let text = text.to_text();
             let read = Envelope::parse(&text).unwrap();
             prop_assert_eq!(read.id, written.id);
             prop_assert_eq!(&read.subject, &written.subject);
-            prop_assert_eq!(read.marks, written.marks);
+            prop_assert_eq!(&read.marks, &written.marks);
+            prop_assert_eq!(&read.provenance, &written.provenance);
             prop_assert!(matches!(read.content, Content::Inline(data) if data.get() == record));
             prop_assert_eq!(read.to_text().to_text(), text);
         }
@@ -444,19 +593,89 @@ mod tests {
         assert!(!InlineLimit::new(250_000).admits(&Text::plain("\u{FFFF}".to_owned())));
     }
 
-    #[rstest]
-    #[case::contradiction("\"account\":\"acme\"", "\"account\":\"other\"")]
-    #[case::unknown_member("\"account\":", "\"extra\":1,\"account\":")]
-    #[case::other_version("\"1.0\"", "\"0.3\"")]
-    #[case::foreign_source("\"/orderspace/acme\"", "\"/elsewhere/acme\"")]
-    #[case::no_content(",\"data\":{}", "")]
-    #[case::other_time("12:00:00.123Z", "12:00:00.124Z")]
-    fn what_we_did_not_write_is_refused(#[case] part: &str, #[case] instead: &str) {
+    /// An envelope with a part of its text replaced by another.
+    fn changed(part: &str, instead: &str) -> String {
         let text = envelope("or_1", Content::Inline(raw("{}")))
             .to_text()
             .to_text();
         assert!(text.contains(part), "{text}");
-        assert!(Envelope::parse(&text.replace(part, instead)).is_err());
+        text.replace(part, instead)
+    }
+
+    #[rstest]
+    #[case::contradiction("\"account\":\"acme\"", "\"account\":\"other\"", "account")]
+    #[case::no_account("\"/orderspace/acme\"", "\"/orderspace/A#B\"", "source")]
+    #[case::no_path("\"/orderspace/acme\"", "\"orderspace\"", "source")]
+    #[case::other_source("\"orderspace.order", "\"elsewhere.order", "type")]
+    #[case::no_type("\"orderspace.order.created\"", "\"orderspace.\"", "type")]
+    #[case::no_content(",\"data\":{}", "", "data")]
+    #[case::other_time("12:00:00.123Z", "12:00:00.124Z", "time")]
+    #[case::source_id(",\"data\"", ",\"sourceid\":\"\",\"data\"", "sourceid")]
+    #[case::source_time(",\"data\"", ",\"sourcetime\":\"today\",\"data\"", "sourcetime")]
+    #[case::sequence(",\"data\"", ",\"sequence\":\"7\",\"data\"", "sequence")]
+    #[case::sequence_of_another_event(
+        ",\"data\"",
+        ",\"sequence\":\"001795176000123.01a1f8d3-ea7b-7101-8101-010101010101.00008\",\"data\"",
+        "sequence"
+    )]
+    #[case::source_type(",\"data\"", ",\"sourcetype\":\"order\",\"data\"", "sourcetype")]
+    #[case::replay_job(",\"data\"", ",\"replayjob\":\"a b\",\"data\"", "replayjob")]
+    fn what_no_release_writes_is_malformed(
+        #[case] part: &str,
+        #[case] instead: &str,
+        #[case] member: &str,
+    ) {
+        let error = Envelope::parse(&changed(part, instead)).unwrap_err();
+        assert!(
+            matches!(error, EnvelopeError::Member(named) if named == member),
+            "{error}"
+        );
+    }
+
+    #[rstest]
+    #[case::unknown_member("\"account\":", "\"extra\":1,\"account\":", "extra")]
+    #[case::in_place_of_a_known_one("\"data\":", "\"data_base64\":", "data_base64")]
+    #[case::a_long_name("\"data\":", &format!("\"{}\":", "x".repeat(50)), &"x".repeat(40))]
+    #[case::other_version("\"1.0\"", "\"2.0\"", "specversion")]
+    #[case::other_version_with_other_members(
+        "\"1.0\",\"id\"",
+        "\"2.0\",\"time\":7,\"id\"",
+        "specversion"
+    )]
+    #[case::other_source("\"/orderspace/acme\"", "\"/elsewhere/acme\"", "source")]
+    #[case::other_names_of_types("order.created", "order/created", "type")]
+    #[case::other_content("application/json", "application/xml", "datacontenttype")]
+    fn what_a_newer_release_may_write_is_unknown(
+        #[case] part: &str,
+        #[case] instead: &str,
+        #[case] member: &str,
+    ) {
+        let error = Envelope::parse(&changed(part, instead)).unwrap_err();
+        assert!(
+            matches!(&error, EnvelopeError::Unknown(named) if named == member),
+            "{error}"
+        );
+    }
+
+    #[rstest]
+    #[case::no_json("not an event")]
+    #[case::no_object("[]")]
+    #[case::another_object(r#"{"team":"a"}"#)]
+    #[case::an_event_without_its_source(r#"{"specversion":"2.0","id":"1","type":"a.b","extra":1}"#)]
+    #[case::a_version_that_is_none(r#"{"specversion":2,"id":"1","source":"/a/b","type":"a.b"}"#)]
+    #[case::members_are_missing(r#"{"specversion":"1.0","id":"1","source":"/a/b","type":"a.b"}"#)]
+    #[case::a_member_twice(&changed("\"account\":", "\"id\":\"1\",\"account\":"))]
+    fn what_is_no_envelope_is_no_newer_one(#[case] text: &str) {
+        let error = Envelope::parse(text).unwrap_err();
+        assert!(matches!(error, EnvelopeError::Json(_)), "{error}");
+    }
+
+    #[test]
+    fn the_members_that_are_known_are_those_that_are_read() {
+        let error = serde_json::from_str::<Wire<'_>>(r#"{"":0}"#).err().unwrap();
+        let known = MEMBERS.map(|member| format!("`{member}`")).join(", ");
+        let expected = format!("unknown field ``, expected one of {known} at");
+        assert!(error.to_string().starts_with(&expected), "{error}");
     }
 
     #[test]

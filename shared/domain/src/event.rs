@@ -14,7 +14,8 @@ use crate::record::RecordId;
 /// The longest event type, in characters.
 pub const LONGEST_EVENT_TYPE: usize = 100;
 
-/// A source's name of what happened, such as `order.created`: letters, digits, `.`, `_`, `-` and `@`.
+/// A source's name of what happened, such as `order.created` or `parcel_created@v3`: letters, digits,
+/// `.`, `_`, `-` and `@`.
 ///
 /// Any such name is taken, known or not: a type that a source adds tomorrow passes today. The alphabet keeps
 /// types safe in table keys, queue attributes and CloudEvents types.
@@ -160,6 +161,8 @@ mod tests {
     #[case("order created")]
     #[case("order#created")]
     #[case("order/created")]
+    #[case("order:created")]
+    #[case("commandé")]
     #[case::without_a_kind(".updated")]
     #[case(&"a".repeat(101))]
     fn a_name_that_fits_no_key_is_no_type(#[case] name: &str) {

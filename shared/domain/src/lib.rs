@@ -18,6 +18,7 @@ pub mod fold;
 pub mod identity;
 pub mod lane;
 pub mod ports;
+pub mod provenance;
 pub mod record;
 pub mod route;
 pub mod signature;

@@ -14,6 +14,7 @@ use domain::envelope::{Content, DataRef, Envelope, InlineLimit, Marks, is_sendab
 use domain::event::{Effect, Event, EventType};
 use domain::identity::{ContentHash, DeliveryId, EventId};
 use domain::lane::Lane;
+use domain::provenance::Provenance;
 use domain::record::Subject;
 use domain::signature::{Assurance, LiveSecrets, MacKey, Offer, Policy, ProofError, Verified};
 use domain::source::Source;
@@ -106,6 +107,7 @@ fn envelope_of<'a>(source: Source, event: &Event<'a>, content: Content<'a>) -> E
         account: "acme".parse().unwrap(),
         event_type: event.event_type.clone(),
         subject: subject_of(event),
+        provenance: Provenance::default(),
         marks: Marks::default(),
         content,
     }

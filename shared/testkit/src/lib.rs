@@ -17,5 +17,6 @@ pub mod fakes;
 pub mod fixtures;
 pub mod gateway;
 pub mod openapi;
+pub mod releases;
 pub mod signing;
 pub mod sqs_event;

@@ -81,10 +81,7 @@ impl Schema {
     /// Reads `infra/events/orderhook-event.schema.json`.
     #[must_use]
     pub fn closed() -> Self {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("../../infra/events/orderhook-event.schema.json");
-        let text = std::fs::read(&path).expect("the published schema");
-        let mut schema: Value = serde_json::from_slice(&text).expect("the schema is JSON");
+        let mut schema = published();
         let members = schema.as_object_mut().expect("the schema is an object");
         members.insert("additionalProperties".to_owned(), json!(false));
         let validator = jsonschema::options()
@@ -103,13 +100,25 @@ impl Schema {
             // Deeper than the parser goes: the schema says of the record only that it is an object.
             Err(_) => shallow(message),
         };
-        let errors: Vec<String> = self
-            .0
-            .iter_errors(&value)
-            .map(|error| format!("{}: {error}", error.instance_path()))
-            .collect();
+        let errors = self.errors(&value);
         assert!(errors.is_empty(), "{errors:?} in {message:.2000}");
     }
+
+    /// What the schema does not admit.
+    fn errors(&self, message: &Value) -> Vec<String> {
+        let errors = self.0.iter_errors(message);
+        errors
+            .map(|error| format!("{}: {error}", error.instance_path()))
+            .collect()
+    }
+}
+
+/// The schema as teams get it.
+fn published() -> Value {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../infra/events/orderhook-event.schema.json");
+    let text = std::fs::read(&path).expect("the published schema");
+    serde_json::from_slice(&text).expect("the schema is JSON")
 }
 
 /// The message with an empty record in the place of its own.
@@ -249,5 +258,85 @@ impl TeamQueue {
         let ids: BTreeSet<&str> = events.iter().map(|event| event.id.as_str()).collect();
         assert_eq!(ids.len(), count, "more events than were sent: {ids:?}");
         events
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::envelope::Envelope;
+    use rstest::rstest;
+
+    fn examples() -> Vec<Value> {
+        let mut schema = published();
+        serde_json::from_value(schema["examples"].take()).unwrap()
+    }
+
+    #[test]
+    fn the_examples_are_what_the_schema_says() {
+        let schema = Schema::closed();
+        for example in examples() {
+            assert_eq!(schema.errors(&example), [""; 0], "{example}");
+        }
+    }
+
+    /// With each member that an envelope can have, whether or not anything writes it yet.
+    #[test]
+    fn what_is_read_and_passed_on_is_what_the_schema_says() {
+        let members = published();
+        let members = members["properties"].as_object().unwrap();
+        let mut whole = examples().swap_remove(0);
+        for (name, member) in members {
+            let value = member["examples"].get(0).unwrap_or(&member["const"]);
+            if !value.is_null() && name != "dataref" {
+                whole[name] = value.clone();
+            }
+        }
+        whole["type"] = json!("orderspace.return_parcel_created@v3");
+        let text = whole.to_string();
+        let written = Envelope::parse(&text).unwrap().to_text().to_text();
+        assert_eq!(serde_json::from_str::<Value>(&written).unwrap(), whole);
+        assert_eq!(whole.as_object().unwrap().len(), members.len() - 1);
+        Schema::closed().check(&written);
+    }
+
+    #[rstest]
+    #[case("source", "/stackone/acme", true)]
+    #[case("source", "/ordermentum/acme-2", true)]
+    #[case("source", "stackone/acme", false)]
+    #[case("source", "//acme", false)]
+    #[case("source", "/StackOne/acme", false)]
+    #[case("source", "/stackone/acme/orders", false)]
+    #[case("source", "/stackone/", false)]
+    #[case("type", "ordermentum.order_created", true)]
+    #[case("type", "stackone.order.created", true)]
+    #[case("type", "onestock.return_parcel_created@v3", true)]
+    #[case("type", "apideck.ecommerce.order.created", true)]
+    #[case("type", &format!("stackone.{}", "x".repeat(100)), true)]
+    #[case("type", &format!("stackone.{}", "x".repeat(101)), false)]
+    #[case("type", "order_created", false)]
+    #[case("type", "stackone.", false)]
+    #[case("type", "stackone..created", false)]
+    #[case("type", ".order.created", false)]
+    #[case("type", "stackone.order created", false)]
+    #[case("type", "stackone.order/created", false)]
+    #[case("type", "stackone.order.created\n", false)]
+    #[case("sourceid", "é 1", true)]
+    #[case("sourceid", "", false)]
+    #[case("sourceid", "a\u{7f}", false)]
+    #[case("sourcetime", "2026-11-20T12:00:00.123456+05:30", true)]
+    #[case("sourcetime", "yesterday", false)]
+    #[case("sequence", "1.01a1f8d3-ea7b-7d3e-9a41-5f0c2e8b1d64.00003", false)]
+    #[case("sequence", "001795175998000", false)]
+    #[case("sourcetype", "stackone.order.created", true)]
+    #[case("sourcetype", "order", false)]
+    #[case("replayjob", "r01-2", true)]
+    #[case("replayjob", "a b", false)]
+    #[case("sourceurl", "x", false)]
+    fn a_member_of_any_source(#[case] name: &str, #[case] value: &str, #[case] admitted: bool) {
+        let mut message = examples().swap_remove(0);
+        message[name] = json!(value);
+        let errors = Schema::closed().errors(&message);
+        assert_eq!(errors.is_empty(), admitted, "{errors:?}");
     }
 }

@@ -13,6 +13,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use domain::envelope::{Content, Envelope, Marks};
 use domain::identity::{DeliveryId, EventIndex};
+use domain::provenance::Provenance;
 use domain::record::{RecordId, Subject};
 use domain::source::Source;
 use domain::timestamp::Timestamp;
@@ -70,6 +71,7 @@ async fn enqueue(world: &World, queue: &str, delivery: DeliveryId, event_type: &
         account: world.account.parse().unwrap(),
         event_type: event_type.parse().unwrap(),
         subject: Subject::new(kind, Some(&key), event_id),
+        provenance: Provenance::default(),
         marks: Marks::default(),
         content: Content::Inline(record),
     };

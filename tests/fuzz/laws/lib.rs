@@ -8,6 +8,7 @@ use domain::delivery::{Delivery, MOST_EVENTS, Request};
 use domain::envelope::{Content, Envelope, Marks};
 use domain::event::Event;
 use domain::identity::DeliveryId;
+use domain::provenance::Provenance;
 use domain::record::Subject;
 use domain::signature::{LiveSecrets, MacKey, Offer};
 use domain::source::Source;
@@ -118,6 +119,7 @@ fn around<'a>(event: &Event<'a>) -> Envelope<'a> {
         account: "acme".parse().expect("a name"),
         event_type: event.event_type.clone(),
         subject: Subject::new(&event.meaning.kind, event.record_id.as_ref(), id),
+        provenance: Provenance::default(),
         marks: Marks::default(),
         content: Content::Inline(event.record),
     }

@@ -19,6 +19,7 @@ use domain::account::AccountName;
 use domain::envelope::{Content, DataRef, Envelope, Marks};
 use domain::identity::{DeliveryId, EventId, EventIndex};
 use domain::ports::QueueUrl;
+use domain::provenance::Provenance;
 use domain::record::{RecordId, RecordKey, Subject};
 use domain::source::Source;
 use domain::timestamp::Timestamp;
@@ -113,6 +114,7 @@ pub fn envelope<'a>(
         account: account(),
         subject: Subject::new(&kind, record_id.as_ref(), id(number)),
         event_type,
+        provenance: Provenance::default(),
         marks: Marks::default(),
         content,
     }

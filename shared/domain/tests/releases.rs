@@ -1,0 +1,39 @@
+//! The envelopes that every release wrote, read by this one; and those of this one, as it writes them.
+
+use domain::envelope::{Content, DataRef, Envelope};
+use serde_json::{Value, json};
+use testkit::releases::{self, Kind};
+
+#[test]
+fn envelopes_of_every_release_are_read() {
+    for release in releases::all() {
+        for example in release.examples(Kind::Envelope) {
+            let stored = example.stored.get();
+            let envelope = Envelope::parse(stored)
+                .unwrap_or_else(|error| panic!("{}, {}: {error}", release.version, example.what));
+            release.expect_read(&example, &shown(&envelope));
+            if release.is_current() {
+                assert_eq!(envelope.to_text().to_text(), stored, "{}", example.what);
+            }
+        }
+    }
+}
+
+fn shown(envelope: &Envelope<'_>) -> Value {
+    let (record, dataref) = match &envelope.content {
+        Content::Inline(record) => (Some(record.get()), None),
+        Content::Stored(place) => (None, Some(place)),
+    };
+    json!({
+        "id": envelope.id.to_string(),
+        "source": envelope.source.as_str(),
+        "account": envelope.account.as_str(),
+        "type": envelope.event_type.as_str(),
+        "subject": envelope.subject.as_str(),
+        "time": envelope.time().to_string(),
+        "possible_duplicate": envelope.marks.possible_duplicate,
+        "replayed": envelope.marks.replayed,
+        "record": record,
+        "dataref": dataref.map(DataRef::as_str),
+    })
+}

@@ -1,0 +1,242 @@
+//! What every release stores: the examples of `tests/fixtures/releases`.
+//!
+//! A folder there is a release, a file in it a kind of stored form, and an example what the release wrote with what
+//! a reader has to make of it. Whatever a folder holds is found by itself, so the readers of a release are held
+//! against all releases before it.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+/// The release that is being built.
+const CURRENT: &str = env!("CARGO_PKG_VERSION");
+
+/// What is kept longer than the program that wrote it runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The body of a message in a lane, in a team's queue or in a dead-letter queue.
+    Envelope,
+    /// An account's item.
+    Account,
+    /// The item of a URL token.
+    Token,
+    /// The item by which a retry keeps its identity.
+    Marker,
+    /// The item of a delivery as it came.
+    Receipt,
+    /// The item of a record.
+    Record,
+    /// The text of an account's secret with its signing keys.
+    SigningSecret,
+    /// The text of an account's secret with its authorization.
+    OauthSecret,
+}
+
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 8] = [
+        Self::Envelope,
+        Self::Account,
+        Self::Token,
+        Self::Marker,
+        Self::Receipt,
+        Self::Record,
+        Self::SigningSecret,
+        Self::OauthSecret,
+    ];
+
+    fn file(self) -> &'static str {
+        match self {
+            Self::Envelope => "envelope.json",
+            Self::Account => "account.json",
+            Self::Token => "token.json",
+            Self::Marker => "marker.json",
+            Self::Receipt => "receipt.json",
+            Self::Record => "record.json",
+            Self::SigningSecret => "signing_secret.json",
+            Self::OauthSecret => "oauth_secret.json",
+        }
+    }
+}
+
+/// A release with a folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Release {
+    /// Its version.
+    pub version: String,
+    folder: PathBuf,
+}
+
+/// A stored form, and what a reader has to make of it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Example {
+    /// What it shows.
+    pub what: String,
+    /// The form, byte for byte.
+    pub stored: Box<RawValue>,
+    /// What is read from it.
+    pub read: Value,
+}
+
+/// Every release.
+///
+/// # Panics
+/// There is no folder for the release that is being built.
+#[must_use]
+pub fn all() -> Vec<Release> {
+    let releases =
+        in_folder(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/releases"));
+    assert!(
+        releases.iter().any(Release::is_current),
+        "tests/fixtures/releases has no folder {CURRENT}; its README.md says how to make one"
+    );
+    releases
+}
+
+fn in_folder(folder: &Path) -> Vec<Release> {
+    let entries = std::fs::read_dir(folder).expect("the releases' folder");
+    let mut releases: Vec<Release> = entries
+        .map(|entry| entry.expect("an entry of the releases' folder"))
+        .filter(|entry| entry.path().is_dir())
+        .map(|entry| Release {
+            version: entry.file_name().into_string().expect("a version"),
+            folder: entry.path(),
+        })
+        .collect();
+    releases.sort_by(|one, other| one.version.cmp(&other.version));
+    releases
+}
+
+impl Release {
+    /// Whether it is the release that is being built.
+    #[must_use]
+    pub fn is_current(&self) -> bool {
+        self.version == CURRENT
+    }
+
+    /// The examples of a kind.
+    ///
+    /// # Panics
+    /// There are none, or the file is not one of examples.
+    #[must_use]
+    pub fn examples(&self, kind: Kind) -> Vec<Example> {
+        let path = self.folder.join(kind.file());
+        let text = std::fs::read_to_string(&path)
+            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let examples: Vec<Example> = serde_json::from_str(&text)
+            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        assert!(!examples.is_empty(), "{} is empty", path.display());
+        examples
+    }
+
+    /// Holds what was read against what an example says. Of a release before this one, only what its folder names
+    /// is asked for: it knows nothing of what came later.
+    ///
+    /// # Panics
+    /// They differ.
+    pub fn expect_read(&self, example: &Example, read: &Value) {
+        let agrees = if self.is_current() {
+            example.read == *read
+        } else {
+            says(read, &example.read)
+        };
+        assert!(
+            agrees,
+            "{}, {}: expected {:#}, read {read:#}",
+            self.version, example.what, example.read
+        );
+    }
+
+    /// Holds what was written against an example, if this is the release that is being built.
+    ///
+    /// # Panics
+    /// They differ: the stored form has changed.
+    pub fn expect_written(&self, example: &Example, written: &Value) {
+        if self.is_current() {
+            assert!(
+                example.item() == *written,
+                "{}, {}: this release writes {written:#}",
+                self.version,
+                example.what
+            );
+        }
+    }
+}
+
+impl Example {
+    /// The stored form as a value.
+    ///
+    /// # Panics
+    /// It is nested too deeply.
+    #[must_use]
+    pub fn item(&self) -> Value {
+        serde_json::from_str(self.stored.get()).expect("what is JSON is a value")
+    }
+
+    /// A text among what is read.
+    ///
+    /// # Panics
+    /// There is none of that name.
+    #[must_use]
+    pub fn text(&self, name: &str) -> &str {
+        self.read[name]
+            .as_str()
+            .unwrap_or_else(|| panic!("{}: {name} is missing", self.what))
+    }
+}
+
+/// Whether a value says all that was expected, and perhaps more.
+fn says(value: &Value, expected: &Value) -> bool {
+    match (value, expected) {
+        (Value::Object(members), Value::Object(expected)) => expected
+            .iter()
+            .all(|(name, expected)| members.get(name).is_some_and(|value| says(value, expected))),
+        (Value::Array(elements), Value::Array(expected)) => {
+            elements.len() == expected.len()
+                && elements
+                    .iter()
+                    .zip(expected)
+                    .all(|(value, expected)| says(value, expected))
+        }
+        _ => value == expected,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn every_release_has_examples_of_every_kind_and_nothing_else() {
+        for release in all() {
+            let mut expected: Vec<&str> = Kind::ALL.iter().map(|kind| kind.file()).collect();
+            expected.sort_unstable();
+            let files = std::fs::read_dir(&release.folder).unwrap();
+            let mut files: Vec<String> = files
+                .map(|file| file.unwrap().file_name().into_string().unwrap())
+                .collect();
+            files.sort_unstable();
+            assert_eq!(files, expected, "{}", release.version);
+            for kind in Kind::ALL {
+                assert!(!release.examples(kind).is_empty());
+            }
+        }
+    }
+
+    #[test]
+    fn a_release_before_this_one_is_asked_for_what_its_folder_names() {
+        let read = json!({ "a": [{ "b": 1, "later": 2 }], "later": 3 });
+        assert!(says(&read, &json!({ "a": [{ "b": 1 }] })));
+        for other in [
+            json!({ "a": [{ "b": 2 }] }),
+            json!({ "a": [] }),
+            json!({ "c": null }),
+        ] {
+            assert!(!says(&read, &other), "{other}");
+        }
+    }
+}
