@@ -130,6 +130,21 @@ async fn an_unreadable_message_comes_again_alone(#[case] body: &str) {
     world.assert_connected(&world.webhooks().await);
 }
 
+/// While a release is rolled out, a function of the one before gets the messages of the new schedule.
+#[tokio::test]
+async fn a_message_of_a_newer_release_is_a_check_like_any_other() {
+    let world = World::new().await;
+    world.connect().await.expect(200);
+    let id = world.webhooks().await[0].id.clone();
+    world.remove_webhook(&id).await;
+    let batch = testkit::sqs_event::batch("arn:aws:sqs:eu-west-1:000000000000:checks")
+        .message(r#"{"account":"acme","later":{"only":["events"]}}"#);
+    let event = serde_json::from_str(&batch.to_json()).unwrap();
+    let answer = world.invoke(event).await.unwrap();
+    assert_eq!(answer, json!({ "batchItemFailures": [] }));
+    world.assert_connected(&world.webhooks().await);
+}
+
 #[tokio::test]
 async fn a_queue_that_takes_nothing_is_told_to_lambda() {
     let world = World::new().await;
