@@ -2,6 +2,7 @@
 
 use domain::account::{AccountName, WebhookId};
 use domain::ports::{ErrorKind, PortError};
+use domain::sources::Source;
 use domain::subscription::{Account, ApiError};
 use domain::timestamp::Timestamp;
 use lambda_http::http::{HeaderValue, StatusCode};
@@ -55,6 +56,8 @@ pub enum Failure {
     NoCredentials,
     /// The account was connected to another source.
     OtherSource,
+    /// This release cannot connect accounts to the source.
+    NoApi(Source),
     /// The source did not do what it was asked.
     Api(ApiError),
     /// The time for the call is over.
@@ -91,10 +94,12 @@ impl Failure {
             | Self::NothingToRotate
             | Self::SilentSuccessor { .. }
             | Self::NoCredentials => StatusCode::CONFLICT,
-            Self::Api(ApiError::CredentialsRefused | ApiError::Invalid(_)) => {
+            Self::NoApi(_) | Self::Api(ApiError::CredentialsRefused | ApiError::Invalid(_)) => {
                 StatusCode::UNPROCESSABLE_ENTITY
             }
-            Self::Randomness => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Randomness | Self::Api(ApiError::NoSuchCall(_)) => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
             Self::Api(
                 ApiError::AccessRefused
                 | ApiError::NoSuchWebhook
@@ -150,6 +155,9 @@ impl Failure {
             Self::OtherSource => "the account belongs to another source; disconnect it first, or connect under \
                                   another name"
                 .to_owned(),
+            Self::NoApi(source) => format!(
+                "this release cannot register webhooks at {source}; deploy one that can, then ask again"
+            ),
             Self::Api(error) => told(error),
             Self::OutOfTime => "Orderspace took too long; the same call goes on from here".to_owned(),
             Self::Store(error) => match error.kind {
@@ -178,6 +186,7 @@ impl Failure {
             | Self::NothingToRotate
             | Self::SilentSuccessor { .. }
             | Self::NoCredentials
+            | Self::NoApi(_)
             | Self::OutOfTime
             | Self::Randomness => self.message(),
         }
@@ -225,6 +234,9 @@ fn told(error: &ApiError) -> String {
             "what answers in Orderspace's place is not its API: {asked} was answered with {found}; check the \
              configured addresses, or ask again later"
         ),
+        ApiError::NoSuchCall(what) => {
+            format!("Orderspace has no call to {what}; do that there by hand, then ask again")
+        }
         ApiError::TimeOut => "Orderspace did not answer in time; ask again later".to_owned(),
         ApiError::Unreachable => {
             "Orderspace cannot be reached; check the configured addresses and the network, or ask again later"

@@ -4,9 +4,7 @@
 //! on with that, and one that is disconnected needs none. A webhook of somebody else is never touched.
 
 use domain::account::AccountName;
-use domain::subscription::{
-    Accounts, ApiError, Deliveries, IfUnknown, Lease, Secrets, Webhooks, Wish,
-};
+use domain::subscription::{Accounts, ApiError, Deliveries, IfUnknown, Lease, Secrets, Wish};
 use domain::timestamp::Timestamp;
 use tokio::time::{Instant, timeout_at};
 
@@ -16,7 +14,7 @@ use crate::held::{self, Held};
 use crate::request::Change;
 use crate::session::Session;
 
-impl<A: Accounts, S: Secrets, W: Webhooks, D: Deliveries> Subscriptions<'_, A, S, W, D> {
+impl<A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'_, A, S, D> {
     pub(crate) async fn change(
         &self,
         name: &AccountName,
@@ -118,7 +116,8 @@ impl<A: Accounts, S: Secrets, W: Webhooks, D: Deliveries> Subscriptions<'_, A, S
         if held.account.is_quiet(held.now) {
             return Err(ApiError::TooManyRequests.into());
         }
-        let mut session = Session::kept(self.secrets, self.webhooks, name, secret, held.now);
+        let api = self.api(held.account.source)?;
+        let mut session = Session::kept(self.secrets, api, name, secret, held.now);
         self.converge(held, &mut session).await
     }
 }

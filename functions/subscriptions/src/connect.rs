@@ -11,7 +11,7 @@
 
 use domain::account::AccountName;
 use domain::subscription::{
-    Account, Accounts, ApiError, Deliveries, IfUnknown, Lease, Secrets, Webhooks, Wish,
+    Account, Accounts, ApiError, Deliveries, IfUnknown, Lease, Secrets, Wish,
 };
 use domain::timestamp::Timestamp;
 use tokio::time::{Instant, timeout_at};
@@ -23,13 +23,13 @@ use crate::request::Connect;
 use crate::session::Session;
 
 /// Credentials that may become the account's, or are.
-struct Admitted<'s, S, W> {
-    session: Session<'s, S, W>,
+struct Admitted<'s, S> {
+    session: Session<'s, S>,
     /// Why the source could not be asked about them yet.
     pending: Option<Failure>,
 }
 
-impl<A: Accounts, S: Secrets, W: Webhooks, D: Deliveries> Subscriptions<'_, A, S, W, D> {
+impl<A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'_, A, S, D> {
     pub(crate) async fn connect(
         &self,
         name: &AccountName,
@@ -93,15 +93,16 @@ impl<A: Accounts, S: Secrets, W: Webhooks, D: Deliveries> Subscriptions<'_, A, S
         account: Option<&Account>,
         wish: &Connect,
         now: Timestamp,
-    ) -> Result<Admitted<'s, S, W>, Failure> {
+    ) -> Result<Admitted<'s, S>, Failure> {
         if account.is_some_and(|account| account.source != wish.source) {
             return Err(Failure::OtherSource);
         }
+        let api = self.api(wish.source)?;
         let is_quiet = account.is_some_and(|account| account.is_quiet(now));
         let offered = &wish.credentials;
         let kept = self.secrets.oauth(name).await?;
         if let Some(kept) = kept.as_ref().filter(|kept| kept.credentials.same(offered)) {
-            let session = Session::kept(self.secrets, self.webhooks, name, kept.clone(), now);
+            let session = Session::kept(self.secrets, api, name, kept.clone(), now);
             let pending = is_quiet.then_some(Failure::Api(ApiError::TooManyRequests));
             return Ok(Admitted { session, pending });
         }
@@ -109,7 +110,7 @@ impl<A: Accounts, S: Secrets, W: Webhooks, D: Deliveries> Subscriptions<'_, A, S
             return Err(ApiError::TooManyRequests.into());
         }
 
-        let mut session = Session::offered(self.secrets, self.webhooks, name, offered.clone(), now);
+        let mut session = Session::offered(self.secrets, api, name, offered.clone(), now);
         let asked = session.token().await.err();
         let Some(kept) = kept else {
             // Nothing is lost by keeping them, and a later call can go on with them.
@@ -163,7 +164,7 @@ impl<A: Accounts, S: Secrets, W: Webhooks, D: Deliveries> Subscriptions<'_, A, S
     async fn fulfil(
         &self,
         held: &mut Held<'_, A>,
-        admitted: &mut Admitted<'_, S, W>,
+        admitted: &mut Admitted<'_, S>,
     ) -> Result<(), Failure> {
         admitted.session.keep().await?;
         match admitted.pending.take() {

@@ -18,7 +18,7 @@ use domain::ports::PortError;
 use domain::signature::SigningKeys;
 use domain::subscription::{
     Account, Accounts, Deliveries, Evidence, RegisteredWebhook, Registration, Rotation, Secrets,
-    Seen, Standing, Step, Webhooks, plan,
+    Seen, Standing, Step, plan,
 };
 use domain::timestamp::Timestamp;
 use tracing::warn;
@@ -42,12 +42,12 @@ pub(crate) struct Observed {
     strangers: Vec<Seen>,
 }
 
-impl<A: Accounts, S: Secrets, W: Webhooks, D: Deliveries> Subscriptions<'_, A, S, W, D> {
+impl<A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'_, A, S, D> {
     /// Brings the source in line with an account that shall be connected.
     pub(crate) async fn converge(
         &self,
         held: &mut Held<'_, A>,
-        session: &mut Session<'_, S, W>,
+        session: &mut Session<'_, S>,
     ) -> Result<(), Failure> {
         let observed = self.observe(&held.account, session).await?;
         let Observed {
@@ -168,7 +168,7 @@ impl<A: Accounts, S: Secrets, W: Webhooks, D: Deliveries> Subscriptions<'_, A, S
     pub(crate) async fn observe(
         &self,
         account: &Account,
-        session: &mut Session<'_, S, W>,
+        session: &mut Session<'_, S>,
     ) -> Result<Observed, Failure> {
         let mut observed = Observed::default();
         for webhook in session.list().await? {
@@ -198,7 +198,7 @@ impl<A: Accounts, S: Secrets, W: Webhooks, D: Deliveries> Subscriptions<'_, A, S
     async fn register(
         &self,
         held: &mut Held<'_, A>,
-        session: &mut Session<'_, S, W>,
+        session: &mut Session<'_, S>,
     ) -> Result<(TokenHash, RegisteredWebhook), Failure> {
         let mut random = [0; 32];
         getrandom::fill(&mut random).map_err(|_| Failure::Randomness)?;
@@ -217,7 +217,7 @@ impl<A: Accounts, S: Secrets, W: Webhooks, D: Deliveries> Subscriptions<'_, A, S
     async fn correct(
         &self,
         held: &mut Held<'_, A>,
-        session: &mut Session<'_, S, W>,
+        session: &mut Session<'_, S>,
         seen: &Seen,
     ) -> Result<RegisteredWebhook, Failure> {
         let source = held.account.source;

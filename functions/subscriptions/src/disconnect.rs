@@ -7,7 +7,7 @@
 
 use domain::account::{AccountName, TokenHash};
 use domain::subscription::{
-    Accounts, ApiError, Deliveries, IfUnknown, Lease, Secrets, Trouble, Webhooks, Wish,
+    Accounts, ApiError, Deliveries, IfUnknown, Lease, Secrets, Trouble, Wish,
 };
 use domain::timestamp::Timestamp;
 use tokio::time::{Instant, timeout_at};
@@ -17,7 +17,7 @@ use crate::answer::{Failure, Outcome};
 use crate::held::{self, Act, Held};
 use crate::session::Session;
 
-impl<A: Accounts, S: Secrets, W: Webhooks, D: Deliveries> Subscriptions<'_, A, S, W, D> {
+impl<A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'_, A, S, D> {
     pub(crate) async fn disconnect(
         &self,
         name: &AccountName,
@@ -81,7 +81,8 @@ impl<A: Accounts, S: Secrets, W: Webhooks, D: Deliveries> Subscriptions<'_, A, S
         if held.account.is_quiet(held.now) {
             return Err(ApiError::TooManyRequests.into());
         }
-        let mut session = Session::kept(self.secrets, self.webhooks, name, secret, held.now);
+        let api = self.api(held.account.source)?;
+        let mut session = Session::kept(self.secrets, api, name, secret, held.now);
         let seen = match self.observe(&held.account, &mut session).await {
             Err(Failure::Api(ApiError::CredentialsRefused)) => {
                 return Ok(Some(left("Orderspace refuses the credentials")));

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use domain::account::AccountName;
 use domain::ports::PortError;
-use domain::subscription::{Accounts, Arrival, Deliveries, Secrets, Struck, Webhooks, strike_run};
+use domain::subscription::{Accounts, Arrival, Deliveries, Secrets, Struck, strike_run};
 use domain::timestamp::Timestamp;
 use tracing::warn;
 
@@ -19,7 +19,7 @@ const MOST_LOOKUPS: usize = 20;
 
 const DAY_MILLIS: u64 = 86_400_000;
 
-impl<A: Accounts, S: Secrets, W: Webhooks, D: Deliveries> Subscriptions<'_, A, S, W, D> {
+impl<A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'_, A, S, D> {
     /// The strikes since the last delivery that was accepted, newest first.
     pub(crate) async fn strike_run(
         &self,

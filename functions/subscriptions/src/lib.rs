@@ -38,7 +38,8 @@ pub mod view;
 use std::time::Duration;
 
 use domain::account::AccountName;
-use domain::subscription::{Accounts, Deliveries, HooksUrl, Secrets, Webhooks};
+use domain::sources::Source;
+use domain::subscription::{Accounts, Api, Apis, Deliveries, HooksUrl, Secrets};
 use domain::timestamp::Timestamp;
 use lambda_http::{Body, Request, Response};
 use tokio::time::Instant;
@@ -101,28 +102,27 @@ impl Settings {
 }
 
 /// The function, with what it needs from the outside.
-#[derive(Debug)]
-pub struct Subscriptions<'p, A, S, W, D> {
+pub struct Subscriptions<'p, A, S, D> {
     accounts: &'p A,
     secrets: &'p S,
-    webhooks: &'p W,
+    apis: &'p Apis,
     deliveries: &'p D,
     settings: Settings,
 }
 
-impl<'p, A: Accounts, S: Secrets, W: Webhooks, D: Deliveries> Subscriptions<'p, A, S, W, D> {
+impl<'p, A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'p, A, S, D> {
     /// Puts the function together.
     pub fn new(
         accounts: &'p A,
         secrets: &'p S,
-        webhooks: &'p W,
+        apis: &'p Apis,
         deliveries: &'p D,
         settings: Settings,
     ) -> Self {
         Self {
             accounts,
             secrets,
-            webhooks,
+            apis,
             deliveries,
             settings,
         }
@@ -180,6 +180,11 @@ impl<'p, A: Accounts, S: Secrets, W: Webhooks, D: Deliveries> Subscriptions<'p, 
             Route::Check(name) => self.check(name, now, deadline).await,
             Route::Rotate(name) => self.rotate(name, now, deadline).await,
         }
+    }
+
+    /// The API of a source.
+    pub(crate) fn api(&self, source: Source) -> Result<&'p dyn Api, Failure> {
+        self.apis.of(source).ok_or(Failure::NoApi(source))
     }
 
     async fn list(&self) -> Result<AccountList, Failure> {

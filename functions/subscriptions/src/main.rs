@@ -1,11 +1,7 @@
 //! The subscriptions function on Lambda: wiring.
 
-// A call, its lease, its steps and the HTTP client in one future are deeper than the compiler looks by default.
-#![recursion_limit = "512"]
-
 use adapters::aws::{Access, Aws, Warm as _};
 use adapters::dynamo::accounts::{DynamoAccounts, DynamoDeliveries};
-use adapters::orderspace::Orderspace;
 use adapters::secrets::write::AccountSecrets;
 use adapters::sqs::SqsQueues;
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
@@ -30,14 +26,14 @@ async fn main() -> anyhow::Result<()> {
         &config.signing_prefix,
         config.recovery_days,
     );
-    let webhooks = Orderspace::new(config.orderspace)?;
+    let apis = adapters::apis(config.orderspace)?;
     let schedule = &Schedule::new(&accounts, &deliveries, &queues, config.check_queue);
     let mut settings = Settings::new(config.hooks);
     settings.strikes_alarm = config.strikes_alarm;
     settings.rotation_hours = config.rotation_hours;
     settings.grace_hours = config.grace_hours;
     settings.stack = config.stack;
-    let subscriptions = &Subscriptions::new(&accounts, &secrets, &webhooks, &deliveries, settings);
+    let subscriptions = &Subscriptions::new(&accounts, &secrets, &apis, &deliveries, settings);
     tokio::join!(dynamo.warm(), secrets_manager.warm());
     run(service_fn(|event: LambdaEvent<Value>| async move {
         let answer = dispatch(subscriptions, schedule, event.payload, clock::now()).await;

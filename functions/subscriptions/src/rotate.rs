@@ -24,7 +24,7 @@
 //! [`Evidence`]: domain::subscription::Evidence
 
 use domain::account::AccountName;
-use domain::subscription::{Accounts, Deliveries, Lease, Secrets, Webhooks, Wish};
+use domain::subscription::{Accounts, Deliveries, Lease, Secrets, Wish};
 use domain::timestamp::Timestamp;
 use tokio::time::Instant;
 
@@ -32,7 +32,7 @@ use crate::Subscriptions;
 use crate::answer::{Failure, Outcome};
 use crate::held::{Act, Held};
 
-impl<A: Accounts, S: Secrets, W: Webhooks, D: Deliveries> Subscriptions<'_, A, S, W, D> {
+impl<A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'_, A, S, D> {
     pub(crate) async fn rotate(
         &self,
         name: &AccountName,

@@ -23,7 +23,7 @@ use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMe
 use domain::account::AccountName;
 use domain::envelope::Text;
 use domain::ports::{Message, PortError, QueueUrl, Queues};
-use domain::subscription::{Account, Accounts, Deliveries, Secrets, Webhooks, Wish};
+use domain::subscription::{Account, Accounts, Deliveries, Secrets, Wish};
 use domain::timestamp::Timestamp;
 use futures::FutureExt as _;
 use futures::future::join_all;
@@ -137,7 +137,7 @@ enum Fate {
     Again,
 }
 
-impl<A: Accounts, S: Secrets, W: Webhooks, D: Deliveries> Subscriptions<'_, A, S, W, D> {
+impl<A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'_, A, S, D> {
     /// Checks the accounts of a batch, all at the same time, and says which messages have to come again.
     pub async fn check_batch(&self, batch: &SqsEvent, now: Timestamp) -> SqsBatchResponse {
         let fates = batch.records.iter().map(|message| async {
@@ -201,7 +201,8 @@ fn judge(outcome: &Outcome) -> (&'static str, Fate) {
             | Failure::NothingToRotate
             | Failure::SilentSuccessor { .. }
             | Failure::OtherSite
-            | Failure::OtherSource => ("unfinished", Fate::Done),
+            | Failure::OtherSource
+            | Failure::NoApi(_) => ("unfinished", Fate::Done),
             Failure::Busy { .. } | Failure::Overtaken => ("busy", Fate::Done),
             Failure::UnknownAccount(_) => ("unknown", Fate::Done),
             Failure::Store(_)

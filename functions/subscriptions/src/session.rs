@@ -1,21 +1,19 @@
 //! A session with the source: an access token that is shared through the account's secret, used until shortly
 //! before its end, and renewed once when it is refused all the same.
 
-use std::future::Future;
-
 use domain::account::{AccountName, WebhookId};
 use domain::subscription::{
-    AccessToken, ApiError, Credentials, Endpoint, EventSelection, OauthSecret, RegisteredWebhook,
-    Removed, Secrets, Webhooks,
+    AccessToken, Api, ApiError, Credentials, Endpoint, EventSelection, OauthSecret,
+    RegisteredWebhook, Removed, Secrets,
 };
 use domain::timestamp::Timestamp;
 
 use crate::answer::Failure;
 
 /// The way to the source's API in one account's name. The account's lease is held.
-pub(crate) struct Session<'s, S, W> {
+pub(crate) struct Session<'s, S> {
     secrets: &'s S,
-    webhooks: &'s W,
+    api: &'s dyn Api,
     account: &'s AccountName,
     secret: OauthSecret,
     now: Timestamp,
@@ -25,18 +23,18 @@ pub(crate) struct Session<'s, S, W> {
     is_renewed: bool,
 }
 
-impl<'s, S: Secrets, W: Webhooks> Session<'s, S, W> {
+impl<'s, S: Secrets> Session<'s, S> {
     /// A session with the account's own secret.
     pub(crate) fn kept(
         secrets: &'s S,
-        webhooks: &'s W,
+        api: &'s dyn Api,
         account: &'s AccountName,
         secret: OauthSecret,
         now: Timestamp,
     ) -> Self {
         Self {
             secrets,
-            webhooks,
+            api,
             account,
             secret,
             now,
@@ -48,7 +46,7 @@ impl<'s, S: Secrets, W: Webhooks> Session<'s, S, W> {
     /// A session with credentials that have yet to prove themselves.
     pub(crate) fn offered(
         secrets: &'s S,
-        webhooks: &'s W,
+        api: &'s dyn Api,
         account: &'s AccountName,
         credentials: Credentials,
         now: Timestamp,
@@ -59,7 +57,7 @@ impl<'s, S: Secrets, W: Webhooks> Session<'s, S, W> {
         };
         Self {
             is_kept: false,
-            ..Self::kept(secrets, webhooks, account, secret, now)
+            ..Self::kept(secrets, api, account, secret, now)
         }
     }
 
@@ -82,7 +80,7 @@ impl<'s, S: Secrets, W: Webhooks> Session<'s, S, W> {
 
     async fn renew(&mut self) -> Result<AccessToken, Failure> {
         let access = self
-            .webhooks
+            .api
             .authenticate(&self.secret.credentials, self.now)
             .await?;
         let token = access.token.clone();
@@ -95,7 +93,7 @@ impl<'s, S: Secrets, W: Webhooks> Session<'s, S, W> {
     }
 
     pub(crate) async fn list(&mut self) -> Result<Vec<RegisteredWebhook>, Failure> {
-        self.call(|webhooks, token| async move { webhooks.list(&token).await })
+        self.call(|api, token| async move { api.list(&token).await })
             .await
     }
 
@@ -104,7 +102,7 @@ impl<'s, S: Secrets, W: Webhooks> Session<'s, S, W> {
         endpoint: &Endpoint,
         events: &EventSelection,
     ) -> Result<RegisteredWebhook, Failure> {
-        self.call(|webhooks, token| async move { webhooks.create(&token, endpoint, events).await })
+        self.call(|api, token| async move { api.create(&token, endpoint, events).await })
             .await
     }
 
@@ -114,28 +112,26 @@ impl<'s, S: Secrets, W: Webhooks> Session<'s, S, W> {
         endpoint: &Endpoint,
         events: &EventSelection,
     ) -> Result<RegisteredWebhook, Failure> {
-        self.call(|webhooks, token| async move {
-            webhooks.update(&token, webhook, endpoint, events).await
-        })
-        .await
+        self.call(|api, token| async move { api.update(&token, webhook, endpoint, events).await })
+            .await
     }
 
     pub(crate) async fn remove(&mut self, webhook: &WebhookId) -> Result<Removed, Failure> {
-        self.call(|webhooks, token| async move { webhooks.remove(&token, webhook).await })
+        self.call(|api, token| async move { api.remove(&token, webhook).await })
             .await
     }
 
     /// Asks with a token, and once more with a new one if it is refused: nothing was done then.
     async fn call<T, F, Asked>(&mut self, ask: F) -> Result<T, Failure>
     where
-        F: Fn(&'s W, AccessToken) -> Asked + Send,
+        F: Fn(&'s dyn Api, AccessToken) -> Asked + Send,
         Asked: Future<Output = Result<T, ApiError>> + Send,
     {
         let token = self.token().await?;
-        match ask(self.webhooks, token).await {
+        match ask(self.api, token).await {
             Err(ApiError::AccessRefused) if !self.is_renewed => {
                 let token = self.renew().await?;
-                Ok(ask(self.webhooks, token).await?)
+                Ok(ask(self.api, token).await?)
             }
             answer => Ok(answer?),
         }

@@ -10,7 +10,7 @@
 
 use domain::identity::DeliveryId;
 use domain::ports::PortError;
-use domain::subscription::{Account, Accounts, Deliveries, Secrets, Webhooks, Wish};
+use domain::subscription::{Account, Accounts, Deliveries, Secrets, Wish};
 use domain::timestamp::Timestamp;
 use tracing::warn;
 
@@ -20,7 +20,7 @@ use crate::held::Held;
 /// The most deliveries that one check reads. Beyond that it is a busy account, and knows it.
 const MOST: usize = 1000;
 
-impl<A: Accounts, S: Secrets, W: Webhooks, D: Deliveries> Subscriptions<'_, A, S, W, D> {
+impl<A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'_, A, S, D> {
     /// Takes in what came since the last check. That it cannot be read must not keep the webhook from being mended.
     pub(crate) async fn watch_silence(&self, held: &mut Held<'_, A>) {
         match arrivals(self.deliveries, &held.account, held.now).await {

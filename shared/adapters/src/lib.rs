@@ -10,3 +10,16 @@ pub mod orderspace;
 pub mod s3;
 pub mod secrets;
 pub mod sqs;
+
+use domain::sources::Source;
+use domain::subscription::{Api, Apis};
+use orderspace::{Orderspace, OrderspaceError, OrderspaceUrls};
+
+/// The API of every source that accounts can be connected to.
+///
+/// # Errors
+/// TLS or the system's root certificates are unusable.
+pub fn apis(orderspace: OrderspaceUrls) -> Result<Apis, OrderspaceError> {
+    let orderspace: Box<dyn Api> = Box::new(Orderspace::new(orderspace)?);
+    Ok(Apis::from_iter([(Source::Orderspace, orderspace)]))
+}

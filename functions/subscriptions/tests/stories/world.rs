@@ -11,10 +11,11 @@ use domain::account::{AccountName, TokenEntry, TokenHash, TokenStatus, UrlToken,
 use domain::identity::DeliveryId;
 use domain::ports::{PortError, QueueUrl};
 use domain::signature::{SigningKey, SigningKeys};
+use domain::sources::Source;
 use domain::subscription::{
-    Access, AccessToken, Account, Accounts, ApiError, Arrival, Credentials, Deliveries, Endpoint,
-    EventSelection, IfUnknown, Lease, LeaseOwner, Leased, OauthSecret, RegisteredWebhook, Removed,
-    Rhythm, Saved, Secrets, Struck, Webhooks,
+    Access, AccessToken, Account, Accounts, Api, ApiCall, ApiError, Apis, Arrival, Credentials,
+    Deliveries, Endpoint, EventSelection, IfUnknown, Lease, LeaseOwner, Leased, OauthSecret,
+    RegisteredWebhook, Removed, Rhythm, Saved, Secrets, Struck,
 };
 use domain::timestamp::Timestamp;
 use serde_json::{Value, json};
@@ -304,51 +305,64 @@ impl Secrets for MemorySecrets {
     }
 }
 
-/// The real client, whose calls can go wrong as well.
-pub(crate) struct FatefulOrderspace {
-    client: Orderspace,
+/// A real client, whose calls can go wrong as well.
+struct FatefulApi {
+    api: Box<dyn Api>,
     fate: std::sync::Arc<Fate>,
 }
 
-impl Webhooks for FatefulOrderspace {
-    async fn authenticate(
-        &self,
-        credentials: &Credentials,
+impl FatefulApi {
+    fn meet<'a, T: Send + 'a>(&'a self, call: ApiCall<'a, T>) -> ApiCall<'a, T> {
+        Box::pin(self.fate.meet(call, || ApiError::TimeOut))
+    }
+}
+
+impl Api for FatefulApi {
+    fn authenticate<'a>(
+        &'a self,
+        credentials: &'a Credentials,
         now: Timestamp,
-    ) -> Result<Access, ApiError> {
-        let work = self.client.authenticate(credentials, now);
-        self.fate.meet(work, || ApiError::TimeOut).await
+    ) -> ApiCall<'a, Access> {
+        self.meet(self.api.authenticate(credentials, now))
     }
 
-    async fn list(&self, access: &AccessToken) -> Result<Vec<RegisteredWebhook>, ApiError> {
-        let work = self.client.list(access);
-        self.fate.meet(work, || ApiError::TimeOut).await
+    fn list<'a>(&'a self, access: &'a AccessToken) -> ApiCall<'a, Vec<RegisteredWebhook>> {
+        self.meet(self.api.list(access))
     }
 
-    async fn create(
-        &self,
-        access: &AccessToken,
-        endpoint: &Endpoint,
-        events: &EventSelection,
-    ) -> Result<RegisteredWebhook, ApiError> {
-        let work = self.client.create(access, endpoint, events);
-        self.fate.meet(work, || ApiError::TimeOut).await
+    fn create<'a>(
+        &'a self,
+        access: &'a AccessToken,
+        endpoint: &'a Endpoint,
+        events: &'a EventSelection,
+    ) -> ApiCall<'a, RegisteredWebhook> {
+        self.meet(self.api.create(access, endpoint, events))
     }
 
-    async fn update(
-        &self,
-        access: &AccessToken,
-        webhook: &WebhookId,
-        endpoint: &Endpoint,
-        events: &EventSelection,
-    ) -> Result<RegisteredWebhook, ApiError> {
-        let work = self.client.update(access, webhook, endpoint, events);
-        self.fate.meet(work, || ApiError::TimeOut).await
+    fn update<'a>(
+        &'a self,
+        access: &'a AccessToken,
+        webhook: &'a WebhookId,
+        endpoint: &'a Endpoint,
+        events: &'a EventSelection,
+    ) -> ApiCall<'a, RegisteredWebhook> {
+        self.meet(self.api.update(access, webhook, endpoint, events))
     }
 
-    async fn remove(&self, access: &AccessToken, webhook: &WebhookId) -> Result<Removed, ApiError> {
-        let work = self.client.remove(access, webhook);
-        self.fate.meet(work, || ApiError::TimeOut).await
+    fn remove<'a>(
+        &'a self,
+        access: &'a AccessToken,
+        webhook: &'a WebhookId,
+    ) -> ApiCall<'a, Removed> {
+        self.meet(self.api.remove(access, webhook))
+    }
+
+    fn enable<'a>(
+        &'a self,
+        access: &'a AccessToken,
+        webhook: &'a WebhookId,
+    ) -> ApiCall<'a, RegisteredWebhook> {
+        self.meet(self.api.enable(access, webhook))
     }
 }
 
@@ -469,7 +483,7 @@ pub(crate) struct World {
     pub(crate) secrets: MemorySecrets,
     pub(crate) deliveries: MemoryDeliveries,
     pub(crate) queues: FakeQueues,
-    pub(crate) webhooks: FatefulOrderspace,
+    pub(crate) apis: Apis,
     pub(crate) fate: std::sync::Arc<Fate>,
     pub(crate) now: AtomicUsize,
     pub(crate) hooks: &'static str,
@@ -505,6 +519,10 @@ impl World {
         let second = Duration::from_secs(1);
         let client = Orderspace::with_timeouts(urls, second, second).unwrap();
         let fate = std::sync::Arc::<Fate>::default();
+        let api = FatefulApi {
+            api: Box::new(client),
+            fate: fate.clone(),
+        };
         Self {
             accounts: MemoryAccounts {
                 fate: fate.clone(),
@@ -519,10 +537,7 @@ impl World {
                 ..MemoryDeliveries::default()
             },
             queues: FakeQueues::default(),
-            webhooks: FatefulOrderspace {
-                client,
-                fate: fate.clone(),
-            },
+            apis: Apis::from_iter([(Source::Orderspace, Box::new(api) as Box<dyn Api>)]),
             fate,
             now: AtomicUsize::new(usize::try_from(START).unwrap()),
             hooks: HOOKS,
@@ -554,7 +569,7 @@ impl World {
         let function = Subscriptions::new(
             &self.accounts,
             &self.secrets,
-            &self.webhooks,
+            &self.apis,
             &self.deliveries,
             settings,
         );
@@ -585,7 +600,7 @@ impl World {
         let function = Subscriptions::new(
             &self.accounts,
             &self.secrets,
-            &self.webhooks,
+            &self.apis,
             &self.deliveries,
             settings,
         );

@@ -22,7 +22,7 @@ use crate::signature::SigningKeys;
 pub const MOST_EVENTS: usize = 1000;
 
 /// A system that sends webhooks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Source {
     /// Orderspace, a wholesale ordering platform: <https://apidocs.orderspace.com>.
     Orderspace,

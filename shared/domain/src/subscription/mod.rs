@@ -6,6 +6,7 @@
 //! with exactly one webhook of ours. Webhooks of others are never touched.
 
 mod account;
+mod api;
 mod credentials;
 mod endpoint;
 mod plan;
@@ -19,13 +20,11 @@ pub use account::{
     Account, Entry, LONGEST_HISTORY, Registration, Rotation, Standing, State, Stranger, Trouble,
     Wish,
 };
+pub use api::{Api, ApiCall, ApiError, Apis, Removed};
 pub use credentials::{Access, AccessToken, ClientId, ClientIdError, Credentials, OauthSecret};
 pub use endpoint::{Endpoint, HooksUrl, HooksUrlError};
 pub use plan::{RegisteredWebhook, Seen, Step, plan};
-pub use ports::{
-    Accounts, ApiError, Deliveries, IfUnknown, Lease, LeaseOwner, Leased, Removed, Saved, Secrets,
-    Webhooks,
-};
+pub use ports::{Accounts, Deliveries, IfUnknown, Lease, LeaseOwner, Leased, Saved, Secrets};
 pub use rotation::Evidence;
 pub use selection::{EventSelection, EventSelectionError};
 pub use silence::{HOURS, Rhythm, Silence};
