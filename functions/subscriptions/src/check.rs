@@ -52,7 +52,7 @@ impl<A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'_, A, S, D> {
             now,
             async |lease: &Lease, mut held: Held<'_, A>| match held.account.wish {
                 Wish::Connected => {
-                    self.watch_strikes(name, now).await;
+                    self.health.watch_failures(name, now).await;
                     self.watch_silence(&mut held).await;
                     self.mend(lease, held, deadline).await
                 }
@@ -60,6 +60,14 @@ impl<A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'_, A, S, D> {
             },
         )
         .await
+    }
+
+    /// Takes in what came since the last check.
+    async fn watch_silence(&self, held: &mut Held<'_, A>) {
+        let arrivals = self.health.arrivals(&held.account, held.now).await;
+        if let Some(silence) = arrivals.and_then(|arrivals| held.hear(&arrivals)) {
+            self.health.report_silence(&held.account, silence);
+        }
     }
 
     /// Does something with an account that exists, under its lease.

@@ -14,14 +14,11 @@
 //! | `DELETE /v1/webhooks/{id}` | 1 for each that is one too many |
 
 use domain::account::{TokenHash, UrlToken, WebhookId};
-use domain::ports::PortError;
 use domain::signature::SigningKeys;
 use domain::subscription::{
     Account, Accounts, Deliveries, Evidence, RegisteredWebhook, Registration, Rotation, Secrets,
     Seen, Standing, Step, plan,
 };
-use domain::timestamp::Timestamp;
-use tracing::warn;
 
 use crate::Subscriptions;
 use crate::answer::Failure;
@@ -62,7 +59,7 @@ impl<A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'_, A, S, D> {
                 .filter(|stranger| strays.contains(&stranger.token)),
         );
         let mut keys = self.secrets.keys(&held.account.name).await?;
-        let evidence = self.evidence(&held.account, held.now).await;
+        let evidence = self.health.evidence(&held.account, held.now).await;
         let mut corrected = Vec::new();
         let hooks = &self.settings.hooks;
         for step in plan(&held.account, hooks, &seen, evidence, held.now) {
@@ -118,31 +115,6 @@ impl<A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'_, A, S, D> {
             }
         }
         self.complain(held, evidence)
-    }
-
-    /// What the receipts say of a rotation that is under way. That they cannot be read must not keep a webhook
-    /// from being mended.
-    async fn evidence(&self, account: &Account, now: Timestamp) -> Evidence {
-        let Some(Rotation::Overlap { old, since, .. }) = account.rotation() else {
-            return Evidence::Unknown;
-        };
-        let new = account.live().and_then(|live| live.webhook.as_ref());
-        let (Some(new), Some(old)) = (new, old.webhook.as_ref()) else {
-            return Evidence::Unknown;
-        };
-        let name = &account.name;
-        let read = async {
-            let arrivals = self.recent(name, now).await?;
-            Ok::<_, PortError>((arrivals, self.latest_strikes(name).await?))
-        };
-        match read.await {
-            Ok((arrivals, strikes)) => Evidence::read(new, old, since, &arrivals, &strikes),
-            Err(error) => {
-                warn!(account = %name, %error, "whether the new webhook delivers cannot be told");
-                runtime::metrics::count("HealthUnread", 1, &[]);
-                Evidence::Unknown
-            }
-        }
     }
 
     /// Says so where an old webhook has to stay longer than it should, because nothing else works.

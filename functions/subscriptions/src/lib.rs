@@ -25,7 +25,7 @@ mod connect;
 mod converge;
 mod disconnect;
 pub mod event;
-mod health;
+pub mod health;
 mod held;
 mod request;
 mod rotate;
@@ -46,6 +46,7 @@ use tokio::time::Instant;
 use tracing::{Instrument as _, info, info_span, warn};
 
 use crate::answer::{Failure, Outcome};
+use crate::health::Health;
 use crate::request::{Change, Connect};
 use crate::route::Route;
 use crate::view::{AccountList, Detail, LastDelivery};
@@ -106,7 +107,7 @@ pub struct Subscriptions<'p, A, S, D> {
     accounts: &'p A,
     secrets: &'p S,
     apis: &'p Apis,
-    deliveries: &'p D,
+    health: &'p Health<'p, D>,
     settings: Settings,
 }
 
@@ -116,14 +117,14 @@ impl<'p, A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'p, A, S, D> {
         accounts: &'p A,
         secrets: &'p S,
         apis: &'p Apis,
-        deliveries: &'p D,
+        health: &'p Health<'p, D>,
         settings: Settings,
     ) -> Self {
         Self {
             accounts,
             secrets,
             apis,
-            deliveries,
+            health,
             settings,
         }
     }
@@ -194,14 +195,8 @@ impl<'p, A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'p, A, S, D> {
     async fn show(&self, name: &AccountName, now: Timestamp) -> Result<Detail, Failure> {
         let account = self.accounts.find(name).await?;
         let account = account.ok_or_else(|| Failure::UnknownAccount(name.clone()))?;
-        // A receipt's partition is a day. What is older than yesterday's, the last check has noted.
-        let yesterday = Timestamp::from_millis(now.millis().saturating_sub(86_400_000));
-        let mut last = self.deliveries.last(name, &now.day()).await?;
-        if last.is_none() {
-            last = self.deliveries.last(name, &yesterday.day()).await?;
-        }
-        let last = last.max(account.rhythm.last);
-        let strikes = self.strike_run(name, now).await?;
-        Ok(Detail::of(&account, last.map(LastDelivery::of), &strikes))
+        let last = self.health.last_delivery(&account, now).await?;
+        let failed = self.health.failed_run(name, now).await?;
+        Ok(Detail::of(&account, last.map(LastDelivery::of), &failed))
     }
 }

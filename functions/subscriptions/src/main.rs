@@ -7,8 +7,8 @@ use adapters::sqs::SqsQueues;
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use runtime::{clock, config::Variables, telemetry};
 use serde_json::Value;
-use subscriptions::schedule::Schedule;
 use subscriptions::{Settings, Subscriptions, config::Config, event::dispatch};
+use subscriptions::{health::Health, schedule::Schedule};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
@@ -27,13 +27,14 @@ async fn main() -> anyhow::Result<()> {
         config.recovery_days,
     );
     let apis = adapters::apis(config.orderspace)?;
-    let schedule = &Schedule::new(&accounts, &deliveries, &queues, config.check_queue);
     let mut settings = Settings::new(config.hooks);
     settings.strikes_alarm = config.strikes_alarm;
     settings.rotation_hours = config.rotation_hours;
     settings.grace_hours = config.grace_hours;
     settings.stack = config.stack;
-    let subscriptions = &Subscriptions::new(&accounts, &secrets, &apis, &deliveries, settings);
+    let health = &Health::new(&deliveries, &settings);
+    let schedule = &Schedule::new(&accounts, health, &queues, config.check_queue);
+    let subscriptions = &Subscriptions::new(&accounts, &secrets, &apis, health, settings);
     tokio::join!(dynamo.warm(), secrets_manager.warm());
     run(service_fn(|event: LambdaEvent<Value>| async move {
         let answer = dispatch(subscriptions, schedule, event.payload, clock::now()).await;

@@ -34,7 +34,7 @@ use tracing::{Instrument as _, info, info_span, warn};
 
 use crate::Subscriptions;
 use crate::answer::{Failure, Outcome};
-use crate::silence::has_become_silent;
+use crate::health::Health;
 
 /// How long sending to the check queue may take in all.
 const SENDING: Duration = Duration::from_secs(15);
@@ -47,20 +47,19 @@ struct CheckOrder {
 }
 
 /// Sends accounts to be checked.
-#[derive(Debug)]
 pub struct Schedule<'p, A, D, Q> {
     accounts: &'p A,
-    deliveries: &'p D,
+    health: &'p Health<'p, D>,
     queues: &'p Q,
     queue: QueueUrl,
 }
 
 impl<'p, A: Accounts, D: Deliveries, Q: Queues> Schedule<'p, A, D, Q> {
-    /// Sends the accounts of this table to this queue, and looks here for when their deliveries came.
-    pub fn new(accounts: &'p A, deliveries: &'p D, queues: &'p Q, queue: QueueUrl) -> Self {
+    /// Sends the accounts of this table to this queue.
+    pub fn new(accounts: &'p A, health: &'p Health<'p, D>, queues: &'p Q, queue: QueueUrl) -> Self {
         Self {
             accounts,
-            deliveries,
+            health,
             queues,
             queue,
         }
@@ -87,7 +86,7 @@ impl<'p, A: Accounts, D: Deliveries, Q: Queues> Schedule<'p, A, D, Q> {
         let accounts = self.accounts.list().await?;
         let mut silent = Vec::new();
         for account in accounts.iter().filter(|account| is_due(account, now)) {
-            match has_become_silent(self.deliveries, account, now).await {
+            match self.health.has_become_silent(account, now).await {
                 Ok(true) => silent.push(account),
                 Ok(false) => {}
                 Err(error) => {

@@ -22,6 +22,7 @@ use serde_json::{Value, json};
 use simulator::control::{NewSite, WebhookStatus};
 use simulator::{Door, Fault, FaultKind, LoggedRequest, Simulator};
 use subscriptions::event::{EventError, dispatch};
+use subscriptions::health::Health;
 use subscriptions::schedule::Schedule;
 use subscriptions::{Settings, Subscriptions};
 use testkit::fakes::FakeQueues;
@@ -566,13 +567,9 @@ impl World {
     ) -> Option<Answer> {
         let mut settings = Settings::new(self.hooks.parse().unwrap());
         settings.budget = self.budget.unwrap_or(settings.budget);
-        let function = Subscriptions::new(
-            &self.accounts,
-            &self.secrets,
-            &self.apis,
-            &self.deliveries,
-            settings,
-        );
+        let health = Health::new(&self.deliveries, &settings);
+        let function =
+            Subscriptions::new(&self.accounts, &self.secrets, &self.apis, &health, settings);
         let request = gateway_request(route, &parameters, body);
         let response = tokio::select! {
             response = function.handle(&request, self.now()) => response,
@@ -597,19 +594,10 @@ impl World {
     pub(crate) async fn invoke(&self, event: Value) -> Result<Value, EventError> {
         let mut settings = Settings::new(self.hooks.parse().unwrap());
         settings.budget = self.budget.unwrap_or(settings.budget);
-        let function = Subscriptions::new(
-            &self.accounts,
-            &self.secrets,
-            &self.apis,
-            &self.deliveries,
-            settings,
-        );
-        let schedule = Schedule::new(
-            &self.accounts,
-            &self.deliveries,
-            &self.queues,
-            QueueUrl::new(CHECKS),
-        );
+        let health = Health::new(&self.deliveries, &settings);
+        let function =
+            Subscriptions::new(&self.accounts, &self.secrets, &self.apis, &health, settings);
+        let schedule = Schedule::new(&self.accounts, &health, &self.queues, QueueUrl::new(CHECKS));
         dispatch(&function, &schedule, event, self.now()).await
     }
 
