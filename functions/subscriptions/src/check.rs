@@ -4,7 +4,7 @@
 //! on with that, and one that is disconnected needs none. A webhook of somebody else is never touched.
 
 use domain::account::AccountName;
-use domain::subscription::{Accounts, ApiError, Deliveries, IfUnknown, Lease, Secrets, Wish};
+use domain::subscription::{Accounts, Deliveries, IfUnknown, Secrets, Wish};
 use domain::timestamp::Timestamp;
 use tokio::time::{Instant, timeout_at};
 
@@ -12,7 +12,6 @@ use crate::Subscriptions;
 use crate::answer::{Failure, Outcome};
 use crate::held::{self, Held};
 use crate::request::Change;
-use crate::session::Session;
 
 impl<A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'_, A, S, D> {
     pub(crate) async fn change(
@@ -22,7 +21,7 @@ impl<A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'_, A, S, D> {
         now: Timestamp,
         deadline: Instant,
     ) -> Outcome {
-        self.with_account(name, now, async |lease: &Lease, mut held: Held<'_, A>| {
+        self.with_account(name, now, async |mut held: Held<'_, A>| {
             if held.account.wish != Wish::Connected {
                 return Failure::NotConnected.into();
             }
@@ -36,7 +35,7 @@ impl<A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'_, A, S, D> {
                     return failure.into();
                 }
             }
-            self.mend(lease, held, deadline).await
+            self.mend(held, deadline).await
         })
         .await
     }
@@ -47,18 +46,16 @@ impl<A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'_, A, S, D> {
         now: Timestamp,
         deadline: Instant,
     ) -> Outcome {
-        self.with_account(
-            name,
-            now,
-            async |lease: &Lease, mut held: Held<'_, A>| match held.account.wish {
+        self.with_account(name, now, async |mut held: Held<'_, A>| {
+            match held.account.wish {
                 Wish::Connected => {
                     self.health.watch_failures(name, now).await;
                     self.watch_silence(&mut held).await;
-                    self.mend(lease, held, deadline).await
+                    self.mend(held, deadline).await
                 }
-                Wish::Disconnected { .. } => self.disconnect_held(lease, held, deadline).await,
-            },
-        )
+                Wish::Disconnected { .. } => self.disconnect_held(held, deadline).await,
+            }
+        })
         .await
     }
 
@@ -75,14 +72,14 @@ impl<A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'_, A, S, D> {
         &'s self,
         name: &AccountName,
         now: Timestamp,
-        work: impl AsyncFnOnce(&Lease, Held<'_, A>) -> Outcome,
+        work: impl AsyncFnOnce(Held<'_, A>) -> Outcome,
     ) -> Outcome {
         match held::take(self.accounts, name, now, IfUnknown::Refuse).await {
             Err(failure) => failure.into(),
             Ok((_, None)) => Failure::UnknownAccount(name.clone()).into(),
             Ok((lease, Some(account))) => {
                 let held = Held::new(self.accounts, &lease, account, now);
-                let outcome = work(&lease, held).await;
+                let outcome = work(held).await;
                 held::release(self.accounts, &lease).await;
                 outcome
             }
@@ -90,13 +87,8 @@ impl<A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'_, A, S, D> {
     }
 
     /// Brings the source in line with the account, with the credentials that are kept.
-    pub(crate) async fn mend(
-        &self,
-        lease: &Lease,
-        mut held: Held<'_, A>,
-        deadline: Instant,
-    ) -> Outcome {
-        let mended = self.converge_by_kept(&lease.account, &mut held);
+    pub(crate) async fn mend(&self, mut held: Held<'_, A>, deadline: Instant) -> Outcome {
+        let mended = self.reconciler.reconcile(&mut held);
         let mended = match timeout_at(deadline, mended).await {
             Ok(mended) => mended,
             Err(_) => Err(Failure::OutOfTime),
@@ -112,20 +104,5 @@ impl<A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'_, A, S, D> {
                 Outcome::Unfinished(Box::new(held.account), failure)
             }
         }
-    }
-
-    async fn converge_by_kept(
-        &self,
-        name: &AccountName,
-        held: &mut Held<'_, A>,
-    ) -> Result<(), Failure> {
-        let secret = self.secrets.oauth(name).await?;
-        let secret = secret.ok_or(Failure::NoCredentials)?;
-        if held.account.is_quiet(held.now) {
-            return Err(ApiError::TooManyRequests.into());
-        }
-        let api = self.api(held.account.source)?;
-        let mut session = Session::kept(self.secrets, api, name, secret, held.now);
-        self.converge(held, &mut session).await
     }
 }

@@ -18,15 +18,17 @@
 //!
 //! <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-access-control-iam.html>
 
+mod admission;
 pub mod answer;
+mod apply;
 mod check;
 pub mod config;
 mod connect;
-mod converge;
 mod disconnect;
 pub mod event;
 pub mod health;
 mod held;
+mod reconciler;
 mod request;
 mod rotate;
 mod route;
@@ -34,12 +36,12 @@ pub mod schedule;
 mod session;
 mod silence;
 pub mod view;
+mod withdrawal;
 
 use std::time::Duration;
 
 use domain::account::AccountName;
-use domain::sources::Source;
-use domain::subscription::{Accounts, Api, Apis, Deliveries, HooksUrl, Secrets};
+use domain::subscription::{Accounts, Apis, Deliveries, HooksUrl, Secrets};
 use domain::timestamp::Timestamp;
 use lambda_http::{Body, Request, Response};
 use tokio::time::Instant;
@@ -47,11 +49,12 @@ use tracing::{Instrument as _, info, info_span, warn};
 
 use crate::answer::{Failure, Outcome};
 use crate::health::Health;
+use crate::reconciler::Reconciler;
 use crate::request::{Change, Connect};
 use crate::route::Route;
 use crate::view::{AccountList, Detail, LastDelivery};
 
-pub use crate::converge::MOST_REQUESTS;
+pub use crate::reconciler::MOST_REQUESTS;
 
 /// How long the work of a call may take. What comes after it (saying in the account how far it got) still has
 /// to fit into the function's 29 seconds.
@@ -105,10 +108,9 @@ impl Settings {
 /// The function, with what it needs from the outside.
 pub struct Subscriptions<'p, A, S, D> {
     accounts: &'p A,
-    secrets: &'p S,
-    apis: &'p Apis,
     health: &'p Health<'p, D>,
-    settings: Settings,
+    reconciler: Reconciler<'p, A, S, D>,
+    budget: Duration,
 }
 
 impl<'p, A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'p, A, S, D> {
@@ -122,10 +124,9 @@ impl<'p, A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'p, A, S, D> {
     ) -> Self {
         Self {
             accounts,
-            secrets,
-            apis,
             health,
-            settings,
+            budget: settings.budget,
+            reconciler: Reconciler::new(accounts, secrets, apis, health, settings),
         }
     }
 
@@ -165,7 +166,7 @@ impl<'p, A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'p, A, S, D> {
         now: Timestamp,
         begun: Instant,
     ) -> Outcome {
-        let deadline = begun + self.settings.budget;
+        let deadline = begun + self.budget;
         match route {
             Route::List => self.list().await.into(),
             Route::Show(name) => self.show(name, now).await.into(),
@@ -181,11 +182,6 @@ impl<'p, A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'p, A, S, D> {
             Route::Check(name) => self.check(name, now, deadline).await,
             Route::Rotate(name) => self.rotate(name, now, deadline).await,
         }
-    }
-
-    /// The API of a source.
-    pub(crate) fn api(&self, source: Source) -> Result<&'p dyn Api, Failure> {
-        self.apis.of(source).ok_or(Failure::NoApi(source))
     }
 
     async fn list(&self) -> Result<AccountList, Failure> {

@@ -24,7 +24,7 @@
 //! [`Evidence`]: domain::subscription::Evidence
 
 use domain::account::AccountName;
-use domain::subscription::{Accounts, Deliveries, Lease, Secrets, Wish};
+use domain::subscription::{Accounts, Deliveries, Secrets, Wish};
 use domain::timestamp::Timestamp;
 use tokio::time::Instant;
 
@@ -39,7 +39,7 @@ impl<A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'_, A, S, D> {
         now: Timestamp,
         deadline: Instant,
     ) -> Outcome {
-        self.with_account(name, now, async |lease: &Lease, mut held: Held<'_, A>| {
+        self.with_account(name, now, async |mut held: Held<'_, A>| {
             if held.account.wish != Wish::Connected {
                 return Failure::NotConnected.into();
             }
@@ -54,7 +54,7 @@ impl<A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'_, A, S, D> {
                     return failure.into();
                 }
             }
-            self.mend(lease, held, deadline).await
+            self.mend(held, deadline).await
         })
         .await
     }

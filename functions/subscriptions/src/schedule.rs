@@ -173,7 +173,7 @@ impl<A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'_, A, S, D> {
         };
         let span = info_span!("check", account = name.as_str());
         async {
-            let deadline = Instant::now() + self.settings.budget;
+            let deadline = Instant::now() + self.budget;
             let outcome = self.check(&name, now, deadline).await;
             let (word, fate) = judge(&outcome);
             runtime::metrics::count("Checks", 1, &[("Outcome", word)]);

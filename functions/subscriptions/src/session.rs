@@ -14,7 +14,7 @@ use crate::answer::Failure;
 pub(crate) struct Session<'s, S> {
     secrets: &'s S,
     api: &'s dyn Api,
-    account: &'s AccountName,
+    account: AccountName,
     secret: OauthSecret,
     now: Timestamp,
     /// Whether the secret is the account's, so that a new token is kept there.
@@ -28,7 +28,7 @@ impl<'s, S: Secrets> Session<'s, S> {
     pub(crate) fn kept(
         secrets: &'s S,
         api: &'s dyn Api,
-        account: &'s AccountName,
+        account: AccountName,
         secret: OauthSecret,
         now: Timestamp,
     ) -> Self {
@@ -47,7 +47,7 @@ impl<'s, S: Secrets> Session<'s, S> {
     pub(crate) fn offered(
         secrets: &'s S,
         api: &'s dyn Api,
-        account: &'s AccountName,
+        account: AccountName,
         credentials: Credentials,
         now: Timestamp,
     ) -> Self {
@@ -64,7 +64,7 @@ impl<'s, S: Secrets> Session<'s, S> {
     /// Makes the credentials the account's own, with the token if there is one.
     pub(crate) async fn keep(&mut self) -> Result<(), Failure> {
         if !self.is_kept {
-            self.secrets.put_oauth(self.account, &self.secret).await?;
+            self.secrets.put_oauth(&self.account, &self.secret).await?;
             self.is_kept = true;
         }
         Ok(())
@@ -87,7 +87,7 @@ impl<'s, S: Secrets> Session<'s, S> {
         self.secret.access = Some(access);
         self.is_renewed = true;
         if self.is_kept {
-            self.secrets.put_oauth(self.account, &self.secret).await?;
+            self.secrets.put_oauth(&self.account, &self.secret).await?;
         }
         Ok(token)
     }

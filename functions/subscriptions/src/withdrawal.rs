@@ -1,0 +1,78 @@
+//! Withdrawal: our webhooks are removed at the source, then their tokens are retired, then the secrets are
+//! scheduled for deletion.
+//!
+//! A source that is out of order lets the call end unfinished; the same call goes on. One that refuses the
+//! credentials (the integration was removed there) does not: the tokens are retired all the same, the webhook
+//! is answered with 401 from then on, and the account says so.
+
+use domain::account::TokenHash;
+use domain::subscription::{Accounts, ApiError, Deliveries, Secrets, Trouble, Wish};
+
+use crate::answer::Failure;
+use crate::held::{Act, Held};
+use crate::reconciler::Reconciler;
+
+impl<A: Accounts, S: Secrets, D: Deliveries> Reconciler<'_, A, S, D> {
+    /// Removes our webhooks at the source; says what had to be left there.
+    pub(crate) async fn clear(&self, held: &mut Held<'_, A>) -> Result<Option<String>, Failure> {
+        let Some(mut session) = self.session(&held.account, held.now).await? else {
+            // Either nothing was ever registered, or a call before this one came as far as the secrets.
+            let is_left = !held.account.registrations.is_empty();
+            return Ok(is_left.then(|| left("the credentials are gone")));
+        };
+        let seen = match self.observe(&held.account, &mut session).await {
+            Err(Failure::Api(ApiError::CredentialsRefused)) => {
+                return Ok(Some(left("Orderspace refuses the credentials")));
+            }
+            seen => seen?.ours,
+        };
+        for seen in seen {
+            let id = &seen.webhook.id;
+            session.remove(id).await?;
+            held.acted(Act::Removed, format!("removed webhook {id}"));
+        }
+        Ok(None)
+    }
+
+    /// Takes no more deliveries, and lets the secrets go.
+    pub(crate) async fn retire(
+        &self,
+        held: &mut Held<'_, A>,
+        left: Option<String>,
+    ) -> Result<(), Failure> {
+        let registrations = held.account.registrations.iter();
+        let mut tokens: Vec<TokenHash> = registrations
+            .map(|registration| registration.token)
+            .collect();
+        // What had to be left is reported with the last save. Until then the registrations say that there is
+        // something, because without credentials nobody can look.
+        if left.is_none() && !tokens.is_empty() {
+            held.account.registrations.clear();
+            held.save(&tokens).await?;
+            tokens.clear();
+        }
+        self.secrets.retire(&held.account.name).await?;
+        let registrations = std::mem::take(&mut held.account.registrations);
+        held.account.wish = Wish::Disconnected { done: true };
+        held.account.quiet_until = None;
+        held.account.trouble = left.map(|message| Trouble {
+            at: held.now,
+            message,
+        });
+        held.note("disconnected");
+        let saved = held.save(&tokens).await;
+        if saved.is_err() {
+            // The error that is entered next must not stand in an account that counts as done.
+            held.account.wish = Wish::Disconnected { done: false };
+            held.account.registrations = registrations;
+        }
+        saved
+    }
+}
+
+fn left(why: &str) -> String {
+    format!(
+        "{why}, so the webhook could not be removed at Orderspace; its deliveries are refused from now on, and it \
+         can be removed there by hand"
+    )
+}
