@@ -81,7 +81,7 @@ impl From<PortError> for Failure {
 }
 
 impl Failure {
-    /// The status, unless the wish is kept and only its fulfilment waits.
+    /// The status, unless the desired state is kept and only has to wait.
     fn status(&self) -> StatusCode {
         match self {
             Self::Invalid { .. } => StatusCode::BAD_REQUEST,
@@ -248,32 +248,14 @@ fn told(error: &ApiError) -> String {
 /// What a call came to.
 #[derive(Debug)]
 pub(crate) enum Outcome {
-    /// It is as the caller wished.
+    /// It is as the caller asked.
     Done(Box<Account>),
-    /// The wish is kept; the same call goes on from here.
+    /// The desired state is kept; the same call goes on from here.
     Unfinished(Box<Account>, Failure),
     /// Nothing was changed, or it is not known.
     Failed(Failure),
     Listed(AccountList),
     Shown(Box<Detail>),
-}
-
-impl From<Failure> for Outcome {
-    fn from(failure: Failure) -> Self {
-        Self::Failed(failure)
-    }
-}
-
-impl From<Result<AccountList, Failure>> for Outcome {
-    fn from(result: Result<AccountList, Failure>) -> Self {
-        result.map_or_else(Self::Failed, Self::Listed)
-    }
-}
-
-impl From<Result<Detail, Failure>> for Outcome {
-    fn from(result: Result<Detail, Failure>) -> Self {
-        result.map_or_else(Self::Failed, |detail| Self::Shown(Box::new(detail)))
-    }
 }
 
 /// The body of an answer that is no success.
@@ -290,7 +272,7 @@ impl Outcome {
     pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::Done(_) | Self::Listed(_) | Self::Shown(_) => StatusCode::OK,
-            // The wish is kept and only has to wait.
+            // The desired state is kept and only has to wait.
             Self::Unfinished(_, Failure::Api(ApiError::TooManyRequests)) => StatusCode::ACCEPTED,
             Self::Unfinished(_, failure) | Self::Failed(failure) => failure.status(),
         }

@@ -10,15 +10,16 @@ use domain::subscription::{
     Standing, Step,
 };
 
+use crate::account_lock::AccountLock;
 use crate::answer::Failure;
-use crate::held::{Act, Finding, Held};
+use crate::history::{Act, Finding};
 use crate::reconciler::Reconciler;
 use crate::session::Session;
 
 /// A plan that is being applied.
 pub(crate) struct Run<'r, 'p, 'h, 's, A, S, D> {
     reconciler: &'r Reconciler<'p, A, S, D>,
-    held: &'r mut Held<'h, A>,
+    lock: &'r mut AccountLock<'h, A>,
     session: &'r mut Session<'s, S>,
     /// The account's signing keys, as they are stored.
     keys: SigningKeys,
@@ -30,14 +31,14 @@ pub(crate) struct Run<'r, 'p, 'h, 's, A, S, D> {
 impl<'r, 'p, 'h, 's, A: Accounts, S: Secrets, D: Deliveries> Run<'r, 'p, 'h, 's, A, S, D> {
     pub(crate) fn new(
         reconciler: &'r Reconciler<'p, A, S, D>,
-        held: &'r mut Held<'h, A>,
+        lock: &'r mut AccountLock<'h, A>,
         session: &'r mut Session<'s, S>,
         keys: SigningKeys,
         evidence: Evidence,
     ) -> Self {
         Self {
             reconciler,
-            held,
+            lock,
             session,
             keys,
             evidence,
@@ -57,28 +58,28 @@ impl<'r, 'p, 'h, 's, A: Accounts, S: Secrets, D: Deliveries> Run<'r, 'p, 'h, 's,
             Step::Replace(tokens) => self.expire(&tokens).await,
             Step::Retire(tokens) => {
                 for token in &tokens {
-                    self.held.account.forget(token);
+                    self.lock.account.forget(token);
                 }
-                self.held.save(&tokens).await
+                self.lock.save(&tokens).await
             }
         }
     }
 
     async fn register(&mut self, seen: &[Seen]) -> Result<(), Failure> {
-        if let Some(webhook) = missing(&self.held.account, seen) {
+        if let Some(webhook) = missing(&self.lock.account, seen) {
             let what = format!("webhook {webhook} is missing at Orderspace");
-            self.held.found(Finding::Missing, what);
+            self.lock.found(Finding::Missing, what);
         }
         let mut random = [0; 32];
         getrandom::fill(&mut random).map_err(|_| Failure::Randomness)?;
         let token = UrlToken::from_random(&random);
-        self.held.account.register(Registration {
+        self.lock.account.register(Registration {
             token: token.hash(),
             webhook: None,
             standing: Standing::Pending,
         });
-        self.held.save(&[token.hash()]).await?;
-        let account = &self.held.account;
+        self.lock.save(&[token.hash()]).await?;
+        let account = &self.lock.account;
         let endpoint = self.reconciler.hooks.endpoint(account.source, &token);
         let webhook = self.session.create(&endpoint, &account.events).await?;
         self.adopt(token.hash(), &webhook).await
@@ -87,8 +88,8 @@ impl<'r, 'p, 'h, 's, A: Accounts, S: Secrets, D: Deliveries> Run<'r, 'p, 'h, 's,
     async fn correct(&mut self, seen: &Seen) -> Result<(), Failure> {
         let id = &seen.webhook.id;
         let what = format!("webhook {id} has other events or another address than it shall have");
-        self.held.found(Finding::Differs, what);
-        let account = &self.held.account;
+        self.lock.found(Finding::Differs, what);
+        let account = &self.lock.account;
         let token = seen.webhook.endpoint.token();
         let endpoint = token.map_or_else(
             || seen.webhook.endpoint.clone(),
@@ -96,7 +97,7 @@ impl<'r, 'p, 'h, 's, A: Accounts, S: Secrets, D: Deliveries> Run<'r, 'p, 'h, 's,
         );
         let corrected = self.session.update(id, &endpoint, &account.events).await?;
         let count = account.events.names().len();
-        self.held.acted(
+        self.lock.acted(
             Act::Corrected,
             format!("webhook {id} is subscribed to {count} event types now"),
         );
@@ -116,30 +117,30 @@ impl<'r, 'p, 'h, 's, A: Accounts, S: Secrets, D: Deliveries> Run<'r, 'p, 'h, 's,
             webhook: Some(webhook.id.clone()),
             standing: Standing::Live,
         };
-        let held = &mut *self.held;
-        if held.account.registration(&token) == Some(&registration) {
+        let lock = &mut *self.lock;
+        if lock.account.registration(&token) == Some(&registration) {
             return Ok(());
         }
-        let until = held.now.plus_seconds(self.reconciler.rotation_seconds);
-        let mut tokens = held.account.hand_over(registration, held.now, until);
-        let count = held.account.events.names().len();
-        held.acted(
+        let until = lock.now.plus_seconds(self.reconciler.rotation_seconds);
+        let mut tokens = lock.account.hand_over(registration, lock.now, until);
+        let count = lock.account.events.names().len();
+        lock.acted(
             Act::Registered,
             format!("connected: webhook {} for {count} event types", webhook.id),
         );
         for old in &tokens {
-            let old = held.account.registration(old);
+            let old = lock.account.registration(old);
             if let Some(old) = old.and_then(|old| old.webhook.clone()) {
                 let what = format!(
                     "webhook {} takes over from webhook {old}, which stays until {} has brought a delivery, or \
                      until {until}",
                     webhook.id, webhook.id
                 );
-                held.acted(Act::HandedOver, what);
+                lock.acted(Act::HandedOver, what);
             }
         }
         tokens.push(token);
-        held.save(&tokens).await
+        lock.save(&tokens).await
     }
 
     /// Keeps a webhook's key, beside those of the account's other webhooks and no more.
@@ -149,7 +150,7 @@ impl<'r, 'p, 'h, 's, A: Accounts, S: Secrets, D: Deliveries> Run<'r, 'p, 'h, 's,
         webhook: &RegisteredWebhook,
     ) -> Result<(), Failure> {
         let others = self
-            .held
+            .lock
             .account
             .registrations
             .iter()
@@ -169,15 +170,15 @@ impl<'r, 'p, 'h, 's, A: Accounts, S: Secrets, D: Deliveries> Run<'r, 'p, 'h, 's,
             .any(|(id, key)| *id == webhook.id && key.expose() != webhook.key.expose());
         if is_other_key {
             let what = format!("webhook {} is signed with another key", webhook.id);
-            self.held.found(Finding::OtherKey, what);
+            self.lock.found(Finding::OtherKey, what);
         }
         if !same(&wanted, &self.keys) {
-            let name = &self.held.account.name;
+            let name = &self.lock.account.name;
             self.reconciler.secrets.put_keys(name, &wanted).await?;
             self.keys = wanted;
         }
         if is_other_key {
-            self.held.acted(
+            self.lock.acted(
                 Act::KeyTaken,
                 format!("the new key of webhook {} is held", webhook.id),
             );
@@ -186,12 +187,12 @@ impl<'r, 'p, 'h, 's, A: Accounts, S: Secrets, D: Deliveries> Run<'r, 'p, 'h, 's,
     }
 
     async fn remove(&mut self, id: &WebhookId) -> Result<(), Failure> {
-        self.held.found(
+        self.lock.found(
             Finding::Stray,
             format!("webhook {id} of ours is one too many"),
         );
         self.session.remove(id).await?;
-        self.held.acted(
+        self.lock.acted(
             Act::Removed,
             format!("removed webhook {id} of ours, which was one too many"),
         );
@@ -201,17 +202,17 @@ impl<'r, 'p, 'h, 's, A: Accounts, S: Secrets, D: Deliveries> Run<'r, 'p, 'h, 's,
     /// Deletes the webhook that another has taken over from.
     async fn delete_replaced(&mut self, id: &WebhookId) -> Result<(), Failure> {
         self.session.remove(id).await?;
-        let what = replaced(&self.held.account, id, self.evidence);
-        self.held.acted(Act::Relieved, what);
+        let what = replaced(&self.lock.account, id, self.evidence);
+        self.lock.acted(Act::ReplacedDeleted, what);
         Ok(())
     }
 
     /// Takes only retries by these tokens from now on, and those for a while: their webhooks are gone.
     async fn expire(&mut self, tokens: &[TokenHash]) -> Result<(), Failure> {
-        let held = &mut *self.held;
-        let until = held.now.plus_seconds(self.reconciler.grace_seconds);
+        let lock = &mut *self.lock;
+        let until = lock.now.plus_seconds(self.reconciler.grace_seconds);
         for token in tokens {
-            let Some(registration) = held.account.registration(token) else {
+            let Some(registration) = lock.account.registration(token) else {
                 continue;
             };
             let mut registration = registration.clone();
@@ -220,11 +221,11 @@ impl<'r, 'p, 'h, 's, A: Accounts, S: Secrets, D: Deliveries> Run<'r, 'p, 'h, 's,
                 let what = format!(
                     "webhook {webhook} is gone at the source; retries of its deliveries are taken until {until}"
                 );
-                held.note(what);
+                lock.note(what);
             }
-            held.account.register(registration);
+            lock.account.register(registration);
         }
-        held.save(tokens).await
+        lock.save(tokens).await
     }
 
     /// The webhook as it was answered last. That a change keeps the key is shown in an example only, so the newer

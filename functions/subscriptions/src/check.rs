@@ -1,17 +1,18 @@
-//! Checking: what the source has is compared with what the account wants, and mended at once.
+//! Checking: what the source has is compared with what the account wants, and corrected at once.
 //!
-//! A change of the selection is a check with another wish. A check of an account that is being disconnected goes
-//! on with that, and one that is disconnected needs none. A webhook of somebody else is never touched.
+//! A change of the selection is a check with another desired state. A check of an account that is being
+//! disconnected goes on with that, and one that is disconnected needs none. A webhook of somebody else is never
+//! touched.
 
 use domain::account::AccountName;
-use domain::subscription::{Accounts, Deliveries, IfUnknown, Secrets, Wish};
+use domain::subscription::{Accounts, Deliveries, Secrets, Wish};
 use domain::timestamp::Timestamp;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
-use crate::Subscriptions;
+use crate::account_lock::AccountLock;
 use crate::answer::{Failure, Outcome};
-use crate::held::{self, Held};
 use crate::request::Change;
+use crate::{Subscriptions, within};
 
 impl<A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'_, A, S, D> {
     pub(crate) async fn change(
@@ -20,24 +21,12 @@ impl<A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'_, A, S, D> {
         change: &Change,
         now: Timestamp,
         deadline: Instant,
-    ) -> Outcome {
-        self.with_account(name, now, async |mut held: Held<'_, A>| {
-            if held.account.wish != Wish::Connected {
-                return Failure::NotConnected.into();
-            }
-            let events = match change.selection(held.account.source) {
-                Ok(events) => events,
-                Err(failure) => return failure.into(),
-            };
-            if held.account.events != events {
-                held.account.connect_for(events, now);
-                if let Err(failure) = held.save(&[]).await {
-                    return failure.into();
-                }
-            }
-            self.mend(held, deadline).await
-        })
-        .await
+    ) -> Result<Outcome, Failure> {
+        let mut lock = AccountLock::acquire(self.accounts, name, now).await?;
+        match select(&mut lock, change).await {
+            Ok(()) => self.reconcile(lock, deadline).await,
+            Err(failure) => lock.release(failure).await,
+        }
     }
 
     pub(crate) async fn check(
@@ -45,64 +34,45 @@ impl<A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'_, A, S, D> {
         name: &AccountName,
         now: Timestamp,
         deadline: Instant,
-    ) -> Outcome {
-        self.with_account(name, now, async |mut held: Held<'_, A>| {
-            match held.account.wish {
-                Wish::Connected => {
-                    self.health.watch_failures(name, now).await;
-                    self.watch_silence(&mut held).await;
-                    self.mend(held, deadline).await
-                }
-                Wish::Disconnected { .. } => self.disconnect_held(held, deadline).await,
+    ) -> Result<Outcome, Failure> {
+        let mut lock = AccountLock::acquire(self.accounts, name, now).await?;
+        match lock.account.wish {
+            Wish::Connected => {
+                self.health.watch_failures(name, now).await;
+                self.watch_silence(&mut lock).await;
+                self.reconcile(lock, deadline).await
             }
-        })
-        .await
+            Wish::Disconnected { .. } => self.withdraw(lock, deadline).await,
+        }
+    }
+
+    /// Brings the source in line with an account that shall be connected, with the credentials that are kept.
+    pub(crate) async fn reconcile(
+        &self,
+        mut lock: AccountLock<'_, A>,
+        deadline: Instant,
+    ) -> Result<Outcome, Failure> {
+        let converged = within(deadline, self.reconciler.reconcile(&mut lock)).await;
+        lock.conclude(converged).await
     }
 
     /// Takes in what came since the last check.
-    async fn watch_silence(&self, held: &mut Held<'_, A>) {
-        let arrivals = self.health.arrivals(&held.account, held.now).await;
-        if let Some(silence) = arrivals.and_then(|arrivals| held.hear(&arrivals)) {
-            self.health.report_silence(&held.account, silence);
+    async fn watch_silence(&self, lock: &mut AccountLock<'_, A>) {
+        let arrivals = self.health.arrivals(&lock.account, lock.now).await;
+        if let Some(silence) = arrivals.and_then(|arrivals| lock.observe(&arrivals)) {
+            self.health.report_silence(&lock.account, silence);
         }
     }
+}
 
-    /// Does something with an account that exists, under its lease.
-    pub(crate) async fn with_account<'s>(
-        &'s self,
-        name: &AccountName,
-        now: Timestamp,
-        work: impl AsyncFnOnce(Held<'_, A>) -> Outcome,
-    ) -> Outcome {
-        match held::take(self.accounts, name, now, IfUnknown::Refuse).await {
-            Err(failure) => failure.into(),
-            Ok((_, None)) => Failure::UnknownAccount(name.clone()).into(),
-            Ok((lease, Some(account))) => {
-                let held = Held::new(self.accounts, &lease, account, now);
-                let outcome = work(held).await;
-                held::release(self.accounts, &lease).await;
-                outcome
-            }
-        }
+/// Keeps another selection.
+async fn select<A: Accounts>(
+    lock: &mut AccountLock<'_, A>,
+    change: &Change,
+) -> Result<(), Failure> {
+    if lock.account.wish != Wish::Connected {
+        return Err(Failure::NotConnected);
     }
-
-    /// Brings the source in line with the account, with the credentials that are kept.
-    pub(crate) async fn mend(&self, mut held: Held<'_, A>, deadline: Instant) -> Outcome {
-        let mended = self.reconciler.reconcile(&mut held);
-        let mended = match timeout_at(deadline, mended).await {
-            Ok(mended) => mended,
-            Err(_) => Err(Failure::OutOfTime),
-        };
-        let settled = match mended {
-            Ok(()) => held.settle().await,
-            Err(failure) => Err(failure),
-        };
-        match settled {
-            Ok(()) => Outcome::Done(Box::new(held.account)),
-            Err(failure) => {
-                held.regret(&failure).await;
-                Outcome::Unfinished(Box::new(held.account), failure)
-            }
-        }
-    }
+    let events = change.selection(lock.account.source)?;
+    lock.select(events).await
 }

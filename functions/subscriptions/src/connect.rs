@@ -1,82 +1,50 @@
 //! Connecting: the desired state is kept, then the source is brought in line with it.
 
 use domain::account::AccountName;
-use domain::subscription::{Account, Accounts, Deliveries, IfUnknown, Lease, Secrets, Wish};
+use domain::subscription::{Account, Accounts, Deliveries, Secrets};
 use domain::timestamp::Timestamp;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
-use crate::Subscriptions;
+use crate::account_lock::AccountLock;
+use crate::admission::Admitted;
 use crate::answer::{Failure, Outcome};
-use crate::held::{self, Held};
 use crate::request::Connect;
+use crate::{Subscriptions, within};
 
-impl<A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'_, A, S, D> {
+impl<'p, A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'p, A, S, D> {
     pub(crate) async fn connect(
         &self,
         name: &AccountName,
-        wish: &Connect,
+        wanted: &Connect,
         now: Timestamp,
         deadline: Instant,
-    ) -> Outcome {
-        match held::take(self.accounts, name, now, IfUnknown::Reserve).await {
-            Err(failure) => failure.into(),
-            Ok((lease, account)) => {
-                let outcome = self
-                    .connect_held(&lease, account, wish, now, deadline)
-                    .await;
-                held::release(self.accounts, &lease).await;
-                outcome
+    ) -> Result<Outcome, Failure> {
+        let new = Account::new(name.clone(), wanted.source, wanted.events.clone(), now);
+        let mut lock = AccountLock::acquire_or_reserve(self.accounts, new, now).await?;
+        match self.accept(&mut lock, wanted, deadline).await {
+            Ok(admitted) => {
+                let work = self.reconciler.reconcile_with(&mut lock, admitted);
+                let converged = within(deadline, work).await;
+                lock.conclude(converged).await
             }
+            Err(failure) => lock.release(failure).await,
         }
     }
 
-    async fn connect_held(
+    /// Keeps the desired state, if its credentials are good for the account.
+    async fn accept(
         &self,
-        lease: &Lease,
-        account: Option<Account>,
-        wish: &Connect,
-        now: Timestamp,
+        lock: &mut AccountLock<'_, A>,
+        wanted: &Connect,
         deadline: Instant,
-    ) -> Outcome {
-        let is_new = account.is_none();
-        let account = account.unwrap_or_else(|| {
-            let name = lease.account.clone();
-            Account::new(name, wish.source, wish.events.clone(), now)
-        });
-        if account.source != wish.source {
-            return Failure::OtherSource.into();
+    ) -> Result<Admitted<'p, S>, Failure> {
+        if lock.account.source != wanted.source {
+            return Err(Failure::OtherSource);
         }
-        let admitted = self.reconciler.admit(&account, &wish.credentials, now);
-        let admitted = match timeout_at(deadline, admitted).await {
-            Ok(Ok(admitted)) => admitted,
-            Ok(Err(failure)) => return failure.into(),
-            Err(_) => return Failure::OutOfTime.into(),
-        };
-
-        let mut held = Held::new(self.accounts, lease, account, now);
-        let is_kept =
-            held.account.wish == Wish::Connected && held.account.events == wish.events && !is_new;
-        if !is_kept {
-            held.account.connect_for(wish.events.clone(), now);
-            if let Err(failure) = held.save(&[]).await {
-                return failure.into();
-            }
-        }
-        let fulfilled = self.reconciler.reconcile_with(&mut held, admitted);
-        let fulfilled = match timeout_at(deadline, fulfilled).await {
-            Ok(fulfilled) => fulfilled,
-            Err(_) => Err(Failure::OutOfTime),
-        };
-        let settled = match fulfilled {
-            Ok(()) => held.settle().await,
-            Err(failure) => Err(failure),
-        };
-        match settled {
-            Ok(()) => Outcome::Done(Box::new(held.account)),
-            Err(failure) => {
-                held.regret(&failure).await;
-                Outcome::Unfinished(Box::new(held.account), failure)
-            }
-        }
+        let (account, credentials) = (&lock.account, &wanted.credentials);
+        let admitted = self.reconciler.admit(account, credentials, lock.now);
+        let admitted = within(deadline, admitted).await?;
+        lock.select(wanted.events.clone()).await?;
+        Ok(admitted)
     }
 }

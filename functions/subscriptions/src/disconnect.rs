@@ -1,13 +1,13 @@
 //! Disconnecting: the desired state is kept, then everything of ours is withdrawn.
 
 use domain::account::AccountName;
-use domain::subscription::{Accounts, Deliveries, IfUnknown, Secrets, Wish};
+use domain::subscription::{Accounts, Deliveries, Secrets, Wish};
 use domain::timestamp::Timestamp;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use crate::Subscriptions;
+use crate::account_lock::AccountLock;
 use crate::answer::{Failure, Outcome};
-use crate::held::{self, Held};
 
 impl<A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'_, A, S, D> {
     pub(crate) async fn disconnect(
@@ -15,46 +15,24 @@ impl<A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'_, A, S, D> {
         name: &AccountName,
         now: Timestamp,
         deadline: Instant,
-    ) -> Outcome {
-        match held::take(self.accounts, name, now, IfUnknown::Refuse).await {
-            Err(failure) => failure.into(),
-            Ok((_, None)) => Failure::UnknownAccount(name.clone()).into(),
-            Ok((lease, Some(account))) => {
-                let held = Held::new(self.accounts, &lease, account, now);
-                let outcome = self.disconnect_held(held, deadline).await;
-                held::release(self.accounts, &lease).await;
-                outcome
+    ) -> Result<Outcome, Failure> {
+        let mut lock = AccountLock::acquire(self.accounts, name, now).await?;
+        if lock.account.wish == Wish::Connected {
+            lock.account.wish = Wish::Disconnected { done: false };
+            if let Err(failure) = lock.save(&[]).await {
+                return lock.release(failure).await;
             }
         }
+        self.withdraw(lock, deadline).await
     }
 
-    pub(crate) async fn disconnect_held(
+    /// Goes on with a disconnect, or shows that it is done.
+    pub(crate) async fn withdraw(
         &self,
-        mut held: Held<'_, A>,
+        mut lock: AccountLock<'_, A>,
         deadline: Instant,
-    ) -> Outcome {
-        match held.account.wish {
-            Wish::Disconnected { done: true } => return Outcome::Done(Box::new(held.account)),
-            Wish::Disconnected { done: false } => {}
-            Wish::Connected => {
-                held.account.wish = Wish::Disconnected { done: false };
-                if let Err(failure) = held.save(&[]).await {
-                    return failure.into();
-                }
-            }
-        }
-        let cleared = self.reconciler.clear(&mut held);
-        let ended = match timeout_at(deadline, cleared).await {
-            Ok(Ok(left)) => self.reconciler.retire(&mut held, left).await,
-            Ok(Err(failure)) => Err(failure),
-            Err(_) => Err(Failure::OutOfTime),
-        };
-        match ended {
-            Ok(()) => Outcome::Done(Box::new(held.account)),
-            Err(failure) => {
-                held.regret(&failure).await;
-                Outcome::Unfinished(Box::new(held.account), failure)
-            }
-        }
+    ) -> Result<Outcome, Failure> {
+        let withdrawn = self.reconciler.withdraw(&mut lock, deadline).await;
+        lock.conclude(withdrawn).await
     }
 }

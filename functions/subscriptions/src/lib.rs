@@ -18,6 +18,7 @@
 //!
 //! <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-access-control-iam.html>
 
+mod account_lock;
 mod admission;
 pub mod answer;
 mod apply;
@@ -27,7 +28,7 @@ mod connect;
 mod disconnect;
 pub mod event;
 pub mod health;
-mod held;
+mod history;
 mod reconciler;
 mod request;
 mod rotate;
@@ -44,7 +45,7 @@ use domain::account::AccountName;
 use domain::subscription::{Accounts, Apis, Deliveries, HooksUrl, Secrets};
 use domain::timestamp::Timestamp;
 use lambda_http::{Body, Request, Response};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument as _, info, info_span, warn};
 
 use crate::answer::{Failure, Outcome};
@@ -140,8 +141,9 @@ impl<'p, A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'p, A, S, D> {
         async {
             let outcome = match &route {
                 Ok(route) => self.serve(route, request, now, begun).await,
-                Err(failure) => failure.clone().into(),
+                Err(failure) => Err(failure.clone()),
             };
+            let outcome = outcome.unwrap_or_else(Outcome::Failed);
             let status = outcome.status().as_u16();
             runtime::metrics::count(
                 "SubscriptionCalls",
@@ -165,34 +167,45 @@ impl<'p, A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'p, A, S, D> {
         request: &Request,
         now: Timestamp,
         begun: Instant,
-    ) -> Outcome {
+    ) -> Result<Outcome, Failure> {
         let deadline = begun + self.budget;
         match route {
-            Route::List => self.list().await.into(),
-            Route::Show(name) => self.show(name, now).await.into(),
-            Route::Connect(name) => match Connect::read(request) {
-                Ok(wish) => self.connect(name, &wish, now, deadline).await,
-                Err(failure) => failure.into(),
-            },
+            Route::List => self.list().await,
+            Route::Show(name) => self.show(name, now).await,
+            Route::Connect(name) => {
+                let wanted = Connect::read(request)?;
+                self.connect(name, &wanted, now, deadline).await
+            }
             Route::Disconnect(name) => self.disconnect(name, now, deadline).await,
-            Route::Change(name) => match Change::read(request) {
-                Ok(change) => self.change(name, &change, now, deadline).await,
-                Err(failure) => failure.into(),
-            },
+            Route::Change(name) => {
+                let change = Change::read(request)?;
+                self.change(name, &change, now, deadline).await
+            }
             Route::Check(name) => self.check(name, now, deadline).await,
             Route::Rotate(name) => self.rotate(name, now, deadline).await,
         }
     }
 
-    async fn list(&self) -> Result<AccountList, Failure> {
-        Ok(AccountList::of(&self.accounts.list().await?))
+    async fn list(&self) -> Result<Outcome, Failure> {
+        let accounts = self.accounts.list().await?;
+        Ok(Outcome::Listed(AccountList::of(&accounts)))
     }
 
-    async fn show(&self, name: &AccountName, now: Timestamp) -> Result<Detail, Failure> {
+    async fn show(&self, name: &AccountName, now: Timestamp) -> Result<Outcome, Failure> {
         let account = self.accounts.find(name).await?;
         let account = account.ok_or_else(|| Failure::UnknownAccount(name.clone()))?;
         let last = self.health.last_delivery(&account, now).await?;
         let failed = self.health.failed_run(name, now).await?;
-        Ok(Detail::of(&account, last.map(LastDelivery::of), &failed))
+        let detail = Detail::of(&account, last.map(LastDelivery::of), &failed);
+        Ok(Outcome::Shown(Box::new(detail)))
     }
+}
+
+/// Works until the deadline; what is not done by then is left to the next call.
+async fn within<T>(
+    deadline: Instant,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    let result = timeout_at(deadline, work).await;
+    result.unwrap_or(Err(Failure::OutOfTime))
 }

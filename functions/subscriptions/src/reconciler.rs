@@ -25,11 +25,11 @@ use domain::subscription::{
 use domain::timestamp::Timestamp;
 
 use crate::Settings;
+use crate::account_lock::AccountLock;
 use crate::admission::Admitted;
 use crate::answer::Failure;
 use crate::apply::Run;
 use crate::health::Health;
-use crate::held::Held;
 use crate::session::Session;
 
 /// The most requests to the source that one call makes, besides one for each webhook of ours that it takes away.
@@ -100,40 +100,40 @@ impl<'p, A: Accounts, S: Secrets, D: Deliveries> Reconciler<'p, A, S, D> {
     }
 
     /// Brings the source in line with an account that shall be connected, with the credentials that are kept.
-    pub(crate) async fn reconcile(&self, held: &mut Held<'_, A>) -> Result<(), Failure> {
-        let session = self.session(&held.account, held.now).await?;
+    pub(crate) async fn reconcile(&self, lock: &mut AccountLock<'_, A>) -> Result<(), Failure> {
+        let session = self.session(&lock.account, lock.now).await?;
         let mut session = session.ok_or(Failure::NoCredentials)?;
-        self.converge(held, &mut session).await
+        self.converge(lock, &mut session).await
     }
 
     /// The same with credentials that were admitted, which are kept first.
     pub(crate) async fn reconcile_with(
         &self,
-        held: &mut Held<'_, A>,
+        lock: &mut AccountLock<'_, A>,
         mut admitted: Admitted<'_, S>,
     ) -> Result<(), Failure> {
         admitted.session.keep().await?;
         match admitted.pending {
             Some(failure) => Err(failure),
-            None => self.converge(held, &mut admitted.session).await,
+            None => self.converge(lock, &mut admitted.session).await,
         }
     }
 
     async fn converge(
         &self,
-        held: &mut Held<'_, A>,
+        lock: &mut AccountLock<'_, A>,
         session: &mut Session<'_, S>,
     ) -> Result<(), Failure> {
-        let observed = self.observe(&held.account, session).await?;
-        let seen = with_strays(held, observed);
-        let keys = self.secrets.keys(&held.account.name).await?;
-        let evidence = self.health.evidence(&held.account, held.now).await;
-        let steps = plan(&held.account, &self.hooks, &seen, evidence, held.now);
-        let mut run = Run::new(self, held, session, keys, evidence);
+        let observed = self.observe(&lock.account, session).await?;
+        let seen = with_strays(lock, observed);
+        let keys = self.secrets.keys(&lock.account.name).await?;
+        let evidence = self.health.evidence(&lock.account, lock.now).await;
+        let steps = plan(&lock.account, &self.hooks, &seen, evidence, lock.now);
+        let mut run = Run::new(self, lock, session, keys, evidence);
         for step in steps {
             run.apply(step, &seen).await?;
         }
-        complain(held, evidence)
+        complain(lock, evidence)
     }
 
     /// The webhooks of ours that the source has. All others are somebody else's and are forgotten here.
@@ -169,10 +169,10 @@ impl<'p, A: Accounts, S: Secrets, D: Deliveries> Reconciler<'p, A, S, D> {
 }
 
 /// The webhooks of ours, and after them those that belonged to nobody for so long that they can go.
-fn with_strays<A: Accounts>(held: &mut Held<'_, A>, observed: Observed) -> Vec<Seen> {
+fn with_strays<A: Accounts>(lock: &mut AccountLock<'_, A>, observed: Observed) -> Vec<Seen> {
     let Observed { ours, orphaned } = observed;
     let tokens: Vec<TokenHash> = orphaned.iter().map(|seen| seen.token).collect();
-    let strays = held.meet_strangers(&tokens);
+    let strays = lock.note_orphans(&tokens);
     let strays = orphaned
         .into_iter()
         .filter(|orphan| strays.contains(&orphan.token));
@@ -180,13 +180,13 @@ fn with_strays<A: Accounts>(held: &mut Held<'_, A>, observed: Observed) -> Vec<S
 }
 
 /// Says so where an old webhook has to stay longer than it should, because nothing else works.
-fn complain<A>(held: &Held<'_, A>, evidence: Evidence) -> Result<(), Failure> {
-    let Some(Rotation::Overlap { old, until, .. }) = held.account.rotation() else {
+fn complain<A>(lock: &AccountLock<'_, A>, evidence: Evidence) -> Result<(), Failure> {
+    let Some(Rotation::Overlap { old, until, .. }) = lock.account.rotation() else {
         return Ok(());
     };
-    let new = held.account.live().and_then(|live| live.webhook.clone());
+    let new = lock.account.live().and_then(|live| live.webhook.clone());
     match (new, old.webhook.clone(), evidence) {
-        (Some(new), Some(old), Evidence::OldAlone) if until <= held.now => {
+        (Some(new), Some(old), Evidence::OldAlone) if until <= lock.now => {
             runtime::metrics::count(
                 "SubscriptionFindings",
                 1,

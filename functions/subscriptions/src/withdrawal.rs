@@ -7,20 +7,36 @@
 
 use domain::account::TokenHash;
 use domain::subscription::{Accounts, ApiError, Deliveries, Secrets, Trouble, Wish};
+use tokio::time::Instant;
 
+use crate::account_lock::AccountLock;
 use crate::answer::Failure;
-use crate::held::{Act, Held};
+use crate::history::Act;
 use crate::reconciler::Reconciler;
+use crate::within;
 
 impl<A: Accounts, S: Secrets, D: Deliveries> Reconciler<'_, A, S, D> {
+    /// Withdraws everything of ours. The deadline is for the source; what follows is our own.
+    pub(crate) async fn withdraw(
+        &self,
+        lock: &mut AccountLock<'_, A>,
+        deadline: Instant,
+    ) -> Result<(), Failure> {
+        if lock.account.wish == (Wish::Disconnected { done: true }) {
+            return Ok(());
+        }
+        let left = within(deadline, self.clear(lock)).await?;
+        self.retire(lock, left).await
+    }
+
     /// Removes our webhooks at the source; says what had to be left there.
-    pub(crate) async fn clear(&self, held: &mut Held<'_, A>) -> Result<Option<String>, Failure> {
-        let Some(mut session) = self.session(&held.account, held.now).await? else {
+    async fn clear(&self, lock: &mut AccountLock<'_, A>) -> Result<Option<String>, Failure> {
+        let Some(mut session) = self.session(&lock.account, lock.now).await? else {
             // Either nothing was ever registered, or a call before this one came as far as the secrets.
-            let is_left = !held.account.registrations.is_empty();
+            let is_left = !lock.account.registrations.is_empty();
             return Ok(is_left.then(|| left("the credentials are gone")));
         };
-        let seen = match self.observe(&held.account, &mut session).await {
+        let seen = match self.observe(&lock.account, &mut session).await {
             Err(Failure::Api(ApiError::CredentialsRefused)) => {
                 return Ok(Some(left("Orderspace refuses the credentials")));
             }
@@ -29,42 +45,42 @@ impl<A: Accounts, S: Secrets, D: Deliveries> Reconciler<'_, A, S, D> {
         for seen in seen {
             let id = &seen.webhook.id;
             session.remove(id).await?;
-            held.acted(Act::Removed, format!("removed webhook {id}"));
+            lock.acted(Act::Removed, format!("removed webhook {id}"));
         }
         Ok(None)
     }
 
     /// Takes no more deliveries, and lets the secrets go.
-    pub(crate) async fn retire(
+    async fn retire(
         &self,
-        held: &mut Held<'_, A>,
+        lock: &mut AccountLock<'_, A>,
         left: Option<String>,
     ) -> Result<(), Failure> {
-        let registrations = held.account.registrations.iter();
+        let registrations = lock.account.registrations.iter();
         let mut tokens: Vec<TokenHash> = registrations
             .map(|registration| registration.token)
             .collect();
         // What had to be left is reported with the last save. Until then the registrations say that there is
         // something, because without credentials nobody can look.
         if left.is_none() && !tokens.is_empty() {
-            held.account.registrations.clear();
-            held.save(&tokens).await?;
+            lock.account.registrations.clear();
+            lock.save(&tokens).await?;
             tokens.clear();
         }
-        self.secrets.retire(&held.account.name).await?;
-        let registrations = std::mem::take(&mut held.account.registrations);
-        held.account.wish = Wish::Disconnected { done: true };
-        held.account.quiet_until = None;
-        held.account.trouble = left.map(|message| Trouble {
-            at: held.now,
+        self.secrets.retire(&lock.account.name).await?;
+        let registrations = std::mem::take(&mut lock.account.registrations);
+        lock.account.wish = Wish::Disconnected { done: true };
+        lock.account.quiet_until = None;
+        lock.account.trouble = left.map(|message| Trouble {
+            at: lock.now,
             message,
         });
-        held.note("disconnected");
-        let saved = held.save(&tokens).await;
+        lock.note("disconnected");
+        let saved = lock.save(&tokens).await;
         if saved.is_err() {
             // The error that is entered next must not stand in an account that counts as done.
-            held.account.wish = Wish::Disconnected { done: false };
-            held.account.registrations = registrations;
+            lock.account.wish = Wish::Disconnected { done: false };
+            lock.account.registrations = registrations;
         }
         saved
     }
