@@ -37,7 +37,7 @@ impl<'p, D: Deliveries> Health<'p, D> {
     pub fn new(deliveries: &'p D, settings: &Settings) -> Self {
         Self {
             deliveries,
-            alarm: settings.strikes_alarm,
+            alarm: settings.failures_alarm,
             stack: settings.stack.clone(),
         }
     }

@@ -2,16 +2,22 @@
 //!
 //! | route | does |
 //! |---|---|
-//! | `PUT /v1/accounts/{account}` | [`connect`]: brings the source in line with the wish; the same call again changes nothing |
+//! | `PUT /v1/accounts/{account}` | [`connect`]: brings the source in line with what is asked for; the same call again changes nothing |
 //! | `GET /v1/accounts`, `GET /v1/accounts/{account}` | list, and show with health and history |
 //! | `PATCH /v1/accounts/{account}` | [`check`]: selects other events, then the same |
-//! | `POST /v1/accounts/{account}/check` | [`check`]: compares with the source and mends what differs |
+//! | `POST /v1/accounts/{account}/check` | [`check`]: compares with the source and corrects what differs |
 //! | `POST /v1/accounts/{account}/rotate` | [`rotate`]: another webhook, token and key take over from those in use |
 //! | `DELETE /v1/accounts/{account}` | [`disconnect`]: no webhook of ours, no delivery taken, secrets scheduled for deletion |
 //!
 //! The schedule checks every account by itself ([`schedule`]), and between that whoever has become silent
 //! ([`silence`]), by way of a queue that this function also reads;
 //! [`event`] tells apart what invokes it.
+//!
+//! | struct | knows |
+//! |---|---|
+//! | [`Health`] | what our own tables say of an account's deliveries |
+//! | [`Reconciler`] | the source: observes it, plans and applies what is left to do; asks `Health` about a rotation |
+//! | [`Subscriptions`] | the calls: each holds the account's lock, keeps the desired state and has it reconciled |
 //!
 //! Callers are authorized by the gateway (IAM). Whatever changes an account holds its lease. Every answer is
 //! JSON; every one that is no success says in `message` what to do.
@@ -68,8 +74,8 @@ const ROTATION_HOURS: u64 = 24;
 /// otherwise.
 const GRACE_HOURS: u64 = 72;
 
-/// How many strikes in a row are too many, unless the configuration says otherwise.
-const STRIKES_ALARM: usize = 3;
+/// How many failed deliveries in a row are too many, unless the configuration says otherwise.
+const FAILURES_ALARM: usize = 3;
 
 /// The stack's name, unless the configuration says otherwise.
 const STACK: &str = "orderhook";
@@ -79,8 +85,8 @@ const STACK: &str = "orderhook";
 pub struct Settings {
     /// Where webhooks arrive.
     pub hooks: HooksUrl,
-    /// So many strikes in a row raise an alarm.
-    pub strikes_alarm: usize,
+    /// So many failed deliveries in a row raise an alarm.
+    pub failures_alarm: usize,
     /// How long an old webhook waits for the first delivery of the one that takes over, in hours.
     pub rotation_hours: u64,
     /// How long retries of deliveries of a webhook that is gone are taken, in hours.
@@ -97,7 +103,7 @@ impl Settings {
     pub fn new(hooks: HooksUrl) -> Self {
         Self {
             hooks,
-            strikes_alarm: STRIKES_ALARM,
+            failures_alarm: FAILURES_ALARM,
             rotation_hours: ROTATION_HOURS,
             grace_hours: GRACE_HOURS,
             stack: STACK.to_owned(),
