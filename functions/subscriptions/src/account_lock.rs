@@ -10,13 +10,13 @@
 use domain::account::{AccountName, TokenHash};
 use domain::identity::DeliveryId;
 use domain::subscription::{
-    Account, Accounts, ApiError, EventSelection, IfUnknown, Lease, LeaseOwner, Leased, Saved,
-    Silence, Trouble, Wish,
+    Account, Accounts, ApiError, EventSelection, IfUnknown, Lease, LeaseOwner, Leased, LifeCycle,
+    Saved, Silence, Trouble, Wish,
 };
 use domain::timestamp::Timestamp;
 use tracing::{info, warn};
 
-use crate::answer::{Failure, Outcome, QUIET_SECONDS};
+use crate::answer::{Failure, Outcome};
 use crate::history::{Act, Finding};
 
 /// How long a lease is good for, in seconds: longer than the function can run, so that two calls never change
@@ -242,10 +242,11 @@ impl<'p, A: Accounts> AccountLock<'p, A> {
     /// any case.
     async fn record_failure(&mut self, failure: &Failure) {
         let message = failure.message();
-        if matches!(failure, Failure::Api(ApiError::TooManyRequests))
+        if let Failure::Api(source, ApiError::TooManyRequests) = failure
             && !self.account.is_quiet(self.now)
         {
-            self.account.quiet_until = Some(self.now.plus_seconds(QUIET_SECONDS));
+            let quiet = LifeCycle::of(*source).quiet_seconds;
+            self.account.quiet_until = Some(self.now.plus_seconds(quiet));
         }
         let last = self.account.trouble.as_ref();
         if last.is_none_or(|last| last.message != message) {

@@ -31,24 +31,24 @@ impl<'p, A: Accounts, S: Secrets, D: Deliveries> Reconciler<'p, A, S, D> {
         now: Timestamp,
     ) -> Result<Admitted<'p, S>, Failure> {
         let (secrets, api) = (self.secrets, self.api(account.source)?);
-        let name = account.name.clone();
+        let too_many_requests = Failure::Api(account.source, ApiError::TooManyRequests);
         let is_quiet = account.is_quiet(now);
-        let kept = secrets.oauth(&name).await?;
+        let kept = secrets.oauth(&account.name).await?;
         if let Some(kept) = kept.as_ref().filter(|kept| kept.credentials.same(offered)) {
-            let session = Session::kept(secrets, api, name, kept.clone(), now);
-            let pending = is_quiet.then_some(Failure::Api(ApiError::TooManyRequests));
+            let session = Session::kept(secrets, api, account, kept.clone(), now);
+            let pending = is_quiet.then_some(too_many_requests);
             return Ok(Admitted { session, pending });
         }
         if is_quiet {
-            return Err(ApiError::TooManyRequests.into());
+            return Err(too_many_requests);
         }
 
-        let mut session = Session::offered(secrets, api, name, offered.clone(), now);
+        let mut session = Session::offered(secrets, api, account, offered.clone(), now);
         let asked = session.token().await.err();
         let Some(kept) = kept else {
             // Nothing is lost by keeping them, and a later call can go on with them.
             return match asked {
-                Some(refused @ Failure::Api(ApiError::CredentialsRefused)) => Err(refused),
+                Some(refused @ Failure::Api(_, ApiError::CredentialsRefused)) => Err(refused),
                 pending => Ok(Admitted { session, pending }),
             };
         };
@@ -60,7 +60,7 @@ impl<'p, A: Accounts, S: Secrets, D: Deliveries> Reconciler<'p, A, S, D> {
             && !account.registrations.is_empty()
             && self.observe(account, &mut session).await?.ours.is_empty()
         {
-            return Err(Failure::OtherSite);
+            return Err(Failure::OtherSite(account.source));
         }
         Ok(Admitted {
             session,

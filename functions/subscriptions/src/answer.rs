@@ -3,17 +3,13 @@
 use domain::account::{AccountName, WebhookId};
 use domain::ports::{ErrorKind, PortError};
 use domain::sources::Source;
-use domain::subscription::{Account, ApiError};
+use domain::subscription::{Account, ApiError, LifeCycle};
 use domain::timestamp::Timestamp;
 use lambda_http::http::{HeaderValue, StatusCode};
 use lambda_http::{Body, Response};
 use serde::Serialize;
 
 use crate::view::{AccountList, Detail, Full};
-
-/// How long Orderspace wants to be left alone after its 429, in seconds.
-/// <https://apidocs.orderspace.com/#throttling>
-pub(crate) const QUIET_SECONDS: u64 = 60;
 
 /// When it is worth asking again where another call holds the account, in seconds.
 const BUSY_SECONDS: u64 = 5;
@@ -40,38 +36,34 @@ pub enum Failure {
     /// Another call took over, because this one took too long.
     Overtaken,
     /// The credentials belong to another site than the account is connected to.
-    OtherSite,
+    OtherSite(Source),
     /// The account is not connected, and the call is about one that is.
     NotConnected,
     /// The account has no confirmed webhook that another could take over from.
     NothingToRotate,
     /// The webhook that another has taken over from is the only one that brings deliveries.
     SilentSuccessor {
+        /// The account's source.
+        source: Source,
         /// The webhook that has taken over.
         new: WebhookId,
         /// The webhook that has to stay.
         old: WebhookId,
     },
     /// The account's secret is not there.
-    NoCredentials,
+    NoCredentials(Source),
     /// The account was connected to another source.
     OtherSource,
     /// This release cannot connect accounts to the source.
     NoApi(Source),
     /// The source did not do what it was asked.
-    Api(ApiError),
+    Api(Source, ApiError),
     /// The time for the call is over.
-    OutOfTime,
+    OutOfTime(Source),
     /// One of our own stores did not do what it was asked.
     Store(PortError),
     /// The operating system gave no random bytes.
     Randomness,
-}
-
-impl From<ApiError> for Failure {
-    fn from(error: ApiError) -> Self {
-        Self::Api(error)
-    }
 }
 
 impl From<PortError> for Failure {
@@ -88,32 +80,33 @@ impl Failure {
             Self::NoRoute | Self::UnknownAccount(_) => StatusCode::NOT_FOUND,
             Self::Busy { .. }
             | Self::Overtaken
-            | Self::OtherSite
+            | Self::OtherSite(_)
             | Self::OtherSource
             | Self::NotConnected
             | Self::NothingToRotate
             | Self::SilentSuccessor { .. }
-            | Self::NoCredentials => StatusCode::CONFLICT,
-            Self::NoApi(_) | Self::Api(ApiError::CredentialsRefused | ApiError::Invalid(_)) => {
+            | Self::NoCredentials(_) => StatusCode::CONFLICT,
+            Self::NoApi(_) | Self::Api(_, ApiError::CredentialsRefused | ApiError::Invalid(_)) => {
                 StatusCode::UNPROCESSABLE_ENTITY
             }
-            Self::Randomness | Self::Api(ApiError::NoSuchCall(_)) => {
+            Self::Randomness | Self::Api(_, ApiError::NoSuchCall(_)) => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
             Self::Api(
+                _,
                 ApiError::AccessRefused
                 | ApiError::NoSuchWebhook
                 | ApiError::Down(_)
                 | ApiError::BadAnswer { .. },
             ) => StatusCode::BAD_GATEWAY,
-            Self::Api(ApiError::Unreachable | ApiError::TooManyRequests) => {
+            Self::Api(_, ApiError::Unreachable | ApiError::TooManyRequests) => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             Self::Store(error) => match error.kind {
                 ErrorKind::Lasting => StatusCode::INTERNAL_SERVER_ERROR,
                 ErrorKind::Passing => StatusCode::SERVICE_UNAVAILABLE,
             },
-            Self::Api(ApiError::TimeOut) | Self::OutOfTime => StatusCode::GATEWAY_TIMEOUT,
+            Self::Api(_, ApiError::TimeOut) | Self::OutOfTime(_) => StatusCode::GATEWAY_TIMEOUT,
         }
     }
 
@@ -136,30 +129,36 @@ impl Failure {
             Self::Overtaken => "another call took over while this one took too long; look at the account and ask \
                                 again if it is not as you want it"
                 .to_owned(),
-            Self::OtherSite => "the account is connected to another Orderspace site: its webhook is not among \
-                                those that these credentials see; disconnect it first, or connect under another \
-                                name"
-                .to_owned(),
+            Self::OtherSite(source) => format!(
+                "the account is connected to another {} site: its webhook is not among those that these credentials \
+                 see; disconnect it first, or connect under another name",
+                source.title()
+            ),
             Self::NotConnected => "the account is disconnected; connect it with PUT first".to_owned(),
             Self::NothingToRotate => "there is no confirmed webhook that another could take over from; POST \
                                       /v1/accounts/{account}/check registers one, then rotate it"
                 .to_owned(),
-            Self::SilentSuccessor { new, old } => format!(
-                "webhook {old} stays at Orderspace: webhook {new} has taken over from it, but no delivery of it was \
-                 accepted while {old} brings them; look at {new} at Orderspace, delete it there if it is disabled, and \
-                 the next check registers another"
+            Self::SilentSuccessor { source, new, old } => format!(
+                "webhook {old} stays at {title}: webhook {new} has taken over from it, but no delivery of it was \
+                 accepted while {old} brings them; look at {new} at {title}, delete it there if it is disabled, and \
+                 the next check registers another",
+                title = source.title()
             ),
-            Self::NoCredentials => "the account's credentials are gone; connect it again with PUT and its client_id \
-                                    and client_secret"
-                .to_owned(),
+            Self::NoCredentials(source) => format!(
+                "the account's credentials are gone; connect it again with PUT and its {}",
+                LifeCycle::of(*source).credential_names()
+            ),
             Self::OtherSource => "the account belongs to another source; disconnect it first, or connect under \
                                   another name"
                 .to_owned(),
             Self::NoApi(source) => format!(
-                "this release cannot register webhooks at {source}; deploy one that can, then ask again"
+                "this release cannot register webhooks at {}; deploy one that can, then ask again",
+                source.title()
             ),
-            Self::Api(error) => told(error),
-            Self::OutOfTime => "Orderspace took too long; the same call goes on from here".to_owned(),
+            Self::Api(source, error) => refusal(LifeCycle::of(*source), error),
+            Self::OutOfTime(source) => {
+                format!("{} took too long; the same call goes on from here", source.title())
+            }
             Self::Store(error) => match error.kind {
                 ErrorKind::Passing => format!("{error}; ask again, the same call goes on from here"),
                 ErrorKind::Lasting => format!("{error}; look into this function's log and mend it, then ask again"),
@@ -174,20 +173,20 @@ impl Failure {
             Self::Invalid { field, .. } => {
                 format!("malformed request: {}", field.unwrap_or("body"))
             }
-            Self::Api(error) => error.to_string(),
+            Self::Api(_, error) => error.to_string(),
             Self::Store(error) => error.to_string(),
             Self::NoRoute
             | Self::UnknownAccount(_)
             | Self::Busy { .. }
             | Self::Overtaken
-            | Self::OtherSite
+            | Self::OtherSite(_)
             | Self::OtherSource
             | Self::NotConnected
             | Self::NothingToRotate
             | Self::SilentSuccessor { .. }
-            | Self::NoCredentials
+            | Self::NoCredentials(_)
             | Self::NoApi(_)
-            | Self::OutOfTime
+            | Self::OutOfTime(_)
             | Self::Randomness => self.message(),
         }
     }
@@ -196,7 +195,9 @@ impl Failure {
     fn retry_after(&self) -> Option<u64> {
         match self {
             Self::Busy { .. } => Some(BUSY_SECONDS),
-            Self::Api(ApiError::TooManyRequests) => Some(QUIET_SECONDS),
+            Self::Api(source, ApiError::TooManyRequests) => {
+                Some(LifeCycle::of(*source).quiet_seconds)
+            }
             _ => None,
         }
     }
@@ -209,39 +210,46 @@ impl Failure {
     }
 }
 
-/// What a caller is told of Orderspace's answer.
-fn told(error: &ApiError) -> String {
+/// What the source's answer means, and what to do.
+fn refusal(source: &LifeCycle, error: &ApiError) -> String {
+    let title = source.title;
     match error {
-        ApiError::CredentialsRefused => "Orderspace refuses the credentials; compare client_id and client_secret \
-                                         with those of the integration there, and connect again with them"
-            .to_owned(),
-        ApiError::AccessRefused => "Orderspace refuses an access token that it has just given out; see that the \
-                                    integration may read and write there, then ask again"
-            .to_owned(),
+        ApiError::CredentialsRefused => format!(
+            "{title} refuses the credentials; compare {} with those of the integration there, and connect again \
+             with them",
+            source.credential_names()
+        ),
+        ApiError::AccessRefused => format!(
+            "{title} refuses an access token that it has just given out; see that the integration may read and \
+             write there, then ask again"
+        ),
         ApiError::Invalid(message) => {
-            format!("Orderspace does not accept the webhook: {message}; mend what it names and ask again")
+            format!(
+                "{title} does not accept the webhook: {message}; mend what it names and ask again"
+            )
         }
         ApiError::NoSuchWebhook => {
-            "the webhook went away while it was being changed; ask again, and another is registered".to_owned()
-        }
-        ApiError::TooManyRequests => format!(
-            "Orderspace takes no more requests for {QUIET_SECONDS} seconds; ask again after that"
-        ),
-        ApiError::Down(status) => {
-            format!("Orderspace is in trouble (status {status}); ask again later")
-        }
-        ApiError::BadAnswer { asked, found } => format!(
-            "what answers in Orderspace's place is not its API: {asked} was answered with {found}; check the \
-             configured addresses, or ask again later"
-        ),
-        ApiError::NoSuchCall(what) => {
-            format!("Orderspace has no call to {what}; do that there by hand, then ask again")
-        }
-        ApiError::TimeOut => "Orderspace did not answer in time; ask again later".to_owned(),
-        ApiError::Unreachable => {
-            "Orderspace cannot be reached; check the configured addresses and the network, or ask again later"
+            "the webhook went away while it was being changed; ask again, and another is registered"
                 .to_owned()
         }
+        ApiError::TooManyRequests => format!(
+            "{title} takes no more requests for {} seconds; ask again after that",
+            source.quiet_seconds
+        ),
+        ApiError::Down(status) => {
+            format!("{title} is in trouble (status {status}); ask again later")
+        }
+        ApiError::BadAnswer { asked, found } => format!(
+            "what answers in {title}'s place is not its API: {asked} was answered with {found}; check the configured \
+             addresses, or ask again later"
+        ),
+        ApiError::NoSuchCall(what) => {
+            format!("{title} has no call to {what}; do that there by hand, then ask again")
+        }
+        ApiError::TimeOut => format!("{title} did not answer in time; ask again later"),
+        ApiError::Unreachable => format!(
+            "{title} cannot be reached; check the configured addresses and the network, or ask again later"
+        ),
     }
 }
 
@@ -273,7 +281,7 @@ impl Outcome {
         match self {
             Self::Done(_) | Self::Listed(_) | Self::Shown(_) => StatusCode::OK,
             // The desired state is kept and only has to wait.
-            Self::Unfinished(_, Failure::Api(ApiError::TooManyRequests)) => StatusCode::ACCEPTED,
+            Self::Unfinished(_, Failure::Api(_, ApiError::TooManyRequests)) => StatusCode::ACCEPTED,
             Self::Unfinished(_, failure) | Self::Failed(failure) => failure.status(),
         }
     }

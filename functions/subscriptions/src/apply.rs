@@ -67,7 +67,8 @@ impl<'r, 'p, 'h, 's, A: Accounts, S: Secrets, D: Deliveries> Run<'r, 'p, 'h, 's,
 
     async fn register(&mut self, seen: &[Seen]) -> Result<(), Failure> {
         if let Some(webhook) = missing(&self.lock.account, seen) {
-            let what = format!("webhook {webhook} is missing at Orderspace");
+            let title = self.lock.account.source.title();
+            let what = format!("webhook {webhook} is missing at {title}");
             self.lock.found(Finding::Missing, what);
         }
         let mut random = [0; 32];

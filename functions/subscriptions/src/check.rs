@@ -38,7 +38,7 @@ impl<A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'_, A, S, D> {
         let mut lock = AccountLock::acquire(self.accounts, name, now).await?;
         match lock.account.wish {
             Wish::Connected => {
-                self.health.watch_failures(name, now).await;
+                self.health.watch_failures(&lock.account, now).await;
                 self.watch_silence(&mut lock).await;
                 self.reconcile(lock, deadline).await
             }
@@ -52,7 +52,9 @@ impl<A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'_, A, S, D> {
         mut lock: AccountLock<'_, A>,
         deadline: Instant,
     ) -> Result<Outcome, Failure> {
-        let converged = within(deadline, self.reconciler.reconcile(&mut lock)).await;
+        let source = lock.account.source;
+        let work = self.reconciler.reconcile(&mut lock);
+        let converged = within(deadline, source, work).await;
         lock.conclude(converged).await
     }
 

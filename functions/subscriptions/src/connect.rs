@@ -24,7 +24,7 @@ impl<'p, A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'p, A, S, D> {
         match self.accept(&mut lock, wanted, deadline).await {
             Ok(admitted) => {
                 let work = self.reconciler.reconcile_with(&mut lock, admitted);
-                let converged = within(deadline, work).await;
+                let converged = within(deadline, wanted.source, work).await;
                 lock.conclude(converged).await
             }
             Err(failure) => lock.release(failure).await,
@@ -43,7 +43,7 @@ impl<'p, A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'p, A, S, D> {
         }
         let (account, credentials) = (&lock.account, &wanted.credentials);
         let admitted = self.reconciler.admit(account, credentials, lock.now);
-        let admitted = within(deadline, admitted).await?;
+        let admitted = within(deadline, wanted.source, admitted).await?;
         lock.select(wanted.events.clone()).await?;
         Ok(admitted)
     }

@@ -8,7 +8,9 @@ use std::collections::BTreeSet;
 use domain::account::AccountName;
 use domain::identity::DeliveryId;
 use domain::ports::PortError;
-use domain::subscription::{Account, Arrival, Deliveries, Evidence, Rotation, Struck, strike_run};
+use domain::subscription::{
+    Account, Arrival, Deliveries, Evidence, LifeCycle, Rotation, Struck, strike_run,
+};
 use domain::timestamp::Timestamp;
 use tracing::warn;
 
@@ -104,9 +106,11 @@ impl<'p, D: Deliveries> Health<'p, D> {
     }
 
     /// Counts an account whose deliveries keep being refused, for the alarm.
-    pub(crate) async fn watch_failures(&self, name: &AccountName, now: Timestamp) {
+    pub(crate) async fn watch_failures(&self, account: &Account, now: Timestamp) {
+        let name = &account.name;
+        let alarm = LifeCycle::of(account.source).failures_alarm(self.alarm);
         match self.failed_run(name, now).await {
-            Ok(run) if run.len() >= self.alarm => {
+            Ok(run) if run.len() >= alarm => {
                 let causes: BTreeSet<&str> =
                     run.iter().map(|failed| failed.cause.as_str()).collect();
                 warn!(account = %name, failed = run.len(), ?causes, "deliveries keep being refused");

@@ -48,6 +48,7 @@ mod withdrawal;
 use std::time::Duration;
 
 use domain::account::AccountName;
+use domain::sources::Source;
 use domain::subscription::{Accounts, Apis, Deliveries, HooksUrl, Secrets};
 use domain::timestamp::Timestamp;
 use lambda_http::{Body, Request, Response};
@@ -207,11 +208,12 @@ impl<'p, A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'p, A, S, D> {
     }
 }
 
-/// Works until the deadline; what is not done by then is left to the next call.
+/// Works with a source until the deadline; what is not done by then is left to the next call.
 async fn within<T>(
     deadline: Instant,
+    source: Source,
     work: impl Future<Output = Result<T, Failure>>,
 ) -> Result<T, Failure> {
     let result = timeout_at(deadline, work).await;
-    result.unwrap_or(Err(Failure::OutOfTime))
+    result.unwrap_or(Err(Failure::OutOfTime(source)))
 }

@@ -92,17 +92,16 @@ impl<'p, A: Accounts, S: Secrets, D: Deliveries> Reconciler<'p, A, S, D> {
             return Ok(None);
         };
         if account.is_quiet(now) {
-            return Err(ApiError::TooManyRequests.into());
+            return Err(Failure::Api(account.source, ApiError::TooManyRequests));
         }
         let api = self.api(account.source)?;
-        let name = account.name.clone();
-        Ok(Some(Session::kept(self.secrets, api, name, secret, now)))
+        Ok(Some(Session::kept(self.secrets, api, account, secret, now)))
     }
 
     /// Brings the source in line with an account that shall be connected, with the credentials that are kept.
     pub(crate) async fn reconcile(&self, lock: &mut AccountLock<'_, A>) -> Result<(), Failure> {
         let session = self.session(&lock.account, lock.now).await?;
-        let mut session = session.ok_or(Failure::NoCredentials)?;
+        let mut session = session.ok_or(Failure::NoCredentials(lock.account.source))?;
         self.converge(lock, &mut session).await
     }
 
@@ -192,7 +191,8 @@ fn complain<A>(lock: &AccountLock<'_, A>, evidence: Evidence) -> Result<(), Fail
                 1,
                 &[("Finding", "silent_successor")],
             );
-            Err(Failure::SilentSuccessor { new, old })
+            let source = lock.account.source;
+            Err(Failure::SilentSuccessor { source, new, old })
         }
         _ => Ok(()),
     }

@@ -15,7 +15,7 @@
 //!
 //! | the account | the answer |
 //! |---|---|
-//! | is connected | 200: both webhooks are there, or 202 where Orderspace wants a pause: the checks go on |
+//! | is connected | 200: both webhooks are there, or 202 where the source wants a pause: the checks go on |
 //! | is rotating already | the same |
 //! | has no confirmed webhook yet | 409: there is nothing to replace |
 //! | is disconnected, or on its way there | 409 |

@@ -194,13 +194,13 @@ fn judge(outcome: &Outcome) -> (&'static str, Fate) {
     match outcome {
         Outcome::Done(_) | Outcome::Listed(_) | Outcome::Shown(_) => ("in_line", Fate::Done),
         Outcome::Unfinished(_, failure) | Outcome::Failed(failure) => match failure {
-            Failure::Api(_)
-            | Failure::OutOfTime
-            | Failure::NoCredentials
+            Failure::Api(..)
+            | Failure::OutOfTime(_)
+            | Failure::NoCredentials(_)
             | Failure::NotConnected
             | Failure::NothingToRotate
             | Failure::SilentSuccessor { .. }
-            | Failure::OtherSite
+            | Failure::OtherSite(_)
             | Failure::OtherSource
             | Failure::NoApi(_) => ("unfinished", Fate::Done),
             Failure::Busy { .. } | Failure::Overtaken => ("busy", Fate::Done),

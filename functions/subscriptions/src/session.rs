@@ -2,8 +2,9 @@
 //! before its end, and renewed once when it is refused all the same.
 
 use domain::account::{AccountName, WebhookId};
+use domain::sources::Source;
 use domain::subscription::{
-    AccessToken, Api, ApiError, Credentials, Endpoint, EventSelection, OauthSecret,
+    AccessToken, Account, Api, ApiError, Credentials, Endpoint, EventSelection, OauthSecret,
     RegisteredWebhook, Removed, Secrets,
 };
 use domain::timestamp::Timestamp;
@@ -15,6 +16,7 @@ pub(crate) struct Session<'s, S> {
     secrets: &'s S,
     api: &'s dyn Api,
     account: AccountName,
+    source: Source,
     secret: OauthSecret,
     now: Timestamp,
     /// Whether the secret is the account's, so that a new token is kept there.
@@ -28,14 +30,15 @@ impl<'s, S: Secrets> Session<'s, S> {
     pub(crate) fn kept(
         secrets: &'s S,
         api: &'s dyn Api,
-        account: AccountName,
+        account: &Account,
         secret: OauthSecret,
         now: Timestamp,
     ) -> Self {
         Self {
             secrets,
             api,
-            account,
+            account: account.name.clone(),
+            source: account.source,
             secret,
             now,
             is_kept: true,
@@ -47,7 +50,7 @@ impl<'s, S: Secrets> Session<'s, S> {
     pub(crate) fn offered(
         secrets: &'s S,
         api: &'s dyn Api,
-        account: AccountName,
+        account: &Account,
         credentials: Credentials,
         now: Timestamp,
     ) -> Self {
@@ -82,7 +85,8 @@ impl<'s, S: Secrets> Session<'s, S> {
         let access = self
             .api
             .authenticate(&self.secret.credentials, self.now)
-            .await?;
+            .await
+            .map_err(|error| Failure::Api(self.source, error))?;
         let token = access.token.clone();
         self.secret.access = Some(access);
         self.is_renewed = true;
@@ -128,12 +132,11 @@ impl<'s, S: Secrets> Session<'s, S> {
         Asked: Future<Output = Result<T, ApiError>> + Send,
     {
         let token = self.token().await?;
-        match ask(self.api, token).await {
-            Err(ApiError::AccessRefused) if !self.is_renewed => {
-                let token = self.renew().await?;
-                Ok(ask(self.api, token).await?)
-            }
-            answer => Ok(answer?),
+        let mut answer = ask(self.api, token).await;
+        if matches!(answer, Err(ApiError::AccessRefused)) && !self.is_renewed {
+            let token = self.renew().await?;
+            answer = ask(self.api, token).await;
         }
+        answer.map_err(|error| Failure::Api(self.source, error))
     }
 }

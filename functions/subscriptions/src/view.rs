@@ -48,14 +48,16 @@ impl Turn {
         let rotation = account.rotation()?;
         let named =
             |registration: &Registration| registration.webhook.as_ref().map(ToString::to_string);
+        let title = account.source.title();
         Some(match rotation {
             Rotation::Begun { old } => Self {
                 old_webhook: named(old),
                 since: None,
                 until: None,
-                message: "another webhook is to be registered at Orderspace; until then nothing changes, and checks \
-                          go on with it"
-                    .to_owned(),
+                message: format!(
+                    "another webhook is to be registered at {title}; until then nothing changes, and checks go on \
+                     with it"
+                ),
             },
             Rotation::Overlap { old, since, until } => Self {
                 old_webhook: named(old),
@@ -207,9 +209,10 @@ fn explanation(account: &Account) -> String {
 
 fn silent(account: &Account, silence: Silence) -> String {
     format!(
-        "no delivery came since {}, where {} or more are usual. The webhook was compared with Orderspace's list, which          does not show whether it was disabled: if there was something to deliver, rotate it",
+        "no delivery came since {}, where {} or more are usual. The webhook was compared with {}'s list, which          does not show whether it was disabled: if there was something to deliver, rotate it",
         account.rhythm.silent_since(),
-        silence.missed
+        silence.missed,
+        account.source.title()
     )
 }
 

@@ -25,20 +25,23 @@ impl<A: Accounts, S: Secrets, D: Deliveries> Reconciler<'_, A, S, D> {
         if lock.account.wish == (Wish::Disconnected { done: true }) {
             return Ok(());
         }
-        let left = within(deadline, self.clear(lock)).await?;
+        let source = lock.account.source;
+        let left = within(deadline, source, self.clear(lock)).await?;
         self.retire(lock, left).await
     }
 
     /// Removes our webhooks at the source; says what had to be left there.
     async fn clear(&self, lock: &mut AccountLock<'_, A>) -> Result<Option<String>, Failure> {
+        let title = lock.account.source.title();
         let Some(mut session) = self.session(&lock.account, lock.now).await? else {
             // Either nothing was ever registered, or a call before this one came as far as the secrets.
             let is_left = !lock.account.registrations.is_empty();
-            return Ok(is_left.then(|| left("the credentials are gone")));
+            return Ok(is_left.then(|| left(title, "the credentials are gone")));
         };
         let seen = match self.observe(&lock.account, &mut session).await {
-            Err(Failure::Api(ApiError::CredentialsRefused)) => {
-                return Ok(Some(left("Orderspace refuses the credentials")));
+            Err(Failure::Api(_, ApiError::CredentialsRefused)) => {
+                let why = format!("{title} refuses the credentials");
+                return Ok(Some(left(title, &why)));
             }
             seen => seen?.ours,
         };
@@ -86,9 +89,9 @@ impl<A: Accounts, S: Secrets, D: Deliveries> Reconciler<'_, A, S, D> {
     }
 }
 
-fn left(why: &str) -> String {
+fn left(title: &str, why: &str) -> String {
     format!(
-        "{why}, so the webhook could not be removed at Orderspace; its deliveries are refused from now on, and it \
+        "{why}, so the webhook could not be removed at {title}; its deliveries are refused from now on, and it \
          can be removed there by hand"
     )
 }

@@ -40,6 +40,14 @@ impl Source {
         }
     }
 
+    /// The source's name as people know it.
+    #[must_use]
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::Orderspace => "Orderspace",
+        }
+    }
+
     /// The source of that name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {

@@ -9,6 +9,7 @@ mod account;
 mod api;
 mod credentials;
 mod endpoint;
+mod life_cycle;
 mod plan;
 mod ports;
 mod rotation;
@@ -23,6 +24,7 @@ pub use account::{
 pub use api::{Api, ApiCall, ApiError, Apis, Removed};
 pub use credentials::{Access, AccessToken, ClientId, ClientIdError, Credentials, OauthSecret};
 pub use endpoint::{Endpoint, HooksUrl, HooksUrlError};
+pub use life_cycle::{CredentialField, KeyOrigin, LifeCycle};
 pub use plan::{RegisteredWebhook, Seen, Step, plan};
 pub use ports::{Accounts, Deliveries, IfUnknown, Lease, LeaseOwner, Leased, Saved, Secrets};
 pub use rotation::Evidence;
