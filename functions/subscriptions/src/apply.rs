@@ -6,8 +6,8 @@
 use domain::account::{TokenHash, UrlToken, WebhookId};
 use domain::signature::SigningKeys;
 use domain::subscription::{
-    Account, Accounts, Deliveries, Evidence, RegisteredWebhook, Registration, Secrets, Seen,
-    Standing, Step,
+    Account, Accounts, Condition, Deliveries, Evidence, RegisteredWebhook, Registration, Secrets,
+    Seen, Standing, Step,
 };
 
 use crate::account_lock::AccountLock;
@@ -51,6 +51,7 @@ impl<'r, 'p, 'h, 's, A: Accounts, S: Secrets, D: Deliveries> Run<'r, 'p, 'h, 's,
         match step {
             Step::Register => self.register(seen).await,
             Step::Correct(seen) => self.correct(seen).await,
+            Step::Enable(seen) => self.enable(seen).await,
             Step::Confirm(seen) => self.adopt(seen.token, &self.latest(seen)).await,
             Step::Hold(seen) => self.store_key(seen.token, &self.latest(seen)).await,
             Step::Remove(seen) => self.remove(&seen.webhook.id).await,
@@ -91,18 +92,35 @@ impl<'r, 'p, 'h, 's, A: Accounts, S: Secrets, D: Deliveries> Run<'r, 'p, 'h, 's,
         let what = format!("webhook {id} has other events or another address than it shall have");
         self.lock.found(Finding::Differs, what);
         let account = &self.lock.account;
-        let token = seen.webhook.endpoint.token();
-        let endpoint = token.map_or_else(
-            || seen.webhook.endpoint.clone(),
-            |token| self.reconciler.hooks.endpoint(account.source, &token),
-        );
-        let corrected = self.session.update(id, &endpoint, &account.events).await?;
+        let endpoint = seen.webhook.endpoint.as_ref().map(|shown| {
+            let hooks = &self.reconciler.hooks;
+            let token = shown.token();
+            token.map_or_else(
+                || shown.clone(),
+                |token| hooks.endpoint(account.source, &token),
+            )
+        });
+        let (endpoint, events) = (endpoint.as_ref(), &account.events);
+        let corrected = self.session.update(id, endpoint, events).await?;
         let count = account.events.names().len();
         self.lock.acted(
             Act::Corrected,
             format!("webhook {id} is subscribed to {count} event types now"),
         );
         self.answered.push(corrected);
+        Ok(())
+    }
+
+    async fn enable(&mut self, seen: &Seen) -> Result<(), Failure> {
+        let id = &seen.webhook.id;
+        if let Condition::Disabled { reason } = &seen.webhook.condition {
+            let what = format!("webhook {id} is disabled: {reason}");
+            self.lock.found(Finding::Disabled, what);
+        }
+        let enabled = self.session.enable(id).await?;
+        let what = format!("webhook {id} is enabled again");
+        self.lock.acted(Act::Enabled, what);
+        self.answered.push(enabled);
         Ok(())
     }
 
@@ -158,17 +176,21 @@ impl<'r, 'p, 'h, 's, A: Accounts, S: Secrets, D: Deliveries> Run<'r, 'p, 'h, 's,
             .filter(|registration| registration.token != token)
             .filter_map(|registration| registration.webhook.as_ref());
         let others: Vec<&WebhookId> = others.collect();
+        let stored = self.keys.iter().find(|(id, _)| **id == webhook.id);
+        let stored = stored.map(|(_, key)| key);
+        let is_other_key = match (stored, &webhook.key) {
+            (Some(stored), Some(shown)) => stored.expose() != shown.expose(),
+            _ => false,
+        };
+        // A source that does not show its keys has not changed them either.
+        let key = webhook.key.as_ref().or(stored);
         let wanted: SigningKeys = self
             .keys
             .iter()
             .filter(|(id, _)| **id != webhook.id && others.contains(id))
-            .chain([(&webhook.id, &webhook.key)])
+            .chain(key.map(|key| (&webhook.id, key)))
             .map(|(id, key)| (id.clone(), key.clone()))
             .collect();
-        let is_other_key = self
-            .keys
-            .iter()
-            .any(|(id, key)| *id == webhook.id && key.expose() != webhook.key.expose());
         if is_other_key {
             let what = format!("webhook {} is signed with another key", webhook.id);
             self.lock.found(Finding::OtherKey, what);

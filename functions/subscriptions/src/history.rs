@@ -7,6 +7,8 @@ pub(crate) enum Finding {
     Missing,
     /// The webhook has other events or another endpoint.
     Differs,
+    /// The source disabled the webhook.
+    Disabled,
     /// The webhook is signed with another key than we hold.
     OtherKey,
     /// A webhook of ours is one too many.
@@ -20,6 +22,7 @@ impl Finding {
         match self {
             Self::Missing => "missing",
             Self::Differs => "differs",
+            Self::Disabled => "disabled",
             Self::OtherKey => "other_key",
             Self::Stray => "stray",
             Self::Orphan => "stranger",
@@ -34,6 +37,8 @@ pub(crate) enum Act {
     Registered,
     /// A webhook was given its events and endpoint.
     Corrected,
+    /// A webhook was enabled again.
+    Enabled,
     /// A webhook was removed.
     Removed,
     /// A webhook's new key is held.
@@ -51,6 +56,7 @@ impl Act {
         match self {
             Self::Registered => "registered",
             Self::Corrected => "corrected",
+            Self::Enabled => "enabled",
             Self::Removed => "removed",
             Self::KeyTaken => "key_taken",
             Self::RotationBegun => "rotation_begun",

@@ -49,7 +49,7 @@ use std::time::Duration;
 
 use domain::account::AccountName;
 use domain::sources::Source;
-use domain::subscription::{Accounts, Apis, Deliveries, HooksUrl, Secrets};
+use domain::subscription::{Accounts, Apis, Deliveries, HooksUrl, LifeCycle, Secrets};
 use domain::timestamp::Timestamp;
 use lambda_http::{Body, Request, Response};
 use tokio::time::{Instant, timeout_at};
@@ -92,6 +92,8 @@ pub struct Settings {
     pub rotation_hours: u64,
     /// How long retries of deliveries of a webhook that is gone are taken, in hours.
     pub grace_hours: u64,
+    /// What a webhook's life depends on at a source.
+    pub life_cycle: fn(Source) -> &'static LifeCycle,
     /// What this stack's alarms know its metrics by: another one may stand beside it.
     pub stack: String,
     /// How long a call may work before it says how far it got.
@@ -107,6 +109,7 @@ impl Settings {
             failures_alarm: FAILURES_ALARM,
             rotation_hours: ROTATION_HOURS,
             grace_hours: GRACE_HOURS,
+            life_cycle: LifeCycle::of,
             stack: STACK.to_owned(),
             budget: BUDGET,
         }

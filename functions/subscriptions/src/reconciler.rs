@@ -1,13 +1,14 @@
 //! The reconciler: the source is asked what it has, and brought in line with the account step by step.
 //!
 //! Whatever it finds, a call asks the source at most [`MOST_REQUESTS`] times, and once more for each webhook of
-//! ours that it takes away; where all is as it shall be, once.
+//! ours that it takes away or enables again; where all is as it shall be, once.
 //!
 //! | asked | at most |
 //! |---|---|
 //! | for an access token, and again what a worn-out token was refused | 2 |
 //! | for the list of webhooks | 1 |
 //! | to register or change a webhook: the one in use, and the one which it takes over from | 2 |
+//! | to enable a webhook | 1 for each that the source disabled and can enable |
 //! | to remove a webhook | 1 for each that is one too many |
 //!
 //! | step | where |
@@ -19,8 +20,8 @@
 use domain::account::TokenHash;
 use domain::sources::Source;
 use domain::subscription::{
-    Account, Accounts, Api, ApiError, Apis, Deliveries, Evidence, HooksUrl, Rotation, Secrets,
-    Seen, plan,
+    Account, Accounts, Api, ApiError, Apis, Deliveries, Evidence, HooksUrl, LifeCycle, Rotation,
+    Secrets, Seen, plan,
 };
 use domain::timestamp::Timestamp;
 
@@ -32,7 +33,8 @@ use crate::apply::Run;
 use crate::health::Health;
 use crate::session::Session;
 
-/// The most requests to the source that one call makes, besides one for each webhook of ours that it takes away.
+/// The most requests to the source that one call makes, besides one for each webhook of ours that it takes away or
+/// enables again.
 pub const MOST_REQUESTS: usize = 5;
 
 const HOUR_SECONDS: u64 = 3600;
@@ -53,6 +55,7 @@ pub(crate) struct Reconciler<'p, A, S, D> {
     apis: &'p Apis,
     health: &'p Health<'p, D>,
     pub(crate) hooks: HooksUrl,
+    life_cycle: fn(Source) -> &'static LifeCycle,
     /// How long an old webhook waits for the first delivery of the one that takes over, in seconds.
     pub(crate) rotation_seconds: u64,
     /// How long retries of deliveries of a webhook that is gone are taken, in seconds.
@@ -73,6 +76,7 @@ impl<'p, A: Accounts, S: Secrets, D: Deliveries> Reconciler<'p, A, S, D> {
             apis,
             health,
             hooks: settings.hooks,
+            life_cycle: settings.life_cycle,
             rotation_seconds: settings.rotation_hours.saturating_mul(HOUR_SECONDS),
             grace_seconds: settings.grace_hours.saturating_mul(HOUR_SECONDS),
         }
@@ -127,7 +131,8 @@ impl<'p, A: Accounts, S: Secrets, D: Deliveries> Reconciler<'p, A, S, D> {
         let seen = with_strays(lock, observed);
         let keys = self.secrets.keys(&lock.account.name).await?;
         let evidence = self.health.evidence(&lock.account, lock.now).await;
-        let steps = plan(&lock.account, &self.hooks, &seen, evidence, lock.now);
+        let facts = (self.life_cycle)(lock.account.source);
+        let steps = plan(&lock.account, &self.hooks, &seen, evidence, facts, lock.now);
         let mut run = Run::new(self, lock, session, keys, evidence);
         for step in steps {
             run.apply(step, &seen).await?;
@@ -143,25 +148,19 @@ impl<'p, A: Accounts, S: Secrets, D: Deliveries> Reconciler<'p, A, S, D> {
     ) -> Result<Observed, Failure> {
         let mut observed = Observed::default();
         for webhook in session.list().await? {
-            let Some(token) = webhook.endpoint.token().map(|token| token.hash()) else {
+            let Some(seen) = Seen::recognise(account, &self.hooks, webhook) else {
                 continue;
             };
-            // One that we registered is ours also at an address that this installation had before.
-            let known = account.registration_of(&webhook.id);
-            let is_known = known.is_some_and(|registration| registration.token == token);
-            if !is_known && !self.hooks.holds(account.source, &webhook.endpoint) {
-                continue;
-            }
-            let list = match account.registration(&token) {
+            let list = match account.registration(&seen.token) {
                 Some(_) => &mut observed.ours,
-                None => match self.accounts.token(&token).await? {
+                None => match self.accounts.token(&seen.token).await? {
                     Some(entry) if entry.account == account.name => &mut observed.ours,
                     // Another account's at the same site.
                     Some(_) => continue,
                     None => &mut observed.orphaned,
                 },
             };
-            list.push(Seen { webhook, token });
+            list.push(seen);
         }
         Ok(observed)
     }

@@ -113,10 +113,18 @@ impl<'s, S: Secrets> Session<'s, S> {
     pub(crate) async fn update(
         &mut self,
         webhook: &WebhookId,
-        endpoint: &Endpoint,
+        endpoint: Option<&Endpoint>,
         events: &EventSelection,
     ) -> Result<RegisteredWebhook, Failure> {
         self.call(|api, token| async move { api.update(&token, webhook, endpoint, events).await })
+            .await
+    }
+
+    pub(crate) async fn enable(
+        &mut self,
+        webhook: &WebhookId,
+    ) -> Result<RegisteredWebhook, Failure> {
+        self.call(|api, token| async move { api.enable(&token, webhook).await })
             .await
     }
 

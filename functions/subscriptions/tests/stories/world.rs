@@ -13,9 +13,9 @@ use domain::ports::{PortError, QueueUrl};
 use domain::signature::{SigningKey, SigningKeys};
 use domain::sources::Source;
 use domain::subscription::{
-    Access, AccessToken, Account, Accounts, Api, ApiCall, ApiError, Apis, Arrival, Credentials,
-    Deliveries, Endpoint, EventSelection, IfUnknown, Lease, LeaseOwner, Leased, OauthSecret,
-    RegisteredWebhook, Removed, Rhythm, Saved, Secrets, Struck,
+    Access, AccessToken, Account, Accounts, Api, ApiCall, ApiError, Apis, Arrival, Condition,
+    Credentials, Deliveries, Endpoint, EventSelection, IfUnknown, Lease, LeaseOwner, Leased,
+    LifeCycle, OauthSecret, RegisteredWebhook, Removed, Rhythm, Saved, Secrets, Struck,
 };
 use domain::timestamp::Timestamp;
 use serde_json::{Value, json};
@@ -310,6 +310,7 @@ impl Secrets for MemorySecrets {
 struct FatefulApi {
     api: Box<dyn Api>,
     fate: std::sync::Arc<Fate>,
+    disabled: std::sync::Arc<Mutex<Option<String>>>,
 }
 
 impl FatefulApi {
@@ -328,7 +329,16 @@ impl Api for FatefulApi {
     }
 
     fn list<'a>(&'a self, access: &'a AccessToken) -> ApiCall<'a, Vec<RegisteredWebhook>> {
-        self.meet(self.api.list(access))
+        self.meet(Box::pin(async move {
+            let mut webhooks = self.api.list(access).await?;
+            if let Some(reason) = &*self.disabled.lock().unwrap() {
+                for webhook in &mut webhooks {
+                    let reason = reason.clone();
+                    webhook.condition = Condition::Disabled { reason };
+                }
+            }
+            Ok(webhooks)
+        }))
     }
 
     fn create<'a>(
@@ -344,7 +354,7 @@ impl Api for FatefulApi {
         &'a self,
         access: &'a AccessToken,
         webhook: &'a WebhookId,
-        endpoint: &'a Endpoint,
+        endpoint: Option<&'a Endpoint>,
         events: &'a EventSelection,
     ) -> ApiCall<'a, RegisteredWebhook> {
         self.meet(self.api.update(access, webhook, endpoint, events))
@@ -363,7 +373,12 @@ impl Api for FatefulApi {
         access: &'a AccessToken,
         webhook: &'a WebhookId,
     ) -> ApiCall<'a, RegisteredWebhook> {
-        self.meet(self.api.enable(access, webhook))
+        self.meet(Box::pin(async move {
+            *self.disabled.lock().unwrap() = None;
+            let mut webhooks = self.api.list(access).await?.into_iter();
+            let enabled = webhooks.find(|known| known.id == *webhook);
+            enabled.ok_or(ApiError::NoSuchWebhook)
+        }))
     }
 }
 
@@ -485,6 +500,10 @@ pub(crate) struct World {
     pub(crate) deliveries: MemoryDeliveries,
     pub(crate) queues: FakeQueues,
     pub(crate) apis: Apis,
+    /// Why the source has disabled the webhooks of the site.
+    pub(crate) disabled: std::sync::Arc<Mutex<Option<String>>>,
+    /// What the function takes for the facts of the source.
+    pub(crate) life_cycle: fn(Source) -> &'static LifeCycle,
     pub(crate) fate: std::sync::Arc<Fate>,
     pub(crate) now: AtomicUsize,
     pub(crate) hooks: &'static str,
@@ -520,11 +539,15 @@ impl World {
         let second = Duration::from_secs(1);
         let client = Orderspace::with_timeouts(urls, second, second).unwrap();
         let fate = std::sync::Arc::<Fate>::default();
+        let disabled = std::sync::Arc::<Mutex<Option<String>>>::default();
         let api = FatefulApi {
             api: Box::new(client),
             fate: fate.clone(),
+            disabled: disabled.clone(),
         };
         Self {
+            disabled,
+            life_cycle: LifeCycle::of,
             accounts: MemoryAccounts {
                 fate: fate.clone(),
                 ..MemoryAccounts::default()
@@ -558,6 +581,13 @@ impl World {
         self.now.fetch_add(seconds * 1000, Ordering::SeqCst);
     }
 
+    fn settings(&self) -> Settings {
+        let mut settings = Settings::new(self.hooks.parse().unwrap());
+        settings.budget = self.budget.unwrap_or(settings.budget);
+        settings.life_cycle = self.life_cycle;
+        settings
+    }
+
     /// Calls the function; `None` if it died.
     pub(crate) async fn try_call(
         &self,
@@ -565,8 +595,7 @@ impl World {
         parameters: Value,
         body: Option<String>,
     ) -> Option<Answer> {
-        let mut settings = Settings::new(self.hooks.parse().unwrap());
-        settings.budget = self.budget.unwrap_or(settings.budget);
+        let settings = self.settings();
         let health = Health::new(&self.deliveries, &settings);
         let function =
             Subscriptions::new(&self.accounts, &self.secrets, &self.apis, &health, settings);
@@ -592,8 +621,7 @@ impl World {
 
     /// Invokes the function with an event, as Lambda does.
     pub(crate) async fn invoke(&self, event: Value) -> Result<Value, EventError> {
-        let mut settings = Settings::new(self.hooks.parse().unwrap());
-        settings.budget = self.budget.unwrap_or(settings.budget);
+        let settings = self.settings();
         let health = Health::new(&self.deliveries, &settings);
         let function =
             Subscriptions::new(&self.accounts, &self.secrets, &self.apis, &health, settings);

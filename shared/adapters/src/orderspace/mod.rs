@@ -263,10 +263,12 @@ impl Api for Orderspace {
         events: &'a EventSelection,
     ) -> ApiCall<'a, RegisteredWebhook> {
         let request = self.request(Method::POST, access, "");
-        let request = request.json(&wire::registration(endpoint, events));
+        let request = request.json(&wire::registration(Some(endpoint), events));
         Box::pin(async move {
             let answer = self.send(Call::Create, request).await?;
-            let created: Created = answer.success().map_err(|error| without(error, endpoint))?;
+            let created: Created = answer
+                .success()
+                .map_err(|error| without(error, Some(endpoint)))?;
             Ok(created.webhook.into())
         })
     }
@@ -275,7 +277,7 @@ impl Api for Orderspace {
         &'a self,
         access: &'a AccessToken,
         webhook: &'a WebhookId,
-        endpoint: &'a Endpoint,
+        endpoint: Option<&'a Endpoint>,
         events: &'a EventSelection,
     ) -> ApiCall<'a, RegisteredWebhook> {
         Box::pin(async move {
@@ -329,9 +331,9 @@ fn segment(webhook: &WebhookId, call: Call) -> Result<String, ApiError> {
 }
 
 /// Takes the endpoint out of Orderspace's words, should it be repeated there: its end is secret.
-fn without(error: ApiError, endpoint: &Endpoint) -> ApiError {
-    match error {
-        ApiError::Invalid(message) => {
+fn without(error: ApiError, endpoint: Option<&Endpoint>) -> ApiError {
+    match (error, endpoint) {
+        (ApiError::Invalid(message), Some(endpoint)) => {
             let message = message.replace(endpoint.expose(), "[the endpoint]");
             let token = endpoint.token();
             ApiError::Invalid(match token {
@@ -339,7 +341,7 @@ fn without(error: ApiError, endpoint: &Endpoint) -> ApiError {
                 None => message,
             })
         }
-        other => other,
+        (other, _) => other,
     }
 }
 
@@ -452,7 +454,7 @@ mod tests {
         let token = UrlToken::from_random(&[7; 32]);
         let endpoint = hooks.endpoint(Source::Orderspace, &token);
         let said = format!("{} is taken, {} too", endpoint.expose(), token.expose());
-        let error = without(ApiError::Invalid(said), &endpoint);
+        let error = without(ApiError::Invalid(said), Some(&endpoint));
         let expected = "[the endpoint] is taken, [the token] too".to_owned();
         assert_eq!(error, ApiError::Invalid(expected));
     }

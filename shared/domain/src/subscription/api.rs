@@ -47,7 +47,7 @@ pub trait Api: Send + Sync {
         events: &'a EventSelection,
     ) -> ApiCall<'a, RegisteredWebhook>;
 
-    /// Changes a webhook.
+    /// Changes a webhook. Without an endpoint, since the source does not show it, it is sent to where it was.
     ///
     /// # Errors
     /// See [`ApiError`]. It may be changed all the same.
@@ -55,7 +55,7 @@ pub trait Api: Send + Sync {
         &'a self,
         access: &'a AccessToken,
         webhook: &'a WebhookId,
-        endpoint: &'a Endpoint,
+        endpoint: Option<&'a Endpoint>,
         events: &'a EventSelection,
     ) -> ApiCall<'a, RegisteredWebhook>;
 

@@ -25,7 +25,7 @@ pub use api::{Api, ApiCall, ApiError, Apis, Removed};
 pub use credentials::{Access, AccessToken, ClientId, ClientIdError, Credentials, OauthSecret};
 pub use endpoint::{Endpoint, HooksUrl, HooksUrlError};
 pub use life_cycle::{CredentialField, KeyOrigin, LifeCycle};
-pub use plan::{RegisteredWebhook, Seen, Step, plan};
+pub use plan::{Condition, RegisteredWebhook, Seen, Step, plan};
 pub use ports::{Accounts, Deliveries, IfUnknown, Lease, LeaseOwner, Leased, Saved, Secrets};
 pub use rotation::Evidence;
 pub use selection::{EventSelection, EventSelectionError};
