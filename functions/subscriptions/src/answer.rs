@@ -2,6 +2,7 @@
 
 use domain::account::{AccountName, WebhookId};
 use domain::ports::{ErrorKind, PortError};
+use domain::source::Source;
 use domain::subscription::{Account, ApiError};
 use domain::timestamp::Timestamp;
 use lambda_http::http::{HeaderValue, StatusCode};
@@ -9,10 +10,7 @@ use lambda_http::{Body, Response};
 use serde::Serialize;
 
 use crate::view::{AccountList, Detail, Full};
-
-/// How long Orderspace wants to be left alone after its 429, in seconds.
-/// <https://apidocs.orderspace.com/#throttling>
-pub(crate) const QUIET_SECONDS: u64 = 60;
+use sources::{Facts, facts};
 
 /// When it is worth asking again where another call holds the account, in seconds.
 const BUSY_SECONDS: u64 = 5;
@@ -39,36 +37,34 @@ pub enum Failure {
     /// Another call took over, because this one took too long.
     Overtaken,
     /// The credentials belong to another site than the account is connected to.
-    OtherSite,
+    OtherSite(Source),
     /// The account is not connected, and the call is about one that is.
     NotConnected,
     /// The account has no confirmed webhook that another could take over from.
     NothingToRotate,
     /// The webhook that another has taken over from is the only one that brings deliveries.
     SilentSuccessor {
+        /// The account's source.
+        source: Source,
         /// The webhook that has taken over.
         new: WebhookId,
         /// The webhook that has to stay.
         old: WebhookId,
     },
     /// The account's secret is not there.
-    NoCredentials,
+    NoCredentials(Source),
     /// The account was connected to another source.
     OtherSource,
+    /// This release cannot connect accounts to the source.
+    NoApi(Source),
     /// The source did not do what it was asked.
-    Api(ApiError),
+    Api(Source, ApiError),
     /// The time for the call is over.
-    OutOfTime,
+    OutOfTime(Source),
     /// One of our own stores did not do what it was asked.
     Store(PortError),
     /// The operating system gave no random bytes.
     Randomness,
-}
-
-impl From<ApiError> for Failure {
-    fn from(error: ApiError) -> Self {
-        Self::Api(error)
-    }
 }
 
 impl From<PortError> for Failure {
@@ -78,37 +74,40 @@ impl From<PortError> for Failure {
 }
 
 impl Failure {
-    /// The status, unless the wish is kept and only its fulfilment waits.
+    /// The status, unless the desired state is kept and only has to wait.
     fn status(&self) -> StatusCode {
         match self {
             Self::Invalid { .. } => StatusCode::BAD_REQUEST,
             Self::NoRoute | Self::UnknownAccount(_) => StatusCode::NOT_FOUND,
             Self::Busy { .. }
             | Self::Overtaken
-            | Self::OtherSite
+            | Self::OtherSite(_)
             | Self::OtherSource
             | Self::NotConnected
             | Self::NothingToRotate
             | Self::SilentSuccessor { .. }
-            | Self::NoCredentials => StatusCode::CONFLICT,
-            Self::Api(ApiError::CredentialsRefused | ApiError::Invalid(_)) => {
+            | Self::NoCredentials(_) => StatusCode::CONFLICT,
+            Self::NoApi(_) | Self::Api(_, ApiError::CredentialsRefused | ApiError::Invalid(_)) => {
                 StatusCode::UNPROCESSABLE_ENTITY
             }
-            Self::Randomness => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Randomness | Self::Api(_, ApiError::NoSuchCall(_)) => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
             Self::Api(
+                _,
                 ApiError::AccessRefused
                 | ApiError::NoSuchWebhook
                 | ApiError::Down(_)
                 | ApiError::BadAnswer { .. },
             ) => StatusCode::BAD_GATEWAY,
-            Self::Api(ApiError::Unreachable | ApiError::TooManyRequests) => {
+            Self::Api(_, ApiError::Unreachable | ApiError::TooManyRequests) => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             Self::Store(error) => match error.kind {
                 ErrorKind::Lasting => StatusCode::INTERNAL_SERVER_ERROR,
                 ErrorKind::Passing => StatusCode::SERVICE_UNAVAILABLE,
             },
-            Self::Api(ApiError::TimeOut) | Self::OutOfTime => StatusCode::GATEWAY_TIMEOUT,
+            Self::Api(_, ApiError::TimeOut) | Self::OutOfTime(_) => StatusCode::GATEWAY_TIMEOUT,
         }
     }
 
@@ -131,27 +130,36 @@ impl Failure {
             Self::Overtaken => "another call took over while this one took too long; look at the account and ask \
                                 again if it is not as you want it"
                 .to_owned(),
-            Self::OtherSite => "the account is connected to another Orderspace site: its webhook is not among \
-                                those that these credentials see; disconnect it first, or connect under another \
-                                name"
-                .to_owned(),
+            Self::OtherSite(source) => format!(
+                "the account is connected to another {} site: its webhook is not among those that these credentials \
+                 see; disconnect it first, or connect under another name",
+                facts(*source).title
+            ),
             Self::NotConnected => "the account is disconnected; connect it with PUT first".to_owned(),
             Self::NothingToRotate => "there is no confirmed webhook that another could take over from; POST \
                                       /v1/accounts/{account}/check registers one, then rotate it"
                 .to_owned(),
-            Self::SilentSuccessor { new, old } => format!(
-                "webhook {old} stays at Orderspace: webhook {new} has taken over from it, but no delivery of it was \
-                 accepted while {old} brings them; look at {new} at Orderspace, delete it there if it is disabled, and \
-                 the next check registers another"
+            Self::SilentSuccessor { source, new, old } => format!(
+                "webhook {old} stays at {title}: webhook {new} has taken over from it, but no delivery of it was \
+                 accepted while {old} brings them; look at {new} at {title}, delete it there if it is disabled, and \
+                 the next check registers another",
+                title = facts(*source).title
             ),
-            Self::NoCredentials => "the account's credentials are gone; connect it again with PUT and its client_id \
-                                    and client_secret"
-                .to_owned(),
+            Self::NoCredentials(source) => format!(
+                "the account's credentials are gone; connect it again with PUT and its {}",
+                facts(*source).life_cycle.credential_names()
+            ),
             Self::OtherSource => "the account belongs to another source; disconnect it first, or connect under \
                                   another name"
                 .to_owned(),
-            Self::Api(error) => told(error),
-            Self::OutOfTime => "Orderspace took too long; the same call goes on from here".to_owned(),
+            Self::NoApi(source) => format!(
+                "this release cannot register webhooks at {}; deploy one that can, then ask again",
+                facts(*source).title
+            ),
+            Self::Api(source, error) => refusal(facts(*source), error),
+            Self::OutOfTime(source) => {
+                format!("{} took too long; the same call goes on from here", facts(*source).title)
+            }
             Self::Store(error) => match error.kind {
                 ErrorKind::Passing => format!("{error}; ask again, the same call goes on from here"),
                 ErrorKind::Lasting => format!("{error}; look into this function's log and mend it, then ask again"),
@@ -166,19 +174,20 @@ impl Failure {
             Self::Invalid { field, .. } => {
                 format!("malformed request: {}", field.unwrap_or("body"))
             }
-            Self::Api(error) => error.to_string(),
+            Self::Api(_, error) => error.to_string(),
             Self::Store(error) => error.to_string(),
             Self::NoRoute
             | Self::UnknownAccount(_)
             | Self::Busy { .. }
             | Self::Overtaken
-            | Self::OtherSite
+            | Self::OtherSite(_)
             | Self::OtherSource
             | Self::NotConnected
             | Self::NothingToRotate
             | Self::SilentSuccessor { .. }
-            | Self::NoCredentials
-            | Self::OutOfTime
+            | Self::NoCredentials(_)
+            | Self::NoApi(_)
+            | Self::OutOfTime(_)
             | Self::Randomness => self.message(),
         }
     }
@@ -187,7 +196,9 @@ impl Failure {
     fn retry_after(&self) -> Option<u64> {
         match self {
             Self::Busy { .. } => Some(BUSY_SECONDS),
-            Self::Api(ApiError::TooManyRequests) => Some(QUIET_SECONDS),
+            Self::Api(source, ApiError::TooManyRequests) => {
+                Some(facts(*source).life_cycle.quiet_seconds)
+            }
             _ => None,
         }
     }
@@ -200,68 +211,60 @@ impl Failure {
     }
 }
 
-/// What a caller is told of Orderspace's answer.
-fn told(error: &ApiError) -> String {
+/// What the source's answer means, and what to do.
+fn refusal(source: &Facts, error: &ApiError) -> String {
+    let title = source.title;
     match error {
-        ApiError::CredentialsRefused => "Orderspace refuses the credentials; compare client_id and client_secret \
-                                         with those of the integration there, and connect again with them"
-            .to_owned(),
-        ApiError::AccessRefused => "Orderspace refuses an access token that it has just given out; see that the \
-                                    integration may read and write there, then ask again"
-            .to_owned(),
+        ApiError::CredentialsRefused => format!(
+            "{title} refuses the credentials; compare {} with those of the integration there, and connect again \
+             with them",
+            source.life_cycle.credential_names()
+        ),
+        ApiError::AccessRefused => format!(
+            "{title} refuses an access token that it has just given out; see that the integration may read and \
+             write there, then ask again"
+        ),
         ApiError::Invalid(message) => {
-            format!("Orderspace does not accept the webhook: {message}; mend what it names and ask again")
+            format!(
+                "{title} does not accept the webhook: {message}; mend what it names and ask again"
+            )
         }
         ApiError::NoSuchWebhook => {
-            "the webhook went away while it was being changed; ask again, and another is registered".to_owned()
-        }
-        ApiError::TooManyRequests => format!(
-            "Orderspace takes no more requests for {QUIET_SECONDS} seconds; ask again after that"
-        ),
-        ApiError::Down(status) => {
-            format!("Orderspace is in trouble (status {status}); ask again later")
-        }
-        ApiError::BadAnswer { asked, found } => format!(
-            "what answers in Orderspace's place is not its API: {asked} was answered with {found}; check the \
-             configured addresses, or ask again later"
-        ),
-        ApiError::TimeOut => "Orderspace did not answer in time; ask again later".to_owned(),
-        ApiError::Unreachable => {
-            "Orderspace cannot be reached; check the configured addresses and the network, or ask again later"
+            "the webhook went away while it was being changed; ask again, and another is registered"
                 .to_owned()
         }
+        ApiError::TooManyRequests => format!(
+            "{title} takes no more requests for {} seconds; ask again after that",
+            source.life_cycle.quiet_seconds
+        ),
+        ApiError::Down(status) => {
+            format!("{title} is in trouble (status {status}); ask again later")
+        }
+        ApiError::BadAnswer { asked, found } => format!(
+            "what answers in {title}'s place is not its API: {asked} was answered with {found}; check the configured \
+             addresses, or ask again later"
+        ),
+        ApiError::NoSuchCall(what) => {
+            format!("{title} has no call to {what}; do that there by hand, then ask again")
+        }
+        ApiError::TimeOut => format!("{title} did not answer in time; ask again later"),
+        ApiError::Unreachable => format!(
+            "{title} cannot be reached; check the configured addresses and the network, or ask again later"
+        ),
     }
 }
 
 /// What a call came to.
 #[derive(Debug)]
 pub(crate) enum Outcome {
-    /// It is as the caller wished.
+    /// It is as the caller asked.
     Done(Box<Account>),
-    /// The wish is kept; the same call goes on from here.
+    /// The desired state is kept; the same call goes on from here.
     Unfinished(Box<Account>, Failure),
     /// Nothing was changed, or it is not known.
     Failed(Failure),
     Listed(AccountList),
     Shown(Box<Detail>),
-}
-
-impl From<Failure> for Outcome {
-    fn from(failure: Failure) -> Self {
-        Self::Failed(failure)
-    }
-}
-
-impl From<Result<AccountList, Failure>> for Outcome {
-    fn from(result: Result<AccountList, Failure>) -> Self {
-        result.map_or_else(Self::Failed, Self::Listed)
-    }
-}
-
-impl From<Result<Detail, Failure>> for Outcome {
-    fn from(result: Result<Detail, Failure>) -> Self {
-        result.map_or_else(Self::Failed, |detail| Self::Shown(Box::new(detail)))
-    }
 }
 
 /// The body of an answer that is no success.
@@ -278,8 +281,8 @@ impl Outcome {
     pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::Done(_) | Self::Listed(_) | Self::Shown(_) => StatusCode::OK,
-            // The wish is kept and only has to wait.
-            Self::Unfinished(_, Failure::Api(ApiError::TooManyRequests)) => StatusCode::ACCEPTED,
+            // The desired state is kept and only has to wait.
+            Self::Unfinished(_, Failure::Api(_, ApiError::TooManyRequests)) => StatusCode::ACCEPTED,
             Self::Unfinished(_, failure) | Self::Failed(failure) => failure.status(),
         }
     }

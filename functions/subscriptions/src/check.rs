@@ -1,46 +1,32 @@
-//! Checking: what the source has is compared with what the account wants, and mended at once.
+//! Checking: what the source has is compared with what the account wants, and corrected at once.
 //!
-//! A change of the selection is a check with another wish. A check of an account that is being disconnected goes
-//! on with that, and one that is disconnected needs none. A webhook of somebody else is never touched.
+//! A change of the selection is a check with another desired state. A check of an account that is being
+//! disconnected goes on with that, and one that is disconnected needs none. A webhook of somebody else is never
+//! touched.
 
 use domain::account::AccountName;
-use domain::subscription::{
-    Accounts, ApiError, Deliveries, IfUnknown, Lease, Secrets, Webhooks, Wish,
-};
+use domain::subscription::{Accounts, Deliveries, Secrets, Wish};
 use domain::timestamp::Timestamp;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
-use crate::Subscriptions;
+use crate::account_lock::AccountLock;
 use crate::answer::{Failure, Outcome};
-use crate::held::{self, Held};
 use crate::request::Change;
-use crate::session::Session;
+use crate::{Subscriptions, within};
 
-impl<A: Accounts, S: Secrets, W: Webhooks, D: Deliveries> Subscriptions<'_, A, S, W, D> {
+impl<A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'_, A, S, D> {
     pub(crate) async fn change(
         &self,
         name: &AccountName,
         change: &Change,
         now: Timestamp,
         deadline: Instant,
-    ) -> Outcome {
-        self.with_account(name, now, async |lease: &Lease, mut held: Held<'_, A>| {
-            if held.account.wish != Wish::Connected {
-                return Failure::NotConnected.into();
-            }
-            let events = match change.selection(held.account.source) {
-                Ok(events) => events,
-                Err(failure) => return failure.into(),
-            };
-            if held.account.events != events {
-                held.account.connect_for(events, now);
-                if let Err(failure) = held.save(&[]).await {
-                    return failure.into();
-                }
-            }
-            self.mend(lease, held, deadline).await
-        })
-        .await
+    ) -> Result<Outcome, Failure> {
+        let mut lock = AccountLock::acquire(self.accounts, name, now).await?;
+        match select(&mut lock, change).await {
+            Ok(()) => self.reconcile(lock, deadline).await,
+            Err(failure) => lock.release(failure).await,
+        }
     }
 
     pub(crate) async fn check(
@@ -48,77 +34,47 @@ impl<A: Accounts, S: Secrets, W: Webhooks, D: Deliveries> Subscriptions<'_, A, S
         name: &AccountName,
         now: Timestamp,
         deadline: Instant,
-    ) -> Outcome {
-        self.with_account(
-            name,
-            now,
-            async |lease: &Lease, mut held: Held<'_, A>| match held.account.wish {
-                Wish::Connected => {
-                    self.watch_strikes(name, now).await;
-                    self.watch_silence(&mut held).await;
-                    self.mend(lease, held, deadline).await
-                }
-                Wish::Disconnected { .. } => self.disconnect_held(lease, held, deadline).await,
-            },
-        )
-        .await
-    }
-
-    /// Does something with an account that exists, under its lease.
-    pub(crate) async fn with_account<'s>(
-        &'s self,
-        name: &AccountName,
-        now: Timestamp,
-        work: impl AsyncFnOnce(&Lease, Held<'_, A>) -> Outcome,
-    ) -> Outcome {
-        match held::take(self.accounts, name, now, IfUnknown::Refuse).await {
-            Err(failure) => failure.into(),
-            Ok((_, None)) => Failure::UnknownAccount(name.clone()).into(),
-            Ok((lease, Some(account))) => {
-                let held = Held::new(self.accounts, &lease, account, now);
-                let outcome = work(&lease, held).await;
-                held::release(self.accounts, &lease).await;
-                outcome
+    ) -> Result<Outcome, Failure> {
+        let mut lock = AccountLock::acquire(self.accounts, name, now).await?;
+        match lock.account.wish {
+            Wish::Connected => {
+                self.health.watch_failures(&lock.account, now).await;
+                self.watch_silence(&mut lock).await;
+                self.reconcile(lock, deadline).await
             }
+            Wish::Disconnected { .. } => self.withdraw(lock, deadline).await,
         }
     }
 
-    /// Brings the source in line with the account, with the credentials that are kept.
-    pub(crate) async fn mend(
+    /// Brings the source in line with an account that shall be connected, with the credentials that are kept.
+    pub(crate) async fn reconcile(
         &self,
-        lease: &Lease,
-        mut held: Held<'_, A>,
+        mut lock: AccountLock<'_, A>,
         deadline: Instant,
-    ) -> Outcome {
-        let mended = self.converge_by_kept(&lease.account, &mut held);
-        let mended = match timeout_at(deadline, mended).await {
-            Ok(mended) => mended,
-            Err(_) => Err(Failure::OutOfTime),
-        };
-        let settled = match mended {
-            Ok(()) => held.settle().await,
-            Err(failure) => Err(failure),
-        };
-        match settled {
-            Ok(()) => Outcome::Done(Box::new(held.account)),
-            Err(failure) => {
-                held.regret(&failure).await;
-                Outcome::Unfinished(Box::new(held.account), failure)
-            }
-        }
+    ) -> Result<Outcome, Failure> {
+        let source = lock.account.source;
+        let work = self.reconciler.reconcile(&mut lock);
+        let converged = within(deadline, source, work).await;
+        lock.conclude(converged).await
     }
 
-    async fn converge_by_kept(
-        &self,
-        name: &AccountName,
-        held: &mut Held<'_, A>,
-    ) -> Result<(), Failure> {
-        let secret = self.secrets.oauth(name).await?;
-        let secret = secret.ok_or(Failure::NoCredentials)?;
-        if held.account.is_quiet(held.now) {
-            return Err(ApiError::TooManyRequests.into());
+    /// Takes in what came since the last check.
+    async fn watch_silence(&self, lock: &mut AccountLock<'_, A>) {
+        let arrivals = self.health.arrivals(&lock.account, lock.now).await;
+        if let Some(silence) = arrivals.and_then(|arrivals| lock.observe(&arrivals)) {
+            self.health.report_silence(&lock.account, silence);
         }
-        let mut session = Session::kept(self.secrets, self.webhooks, name, secret, held.now);
-        self.converge(held, &mut session).await
     }
+}
+
+/// Keeps another selection.
+async fn select<A: Accounts>(
+    lock: &mut AccountLock<'_, A>,
+    change: &Change,
+) -> Result<(), Failure> {
+    if lock.account.wish != Wish::Connected {
+        return Err(Failure::NotConnected);
+    }
+    let events = change.selection(lock.account.source)?;
+    lock.select(events).await
 }

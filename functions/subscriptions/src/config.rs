@@ -1,9 +1,10 @@
 //! The configuration of subscriptions, read once at start.
 
 use domain::ports::QueueUrl;
-use domain::subscription::HooksUrl;
 use runtime::config::{ConfigError, Variables};
 use sources::orderspace::api::OrderspaceUrls;
+
+use crate::Settings;
 
 /// What subscriptions needs to know.
 #[derive(Debug, Clone)]
@@ -16,20 +17,12 @@ pub struct Config {
     pub oauth_prefix: String,
     /// What the names of the secrets with signing keys begin with.
     pub signing_prefix: String,
-    /// Where webhooks arrive.
-    pub hooks: HooksUrl,
     /// Where Orderspace is.
     pub orderspace: OrderspaceUrls,
     /// Where accounts wait to be checked.
     pub check_queue: QueueUrl,
-    /// So many strikes in a row raise an alarm.
-    pub strikes_alarm: usize,
-    /// How long an old webhook waits for the first delivery of the one that takes over, in hours.
-    pub rotation_hours: u64,
-    /// How long retries of deliveries of a webhook that is gone are taken, in hours.
-    pub grace_hours: u64,
-    /// The stack's name, which its alarms know its metrics by.
-    pub stack: String,
+    /// What is neither a client nor a resource's name.
+    pub settings: Settings,
     /// For how many days a deleted secret can be restored.
     pub recovery_days: u8,
 }
@@ -57,16 +50,18 @@ impl Config {
             receipts_table: text("RECEIPTS_TABLE")?,
             oauth_prefix: text("OAUTH_SECRET_PREFIX")?,
             signing_prefix: text("SIGNING_SECRET_PREFIX")?,
-            hooks: variables.parsed("HOOKS_URL")?,
             orderspace: OrderspaceUrls {
                 api: url("ORDERSPACE_API_URL")?,
                 identity: url("ORDERSPACE_IDENTITY_URL")?,
             },
             check_queue: QueueUrl::new(text("CHECK_QUEUE_URL")?),
-            strikes_alarm: variables.parsed("STRIKES_ALARM")?,
-            rotation_hours: variables.parsed("ROTATION_HOURS")?,
-            grace_hours: variables.parsed("TOKEN_GRACE_HOURS")?,
-            stack: text("STACK_NAME")?,
+            settings: Settings {
+                failures_alarm: variables.parsed("STRIKES_ALARM")?,
+                rotation_hours: variables.parsed("ROTATION_HOURS")?,
+                grace_hours: variables.parsed("TOKEN_GRACE_HOURS")?,
+                stack: text("STACK_NAME")?,
+                ..Settings::new(variables.parsed("HOOKS_URL")?)
+            },
             recovery_days,
         })
     }

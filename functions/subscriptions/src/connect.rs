@@ -1,174 +1,50 @@
-//! Connecting: the wish is kept, then the source is brought in line with it.
-//!
-//! Credentials are looked at before anything else, because only accepted ones may replace what works:
-//!
-//! | kept before | offered | what happens |
-//! |---|---|---|
-//! | none | any | kept, unless the source refuses them (then no account comes into being) |
-//! | the same | | the access token in use is used on |
-//! | others of the same client | a new secret | kept once the source accepted it |
-//! | those of another client | | kept if they see the account's webhook, so belong to the same site; otherwise a conflict |
+//! Connecting: the desired state is kept, then the source is brought in line with it.
 
 use domain::account::AccountName;
-use domain::subscription::{
-    Account, Accounts, ApiError, Deliveries, IfUnknown, Lease, Secrets, Webhooks, Wish,
-};
+use domain::subscription::{Account, Accounts, Deliveries, Secrets};
 use domain::timestamp::Timestamp;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
-use crate::Subscriptions;
+use crate::account_lock::AccountLock;
+use crate::admission::Admitted;
 use crate::answer::{Failure, Outcome};
-use crate::held::{self, Held};
 use crate::request::Connect;
-use crate::session::Session;
+use crate::{Subscriptions, within};
 
-/// Credentials that may become the account's, or are.
-struct Admitted<'s, S, W> {
-    session: Session<'s, S, W>,
-    /// Why the source could not be asked about them yet.
-    pending: Option<Failure>,
-}
-
-impl<A: Accounts, S: Secrets, W: Webhooks, D: Deliveries> Subscriptions<'_, A, S, W, D> {
+impl<'p, A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'p, A, S, D> {
     pub(crate) async fn connect(
         &self,
         name: &AccountName,
-        wish: &Connect,
+        wanted: &Connect,
         now: Timestamp,
         deadline: Instant,
-    ) -> Outcome {
-        match held::take(self.accounts, name, now, IfUnknown::Reserve).await {
-            Err(failure) => failure.into(),
-            Ok((lease, account)) => {
-                let outcome = self
-                    .connect_held(&lease, account, wish, now, deadline)
-                    .await;
-                held::release(self.accounts, &lease).await;
-                outcome
+    ) -> Result<Outcome, Failure> {
+        let new = Account::new(name.clone(), wanted.source, wanted.events.clone(), now);
+        let mut lock = AccountLock::acquire_or_reserve(self.accounts, new, now).await?;
+        match self.accept(&mut lock, wanted, deadline).await {
+            Ok(admitted) => {
+                let work = self.reconciler.reconcile_with(&mut lock, admitted);
+                let converged = within(deadline, wanted.source, work).await;
+                lock.conclude(converged).await
             }
+            Err(failure) => lock.release(failure).await,
         }
     }
 
-    async fn connect_held(
+    /// Keeps the desired state, if its credentials are good for the account.
+    async fn accept(
         &self,
-        lease: &Lease,
-        account: Option<Account>,
-        wish: &Connect,
-        now: Timestamp,
+        lock: &mut AccountLock<'_, A>,
+        wanted: &Connect,
         deadline: Instant,
-    ) -> Outcome {
-        let admitted = self.admit(&lease.account, account.as_ref(), wish, now);
-        let mut admitted = match timeout_at(deadline, admitted).await {
-            Ok(Ok(admitted)) => admitted,
-            Ok(Err(failure)) => return failure.into(),
-            Err(_) => return Failure::OutOfTime.into(),
-        };
-
-        let mut held = match self.commit(lease, account, wish, now).await {
-            Ok(held) => held,
-            Err(failure) => return failure.into(),
-        };
-        let fulfilled = self.fulfil(&mut held, &mut admitted);
-        let fulfilled = match timeout_at(deadline, fulfilled).await {
-            Ok(fulfilled) => fulfilled,
-            Err(_) => Err(Failure::OutOfTime),
-        };
-        let settled = match fulfilled {
-            Ok(()) => held.settle().await,
-            Err(failure) => Err(failure),
-        };
-        match settled {
-            Ok(()) => Outcome::Done(Box::new(held.account)),
-            Err(failure) => {
-                held.regret(&failure).await;
-                Outcome::Unfinished(Box::new(held.account), failure)
-            }
-        }
-    }
-
-    /// Looks at the credentials. Nothing of the account changes here.
-    async fn admit<'s>(
-        &'s self,
-        name: &'s AccountName,
-        account: Option<&Account>,
-        wish: &Connect,
-        now: Timestamp,
-    ) -> Result<Admitted<'s, S, W>, Failure> {
-        if account.is_some_and(|account| account.source != wish.source) {
+    ) -> Result<Admitted<'p, S>, Failure> {
+        if lock.account.source != wanted.source {
             return Err(Failure::OtherSource);
         }
-        let is_quiet = account.is_some_and(|account| account.is_quiet(now));
-        let offered = &wish.credentials;
-        let kept = self.secrets.oauth(name).await?;
-        if let Some(kept) = kept.as_ref().filter(|kept| kept.credentials.same(offered)) {
-            let session = Session::kept(self.secrets, self.webhooks, name, kept.clone(), now);
-            let pending = is_quiet.then_some(Failure::Api(ApiError::TooManyRequests));
-            return Ok(Admitted { session, pending });
-        }
-        if is_quiet {
-            return Err(ApiError::TooManyRequests.into());
-        }
-
-        let mut session = Session::offered(self.secrets, self.webhooks, name, offered.clone(), now);
-        let asked = session.token().await.err();
-        let Some(kept) = kept else {
-            // Nothing is lost by keeping them, and a later call can go on with them.
-            return match asked {
-                Some(refused @ Failure::Api(ApiError::CredentialsRefused)) => Err(refused),
-                pending => Ok(Admitted { session, pending }),
-            };
-        };
-        if let Some(failure) = asked {
-            return Err(failure);
-        }
-        let is_same_client = kept.credentials.client_id == offered.client_id;
-        if let Some(account) = account
-            && !is_same_client
-            && !account.registrations.is_empty()
-            && self.observe(account, &mut session).await?.ours.is_empty()
-        {
-            return Err(Failure::OtherSite);
-        }
-        Ok(Admitted {
-            session,
-            pending: None,
-        })
-    }
-
-    /// Keeps the wish.
-    async fn commit<'s>(
-        &'s self,
-        lease: &'s Lease,
-        account: Option<Account>,
-        wish: &Connect,
-        now: Timestamp,
-    ) -> Result<Held<'s, A>, Failure> {
-        let wanted =
-            |account: &Account| account.wish == Wish::Connected && account.events == wish.events;
-        match account {
-            Some(account) if wanted(&account) => Ok(Held::new(self.accounts, lease, account, now)),
-            known => {
-                let mut account = known.unwrap_or_else(|| {
-                    let name = lease.account.clone();
-                    Account::new(name, wish.source, wish.events.clone(), now)
-                });
-                account.connect_for(wish.events.clone(), now);
-                let mut held = Held::new(self.accounts, lease, account, now);
-                held.save(&[]).await?;
-                Ok(held)
-            }
-        }
-    }
-
-    async fn fulfil(
-        &self,
-        held: &mut Held<'_, A>,
-        admitted: &mut Admitted<'_, S, W>,
-    ) -> Result<(), Failure> {
-        admitted.session.keep().await?;
-        match admitted.pending.take() {
-            Some(failure) => Err(failure),
-            None => self.converge(held, &mut admitted.session).await,
-        }
+        let (account, credentials) = (&lock.account, &wanted.credentials);
+        let admitted = self.reconciler.admit(account, credentials, lock.now);
+        let admitted = within(deadline, wanted.source, admitted).await?;
+        lock.select(wanted.events.clone()).await?;
+        Ok(admitted)
     }
 }

@@ -11,7 +11,7 @@
 
 use aws_lambda_events::sqs::SqsEvent;
 use domain::ports::Queues;
-use domain::subscription::{Accounts, Deliveries, Secrets, Webhooks};
+use domain::subscription::{Accounts, Deliveries, Secrets};
 use domain::timestamp::Timestamp;
 use lambda_http::request::LambdaRequest;
 use lambda_http::{Body, Request, Response};
@@ -78,8 +78,8 @@ impl Event {
 ///
 /// # Errors
 /// See [`EventError`].
-pub async fn dispatch<A, S, W, D, Q>(
-    subscriptions: &Subscriptions<'_, A, S, W, D>,
+pub async fn dispatch<A, S, D, Q>(
+    subscriptions: &Subscriptions<'_, A, S, D>,
     schedule: &Schedule<'_, A, D, Q>,
     event: Value,
     now: Timestamp,
@@ -87,7 +87,6 @@ pub async fn dispatch<A, S, W, D, Q>(
 where
     A: Accounts,
     S: Secrets,
-    W: Webhooks,
     D: Deliveries,
     Q: Queues,
 {
@@ -95,8 +94,8 @@ where
         Event::Call(request) => Ok(payload(
             &Box::pin(subscriptions.handle(&request, now)).await,
         )),
-        Event::Schedule => scheduled(schedule.run(now).await),
-        Event::Watch => scheduled(schedule.watch(now).await),
+        Event::Schedule => scheduled(Box::pin(schedule.run(now)).await),
+        Event::Watch => scheduled(Box::pin(schedule.watch(now)).await),
         Event::Checks(batch) => {
             let answer = Box::pin(subscriptions.check_batch(&batch, now)).await;
             serde_json::to_value(answer).map_err(|_| EventError::Unwritten)

@@ -1,37 +1,75 @@
 //! Health: what our own tables say of an account's deliveries. The source says nothing of it.
+//!
+//! That something cannot be read here must not keep a webhook from being repaired: it is logged and counted, and
+//! the next check reads again.
 
 use std::collections::BTreeSet;
 
 use domain::account::AccountName;
+use domain::identity::DeliveryId;
 use domain::ports::PortError;
-use domain::subscription::{Accounts, Arrival, Deliveries, Secrets, Struck, Webhooks, strike_run};
+use domain::subscription::{Account, Arrival, Deliveries, Evidence, Rotation, Struck, strike_run};
 use domain::timestamp::Timestamp;
+use sources::facts;
 use tracing::warn;
 
-use crate::Subscriptions;
+use crate::Settings;
 
-/// The most strikes that are looked at: far more than a source takes before it disables a webhook.
-const MOST_STRIKES: usize = 200;
+/// The most failed deliveries that are looked at: far more than a source takes before it disables a webhook.
+const MOST_FAILED: usize = 200;
 /// The most receipts of a day that are looked at for one that was accepted.
 const MOST_RECEIPTS: usize = 100;
-/// The most refused deliveries whose own receipts are looked at.
+/// The most failed deliveries whose own receipts are looked at.
 const MOST_LOOKUPS: usize = 20;
 
 const DAY_MILLIS: u64 = 86_400_000;
 
-impl<A: Accounts, S: Secrets, W: Webhooks, D: Deliveries> Subscriptions<'_, A, S, W, D> {
-    /// The strikes since the last delivery that was accepted, newest first.
-    pub(crate) async fn strike_run(
+/// What is known of accounts' deliveries.
+pub struct Health<'p, D> {
+    pub(crate) deliveries: &'p D,
+    /// So many failed deliveries in a row raise an alarm.
+    alarm: usize,
+    /// What this stack's alarms know its metrics by.
+    pub(crate) stack: String,
+}
+
+impl<'p, D: Deliveries> Health<'p, D> {
+    /// Reads it from these deliveries.
+    pub fn new(deliveries: &'p D, settings: &Settings) -> Self {
+        Self {
+            deliveries,
+            alarm: settings.failures_alarm,
+            stack: settings.stack.clone(),
+        }
+    }
+
+    /// The last delivery, as far as today's and yesterday's receipts and the last check know it.
+    pub(crate) async fn last_delivery(
+        &self,
+        account: &Account,
+        now: Timestamp,
+    ) -> Result<Option<DeliveryId>, PortError> {
+        // A receipt's partition is a day. What is older than yesterday's, the last check has noted.
+        let mut last = self.deliveries.last(&account.name, &now.day()).await?;
+        if last.is_none() {
+            let yesterday = yesterday(now);
+            last = self.deliveries.last(&account.name, &yesterday).await?;
+        }
+        Ok(last.max(account.rhythm.last))
+    }
+
+    /// The deliveries that failed since the last one that was accepted, newest first.
+    pub(crate) async fn failed_run(
         &self,
         name: &AccountName,
         now: Timestamp,
     ) -> Result<Vec<Struck>, PortError> {
-        let strikes = self.latest_strikes(name).await?;
-        if strikes.is_empty() {
-            return Ok(strikes);
+        let failed = self.failed(name).await?;
+        if failed.is_empty() {
+            return Ok(failed);
         }
         let mut arrivals = self.recent(name, now).await?;
-        let run = strike_run(&strikes, &arrivals);
+        let run = strike_run(&failed, &arrivals);
         // A delivery that was refused may be older than these days, and its retry accepted since.
         let is_known = |delivery| {
             arrivals
@@ -40,31 +78,23 @@ impl<A: Accounts, S: Secrets, W: Webhooks, D: Deliveries> Subscriptions<'_, A, S
         };
         let refused: BTreeSet<_> = run
             .iter()
-            .map(|strike| strike.delivery)
+            .map(|failed| failed.delivery)
             .filter(|delivery| !is_known(*delivery))
             .collect();
         for delivery in refused.into_iter().rev().take(MOST_LOOKUPS) {
             arrivals.extend(self.deliveries.arrival(name, delivery).await?);
         }
-        Ok(strike_run(&strikes, &arrivals))
+        Ok(strike_run(&failed, &arrivals))
     }
 
-    /// The latest strikes, newest first, whether or not a delivery was accepted since.
-    pub(crate) async fn latest_strikes(
-        &self,
-        name: &AccountName,
-    ) -> Result<Vec<Struck>, PortError> {
-        self.deliveries.strikes(name, MOST_STRIKES).await
+    /// The latest failed deliveries, newest first, whether or not one was accepted since.
+    async fn failed(&self, name: &AccountName) -> Result<Vec<Struck>, PortError> {
+        self.deliveries.strikes(name, MOST_FAILED).await
     }
 
     /// The newest receipts of today and yesterday.
-    pub(crate) async fn recent(
-        &self,
-        name: &AccountName,
-        now: Timestamp,
-    ) -> Result<Vec<Arrival>, PortError> {
-        let today = now.day();
-        let yesterday = Timestamp::from_millis(now.millis().saturating_sub(DAY_MILLIS)).day();
+    async fn recent(&self, name: &AccountName, now: Timestamp) -> Result<Vec<Arrival>, PortError> {
+        let (today, yesterday) = (now.day(), yesterday(now));
         let newest = self.deliveries.arrivals(name, &today, MOST_RECEIPTS);
         let mut arrivals = newest.await?;
         if arrivals.len() < MOST_RECEIPTS {
@@ -74,21 +104,50 @@ impl<A: Accounts, S: Secrets, W: Webhooks, D: Deliveries> Subscriptions<'_, A, S
         Ok(arrivals)
     }
 
-    /// Counts an account whose deliveries keep being refused, for the alarm. That this cannot be told must not
-    /// keep its webhook from being mended.
-    pub(crate) async fn watch_strikes(&self, name: &AccountName, now: Timestamp) {
-        match self.strike_run(name, now).await {
-            Ok(run) if run.len() >= self.settings.strikes_alarm => {
+    /// Counts an account whose deliveries keep being refused, for the alarm.
+    pub(crate) async fn watch_failures(&self, account: &Account, now: Timestamp) {
+        let name = &account.name;
+        let alarm = facts(account.source).life_cycle.failures_alarm(self.alarm);
+        match self.failed_run(name, now).await {
+            Ok(run) if run.len() >= alarm => {
                 let causes: BTreeSet<&str> =
-                    run.iter().map(|strike| strike.cause.as_str()).collect();
-                warn!(account = %name, strikes = run.len(), ?causes, "deliveries keep being refused");
-                runtime::metrics::count("StrikeRuns", 1, &[("Stack", &self.settings.stack)]);
+                    run.iter().map(|failed| failed.cause.as_str()).collect();
+                warn!(account = %name, failed = run.len(), ?causes, "deliveries keep being refused");
+                runtime::metrics::count("StrikeRuns", 1, &[("Stack", &self.stack)]);
             }
             Ok(_) => {}
             Err(error) => {
-                warn!(account = %name, %error, "whether deliveries are refused cannot be told");
+                warn!(account = %name, %error, "whether deliveries are refused cannot be read");
                 runtime::metrics::count("HealthUnread", 1, &[]);
             }
         }
     }
+
+    /// What the receipts say of a rotation that is under way.
+    pub(crate) async fn evidence(&self, account: &Account, now: Timestamp) -> Evidence {
+        let Some(Rotation::Overlap { old, since, .. }) = account.rotation() else {
+            return Evidence::Unknown;
+        };
+        let new = account.live().and_then(|live| live.webhook.as_ref());
+        let (Some(new), Some(old)) = (new, old.webhook.as_ref()) else {
+            return Evidence::Unknown;
+        };
+        let name = &account.name;
+        let read = async {
+            let arrivals = self.recent(name, now).await?;
+            Ok::<_, PortError>((arrivals, self.failed(name).await?))
+        };
+        match read.await {
+            Ok((arrivals, failed)) => Evidence::read(new, old, since, &arrivals, &failed),
+            Err(error) => {
+                warn!(account = %name, %error, "whether the new webhook delivers cannot be read");
+                runtime::metrics::count("HealthUnread", 1, &[]);
+                Evidence::Unknown
+            }
+        }
+    }
+}
+
+fn yesterday(now: Timestamp) -> String {
+    Timestamp::from_millis(now.millis().saturating_sub(DAY_MILLIS)).day()
 }

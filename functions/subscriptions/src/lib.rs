@@ -2,10 +2,10 @@
 //!
 //! | route | does |
 //! |---|---|
-//! | `PUT /v1/accounts/{account}` | [`connect`]: brings the source in line with the wish; the same call again changes nothing |
+//! | `PUT /v1/accounts/{account}` | [`connect`]: brings the source in line with what is asked for; the same call again changes nothing |
 //! | `GET /v1/accounts`, `GET /v1/accounts/{account}` | list, and show with health and history |
 //! | `PATCH /v1/accounts/{account}` | [`check`]: selects other events, then the same |
-//! | `POST /v1/accounts/{account}/check` | [`check`]: compares with the source and mends what differs |
+//! | `POST /v1/accounts/{account}/check` | [`check`]: compares with the source and corrects what differs |
 //! | `POST /v1/accounts/{account}/rotate` | [`rotate`]: another webhook, token and key take over from those in use |
 //! | `DELETE /v1/accounts/{account}` | [`disconnect`]: no webhook of ours, no delivery taken, secrets scheduled for deletion |
 //!
@@ -13,20 +13,29 @@
 //! ([`silence`]), by way of a queue that this function also reads;
 //! [`event`] tells apart what invokes it.
 //!
+//! | struct | knows |
+//! |---|---|
+//! | [`Health`] | what our own tables say of an account's deliveries |
+//! | [`Reconciler`] | the source: observes it, plans and applies what is left to do; asks `Health` about a rotation |
+//! | [`Subscriptions`] | the calls: each holds the account's lock, keeps the desired state and has it reconciled |
+//!
 //! Callers are authorized by the gateway (IAM). Whatever changes an account holds its lease. Every answer is
 //! JSON; every one that is no success says in `message` what to do.
 //!
 //! <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-access-control-iam.html>
 
+mod account_lock;
+mod admission;
 pub mod answer;
+mod apply;
 mod check;
 pub mod config;
 mod connect;
-mod converge;
 mod disconnect;
 pub mod event;
-mod health;
-mod held;
+pub mod health;
+mod history;
+mod reconciler;
 mod request;
 mod rotate;
 mod route;
@@ -34,22 +43,27 @@ pub mod schedule;
 mod session;
 mod silence;
 pub mod view;
+mod withdrawal;
 
 use std::time::Duration;
 
 use domain::account::AccountName;
-use domain::subscription::{Accounts, Deliveries, HooksUrl, Secrets, Webhooks};
+use domain::source::Source;
+use domain::subscription::{Accounts, Apis, Deliveries, HooksUrl, LifeCycle, Secrets};
 use domain::timestamp::Timestamp;
 use lambda_http::{Body, Request, Response};
-use tokio::time::Instant;
+use sources::facts;
+use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument as _, info, info_span, warn};
 
 use crate::answer::{Failure, Outcome};
+use crate::health::Health;
+use crate::reconciler::Reconciler;
 use crate::request::{Change, Connect};
 use crate::route::Route;
 use crate::view::{AccountList, Detail, LastDelivery};
 
-pub use crate::converge::MOST_REQUESTS;
+pub use crate::reconciler::MOST_REQUESTS;
 
 /// How long the work of a call may take. What comes after it (saying in the account how far it got) still has
 /// to fit into the function's 29 seconds.
@@ -62,8 +76,8 @@ const ROTATION_HOURS: u64 = 24;
 /// otherwise.
 const GRACE_HOURS: u64 = 72;
 
-/// How many strikes in a row are too many, unless the configuration says otherwise.
-const STRIKES_ALARM: usize = 3;
+/// How many failed deliveries in a row are too many, unless the configuration says otherwise.
+const FAILURES_ALARM: usize = 3;
 
 /// The stack's name, unless the configuration says otherwise.
 const STACK: &str = "orderhook";
@@ -73,12 +87,14 @@ const STACK: &str = "orderhook";
 pub struct Settings {
     /// Where webhooks arrive.
     pub hooks: HooksUrl,
-    /// So many strikes in a row raise an alarm.
-    pub strikes_alarm: usize,
+    /// So many failed deliveries in a row raise an alarm.
+    pub failures_alarm: usize,
     /// How long an old webhook waits for the first delivery of the one that takes over, in hours.
     pub rotation_hours: u64,
     /// How long retries of deliveries of a webhook that is gone are taken, in hours.
     pub grace_hours: u64,
+    /// What a webhook's life depends on at a source.
+    pub life_cycle: fn(Source) -> &'static LifeCycle,
     /// What this stack's alarms know its metrics by: another one may stand beside it.
     pub stack: String,
     /// How long a call may work before it says how far it got.
@@ -91,9 +107,10 @@ impl Settings {
     pub fn new(hooks: HooksUrl) -> Self {
         Self {
             hooks,
-            strikes_alarm: STRIKES_ALARM,
+            failures_alarm: FAILURES_ALARM,
             rotation_hours: ROTATION_HOURS,
             grace_hours: GRACE_HOURS,
+            life_cycle: |source| &facts(source).life_cycle,
             stack: STACK.to_owned(),
             budget: BUDGET,
         }
@@ -101,30 +118,27 @@ impl Settings {
 }
 
 /// The function, with what it needs from the outside.
-#[derive(Debug)]
-pub struct Subscriptions<'p, A, S, W, D> {
+pub struct Subscriptions<'p, A, S, D> {
     accounts: &'p A,
-    secrets: &'p S,
-    webhooks: &'p W,
-    deliveries: &'p D,
-    settings: Settings,
+    health: &'p Health<'p, D>,
+    reconciler: Reconciler<'p, A, S, D>,
+    budget: Duration,
 }
 
-impl<'p, A: Accounts, S: Secrets, W: Webhooks, D: Deliveries> Subscriptions<'p, A, S, W, D> {
+impl<'p, A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'p, A, S, D> {
     /// Puts the function together.
     pub fn new(
         accounts: &'p A,
         secrets: &'p S,
-        webhooks: &'p W,
-        deliveries: &'p D,
+        apis: &'p Apis,
+        health: &'p Health<'p, D>,
         settings: Settings,
     ) -> Self {
         Self {
             accounts,
-            secrets,
-            webhooks,
-            deliveries,
-            settings,
+            health,
+            budget: settings.budget,
+            reconciler: Reconciler::new(accounts, secrets, apis, health, settings),
         }
     }
 
@@ -138,8 +152,9 @@ impl<'p, A: Accounts, S: Secrets, W: Webhooks, D: Deliveries> Subscriptions<'p, 
         async {
             let outcome = match &route {
                 Ok(route) => self.serve(route, request, now, begun).await,
-                Err(failure) => failure.clone().into(),
+                Err(failure) => Err(failure.clone()),
             };
+            let outcome = outcome.unwrap_or_else(Outcome::Failed);
             let status = outcome.status().as_u16();
             runtime::metrics::count(
                 "SubscriptionCalls",
@@ -163,40 +178,46 @@ impl<'p, A: Accounts, S: Secrets, W: Webhooks, D: Deliveries> Subscriptions<'p, 
         request: &Request,
         now: Timestamp,
         begun: Instant,
-    ) -> Outcome {
-        let deadline = begun + self.settings.budget;
+    ) -> Result<Outcome, Failure> {
+        let deadline = begun + self.budget;
         match route {
-            Route::List => self.list().await.into(),
-            Route::Show(name) => self.show(name, now).await.into(),
-            Route::Connect(name) => match Connect::read(request) {
-                Ok(wish) => self.connect(name, &wish, now, deadline).await,
-                Err(failure) => failure.into(),
-            },
+            Route::List => self.list().await,
+            Route::Show(name) => self.show(name, now).await,
+            Route::Connect(name) => {
+                let wanted = Connect::read(request)?;
+                self.connect(name, &wanted, now, deadline).await
+            }
             Route::Disconnect(name) => self.disconnect(name, now, deadline).await,
-            Route::Change(name) => match Change::read(request) {
-                Ok(change) => self.change(name, &change, now, deadline).await,
-                Err(failure) => failure.into(),
-            },
+            Route::Change(name) => {
+                let change = Change::read(request)?;
+                self.change(name, &change, now, deadline).await
+            }
             Route::Check(name) => self.check(name, now, deadline).await,
             Route::Rotate(name) => self.rotate(name, now, deadline).await,
         }
     }
 
-    async fn list(&self) -> Result<AccountList, Failure> {
-        Ok(AccountList::of(&self.accounts.list().await?))
+    async fn list(&self) -> Result<Outcome, Failure> {
+        let accounts = self.accounts.list().await?;
+        Ok(Outcome::Listed(AccountList::of(&accounts)))
     }
 
-    async fn show(&self, name: &AccountName, now: Timestamp) -> Result<Detail, Failure> {
+    async fn show(&self, name: &AccountName, now: Timestamp) -> Result<Outcome, Failure> {
         let account = self.accounts.find(name).await?;
         let account = account.ok_or_else(|| Failure::UnknownAccount(name.clone()))?;
-        // A receipt's partition is a day. What is older than yesterday's, the last check has noted.
-        let yesterday = Timestamp::from_millis(now.millis().saturating_sub(86_400_000));
-        let mut last = self.deliveries.last(name, &now.day()).await?;
-        if last.is_none() {
-            last = self.deliveries.last(name, &yesterday.day()).await?;
-        }
-        let last = last.max(account.rhythm.last);
-        let strikes = self.strike_run(name, now).await?;
-        Ok(Detail::of(&account, last.map(LastDelivery::of), &strikes))
+        let last = self.health.last_delivery(&account, now).await?;
+        let failed = self.health.failed_run(name, now).await?;
+        let detail = Detail::of(&account, last.map(LastDelivery::of), &failed);
+        Ok(Outcome::Shown(Box::new(detail)))
     }
+}
+
+/// Works with a source until the deadline; what is not done by then is left to the next call.
+async fn within<T>(
+    deadline: Instant,
+    source: Source,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    let result = timeout_at(deadline, work).await;
+    result.unwrap_or(Err(Failure::OutOfTime(source)))
 }

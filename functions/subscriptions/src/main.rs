@@ -1,19 +1,13 @@
 //! The subscriptions function on Lambda: wiring.
 
-// A call, its lease, its steps and the HTTP client in one future are deeper than the compiler looks by default.
-#![recursion_limit = "512"]
-
 use aws::client::{Access, Aws, Warm as _};
-use aws::dynamo::accounts::DynamoAccounts;
-use aws::dynamo::receipts::read::DynamoDeliveries;
-use aws::secrets::write::AccountSecrets;
-use aws::sqs::SqsQueues;
+use aws::dynamo::{accounts::DynamoAccounts, receipts::read::DynamoDeliveries};
+use aws::{secrets::write::AccountSecrets, sqs::SqsQueues};
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use runtime::{clock, config::Variables, telemetry};
 use serde_json::Value;
-use sources::orderspace::api::Orderspace;
-use subscriptions::schedule::Schedule;
-use subscriptions::{Settings, Subscriptions, config::Config, event::dispatch};
+use subscriptions::{Subscriptions, config::Config, event::dispatch};
+use subscriptions::{health::Health, schedule::Schedule};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
@@ -21,25 +15,16 @@ async fn main() -> anyhow::Result<()> {
     telemetry::init(variables.parsed("LOG_LEVEL")?);
     let config = Config::read(&variables)?;
     let aws = Aws::new(Access::from_env()?)?;
-    let (dynamo, secrets_manager) = (aws.dynamo(), aws.secrets());
-    let queues = SqsQueues::new(aws.sqs());
+    let (dynamo, vault, queues) = (aws.dynamo(), aws.secrets(), SqsQueues::new(aws.sqs()));
     let accounts = DynamoAccounts::new(dynamo.clone(), &config.accounts_table);
     let deliveries = DynamoDeliveries::new(dynamo.clone(), &config.receipts_table);
-    let secrets = AccountSecrets::new(
-        secrets_manager.clone(),
-        &config.oauth_prefix,
-        &config.signing_prefix,
-        config.recovery_days,
-    );
-    let webhooks = Orderspace::new(config.orderspace)?;
-    let schedule = &Schedule::new(&accounts, &deliveries, &queues, config.check_queue);
-    let mut settings = Settings::new(config.hooks);
-    settings.strikes_alarm = config.strikes_alarm;
-    settings.rotation_hours = config.rotation_hours;
-    settings.grace_hours = config.grace_hours;
-    settings.stack = config.stack;
-    let subscriptions = &Subscriptions::new(&accounts, &secrets, &webhooks, &deliveries, settings);
-    tokio::join!(dynamo.warm(), secrets_manager.warm());
+    let (oauth, signing) = (&config.oauth_prefix, &config.signing_prefix);
+    let secrets = AccountSecrets::new(vault.clone(), oauth, signing, config.recovery_days);
+    let apis = sources::apis(config.orderspace)?;
+    let health = &Health::new(&deliveries, &config.settings);
+    let schedule = &Schedule::new(&accounts, health, &queues, config.check_queue);
+    let subscriptions = &Subscriptions::new(&accounts, &secrets, &apis, health, config.settings);
+    tokio::join!(dynamo.warm(), vault.warm());
     run(service_fn(|event: LambdaEvent<Value>| async move {
         let answer = dispatch(subscriptions, schedule, event.payload, clock::now()).await;
         answer.map_err(Error::from)

@@ -2,15 +2,12 @@
 //! that may be secret.
 
 use domain::source::Source;
-use domain::subscription::{Credentials, EventSelection};
+use domain::subscription::{ClientIdError, Credentials, EventSelection};
 use lambda_http::{Body, Request, RequestExt as _};
 use serde_json::{Map, Value};
-use sources::protocol;
+use sources::facts;
 
 use crate::answer::Failure;
-
-/// The fields of a connect request; there are no others.
-const FIELDS: [&str; 4] = ["source", "client_id", "client_secret", "events"];
 
 /// What `PUT /v1/accounts/{account}` asks for.
 #[derive(Debug)]
@@ -38,23 +35,16 @@ impl Connect {
     }
 
     fn parse(body: &[u8]) -> Result<Self, Failure> {
-        let body = object(body, &FIELDS)?;
-        let source = text(&body, "source")?;
-        let source = Source::named(source).ok_or_else(|| {
-            let known = Source::ALL.map(Source::as_str).join(", ");
-            refuse(
-                Some("source"),
-                format!("the source has to be one of: {known}"),
-            )
-        })?;
-        let client_id = text(&body, "client_id")?
-            .parse()
-            .map_err(|error| refuse(Some("client_id"), format!("client_id: {error}")))?;
-        let credentials = Credentials::new(client_id, text(&body, "client_secret")?)
-            .map_err(|error| refuse(Some("client_secret"), format!("client_secret: {error}")))?;
-        let facts = protocol(source).facts();
+        let body = object(body, &fields(&Source::ALL))?;
+        let named = body.get("source").and_then(Value::as_str);
+        let named = named.and_then(Source::named);
+        let taken = named.map_or_else(|| fields(&Source::ALL), |source| fields(&[source]));
+        only(&body, &taken)?;
+        let source = named.ok_or_else(|| unknown_source(&body))?;
+        let credentials = credentials(&body, source)?;
+        let known = facts(source);
         let names = names(&body)?;
-        let events = EventSelection::parse(facts.title, facts.types, &names)
+        let events = EventSelection::parse(known.title, known.types, &names)
             .map_err(|error| refuse(Some("events"), format!("events: {error}")))?;
         Ok(Self {
             source,
@@ -64,15 +54,55 @@ impl Connect {
     }
 }
 
+/// The fields of a request that connects to one of these sources; there are no others.
+fn fields(sources: &[Source]) -> Vec<&'static str> {
+    let mut fields = vec!["source"];
+    for source in sources {
+        for field in facts(*source).life_cycle.credentials {
+            if !fields.contains(&field.name) {
+                fields.push(field.name);
+            }
+        }
+    }
+    fields.push("events");
+    fields
+}
+
+fn unknown_source(body: &Map<String, Value>) -> Failure {
+    text(body, "source").err().unwrap_or_else(|| {
+        let known = Source::ALL.map(Source::as_str).join(", ");
+        let message = format!("the source has to be one of: {known}");
+        refuse(Some("source"), message)
+    })
+}
+
+/// The credentials, by the names that the source has for them. What a session can use so far is a pair: one half that
+/// names the integration, and a secret one.
+fn credentials(body: &Map<String, Value>, source: Source) -> Result<Credentials, Failure> {
+    match facts(source).life_cycle.credentials {
+        [client, secret] if !client.is_secret && secret.is_secret => {
+            let malformed = |name: &'static str| {
+                move |error: ClientIdError| refuse(Some(name), format!("{name}: {error}"))
+            };
+            let id = text(body, client.name)?
+                .parse()
+                .map_err(malformed(client.name))?;
+            Credentials::new(id, text(body, secret.name)?).map_err(malformed(secret.name))
+        }
+        _ => Err(Failure::NoApi(source)),
+    }
+}
+
 impl Change {
     pub(crate) fn read(request: &Request) -> Result<Self, Failure> {
         let body = object(bytes_of(request), &["events"])?;
+        only(&body, &["events"])?;
         Ok(Self(names(&body)?.into_iter().map(str::to_owned).collect()))
     }
 
     pub(crate) fn selection(&self, source: Source) -> Result<EventSelection, Failure> {
-        let facts = protocol(source).facts();
-        EventSelection::parse(facts.title, facts.types, &self.0)
+        let known = facts(source);
+        EventSelection::parse(known.title, known.types, &self.0)
             .map_err(|error| refuse(Some("events"), format!("events: {error}")))
     }
 }
@@ -85,29 +115,27 @@ fn bytes_of(request: &Request) -> &[u8] {
     }
 }
 
-/// A body that is an object with these fields and no others.
+/// A body that is an object; these are the fields that it shall have.
 fn object(body: &[u8], fields: &[&str]) -> Result<Map<String, Value>, Failure> {
     // The parser's message could repeat a part of the body, and with it of the secret.
-    let body: Map<String, Value> = serde_json::from_slice(body).map_err(|_| {
-        refuse(
-            None,
-            format!(
-                "the body has to be a JSON object with {}",
-                fields.join(", ")
-            ),
-        )
-    })?;
-    if let Some(stranger) = body.keys().find(|name| !fields.contains(&name.as_str())) {
-        let stranger: String = stranger.chars().take(40).collect();
-        return Err(refuse(
-            None,
-            format!(
-                "there is no field {stranger:?}; there are {}",
-                fields.join(", ")
-            ),
-        ));
+    serde_json::from_slice(body).map_err(|_| {
+        let fields = fields.join(", ");
+        let message = format!("the body has to be a JSON object with {fields}");
+        refuse(None, message)
+    })
+}
+
+/// Refuses what has a field that is none of these.
+fn only(body: &Map<String, Value>, fields: &[&str]) -> Result<(), Failure> {
+    match body.keys().find(|name| !fields.contains(&name.as_str())) {
+        None => Ok(()),
+        Some(unknown) => {
+            let unknown: String = unknown.chars().take(40).collect();
+            let fields = fields.join(", ");
+            let message = format!("there is no field {unknown:?}; there are {fields}");
+            Err(refuse(None, message))
+        }
     }
-    Ok(body)
 }
 
 fn refuse(field: Option<&'static str>, message: String) -> Failure {

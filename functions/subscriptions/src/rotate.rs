@@ -10,12 +10,12 @@
 //! | the old webhook is removed at the source | finds it gone, and goes on |
 //! | its token and key are good for retries until their grace is over | retires the token, then drops the key |
 //!
-//! The wish is kept first and the rest is a check, so whatever cuts it short, the schedule completes it. The same
+//! The desired state is kept first and the rest is a check, so whatever cuts it short, the schedule completes it. The same
 //! call again goes on with the rotation that is under way; the next one begins when this one is over.
 //!
 //! | the account | the answer |
 //! |---|---|
-//! | is connected | 200: both webhooks are there, or 202 where Orderspace wants a pause: the checks go on |
+//! | is connected | 200: both webhooks are there, or 202 where the source wants a pause: the checks go on |
 //! | is rotating already | the same |
 //! | has no confirmed webhook yet | 409: there is nothing to replace |
 //! | is disconnected, or on its way there | 409 |
@@ -24,38 +24,43 @@
 //! [`Evidence`]: domain::subscription::Evidence
 
 use domain::account::AccountName;
-use domain::subscription::{Accounts, Deliveries, Lease, Secrets, Webhooks, Wish};
+use domain::subscription::{Accounts, Deliveries, Secrets, Wish};
 use domain::timestamp::Timestamp;
 use tokio::time::Instant;
 
 use crate::Subscriptions;
+use crate::account_lock::AccountLock;
 use crate::answer::{Failure, Outcome};
-use crate::held::{Act, Held};
+use crate::history::Act;
 
-impl<A: Accounts, S: Secrets, W: Webhooks, D: Deliveries> Subscriptions<'_, A, S, W, D> {
+impl<A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'_, A, S, D> {
     pub(crate) async fn rotate(
         &self,
         name: &AccountName,
         now: Timestamp,
         deadline: Instant,
-    ) -> Outcome {
-        self.with_account(name, now, async |lease: &Lease, mut held: Held<'_, A>| {
-            if held.account.wish != Wish::Connected {
-                return Failure::NotConnected.into();
-            }
-            if held.account.rotation().is_none() {
-                let old = held.account.live().and_then(|live| live.webhook.clone());
-                let Some(old) = old.filter(|_| held.account.rotate()) else {
-                    return Failure::NothingToRotate.into();
-                };
-                let what = format!("another webhook is to take over from webhook {old}");
-                held.acted(Act::RotationBegun, what);
-                if let Err(failure) = held.save(&[]).await {
-                    return failure.into();
-                }
-            }
-            self.mend(lease, held, deadline).await
-        })
-        .await
+    ) -> Result<Outcome, Failure> {
+        let mut lock = AccountLock::acquire(self.accounts, name, now).await?;
+        match begin(&mut lock).await {
+            Ok(()) => self.reconcile(lock, deadline).await,
+            Err(failure) => lock.release(failure).await,
+        }
     }
+}
+
+/// Keeps that the webhook in use is to be replaced, unless a rotation is under way.
+async fn begin<A: Accounts>(lock: &mut AccountLock<'_, A>) -> Result<(), Failure> {
+    if lock.account.wish != Wish::Connected {
+        return Err(Failure::NotConnected);
+    }
+    if lock.account.rotation().is_some() {
+        return Ok(());
+    }
+    let old = lock.account.live().and_then(|live| live.webhook.clone());
+    let Some(old) = old.filter(|_| lock.account.rotate()) else {
+        return Err(Failure::NothingToRotate);
+    };
+    let what = format!("another webhook is to take over from webhook {old}");
+    lock.acted(Act::RotationBegun, what);
+    lock.save(&[]).await
 }

@@ -23,7 +23,7 @@ use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMe
 use domain::account::AccountName;
 use domain::envelope::Text;
 use domain::ports::{Message, PortError, QueueUrl, Queues};
-use domain::subscription::{Account, Accounts, Deliveries, Secrets, Webhooks, Wish};
+use domain::subscription::{Account, Accounts, Deliveries, Secrets, Wish};
 use domain::timestamp::Timestamp;
 use futures::FutureExt as _;
 use futures::future::join_all;
@@ -34,7 +34,7 @@ use tracing::{Instrument as _, info, info_span, warn};
 
 use crate::Subscriptions;
 use crate::answer::{Failure, Outcome};
-use crate::silence::has_become_silent;
+use crate::health::Health;
 
 /// How long sending to the check queue may take in all.
 const SENDING: Duration = Duration::from_secs(15);
@@ -47,20 +47,19 @@ struct CheckOrder {
 }
 
 /// Sends accounts to be checked.
-#[derive(Debug)]
 pub struct Schedule<'p, A, D, Q> {
     accounts: &'p A,
-    deliveries: &'p D,
+    health: &'p Health<'p, D>,
     queues: &'p Q,
     queue: QueueUrl,
 }
 
 impl<'p, A: Accounts, D: Deliveries, Q: Queues> Schedule<'p, A, D, Q> {
-    /// Sends the accounts of this table to this queue, and looks here for when their deliveries came.
-    pub fn new(accounts: &'p A, deliveries: &'p D, queues: &'p Q, queue: QueueUrl) -> Self {
+    /// Sends the accounts of this table to this queue.
+    pub fn new(accounts: &'p A, health: &'p Health<'p, D>, queues: &'p Q, queue: QueueUrl) -> Self {
         Self {
             accounts,
-            deliveries,
+            health,
             queues,
             queue,
         }
@@ -87,7 +86,7 @@ impl<'p, A: Accounts, D: Deliveries, Q: Queues> Schedule<'p, A, D, Q> {
         let accounts = self.accounts.list().await?;
         let mut silent = Vec::new();
         for account in accounts.iter().filter(|account| is_due(account, now)) {
-            match has_become_silent(self.deliveries, account, now).await {
+            match self.health.has_become_silent(account, now).await {
                 Ok(true) => silent.push(account),
                 Ok(false) => {}
                 Err(error) => {
@@ -137,7 +136,7 @@ enum Fate {
     Again,
 }
 
-impl<A: Accounts, S: Secrets, W: Webhooks, D: Deliveries> Subscriptions<'_, A, S, W, D> {
+impl<A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'_, A, S, D> {
     /// Checks the accounts of a batch, all at the same time, and says which messages have to come again.
     pub async fn check_batch(&self, batch: &SqsEvent, now: Timestamp) -> SqsBatchResponse {
         let fates = batch.records.iter().map(|message| async {
@@ -174,8 +173,9 @@ impl<A: Accounts, S: Secrets, W: Webhooks, D: Deliveries> Subscriptions<'_, A, S
         };
         let span = info_span!("check", account = name.as_str());
         async {
-            let deadline = Instant::now() + self.settings.budget;
+            let deadline = Instant::now() + self.budget;
             let outcome = self.check(&name, now, deadline).await;
+            let outcome = outcome.unwrap_or_else(Outcome::Failed);
             let (word, fate) = judge(&outcome);
             runtime::metrics::count("Checks", 1, &[("Outcome", word)]);
             match outcome.cause() {
@@ -194,14 +194,15 @@ fn judge(outcome: &Outcome) -> (&'static str, Fate) {
     match outcome {
         Outcome::Done(_) | Outcome::Listed(_) | Outcome::Shown(_) => ("in_line", Fate::Done),
         Outcome::Unfinished(_, failure) | Outcome::Failed(failure) => match failure {
-            Failure::Api(_)
-            | Failure::OutOfTime
-            | Failure::NoCredentials
+            Failure::Api(..)
+            | Failure::OutOfTime(_)
+            | Failure::NoCredentials(_)
             | Failure::NotConnected
             | Failure::NothingToRotate
             | Failure::SilentSuccessor { .. }
-            | Failure::OtherSite
-            | Failure::OtherSource => ("unfinished", Fate::Done),
+            | Failure::OtherSite(_)
+            | Failure::OtherSource
+            | Failure::NoApi(_) => ("unfinished", Fate::Done),
             Failure::Busy { .. } | Failure::Overtaken => ("busy", Fate::Done),
             Failure::UnknownAccount(_) => ("unknown", Fate::Done),
             Failure::Store(_)

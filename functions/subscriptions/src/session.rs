@@ -1,22 +1,22 @@
 //! A session with the source: an access token that is shared through the account's secret, used until shortly
 //! before its end, and renewed once when it is refused all the same.
 
-use std::future::Future;
-
 use domain::account::{AccountName, WebhookId};
+use domain::source::Source;
 use domain::subscription::{
-    AccessToken, ApiError, Credentials, Endpoint, EventSelection, OauthSecret, RegisteredWebhook,
-    Removed, Secrets, Webhooks,
+    AccessToken, Account, Api, ApiError, Credentials, Endpoint, EventSelection, OauthSecret,
+    RegisteredWebhook, Removed, Secrets,
 };
 use domain::timestamp::Timestamp;
 
 use crate::answer::Failure;
 
 /// The way to the source's API in one account's name. The account's lease is held.
-pub(crate) struct Session<'s, S, W> {
+pub(crate) struct Session<'s, S> {
     secrets: &'s S,
-    webhooks: &'s W,
-    account: &'s AccountName,
+    api: &'s dyn Api,
+    account: AccountName,
+    source: Source,
     secret: OauthSecret,
     now: Timestamp,
     /// Whether the secret is the account's, so that a new token is kept there.
@@ -25,19 +25,20 @@ pub(crate) struct Session<'s, S, W> {
     is_renewed: bool,
 }
 
-impl<'s, S: Secrets, W: Webhooks> Session<'s, S, W> {
+impl<'s, S: Secrets> Session<'s, S> {
     /// A session with the account's own secret.
     pub(crate) fn kept(
         secrets: &'s S,
-        webhooks: &'s W,
-        account: &'s AccountName,
+        api: &'s dyn Api,
+        account: &Account,
         secret: OauthSecret,
         now: Timestamp,
     ) -> Self {
         Self {
             secrets,
-            webhooks,
-            account,
+            api,
+            account: account.name.clone(),
+            source: account.source,
             secret,
             now,
             is_kept: true,
@@ -48,8 +49,8 @@ impl<'s, S: Secrets, W: Webhooks> Session<'s, S, W> {
     /// A session with credentials that have yet to prove themselves.
     pub(crate) fn offered(
         secrets: &'s S,
-        webhooks: &'s W,
-        account: &'s AccountName,
+        api: &'s dyn Api,
+        account: &Account,
         credentials: Credentials,
         now: Timestamp,
     ) -> Self {
@@ -59,14 +60,14 @@ impl<'s, S: Secrets, W: Webhooks> Session<'s, S, W> {
         };
         Self {
             is_kept: false,
-            ..Self::kept(secrets, webhooks, account, secret, now)
+            ..Self::kept(secrets, api, account, secret, now)
         }
     }
 
     /// Makes the credentials the account's own, with the token if there is one.
     pub(crate) async fn keep(&mut self) -> Result<(), Failure> {
         if !self.is_kept {
-            self.secrets.put_oauth(self.account, &self.secret).await?;
+            self.secrets.put_oauth(&self.account, &self.secret).await?;
             self.is_kept = true;
         }
         Ok(())
@@ -82,20 +83,21 @@ impl<'s, S: Secrets, W: Webhooks> Session<'s, S, W> {
 
     async fn renew(&mut self) -> Result<AccessToken, Failure> {
         let access = self
-            .webhooks
+            .api
             .authenticate(&self.secret.credentials, self.now)
-            .await?;
+            .await
+            .map_err(|error| Failure::Api(self.source, error))?;
         let token = access.token.clone();
         self.secret.access = Some(access);
         self.is_renewed = true;
         if self.is_kept {
-            self.secrets.put_oauth(self.account, &self.secret).await?;
+            self.secrets.put_oauth(&self.account, &self.secret).await?;
         }
         Ok(token)
     }
 
     pub(crate) async fn list(&mut self) -> Result<Vec<RegisteredWebhook>, Failure> {
-        self.call(|webhooks, token| async move { webhooks.list(&token).await })
+        self.call(|api, token| async move { api.list(&token).await })
             .await
     }
 
@@ -104,40 +106,45 @@ impl<'s, S: Secrets, W: Webhooks> Session<'s, S, W> {
         endpoint: &Endpoint,
         events: &EventSelection,
     ) -> Result<RegisteredWebhook, Failure> {
-        self.call(|webhooks, token| async move { webhooks.create(&token, endpoint, events).await })
+        self.call(|api, token| async move { api.create(&token, endpoint, events).await })
             .await
     }
 
     pub(crate) async fn update(
         &mut self,
         webhook: &WebhookId,
-        endpoint: &Endpoint,
+        endpoint: Option<&Endpoint>,
         events: &EventSelection,
     ) -> Result<RegisteredWebhook, Failure> {
-        self.call(|webhooks, token| async move {
-            webhooks.update(&token, webhook, endpoint, events).await
-        })
-        .await
+        self.call(|api, token| async move { api.update(&token, webhook, endpoint, events).await })
+            .await
+    }
+
+    pub(crate) async fn enable(
+        &mut self,
+        webhook: &WebhookId,
+    ) -> Result<RegisteredWebhook, Failure> {
+        self.call(|api, token| async move { api.enable(&token, webhook).await })
+            .await
     }
 
     pub(crate) async fn remove(&mut self, webhook: &WebhookId) -> Result<Removed, Failure> {
-        self.call(|webhooks, token| async move { webhooks.remove(&token, webhook).await })
+        self.call(|api, token| async move { api.remove(&token, webhook).await })
             .await
     }
 
     /// Asks with a token, and once more with a new one if it is refused: nothing was done then.
     async fn call<T, F, Asked>(&mut self, ask: F) -> Result<T, Failure>
     where
-        F: Fn(&'s W, AccessToken) -> Asked + Send,
+        F: Fn(&'s dyn Api, AccessToken) -> Asked + Send,
         Asked: Future<Output = Result<T, ApiError>> + Send,
     {
         let token = self.token().await?;
-        match ask(self.webhooks, token).await {
-            Err(ApiError::AccessRefused) if !self.is_renewed => {
-                let token = self.renew().await?;
-                Ok(ask(self.webhooks, token).await?)
-            }
-            answer => Ok(answer?),
+        let mut answer = ask(self.api, token).await;
+        if matches!(answer, Err(ApiError::AccessRefused)) && !self.is_renewed {
+            let token = self.renew().await?;
+            answer = ask(self.api, token).await;
         }
+        answer.map_err(|error| Failure::Api(self.source, error))
     }
 }

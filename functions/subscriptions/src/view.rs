@@ -7,7 +7,7 @@ use domain::subscription::{
     Account, Entry, Registration, Rotation, Silence, State, Struck, Trouble,
 };
 use serde::Serialize;
-use sources::protocol;
+use sources::facts;
 
 /// An account in a list. Times are RFC 3339 in UTC.
 #[derive(Debug, Clone, Serialize)]
@@ -49,14 +49,16 @@ impl Turn {
         let rotation = account.rotation()?;
         let named =
             |registration: &Registration| registration.webhook.as_ref().map(ToString::to_string);
+        let title = facts(account.source).title;
         Some(match rotation {
             Rotation::Begun { old } => Self {
                 old_webhook: named(old),
                 since: None,
                 until: None,
-                message: "another webhook is to be registered at Orderspace; until then nothing changes, and checks \
-                          go on with it"
-                    .to_owned(),
+                message: format!(
+                    "another webhook is to be registered at {title}; until then nothing changes, and checks go on \
+                     with it"
+                ),
             },
             Rotation::Overlap { old, since, until } => Self {
                 old_webhook: named(old),
@@ -158,7 +160,7 @@ impl Summary {
             state: account.state().as_str(),
             explanation: explanation(account),
             events: account.events.names().to_vec(),
-            unselected_events: account.unselected(protocol(account.source).facts().types),
+            unselected_events: account.unselected(facts(account.source).types),
             webhook: webhook.map(ToString::to_string),
             rotation: Turn::of(account),
             created: account.created.to_string(),
@@ -208,9 +210,10 @@ fn explanation(account: &Account) -> String {
 
 fn silent(account: &Account, silence: Silence) -> String {
     format!(
-        "no delivery came since {}, where {} or more are usual. The webhook was compared with Orderspace's list, which          does not show whether it was disabled: if there was something to deliver, rotate it",
+        "no delivery came since {}, where {} or more are usual. The webhook was compared with {}'s list, which          does not show whether it was disabled: if there was something to deliver, rotate it",
         account.rhythm.silent_since(),
-        silence.missed
+        silence.missed,
+        facts(account.source).title
     )
 }
 

@@ -150,6 +150,14 @@ impl fmt::Display for TokenHash {
     }
 }
 
+impl TokenHash {
+    /// Its first 16 hex digits: what a webhook's name or description holds where a source may not show the URL.
+    #[must_use]
+    pub fn label(&self) -> String {
+        self.to_string().chars().take(16).collect()
+    }
+}
+
 impl fmt::Debug for TokenHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)

@@ -12,6 +12,9 @@ use domain::delivery::{Delivery, Request, Split, Unreadable};
 use domain::event::{EventType, Meaning, TypeRow};
 use domain::signature::{Form, Offer, Policy, ProofError};
 use domain::source::Source;
+use domain::subscription::LifeCycle;
+#[cfg(feature = "api")]
+use domain::subscription::{Api, Apis};
 
 /// What is fixed for a source.
 #[derive(Debug)]
@@ -24,6 +27,8 @@ pub struct Facts {
     pub types: &'static [TypeRow],
     /// What becomes of a request that offers no proof but its URL token.
     pub policy: Policy,
+    /// What the life of a webhook depends on.
+    pub life_cycle: LifeCycle,
 }
 
 impl Facts {
@@ -65,4 +70,22 @@ pub fn protocol(source: Source) -> &'static dyn Protocol {
     match source {
         Source::Orderspace => &orderspace::Orderspace,
     }
+}
+
+/// What is fixed for a source.
+#[must_use]
+pub fn facts(source: Source) -> &'static Facts {
+    protocol(source).facts()
+}
+
+/// The API of every source that accounts can be connected to.
+///
+/// # Errors
+/// TLS or the system's root certificates are unusable.
+#[cfg(feature = "api")]
+pub fn apis(
+    orderspace: orderspace::api::OrderspaceUrls,
+) -> Result<Apis, orderspace::api::OrderspaceError> {
+    let orderspace: Box<dyn Api> = Box::new(orderspace::api::Orderspace::new(orderspace)?);
+    Ok(Apis::from_iter([(Source::Orderspace, orderspace)]))
 }

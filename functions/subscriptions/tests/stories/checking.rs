@@ -1,10 +1,13 @@
 //! Checking and changing: what differs at Orderspace is found, mended, and told.
 
 use domain::account::{TokenStatus, UrlToken};
+use domain::source::Source;
+use domain::subscription::LifeCycle;
 use rstest::rstest;
 use serde_json::json;
 use simulator::FaultKind;
 use simulator::control::NewSite;
+use sources::facts;
 
 use crate::world::{HOOKS, World};
 
@@ -281,4 +284,45 @@ async fn a_check_leaves_a_throttled_orderspace_alone() {
     let answer = world.check().await.expect(202);
     assert_eq!(answer.retry_after.as_deref(), Some("60"));
     assert!(world.asked().await.is_empty());
+}
+
+/// The facts of a source whose API enables webhooks again.
+fn can_enable(source: Source) -> &'static LifeCycle {
+    Box::leak(Box::new(LifeCycle {
+        enables: true,
+        ..facts(source).life_cycle
+    }))
+}
+
+#[tokio::test]
+async fn a_webhook_that_the_source_disabled_is_enabled_again() {
+    let mut world = World::new().await;
+    world.connect().await.expect(200);
+    let before = world.webhooks().await;
+    *world.disabled.lock().unwrap() = Some("too many failures".to_owned());
+    world.life_cycle = can_enable;
+    world.check().await.expect(200);
+    assert_eq!(*world.disabled.lock().unwrap(), None);
+    let id = &before[0].id;
+    let history = world.history();
+    let [.., found, enabled] = history.as_slice() else {
+        panic!("{history:?}");
+    };
+    let expected = format!("found: webhook {id} is disabled: too many failures");
+    assert_eq!(*found, expected);
+    assert_eq!(*enabled, format!("webhook {id} is enabled again"));
+    world.assert_connected(&world.webhooks().await);
+    world.check().await.expect(200);
+    assert_eq!(world.history(), history, "there is nothing left to do");
+}
+
+#[tokio::test]
+async fn a_webhook_is_left_disabled_where_the_api_cannot_enable_it() {
+    let world = World::new().await;
+    world.connect().await.expect(200);
+    let history = world.history();
+    *world.disabled.lock().unwrap() = Some("too many failures".to_owned());
+    world.check().await.expect(200);
+    assert!(world.disabled.lock().unwrap().is_some());
+    assert_eq!(world.history(), history);
 }

@@ -1,5 +1,6 @@
 //! Orderspace out of order, in every way that it can be.
 
+use domain::subscription::Apis;
 use rstest::rstest;
 use serde_json::json;
 use simulator::control::NewSite;
@@ -241,4 +242,24 @@ async fn a_webhook_that_was_disabled_and_hidden_is_replaced_and_its_return_is_no
     let webhooks = world.webhooks().await;
     world.assert_connected(&webhooks);
     assert_ne!(webhooks[0].id, id);
+}
+
+#[tokio::test]
+async fn an_account_whose_source_has_no_api_here_says_so() {
+    let mut world = World::new().await;
+    let apis = std::mem::replace(&mut world.apis, Apis::from_iter([]));
+    let answer = world.connect().await.expect(422);
+    let said = "this release cannot register webhooks at ";
+    assert!(answer.message().starts_with(said), "{}", answer.message());
+    world.show("acme").await.expect(404);
+    assert_eq!(world.asked().await, [""; 0]);
+
+    world.apis = apis;
+    world.connect().await.expect(200);
+    world.apis = Apis::from_iter([]);
+    let answer = world.check().await.expect(422);
+    assert!(answer.message().starts_with(said), "{}", answer.message());
+    assert_eq!(answer.body["state"], "connected");
+    assert_eq!(answer.body["last_error"]["message"], answer.message());
+    assert_eq!(world.webhooks().await.len(), 1);
 }

@@ -10,17 +10,20 @@ use domain::account::{AccountName, TokenEntry, TokenHash, TokenStatus, UrlToken,
 use domain::identity::DeliveryId;
 use domain::ports::{PortError, QueueUrl};
 use domain::signature::{MacKey, SigningKeys};
+use domain::source::Source;
 use domain::subscription::{
-    Access, AccessToken, Account, Accounts, ApiError, Arrival, Credentials, Deliveries, Endpoint,
-    EventSelection, IfUnknown, Lease, LeaseOwner, Leased, OauthSecret, RegisteredWebhook, Removed,
-    Rhythm, Saved, Secrets, Struck, Webhooks,
+    Access, AccessToken, Account, Accounts, Api, ApiCall, ApiError, Apis, Arrival, Condition,
+    Credentials, Deliveries, Endpoint, EventSelection, IfUnknown, Lease, LeaseOwner, Leased,
+    LifeCycle, OauthSecret, RegisteredWebhook, Removed, Rhythm, Saved, Secrets, Struck,
 };
 use domain::timestamp::Timestamp;
 use serde_json::{Value, json};
 use simulator::control::{NewSite, WebhookStatus};
 use simulator::{Door, Fault, FaultKind, LoggedRequest, Simulator};
+use sources::facts;
 use sources::orderspace::api::{Orderspace, OrderspaceUrls};
 use subscriptions::event::{EventError, dispatch};
+use subscriptions::health::Health;
 use subscriptions::schedule::Schedule;
 use subscriptions::{Settings, Subscriptions};
 use testkit::fakes::FakeQueues;
@@ -304,51 +307,79 @@ impl Secrets for MemorySecrets {
     }
 }
 
-/// The real client, whose calls can go wrong as well.
-pub(crate) struct FatefulOrderspace {
-    client: Orderspace,
+/// A real client, whose calls can go wrong as well.
+struct FatefulApi {
+    api: Box<dyn Api>,
     fate: std::sync::Arc<Fate>,
+    disabled: std::sync::Arc<Mutex<Option<String>>>,
 }
 
-impl Webhooks for FatefulOrderspace {
-    async fn authenticate(
-        &self,
-        credentials: &Credentials,
+impl FatefulApi {
+    fn meet<'a, T: Send + 'a>(&'a self, call: ApiCall<'a, T>) -> ApiCall<'a, T> {
+        Box::pin(self.fate.meet(call, || ApiError::TimeOut))
+    }
+}
+
+impl Api for FatefulApi {
+    fn authenticate<'a>(
+        &'a self,
+        credentials: &'a Credentials,
         now: Timestamp,
-    ) -> Result<Access, ApiError> {
-        let work = self.client.authenticate(credentials, now);
-        self.fate.meet(work, || ApiError::TimeOut).await
+    ) -> ApiCall<'a, Access> {
+        self.meet(self.api.authenticate(credentials, now))
     }
 
-    async fn list(&self, access: &AccessToken) -> Result<Vec<RegisteredWebhook>, ApiError> {
-        let work = self.client.list(access);
-        self.fate.meet(work, || ApiError::TimeOut).await
+    fn list<'a>(&'a self, access: &'a AccessToken) -> ApiCall<'a, Vec<RegisteredWebhook>> {
+        self.meet(Box::pin(async move {
+            let mut webhooks = self.api.list(access).await?;
+            if let Some(reason) = &*self.disabled.lock().unwrap() {
+                for webhook in &mut webhooks {
+                    let reason = reason.clone();
+                    webhook.condition = Condition::Disabled { reason };
+                }
+            }
+            Ok(webhooks)
+        }))
     }
 
-    async fn create(
-        &self,
-        access: &AccessToken,
-        endpoint: &Endpoint,
-        events: &EventSelection,
-    ) -> Result<RegisteredWebhook, ApiError> {
-        let work = self.client.create(access, endpoint, events);
-        self.fate.meet(work, || ApiError::TimeOut).await
+    fn create<'a>(
+        &'a self,
+        access: &'a AccessToken,
+        endpoint: &'a Endpoint,
+        events: &'a EventSelection,
+    ) -> ApiCall<'a, RegisteredWebhook> {
+        self.meet(self.api.create(access, endpoint, events))
     }
 
-    async fn update(
-        &self,
-        access: &AccessToken,
-        webhook: &WebhookId,
-        endpoint: &Endpoint,
-        events: &EventSelection,
-    ) -> Result<RegisteredWebhook, ApiError> {
-        let work = self.client.update(access, webhook, endpoint, events);
-        self.fate.meet(work, || ApiError::TimeOut).await
+    fn update<'a>(
+        &'a self,
+        access: &'a AccessToken,
+        webhook: &'a WebhookId,
+        endpoint: Option<&'a Endpoint>,
+        events: &'a EventSelection,
+    ) -> ApiCall<'a, RegisteredWebhook> {
+        self.meet(self.api.update(access, webhook, endpoint, events))
     }
 
-    async fn remove(&self, access: &AccessToken, webhook: &WebhookId) -> Result<Removed, ApiError> {
-        let work = self.client.remove(access, webhook);
-        self.fate.meet(work, || ApiError::TimeOut).await
+    fn remove<'a>(
+        &'a self,
+        access: &'a AccessToken,
+        webhook: &'a WebhookId,
+    ) -> ApiCall<'a, Removed> {
+        self.meet(self.api.remove(access, webhook))
+    }
+
+    fn enable<'a>(
+        &'a self,
+        access: &'a AccessToken,
+        webhook: &'a WebhookId,
+    ) -> ApiCall<'a, RegisteredWebhook> {
+        self.meet(Box::pin(async move {
+            *self.disabled.lock().unwrap() = None;
+            let mut webhooks = self.api.list(access).await?.into_iter();
+            let enabled = webhooks.find(|known| known.id == *webhook);
+            enabled.ok_or(ApiError::NoSuchWebhook)
+        }))
     }
 }
 
@@ -469,7 +500,11 @@ pub(crate) struct World {
     pub(crate) secrets: MemorySecrets,
     pub(crate) deliveries: MemoryDeliveries,
     pub(crate) queues: FakeQueues,
-    pub(crate) webhooks: FatefulOrderspace,
+    pub(crate) apis: Apis,
+    /// Why the source has disabled the webhooks of the site.
+    pub(crate) disabled: std::sync::Arc<Mutex<Option<String>>>,
+    /// What the function takes for the facts of the source.
+    pub(crate) life_cycle: fn(Source) -> &'static LifeCycle,
     pub(crate) fate: std::sync::Arc<Fate>,
     pub(crate) now: AtomicUsize,
     pub(crate) hooks: &'static str,
@@ -505,7 +540,15 @@ impl World {
         let second = Duration::from_secs(1);
         let client = Orderspace::with_timeouts(urls, second, second).unwrap();
         let fate = std::sync::Arc::<Fate>::default();
+        let disabled = std::sync::Arc::<Mutex<Option<String>>>::default();
+        let api = FatefulApi {
+            api: Box::new(client),
+            fate: fate.clone(),
+            disabled: disabled.clone(),
+        };
         Self {
+            disabled,
+            life_cycle: |source| &facts(source).life_cycle,
             accounts: MemoryAccounts {
                 fate: fate.clone(),
                 ..MemoryAccounts::default()
@@ -519,10 +562,7 @@ impl World {
                 ..MemoryDeliveries::default()
             },
             queues: FakeQueues::default(),
-            webhooks: FatefulOrderspace {
-                client,
-                fate: fate.clone(),
-            },
+            apis: Apis::from_iter([(Source::Orderspace, Box::new(api) as Box<dyn Api>)]),
             fate,
             now: AtomicUsize::new(usize::try_from(START).unwrap()),
             hooks: HOOKS,
@@ -542,6 +582,13 @@ impl World {
         self.now.fetch_add(seconds * 1000, Ordering::SeqCst);
     }
 
+    fn settings(&self) -> Settings {
+        let mut settings = Settings::new(self.hooks.parse().unwrap());
+        settings.budget = self.budget.unwrap_or(settings.budget);
+        settings.life_cycle = self.life_cycle;
+        settings
+    }
+
     /// Calls the function; `None` if it died.
     pub(crate) async fn try_call(
         &self,
@@ -549,15 +596,10 @@ impl World {
         parameters: Value,
         body: Option<String>,
     ) -> Option<Answer> {
-        let mut settings = Settings::new(self.hooks.parse().unwrap());
-        settings.budget = self.budget.unwrap_or(settings.budget);
-        let function = Subscriptions::new(
-            &self.accounts,
-            &self.secrets,
-            &self.webhooks,
-            &self.deliveries,
-            settings,
-        );
+        let settings = self.settings();
+        let health = Health::new(&self.deliveries, &settings);
+        let function =
+            Subscriptions::new(&self.accounts, &self.secrets, &self.apis, &health, settings);
         let request = gateway_request(route, &parameters, body);
         let response = tokio::select! {
             response = function.handle(&request, self.now()) => response,
@@ -580,21 +622,11 @@ impl World {
 
     /// Invokes the function with an event, as Lambda does.
     pub(crate) async fn invoke(&self, event: Value) -> Result<Value, EventError> {
-        let mut settings = Settings::new(self.hooks.parse().unwrap());
-        settings.budget = self.budget.unwrap_or(settings.budget);
-        let function = Subscriptions::new(
-            &self.accounts,
-            &self.secrets,
-            &self.webhooks,
-            &self.deliveries,
-            settings,
-        );
-        let schedule = Schedule::new(
-            &self.accounts,
-            &self.deliveries,
-            &self.queues,
-            QueueUrl::new(CHECKS),
-        );
+        let settings = self.settings();
+        let health = Health::new(&self.deliveries, &settings);
+        let function =
+            Subscriptions::new(&self.accounts, &self.secrets, &self.apis, &health, settings);
+        let schedule = Schedule::new(&self.accounts, &health, &self.queues, QueueUrl::new(CHECKS));
         dispatch(&function, &schedule, event, self.now()).await
     }
 

@@ -309,6 +309,13 @@ impl Account {
             .find(|registration| registration.webhook.as_ref() == Some(webhook))
     }
 
+    /// The token of the registration that a webhook's label names.
+    #[must_use]
+    pub fn registration_labelled(&self, label: &str) -> Option<TokenHash> {
+        let mut tokens = self.registrations.iter().map(|own| own.token);
+        tokens.find(|token| label.contains(&token.label()))
+    }
+
     /// What the table says of a token of this account.
     #[must_use]
     pub fn entry(&self, token: &TokenHash) -> TokenEntry {

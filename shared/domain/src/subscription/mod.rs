@@ -6,8 +6,10 @@
 //! with exactly one webhook of ours. Webhooks of others are never touched.
 
 mod account;
+mod api;
 mod credentials;
 mod endpoint;
+mod life_cycle;
 mod plan;
 mod ports;
 mod rotation;
@@ -19,13 +21,12 @@ pub use account::{
     Account, Entry, LONGEST_HISTORY, Registration, Rotation, Standing, State, Stranger, Trouble,
     Wish,
 };
+pub use api::{Api, ApiCall, ApiError, Apis, Removed};
 pub use credentials::{Access, AccessToken, ClientId, ClientIdError, Credentials, OauthSecret};
 pub use endpoint::{Endpoint, HooksUrl, HooksUrlError};
-pub use plan::{RegisteredWebhook, Seen, Step, plan};
-pub use ports::{
-    Accounts, ApiError, Deliveries, IfUnknown, Lease, LeaseOwner, Leased, Removed, Saved, Secrets,
-    Webhooks,
-};
+pub use life_cycle::{CredentialField, KeyOrigin, LifeCycle};
+pub use plan::{Condition, RegisteredWebhook, Seen, Step, plan};
+pub use ports::{Accounts, Deliveries, IfUnknown, Lease, LeaseOwner, Leased, Saved, Secrets};
 pub use rotation::Evidence;
 pub use selection::{EventSelection, EventSelectionError};
 pub use silence::{HOURS, Rhythm, Silence};

@@ -2,7 +2,9 @@
 
 use crate::account::{TokenHash, WebhookId};
 use crate::signature::MacKey;
-use crate::subscription::{Account, Endpoint, Evidence, HooksUrl, Registration, Standing};
+use crate::subscription::{
+    Account, Endpoint, Evidence, HooksUrl, LifeCycle, Registration, Standing,
+};
 use crate::timestamp::Timestamp;
 
 /// A webhook as the source shows it.
@@ -10,15 +12,34 @@ use crate::timestamp::Timestamp;
 pub struct RegisteredWebhook {
     /// The source's id.
     pub id: WebhookId,
-    /// Where it is sent to.
-    pub endpoint: Endpoint,
+    /// Where it is sent to; `None` where the source does not show it.
+    pub endpoint: Option<Endpoint>,
     /// The event types it is subscribed to, as the source spells them.
     pub events: Vec<String>,
-    /// What its deliveries are signed with.
-    pub key: MacKey,
+    /// What its deliveries are signed with; `None` where the source does not show it.
+    pub key: Option<MacKey>,
+    /// The name or description that it was registered with, where the source keeps one. Ours holds
+    /// [`TokenHash::label`].
+    pub label: Option<String>,
+    /// Whether it is sent to.
+    pub condition: Condition,
 }
 
-/// A webhook at the source that is ours: its endpoint ends in a token of this account. One that somebody pointed
+/// Whether a webhook is sent to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Condition {
+    /// It is; or the source does not show that it is not.
+    Active,
+    /// Somebody stopped it, and may have had a reason: it is left alone.
+    Paused,
+    /// The source stopped it.
+    Disabled {
+        /// Why, in the source's words.
+        reason: String,
+    },
+}
+
+/// A webhook at the source that is ours: it was registered with a token of this account. One that somebody pointed
 /// elsewhere is theirs now.
 #[derive(Debug, Clone)]
 pub struct Seen {
@@ -29,6 +50,32 @@ pub struct Seen {
     pub token: TokenHash,
 }
 
+impl Seen {
+    /// Recognises a webhook that was registered at an address of ours, whether or not its token is known.
+    ///
+    /// | the source | ours is |
+    /// |---|---|
+    /// | shows the endpoint | what is sent to an address of this installation; or what we registered, with its token, at an address that the installation had before |
+    /// | does not | what we registered, by its id, or by its label where the answer to the registration was lost |
+    #[must_use]
+    pub fn recognise(
+        account: &Account,
+        hooks: &HooksUrl,
+        webhook: RegisteredWebhook,
+    ) -> Option<Self> {
+        let known = account.registration_of(&webhook.id).map(|own| own.token);
+        let token = match &webhook.endpoint {
+            Some(endpoint) => {
+                let token = endpoint.token()?.hash();
+                let is_ours = known == Some(token) || hooks.holds(account.source, endpoint);
+                is_ours.then_some(token)?
+            }
+            None => known.or_else(|| account.registration_labelled(webhook.label.as_deref()?))?,
+        };
+        Some(Self { webhook, token })
+    }
+}
+
 /// Something to do. Every step can be repeated, and the order of a plan matters.
 #[derive(Debug, Clone)]
 pub enum Step<'a> {
@@ -36,6 +83,8 @@ pub enum Step<'a> {
     Register,
     /// Give the webhook the endpoint and events it shall have.
     Correct(&'a Seen),
+    /// Enable the webhook again: the source disabled it.
+    Enable(&'a Seen),
     /// Make this the account's webhook: keep its key, then say so in its token's entry.
     Confirm(&'a Seen),
     /// Keep the key of a webhook that another takes over from.
@@ -55,87 +104,40 @@ pub enum Step<'a> {
 ///
 /// `seen` are the webhooks of ours that the source has, newest first. A confirmed webhook is kept before one
 /// whose registration was never confirmed, and the newer before the older. `evidence` is about the rotation that
-/// is under way.
+/// is under way, `facts` about the source.
 ///
-/// A plan asks the source to register at most one webhook, to correct at most as many as are kept, and to remove
-/// each of the others.
+/// A plan asks the source to register at most one webhook, to correct and to enable at most as many as are kept, and
+/// to remove each of the others.
 #[must_use]
 pub fn plan<'a>(
     account: &Account,
     hooks: &HooksUrl,
     seen: &'a [Seen],
     evidence: Evidence,
+    facts: &LifeCycle,
     now: Timestamp,
 ) -> Vec<Step<'a>> {
-    let is_seen = |token: TokenHash| seen.iter().any(|seen| seen.token == token);
-    // Where ours is gone and somebody registered another one with its token, that one is no webhook to wait for.
-    let is_there = |registration: &Registration| {
-        let mut seen = seen.iter().filter(|seen| seen.token == registration.token);
-        seen.any(|seen| Some(&seen.webhook.id) == registration.webhook.as_ref())
-    };
     let chosen = choose(account, seen);
-    let chosen_token = chosen.map(|chosen| chosen.token);
-    // What the receipts say is about the webhook in use, so another one has yet to show itself.
-    let is_in_use = account.live().map(|live| live.token) == chosen_token;
-    let evidence = if is_in_use {
-        evidence
-    } else {
-        Evidence::Unknown
-    };
-
-    let mut given_up = Vec::new();
-    let mut retired = Vec::new();
-    let mut replaced = Vec::new();
-    let mut staying = Vec::new();
-    let mut relieved = Vec::new();
-    for registration in &account.registrations {
-        let token = registration.token;
-        match registration.standing {
-            _ if Some(token) == chosen_token => {}
-            Standing::Pending if is_seen(token) => retired.push(token),
-            Standing::Pending => given_up.push(token),
-            Standing::Leaving if is_there(registration) => staying.push(token),
-            Standing::Retiring { until, .. } if is_there(registration) => {
-                if evidence.lets_go(until, now) {
-                    relieved.push(token);
-                    replaced.push(token);
-                } else {
-                    staying.push(token);
-                }
-            }
-            // Deliveries of a webhook that is gone may still be tried again for a while.
-            Standing::Live | Standing::Leaving | Standing::Retiring { .. } => replaced.push(token),
-            Standing::Grace { until } if until <= now => given_up.push(token),
-            Standing::Grace { .. } => {}
-        }
-    }
+    let fates = Fates::of(account, seen, chosen, evidence, now);
+    let staying = fates.staying.iter();
     let staying: Vec<&Seen> = staying
-        .into_iter()
-        .filter_map(|token| named(account, seen, token))
+        .filter_map(|token| named(account, seen, *token))
         .collect();
 
     let mut steps = Vec::new();
     // Before another is registered, so that attempts without end do not pile up tokens. If the source comes to
     // know one of these late, it is recognised by its entry and removed.
-    if !given_up.is_empty() {
-        steps.push(Step::Retire(given_up));
+    if !fates.given_up.is_empty() {
+        steps.push(Step::Retire(fates.given_up));
     }
-    let differs = |seen: &Seen| {
-        !account.events.is(&seen.webhook.events)
-            || !hooks.holds(account.source, &seen.webhook.endpoint)
-    };
-    // What is in service comes first: a registration that does not succeed must not keep it from being mended.
+    // What is in service comes first: a registration that does not succeed must not keep it from being repaired.
     for old in &staying {
-        if differs(old) {
-            steps.push(Step::Correct(old));
-        }
+        steps.extend(repairs(account, hooks, facts, old));
         steps.push(Step::Hold(old));
     }
     match chosen {
         Some(chosen) => {
-            if differs(chosen) {
-                steps.push(Step::Correct(chosen));
-            }
+            steps.extend(repairs(account, hooks, facts, chosen));
             steps.push(Step::Confirm(chosen));
         }
         None => steps.push(Step::Register),
@@ -145,19 +147,102 @@ pub fn plan<'a>(
         kept.any(|kept| kept.webhook.id == seen.webhook.id)
     };
     for other in seen.iter().filter(|seen| !is_kept(seen)) {
-        steps.push(if relieved.contains(&other.token) {
+        steps.push(if fates.let_go.contains(&other.token) {
             Step::Relieve(other)
         } else {
             Step::Remove(other)
         });
     }
-    if !replaced.is_empty() {
-        steps.push(Step::Replace(replaced));
+    if !fates.replaced.is_empty() {
+        steps.push(Step::Replace(fates.replaced));
     }
-    if !retired.is_empty() {
-        steps.push(Step::Retire(retired));
+    if !fates.retired.is_empty() {
+        steps.push(Step::Retire(fates.retired));
     }
     steps
+}
+
+/// What becomes of the account's tokens besides that of the chosen webhook.
+#[derive(Default)]
+struct Fates {
+    /// Nothing came of them.
+    given_up: Vec<TokenHash>,
+    /// Another of ours is used in their place.
+    retired: Vec<TokenHash>,
+    /// Their webhooks are gone, or go now.
+    replaced: Vec<TokenHash>,
+    /// Their webhooks stay until another has shown itself.
+    staying: Vec<TokenHash>,
+    /// Their webhooks are there and may go.
+    let_go: Vec<TokenHash>,
+}
+
+impl Fates {
+    fn of(
+        account: &Account,
+        seen: &[Seen],
+        chosen: Option<&Seen>,
+        evidence: Evidence,
+        now: Timestamp,
+    ) -> Self {
+        let is_seen = |token: TokenHash| seen.iter().any(|seen| seen.token == token);
+        // Where ours is gone and somebody registered another one with its token, that one is no webhook to wait for.
+        let is_there = |registration: &Registration| {
+            let mut seen = seen.iter().filter(|seen| seen.token == registration.token);
+            seen.any(|seen| Some(&seen.webhook.id) == registration.webhook.as_ref())
+        };
+        let chosen = chosen.map(|chosen| chosen.token);
+        // What the receipts say is about the webhook in use, so another one has yet to show itself.
+        let is_in_use = account.live().map(|live| live.token) == chosen;
+        let evidence = if is_in_use {
+            evidence
+        } else {
+            Evidence::Unknown
+        };
+
+        let mut fates = Self::default();
+        for registration in &account.registrations {
+            let token = registration.token;
+            match registration.standing {
+                _ if Some(token) == chosen => {}
+                Standing::Pending if is_seen(token) => fates.retired.push(token),
+                Standing::Pending => fates.given_up.push(token),
+                Standing::Leaving if is_there(registration) => fates.staying.push(token),
+                Standing::Retiring { until, .. } if is_there(registration) => {
+                    if evidence.lets_go(until, now) {
+                        fates.let_go.push(token);
+                        fates.replaced.push(token);
+                    } else {
+                        fates.staying.push(token);
+                    }
+                }
+                // Deliveries of a webhook that is gone may still be tried again for a while.
+                Standing::Live | Standing::Leaving | Standing::Retiring { .. } => {
+                    fates.replaced.push(token);
+                }
+                Standing::Grace { until } if until <= now => fates.given_up.push(token),
+                Standing::Grace { .. } => {}
+            }
+        }
+        fates
+    }
+}
+
+/// What is to be repaired of a webhook that is kept.
+fn repairs<'a>(
+    account: &Account,
+    hooks: &HooksUrl,
+    facts: &LifeCycle,
+    seen: &'a Seen,
+) -> impl Iterator<Item = Step<'a>> + use<'a> {
+    let webhook = &seen.webhook;
+    let endpoint = webhook.endpoint.as_ref();
+    let is_elsewhere = endpoint.is_some_and(|shown| !hooks.holds(account.source, shown));
+    let differs = is_elsewhere || !account.events.is(&webhook.events);
+    let is_disabled = matches!(webhook.condition, Condition::Disabled { .. });
+    let correct = differs.then_some(Step::Correct(seen));
+    let enable = (is_disabled && facts.enables).then_some(Step::Enable(seen));
+    correct.into_iter().chain(enable)
 }
 
 /// The webhook to be used. One that is to be replaced is none.
@@ -189,6 +274,7 @@ mod tests {
     use crate::lane::Lane;
     use crate::source::Source;
     use crate::subscription::EventSelection;
+    use crate::subscription::life_cycle::EXAMPLE;
     use rstest::rstest;
 
     const NOW: u64 = 1_000_000;
@@ -233,9 +319,11 @@ mod tests {
         Seen {
             webhook: RegisteredWebhook {
                 id: WebhookId::new(id),
-                endpoint: hooks().endpoint(Source::Orderspace, &token(number)),
+                endpoint: Some(hooks().endpoint(Source::Orderspace, &token(number))),
                 events: KNOWN.iter().rev().map(|row| row.name.to_owned()).collect(),
-                key: MacKey::new("k"),
+                key: Some(MacKey::new("k")),
+                label: None,
+                condition: Condition::Active,
             },
             token: token(number).hash(),
         }
@@ -248,6 +336,7 @@ mod tests {
             .map(|step| match step {
                 Step::Register => "register".to_owned(),
                 Step::Correct(seen) => format!("correct {}", seen.webhook.id),
+                Step::Enable(seen) => format!("enable {}", seen.webhook.id),
                 Step::Confirm(seen) => format!("confirm {}", seen.webhook.id),
                 Step::Hold(seen) => format!("hold {}", seen.webhook.id),
                 Step::Relieve(seen) => format!("relieve {}", seen.webhook.id),
@@ -308,6 +397,7 @@ mod tests {
             &hooks(),
             seen,
             Evidence::Unknown,
+            &EXAMPLE,
             now(),
         );
         assert_eq!(told(&steps), expected);
@@ -385,7 +475,14 @@ mod tests {
         #[case] evidence: Evidence,
         #[case] expected: &[&str],
     ) {
-        let steps = plan(&account(registrations), &hooks(), seen, evidence, now());
+        let steps = plan(
+            &account(registrations),
+            &hooks(),
+            seen,
+            evidence,
+            &EXAMPLE,
+            now(),
+        );
         assert_eq!(told(&steps), expected);
     }
 
@@ -399,7 +496,14 @@ mod tests {
         for seen in &mut both {
             seen.webhook.events.pop();
         }
-        let steps = plan(&account, &hooks(), &both, Evidence::Silence, now());
+        let steps = plan(
+            &account,
+            &hooks(),
+            &both,
+            Evidence::Silence,
+            &EXAMPLE,
+            now(),
+        );
         let expected = ["correct wh_1", "hold wh_1", "correct wh_2", "confirm wh_2"];
         assert_eq!(told(&steps), expected);
     }
@@ -414,11 +518,130 @@ mod tests {
             "https://old.example.com/hooks/orderspace/{}",
             token(1).expose()
         );
-        moved.webhook.endpoint = Endpoint::new(url);
+        moved.webhook.endpoint = Some(Endpoint::new(url));
         for seen in [fewer, moved] {
             let seen = [seen];
-            let steps = plan(&account, &hooks(), &seen, Evidence::Unknown, now());
+            let steps = plan(
+                &account,
+                &hooks(),
+                &seen,
+                Evidence::Unknown,
+                &EXAMPLE,
+                now(),
+            );
             assert_eq!(told(&steps), ["correct wh_1", "confirm wh_1"]);
         }
+    }
+
+    fn disabled(id: &str, number: u8) -> Seen {
+        let mut seen = seen(id, number);
+        seen.webhook.condition = Condition::Disabled {
+            reason: "too many failures".to_owned(),
+        };
+        seen
+    }
+
+    #[rstest]
+    #[case::the_one_in_use(
+        true, &[(1, Some("wh_1"), LIVE)], &[disabled("wh_1", 1)], &["enable wh_1", "confirm wh_1"]
+    )]
+    #[case::the_api_cannot(false, &[(1, Some("wh_1"), LIVE)], &[disabled("wh_1", 1)], &["confirm wh_1"])]
+    #[case::both_of_a_rotation(
+        true,
+        &[(1, Some("wh_1"), retiring(NOW + 1)), (2, Some("wh_2"), LIVE)],
+        &[disabled("wh_2", 2), disabled("wh_1", 1)],
+        &["enable wh_1", "hold wh_1", "enable wh_2", "confirm wh_2"]
+    )]
+    #[case::not_one_too_many(
+        true,
+        &[(1, Some("wh_1"), LIVE), (2, None, PENDING)],
+        &[disabled("wh_2", 2), seen("wh_1", 1)],
+        &["confirm wh_1", "remove wh_2", "retire 1"]
+    )]
+    fn what_the_source_disabled_is_enabled_where_its_api_can(
+        #[case] enables: bool,
+        #[case] registrations: &[(u8, Option<&str>, Standing)],
+        #[case] seen: &[Seen],
+        #[case] expected: &[&str],
+    ) {
+        let facts = LifeCycle { enables, ..EXAMPLE };
+        let account = account(registrations);
+        let steps = plan(&account, &hooks(), seen, Evidence::Silence, &facts, now());
+        assert_eq!(told(&steps), expected);
+    }
+
+    #[test]
+    fn what_somebody_paused_is_left_alone_and_what_differs_is_corrected_before_it_is_enabled() {
+        let facts = LifeCycle {
+            enables: true,
+            ..EXAMPLE
+        };
+        let account = account(&[(1, Some("wh_1"), LIVE)]);
+        let mut paused = seen("wh_1", 1);
+        paused.webhook.condition = Condition::Paused;
+        let mut differs = disabled("wh_1", 1);
+        differs.webhook.events.pop();
+        for (seen, expected) in [
+            ([paused], vec!["confirm wh_1"]),
+            (
+                [differs],
+                vec!["correct wh_1", "enable wh_1", "confirm wh_1"],
+            ),
+        ] {
+            let steps = plan(&account, &hooks(), &seen, Evidence::Unknown, &facts, now());
+            assert_eq!(told(&steps), expected);
+        }
+    }
+
+    #[test]
+    fn where_a_webhook_is_sent_to_is_no_difference_if_the_source_does_not_show_it() {
+        let account = account(&[(1, Some("wh_1"), LIVE)]);
+        let mut hidden = [seen("wh_1", 1)];
+        hidden[0].webhook.endpoint = None;
+        let facts = &EXAMPLE;
+        let steps = plan(&account, &hooks(), &hidden, Evidence::Unknown, facts, now());
+        assert_eq!(told(&steps), ["confirm wh_1"]);
+    }
+
+    #[rstest]
+    #[case::by_its_id("wh_1", None, Some(1))]
+    #[case::by_its_id_before_its_label("wh_1", Some(2), Some(1))]
+    #[case::by_its_label("wh_9", Some(2), Some(2))]
+    #[case::a_label_of_somebody_else("wh_9", Some(3), None)]
+    #[case::nothing_that_we_know("wh_9", None, None)]
+    fn a_webhook_without_a_visible_endpoint_is_recognised(
+        #[case] id: &str,
+        #[case] labelled: Option<u8>,
+        #[case] expected: Option<u8>,
+    ) {
+        let account = account(&[(1, Some("wh_1"), LIVE), (2, None, PENDING)]);
+        let mut webhook = seen(id, 7).webhook;
+        webhook.endpoint = None;
+        webhook.label = labelled.map(|number| format!("ours/{}", token(number).hash().label()));
+        let recognised = Seen::recognise(&account, &hooks(), webhook);
+        let expected = expected.map(|number| token(number).hash());
+        assert_eq!(recognised.map(|seen| seen.token), expected);
+    }
+
+    #[rstest]
+    #[case::at_our_address("wh_9", "https://example.com/hooks", 7, true)]
+    #[case::registered_at_an_address_of_before("wh_1", "https://old.example.com/hooks", 1, true)]
+    #[case::with_another_token_there("wh_1", "https://old.example.com/hooks", 7, false)]
+    #[case::somebody_else_s("wh_9", "https://example.org/hooks", 1, false)]
+    fn a_webhook_is_recognised_by_its_endpoint(
+        #[case] id: &str,
+        #[case] site: &str,
+        #[case] number: u8,
+        #[case] is_ours: bool,
+    ) {
+        let account = account(&[(1, Some("wh_1"), LIVE)]);
+        let mut webhook = seen(id, number).webhook;
+        let site: HooksUrl = site.parse().unwrap();
+        webhook.endpoint = Some(site.endpoint(Source::Orderspace, &token(number)));
+        // A label says nothing where the endpoint is shown.
+        webhook.label = Some(token(1).hash().label());
+        let recognised = Seen::recognise(&account, &hooks(), webhook);
+        let expected = is_ours.then(|| token(number).hash());
+        assert_eq!(recognised.map(|seen| seen.token), expected);
     }
 }

@@ -1,19 +1,13 @@
-//! What subscriptions need from the outside: the accounts table, the secrets, the source's API, and the time of
-//! the last delivery.
+//! What subscriptions need from our own stores: the accounts table, the secrets, and the time of the last delivery.
 
 use std::fmt;
 use std::future::Future;
 
-use thiserror::Error;
-
-use crate::account::{AccountName, TokenEntry, TokenHash, WebhookId};
+use crate::account::{AccountName, TokenEntry, TokenHash};
 use crate::identity::DeliveryId;
 use crate::ports::PortError;
 use crate::signature::SigningKeys;
-use crate::subscription::{
-    Access, AccessToken, Account, Arrival, Credentials, Endpoint, EventSelection, OauthSecret,
-    RegisteredWebhook, Struck,
-};
+use crate::subscription::{Account, Arrival, OauthSecret, Struck};
 use crate::timestamp::Timestamp;
 
 /// Who holds a lease: 16 random bytes, one per call.
@@ -240,107 +234,6 @@ pub trait Deliveries: Sync {
         account: &AccountName,
         most: usize,
     ) -> impl Future<Output = Result<Vec<Struck>, PortError>> + Send;
-}
-
-/// What removing a webhook came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Removed {
-    /// It was there.
-    Now,
-    /// There was none.
-    Before,
-}
-
-/// A source's API for webhooks.
-pub trait Webhooks: Sync {
-    /// Gets an access token for credentials.
-    ///
-    /// # Errors
-    /// See [`ApiError`].
-    fn authenticate(
-        &self,
-        credentials: &Credentials,
-        now: Timestamp,
-    ) -> impl Future<Output = Result<Access, ApiError>> + Send;
-
-    /// All webhooks of the site, ours and others', newest first.
-    ///
-    /// # Errors
-    /// See [`ApiError`].
-    fn list(
-        &self,
-        access: &AccessToken,
-    ) -> impl Future<Output = Result<Vec<RegisteredWebhook>, ApiError>> + Send;
-
-    /// Registers a webhook.
-    ///
-    /// # Errors
-    /// See [`ApiError`]. It may be registered all the same.
-    fn create(
-        &self,
-        access: &AccessToken,
-        endpoint: &Endpoint,
-        events: &EventSelection,
-    ) -> impl Future<Output = Result<RegisteredWebhook, ApiError>> + Send;
-
-    /// Changes a webhook.
-    ///
-    /// # Errors
-    /// See [`ApiError`]. It may be changed all the same.
-    fn update(
-        &self,
-        access: &AccessToken,
-        webhook: &WebhookId,
-        endpoint: &Endpoint,
-        events: &EventSelection,
-    ) -> impl Future<Output = Result<RegisteredWebhook, ApiError>> + Send;
-
-    /// Removes a webhook.
-    ///
-    /// # Errors
-    /// See [`ApiError`]. It may be removed all the same.
-    fn remove(
-        &self,
-        access: &AccessToken,
-        webhook: &WebhookId,
-    ) -> impl Future<Output = Result<Removed, ApiError>> + Send;
-}
-
-/// Why a source's API did not do what it was asked. Carries nothing secret.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum ApiError {
-    /// The credentials themselves are refused.
-    #[error("the credentials are refused")]
-    CredentialsRefused,
-    /// An access token is refused: it is over, or was revoked.
-    #[error("the access token is refused")]
-    AccessRefused,
-    /// What was sent is not acceptable, in the source's words.
-    #[error("the webhook is not accepted: {0}")]
-    Invalid(String),
-    /// There is no such webhook.
-    #[error("there is no such webhook")]
-    NoSuchWebhook,
-    /// Too much was asked in too short a time.
-    #[error("too many requests")]
-    TooManyRequests,
-    /// The server says that it is in trouble.
-    #[error("the server is in trouble: status {0}")]
-    Down(u16),
-    /// An answer that cannot be the API's, or cannot be read.
-    #[error("{asked} was answered with {found}")]
-    BadAnswer {
-        /// What was asked, such as `GET /v1/webhooks`.
-        asked: &'static str,
-        /// What came instead, such as `status 404 and no JSON`.
-        found: String,
-    },
-    /// Nothing came in time. The work may be done all the same.
-    #[error("no answer came in time")]
-    TimeOut,
-    /// There was no connection.
-    #[error("no connection could be made")]
-    Unreachable,
 }
 
 #[cfg(test)]

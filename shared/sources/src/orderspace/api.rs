@@ -20,8 +20,8 @@ use std::time::Duration;
 
 use domain::account::WebhookId;
 use domain::subscription::{
-    Access, AccessToken, ApiError, Credentials, Endpoint, EventSelection, RegisteredWebhook,
-    Removed, Webhooks,
+    Access, AccessToken, Api, ApiCall, ApiError, Credentials, Endpoint, EventSelection,
+    RegisteredWebhook, Removed,
 };
 use domain::timestamp::Timestamp;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
@@ -218,12 +218,12 @@ impl Answer {
     }
 }
 
-impl Webhooks for Orderspace {
-    async fn authenticate(
-        &self,
-        credentials: &Credentials,
+impl Api for Orderspace {
+    fn authenticate<'a>(
+        &'a self,
+        credentials: &'a Credentials,
         now: Timestamp,
-    ) -> Result<Access, ApiError> {
+    ) -> ApiCall<'a, Access> {
         let form = TokenRequest {
             grant_type: "client_credentials",
             client_id: credentials.client_id.as_str(),
@@ -233,59 +233,84 @@ impl Webhooks for Orderspace {
             .client
             .post(format!("{}/oauth/token", self.urls.identity))
             .form(&form);
-        let answer = self.send(Call::Token, request).await?;
-        if answer.refuses_the_client() {
-            return Err(ApiError::CredentialsRefused);
-        }
-        let granted: Granted = answer.success()?;
-        Ok(Access {
-            token: AccessToken::new(granted.access_token),
-            expires: now.plus_seconds(granted.expires_in),
+        Box::pin(async move {
+            let answer = self.send(Call::Token, request).await?;
+            if answer.refuses_the_client() {
+                return Err(ApiError::CredentialsRefused);
+            }
+            let granted: Granted = answer.success()?;
+            Ok(Access {
+                token: AccessToken::new(granted.access_token),
+                expires: now.plus_seconds(granted.expires_in),
+            })
         })
     }
 
-    async fn list(&self, access: &AccessToken) -> Result<Vec<RegisteredWebhook>, ApiError> {
+    fn list<'a>(&'a self, access: &'a AccessToken) -> ApiCall<'a, Vec<RegisteredWebhook>> {
         let request = self.request(Method::GET, access, "");
-        let listed: Listed = self.send(Call::List, request).await?.success()?;
-        Ok(listed.webhooks.into_iter().map(Into::into).collect())
+        Box::pin(async move {
+            let listed: Listed = self.send(Call::List, request).await?.success()?;
+            Ok(listed.webhooks.into_iter().map(Into::into).collect())
+        })
     }
 
-    async fn create(
-        &self,
-        access: &AccessToken,
-        endpoint: &Endpoint,
-        events: &EventSelection,
-    ) -> Result<RegisteredWebhook, ApiError> {
+    fn create<'a>(
+        &'a self,
+        access: &'a AccessToken,
+        endpoint: &'a Endpoint,
+        events: &'a EventSelection,
+    ) -> ApiCall<'a, RegisteredWebhook> {
         let request = self.request(Method::POST, access, "");
-        let request = request.json(&wire::registration(endpoint, events));
-        let answer = self.send(Call::Create, request).await?;
-        let created: Created = answer.success().map_err(|error| without(error, endpoint))?;
-        Ok(created.webhook.into())
+        let request = request.json(&wire::registration(Some(endpoint), events));
+        Box::pin(async move {
+            let answer = self.send(Call::Create, request).await?;
+            let created: Created = answer
+                .success()
+                .map_err(|error| without(error, Some(endpoint)))?;
+            Ok(created.webhook.into())
+        })
     }
 
-    async fn update(
-        &self,
-        access: &AccessToken,
-        webhook: &WebhookId,
-        endpoint: &Endpoint,
-        events: &EventSelection,
-    ) -> Result<RegisteredWebhook, ApiError> {
-        let request = self.request(Method::PUT, access, &segment(webhook, Call::Update)?);
-        let request = request.json(&wire::registration(endpoint, events));
-        let answer = self.send(Call::Update, request).await?;
-        let created: Created = answer.success().map_err(|error| without(error, endpoint))?;
-        Ok(created.webhook.into())
+    fn update<'a>(
+        &'a self,
+        access: &'a AccessToken,
+        webhook: &'a WebhookId,
+        endpoint: Option<&'a Endpoint>,
+        events: &'a EventSelection,
+    ) -> ApiCall<'a, RegisteredWebhook> {
+        Box::pin(async move {
+            let request = self.request(Method::PUT, access, &segment(webhook, Call::Update)?);
+            let request = request.json(&wire::registration(endpoint, events));
+            let answer = self.send(Call::Update, request).await?;
+            let created: Created = answer.success().map_err(|error| without(error, endpoint))?;
+            Ok(created.webhook.into())
+        })
     }
 
-    async fn remove(&self, access: &AccessToken, webhook: &WebhookId) -> Result<Removed, ApiError> {
-        let path = segment(webhook, Call::Delete)?;
-        let request = self.request(Method::DELETE, access, &path);
-        match self.send(Call::Delete, request).await?.success::<Deleted>() {
-            Ok(deleted) if deleted.webhook.deleted => Ok(Removed::Now),
-            Ok(_) => Err(bad_answer(Call::Delete, "a webhook that stays".to_owned())),
-            Err(ApiError::NoSuchWebhook) => Ok(Removed::Before),
-            Err(error) => Err(error),
-        }
+    fn remove<'a>(
+        &'a self,
+        access: &'a AccessToken,
+        webhook: &'a WebhookId,
+    ) -> ApiCall<'a, Removed> {
+        Box::pin(async move {
+            let path = segment(webhook, Call::Delete)?;
+            let request = self.request(Method::DELETE, access, &path);
+            match self.send(Call::Delete, request).await?.success::<Deleted>() {
+                Ok(deleted) if deleted.webhook.deleted => Ok(Removed::Now),
+                Ok(_) => Err(bad_answer(Call::Delete, "a webhook that stays".to_owned())),
+                Err(ApiError::NoSuchWebhook) => Ok(Removed::Before),
+                Err(error) => Err(error),
+            }
+        })
+    }
+
+    /// Nothing shows that a webhook is disabled, and no call to enable one is documented.
+    fn enable<'a>(
+        &'a self,
+        _: &'a AccessToken,
+        _: &'a WebhookId,
+    ) -> ApiCall<'a, RegisteredWebhook> {
+        Box::pin(async { Err(ApiError::NoSuchCall("enable a webhook")) })
     }
 }
 
@@ -304,9 +329,9 @@ fn segment(webhook: &WebhookId, call: Call) -> Result<String, ApiError> {
 }
 
 /// Takes the endpoint out of Orderspace's words, should it be repeated there: its end is secret.
-fn without(error: ApiError, endpoint: &Endpoint) -> ApiError {
-    match error {
-        ApiError::Invalid(message) => {
+fn without(error: ApiError, endpoint: Option<&Endpoint>) -> ApiError {
+    match (error, endpoint) {
+        (ApiError::Invalid(message), Some(endpoint)) => {
             let message = message.replace(endpoint.expose(), "[the endpoint]");
             let token = endpoint.token();
             ApiError::Invalid(match token {
@@ -314,7 +339,7 @@ fn without(error: ApiError, endpoint: &Endpoint) -> ApiError {
                 None => message,
             })
         }
-        other => other,
+        (other, _) => other,
     }
 }
 
@@ -427,7 +452,7 @@ mod tests {
         let token = UrlToken::from_random(&[7; 32]);
         let endpoint = hooks.endpoint(Source::Orderspace, &token);
         let said = format!("{} is taken, {} too", endpoint.expose(), token.expose());
-        let error = without(ApiError::Invalid(said), &endpoint);
+        let error = without(ApiError::Invalid(said), Some(&endpoint));
         let expected = "[the endpoint] is taken, [the token] too".to_owned();
         assert_eq!(error, ApiError::Invalid(expected));
     }

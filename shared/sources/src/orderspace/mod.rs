@@ -12,6 +12,7 @@ use domain::delivery::{Delivery, Request, Split, Unreadable};
 use domain::event::{Effect, EventType, Meaning, TypeRow};
 use domain::lane::Lane;
 use domain::signature::{Form, Offer, Policy, ProofError};
+use domain::subscription::{CredentialField, KeyOrigin, LifeCycle};
 
 use crate::{Facts, Protocol};
 
@@ -32,6 +33,26 @@ static FACTS: Facts = Facts {
     // "HTTP 200 Success should be returned": 202 and 204 are retried like a failure.
     success: 200,
     policy: Policy::Require,
+    life_cycle: LifeCycle {
+        credentials: &[
+            CredentialField {
+                name: "client_id",
+                is_secret: false,
+            },
+            CredentialField {
+                name: "client_secret",
+                is_secret: true,
+            },
+        ],
+        keys: KeyOrigin::TheirsShown,
+        rotates: true,
+        // That a webhook is disabled is not shown, and no call to enable one is documented.
+        enables: false,
+        // "After multiple failed attempts": how many is nowhere said.
+        attempts: None,
+        // https://apidocs.orderspace.com/#throttling
+        quiet_seconds: 60,
+    },
     types: {
         use Effect::{Delete, Occurrence, State};
         use Lane::{Billing, Customers, Inventory, Orders, Products};

@@ -2,7 +2,7 @@
 
 use domain::account::WebhookId;
 use domain::signature::MacKey;
-use domain::subscription::{Endpoint, EventSelection, RegisteredWebhook};
+use domain::subscription::{Condition, Endpoint, EventSelection, RegisteredWebhook};
 use serde::{Deserialize, Serialize};
 
 /// The form of a token request.
@@ -30,14 +30,18 @@ pub(super) struct Wrapped<'a> {
 
 #[derive(Serialize)]
 struct Asked<'a> {
-    endpoint: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    endpoint: Option<&'a str>,
     events: &'a [String],
 }
 
-pub(super) fn registration<'a>(endpoint: &'a Endpoint, events: &'a EventSelection) -> Wrapped<'a> {
+pub(super) fn registration<'a>(
+    endpoint: Option<&'a Endpoint>,
+    events: &'a EventSelection,
+) -> Wrapped<'a> {
     Wrapped {
         webhook: Asked {
-            endpoint: endpoint.expose(),
+            endpoint: endpoint.map(Endpoint::expose),
             events: events.names(),
         },
     }
@@ -56,9 +60,11 @@ impl From<Webhook> for RegisteredWebhook {
     fn from(webhook: Webhook) -> Self {
         Self {
             id: WebhookId::new(webhook.id),
-            endpoint: Endpoint::new(webhook.endpoint),
+            endpoint: Some(Endpoint::new(webhook.endpoint)),
             events: webhook.events,
-            key: MacKey::new(webhook.signing_key),
+            key: Some(MacKey::new(webhook.signing_key)),
+            label: None,
+            condition: Condition::Active,
         }
     }
 }

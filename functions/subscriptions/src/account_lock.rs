@@ -1,0 +1,289 @@
+//! The lock of an account: whoever changes one holds its lease, and says in the account how far it got.
+//!
+//! | a call | ends with |
+//! |---|---|
+//! | that changed nothing, and says why | [`AccountLock::release`] |
+//! | whose desired state is kept, whether or not it is reached | [`AccountLock::conclude`] |
+//!
+//! Either gives the lease back. A call that dies leaves it to end by itself, and the next one goes on.
+
+use domain::account::{AccountName, TokenHash};
+use domain::identity::DeliveryId;
+use domain::subscription::{
+    Account, Accounts, ApiError, EventSelection, IfUnknown, Lease, LeaseOwner, Leased, Saved,
+    Silence, Trouble, Wish,
+};
+use domain::timestamp::Timestamp;
+use sources::facts;
+use tracing::{info, warn};
+
+use crate::answer::{Failure, Outcome};
+use crate::history::{Act, Finding};
+
+/// How long a lease is good for, in seconds: longer than the function can run, so that two calls never change
+/// one account at once.
+const LEASE_SECONDS: u64 = 45;
+
+/// How long it may stay unsaved until when receipts were read, in milliseconds: what is not saved is read again.
+const LONGEST_UNSAVED_MILLIS: u64 = 12 * 3_600_000;
+
+/// An account that this call may change, its lease, and whether there is something to save.
+pub(crate) struct AccountLock<'p, A> {
+    accounts: &'p A,
+    lease: Lease,
+    pub(crate) account: Account,
+    pub(crate) now: Timestamp,
+    /// Whether the account is in no table yet.
+    is_new: bool,
+    is_changed: bool,
+    /// Whether there is something to save that nobody would call a change.
+    is_observed: bool,
+    /// Tokens whose entries have yet to follow the account. A save that went wrong leaves them to the next.
+    tokens: Vec<TokenHash>,
+}
+
+impl<'p, A: Accounts> AccountLock<'p, A> {
+    /// Takes the lease of an account that exists.
+    pub(crate) async fn acquire(
+        accounts: &'p A,
+        name: &AccountName,
+        now: Timestamp,
+    ) -> Result<Self, Failure> {
+        match take(accounts, name, now, IfUnknown::Refuse).await? {
+            (lease, Some(account)) => Ok(Self::new(accounts, lease, account, now)),
+            (_, None) => Err(Failure::UnknownAccount(name.clone())),
+        }
+    }
+
+    /// Takes the lease of an account, or reserves the name of one that does not exist. Then this one takes its place,
+    /// and nothing of it is kept until it is saved.
+    pub(crate) async fn acquire_or_reserve(
+        accounts: &'p A,
+        new: Account,
+        now: Timestamp,
+    ) -> Result<Self, Failure> {
+        let (lease, known) = take(accounts, &new.name, now, IfUnknown::Reserve).await?;
+        let is_new = known.is_none();
+        let account = known.unwrap_or(new);
+        Ok(Self {
+            is_new,
+            ..Self::new(accounts, lease, account, now)
+        })
+    }
+
+    fn new(accounts: &'p A, lease: Lease, account: Account, now: Timestamp) -> Self {
+        Self {
+            accounts,
+            lease,
+            account,
+            now,
+            is_new: false,
+            is_changed: false,
+            is_observed: false,
+            tokens: Vec::new(),
+        }
+    }
+
+    /// Ends a call that changed nothing, because of this failure.
+    pub(crate) async fn release(self, failure: Failure) -> Result<Outcome, Failure> {
+        self.give_back().await;
+        Err(failure)
+    }
+
+    /// Ends a call whose desired state is kept: enters whether it is reached.
+    pub(crate) async fn conclude(
+        mut self,
+        reached: Result<(), Failure>,
+    ) -> Result<Outcome, Failure> {
+        let reached = match reached {
+            Ok(()) => self.mark_converged().await,
+            Err(failure) => Err(failure),
+        };
+        if let Err(failure) = &reached {
+            self.record_failure(failure).await;
+        }
+        self.give_back().await;
+        let account = Box::new(self.account);
+        Ok(match reached {
+            Ok(()) => Outcome::Done(account),
+            Err(failure) => Outcome::Unfinished(account, failure),
+        })
+    }
+
+    /// Gives the lease back. If that does not work it ends by itself, so the call's answer stays what it is.
+    async fn give_back(&self) {
+        if let Err(error) = self.accounts.release(&self.lease).await {
+            warn!(%error, "the lease is not given back; it ends by itself");
+        }
+    }
+
+    /// Keeps the desired state of being connected for these events.
+    pub(crate) async fn select(&mut self, events: EventSelection) -> Result<(), Failure> {
+        let is_connected = self.account.wish == Wish::Connected;
+        if !self.is_new && is_connected && self.account.events == events {
+            return Ok(());
+        }
+        self.account.connect_for(events, self.now);
+        self.save(&[]).await
+    }
+
+    /// Enters something that happened; it is saved with the next save.
+    pub(crate) fn note(&mut self, what: impl Into<String>) {
+        let what = what.into();
+        info!(what, "happened");
+        self.account.note(self.now, what);
+        self.is_changed = true;
+    }
+
+    /// Enters what is not as it shall be. While an error keeps it so, it is found again and again, and entered
+    /// once.
+    pub(crate) fn found(&mut self, finding: Finding, what: impl Into<String>) {
+        runtime::metrics::count("SubscriptionFindings", 1, &[("Finding", finding.as_str())]);
+        let what = format!("found: {}", what.into());
+        let is_known = self.account.trouble.is_some()
+            && self.account.history.iter().any(|entry| entry.what == what);
+        if !is_known {
+            self.note(what);
+        }
+    }
+
+    /// Enters what was done.
+    pub(crate) fn acted(&mut self, act: Act, what: impl Into<String>) {
+        runtime::metrics::count("SubscriptionActs", 1, &[("Act", act.as_str())]);
+        self.note(what);
+    }
+
+    /// Enters the unknown tokens that the source has webhooks for; those that are strays by now are returned.
+    pub(crate) fn note_orphans(&mut self, tokens: &[TokenHash]) -> Vec<TokenHash> {
+        let is_known = |account: &Account, token: &TokenHash| {
+            account.strangers.iter().any(|known| known.token == *token)
+        };
+        let count = tokens
+            .iter()
+            .filter(|token| !is_known(&self.account, token))
+            .count();
+        if count > 0 {
+            self.found(
+                Finding::Orphan,
+                format!("{count} webhooks at our address with tokens that nobody knows; they are removed if that is still so in an hour"),
+            );
+        }
+        self.is_changed |= self.account.meet_strangers(tokens, self.now);
+        let orphans = self.account.strangers.iter();
+        orphans
+            .filter(|orphan| orphan.is_stray(self.now))
+            .map(|orphan| orphan.token)
+            .collect()
+    }
+
+    /// Takes in which deliveries came since the last check. Enters a silence that has become too long, and returns
+    /// it; and enters when it is over.
+    pub(crate) fn observe(&mut self, arrivals: &[DeliveryId]) -> Option<Silence> {
+        let baseline = &mut self.account.rhythm;
+        let unsaved = self
+            .now
+            .millis()
+            .saturating_sub(baseline.read_until.millis());
+        self.is_observed |= !arrivals.is_empty() || unsaved > LONGEST_UNSAVED_MILLIS;
+        let is_over = baseline.hear(arrivals, self.now);
+        let silence = baseline.notice(self.now);
+        let since = baseline.silent_since();
+        if is_over {
+            self.note("deliveries come again");
+        }
+        if let Some(silence) = silence {
+            let missed = silence.missed;
+            self.note(format!(
+                "suspect: no delivery since {since}, where {missed} or more are usual"
+            ));
+        }
+        silence
+    }
+
+    /// Saves the account, and with it what these tokens stand for.
+    pub(crate) async fn save(&mut self, tokens: &[TokenHash]) -> Result<(), Failure> {
+        self.account.changed = self.now;
+        self.write(tokens).await
+    }
+
+    async fn write(&mut self, tokens: &[TokenHash]) -> Result<(), Failure> {
+        self.tokens.extend(tokens);
+        match self
+            .accounts
+            .save(&self.account, &self.lease, &self.tokens)
+            .await?
+        {
+            Saved::Yes => {
+                self.is_changed = false;
+                self.is_observed = false;
+                self.tokens.clear();
+                Ok(())
+            }
+            Saved::LeaseLost => Err(Failure::Overtaken),
+        }
+    }
+
+    /// Enters that the account is connected as it shall be, and saves if anything is new. One that is disconnected
+    /// was saved with what had to be left behind.
+    async fn mark_converged(&mut self) -> Result<(), Failure> {
+        if self.account.wish != Wish::Connected {
+            return Ok(());
+        }
+        let had_failed = self.account.trouble.take().is_some();
+        let was_quiet = self.account.quiet_until.take().is_some();
+        if self.is_changed || had_failed || was_quiet {
+            self.save(&[]).await?;
+        } else if self.is_observed {
+            self.write(&[]).await?;
+        }
+        Ok(())
+    }
+
+    /// Enters why the desired state is not reached yet, and saves it as well as that goes: the caller is answered in
+    /// any case.
+    async fn record_failure(&mut self, failure: &Failure) {
+        let message = failure.message();
+        if let Failure::Api(source, ApiError::TooManyRequests) = failure
+            && !self.account.is_quiet(self.now)
+        {
+            let quiet = facts(*source).life_cycle.quiet_seconds;
+            self.account.quiet_until = Some(self.now.plus_seconds(quiet));
+        }
+        let last = self.account.trouble.as_ref();
+        if last.is_none_or(|last| last.message != message) {
+            self.note(format!("not finished: {message}"));
+            self.account.trouble = Some(Trouble {
+                at: self.now,
+                message,
+            });
+        }
+        // Whoever took over knows better how things stand.
+        if *failure == Failure::Overtaken {
+            return;
+        }
+        if let Err(error) = self.save(&[]).await {
+            warn!(error = error.message(), "the failure is not entered");
+        }
+    }
+}
+
+/// Takes the account's lease. The account is `None` where there is none yet.
+async fn take<A: Accounts>(
+    accounts: &A,
+    name: &AccountName,
+    now: Timestamp,
+    if_unknown: IfUnknown,
+) -> Result<(Lease, Option<Account>), Failure> {
+    let mut owner = [0; 16];
+    getrandom::fill(&mut owner).map_err(|_| Failure::Randomness)?;
+    let lease = Lease {
+        account: name.clone(),
+        owner: LeaseOwner::from_random(&owner),
+        until: now.plus_seconds(LEASE_SECONDS),
+    };
+    match accounts.lease(&lease, now, if_unknown).await? {
+        Leased::Taken(account) => Ok((lease, account.map(|account| *account))),
+        Leased::Held { until } => Err(Failure::Busy { until }),
+        Leased::Unknown => Err(Failure::UnknownAccount(name.clone())),
+    }
+}

@@ -1,0 +1,293 @@
+//! Applying a plan: one step after the other.
+//!
+//! Each step leaves a state from which the next call goes on: a token's entry is stored before the source hears
+//! of the token, a key before the token's entry says `live`, and a webhook is gone before its token is retired.
+
+use domain::account::{TokenHash, UrlToken, WebhookId};
+use domain::signature::SigningKeys;
+use domain::subscription::{
+    Account, Accounts, Condition, Deliveries, Evidence, RegisteredWebhook, Registration, Secrets,
+    Seen, Standing, Step,
+};
+use sources::facts;
+
+use crate::account_lock::AccountLock;
+use crate::answer::Failure;
+use crate::history::{Act, Finding};
+use crate::reconciler::Reconciler;
+use crate::session::Session;
+
+/// A plan that is being applied.
+pub(crate) struct Run<'r, 'p, 'h, 's, A, S, D> {
+    reconciler: &'r Reconciler<'p, A, S, D>,
+    lock: &'r mut AccountLock<'h, A>,
+    session: &'r mut Session<'s, S>,
+    /// The account's signing keys, as they are stored.
+    keys: SigningKeys,
+    evidence: Evidence,
+    /// Webhooks as the source answered them after the list.
+    answered: Vec<RegisteredWebhook>,
+}
+
+impl<'r, 'p, 'h, 's, A: Accounts, S: Secrets, D: Deliveries> Run<'r, 'p, 'h, 's, A, S, D> {
+    pub(crate) fn new(
+        reconciler: &'r Reconciler<'p, A, S, D>,
+        lock: &'r mut AccountLock<'h, A>,
+        session: &'r mut Session<'s, S>,
+        keys: SigningKeys,
+        evidence: Evidence,
+    ) -> Self {
+        Self {
+            reconciler,
+            lock,
+            session,
+            keys,
+            evidence,
+            answered: Vec::new(),
+        }
+    }
+
+    /// Applies a step of a plan for what was seen.
+    pub(crate) async fn apply(&mut self, step: Step<'_>, seen: &[Seen]) -> Result<(), Failure> {
+        match step {
+            Step::Register => self.register(seen).await,
+            Step::Correct(seen) => self.correct(seen).await,
+            Step::Enable(seen) => self.enable(seen).await,
+            Step::Confirm(seen) => self.adopt(seen.token, &self.latest(seen)).await,
+            Step::Hold(seen) => self.store_key(seen.token, &self.latest(seen)).await,
+            Step::Remove(seen) => self.remove(&seen.webhook.id).await,
+            Step::Relieve(seen) => self.delete_replaced(&seen.webhook.id).await,
+            Step::Replace(tokens) => self.expire(&tokens).await,
+            Step::Retire(tokens) => {
+                for token in &tokens {
+                    self.lock.account.forget(token);
+                }
+                self.lock.save(&tokens).await
+            }
+        }
+    }
+
+    async fn register(&mut self, seen: &[Seen]) -> Result<(), Failure> {
+        if let Some(webhook) = missing(&self.lock.account, seen) {
+            let title = facts(self.lock.account.source).title;
+            let what = format!("webhook {webhook} is missing at {title}");
+            self.lock.found(Finding::Missing, what);
+        }
+        let mut random = [0; 32];
+        getrandom::fill(&mut random).map_err(|_| Failure::Randomness)?;
+        let token = UrlToken::from_random(&random);
+        self.lock.account.register(Registration {
+            token: token.hash(),
+            webhook: None,
+            standing: Standing::Pending,
+        });
+        self.lock.save(&[token.hash()]).await?;
+        let account = &self.lock.account;
+        let endpoint = self.reconciler.hooks.endpoint(account.source, &token);
+        let webhook = self.session.create(&endpoint, &account.events).await?;
+        self.adopt(token.hash(), &webhook).await
+    }
+
+    async fn correct(&mut self, seen: &Seen) -> Result<(), Failure> {
+        let id = &seen.webhook.id;
+        let what = format!("webhook {id} has other events or another address than it shall have");
+        self.lock.found(Finding::Differs, what);
+        let account = &self.lock.account;
+        let endpoint = seen.webhook.endpoint.as_ref().map(|shown| {
+            let hooks = &self.reconciler.hooks;
+            let token = shown.token();
+            token.map_or_else(
+                || shown.clone(),
+                |token| hooks.endpoint(account.source, &token),
+            )
+        });
+        let (endpoint, events) = (endpoint.as_ref(), &account.events);
+        let corrected = self.session.update(id, endpoint, events).await?;
+        let count = account.events.names().len();
+        self.lock.acted(
+            Act::Corrected,
+            format!("webhook {id} is subscribed to {count} event types now"),
+        );
+        self.answered.push(corrected);
+        Ok(())
+    }
+
+    async fn enable(&mut self, seen: &Seen) -> Result<(), Failure> {
+        let id = &seen.webhook.id;
+        if let Condition::Disabled { reason } = &seen.webhook.condition {
+            let what = format!("webhook {id} is disabled: {reason}");
+            self.lock.found(Finding::Disabled, what);
+        }
+        let enabled = self.session.enable(id).await?;
+        let what = format!("webhook {id} is enabled again");
+        self.lock.acted(Act::Enabled, what);
+        self.answered.push(enabled);
+        Ok(())
+    }
+
+    /// Makes a webhook the account's: first its key is kept, then its token says so.
+    async fn adopt(
+        &mut self,
+        token: TokenHash,
+        webhook: &RegisteredWebhook,
+    ) -> Result<(), Failure> {
+        self.store_key(token, webhook).await?;
+        let registration = Registration {
+            token,
+            webhook: Some(webhook.id.clone()),
+            standing: Standing::Live,
+        };
+        let lock = &mut *self.lock;
+        if lock.account.registration(&token) == Some(&registration) {
+            return Ok(());
+        }
+        let until = lock.now.plus_seconds(self.reconciler.rotation_seconds);
+        let mut tokens = lock.account.hand_over(registration, lock.now, until);
+        let count = lock.account.events.names().len();
+        lock.acted(
+            Act::Registered,
+            format!("connected: webhook {} for {count} event types", webhook.id),
+        );
+        for old in &tokens {
+            let old = lock.account.registration(old);
+            if let Some(old) = old.and_then(|old| old.webhook.clone()) {
+                let what = format!(
+                    "webhook {} takes over from webhook {old}, which stays until {} has brought a delivery, or \
+                     until {until}",
+                    webhook.id, webhook.id
+                );
+                lock.acted(Act::HandedOver, what);
+            }
+        }
+        tokens.push(token);
+        lock.save(&tokens).await
+    }
+
+    /// Keeps a webhook's key, beside those of the account's other webhooks and no more.
+    async fn store_key(
+        &mut self,
+        token: TokenHash,
+        webhook: &RegisteredWebhook,
+    ) -> Result<(), Failure> {
+        let others = self
+            .lock
+            .account
+            .registrations
+            .iter()
+            .filter(|registration| registration.token != token)
+            .filter_map(|registration| registration.webhook.as_ref());
+        let others: Vec<&WebhookId> = others.collect();
+        let stored = self.keys.iter().find(|(id, _)| **id == webhook.id);
+        let stored = stored.map(|(_, key)| key);
+        let is_other_key = match (stored, &webhook.key) {
+            (Some(stored), Some(shown)) => stored.expose() != shown.expose(),
+            _ => false,
+        };
+        // A source that does not show its keys has not changed them either.
+        let key = webhook.key.as_ref().or(stored);
+        let wanted: SigningKeys = self
+            .keys
+            .iter()
+            .filter(|(id, _)| **id != webhook.id && others.contains(id))
+            .chain(key.map(|key| (&webhook.id, key)))
+            .map(|(id, key)| (id.clone(), key.clone()))
+            .collect();
+        if is_other_key {
+            let what = format!("webhook {} is signed with another key", webhook.id);
+            self.lock.found(Finding::OtherKey, what);
+        }
+        if !same(&wanted, &self.keys) {
+            let name = &self.lock.account.name;
+            self.reconciler.secrets.put_keys(name, &wanted).await?;
+            self.keys = wanted;
+        }
+        if is_other_key {
+            self.lock.acted(
+                Act::KeyTaken,
+                format!("the new key of webhook {} is held", webhook.id),
+            );
+        }
+        Ok(())
+    }
+
+    async fn remove(&mut self, id: &WebhookId) -> Result<(), Failure> {
+        self.lock.found(
+            Finding::Stray,
+            format!("webhook {id} of ours is one too many"),
+        );
+        self.session.remove(id).await?;
+        self.lock.acted(
+            Act::Removed,
+            format!("removed webhook {id} of ours, which was one too many"),
+        );
+        Ok(())
+    }
+
+    /// Deletes the webhook that another has taken over from.
+    async fn delete_replaced(&mut self, id: &WebhookId) -> Result<(), Failure> {
+        self.session.remove(id).await?;
+        let what = replaced(&self.lock.account, id, self.evidence);
+        self.lock.acted(Act::ReplacedDeleted, what);
+        Ok(())
+    }
+
+    /// Takes only retries by these tokens from now on, and those for a while: their webhooks are gone.
+    async fn expire(&mut self, tokens: &[TokenHash]) -> Result<(), Failure> {
+        let lock = &mut *self.lock;
+        let until = lock.now.plus_seconds(self.reconciler.grace_seconds);
+        for token in tokens {
+            let Some(registration) = lock.account.registration(token) else {
+                continue;
+            };
+            let mut registration = registration.clone();
+            registration.standing = Standing::Grace { until };
+            if let Some(webhook) = &registration.webhook {
+                let what = format!(
+                    "webhook {webhook} is gone at the source; retries of its deliveries are taken until {until}"
+                );
+                lock.note(what);
+            }
+            lock.account.register(registration);
+        }
+        lock.save(tokens).await
+    }
+
+    /// The webhook as it was answered last. That a change keeps the key is shown in an example only, so the newer
+    /// answer counts.
+    fn latest(&self, seen: &Seen) -> RegisteredWebhook {
+        let mut answered = self.answered.iter().rev();
+        answered
+            .find(|webhook| webhook.id == seen.webhook.id)
+            .unwrap_or(&seen.webhook)
+            .clone()
+    }
+}
+
+/// The webhook that was in use and is not there any more.
+fn missing(account: &Account, seen: &[Seen]) -> Option<WebhookId> {
+    let webhook = account.live()?.webhook.clone()?;
+    let is_seen = seen.iter().any(|seen| seen.webhook.id == webhook);
+    (!is_seen).then_some(webhook)
+}
+
+/// Why a webhook could go.
+fn replaced(account: &Account, old: &WebhookId, evidence: Evidence) -> String {
+    let new = account.live().and_then(|live| live.webhook.as_ref());
+    let new = new.map_or("the new one", WebhookId::as_str);
+    let why = match evidence {
+        Evidence::New => format!("webhook {new} has brought a delivery"),
+        Evidence::Silence | Evidence::OldOwes | Evidence::Unknown | Evidence::OldAlone => {
+            "its time is over".to_owned()
+        }
+    };
+    format!("removed webhook {old}: {why}")
+}
+
+fn same(one: &SigningKeys, other: &SigningKeys) -> bool {
+    let is_in = |keys: &SigningKeys, id: &WebhookId, key: &str| {
+        keys.iter()
+            .any(|(other, held)| other == id && held.expose() == key)
+    };
+    one.iter().count() == other.iter().count()
+        && one.iter().all(|(id, key)| is_in(other, id, key.expose()))
+}

@@ -1,0 +1,198 @@
+//! The reconciler: the source is asked what it has, and brought in line with the account step by step.
+//!
+//! Whatever it finds, a call asks the source at most [`MOST_REQUESTS`] times, and once more for each webhook of
+//! ours that it takes away or enables again; where all is as it shall be, once.
+//!
+//! | asked | at most |
+//! |---|---|
+//! | for an access token, and again what a worn-out token was refused | 2 |
+//! | for the list of webhooks | 1 |
+//! | to register or change a webhook: the one in use, and the one which it takes over from | 2 |
+//! | to enable a webhook | 1 for each that the source disabled and can enable |
+//! | to remove a webhook | 1 for each that is one too many |
+//!
+//! | step | where |
+//! |---|---|
+//! | observe: what the source has of ours | [`Reconciler::observe`] |
+//! | plan: what is left to do | [`plan`], a pure function |
+//! | apply: one step after the other | [`Run`](crate::apply::Run) |
+
+use domain::account::TokenHash;
+use domain::source::Source;
+use domain::subscription::{
+    Account, Accounts, Api, ApiError, Apis, Deliveries, Evidence, HooksUrl, LifeCycle, Rotation,
+    Secrets, Seen, plan,
+};
+use domain::timestamp::Timestamp;
+
+use crate::Settings;
+use crate::account_lock::AccountLock;
+use crate::admission::Admitted;
+use crate::answer::Failure;
+use crate::apply::Run;
+use crate::health::Health;
+use crate::session::Session;
+
+/// The most requests to the source that one call makes, besides one for each webhook of ours that it takes away or
+/// enables again.
+pub const MOST_REQUESTS: usize = 5;
+
+const HOUR_SECONDS: u64 = 3600;
+
+/// What the source has at our addresses.
+#[derive(Default)]
+pub(crate) struct Observed {
+    /// Webhooks with tokens of the account, newest first.
+    pub(crate) ours: Vec<Seen>,
+    /// Webhooks with tokens that belong to nobody.
+    orphaned: Vec<Seen>,
+}
+
+/// Brings sources in line with accounts.
+pub(crate) struct Reconciler<'p, A, S, D> {
+    pub(crate) accounts: &'p A,
+    pub(crate) secrets: &'p S,
+    apis: &'p Apis,
+    health: &'p Health<'p, D>,
+    pub(crate) hooks: HooksUrl,
+    life_cycle: fn(Source) -> &'static LifeCycle,
+    /// How long an old webhook waits for the first delivery of the one that takes over, in seconds.
+    pub(crate) rotation_seconds: u64,
+    /// How long retries of deliveries of a webhook that is gone are taken, in seconds.
+    pub(crate) grace_seconds: u64,
+}
+
+impl<'p, A: Accounts, S: Secrets, D: Deliveries> Reconciler<'p, A, S, D> {
+    pub(crate) fn new(
+        accounts: &'p A,
+        secrets: &'p S,
+        apis: &'p Apis,
+        health: &'p Health<'p, D>,
+        settings: Settings,
+    ) -> Self {
+        Self {
+            accounts,
+            secrets,
+            apis,
+            health,
+            hooks: settings.hooks,
+            life_cycle: settings.life_cycle,
+            rotation_seconds: settings.rotation_hours.saturating_mul(HOUR_SECONDS),
+            grace_seconds: settings.grace_hours.saturating_mul(HOUR_SECONDS),
+        }
+    }
+
+    pub(crate) fn api(&self, source: Source) -> Result<&'p dyn Api, Failure> {
+        self.apis.of(source).ok_or(Failure::NoApi(source))
+    }
+
+    /// A session with the credentials that are kept, if there are any.
+    pub(crate) async fn session(
+        &self,
+        account: &Account,
+        now: Timestamp,
+    ) -> Result<Option<Session<'p, S>>, Failure> {
+        let Some(secret) = self.secrets.oauth(&account.name).await? else {
+            return Ok(None);
+        };
+        if account.is_quiet(now) {
+            return Err(Failure::Api(account.source, ApiError::TooManyRequests));
+        }
+        let api = self.api(account.source)?;
+        Ok(Some(Session::kept(self.secrets, api, account, secret, now)))
+    }
+
+    /// Brings the source in line with an account that shall be connected, with the credentials that are kept.
+    pub(crate) async fn reconcile(&self, lock: &mut AccountLock<'_, A>) -> Result<(), Failure> {
+        let session = self.session(&lock.account, lock.now).await?;
+        let mut session = session.ok_or(Failure::NoCredentials(lock.account.source))?;
+        self.converge(lock, &mut session).await
+    }
+
+    /// The same with credentials that were admitted, which are kept first.
+    pub(crate) async fn reconcile_with(
+        &self,
+        lock: &mut AccountLock<'_, A>,
+        mut admitted: Admitted<'_, S>,
+    ) -> Result<(), Failure> {
+        admitted.session.keep().await?;
+        match admitted.pending {
+            Some(failure) => Err(failure),
+            None => self.converge(lock, &mut admitted.session).await,
+        }
+    }
+
+    async fn converge(
+        &self,
+        lock: &mut AccountLock<'_, A>,
+        session: &mut Session<'_, S>,
+    ) -> Result<(), Failure> {
+        let observed = self.observe(&lock.account, session).await?;
+        let seen = with_strays(lock, observed);
+        let keys = self.secrets.keys(&lock.account.name).await?;
+        let evidence = self.health.evidence(&lock.account, lock.now).await;
+        let facts = (self.life_cycle)(lock.account.source);
+        let steps = plan(&lock.account, &self.hooks, &seen, evidence, facts, lock.now);
+        let mut run = Run::new(self, lock, session, keys, evidence);
+        for step in steps {
+            run.apply(step, &seen).await?;
+        }
+        complain(lock, evidence)
+    }
+
+    /// The webhooks of ours that the source has. All others are somebody else's and are forgotten here.
+    pub(crate) async fn observe(
+        &self,
+        account: &Account,
+        session: &mut Session<'_, S>,
+    ) -> Result<Observed, Failure> {
+        let mut observed = Observed::default();
+        for webhook in session.list().await? {
+            let Some(seen) = Seen::recognise(account, &self.hooks, webhook) else {
+                continue;
+            };
+            let list = match account.registration(&seen.token) {
+                Some(_) => &mut observed.ours,
+                None => match self.accounts.token(&seen.token).await? {
+                    Some(entry) if entry.account == account.name => &mut observed.ours,
+                    // Another account's at the same site.
+                    Some(_) => continue,
+                    None => &mut observed.orphaned,
+                },
+            };
+            list.push(seen);
+        }
+        Ok(observed)
+    }
+}
+
+/// The webhooks of ours, and after them those that belonged to nobody for so long that they can go.
+fn with_strays<A: Accounts>(lock: &mut AccountLock<'_, A>, observed: Observed) -> Vec<Seen> {
+    let Observed { ours, orphaned } = observed;
+    let tokens: Vec<TokenHash> = orphaned.iter().map(|seen| seen.token).collect();
+    let strays = lock.note_orphans(&tokens);
+    let strays = orphaned
+        .into_iter()
+        .filter(|orphan| strays.contains(&orphan.token));
+    ours.into_iter().chain(strays).collect()
+}
+
+/// Says so where an old webhook has to stay longer than it should, because nothing else works.
+fn complain<A>(lock: &AccountLock<'_, A>, evidence: Evidence) -> Result<(), Failure> {
+    let Some(Rotation::Overlap { old, until, .. }) = lock.account.rotation() else {
+        return Ok(());
+    };
+    let new = lock.account.live().and_then(|live| live.webhook.clone());
+    match (new, old.webhook.clone(), evidence) {
+        (Some(new), Some(old), Evidence::OldAlone) if until <= lock.now => {
+            runtime::metrics::count(
+                "SubscriptionFindings",
+                1,
+                &[("Finding", "silent_successor")],
+            );
+            let source = lock.account.source;
+            Err(Failure::SilentSuccessor { source, new, old })
+        }
+        _ => Ok(()),
+    }
+}

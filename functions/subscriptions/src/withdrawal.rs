@@ -1,0 +1,98 @@
+//! Withdrawal: our webhooks are removed at the source, then their tokens are retired, then the secrets are
+//! scheduled for deletion.
+//!
+//! A source that is out of order lets the call end unfinished; the same call goes on. One that refuses the
+//! credentials (the integration was removed there) does not: the tokens are retired all the same, the webhook
+//! is answered with 401 from then on, and the account says so.
+
+use domain::account::TokenHash;
+use domain::subscription::{Accounts, ApiError, Deliveries, Secrets, Trouble, Wish};
+use sources::facts;
+use tokio::time::Instant;
+
+use crate::account_lock::AccountLock;
+use crate::answer::Failure;
+use crate::history::Act;
+use crate::reconciler::Reconciler;
+use crate::within;
+
+impl<A: Accounts, S: Secrets, D: Deliveries> Reconciler<'_, A, S, D> {
+    /// Withdraws everything of ours. The deadline is for the source; what follows is our own.
+    pub(crate) async fn withdraw(
+        &self,
+        lock: &mut AccountLock<'_, A>,
+        deadline: Instant,
+    ) -> Result<(), Failure> {
+        if lock.account.wish == (Wish::Disconnected { done: true }) {
+            return Ok(());
+        }
+        let source = lock.account.source;
+        let left = within(deadline, source, self.clear(lock)).await?;
+        self.retire(lock, left).await
+    }
+
+    /// Removes our webhooks at the source; says what had to be left there.
+    async fn clear(&self, lock: &mut AccountLock<'_, A>) -> Result<Option<String>, Failure> {
+        let title = facts(lock.account.source).title;
+        let Some(mut session) = self.session(&lock.account, lock.now).await? else {
+            // Either nothing was ever registered, or a call before this one came as far as the secrets.
+            let is_left = !lock.account.registrations.is_empty();
+            return Ok(is_left.then(|| left(title, "the credentials are gone")));
+        };
+        let seen = match self.observe(&lock.account, &mut session).await {
+            Err(Failure::Api(_, ApiError::CredentialsRefused)) => {
+                let why = format!("{title} refuses the credentials");
+                return Ok(Some(left(title, &why)));
+            }
+            seen => seen?.ours,
+        };
+        for seen in seen {
+            let id = &seen.webhook.id;
+            session.remove(id).await?;
+            lock.acted(Act::Removed, format!("removed webhook {id}"));
+        }
+        Ok(None)
+    }
+
+    /// Takes no more deliveries, and lets the secrets go.
+    async fn retire(
+        &self,
+        lock: &mut AccountLock<'_, A>,
+        left: Option<String>,
+    ) -> Result<(), Failure> {
+        let registrations = lock.account.registrations.iter();
+        let mut tokens: Vec<TokenHash> = registrations
+            .map(|registration| registration.token)
+            .collect();
+        // What had to be left is reported with the last save. Until then the registrations say that there is
+        // something, because without credentials nobody can look.
+        if left.is_none() && !tokens.is_empty() {
+            lock.account.registrations.clear();
+            lock.save(&tokens).await?;
+            tokens.clear();
+        }
+        self.secrets.retire(&lock.account.name).await?;
+        let registrations = std::mem::take(&mut lock.account.registrations);
+        lock.account.wish = Wish::Disconnected { done: true };
+        lock.account.quiet_until = None;
+        lock.account.trouble = left.map(|message| Trouble {
+            at: lock.now,
+            message,
+        });
+        lock.note("disconnected");
+        let saved = lock.save(&tokens).await;
+        if saved.is_err() {
+            // The error that is entered next must not stand in an account that counts as done.
+            lock.account.wish = Wish::Disconnected { done: false };
+            lock.account.registrations = registrations;
+        }
+        saved
+    }
+}
+
+fn left(title: &str, why: &str) -> String {
+    format!(
+        "{why}, so the webhook could not be removed at {title}; its deliveries are refused from now on, and it \
+         can be removed there by hand"
+    )
+}

@@ -1,0 +1,147 @@
+//! The APIs of the sources, as far as a webhook's life needs them.
+//!
+//! An account's source picks its API from a table ([`Apis`]), so calls are boxed. That also ends the nesting of
+//! futures here: whoever calls is no type parameter and no layer deeper for it.
+
+use std::collections::BTreeMap;
+use std::pin::Pin;
+
+use thiserror::Error;
+
+use crate::account::WebhookId;
+use crate::source::Source;
+use crate::subscription::{
+    Access, AccessToken, Credentials, Endpoint, EventSelection, RegisteredWebhook,
+};
+use crate::timestamp::Timestamp;
+
+/// A call that is under way.
+pub type ApiCall<'a, T> = Pin<Box<dyn Future<Output = Result<T, ApiError>> + Send + 'a>>;
+
+/// A source's API for webhooks.
+pub trait Api: Send + Sync {
+    /// Gets an access token for credentials.
+    ///
+    /// # Errors
+    /// See [`ApiError`].
+    fn authenticate<'a>(
+        &'a self,
+        credentials: &'a Credentials,
+        now: Timestamp,
+    ) -> ApiCall<'a, Access>;
+
+    /// All webhooks of the site, ours and others', newest first.
+    ///
+    /// # Errors
+    /// See [`ApiError`].
+    fn list<'a>(&'a self, access: &'a AccessToken) -> ApiCall<'a, Vec<RegisteredWebhook>>;
+
+    /// Registers a webhook.
+    ///
+    /// # Errors
+    /// See [`ApiError`]. It may be registered all the same.
+    fn create<'a>(
+        &'a self,
+        access: &'a AccessToken,
+        endpoint: &'a Endpoint,
+        events: &'a EventSelection,
+    ) -> ApiCall<'a, RegisteredWebhook>;
+
+    /// Changes a webhook. Without an endpoint, since the source does not show it, it is sent to where it was.
+    ///
+    /// # Errors
+    /// See [`ApiError`]. It may be changed all the same.
+    fn update<'a>(
+        &'a self,
+        access: &'a AccessToken,
+        webhook: &'a WebhookId,
+        endpoint: Option<&'a Endpoint>,
+        events: &'a EventSelection,
+    ) -> ApiCall<'a, RegisteredWebhook>;
+
+    /// Removes a webhook.
+    ///
+    /// # Errors
+    /// See [`ApiError`]. It may be removed all the same.
+    fn remove<'a>(
+        &'a self,
+        access: &'a AccessToken,
+        webhook: &'a WebhookId,
+    ) -> ApiCall<'a, Removed>;
+
+    /// Enables a webhook again that the source disabled.
+    ///
+    /// # Errors
+    /// See [`ApiError`]; [`ApiError::NoSuchCall`] where the source has none. It may be enabled all the same.
+    fn enable<'a>(
+        &'a self,
+        access: &'a AccessToken,
+        webhook: &'a WebhookId,
+    ) -> ApiCall<'a, RegisteredWebhook>;
+}
+
+/// The API of each source that accounts can be connected to here.
+pub struct Apis(BTreeMap<Source, Box<dyn Api>>);
+
+impl Apis {
+    /// The API of a source, if it has one here.
+    #[must_use]
+    pub fn of(&self, source: Source) -> Option<&dyn Api> {
+        self.0.get(&source).map(Box::as_ref)
+    }
+}
+
+impl FromIterator<(Source, Box<dyn Api>)> for Apis {
+    fn from_iter<I: IntoIterator<Item = (Source, Box<dyn Api>)>>(apis: I) -> Self {
+        Self(apis.into_iter().collect())
+    }
+}
+
+/// What removing a webhook came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Removed {
+    /// It was there.
+    Now,
+    /// There was none.
+    Before,
+}
+
+/// Why a source's API did not do what it was asked. Carries nothing secret.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum ApiError {
+    /// The credentials themselves are refused.
+    #[error("the credentials are refused")]
+    CredentialsRefused,
+    /// An access token is refused: it is over, or was revoked.
+    #[error("the access token is refused")]
+    AccessRefused,
+    /// What was sent is not acceptable, in the source's words.
+    #[error("the webhook is not accepted: {0}")]
+    Invalid(String),
+    /// There is no such webhook.
+    #[error("there is no such webhook")]
+    NoSuchWebhook,
+    /// Too much was asked in too short a time.
+    #[error("too many requests")]
+    TooManyRequests,
+    /// The server says that it is in trouble.
+    #[error("the server is in trouble: status {0}")]
+    Down(u16),
+    /// An answer that cannot be the API's, or cannot be read.
+    #[error("{asked} was answered with {found}")]
+    BadAnswer {
+        /// What was asked, such as `GET /v1/webhooks`.
+        asked: &'static str,
+        /// What came instead, such as `status 404 and no JSON`.
+        found: String,
+    },
+    /// Nothing came in time. The work may be done all the same.
+    #[error("no answer came in time")]
+    TimeOut,
+    /// There was no connection.
+    #[error("no connection could be made")]
+    Unreachable,
+    /// The source has no call for this.
+    #[error("the API has no call to {0}")]
+    NoSuchCall(&'static str),
+}
