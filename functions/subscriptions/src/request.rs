@@ -38,6 +38,11 @@ impl Connect {
         let body = object(body, &fields(&Source::ALL))?;
         let named = body.get("source").and_then(Value::as_str);
         let named = named.and_then(Source::named);
+        if let Some(source) = named
+            && facts(source).life_cycle.credentials.is_empty()
+        {
+            return Err(Failure::NoApi(source));
+        }
         let taken = named.map_or_else(|| fields(&Source::ALL), |source| fields(&[source]));
         only(&body, &taken)?;
         let source = named.ok_or_else(|| unknown_source(&body))?;
@@ -228,6 +233,15 @@ mod tests {
             }
             other => panic!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn a_source_without_a_life_cycle_is_refused_with_a_sentence() {
+        let mut body = good();
+        body["source"] = json!("stackone");
+        let error = Connect::parse(body.to_string().as_bytes()).unwrap_err();
+        assert_eq!(error, Failure::NoApi(Source::StackOne));
+        assert!(error.message().contains("StackOne"), "{}", error.message());
     }
 
     #[rstest]

@@ -10,17 +10,20 @@ use std::fmt;
 pub enum Source {
     /// Orderspace, a wholesale ordering platform: <https://apidocs.orderspace.com>.
     Orderspace,
+    /// StackOne, a platform that relays events of many commerce systems: <https://docs.stackone.com>.
+    StackOne,
 }
 
 impl Source {
     /// Every source.
-    pub const ALL: [Self; 1] = [Self::Orderspace];
+    pub const ALL: [Self; 2] = [Self::Orderspace, Self::StackOne];
 
     /// The source's name, as in webhook URLs, CloudEvents sources and types.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Orderspace => "orderspace",
+            Self::StackOne => "stackone",
         }
     }
 

@@ -5,11 +5,13 @@
 
 mod json;
 pub mod orderspace;
+pub mod stackone;
 
 use std::borrow::Cow;
 
 use domain::delivery::{Delivery, Request, Split, Unreadable};
-use domain::event::{EventType, Meaning, TypeRow};
+use domain::event::{Effect, EventType, Meaning, TypeRow};
+use domain::lane::Lane;
 use domain::signature::{Form, Offer, Policy, ProofError};
 use domain::source::Source;
 use domain::subscription::LifeCycle;
@@ -69,6 +71,31 @@ pub trait Protocol: Sync {
 pub fn protocol(source: Source) -> &'static dyn Protocol {
     match source {
         Source::Orderspace => &orderspace::Orderspace,
+        Source::StackOne => &stackone::StackOne,
+    }
+}
+
+/// A row of a source's table.
+const fn row(name: &'static str, kind: &'static str, effect: Effect, lane: Lane) -> TypeRow {
+    TypeRow {
+        name,
+        kind,
+        effect,
+        lane,
+    }
+}
+
+/// What a type means that reads as `{kind}.{verb}`: a delete by its verb, and a kind of which no table says a lane.
+fn by_last_dot(event_type: &EventType) -> Meaning {
+    let name = event_type.as_str();
+    let (kind, verb) = name.rsplit_once('.').unwrap_or((name, ""));
+    Meaning {
+        kind: kind.to_owned().into(),
+        effect: match verb {
+            "deleted" => Effect::Delete,
+            _ => Effect::State,
+        },
+        lane: Lane::Other,
     }
 }
 

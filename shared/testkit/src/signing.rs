@@ -3,7 +3,7 @@
 //! <https://apidocs.orderspace.com/#webhook-events>
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{GeneralPurpose, STANDARD};
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
 
@@ -27,8 +27,8 @@ pub fn sign(key: &str, body: &[u8]) -> String {
 pub struct Signer {
     /// The header of the signature, as HTTP/2 and API Gateway write it.
     pub header: &'static str,
-    /// How the 32 bytes are written.
-    engine: &'static GeneralPurpose,
+    encode: fn([u8; 32]) -> String,
+    decode: fn(&str) -> Option<Vec<u8>>,
 }
 
 impl Signer {
@@ -41,7 +41,18 @@ impl Signer {
         match source {
             "orderspace" => Self {
                 header: SIGNATURE_HEADER,
-                engine: &STANDARD,
+                encode: |tag| STANDARD.encode(tag),
+                decode: |text| STANDARD.decode(text).ok(),
+            },
+            "stackone" => Self {
+                header: "x-stackone-signature",
+                encode: |tag| URL_SAFE_NO_PAD.encode(tag),
+                // Both alphabets, with or without padding.
+                decode: |text| {
+                    let text = text.strip_suffix('=').unwrap_or(text);
+                    let text = text.replace('+', "-").replace('/', "_");
+                    URL_SAFE_NO_PAD.decode(text).ok()
+                },
             },
             other => panic!("how {other} signs is not known"),
         }
@@ -50,13 +61,13 @@ impl Signer {
     /// The signature of a body under a key.
     #[must_use]
     pub fn sign(self, key: &str, body: &[u8]) -> String {
-        self.engine.encode(mac(key, body))
+        (self.encode)(mac(key, body))
     }
 
     /// The bytes that a signature writes; none where it is not how the source writes any.
     #[must_use]
     pub fn decoded(self, signature: &str) -> Option<Vec<u8>> {
-        self.engine.decode(signature.trim()).ok()
+        (self.decode)(signature.trim())
     }
 }
 

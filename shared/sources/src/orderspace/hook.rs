@@ -157,6 +157,15 @@ impl<'a> Element<'a> {
     }
 }
 
+/// The record inside an event that another system passes on as it stands, if the event has this type and one record.
+pub(crate) fn relayed<'a>(event: &'a RawValue, event_type: &EventType) -> Option<&'a RawValue> {
+    let (inner, _, records) = object::<Element<'_>>(event)?.read().ok()?;
+    match *records {
+        [record] if inner == *event_type && record.get().starts_with('{') => Some(record),
+        _ => None,
+    }
+}
+
 /// The members of `data` that hold records: those that are named after the kind, in the singular and in the plural. A
 /// type that this release does not know may name its record otherwise, if it is the only one.
 fn records_among<'a>(

@@ -9,24 +9,17 @@ mod wire;
 use std::borrow::Cow;
 
 use domain::delivery::{Delivery, Request, Split, Unreadable};
-use domain::event::{Effect, EventType, Meaning, TypeRow};
+use domain::event::{Effect, EventType, Meaning};
 use domain::lane::Lane;
 use domain::signature::{Form, Offer, Policy, ProofError};
 use domain::subscription::{CredentialField, KeyOrigin, LifeCycle};
 
-use crate::{Facts, Protocol};
+use crate::{Facts, Protocol, by_last_dot, row};
+
+pub(crate) use hook::{record_id, relayed};
 
 /// The way in which Orderspace signs: an HMAC-SHA256 over the raw body.
 const RAW_BODY: Form = Form("raw_body");
-
-const fn row(name: &'static str, kind: &'static str, effect: Effect, lane: Lane) -> TypeRow {
-    TypeRow {
-        name,
-        kind,
-        effect,
-        lane,
-    }
-}
 
 static FACTS: Facts = Facts {
     title: "Orderspace",
@@ -112,17 +105,13 @@ pub(crate) fn meaning(event_type: &EventType) -> Meaning {
     if let Some(row) = FACTS.row(event_type) {
         return row.meaning();
     }
-    let name = event_type.as_str();
-    let (kind, verb) = name.rsplit_once('.').unwrap_or((name, ""));
-    let effect = match (kind, verb) {
-        (_, "deleted") => Effect::Delete,
-        ("payment", _) => Effect::Occurrence,
-        _ => Effect::State,
-    };
-    Meaning {
-        kind: kind.to_owned().into(),
-        effect,
-        lane: Lane::Other,
+    let meaning = by_last_dot(event_type);
+    match (&*meaning.kind, meaning.effect) {
+        ("payment", Effect::State) => Meaning {
+            effect: Effect::Occurrence,
+            ..meaning
+        },
+        _ => meaning,
     }
 }
 

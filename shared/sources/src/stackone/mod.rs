@@ -1,0 +1,138 @@
+//! StackOne, a platform that relays events of many commerce systems: <https://docs.stackone.com/guides/webhooks>.
+
+mod hook;
+
+use std::borrow::Cow;
+
+use domain::delivery::{Delivery, Request, Split, Unreadable};
+use domain::event::{Effect, EventType, Meaning};
+use domain::lane::Lane;
+use domain::signature::{Form, Offer, Policy, ProofError};
+use domain::subscription::{KeyOrigin, LifeCycle};
+
+use crate::{Facts, Protocol, by_last_dot, row};
+
+/// The way in which StackOne signs: an HMAC-SHA256 over the raw body.
+const RAW_BODY: Form = Form("raw_body");
+
+static FACTS: Facts = Facts {
+    title: "StackOne",
+    success: 200,
+    policy: Policy::Require,
+    // No public call registers a webhook. Until accounts can be connected by hand, there is nothing to ask for.
+    life_cycle: LifeCycle {
+        credentials: &[],
+        keys: KeyOrigin::TheirsGiven,
+        rotates: false,
+        enables: false,
+        attempts: None,
+        quiet_seconds: 60,
+    },
+    types: {
+        use Effect::{Delete, Fact, Occurrence, State};
+        use Lane::{Billing, Customers, Inventory, Orders, Other, Products};
+        &[
+            // Events of the platform.
+            row("account.created", "account", State, Other),
+            row("account.updated", "account", State, Other),
+            row("account.deleted", "account", Delete, Other),
+            row("account.error", "account", Fact, Other),
+            row("account.expired", "account", Fact, Other),
+            row("request.failed", "request", Fact, Other),
+            // Events of connectors. Orderspace's are documented, and mean what they mean there.
+            row("customer.created", "customer", State, Customers),
+            row("customer.updated", "customer", State, Customers),
+            row("customer.deleted", "customer", Delete, Customers),
+            row("dispatch.created", "dispatch", State, Orders),
+            row(
+                "inventory_level.updated",
+                "inventory_level",
+                State,
+                Inventory,
+            ),
+            row("invoice.created", "invoice", State, Billing),
+            row("invoice.deleted", "invoice", Delete, Billing),
+            row("order.created", "order", State, Orders),
+            row("order.updated", "order", State, Orders),
+            row("order.deleted", "order", Delete, Orders),
+            row("payment.created", "payment", Occurrence, Billing),
+            row("product.created", "product", State, Products),
+            row("product.updated", "product", State, Products),
+            row("product.deleted", "product", Delete, Products),
+        ]
+    },
+};
+
+/// StackOne's webhooks.
+#[derive(Debug)]
+pub struct StackOne;
+
+impl Protocol for StackOne {
+    fn facts(&self) -> &'static Facts {
+        &FACTS
+    }
+
+    fn screen(&self, request: Request<'_>) -> Result<Offer, ProofError> {
+        hook::offer(request.headers)
+    }
+
+    fn signed<'a>(&self, request: Request<'a>, form: Form) -> Option<Cow<'a, [u8]>> {
+        (form == RAW_BODY).then_some(Cow::Borrowed(request.body))
+    }
+
+    fn split<'a>(&self, delivery: Delivery<'a>) -> Result<Split<'a>, Unreadable> {
+        hook::split(delivery.body)
+    }
+
+    fn meaning(&self, event_type: &EventType) -> Meaning {
+        meaning(event_type)
+    }
+}
+
+/// The row of a type that this release knows; any other reads as `{kind}.{verb}`, and takes the lane of a kind that is known.
+fn meaning(event_type: &EventType) -> Meaning {
+    if let Some(row) = FACTS.row(event_type) {
+        return row.meaning();
+    }
+    let meaning = by_last_dot(event_type);
+    let of_kind = FACTS.types.iter().find(|row| row.kind == meaning.kind);
+    Meaning {
+        lane: of_kind.map_or(Lane::Other, |row| row.lane),
+        ..meaning
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::source::Source;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case("order.deleted", "order", Effect::Delete, Lane::Orders)]
+    #[case("payment.created", "payment", Effect::Occurrence, Lane::Billing)]
+    #[case("account.deleted", "account", Effect::Delete, Lane::Other)]
+    #[case("account.error", "account", Effect::Fact, Lane::Other)]
+    #[case::of_a_known_kind("order.paid", "order", Effect::State, Lane::Orders)]
+    #[case::of_a_new_kind("refund.deleted", "refund", Effect::Delete, Lane::Other)]
+    fn a_type_tells_what_its_events_mean(
+        #[case] name: &str,
+        #[case] kind: &str,
+        #[case] effect: Effect,
+        #[case] lane: Lane,
+    ) {
+        let found = meaning(&name.parse().unwrap());
+        assert_eq!(
+            (&*found.kind, found.effect, found.lane),
+            (kind, effect, lane)
+        );
+    }
+
+    #[test]
+    fn what_is_relayed_from_orderspace_means_what_it_means_there() {
+        for row in crate::protocol(Source::Orderspace).facts().types {
+            let event_type: EventType = row.name.parse().unwrap();
+            assert_eq!(meaning(&event_type), row.meaning());
+        }
+    }
+}
