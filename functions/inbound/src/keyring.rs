@@ -1,5 +1,7 @@
 //! The keyring: which account a URL token stands for, and which keys its deliveries may be signed with.
 //!
+//! Keys hang on the registration, that is on the URL token's hash: one request is judged by one registration's keys.
+//!
 //! Both are cached, each for an absolute time, so that a rotation is noticed. When no key fits, the keys are
 //! read once more, but per account at most once in a given time: a stranger cannot make us re-read secrets, also not
 //! while they cannot be read. Keys that are older than what we know of the token do not count: a webhook has its token
@@ -7,12 +9,13 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use domain::account::{AccountName, TokenEntry, TokenHash, WebhookId};
+use domain::account::{AccountName, TokenEntry, TokenHash};
 use domain::ports::{Keys, Tokens};
-use domain::signature::{LiveSecrets, SigningKeys, Verified};
+use domain::signature::{SigningKeys, Verified};
+use domain::source::Source;
 use sources::protocol;
 use tokio::time::Instant;
 use tracing::warn;
@@ -44,14 +47,14 @@ pub struct Keyring<'p, T, K> {
     limits: Limits,
     known_tokens: Mutex<Cache<TokenHash, Option<TokenEntry>>>,
     /// None for keys that could not be read.
-    known_keys: Mutex<Cache<AccountName, Option<SigningKeys>>>,
+    known_keys: Mutex<Cache<AccountName, Option<Arc<SigningKeys>>>>,
 }
 
-/// A delivery that was proved, and whose it is.
+/// A delivery that was proved, and by which registration it came.
 #[derive(Debug)]
 pub(crate) struct Proven<'a> {
-    pub(crate) account: AccountName,
-    pub(crate) webhook: WebhookId,
+    pub(crate) entry: TokenEntry,
+    pub(crate) registration: TokenHash,
     pub(crate) proof: Verified<'a>,
 }
 
@@ -73,50 +76,31 @@ impl<'p, T: Tokens, K: Keys> Keyring<'p, T, K> {
         }
     }
 
-    /// Finds whose request it is, and checks the proof.
+    /// Finds by which registration a request came, and checks the proof with its keys.
     pub(crate) async fn verify<'a>(&self, posted: &Posted<'a>) -> Result<Proven<'a>, Refusal> {
-        let (entry, known_since) = self.entry(&posted.token.hash()).await?;
-        let account = entry.account.clone();
-        let mut held = self.held_keys(&account).await;
-        if let Ok((keys, fresh)) = &held {
-            if let Some((webhook, proof)) = prove(posted, keys) {
-                return Ok(Proven {
-                    account,
-                    webhook,
-                    proof,
-                });
-            }
-            // The keys may have changed since they were read. Ask again, unless that was just now.
-            if !fresh && self.may_reread(&account, known_since) {
-                held = self.read_keys(&account).await.map(|keys| (keys, true));
-                if let Ok((keys, _)) = &held
-                    && let Some((webhook, proof)) = prove(posted, keys)
-                {
-                    return Ok(Proven {
-                        account,
-                        webhook,
-                        proof,
-                    });
-                }
-            }
+        let registration = posted.token.hash();
+        let (entry, known_since) = self.entry(&registration, posted.source).await?;
+        let (mut keys, is_fresh) = self.held_keys(&entry.account).await?;
+        let mut judged = judge(posted, &registration, &entry, &keys);
+        // The keys may have changed since they were read. Ask again, unless that was just now.
+        if judged.is_err() && !is_fresh && self.may_reread(&entry.account, known_since) {
+            keys = self.read_keys(&entry.account).await?;
+            judged = judge(posted, &registration, &entry, &keys);
         }
-        Err(match held {
-            Err(refusal) => refusal,
-            Ok((keys, _))
-                if entry
-                    .webhook
-                    .as_ref()
-                    .is_some_and(|webhook| keys.holds(webhook)) =>
-            {
-                Refusal::Unverified(Unverified::WrongSignature)
-            }
-            Ok(_) => Refusal::NotReady(NotReady::KeysNotHeld),
+        Ok(Proven {
+            proof: judged?,
+            entry,
+            registration,
         })
     }
 
     /// What the token stands for, and since when that is known. A token that stands for nothing is remembered as well,
     /// for a short time: the table may not have shown yet what was just stored.
-    async fn entry(&self, token: &TokenHash) -> Result<(TokenEntry, Instant), Refusal> {
+    async fn entry(
+        &self,
+        token: &TokenHash,
+        source: Source,
+    ) -> Result<(TokenEntry, Instant), Refusal> {
         let known = lock(&self.known_tokens)
             .get(token, self.limits.keep)
             .filter(|(entry, read)| entry.is_some() || read.elapsed() < self.limits.reread);
@@ -131,7 +115,10 @@ impl<'p, T: Tokens, K: Keys> Keyring<'p, T, K> {
                 (entry, now)
             }
         };
-        let entry = entry.ok_or(Refusal::Unverified(Unverified::UnknownToken))?;
+        // Another source's token is as good as none.
+        let entry = entry
+            .filter(|entry| entry.source == source)
+            .ok_or(Refusal::Unverified(Unverified::UnknownToken))?;
         if !entry.status.takes_deliveries() {
             return Err(Refusal::Unverified(Unverified::Disconnected));
         }
@@ -139,7 +126,7 @@ impl<'p, T: Tokens, K: Keys> Keyring<'p, T, K> {
     }
 
     /// The account's keys, and whether they were read for this request.
-    async fn held_keys(&self, account: &AccountName) -> Result<(SigningKeys, bool), Refusal> {
+    async fn held_keys(&self, account: &AccountName) -> Result<(Arc<SigningKeys>, bool), Refusal> {
         let known = lock(&self.known_keys).get(account, self.limits.keep);
         match known {
             Some((Some(keys), _)) => Ok((keys, false)),
@@ -156,12 +143,13 @@ impl<'p, T: Tokens, K: Keys> Keyring<'p, T, K> {
         }
     }
 
-    async fn read_keys(&self, account: &AccountName) -> Result<SigningKeys, Refusal> {
+    async fn read_keys(&self, account: &AccountName) -> Result<Arc<SigningKeys>, Refusal> {
         let keys = self.keys.read(account).await.map_err(|error| {
             warn!(%account, %error, "the signing keys could not be read");
             Refusal::NotReady(NotReady::KeysUnreadable)
         })?;
-        lock(&self.known_keys).put(account.clone(), Some(keys.clone()));
+        let keys = Arc::new(keys);
+        lock(&self.known_keys).put(account.clone(), Some(Arc::clone(&keys)));
         Ok(keys)
     }
 
@@ -174,22 +162,25 @@ impl<'p, T: Tokens, K: Keys> Keyring<'p, T, K> {
     }
 }
 
-/// Tries the key of every webhook, so that the time taken does not tell which one fits.
-fn prove<'a>(posted: &Posted<'a>, keys: &SigningKeys) -> Option<(WebhookId, Verified<'a>)> {
+/// Judges a request by the keys of its registration. Where they are older than the version that the token's entry names,
+/// what they prove is not known: the new ones are not held yet.
+fn judge<'a>(
+    posted: &Posted<'a>,
+    registration: &TokenHash,
+    entry: &TokenEntry,
+    keys: &SigningKeys,
+) -> Result<Verified<'a>, Refusal> {
+    let held = keys
+        .of(registration, entry.webhook.as_ref())
+        .filter(|held| held.version >= entry.keys)
+        .ok_or(Refusal::NotReady(NotReady::KeysNotHeld))?;
     let protocol = protocol(posted.source);
     let policy = protocol.facts().policy;
-    let mut found = None;
-    for (webhook, key) in keys.iter() {
-        let secrets = LiveSecrets::from(key.clone());
-        let signed = |request, form| protocol.signed(request, form);
-        if let Some(proof) = posted
-            .offer
-            .verify(posted.request, &secrets, policy, signed)
-        {
-            found = Some((webhook.clone(), proof));
-        }
-    }
-    found
+    let signed = |request, form| protocol.signed(request, form);
+    posted
+        .offer
+        .verify(posted.request, &held.secrets, policy, signed)
+        .ok_or(Refusal::Unverified(Unverified::WrongSignature))
 }
 
 /// No code under these locks can panic half-way through a change, so a poisoned one is as good as another.

@@ -83,7 +83,7 @@ impl<'p, T: Tokens, K: Keys, Q: Queues, R: Receipts, O: Oversize> Inbound<'p, T,
             Ok(Err(keyring::Refusal::NotReady(cause))) => return Answer::NotReady(cause),
             Err(_) => return Answer::NotReady(answer::NotReady::OutOfTime),
         };
-        let account = &verified.account;
+        let account = &verified.entry.account;
         let attempt = match Attempt::begin(
             self.receipts,
             account,
@@ -106,7 +106,8 @@ impl<'p, T: Tokens, K: Keys, Q: Queues, R: Receipts, O: Oversize> Inbound<'p, T,
         let receipt = Receipt {
             account,
             delivery,
-            webhook: &verified.webhook,
+            registration: verified.registration,
+            webhook: verified.entry.webhook.as_ref(),
             assurance: verified.proof.assurance(),
             received: posted.received,
             hash: attempt.hash(),

@@ -2,11 +2,14 @@
 
 mod world;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use domain::account::{TokenStatus, UrlToken};
+use domain::account::{KeysVersion, TokenEntry, TokenStatus, UrlToken, WebhookId};
 use domain::envelope::Content;
 use domain::ports::{ErrorKind, QueueUrl};
+use domain::signature::{MacKey, SigningKeys};
+use domain::source::Source;
 use domain::timestamp::Timestamp;
 use rstest::rstest;
 use testkit::delivery::delivery;
@@ -219,6 +222,7 @@ async fn unknown_tokens_cost_one_cached_read_each() {
     // It was connected just before the first of them, and the table did not show it yet.
     let entry = entry(&world.account, Some("wh_1q4qn43v"), TokenStatus::Live);
     world.tokens.put(unknown.hash(), entry);
+    world.keys.put(&world.account, unknown.hash(), 0, &[KEY]);
     tokio::time::advance(Duration::from_secs(10)).await;
     assert_eq!(world.post(&stranger).await.status, 200);
 }
@@ -229,7 +233,7 @@ async fn a_key_that_changed_is_picked_up_by_one_read() {
     assert_eq!(world.deliver("[]").await, 200);
     world
         .keys
-        .put(&world.account, &[("wh_1q4qn43v", "the new key")]);
+        .put(&world.account, world.token.hash(), 0, &["the new key"]);
     tokio::time::advance(Duration::from_secs(11)).await;
     let request = hook(world.token.expose(), "[]").signed("the new key");
     assert_eq!(world.post(&request).await.status, 200);
@@ -284,8 +288,9 @@ async fn both_webhooks_of_a_rotation_are_accepted_and_the_receipts_tell_them_apa
     world
         .tokens
         .put(new.hash(), standing("wh_new", TokenStatus::Live));
-    let keys = [(world::WEBHOOK, KEY), ("wh_new", "the new key")];
-    world.keys.put(&world.account, &keys);
+    world
+        .keys
+        .put(&world.account, new.hash(), 0, &["the new key"]);
     // However short the time since the keys were read: the new token tells that they are old.
     tokio::time::advance(Duration::from_millis(1)).await;
     let request = hook(new.expose(), body.clone()).signed("the new key");
@@ -293,9 +298,12 @@ async fn both_webhooks_of_a_rotation_are_accepted_and_the_receipts_tell_them_apa
     assert_eq!(world.deliver(body).await, 200);
 
     let kept = world.receipts.kept();
-    let mut webhooks: Vec<_> = kept.iter().map(|kept| kept.webhook.as_str()).collect();
+    let webhooks = kept.iter().filter_map(|kept| kept.webhook.as_ref());
+    let mut webhooks: Vec<_> = webhooks.map(|webhook| webhook.as_str()).collect();
     webhooks.sort_unstable();
     assert_eq!(webhooks, [world::WEBHOOK, world::WEBHOOK, "wh_new"]);
+    let by_the_new = kept.iter().filter(|kept| kept.registration == new.hash());
+    assert_eq!(by_the_new.count(), 1);
     let mut ids = world.ids("orders");
     ids.sort();
     ids.dedup();
@@ -304,6 +312,80 @@ async fn both_webhooks_of_a_rotation_are_accepted_and_the_receipts_tell_them_apa
     let calls = world.calls();
     assert_eq!((calls["tokens.find"], calls["keys.read"]), (2, 2));
     assert_eq!(calls["receipts.marker"], 3);
+}
+
+/// A webhook's key that was changed, as the check has stored it.
+#[tokio::test(start_paused = true)]
+async fn a_changed_key_is_seen_as_soon_as_the_token_s_entry_is_read_again() {
+    let world = world();
+    assert_eq!(world.deliver("[]").await, 200);
+    let changed = TokenEntry {
+        keys: KeysVersion::new(7),
+        ..entry(&world.account, Some(world::WEBHOOK), TokenStatus::Live)
+    };
+    world.tokens.put(world.token.hash(), changed);
+    // The store of secrets is behind: what the old key proves is not known.
+    tokio::time::advance(KEYS_TTL).await;
+    assert_eq!(world.deliver("[]").await, 503);
+    world
+        .keys
+        .put(&world.account, world.token.hash(), 7, &["the new key"]);
+    tokio::time::advance(Duration::from_secs(10)).await;
+    let request = |key: &str| hook(world.token.expose(), "[]").signed(key);
+    assert_eq!(world.post(&request("the new key")).await.status, 200);
+    assert_eq!(world.post(&request(KEY)).await.status, 401);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_registration_s_key_proves_nothing_at_another_s_url() {
+    let world = world();
+    let new = UrlToken::from_random(&[9; 32]);
+    let live = entry(&world.account, Some("wh_new"), TokenStatus::Live);
+    world.tokens.put(new.hash(), live);
+    world.keys.put(
+        &world.account,
+        new.hash(),
+        0,
+        &["old of two", "the new key"],
+    );
+    let post = async |token: &UrlToken, key: &str| {
+        let request = hook(token.expose(), "[]").signed(key);
+        world.post(&request).await.status
+    };
+    assert_eq!(post(&new, KEY).await, 401);
+    assert_eq!(post(&world.token, "the new key").await, 401);
+    for key in ["old of two", "the new key"] {
+        assert_eq!(post(&new, key).await, 200);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_at_another_source_s_route_is_an_unknown_one() {
+    let world = world();
+    let elsewhere = TokenEntry {
+        source: Source::StackOne,
+        ..entry(&world.account, Some(world::WEBHOOK), TokenStatus::Live)
+    };
+    world.tokens.put(world.token.hash(), elsewhere);
+    let request = hook(world.token.expose(), "[]").signed(KEY);
+    let answered = world.post(&request).await;
+    assert_eq!((answered.status, &*answered.word), (401, "unauthorized"));
+    assert!(!world.calls().contains_key("keys.read"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_as_the_release_before_stored_them_prove_the_deliveries_of_their_webhook() {
+    let world = world();
+    let webhook = WebhookId::new(world::WEBHOOK);
+    let stored = BTreeMap::from([
+        (webhook, MacKey::new(KEY)),
+        (WebhookId::new("wh_2"), MacKey::new("another")),
+    ]);
+    let stored = SigningKeys::stored(BTreeMap::new(), stored);
+    world.keys.replace(&world.account, stored);
+    assert_eq!(world.deliver("[]").await, 200);
+    let request = hook(world.token.expose(), "[]").signed("another");
+    assert_eq!(world.post(&request).await.status, 401);
 }
 
 #[rstest]
@@ -315,10 +397,11 @@ async fn a_delivery_before_its_key_comes_again_and_is_taken(
     #[case] status: TokenStatus,
 ) {
     let world = world();
+    let new = UrlToken::from_random(&[9; 32]);
     world
         .tokens
-        .put(world.token.hash(), entry(&world.account, webhook, status));
-    let request = hook(world.token.expose(), "[]").signed("the new key");
+        .put(new.hash(), entry(&world.account, webhook, status));
+    let request = hook(new.expose(), "[]").signed("the new key");
     let answered = world.post(&request).await;
     assert_eq!((answered.status, &*answered.word), (503, "retry"));
     assert_eq!(
@@ -326,10 +409,9 @@ async fn a_delivery_before_its_key_comes_again_and_is_taken(
         0,
         "nothing is known to be genuine"
     );
-    world.keys.put(
-        &world.account,
-        &[("wh_1q4qn43v", KEY), ("wh_new", "the new key")],
-    );
+    world
+        .keys
+        .put(&world.account, new.hash(), 0, &["the new key"]);
     tokio::time::advance(Duration::from_secs(11)).await;
     assert_eq!(world.post(&request).await.status, 200);
 }

@@ -3,8 +3,10 @@
 //! Each step leaves a state from which the next call goes on: a token's entry is stored before the source hears
 //! of the token, a key before the token's entry says `live`, and a webhook is gone before its token is retired.
 
-use domain::account::{TokenHash, UrlToken, WebhookId};
-use domain::signature::SigningKeys;
+use std::borrow::Cow;
+
+use domain::account::{KeysVersion, TokenHash, UrlToken, WebhookId};
+use domain::signature::{LiveSecrets, RegistrationKeys, SigningKeys};
 use domain::subscription::{
     Account, Accounts, Condition, Deliveries, Evidence, RegisteredWebhook, Registration, Secrets,
     Seen, Standing, Step,
@@ -54,7 +56,7 @@ impl<'r, 'p, 'h, 's, A: Accounts, S: Secrets, D: Deliveries> Run<'r, 'p, 'h, 's,
             Step::Correct(seen) => self.correct(seen).await,
             Step::Enable(seen) => self.enable(seen).await,
             Step::Confirm(seen) => self.adopt(seen.token, &self.latest(seen)).await,
-            Step::Hold(seen) => self.store_key(seen.token, &self.latest(seen)).await,
+            Step::Hold(seen) => self.keep_key(seen.token, &self.latest(seen)).await,
             Step::Remove(seen) => self.remove(&seen.webhook.id).await,
             Step::Relieve(seen) => self.delete_replaced(&seen.webhook.id).await,
             Step::Replace(tokens) => self.expire(&tokens).await,
@@ -79,6 +81,7 @@ impl<'r, 'p, 'h, 's, A: Accounts, S: Secrets, D: Deliveries> Run<'r, 'p, 'h, 's,
         self.lock.account.register(Registration {
             token: token.hash(),
             webhook: None,
+            keys: KeysVersion::default(),
             standing: Standing::Pending,
         });
         self.lock.save(&[token.hash()]).await?;
@@ -131,10 +134,11 @@ impl<'r, 'p, 'h, 's, A: Accounts, S: Secrets, D: Deliveries> Run<'r, 'p, 'h, 's,
         token: TokenHash,
         webhook: &RegisteredWebhook,
     ) -> Result<(), Failure> {
-        self.store_key(token, webhook).await?;
+        let keys = self.store_key(token, webhook).await?;
         let registration = Registration {
             token,
             webhook: Some(webhook.id.clone()),
+            keys,
             standing: Standing::Live,
         };
         let lock = &mut *self.lock;
@@ -163,42 +167,70 @@ impl<'r, 'p, 'h, 's, A: Accounts, S: Secrets, D: Deliveries> Run<'r, 'p, 'h, 's,
         lock.save(&tokens).await
     }
 
-    /// Keeps a webhook's key, beside those of the account's other webhooks and no more.
-    async fn store_key(
+    /// Keeps the key of a webhook that another takes over from, and lets its token's entry name the version.
+    async fn keep_key(
         &mut self,
         token: TokenHash,
         webhook: &RegisteredWebhook,
     ) -> Result<(), Failure> {
-        let others = self
-            .lock
-            .account
-            .registrations
-            .iter()
-            .filter(|registration| registration.token != token)
-            .filter_map(|registration| registration.webhook.as_ref());
-        let others: Vec<&WebhookId> = others.collect();
-        let stored = self.keys.iter().find(|(id, _)| **id == webhook.id);
-        let stored = stored.map(|(_, key)| key);
-        let is_other_key = match (stored, &webhook.key) {
-            (Some(stored), Some(shown)) => stored.expose() != shown.expose(),
+        let keys = self.store_key(token, webhook).await?;
+        let known = self.lock.account.registration(&token).cloned();
+        match known.filter(|known| known.keys != keys) {
+            None => Ok(()),
+            Some(known) => {
+                self.lock.account.register(Registration { keys, ..known });
+                self.lock.save(&[token]).await
+            }
+        }
+    }
+
+    /// Stores a registration's key, beside those of the account's other registrations and no more. Returns its version.
+    async fn store_key(
+        &mut self,
+        token: TokenHash,
+        webhook: &RegisteredWebhook,
+    ) -> Result<KeysVersion, Failure> {
+        let stored = self.keys.of(&token, Some(&webhook.id));
+        let stored = stored.map(Cow::into_owned);
+        let version = stored
+            .as_ref()
+            .map_or_else(KeysVersion::default, |stored| stored.version);
+        let shown = webhook.key.clone().map(LiveSecrets::from);
+        let secrets = stored.map(|stored| stored.secrets);
+        let is_other_key = match (&secrets, &shown) {
+            (Some(stored), Some(shown)) => !stored.same(shown),
             _ => false,
         };
         // A source that does not show its keys has not changed them either.
-        let key = webhook.key.as_ref().or(stored);
-        let wanted: SigningKeys = self
-            .keys
-            .iter()
-            .filter(|(id, _)| **id != webhook.id && others.contains(id))
-            .chain(key.map(|key| (&webhook.id, key)))
-            .map(|(id, key)| (id.clone(), key.clone()))
-            .collect();
+        let is_new = is_other_key || (secrets.is_none() && shown.is_some());
+        let Some(secrets) = shown.or(secrets) else {
+            return Ok(version);
+        };
+        let version = if is_new {
+            version.next(self.lock.now)
+        } else {
+            version
+        };
         if is_other_key {
             let what = format!("webhook {} is signed with another key", webhook.id);
             self.lock.found(Finding::OtherKey, what);
         }
-        if !same(&wanted, &self.keys) {
-            let name = &self.lock.account.name;
-            self.reconciler.secrets.put_keys(name, &wanted).await?;
+        let account = &self.lock.account;
+        let mut wanted = self.keys.clone();
+        wanted.put(
+            token,
+            Some(&webhook.id),
+            RegistrationKeys { version, secrets },
+        );
+        wanted.keep_only(
+            |kept| *kept == token || account.registration(kept).is_some(),
+            |kept| *kept == webhook.id || account.registration_of(kept).is_some(),
+        );
+        if !wanted.same(&self.keys) {
+            self.reconciler
+                .secrets
+                .put_keys(&account.name, &wanted)
+                .await?;
             self.keys = wanted;
         }
         if is_other_key {
@@ -207,7 +239,7 @@ impl<'r, 'p, 'h, 's, A: Accounts, S: Secrets, D: Deliveries> Run<'r, 'p, 'h, 's,
                 format!("the new key of webhook {} is held", webhook.id),
             );
         }
-        Ok(())
+        Ok(version)
     }
 
     async fn remove(&mut self, id: &WebhookId) -> Result<(), Failure> {
@@ -281,13 +313,4 @@ fn replaced(account: &Account, old: &WebhookId, evidence: Evidence) -> String {
         }
     };
     format!("removed webhook {old}: {why}")
-}
-
-fn same(one: &SigningKeys, other: &SigningKeys) -> bool {
-    let is_in = |keys: &SigningKeys, id: &WebhookId, key: &str| {
-        keys.iter()
-            .any(|(other, held)| other == id && held.expose() == key)
-    };
-    one.iter().count() == other.iter().count()
-        && one.iter().all(|(id, key)| is_in(other, id, key.expose()))
 }

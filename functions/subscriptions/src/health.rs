@@ -128,8 +128,7 @@ impl<'p, D: Deliveries> Health<'p, D> {
         let Some(Rotation::Overlap { old, since, .. }) = account.rotation() else {
             return Evidence::Unknown;
         };
-        let new = account.live().and_then(|live| live.webhook.as_ref());
-        let (Some(new), Some(old)) = (new, old.webhook.as_ref()) else {
+        let Some(new) = account.live() else {
             return Evidence::Unknown;
         };
         let name = &account.name;

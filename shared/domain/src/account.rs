@@ -10,6 +10,9 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
+use crate::source::Source;
+use crate::timestamp::Timestamp;
+
 /// The longest account name, in characters.
 pub const LONGEST_ACCOUNT_NAME: usize = 40;
 
@@ -130,8 +133,8 @@ impl FromStr for UrlToken {
     }
 }
 
-/// SHA-256 of a [`UrlToken`]: safe to store and to log.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+/// SHA-256 of a [`UrlToken`]: safe to store and to log. It names a registration, since each has a token of its own.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TokenHash([u8; 32]);
 
 impl FromStr for TokenHash {
@@ -169,10 +172,39 @@ impl fmt::Debug for TokenHash {
 pub struct TokenEntry {
     /// The account whose deliveries come by this URL.
     pub account: AccountName,
+    /// The source that was given the URL. At another source's route the token stands for nothing.
+    pub source: Source,
     /// The webhook that was registered with this URL, once the source has named it.
     pub webhook: Option<WebhookId>,
+    /// The version of the registration's keys that was stored last: who holds an older one reads them again.
+    pub keys: KeysVersion,
     /// Whether deliveries by this URL are taken.
     pub status: TokenStatus,
+}
+
+/// The version of a registration's keys: it grows with each change. Zero where the keys never changed since 0.1.0, which
+/// counted none.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KeysVersion(u64);
+
+impl KeysVersion {
+    /// Takes a version as it was stored.
+    #[must_use]
+    pub fn new(version: u64) -> Self {
+        Self(version)
+    }
+
+    /// The version as a number.
+    #[must_use]
+    pub fn get(self) -> u64 {
+        self.0
+    }
+
+    /// The version of keys that are changed at `now`: its milliseconds, or one more where the clock stood still.
+    #[must_use]
+    pub fn next(self, now: Timestamp) -> Self {
+        Self(now.millis().max(self.0.saturating_add(1)))
+    }
 }
 
 /// The life of a URL token.
@@ -278,5 +310,15 @@ mod tests {
         assert_eq!(status.as_str(), word);
         assert_eq!(word.parse(), Ok(status));
         assert_eq!(status.takes_deliveries(), takes_deliveries);
+    }
+
+    #[test]
+    fn a_version_of_keys_grows_also_while_the_clock_stands_still() {
+        let at = Timestamp::from_millis;
+        let first = KeysVersion::default().next(at(7));
+        assert_eq!(first.get(), 7);
+        assert_eq!(first.next(at(9)), KeysVersion::new(9));
+        assert_eq!(first.next(at(7)), KeysVersion::new(8));
+        assert_eq!(first.next(at(3)), KeysVersion::new(8));
     }
 }

@@ -178,8 +178,10 @@ pub struct Receipt<'a> {
     pub account: &'a AccountName,
     /// Which one.
     pub delivery: DeliveryId,
-    /// The webhook that brought it.
-    pub webhook: &'a WebhookId,
+    /// The registration that it came by.
+    pub registration: TokenHash,
+    /// The source's webhook of that registration, if the source has named it.
+    pub webhook: Option<&'a WebhookId>,
     /// What proved it.
     pub assurance: Assurance,
     /// When this attempt came in: later than the id where the delivery is a retry.
@@ -388,6 +390,7 @@ pub trait Redelivery: Sync {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::account::UrlToken;
     use crate::identity::{ContentHash, EventIndex};
 
     #[test]
@@ -422,7 +425,8 @@ mod tests {
         let receipt = Receipt {
             account: &"acme".parse().unwrap(),
             delivery: DeliveryId::new(Timestamp::from_millis(1_795_219_199_999), &[1; 10]),
-            webhook: &WebhookId::new("wh_1"),
+            registration: UrlToken::from_random(&[1; 32]).hash(),
+            webhook: None,
             assurance: Assurance::Signature,
             received: Timestamp::from_millis(1_795_219_200_001),
             hash: BodyHash::of(b""),

@@ -5,7 +5,9 @@
 //! does not tell which one fits.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
+use std::str::FromStr;
 
 use hmac::{Hmac, KeyInit, Mac};
 use secrecy::{ExposeSecret, SecretString};
@@ -13,7 +15,7 @@ use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 use thiserror::Error;
 
-use crate::account::WebhookId;
+use crate::account::{KeysVersion, TokenHash, WebhookId};
 use crate::delivery::{Delivery, Request};
 
 /// A key of message authentication codes (HMAC-SHA256), as the source gave it. Does not print.
@@ -73,6 +75,18 @@ impl SharedSecret {
         }
     }
 
+    /// Where it is sent.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        self.place
+    }
+
+    /// The secret, for the one place that stores it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        self.secret.expose_secret()
+    }
+
     /// Whether this is the secret with that digest, at that place; compared in constant time.
     fn is(&self, place: Place, digest: &[u8; 32]) -> Choice {
         let ours = Sha256::digest(self.secret.expose_secret().as_bytes());
@@ -95,6 +109,25 @@ pub struct LiveSecrets {
     pub shared: Vec<SharedSecret>,
 }
 
+impl LiveSecrets {
+    /// Whether both are the same secrets.
+    #[must_use]
+    pub fn same(&self, other: &Self) -> bool {
+        self.macs.len() == other.macs.len()
+            && self.shared.len() == other.shared.len()
+            && self
+                .macs
+                .iter()
+                .zip(&other.macs)
+                .all(|(one, other)| one.expose() == other.expose())
+            && self
+                .shared
+                .iter()
+                .zip(&other.shared)
+                .all(|(one, other)| one.place() == other.place() && one.expose() == other.expose())
+    }
+}
+
 impl From<MacKey> for LiveSecrets {
     fn from(key: MacKey) -> Self {
         Self {
@@ -104,26 +137,104 @@ impl From<MacKey> for LiveSecrets {
     }
 }
 
-/// The live keys of an account, by webhook: several while one replaces another.
+/// The live secrets of one registration, and which version of them this is.
 #[derive(Debug, Clone, Default)]
-pub struct SigningKeys(Vec<(WebhookId, MacKey)>);
-
-impl SigningKeys {
-    /// Whether the key of this webhook is among them.
-    #[must_use]
-    pub fn holds(&self, webhook: &WebhookId) -> bool {
-        self.0.iter().any(|(id, _)| id == webhook)
-    }
-
-    /// The webhooks and their keys.
-    pub fn iter(&self) -> impl Iterator<Item = (&WebhookId, &MacKey)> {
-        self.0.iter().map(|(id, key)| (id, key))
-    }
+pub struct RegistrationKeys {
+    /// The version.
+    pub version: KeysVersion,
+    /// The secrets.
+    pub secrets: LiveSecrets,
 }
 
-impl FromIterator<(WebhookId, MacKey)> for SigningKeys {
-    fn from_iter<I: IntoIterator<Item = (WebhookId, MacKey)>>(keys: I) -> Self {
-        Self(keys.into_iter().collect())
+/// The live secrets of an account, by registration.
+///
+/// Release 0.1.0 kept one MAC key for each of the source's webhooks, without a version. Such keys are read, and written
+/// beside ours, for one release: while this one is rolled out, and if it is taken back, the functions of the one before
+/// still find theirs.
+#[derive(Debug, Clone, Default)]
+pub struct SigningKeys {
+    registrations: BTreeMap<TokenHash, RegistrationKeys>,
+    by_webhook: BTreeMap<WebhookId, MacKey>,
+}
+
+impl SigningKeys {
+    /// Takes keys as they were stored.
+    #[must_use]
+    pub fn stored(
+        registrations: BTreeMap<TokenHash, RegistrationKeys>,
+        by_webhook: BTreeMap<WebhookId, MacKey>,
+    ) -> Self {
+        Self {
+            registrations,
+            by_webhook,
+        }
+    }
+
+    /// The registrations and their keys.
+    #[must_use]
+    pub fn registrations(&self) -> &BTreeMap<TokenHash, RegistrationKeys> {
+        &self.registrations
+    }
+
+    /// The keys as release 0.1.0 looks for them.
+    #[must_use]
+    pub fn by_webhook(&self) -> &BTreeMap<WebhookId, MacKey> {
+        &self.by_webhook
+    }
+
+    /// The keys of a registration; those that release 0.1.0 stored for its webhook count as version zero.
+    #[must_use]
+    pub fn of(
+        &self,
+        token: &TokenHash,
+        webhook: Option<&WebhookId>,
+    ) -> Option<Cow<'_, RegistrationKeys>> {
+        let own = self.registrations.get(token).map(Cow::Borrowed);
+        own.or_else(|| {
+            let key = self.by_webhook.get(webhook?)?;
+            Some(Cow::Owned(RegistrationKeys {
+                version: KeysVersion::default(),
+                secrets: key.clone().into(),
+            }))
+        })
+    }
+
+    /// Enters the keys of a registration, and of its webhook where the source has named it.
+    pub fn put(&mut self, token: TokenHash, webhook: Option<&WebhookId>, keys: RegistrationKeys) {
+        if let (Some(webhook), [key]) = (webhook, &*keys.secrets.macs) {
+            self.by_webhook.insert(webhook.clone(), key.clone());
+        }
+        self.registrations.insert(token, keys);
+    }
+
+    /// Forgets the keys of all other registrations and webhooks.
+    pub fn keep_only(
+        &mut self,
+        is_registered: impl Fn(&TokenHash) -> bool,
+        is_ours: impl Fn(&WebhookId) -> bool,
+    ) {
+        self.registrations.retain(|token, _| is_registered(token));
+        self.by_webhook.retain(|webhook, _| is_ours(webhook));
+    }
+
+    /// Whether both are the same keys in the same versions.
+    #[must_use]
+    pub fn same(&self, other: &Self) -> bool {
+        let same_key = |one: &MacKey, other: &MacKey| one.expose() == other.expose();
+        self.registrations.len() == other.registrations.len()
+            && self.by_webhook.len() == other.by_webhook.len()
+            && self.registrations.iter().zip(&other.registrations).all(
+                |((token, one), (other_token, other))| {
+                    token == other_token
+                        && one.version == other.version
+                        && one.secrets.same(&other.secrets)
+                },
+            )
+            && self.by_webhook.iter().zip(&other.by_webhook).all(
+                |((webhook, one), (other_webhook, other))| {
+                    webhook == other_webhook && same_key(one, other)
+                },
+            )
     }
 }
 
@@ -223,6 +334,22 @@ impl Assurance {
     }
 }
 
+/// A word that names no [`Assurance`].
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error("{0:?} proves nothing")]
+pub struct AssuranceError(String);
+
+impl FromStr for Assurance {
+    type Err = AssuranceError;
+
+    fn from_str(word: &str) -> Result<Self, Self::Err> {
+        let all = [Self::Signature, Self::SharedSecret, Self::UrlToken];
+        all.into_iter()
+            .find(|assurance| assurance.as_str() == word)
+            .ok_or_else(|| AssuranceError(word.to_owned()))
+    }
+}
+
 impl Offer {
     /// Judges what a request offers by the secrets of its registration. `signed` makes the signed bytes of a form, if the
     /// request has such a form.
@@ -307,6 +434,7 @@ impl<'a> Verified<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::account::UrlToken;
     use http::HeaderMap;
     use rstest::rstest;
 
@@ -451,19 +579,77 @@ mod tests {
             [Signature, SharedSecret, UrlToken].map(Assurance::as_str),
             ["signature", "shared_secret", "url_token"]
         );
+        for assurance in [Signature, SharedSecret, UrlToken] {
+            assert_eq!(assurance.as_str().parse(), Ok(assurance));
+        }
+        assert!("signed".parse::<Assurance>().is_err());
+    }
+
+    fn token(number: u8) -> TokenHash {
+        UrlToken::from_random(&[number; 32]).hash()
+    }
+
+    fn keys(version: u64, key: &str) -> RegistrationKeys {
+        RegistrationKeys {
+            version: KeysVersion::new(version),
+            secrets: MacKey::new(key).into(),
+        }
+    }
+
+    fn shown(found: Option<Cow<'_, RegistrationKeys>>) -> Option<(u64, String)> {
+        let found = found?;
+        let key = found.secrets.macs.first()?.expose().to_owned();
+        Some((found.version.get(), key))
     }
 
     #[test]
-    fn keys_are_held_by_their_webhooks() {
-        let webhook = |id: &str| WebhookId::new(id);
-        let keys: SigningKeys = [(webhook("wh_1"), MacKey::new("k"))].into_iter().collect();
-        assert!(keys.holds(&webhook("wh_1")));
-        assert!(!keys.holds(&webhook("wh_2")));
-        let listed: Vec<_> = keys
-            .iter()
-            .map(|(id, key)| (id.as_str(), key.expose()))
-            .collect();
-        assert_eq!(listed, [("wh_1", "k")]);
-        assert!(!SigningKeys::default().holds(&webhook("wh_1")));
+    fn keys_are_a_registration_s_and_those_of_the_release_before_its_webhook_s() {
+        let webhook = WebhookId::new("wh_1");
+        let before = BTreeMap::from([(webhook.clone(), MacKey::new("old"))]);
+        let mut held = SigningKeys::stored(BTreeMap::new(), before);
+        assert_eq!(shown(held.of(&token(1), None)), None);
+        let old = Some((0, "old".to_owned()));
+        assert_eq!(shown(held.of(&token(1), Some(&webhook))), old);
+        held.put(token(1), Some(&webhook), keys(7, "new"));
+        let new = Some((7, "new".to_owned()));
+        assert_eq!(shown(held.of(&token(1), None)), new);
+        assert_eq!(
+            shown(held.of(&token(2), Some(&webhook))),
+            Some((0, "new".to_owned()))
+        );
+        assert_eq!(shown(held.of(&token(2), None)), None);
+    }
+
+    #[test]
+    fn only_the_keys_of_what_is_registered_are_kept() {
+        let webhooks = ["wh_1", "wh_2"].map(WebhookId::new);
+        let mut held = SigningKeys::default();
+        for (number, webhook) in (1..).zip(&webhooks) {
+            held.put(token(number), Some(webhook), keys(1, "k"));
+        }
+        let both = held.clone();
+        held.keep_only(|kept| *kept == token(2), |kept| *kept == webhooks[1]);
+        assert_eq!(held.registrations().keys().collect::<Vec<_>>(), [&token(2)]);
+        assert_eq!(held.by_webhook().keys().collect::<Vec<_>>(), [&webhooks[1]]);
+        assert!(!held.same(&both) && both.same(&both.clone()));
+    }
+
+    #[test]
+    fn keys_are_the_same_in_secret_and_version() {
+        let of = |version, key: &str| {
+            let mut held = SigningKeys::default();
+            held.put(token(1), None, keys(version, key));
+            held
+        };
+        assert!(of(1, "k").same(&of(1, "k")));
+        assert!(!of(1, "k").same(&of(2, "k")));
+        assert!(!of(1, "k").same(&of(1, "l")));
+        let at = |place| LiveSecrets {
+            macs: vec![],
+            shared: vec![SharedSecret::new(place, "s")],
+        };
+        assert!(at(Place::Basic).same(&at(Place::Basic)));
+        assert!(!at(Place::Basic).same(&at(Place::Header)));
+        assert!(!at(Place::Basic).same(&LiveSecrets::default()));
     }
 }

@@ -22,6 +22,7 @@ use aws::dynamo::records::{DynamoRecords, RecordFormat, read_record};
 use aws::dynamo::tokens::DynamoTokens;
 use aws::s3::S3Oversize;
 use aws::secrets::SigningSecrets;
+use aws::secrets::write::AccountSecrets;
 use aws::sqs::SqsQueues;
 use aws_sdk_dynamodb::config::Credentials;
 use aws_sdk_dynamodb::types::{
@@ -33,6 +34,8 @@ use domain::account::{AccountName, TokenEntry, TokenHash};
 use domain::identity::DeliveryId;
 use domain::ports::QueueUrl;
 use domain::record::RecordKey;
+use domain::signature::SigningKeys;
+use domain::subscription::Secrets as _;
 use serde::Deserialize;
 use testkit::contract::{
     self, EMULATOR_LAXITY, KeyStore, LANE_MESSAGES, Lane, Laxity, QueueReader, QueueSet,
@@ -351,16 +354,13 @@ async fn tokens() {
 }
 
 impl KeyStore for Place {
-    async fn put(&self, account: &AccountName, keys: &[(&str, &str)]) {
-        let secrets = self.aws.secrets();
-        let name = format!("{}/signing/{account}", self.name);
-        let keys: BTreeMap<_, _> = keys.iter().copied().collect();
-        let value = serde_json::json!({ "keys": keys }).to_string();
-        let created = secrets.create_secret().name(&name).secret_string(&value);
-        if created.send().await.is_err() {
-            let changed = secrets.put_secret_value().secret_id(&name);
-            changed.secret_string(&value).send().await.unwrap();
-        }
+    async fn put(&self, account: &AccountName, keys: &SigningKeys) {
+        let (oauth, signing) = (
+            format!("{}/oauth/", self.name),
+            format!("{}/signing/", self.name),
+        );
+        let secrets = AccountSecrets::new(self.aws.secrets(), oauth, signing, 7);
+        secrets.put_keys(account, keys).await.unwrap();
     }
 }
 
@@ -408,7 +408,10 @@ impl ReceiptReader for ReceiptsTable {
         let item = answer.item?;
         let text = |name: &str| item[name].as_s().unwrap().clone();
         Some(ReadReceipt {
-            webhook: text("webhook"),
+            registration: text("registration"),
+            webhook: item
+                .get("webhook")
+                .map(|webhook| webhook.as_s().unwrap().clone()),
             proof: text("proof"),
             received: text("received"),
             hash: text("hash"),

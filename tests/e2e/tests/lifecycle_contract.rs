@@ -26,10 +26,10 @@ use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType,
     ScalarAttributeType,
 };
-use domain::account::{AccountName, UrlToken};
+use domain::account::{AccountName, KeysVersion, UrlToken};
 use domain::identity::{BodyHash, DeliveryId};
 use domain::ports::{Keys as _, Receipt, Receipts as _, Strike, Tokens as _};
-use domain::signature::Assurance;
+use domain::signature::{Assurance, RegistrationKeys, SigningKeys};
 use domain::source::Source;
 use domain::subscription::{
     Account, Accounts as _, Arrival, Deliveries as _, EventSelection, IfUnknown, Lease, LeaseOwner,
@@ -118,6 +118,7 @@ async fn tokens_and_keys_are_read_by_inbound() {
         account.register(Registration {
             token,
             webhook: webhook.map(domain::account::WebhookId::new),
+            keys: KeysVersion::new(7),
             standing,
         });
         accounts.save(&account, &lease, &[token]).await.unwrap();
@@ -128,14 +129,15 @@ async fn tokens_and_keys_are_read_by_inbound() {
 
     let (oauth, signing) = (format!("{table}/oauth/"), format!("{table}/signing/"));
     let secrets = AccountSecrets::new(aws.secrets(), oauth, &signing, 7);
-    let key = domain::signature::MacKey::new("key");
-    let webhook = domain::account::WebhookId::new("wh_1");
-    let keys = [(webhook.clone(), key)].into_iter().collect();
+    let token = UrlToken::from_random(&[1; 32]).hash();
+    let mut keys = SigningKeys::default();
+    keys.put(token, None, RegistrationKeys::default());
     secrets.put_keys(&name, &keys).await.unwrap();
     let inbound = SigningSecrets::new(aws.secrets(), signing);
-    assert!(inbound.read(&name).await.unwrap().holds(&webhook));
+    assert!(inbound.read(&name).await.unwrap().same(&keys));
     secrets.retire(&name).await.unwrap();
-    assert!(!inbound.read(&name).await.unwrap().holds(&webhook));
+    let retired = inbound.read(&name).await.unwrap();
+    assert!(retired.same(&SigningKeys::default()));
 }
 
 #[tokio::test]
@@ -199,7 +201,8 @@ async fn receipts_and_strikes_of_inbound_are_read() {
         let receipt = Receipt {
             account: &name,
             delivery,
-            webhook: &webhook,
+            registration: UrlToken::from_random(&[1; 32]).hash(),
+            webhook: Some(&webhook),
             assurance: Assurance::Signature,
             received: noon,
             hash: BodyHash::of(b"[]"),
@@ -220,7 +223,9 @@ async fn receipts_and_strikes_of_inbound_are_read() {
     let arrivals = deliveries.arrivals(&name, &noon.day(), 10).await.unwrap();
     let expected = [(ids[1], 1), (ids[0], 2)].map(|(delivery, attempts)| Arrival {
         delivery,
+        registration: Some(UrlToken::from_random(&[1; 32]).hash()),
         webhook: Some(webhook.clone()),
+        assurance: Some(Assurance::Signature),
         attempts,
     });
     assert_eq!(arrivals, expected);

@@ -2,7 +2,8 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use domain::account::{AccountName, TokenEntry, TokenStatus, UrlToken, WebhookId};
+use domain::account::{AccountName, KeysVersion, TokenEntry, TokenStatus, UrlToken, WebhookId};
+use domain::source::Source;
 use domain::ports::QueueUrl;
 use domain::timestamp::Timestamp;
 use inbound::Inbound;
@@ -66,16 +67,17 @@ fn token() -> UrlToken {
 impl Fakes {
     async fn answer(&self, request: &Request) -> u16 {
         let account: AccountName = "acme".parse().expect("a name");
-        let webhook = "wh_1q4qn43v";
         self.tokens.put(
             token().hash(),
             TokenEntry {
                 account: account.clone(),
-                webhook: Some(WebhookId::new(webhook)),
+                source: Source::Orderspace,
+                webhook: Some(WebhookId::new("wh_1q4qn43v")),
+                keys: KeysVersion::default(),
                 status: TokenStatus::Live,
             },
         );
-        self.keys.put(&account, &[(webhook, SIGNING_KEY)]);
+        self.keys.put(&account, token().hash(), 0, &[SIGNING_KEY]);
         let function = Inbound::new(
             &self.tokens,
             &self.keys,

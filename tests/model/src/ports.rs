@@ -157,21 +157,22 @@ impl Keys for Wire {
 
 impl Receipts for Wire {
     async fn keep(&self, receipt: &Receipt<'_>) -> Result<(), PortError> {
-        let (account, webhook): (AccountName, WebhookId) =
-            (receipt.account.clone(), receipt.webhook.clone());
+        let (account, webhook): (AccountName, Option<WebhookId>) =
+            (receipt.account.clone(), receipt.webhook.cloned());
         let (delivery, received, hash, events) = (
             receipt.delivery,
             receipt.received,
             receipt.hash,
             receipt.events,
         );
-        let assurance = receipt.assurance;
+        let (registration, assurance) = (receipt.registration, receipt.assurance);
         let body = receipt.body.to_vec();
         let work = move |world: &World, doing: &mut Doing<'_>| {
             let receipt = Receipt {
                 account: &account,
                 delivery,
-                webhook: &webhook,
+                registration,
+                webhook: webhook.as_ref(),
                 assurance,
                 received,
                 hash,

@@ -85,10 +85,8 @@ async fn schedule(world: Arc<World>) {
             world.agenda.spawn(async move {
                 inner.agenda.turn(at, word("keys")).await;
                 let account = &inner.plan.accounts[number];
-                inner.keys.put(
-                    &account.name,
-                    &[(&crate::world::webhook(number), &account.key)],
-                );
+                let token = account.token.hash();
+                inner.keys.put(&account.name, token, 0, &[&account.key]);
                 inner.tell(|| format!("the signing key of account {number} is stored"));
             });
         }

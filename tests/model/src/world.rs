@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, OnceLock};
 
-use domain::account::{AccountName, TokenEntry, TokenStatus, UrlToken, WebhookId};
+use domain::account::{AccountName, KeysVersion, TokenEntry, TokenStatus, UrlToken, WebhookId};
+use domain::source::Source;
 use futures::future::FutureExt as _;
 use testkit::fakes::{FakeKeys, FakeOversize, FakeQueues, FakeReceipts, FakeRecords, FakeTokens};
 
@@ -217,7 +218,7 @@ impl World {
                 entry(&account.name, number, TokenStatus::Retired),
             );
             if account.keys_held_from == 0 {
-                keys.put(&account.name, &[(&webhook(number), &account.key)]);
+                keys.put(&account.name, account.token.hash(), 0, &[&account.key]);
             }
         }
         let ledger = Ledger {
@@ -494,7 +495,9 @@ fn reachable(step: Step) -> &'static [Kind] {
 fn entry(account: &AccountName, number: usize, status: TokenStatus) -> TokenEntry {
     TokenEntry {
         account: account.clone(),
+        source: Source::Orderspace,
         webhook: Some(WebhookId::new(webhook(number))),
+        keys: KeysVersion::default(),
         status,
     }
 }

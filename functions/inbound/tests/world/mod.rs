@@ -10,9 +10,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use domain::account::{AccountName, TokenEntry, TokenStatus, UrlToken, WebhookId};
+use domain::account::{AccountName, KeysVersion, TokenEntry, TokenStatus, UrlToken, WebhookId};
 use domain::identity::{BodyHash, DeliveryId};
 use domain::ports::{Marker, QueueUrl, Receipts as _};
+use domain::source::Source;
 use domain::timestamp::Timestamp;
 use inbound::Inbound;
 use inbound::config::Config;
@@ -62,7 +63,7 @@ pub fn world() -> World {
         token.hash(),
         entry(&account, Some(WEBHOOK), TokenStatus::Live),
     );
-    keys.put(&account, &[(WEBHOOK, KEY)]);
+    keys.put(&account, token.hash(), 0, &[KEY]);
     let function = Inbound::new(tokens, keys, queues, receipts, oversize, config());
     World {
         function,
@@ -80,7 +81,9 @@ pub fn world() -> World {
 pub fn entry(account: &AccountName, webhook: Option<&str>, status: TokenStatus) -> TokenEntry {
     TokenEntry {
         account: account.clone(),
+        source: Source::Orderspace,
         webhook: webhook.map(WebhookId::new),
+        keys: KeysVersion::default(),
         status,
     }
 }

@@ -1,8 +1,8 @@
 //! What the stores in memory and the adapters for AWS both have to do.
 
-use domain::account::{AccountName, TokenHash, TokenStatus, UrlToken, WebhookId};
+use domain::account::{AccountName, KeysVersion, TokenHash, TokenStatus, UrlToken, WebhookId};
 use domain::identity::DeliveryId;
-use domain::signature::{MacKey, SigningKeys};
+use domain::signature::{MacKey, RegistrationKeys, SigningKeys};
 use domain::source::Source;
 use domain::subscription::{
     Access, AccessToken, Account, Accounts, Credentials, EventSelection, IfUnknown, Lease,
@@ -35,6 +35,7 @@ fn registration(number: u8, webhook: Option<&str>, standing: Standing) -> Regist
     Registration {
         token: token(number),
         webhook: webhook.map(WebhookId::new),
+        keys: KeysVersion::new(number.into()),
         standing,
     }
 }
@@ -208,16 +209,18 @@ fn secret(secret: &str, access: Option<&str>) -> OauthSecret {
     }
 }
 
+/// Keys by webhook, each of a registration of its own.
 fn keys(keys: &[(&str, &str)]) -> SigningKeys {
-    keys.iter()
-        .map(|(webhook, key)| (WebhookId::new(*webhook), MacKey::new(*key)))
-        .collect()
-}
-
-fn exposed(keys: &SigningKeys) -> Vec<(String, String)> {
-    keys.iter()
-        .map(|(webhook, key)| (webhook.to_string(), key.expose().to_owned()))
-        .collect()
+    let mut held = SigningKeys::default();
+    for (number, (webhook, key)) in (1..).zip(keys) {
+        let token = UrlToken::from_random(&[number; 32]).hash();
+        let of_one = RegistrationKeys {
+            version: KeysVersion::new(number.into()),
+            secrets: MacKey::new(*key).into(),
+        };
+        held.put(token, Some(&WebhookId::new(*webhook)), of_one);
+    }
+    held
 }
 
 /// Holds an implementation of [`Secrets`] to its contract. There are no secrets at first.
@@ -225,7 +228,7 @@ pub(crate) async fn secrets(secrets: &impl Secrets) {
     let acme = name("acme");
     let oauth = async || secrets.oauth(&acme).await.unwrap();
     assert!(oauth().await.is_none());
-    assert!(exposed(&secrets.keys(&acme).await.unwrap()).is_empty());
+    assert!(secrets.keys(&acme).await.unwrap().same(&keys(&[])));
     secrets.retire(&acme).await.unwrap();
 
     for (kept, access) in [("one", None), ("two", Some("token"))] {
@@ -246,7 +249,7 @@ pub(crate) async fn secrets(secrets: &impl Secrets) {
     ] {
         secrets.put_keys(&acme, &keys(kept)).await.unwrap();
         let read = secrets.keys(&acme).await.unwrap();
-        assert_eq!(exposed(&read), exposed(&keys(kept)));
+        assert!(read.same(&keys(kept)), "{kept:?}");
     }
     assert!(secrets.oauth(&name("other")).await.unwrap().is_none());
 
@@ -254,7 +257,7 @@ pub(crate) async fn secrets(secrets: &impl Secrets) {
     for _ in 0..2 {
         secrets.retire(&acme).await.unwrap();
         assert!(oauth().await.is_none());
-        assert!(exposed(&secrets.keys(&acme).await.unwrap()).is_empty());
+        assert!(secrets.keys(&acme).await.unwrap().same(&keys(&[])));
     }
     secrets
         .put_oauth(&acme, &secret("three", None))
@@ -267,11 +270,11 @@ pub(crate) async fn secrets(secrets: &impl Secrets) {
             .credentials
             .same(&secret("three", None).credentials)
     );
-    assert!(exposed(&secrets.keys(&acme).await.unwrap()).is_empty());
+    assert!(secrets.keys(&acme).await.unwrap().same(&keys(&[])));
     secrets
         .put_keys(&acme, &keys(&[("wh_3", "d")]))
         .await
         .unwrap();
     let read = secrets.keys(&acme).await.unwrap();
-    assert_eq!(exposed(&read), exposed(&keys(&[("wh_3", "d")])));
+    assert!(read.same(&keys(&[("wh_3", "d")])));
 }

@@ -852,9 +852,8 @@ impl World {
             .unwrap()
             .get(&"acme".parse().unwrap());
         let keys = keys.unwrap_or_default();
-        keys.iter()
-            .map(|(id, key): (&WebhookId, &MacKey)| (id.to_string(), key.expose().to_owned()))
-            .collect()
+        let shown = |(id, key): (&WebhookId, &MacKey)| (id.to_string(), key.expose().to_owned());
+        keys.by_webhook().iter().map(shown).collect()
     }
 
     pub(crate) fn oauth(&self) -> Option<OauthSecret> {
@@ -877,7 +876,9 @@ impl World {
         let key = (format!("{account}#{}", id.first_seen().day()), id);
         let arrival = receipts.entry(key).or_insert_with(|| Arrival {
             delivery: id,
+            registration: None,
             webhook: webhook.map(WebhookId::new),
+            assurance: None,
             attempts: 0,
         });
         arrival.attempts += 1;

@@ -14,7 +14,7 @@ use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{
     AttributeValue, Put, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
 };
-use domain::account::{AccountName, TokenEntry, TokenHash, WebhookId};
+use domain::account::{AccountName, KeysVersion, TokenEntry, TokenHash, WebhookId};
 use domain::ports::PortError;
 use domain::source::Source;
 use domain::subscription::{
@@ -431,6 +431,9 @@ fn registration_value(registration: &Registration) -> AttributeValue {
     if let Some(webhook) = &registration.webhook {
         value.insert("webhook".to_owned(), text(webhook.as_str()));
     }
+    if registration.keys != KeysVersion::default() {
+        value.insert("keys".to_owned(), number(registration.keys.get()));
+    }
     AttributeValue::M(value)
 }
 
@@ -439,6 +442,7 @@ fn registration(value: &AttributeValue) -> Option<Registration> {
     Some(Registration {
         token: text_of(value, "token")?.parse().ok()?,
         webhook: text_of(value, "webhook").map(WebhookId::new),
+        keys: KeysVersion::new(number_of(value, "keys").unwrap_or_default()),
         standing: match text_of(value, "standing")? {
             "pending" => Standing::Pending,
             "live" => Standing::Live,
@@ -570,6 +574,7 @@ mod tests {
             full.register(Registration {
                 token: UrlToken::from_random(&[number; 32]).hash(),
                 webhook: (number > 1).then(|| WebhookId::new("wh_1")),
+                keys: KeysVersion::new((number % 2).into()),
                 standing,
             });
         }

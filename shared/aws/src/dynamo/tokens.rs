@@ -1,20 +1,23 @@
 //! URL tokens in the accounts table: one read by key for a delivery of an account that is not cached.
 
 use aws_sdk_dynamodb::Client;
-use domain::account::{TokenEntry, TokenHash, WebhookId};
+use domain::account::{KeysVersion, TokenEntry, TokenHash, WebhookId};
 use domain::ports::{PortError, Tokens};
+use domain::source::Source;
 
-use super::{Item, MALFORMED_ITEM, PK, is_lasting, keys, text, text_of};
+use super::{Item, MALFORMED_ITEM, PK, is_lasting, keys, number, number_of, text, text_of};
 use crate::failure::port_error;
 
 const FINDING: &str = "finding a URL token";
 
 const ACCOUNT: &str = "account";
+const SOURCE: &str = "source";
 const STATUS: &str = "status";
+const KEYS: &str = "keys";
 const WEBHOOK: &str = "webhook";
 
-/// The accounts table, as far as it knows tokens: `token#{hash}` with `account`, `status`, and `webhook` once
-/// the source has named it.
+/// The accounts table, as far as it knows tokens: `token#{hash}` with `account`, `source`, `status`, `keys` (the version of the
+/// registration's keys), and `webhook` once the source has named it.
 #[derive(Debug, Clone)]
 pub struct DynamoTokens {
     client: Client,
@@ -55,8 +58,12 @@ pub(super) fn token_item(hash: &TokenHash, entry: &TokenEntry) -> Item {
     let mut item = Item::from([
         (PK.to_owned(), keys::token(hash)),
         (ACCOUNT.to_owned(), text(entry.account.as_str())),
+        (SOURCE.to_owned(), text(entry.source.as_str())),
         (STATUS.to_owned(), text(entry.status.as_str())),
     ]);
+    if entry.keys != KeysVersion::default() {
+        item.insert(KEYS.to_owned(), number(entry.keys.get()));
+    }
     if let Some(webhook) = &entry.webhook {
         item.insert(WEBHOOK.to_owned(), text(webhook.as_str()));
     }
@@ -67,6 +74,9 @@ pub(super) fn token_item(hash: &TokenHash, entry: &TokenEntry) -> Item {
 pub(super) fn token_entry(item: &Item) -> Option<TokenEntry> {
     Some(TokenEntry {
         account: text_of(item, ACCOUNT)?.parse().ok()?,
+        // Release 0.1.0 knew one source.
+        source: text_of(item, SOURCE).map_or(Some(Source::Orderspace), Source::named)?,
+        keys: KeysVersion::new(number_of(item, KEYS).unwrap_or_default()),
         webhook: text_of(item, WEBHOOK).map(WebhookId::new),
         status: text_of(item, STATUS)?.parse().ok()?,
     })
@@ -91,7 +101,9 @@ mod tests {
             token_entry(&pending),
             Some(TokenEntry {
                 account: "acme".parse().unwrap(),
+                source: Source::Orderspace,
                 webhook: None,
+                keys: KeysVersion::default(),
                 status: TokenStatus::Pending,
             })
         );
@@ -113,6 +125,12 @@ mod tests {
             token_entry(&item(&[("account", "acme"), ("status", "asleep")])),
             None
         );
+        let elsewhere = [
+            ("account", "acme"),
+            ("status", "live"),
+            ("source", "nowhere"),
+        ];
+        assert_eq!(token_entry(&item(&elsewhere)), None);
     }
 
     #[test]
@@ -127,7 +145,9 @@ mod tests {
                 let account = "acme".parse().unwrap();
                 let entry = TokenEntry {
                     account,
+                    source: Source::StackOne,
                     webhook,
+                    keys: KeysVersion::new(7),
                     status,
                 };
                 let item = token_item(&UrlToken::from_random(&[1; 32]).hash(), &entry);

@@ -3,7 +3,8 @@
 //!
 //! | secret | holds |
 //! |---|---|
-//! | signing | `{"keys":{"wh_…":"signing key"}}` |
+//! | signing | `registrations`: by the hex SHA-256 of its URL token each registration's `version`, `macs` (keys), `basic` and `header` (shared secrets) |
+//! | signing, for release 0.1.0 | `keys`: MAC keys by webhook |
 //! | OAuth | `client_id`, `client_secret`, `access_token`, and `expires_at` in seconds since 1970 |
 //!
 //! The parser's own words may repeat a part of a secret, so they are never passed on.
@@ -11,8 +12,8 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use domain::account::WebhookId;
-use domain::signature::{MacKey, SigningKeys};
+use domain::account::{KeysVersion, WebhookId};
+use domain::signature::{LiveSecrets, MacKey, Place, RegistrationKeys, SharedSecret, SigningKeys};
 use domain::subscription::{Access, AccessToken, Credentials, OauthSecret};
 use domain::timestamp::Timestamp;
 use secrecy::SecretString;
@@ -22,8 +23,54 @@ use serde::{Deserialize, Serialize};
 pub(super) const UNREADABLE: &str = "unreadable_secret";
 
 #[derive(Serialize, Deserialize)]
-struct Keys {
-    keys: BTreeMap<String, String>,
+struct Signing {
+    #[serde(default)]
+    keys: Option<BTreeMap<String, String>>,
+    #[serde(default)]
+    registrations: Option<BTreeMap<String, Registration>>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Registration {
+    version: u64,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    macs: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    basic: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    header: Vec<String>,
+}
+
+impl From<Registration> for RegistrationKeys {
+    fn from(stored: Registration) -> Self {
+        let at = |place| move |secret: String| SharedSecret::new(place, secret);
+        let basic = stored.basic.into_iter().map(at(Place::Basic));
+        let header = stored.header.into_iter().map(at(Place::Header));
+        Self {
+            version: KeysVersion::new(stored.version),
+            secrets: LiveSecrets {
+                macs: stored.macs.into_iter().map(MacKey::new).collect(),
+                shared: basic.chain(header).collect(),
+            },
+        }
+    }
+}
+
+impl From<&RegistrationKeys> for Registration {
+    fn from(keys: &RegistrationKeys) -> Self {
+        let at = |place| {
+            let secrets = keys.secrets.shared.iter();
+            let there = secrets.filter(move |secret| secret.place() == place);
+            there.map(|secret| secret.expose().to_owned()).collect()
+        };
+        let macs = keys.secrets.macs.iter();
+        Self {
+            version: keys.version.get(),
+            macs: macs.map(|key| key.expose().to_owned()).collect(),
+            basic: at(Place::Basic),
+            header: at(Place::Header),
+        }
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -34,23 +81,32 @@ struct Oauth<'a> {
     expires_at: Option<u64>,
 }
 
-/// Reads signing keys.
+/// Reads signing keys, of this release's form or of the one before.
 pub(super) fn keys(json: &str) -> Option<SigningKeys> {
-    let stored: Keys = serde_json::from_str(json).ok()?;
-    let keys = stored.keys.into_iter();
-    Some(
-        keys.map(|(webhook, key)| (WebhookId::new(webhook), MacKey::new(key)))
-            .collect(),
-    )
+    let stored: Signing = serde_json::from_str(json).ok()?;
+    if stored.keys.is_none() && stored.registrations.is_none() {
+        return None;
+    }
+    let registrations = stored.registrations.unwrap_or_default().into_iter();
+    let registrations = registrations.map(|(token, keys)| Some((token.parse().ok()?, keys.into())));
+    let by_webhook = stored.keys.unwrap_or_default().into_iter();
+    let by_webhook = by_webhook.map(|(webhook, key)| (WebhookId::new(webhook), MacKey::new(key)));
+    Some(SigningKeys::stored(
+        registrations.collect::<Option<_>>()?,
+        by_webhook.collect(),
+    ))
 }
 
-/// Writes signing keys.
+/// Writes signing keys, in this release's form and in that of the one before.
 pub(super) fn keys_text(keys: &SigningKeys) -> Option<SecretString> {
-    let keys = keys
-        .iter()
-        .map(|(webhook, key)| (webhook.as_str().to_owned(), key.expose().to_owned()));
-    written(&Keys {
-        keys: keys.collect(),
+    let by_webhook = keys.by_webhook().iter();
+    let by_webhook =
+        by_webhook.map(|(webhook, key)| (webhook.as_str().to_owned(), key.expose().to_owned()));
+    let registrations = keys.registrations().iter();
+    let registrations = registrations.map(|(token, keys)| (token.to_string(), keys.into()));
+    written(&Signing {
+        keys: Some(by_webhook.collect()),
+        registrations: Some(registrations.collect()),
     })
 }
 
@@ -89,6 +145,7 @@ fn written(stored: &impl Serialize) -> Option<SecretString> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use domain::account::UrlToken;
     use rstest::rstest;
     use secrecy::ExposeSecret as _;
 
@@ -96,16 +153,40 @@ mod tests {
     fn keys_are_read_by_webhook_and_do_not_print() {
         let keys = keys(r#"{"keys":{"wh_2":"marker-two","wh_1":"marker-one"},"later":1}"#).unwrap();
         let read: Vec<_> = keys
+            .by_webhook()
             .iter()
             .map(|(webhook, key)| (webhook.as_str(), key.expose()))
             .collect();
         assert_eq!(read, [("wh_1", "marker-one"), ("wh_2", "marker-two")]);
         assert!(!format!("{keys:?}").contains("marker"));
-        let text = keys_text(&keys).unwrap();
-        assert_eq!(
-            text.expose_secret(),
-            r#"{"keys":{"wh_1":"marker-one","wh_2":"marker-two"}}"#
+    }
+
+    #[test]
+    fn keys_of_a_registration_read_back_and_the_release_before_finds_them_too() {
+        let token = UrlToken::from_random(&[7; 32]).hash();
+        let mut held = SigningKeys::default();
+        held.put(
+            token,
+            Some(&WebhookId::new("wh_1")),
+            RegistrationKeys {
+                version: KeysVersion::new(5),
+                secrets: LiveSecrets {
+                    macs: vec![MacKey::new("k")],
+                    shared: vec![
+                        SharedSecret::new(Place::Header, "h"),
+                        SharedSecret::new(Place::Basic, "b"),
+                    ],
+                },
+            },
         );
+        let text = keys_text(&held).unwrap();
+        let expected = format!(
+            r#"{{"keys":{{"wh_1":"k"}},"registrations":{{"{token}":{{"version":5,"macs":["k"],"basic":["b"],"header":["h"]}}}}}}"#
+        );
+        assert_eq!(text.expose_secret(), expected);
+        let read = keys(text.expose_secret()).unwrap();
+        let read = keys_text(&read).unwrap();
+        assert_eq!(read.expose_secret(), expected);
     }
 
     #[rstest]
@@ -115,6 +196,8 @@ mod tests {
     #[case(r#"{"keys":"marker"}"#)]
     #[case(r#"{"keys":{"wh_1":["marker"]}}"#)]
     #[case(r#"{"marker":{}}"#)]
+    #[case(r#"{"registrations":{"marker":{"version":1}}}"#)]
+    #[case(r#"{"registrations":[]}"#)]
     fn what_holds_no_keys_is_unreadable(#[case] json: &str) {
         assert!(keys(json).is_none());
     }

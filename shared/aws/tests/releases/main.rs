@@ -27,7 +27,7 @@ use domain::ports::{
     Keys as _, Oversize as _, Receipt, Receipts as _, Records as _, Tokens as _, Update,
 };
 use domain::record::{RecordId, RecordKey};
-use domain::signature::{Assurance, SigningKeys};
+use domain::signature::SigningKeys;
 use domain::subscription::{
     Account, Accounts as _, Deliveries as _, Lease, LeaseOwner, Registration, Rhythm, Secrets as _,
     Standing,
@@ -123,6 +123,7 @@ fn registration_shown(registration: &Registration) -> Value {
     json!({
         "token": registration.token.to_string(),
         "webhook": registration.webhook.as_ref().map(WebhookId::as_str),
+        "keys": registration.keys.get(),
         "state": state,
         "since": text(since),
         "until": text(until),
@@ -182,7 +183,9 @@ fn token_shown(hash: &TokenHash, entry: &TokenEntry) -> Value {
     json!({
         "hash": hash.to_string(),
         "account": entry.account.as_str(),
+        "source": entry.source.as_str(),
         "webhook": entry.webhook.as_ref().map(WebhookId::as_str),
+        "keys": entry.keys.get(),
         "status": entry.status.as_str(),
     })
 }
@@ -289,8 +292,9 @@ async fn receipts_of_every_release_are_read() {
                 let receipt = Receipt {
                     account: &account,
                     delivery,
-                    webhook: arrival.webhook.as_ref().unwrap(),
-                    assurance: Assurance::Signature,
+                    registration: arrival.registration.unwrap(),
+                    webhook: arrival.webhook.as_ref(),
+                    assurance: arrival.assurance.unwrap(),
                     received: delivery.first_seen().plus_seconds(30 * attempt as u64),
                     hash: BodyHash::of(&body),
                     events: example.item()["events"]["N"]
@@ -466,9 +470,18 @@ async fn signing_secrets_of_every_release_are_read() {
 }
 
 fn keys_shown(keys: &SigningKeys) -> Value {
-    keys.iter()
+    let registrations = keys.registrations().iter().map(|(token, held)| {
+        let macs = held.secrets.macs.iter().map(|key| key.expose());
+        let shown = json!({ "version": held.version.get(), "macs": macs.collect::<Vec<_>>() });
+        (token.to_string(), shown)
+    });
+    let mut shown: serde_json::Map<String, Value> = keys
+        .by_webhook()
+        .iter()
         .map(|(webhook, key)| (webhook.as_str().to_owned(), json!(key.expose())))
-        .collect()
+        .collect();
+    shown.insert("registrations".to_owned(), registrations.collect());
+    shown.into()
 }
 
 #[tokio::test]

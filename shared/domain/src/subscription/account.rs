@@ -1,6 +1,6 @@
 //! What is kept of an account: the operator's wish, our registrations at the source, and how it went.
 
-use crate::account::{AccountName, TokenEntry, TokenHash, TokenStatus, WebhookId};
+use crate::account::{AccountName, KeysVersion, TokenEntry, TokenHash, TokenStatus, WebhookId};
 use crate::event::TypeRow;
 use crate::source::Source;
 use crate::subscription::{EventSelection, Rhythm};
@@ -58,6 +58,8 @@ pub struct Registration {
     pub token: TokenHash,
     /// The webhook, once the source has named it.
     pub webhook: Option<WebhookId>,
+    /// The version of its keys that was stored last.
+    pub keys: KeysVersion,
     /// How far it got.
     pub standing: Standing,
 }
@@ -322,6 +324,8 @@ impl Account {
         let registration = self.registration(token);
         TokenEntry {
             account: self.name.clone(),
+            source: self.source,
+            keys: registration.map_or_else(KeysVersion::default, |registration| registration.keys),
             webhook: registration.and_then(|registration| registration.webhook.clone()),
             status: registration.map_or(TokenStatus::Retired, |registration| {
                 registration.standing.status()
@@ -455,6 +459,7 @@ mod tests {
         let registration = |number, standing| Registration {
             token: crate::account::UrlToken::from_random(&[number; 32]).hash(),
             webhook: Some(WebhookId::new(number.to_string())),
+            keys: KeysVersion::default(),
             standing,
         };
         let (old, new) = (
@@ -499,6 +504,7 @@ mod tests {
         let mut registration = Registration {
             token,
             webhook: None,
+            keys: KeysVersion::default(),
             standing: Standing::Pending,
         };
         account.register(registration.clone());
@@ -561,6 +567,7 @@ mod tests {
         let registration = |number, standing| Registration {
             token: crate::account::UrlToken::from_random(&[number; 32]).hash(),
             webhook: Some(WebhookId::new(number.to_string())),
+            keys: KeysVersion::default(),
             standing,
         };
         account.register(registration(1, Standing::Live));

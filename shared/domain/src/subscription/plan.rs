@@ -269,7 +269,7 @@ fn named<'a>(account: &Account, seen: &'a [Seen], token: TokenHash) -> Option<&'
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::account::UrlToken;
+    use crate::account::{KeysVersion, UrlToken};
     use crate::event::{Effect, TypeRow};
     use crate::lane::Lane;
     use crate::source::Source;
@@ -309,6 +309,7 @@ mod tests {
             account.register(Registration {
                 token: token(*number).hash(),
                 webhook: webhook.map(WebhookId::new),
+                keys: KeysVersion::default(),
                 standing: *standing,
             });
         }

@@ -2,7 +2,7 @@
 //!
 //! While two webhooks of ours are at the source, each brings every event, so either alone suffices. The old one
 //! goes as soon as the new one has shown that its deliveries arrive and are accepted. Inbound makes no call for
-//! this: the receipts name the webhook whose key signed.
+//! this: the receipts name the registration by whose URL a delivery came.
 //!
 //! | the receipts since the new one took over | the old one |
 //! |---|---|
@@ -12,13 +12,12 @@
 //! | the old one did, the new one did not | stays: it is the only one that works |
 //! | cannot be read | stays until they can |
 //!
-//! A receipt names the webhook of its first attempt. Where both webhooks bring the same bytes and the first was
+//! A receipt names the registration of its first attempt. Where both webhooks bring the same bytes and the first was
 //! refused, the second takes over the identity and with it the receipt: the new webhook may then count as the
 //! one whose delivery was accepted though it was the old one's. It has shown all the same that its signature is
 //! good, and the source still has its delivery to retry.
 
-use crate::account::WebhookId;
-use crate::subscription::{Arrival, Struck};
+use crate::subscription::{Arrival, Registration, Struck};
 use crate::timestamp::Timestamp;
 
 /// How long after the new webhook took over a delivery of the old one alone says nothing, in seconds: the event
@@ -44,26 +43,33 @@ impl Evidence {
     /// Reads it from the latest receipts and strikes.
     #[must_use]
     pub fn read(
-        new: &WebhookId,
-        old: &WebhookId,
+        new: &Registration,
+        old: &Registration,
         since: Timestamp,
         arrivals: &[Arrival],
         strikes: &[Struck],
     ) -> Self {
-        let of = |webhook: &WebhookId| {
-            let webhook = webhook.clone();
-            let arrivals = arrivals.iter();
-            arrivals.filter(move |arrival: &&Arrival| arrival.webhook.as_ref() == Some(&webhook))
+        let of = |registration: &Registration| {
+            let of_one = arrivals
+                .iter()
+                .filter(|arrival| arrival.is_by(registration));
+            of_one.collect::<Vec<_>>()
         };
         let from = since.plus_seconds(MARGIN_SECONDS);
-        if of(new).any(|arrival| arrival.accepted(strikes).is_some()) {
-            let is_owed = |arrival: &Arrival| arrival.accepted(strikes).is_none();
-            if of(old).any(is_owed) {
+        if of(new)
+            .iter()
+            .any(|arrival| arrival.accepted(strikes).is_some())
+        {
+            let is_owed = |arrival: &&Arrival| arrival.accepted(strikes).is_none();
+            if of(old).iter().any(is_owed) {
                 Self::OldOwes
             } else {
                 Self::New
             }
-        } else if of(old).any(|arrival| arrival.delivery.first_seen() > from) {
+        } else if of(old)
+            .iter()
+            .any(|arrival| arrival.delivery.first_seen() > from)
+        {
             Self::OldAlone
         } else {
             Self::Silence
@@ -84,7 +90,9 @@ impl Evidence {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::account::{KeysVersion, TokenHash, UrlToken, WebhookId};
     use crate::identity::DeliveryId;
+    use crate::subscription::Standing;
     use rstest::rstest;
 
     const SINCE: u64 = 1_000_000;
@@ -94,10 +102,25 @@ mod tests {
         DeliveryId::new(Timestamp::from_millis(at), &[1; 10])
     }
 
+    fn token(number: u8) -> TokenHash {
+        UrlToken::from_random(&[number; 32]).hash()
+    }
+
+    fn registration(number: u8, webhook: &str) -> Registration {
+        Registration {
+            token: token(number),
+            webhook: Some(WebhookId::new(webhook)),
+            keys: KeysVersion::default(),
+            standing: Standing::Live,
+        }
+    }
+
     fn arrival(webhook: &str, at: u64, attempts: usize) -> Arrival {
         Arrival {
             delivery: id(at),
+            registration: None,
             webhook: Some(WebhookId::new(webhook)),
+            assurance: None,
             attempts,
         }
     }
@@ -136,9 +159,26 @@ mod tests {
                 cause: "budget".to_owned(),
             })
             .collect();
-        let (new, old) = (WebhookId::new("new"), WebhookId::new("old"));
+        let (new, old) = (registration(1, "new"), registration(2, "old"));
         let since = Timestamp::from_millis(SINCE);
         let read = Evidence::read(&new, &old, since, &arrivals, &strikes);
+        assert_eq!(read, expected);
+        // The same where the receipts name the registration, whatever webhook they name.
+        let named = arrivals.into_iter().map(|arrival| {
+            let webhook = arrival.webhook.as_ref().map(WebhookId::as_str);
+            let token = match webhook {
+                Some("new") => new.token,
+                Some("old") => old.token,
+                _ => token(3),
+            };
+            Arrival {
+                registration: Some(token),
+                webhook: new.webhook.clone(),
+                ..arrival
+            }
+        });
+        let named: Vec<_> = named.collect();
+        let read = Evidence::read(&new, &old, since, &named, &strikes);
         assert_eq!(read, expected);
     }
 

@@ -12,8 +12,10 @@
 //! An attempt whose receipt could not be written makes a delivery look refused for longer than it was, never
 //! accepted before it was: the next delivery that is accepted at once ends the run in any case.
 
-use crate::account::WebhookId;
+use crate::account::{TokenHash, WebhookId};
 use crate::identity::DeliveryId;
+use crate::signature::Assurance;
+use crate::subscription::Registration;
 use crate::timestamp::Timestamp;
 
 /// A verified delivery that was answered with a failure.
@@ -32,13 +34,26 @@ pub struct Struck {
 pub struct Arrival {
     /// Which one.
     pub delivery: DeliveryId,
-    /// The webhook that brought it.
+    /// The registration that it came by; `None` where release 0.1.0 wrote the receipt.
+    pub registration: Option<TokenHash>,
+    /// The source's webhook, if it was known.
     pub webhook: Option<WebhookId>,
+    /// What proved it; `None` where release 0.1.0 wrote the receipt.
+    pub assurance: Option<Assurance>,
     /// How often it came.
     pub attempts: usize,
 }
 
 impl Arrival {
+    /// Whether the delivery came by this registration.
+    #[must_use]
+    pub fn is_by(&self, registration: &Registration) -> bool {
+        match self.registration {
+            Some(token) => token == registration.token,
+            None => self.webhook.is_some() && self.webhook == registration.webhook,
+        }
+    }
+
     /// When the delivery was accepted, as far as the strikes tell; `None` if it was not.
     #[must_use]
     pub fn accepted(&self, strikes: &[Struck]) -> Option<Timestamp> {
@@ -84,7 +99,9 @@ mod tests {
     fn arrival(delivery: u64, attempts: usize) -> Arrival {
         Arrival {
             delivery: id(delivery),
+            registration: None,
             webhook: None,
+            assurance: None,
             attempts,
         }
     }

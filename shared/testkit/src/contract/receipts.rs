@@ -2,7 +2,7 @@
 
 use std::future::Future;
 
-use domain::account::{AccountName, WebhookId};
+use domain::account::{AccountName, TokenHash, UrlToken, WebhookId};
 use domain::identity::{BodyHash, DeliveryId};
 use domain::ports::{Marker, Receipt, Receipts, Strike};
 use domain::signature::Assurance;
@@ -14,8 +14,10 @@ use crate::fakes::FakeReceipts;
 /// A receipt as a reader of the table finds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadReceipt {
-    /// The webhook that brought the first attempt.
-    pub webhook: String,
+    /// The registration that the first attempt came by, as text.
+    pub registration: String,
+    /// The source's webhook of that registration.
+    pub webhook: Option<String>,
     /// What proved the first attempt, as text.
     pub proof: String,
     /// When the first attempt came in, as text.
@@ -46,7 +48,8 @@ impl ReceiptReader for FakeReceipts {
         let mut kept = self.kept().into_iter();
         let kept = kept.find(|kept| kept.account == *account && kept.delivery == delivery)?;
         Some(ReadReceipt {
-            webhook: kept.webhook.to_string(),
+            registration: kept.registration.to_string(),
+            webhook: kept.webhook.map(|webhook| webhook.to_string()),
             proof: kept.assurance.as_str().to_owned(),
             received: kept.received.to_string(),
             hash: kept.hash.to_string(),
@@ -80,6 +83,10 @@ fn account(name: &str) -> AccountName {
     name.parse().unwrap()
 }
 
+fn token(number: u8) -> TokenHash {
+    UrlToken::from_random(&[number; 32]).hash()
+}
+
 fn at(millis: u64) -> Timestamp {
     Timestamp::from_millis(1_795_176_000_000 + millis)
 }
@@ -106,7 +113,8 @@ async fn bodies_are_kept_as_they_came(receipts: &impl Receipts, reader: &impl Re
         let receipt = Receipt {
             account: &acme,
             delivery: delivery_id(number),
-            webhook: &webhook,
+            registration: token(1),
+            webhook: Some(&webhook).filter(|_| number > 0),
             assurance: Assurance::UrlToken,
             received: at(number),
             hash: BodyHash::of(body),
@@ -116,7 +124,8 @@ async fn bodies_are_kept_as_they_came(receipts: &impl Receipts, reader: &impl Re
         receipts.keep(&receipt).await.unwrap();
         // A retry is kept like the first attempt, and a lost answer makes the call come twice.
         let retry = Receipt {
-            webhook: &another,
+            registration: token(2),
+            webhook: Some(&another).filter(|_| number > 0),
             assurance: Assurance::Signature,
             received: at(number + 60_000),
             ..receipt
@@ -127,7 +136,8 @@ async fn bodies_are_kept_as_they_came(receipts: &impl Receipts, reader: &impl Re
         let kept = reader.receipt(&acme, delivery_id(number)).await.unwrap();
         assert!(kept.body == body, "body {number} is not what was kept");
         let expected = ReadReceipt {
-            webhook: "wh_1".to_owned(),
+            registration: token(1).to_string(),
+            webhook: (number > 0).then(|| "wh_1".to_owned()),
             proof: "url_token".to_owned(),
             received: at(number).to_string(),
             hash: BodyHash::of(body).to_string(),

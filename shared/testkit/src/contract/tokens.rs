@@ -2,8 +2,9 @@
 
 use std::future::Future;
 
-use domain::account::{TokenEntry, TokenHash, TokenStatus, UrlToken, WebhookId};
+use domain::account::{KeysVersion, TokenEntry, TokenHash, TokenStatus, UrlToken, WebhookId};
 use domain::ports::Tokens;
+use domain::source::Source;
 
 use crate::fakes::FakeTokens;
 
@@ -27,6 +28,11 @@ pub async fn tokens(tokens: &impl Tokens, store: &impl TokenStore) {
     let hash = |byte| UrlToken::from_random(&[byte; 32]).hash();
     let entry = |webhook: Option<&str>, status| TokenEntry {
         account: "acme".parse().unwrap(),
+        source: match webhook {
+            Some(_) => Source::Orderspace,
+            None => Source::StackOne,
+        },
+        keys: KeysVersion::new(webhook.map_or(0, |_| 7)),
         webhook: webhook.map(WebhookId::new),
         status,
     };

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-use domain::account::{AccountName, WebhookId};
+use domain::account::{AccountName, KeysVersion, TokenHash};
 use domain::ports::{Keys, PortError};
-use domain::signature::{MacKey, SigningKeys};
+use domain::signature::{LiveSecrets, MacKey, RegistrationKeys, SigningKeys};
 
 use super::lock;
 use super::script::{Journal, Script};
@@ -47,11 +47,24 @@ impl FakeKeys {
         self.script.calls()
     }
 
-    /// Stores an account's live keys by webhook, in place of those before.
-    pub fn put(&self, account: &AccountName, keys: &[(&str, &str)]) {
-        let keys = keys.iter();
-        let keys = keys.map(|(webhook, key)| (WebhookId::new(*webhook), MacKey::new(*key)));
-        lock(&self.keys).insert(account.clone(), keys.collect());
+    /// Stores a registration's live MAC keys, beside those of the account's other registrations.
+    pub fn put(&self, account: &AccountName, token: TokenHash, version: u64, keys: &[&str]) {
+        let keys = RegistrationKeys {
+            version: KeysVersion::new(version),
+            secrets: LiveSecrets {
+                macs: keys.iter().map(|key| MacKey::new(*key)).collect(),
+                shared: Vec::new(),
+            },
+        };
+        let mut held = lock(&self.keys);
+        held.entry(account.clone())
+            .or_default()
+            .put(token, None, keys);
+    }
+
+    /// Stores an account's keys, in place of those before.
+    pub fn replace(&self, account: &AccountName, keys: SigningKeys) {
+        lock(&self.keys).insert(account.clone(), keys);
     }
 
     /// Forgets an account's keys.

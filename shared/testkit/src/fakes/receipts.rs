@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Mutex;
 
-use domain::account::{AccountName, WebhookId};
+use domain::account::{AccountName, TokenHash, WebhookId};
 use domain::identity::{BodyHash, DeliveryId};
 use domain::ports::{Marker, PortError, Receipt, Receipts, Strike};
 use domain::signature::Assurance;
@@ -19,8 +19,10 @@ pub struct KeptReceipt {
     pub account: AccountName,
     /// Which one.
     pub delivery: DeliveryId,
-    /// The webhook that brought the first attempt.
-    pub webhook: WebhookId,
+    /// The registration that the first attempt came by.
+    pub registration: TokenHash,
+    /// The source's webhook of that registration, if it was known.
+    pub webhook: Option<WebhookId>,
     /// What proved the first attempt.
     pub assurance: Assurance,
     /// When the first attempt that was kept came in.
@@ -138,7 +140,8 @@ impl Receipts for FakeReceipts {
             .or_insert_with(|| KeptReceipt {
                 account: receipt.account.clone(),
                 delivery: receipt.delivery,
-                webhook: receipt.webhook.clone(),
+                registration: receipt.registration,
+                webhook: receipt.webhook.cloned(),
                 assurance: receipt.assurance,
                 received: receipt.received,
                 hash: receipt.hash,

@@ -2,7 +2,7 @@
 //!
 //! | item | holds |
 //! |---|---|
-//! | a receipt | `received`, `webhook`, `proof`, `hash`, `events`, `attempts`, and the bytes as `body` (compressed) or `dataref` |
+//! | a receipt | `received`, `registration`, `webhook`, `proof`, `hash`, `events`, `attempts`, and the bytes as `body` (compressed) or `dataref` |
 //! | a retry marker | `delivery`, `expires`, `leased_until` (milliseconds), `holder` |
 //! | a failed delivery | `cause` |
 //!
@@ -15,7 +15,9 @@ pub mod write;
 const BODY: &str = "body";
 /// Where the delivery's bytes are, if not in the item.
 const DATAREF: &str = "dataref";
-/// The webhook that brought the delivery.
+/// The registration that the delivery came by.
+const REGISTRATION: &str = "registration";
+/// The source's webhook of that registration, if it was known.
 const WEBHOOK: &str = "webhook";
 /// What proved the delivery to be genuine.
 const PROOF: &str = "proof";

@@ -10,7 +10,7 @@ use domain::ports::{Oversize, PortError};
 use domain::subscription::{Arrival, Deliveries, Struck};
 use domain::timestamp::Timestamp;
 
-use super::{ATTEMPTS, BODY, CAUSE, DATAREF, WEBHOOK};
+use super::{ATTEMPTS, BODY, CAUSE, DATAREF, PROOF, REGISTRATION, WEBHOOK};
 use crate::dynamo::compression::unpack;
 use crate::dynamo::{Item, MALFORMED_ITEM, PK, SK, is_lasting, keys, number_of, text, text_of};
 use crate::failure::port_error;
@@ -124,7 +124,7 @@ impl Deliveries for DynamoDeliveries {
 }
 
 /// What is read of a receipt and of a strike: never a body.
-const RECEIPT: &str = "sk, webhook, attempts, cause";
+const RECEIPT: &str = "sk, registration, webhook, proof, attempts, cause";
 
 impl DynamoDeliveries {
     /// The items of a partition with the greatest sort keys.
@@ -171,7 +171,9 @@ async fn first(
 fn arrival(item: &Item) -> Option<Arrival> {
     Some(Arrival {
         delivery: text_of(item, SK)?.parse().ok()?,
+        registration: text_of(item, REGISTRATION).and_then(|token| token.parse().ok()),
         webhook: text_of(item, WEBHOOK).map(WebhookId::new),
+        assurance: text_of(item, PROOF).and_then(|proof| proof.parse().ok()),
         attempts: usize::try_from(number_of(item, ATTEMPTS)?).ok()?,
     })
 }

@@ -13,7 +13,7 @@ use domain::identity::BodyHash;
 use domain::ports::{Marker, Oversize, PortError, Receipt, Receipts, Strike};
 use domain::timestamp::Timestamp;
 
-use super::{ATTEMPTS, BODY, CAUSE, DATAREF, PROOF, WEBHOOK};
+use super::{ATTEMPTS, BODY, CAUSE, DATAREF, PROOF, REGISTRATION, WEBHOOK};
 use crate::dynamo::changes::Changes;
 use crate::dynamo::compression::pack;
 use crate::dynamo::{
@@ -82,7 +82,7 @@ impl<O: Oversize> DynamoReceipts<O> {
 }
 
 impl<O: Oversize> Receipts for DynamoReceipts<O> {
-    /// A retry's receipt is that of the first attempt, whose time, webhook and proof stay. `attempts` counts at
+    /// A retry's receipt is that of the first attempt, whose time, registration and proof stay. `attempts` counts at
     /// least once: a call whose answer was lost is made again.
     async fn keep(&self, receipt: &Receipt<'_>) -> Result<(), PortError> {
         let events = u64::try_from(receipt.events).unwrap_or(u64::MAX);
@@ -91,12 +91,16 @@ impl<O: Oversize> Receipts for DynamoReceipts<O> {
             .content(receipt)
             .await?
             .set_once("received", text(receipt.received.to_string()))
-            .set_once(WEBHOOK, text(receipt.webhook.as_str()))
+            .set_once(REGISTRATION, text(receipt.registration.to_string()))
             .set_once(PROOF, text(receipt.assurance.as_str()))
             .set("hash", text(receipt.hash.to_string()))
             .set("events", number(events))
             .set(EXPIRES_AT, number(expires.seconds()))
             .add(ATTEMPTS, number(1));
+        let changes = match receipt.webhook {
+            Some(webhook) => changes.set_once(WEBHOOK, text(webhook.as_str())),
+            None => changes,
+        };
         let call = self
             .client
             .update_item()
@@ -276,7 +280,7 @@ fn random_holder() -> Result<String, PortError> {
 
 #[cfg(test)]
 mod tests {
-    use domain::account::WebhookId;
+    use domain::account::UrlToken;
     use domain::envelope::DataRef;
     use domain::identity::DeliveryId;
     use domain::signature::Assurance;
@@ -352,7 +356,8 @@ mod tests {
         let receipt = Receipt {
             account: &"acme".parse().unwrap(),
             delivery: delivery(7),
-            webhook: &WebhookId::new("wh_1"),
+            registration: UrlToken::from_random(&[1; 32]).hash(),
+            webhook: None,
             assurance: Assurance::Signature,
             received: Timestamp::from_millis(7),
             hash: BodyHash::of(body),
