@@ -6,8 +6,8 @@
 use domain::account::{TokenHash, UrlToken, WebhookId};
 use domain::signature::SigningKeys;
 use domain::subscription::{
-    Account, Accounts, Condition, Deliveries, Evidence, RegisteredWebhook, Registration, Secrets,
-    Seen, Standing, Step,
+    Account, Accounts, Condition, Deliveries, Evidence, RegisteredWebhook, Registration,
+    RegistrationState, Secrets, Seen, Step,
 };
 
 use crate::account_lock::AccountLock;
@@ -78,7 +78,7 @@ impl<'r, 'p, 'h, 's, A: Accounts, S: Secrets, D: Deliveries> Run<'r, 'p, 'h, 's,
         self.lock.account.register(Registration {
             token: token.hash(),
             webhook: None,
-            standing: Standing::Pending,
+            state: RegistrationState::Pending,
         });
         self.lock.save(&[token.hash()]).await?;
         let account = &self.lock.account;
@@ -134,7 +134,7 @@ impl<'r, 'p, 'h, 's, A: Accounts, S: Secrets, D: Deliveries> Run<'r, 'p, 'h, 's,
         let registration = Registration {
             token,
             webhook: Some(webhook.id.clone()),
-            standing: Standing::Live,
+            state: RegistrationState::Live,
         };
         let lock = &mut *self.lock;
         if lock.account.registration(&token) == Some(&registration) {
@@ -239,7 +239,7 @@ impl<'r, 'p, 'h, 's, A: Accounts, S: Secrets, D: Deliveries> Run<'r, 'p, 'h, 's,
                 continue;
             };
             let mut registration = registration.clone();
-            registration.standing = Standing::Grace { until };
+            registration.state = RegistrationState::Expired { until };
             if let Some(webhook) = &registration.webhook {
                 let what = format!(
                     "webhook {webhook} is gone at the source; retries of its deliveries are taken until {until}"

@@ -31,7 +31,7 @@ use domain::ports::{Keys as _, Receipt, Receipts as _, Strike, Tokens as _};
 use domain::sources::Source;
 use domain::subscription::{
     Account, Accounts as _, Arrival, Deliveries as _, EventSelection, IfUnknown, Lease, LeaseOwner,
-    Registration, Secrets as _, Standing,
+    Registration, RegistrationState, Secrets as _,
 };
 use domain::timestamp::Timestamp;
 use e2e::Stack;
@@ -112,11 +112,14 @@ async fn tokens_and_keys_are_read_by_inbound() {
     let token = UrlToken::from_random(&[1; 32]).hash();
     let events = EventSelection::all(Source::Orderspace);
     let mut account = Account::new(name.clone(), Source::Orderspace, events, now);
-    for (webhook, standing) in [(None, Standing::Pending), (Some("wh_1"), Standing::Live)] {
+    for (webhook, state) in [
+        (None, RegistrationState::Pending),
+        (Some("wh_1"), RegistrationState::Live),
+    ] {
         account.register(Registration {
             token,
             webhook: webhook.map(domain::account::WebhookId::new),
-            standing,
+            state,
         });
         accounts.save(&account, &lease, &[token]).await.unwrap();
         let read = DynamoTokens::new(aws.dynamo(), &table).find(&token).await;

@@ -6,8 +6,8 @@ use domain::signature::{SigningKey, SigningKeys};
 use domain::sources::Source;
 use domain::subscription::{
     Access, AccessToken, Account, Accounts, Credentials, EventSelection, IfUnknown, Lease,
-    LeaseOwner, Leased, OauthSecret, Registration, Saved, Secrets, Silence, Standing, Trouble,
-    Wish,
+    LeaseOwner, Leased, OauthSecret, Registration, RegistrationState, Saved, Secrets, Silence,
+    Trouble, Wish,
 };
 use domain::timestamp::Timestamp;
 
@@ -31,11 +31,11 @@ fn token(number: u8) -> TokenHash {
     UrlToken::from_random(&[number; 32]).hash()
 }
 
-fn registration(number: u8, webhook: Option<&str>, standing: Standing) -> Registration {
+fn registration(number: u8, webhook: Option<&str>, state: RegistrationState) -> Registration {
     Registration {
         token: token(number),
         webhook: webhook.map(WebhookId::new),
-        standing,
+        state,
     }
 }
 
@@ -80,7 +80,7 @@ pub(crate) async fn accounts(accounts: &impl Accounts) {
 
     // Only the holder saves: the account and its tokens together.
     let mut acme = account("acme");
-    acme.register(registration(1, None, Standing::Pending));
+    acme.register(registration(1, None, RegistrationState::Pending));
     let saved = accounts.save(&acme, &mine, &[token(1)]).await.unwrap();
     assert_eq!(saved, Saved::LeaseLost);
     assert_eq!(
@@ -102,15 +102,15 @@ pub(crate) async fn accounts(accounts: &impl Accounts) {
     acme.register(registration(
         1,
         Some("wh_1"),
-        Standing::Grace { until: at(9) },
+        RegistrationState::Expired { until: at(9) },
     ));
-    acme.register(registration(2, Some("wh_2"), Standing::Live));
-    acme.register(registration(3, Some("wh_3"), Standing::Leaving));
+    acme.register(registration(2, Some("wh_2"), RegistrationState::Live));
+    acme.register(registration(3, Some("wh_3"), RegistrationState::Replacing));
     let (since, until) = (at(6), at(7));
     acme.register(registration(
         4,
         Some("wh_4"),
-        Standing::Retiring { since, until },
+        RegistrationState::Draining { since, until },
     ));
     acme.wish = Wish::Disconnected { done: false };
     acme.trouble = Some(Trouble {

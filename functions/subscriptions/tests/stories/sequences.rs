@@ -13,7 +13,7 @@
 use std::collections::BTreeSet;
 
 use domain::account::{TokenHash, TokenStatus, UrlToken};
-use domain::subscription::{Rotation, Standing, State, Wish};
+use domain::subscription::{RegistrationState, Rotation, State, Wish};
 use proptest::prelude::*;
 use serde_json::json;
 use simulator::control::WebhookStatus;
@@ -435,18 +435,20 @@ impl Story {
 
         let mut served = Vec::new();
         for registration in &account.registrations {
-            match registration.standing {
-                Standing::Live => served.insert(0, registration),
-                Standing::Retiring { .. } => served.push(registration),
-                Standing::Grace { until } => assert!(world.now() < until),
-                Standing::Pending | Standing::Leaving => panic!("{registration:?}"),
+            match registration.state {
+                RegistrationState::Live => served.insert(0, registration),
+                RegistrationState::Draining { .. } => served.push(registration),
+                RegistrationState::Expired { until } => assert!(world.now() < until),
+                RegistrationState::Pending | RegistrationState::Replacing => {
+                    panic!("{registration:?}")
+                }
             }
         }
         assert!(
             served.len() <= 2 && served.len() == ours.len(),
             "{served:?} {ours:?}"
         );
-        assert_eq!(served[0].standing, Standing::Live);
+        assert_eq!(served[0].state, RegistrationState::Live);
         for registration in served {
             let mut with_token = ours
                 .iter()

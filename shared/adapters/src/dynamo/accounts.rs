@@ -21,7 +21,7 @@ use domain::ports::PortError;
 use domain::sources::Source;
 use domain::subscription::{
     Account, Accounts, Arrival, Deliveries, Entry, EventSelection, HOURS, IfUnknown, Lease, Leased,
-    Registration, Rhythm, Saved, Silence, Standing, Stranger, Struck, Trouble, Wish,
+    Registration, RegistrationState, Rhythm, Saved, Silence, Stranger, Struck, Trouble, Wish,
 };
 use domain::timestamp::Timestamp;
 
@@ -601,28 +601,28 @@ fn wish(word: &str) -> Option<Wish> {
     }
 }
 
-fn standing_word(standing: Standing) -> &'static str {
-    match standing {
-        Standing::Pending => "pending",
-        Standing::Live => "live",
-        Standing::Leaving => "leaving",
-        Standing::Retiring { .. } => "retiring",
-        Standing::Grace { .. } => "grace",
+fn registration_word(state: RegistrationState) -> &'static str {
+    match state {
+        RegistrationState::Pending => "pending",
+        RegistrationState::Live => "live",
+        RegistrationState::Replacing => "leaving",
+        RegistrationState::Draining { .. } => "retiring",
+        RegistrationState::Expired { .. } => "grace",
     }
 }
 
 fn registration_value(registration: &Registration) -> AttributeValue {
     let mut value = map([
         ("token", text(registration.token.to_string())),
-        ("standing", text(standing_word(registration.standing))),
+        ("standing", text(registration_word(registration.state))),
     ]);
-    match registration.standing {
-        Standing::Pending | Standing::Live | Standing::Leaving => {}
-        Standing::Retiring { since, until } => {
+    match registration.state {
+        RegistrationState::Pending | RegistrationState::Live | RegistrationState::Replacing => {}
+        RegistrationState::Draining { since, until } => {
             value.insert("since".to_owned(), time(since));
             value.insert("until".to_owned(), time(until));
         }
-        Standing::Grace { until } => {
+        RegistrationState::Expired { until } => {
             value.insert("until".to_owned(), time(until));
         }
     }
@@ -637,15 +637,15 @@ fn registration(value: &AttributeValue) -> Option<Registration> {
     Some(Registration {
         token: text_of(value, "token")?.parse().ok()?,
         webhook: text_of(value, "webhook").map(WebhookId::new),
-        standing: match text_of(value, "standing")? {
-            "pending" => Standing::Pending,
-            "live" => Standing::Live,
-            "leaving" => Standing::Leaving,
-            "retiring" => Standing::Retiring {
+        state: match text_of(value, "standing")? {
+            "pending" => RegistrationState::Pending,
+            "live" => RegistrationState::Live,
+            "leaving" => RegistrationState::Replacing,
+            "retiring" => RegistrationState::Draining {
                 since: time_of(value, "since")?,
                 until: time_of(value, "until")?,
             },
-            "grace" => Standing::Grace {
+            "grace" => RegistrationState::Expired {
                 until: time_of(value, "until")?,
             },
             _ => return None,
@@ -750,14 +750,14 @@ mod tests {
             }),
         };
         full.meet_strangers(&[UrlToken::from_random(&[9; 32]).hash()], at(7));
-        for (number, standing) in [
-            (1, Standing::Pending),
-            (2, Standing::Live),
-            (3, Standing::Grace { until: at(5) }),
-            (4, Standing::Leaving),
+        for (number, state) in [
+            (1, RegistrationState::Pending),
+            (2, RegistrationState::Live),
+            (3, RegistrationState::Expired { until: at(5) }),
+            (4, RegistrationState::Replacing),
             (
                 5,
-                Standing::Retiring {
+                RegistrationState::Draining {
                     since: at(8),
                     until: at(9),
                 },
@@ -766,7 +766,7 @@ mod tests {
             full.register(Registration {
                 token: UrlToken::from_random(&[number; 32]).hash(),
                 webhook: (number > 1).then(|| WebhookId::new("wh_1")),
-                standing,
+                state,
             });
         }
         full.note(at(6), "something");

@@ -58,7 +58,7 @@ pub struct Registration {
     /// The webhook, once the source has named it.
     pub webhook: Option<WebhookId>,
     /// How far it got.
-    pub standing: Standing,
+    pub state: RegistrationState,
 }
 
 /// A webhook that is sent to an address of ours and has a token that this installation does not know.
@@ -84,36 +84,36 @@ impl Stranger {
 
 /// How far a registration got. Mirrors [`TokenStatus`], which also knows the retired.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum RegistrationState {
     /// The source may know of it, or not: the answer has not been seen.
     Pending,
     /// The source's webhook, in use.
     Live,
     /// In use, until another is registered that takes over from it.
-    Leaving,
+    Replacing,
     /// Another webhook has taken over. This one stays at the source until that one has brought a delivery, so
     /// that nothing is lost should it bring none.
-    Retiring {
+    Draining {
         /// When the other took over.
         since: Timestamp,
         /// How long it waits for that delivery.
         until: Timestamp,
     },
     /// The webhook was replaced; retries of its deliveries are taken until then.
-    Grace {
+    Expired {
         /// The end of the grace.
         until: Timestamp,
     },
 }
 
-impl Standing {
-    /// The status of a token that stands so.
+impl RegistrationState {
+    /// The status of a token in this state.
     #[must_use]
     pub fn status(self) -> TokenStatus {
         match self {
             Self::Pending => TokenStatus::Pending,
-            Self::Live | Self::Leaving => TokenStatus::Live,
-            Self::Retiring { .. } | Self::Grace { .. } => TokenStatus::Grace,
+            Self::Live | Self::Replacing => TokenStatus::Live,
+            Self::Draining { .. } | Self::Expired { .. } => TokenStatus::Grace,
         }
     }
 }
@@ -234,11 +234,11 @@ impl Account {
     /// The registration in use: the newest, where one was replaced and that is not yet entered.
     #[must_use]
     pub fn live(&self) -> Option<&Registration> {
-        let newest = |standing: Standing| {
+        let newest = |state: RegistrationState| {
             let mut registrations = self.registrations.iter().rev();
-            registrations.find(|registration| registration.standing == standing)
+            registrations.find(|registration| registration.state == state)
         };
-        newest(Standing::Live).or_else(|| newest(Standing::Leaving))
+        newest(RegistrationState::Live).or_else(|| newest(RegistrationState::Replacing))
     }
 
     /// The rotation that is under way.
@@ -246,14 +246,16 @@ impl Account {
     pub fn rotation(&self) -> Option<Rotation<'_>> {
         self.registrations
             .iter()
-            .find_map(|registration| match registration.standing {
-                Standing::Leaving => Some(Rotation::Begun { old: registration }),
-                Standing::Retiring { since, until } => Some(Rotation::Overlap {
+            .find_map(|registration| match registration.state {
+                RegistrationState::Replacing => Some(Rotation::Begun { old: registration }),
+                RegistrationState::Draining { since, until } => Some(Rotation::Overlap {
                     old: registration,
                     since,
                     until,
                 }),
-                Standing::Pending | Standing::Live | Standing::Grace { .. } => None,
+                RegistrationState::Pending
+                | RegistrationState::Live
+                | RegistrationState::Expired { .. } => None,
             })
     }
 
@@ -261,8 +263,8 @@ impl Account {
     pub fn rotate(&mut self) -> bool {
         let mut is_any = false;
         for registration in &mut self.registrations {
-            if registration.standing == Standing::Live {
-                registration.standing = Standing::Leaving;
+            if registration.state == RegistrationState::Live {
+                registration.state = RegistrationState::Replacing;
                 is_any = true;
             }
         }
@@ -280,11 +282,11 @@ impl Account {
         let mut waiting = Vec::new();
         for registration in &mut self.registrations {
             if matches!(
-                registration.standing,
-                Standing::Leaving | Standing::Retiring { .. }
+                registration.state,
+                RegistrationState::Replacing | RegistrationState::Draining { .. }
             ) && registration.token != to.token
             {
-                registration.standing = Standing::Retiring { since: now, until };
+                registration.state = RegistrationState::Draining { since: now, until };
                 waiting.push(registration.token);
             }
         }
@@ -323,7 +325,7 @@ impl Account {
             account: self.name.clone(),
             webhook: registration.and_then(|registration| registration.webhook.clone()),
             status: registration.map_or(TokenStatus::Retired, |registration| {
-                registration.standing.status()
+                registration.state.status()
             }),
         }
     }
@@ -442,19 +444,19 @@ mod tests {
         let mut account = account();
         assert!(!account.rotate(), "there is nothing to replace");
         let at = Timestamp::from_millis;
-        let registration = |number, standing| Registration {
+        let registration = |number, state| Registration {
             token: crate::account::UrlToken::from_random(&[number; 32]).hash(),
             webhook: Some(WebhookId::new(number.to_string())),
-            standing,
+            state,
         };
         let (old, new) = (
-            registration(1, Standing::Live),
-            registration(2, Standing::Live),
+            registration(1, RegistrationState::Live),
+            registration(2, RegistrationState::Live),
         );
         account.register(old.clone());
         assert_eq!(account.rotation(), None);
         assert!(account.rotate());
-        let leaving = registration(1, Standing::Leaving);
+        let leaving = registration(1, RegistrationState::Replacing);
         assert_eq!(account.rotation(), Some(Rotation::Begun { old: &leaving }));
         assert_eq!(account.live(), Some(&leaving), "it is still in use");
         assert_eq!(account.state(), State::Connected);
@@ -464,7 +466,7 @@ mod tests {
         );
         assert_eq!(account.live(), Some(&new));
         let (since, until) = (at(5), at(9));
-        let old = registration(1, Standing::Retiring { since, until });
+        let old = registration(1, RegistrationState::Draining { since, until });
         assert_eq!(
             account.rotation(),
             Some(Rotation::Overlap {
@@ -475,10 +477,10 @@ mod tests {
         );
         assert!(account.entry(&old.token).status.takes_deliveries());
         // A third that takes over from the second is waited for anew.
-        account.hand_over(registration(3, Standing::Live), at(7), at(11));
-        let waits = account.registration(&old.token).unwrap().standing;
+        account.hand_over(registration(3, RegistrationState::Live), at(7), at(11));
+        let waits = account.registration(&old.token).unwrap().state;
         let (since, until) = (at(7), at(11));
-        assert_eq!(waits, Standing::Retiring { since, until });
+        assert_eq!(waits, RegistrationState::Draining { since, until });
     }
 
     #[test]
@@ -489,11 +491,11 @@ mod tests {
         let mut registration = Registration {
             token,
             webhook: None,
-            standing: Standing::Pending,
+            state: RegistrationState::Pending,
         };
         account.register(registration.clone());
         assert_eq!(account.state(), State::Connecting);
-        registration.standing = Standing::Live;
+        registration.state = RegistrationState::Live;
         account.register(registration);
         assert_eq!(account.registrations.len(), 1);
         assert_eq!(account.state(), State::Connected);
@@ -550,20 +552,23 @@ mod tests {
     fn a_registration_is_found_by_its_webhook_and_one_that_is_renewed_waits_for_nobody() {
         let mut account = account();
         let at = Timestamp::from_millis;
-        let registration = |number, standing| Registration {
+        let registration = |number, state| Registration {
             token: crate::account::UrlToken::from_random(&[number; 32]).hash(),
             webhook: Some(WebhookId::new(number.to_string())),
-            standing,
+            state,
         };
-        account.register(registration(1, Standing::Live));
-        account.register(registration(2, Standing::Live));
+        account.register(registration(1, RegistrationState::Live));
+        account.register(registration(2, RegistrationState::Live));
         let found = account.registration_of(&WebhookId::new("2"));
-        assert_eq!(found, Some(&registration(2, Standing::Live)));
+        assert_eq!(found, Some(&registration(2, RegistrationState::Live)));
         assert_eq!(account.registration_of(&WebhookId::new("3")), None);
         assert!(account.rotate());
         // The webhook that takes over was itself about to leave.
-        let waiting = account.hand_over(registration(2, Standing::Live), at(5), at(9));
-        assert_eq!(waiting, [registration(1, Standing::Live).token]);
-        assert_eq!(account.live(), Some(&registration(2, Standing::Live)));
+        let waiting = account.hand_over(registration(2, RegistrationState::Live), at(5), at(9));
+        assert_eq!(waiting, [registration(1, RegistrationState::Live).token]);
+        assert_eq!(
+            account.live(),
+            Some(&registration(2, RegistrationState::Live))
+        );
     }
 }

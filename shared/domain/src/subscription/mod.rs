@@ -18,8 +18,8 @@ mod silence;
 mod strikes;
 
 pub use account::{
-    Account, Entry, LONGEST_HISTORY, Registration, Rotation, Standing, State, Stranger, Trouble,
-    Wish,
+    Account, Entry, LONGEST_HISTORY, Registration, RegistrationState, Rotation, State, Stranger,
+    Trouble, Wish,
 };
 pub use api::{Api, ApiCall, ApiError, Apis, Removed};
 pub use credentials::{Access, AccessToken, ClientId, ClientIdError, Credentials, OauthSecret};

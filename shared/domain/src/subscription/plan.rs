@@ -3,7 +3,7 @@
 use crate::account::{TokenHash, WebhookId};
 use crate::signature::SigningKey;
 use crate::subscription::{
-    Account, Endpoint, Evidence, HooksUrl, LifeCycle, Registration, Standing,
+    Account, Endpoint, Evidence, HooksUrl, LifeCycle, Registration, RegistrationState,
 };
 use crate::timestamp::Timestamp;
 
@@ -203,12 +203,12 @@ impl Fates {
         let mut fates = Self::default();
         for registration in &account.registrations {
             let token = registration.token;
-            match registration.standing {
+            match registration.state {
                 _ if Some(token) == chosen => {}
-                Standing::Pending if is_seen(token) => fates.retired.push(token),
-                Standing::Pending => fates.given_up.push(token),
-                Standing::Leaving if is_there(registration) => fates.staying.push(token),
-                Standing::Retiring { until, .. } if is_there(registration) => {
+                RegistrationState::Pending if is_seen(token) => fates.retired.push(token),
+                RegistrationState::Pending => fates.given_up.push(token),
+                RegistrationState::Replacing if is_there(registration) => fates.staying.push(token),
+                RegistrationState::Draining { until, .. } if is_there(registration) => {
                     if evidence.lets_go(until, now) {
                         fates.let_go.push(token);
                         fates.replaced.push(token);
@@ -217,11 +217,13 @@ impl Fates {
                     }
                 }
                 // Deliveries of a webhook that is gone may still be tried again for a while.
-                Standing::Live | Standing::Leaving | Standing::Retiring { .. } => {
+                RegistrationState::Live
+                | RegistrationState::Replacing
+                | RegistrationState::Draining { .. } => {
                     fates.replaced.push(token);
                 }
-                Standing::Grace { until } if until <= now => fates.given_up.push(token),
-                Standing::Grace { .. } => {}
+                RegistrationState::Expired { until } if until <= now => fates.given_up.push(token),
+                RegistrationState::Expired { .. } => {}
             }
         }
         fates
@@ -247,12 +249,12 @@ fn repairs<'a>(
 
 /// The webhook to be used. One that is to be replaced is none.
 fn choose<'a>(account: &Account, seen: &'a [Seen]) -> Option<&'a Seen> {
-    let stands = |seen: &&Seen, wanted: Standing| {
+    let stands = |seen: &&Seen, wanted: RegistrationState| {
         let registration = account.registration(&seen.token);
-        registration.is_some_and(|registration| registration.standing == wanted)
+        registration.is_some_and(|registration| registration.state == wanted)
     };
     let first = |wanted| seen.iter().find(|seen| stands(seen, wanted));
-    let chosen = first(Standing::Live).or_else(|| first(Standing::Pending))?;
+    let chosen = first(RegistrationState::Live).or_else(|| first(RegistrationState::Pending))?;
     named(account, seen, chosen.token)
 }
 
@@ -288,14 +290,14 @@ mod tests {
         UrlToken::from_random(&[number; 32])
     }
 
-    fn account(registrations: &[(u8, Option<&str>, Standing)]) -> Account {
+    fn account(registrations: &[(u8, Option<&str>, RegistrationState)]) -> Account {
         let events = EventSelection::all(Source::Orderspace);
         let mut account = Account::new("acme".parse().unwrap(), Source::Orderspace, events, now());
-        for (number, webhook, standing) in registrations {
+        for (number, webhook, state) in registrations {
             account.register(Registration {
                 token: token(*number).hash(),
                 webhook: webhook.map(WebhookId::new),
-                standing: *standing,
+                state: *state,
             });
         }
         account
@@ -338,11 +340,11 @@ mod tests {
             .collect()
     }
 
-    const LIVE: Standing = Standing::Live;
-    const PENDING: Standing = Standing::Pending;
+    const LIVE: RegistrationState = RegistrationState::Live;
+    const PENDING: RegistrationState = RegistrationState::Pending;
 
-    fn grace(until: u64) -> Standing {
-        Standing::Grace {
+    fn expired(until: u64) -> RegistrationState {
+        RegistrationState::Expired {
             until: Timestamp::from_millis(until),
         }
     }
@@ -369,17 +371,17 @@ mod tests {
         &["confirm wh_1", "remove wh_2"]
     )]
     #[case::grace_goes_on(
-        &[(1, Some("wh_1"), grace(NOW + 1)), (2, Some("wh_2"), LIVE)],
+        &[(1, Some("wh_1"), expired(NOW + 1)), (2, Some("wh_2"), LIVE)],
         &[seen("wh_2", 2)],
         &["confirm wh_2"]
     )]
     #[case::grace_is_over(
-        &[(1, Some("wh_1"), grace(NOW)), (2, Some("wh_2"), LIVE)],
+        &[(1, Some("wh_1"), expired(NOW)), (2, Some("wh_2"), LIVE)],
         &[seen("wh_2", 2)],
         &["retire 1", "confirm wh_2"]
     )]
     fn plans(
-        #[case] registrations: &[(u8, Option<&str>, Standing)],
+        #[case] registrations: &[(u8, Option<&str>, RegistrationState)],
         #[case] seen: &[Seen],
         #[case] expected: &[&str],
     ) {
@@ -394,10 +396,10 @@ mod tests {
         assert_eq!(told(&steps), expected);
     }
 
-    const LEAVING: Standing = Standing::Leaving;
+    const REPLACING: RegistrationState = RegistrationState::Replacing;
 
-    fn retiring(until: u64) -> Standing {
-        Standing::Retiring {
+    fn draining(until: u64) -> RegistrationState {
+        RegistrationState::Draining {
             since: Timestamp::from_millis(0),
             until: Timestamp::from_millis(until),
         }
@@ -405,46 +407,46 @@ mod tests {
 
     #[rstest]
     #[case::asked_for(
-        &[(1, Some("wh_1"), LEAVING)], &[seen("wh_1", 1)],
+        &[(1, Some("wh_1"), REPLACING)], &[seen("wh_1", 1)],
         Evidence::Unknown, &["hold wh_1", "register"]
     )]
     #[case::the_answer_was_lost(
-        &[(1, Some("wh_1"), LEAVING), (2, None, PENDING)], &[seen("wh_2", 2), seen("wh_1", 1)],
+        &[(1, Some("wh_1"), REPLACING), (2, None, PENDING)], &[seen("wh_2", 2), seen("wh_1", 1)],
         Evidence::Unknown, &["hold wh_1", "confirm wh_2"]
     )]
     #[case::the_request_was_lost(
-        &[(1, Some("wh_1"), LEAVING), (2, None, PENDING)], &[seen("wh_1", 1)],
+        &[(1, Some("wh_1"), REPLACING), (2, None, PENDING)], &[seen("wh_1", 1)],
         Evidence::Unknown, &["retire 1", "hold wh_1", "register"]
     )]
     #[case::the_old_one_was_deleted_meanwhile(
-        &[(1, Some("wh_1"), LEAVING)], &[], Evidence::Unknown, &["register", "replace 1"]
+        &[(1, Some("wh_1"), REPLACING)], &[], Evidence::Unknown, &["register", "replace 1"]
     )]
     #[case::both_deliver(
-        &[(1, Some("wh_1"), retiring(NOW + 1)), (2, Some("wh_2"), LIVE)], &[seen("wh_2", 2), seen("wh_1", 1)],
+        &[(1, Some("wh_1"), draining(NOW + 1)), (2, Some("wh_2"), LIVE)], &[seen("wh_2", 2), seen("wh_1", 1)],
         Evidence::Silence, &["hold wh_1", "confirm wh_2"]
     )]
     #[case::the_new_one_has_delivered(
-        &[(1, Some("wh_1"), retiring(NOW + 1)), (2, Some("wh_2"), LIVE)], &[seen("wh_2", 2), seen("wh_1", 1)],
+        &[(1, Some("wh_1"), draining(NOW + 1)), (2, Some("wh_2"), LIVE)], &[seen("wh_2", 2), seen("wh_1", 1)],
         Evidence::New, &["confirm wh_2", "relieve wh_1", "replace 1"]
     )]
     #[case::its_time_is_over(
-        &[(1, Some("wh_1"), retiring(NOW)), (2, Some("wh_2"), LIVE)], &[seen("wh_2", 2), seen("wh_1", 1)],
+        &[(1, Some("wh_1"), draining(NOW)), (2, Some("wh_2"), LIVE)], &[seen("wh_2", 2), seen("wh_1", 1)],
         Evidence::Silence, &["confirm wh_2", "relieve wh_1", "replace 1"]
     )]
     #[case::it_is_the_only_one_that_works(
-        &[(1, Some("wh_1"), retiring(NOW)), (2, Some("wh_2"), LIVE)], &[seen("wh_2", 2), seen("wh_1", 1)],
+        &[(1, Some("wh_1"), draining(NOW)), (2, Some("wh_2"), LIVE)], &[seen("wh_2", 2), seen("wh_1", 1)],
         Evidence::OldAlone, &["hold wh_1", "confirm wh_2"]
     )]
     #[case::the_removal_was_not_entered(
-        &[(1, Some("wh_1"), retiring(NOW)), (2, Some("wh_2"), LIVE)], &[seen("wh_2", 2)],
+        &[(1, Some("wh_1"), draining(NOW)), (2, Some("wh_2"), LIVE)], &[seen("wh_2", 2)],
         Evidence::New, &["confirm wh_2", "replace 1"]
     )]
     #[case::the_new_one_was_deleted(
-        &[(1, Some("wh_1"), retiring(NOW)), (2, Some("wh_2"), LIVE)], &[seen("wh_1", 1)],
+        &[(1, Some("wh_1"), draining(NOW)), (2, Some("wh_2"), LIVE)], &[seen("wh_1", 1)],
         Evidence::New, &["hold wh_1", "register", "replace 1"]
     )]
     #[case::both_were_deleted(
-        &[(1, Some("wh_1"), retiring(NOW)), (2, Some("wh_2"), LIVE)], &[],
+        &[(1, Some("wh_1"), draining(NOW)), (2, Some("wh_2"), LIVE)], &[],
         Evidence::New, &["register", "replace 2"]
     )]
     #[case::somebody_used_the_address_again(
@@ -452,16 +454,16 @@ mod tests {
         Evidence::Unknown, &["confirm wh_1", "remove wh_9"]
     )]
     #[case::and_took_the_place_of_the_old_one(
-        &[(1, Some("wh_1"), LEAVING)], &[seen("wh_9", 1)],
+        &[(1, Some("wh_1"), REPLACING)], &[seen("wh_9", 1)],
         Evidence::Unknown, &["register", "remove wh_9", "replace 1"]
     )]
     #[case::or_that_of_the_old_one(
-        &[(1, Some("wh_1"), retiring(NOW + 1)), (2, Some("wh_2"), LIVE)],
+        &[(1, Some("wh_1"), draining(NOW + 1)), (2, Some("wh_2"), LIVE)],
         &[seen("wh_9", 1), seen("wh_2", 2), seen("wh_1", 1)],
         Evidence::Silence, &["hold wh_1", "confirm wh_2", "remove wh_9"]
     )]
     fn plans_of_a_rotation(
-        #[case] registrations: &[(u8, Option<&str>, Standing)],
+        #[case] registrations: &[(u8, Option<&str>, RegistrationState)],
         #[case] seen: &[Seen],
         #[case] evidence: Evidence,
         #[case] expected: &[&str],
@@ -480,7 +482,7 @@ mod tests {
     #[test]
     fn what_is_on_its_way_out_is_corrected_too() {
         let account = account(&[
-            (1, Some("wh_1"), retiring(NOW + 1)),
+            (1, Some("wh_1"), draining(NOW + 1)),
             (2, Some("wh_2"), LIVE),
         ]);
         let mut both = [seen("wh_2", 2), seen("wh_1", 1)];
@@ -539,7 +541,7 @@ mod tests {
     #[case::the_api_cannot(false, &[(1, Some("wh_1"), LIVE)], &[disabled("wh_1", 1)], &["confirm wh_1"])]
     #[case::both_of_a_rotation(
         true,
-        &[(1, Some("wh_1"), retiring(NOW + 1)), (2, Some("wh_2"), LIVE)],
+        &[(1, Some("wh_1"), draining(NOW + 1)), (2, Some("wh_2"), LIVE)],
         &[disabled("wh_2", 2), disabled("wh_1", 1)],
         &["enable wh_1", "hold wh_1", "enable wh_2", "confirm wh_2"]
     )]
@@ -551,7 +553,7 @@ mod tests {
     )]
     fn what_the_source_disabled_is_enabled_where_its_api_can(
         #[case] enables: bool,
-        #[case] registrations: &[(u8, Option<&str>, Standing)],
+        #[case] registrations: &[(u8, Option<&str>, RegistrationState)],
         #[case] seen: &[Seen],
         #[case] expected: &[&str],
     ) {
