@@ -10,8 +10,8 @@
 use domain::account::{AccountName, TokenHash};
 use domain::identity::DeliveryId;
 use domain::subscription::{
-    Account, Accounts, ApiError, EventSelection, IfUnknown, Lease, LeaseOwner, Leased, LifeCycle,
-    Saved, Silence, Trouble, Wish,
+    Account, Accounts, ApiError, Desired, EventSelection, IfUnknown, Lease, LeaseOwner, Leased,
+    LifeCycle, Saved, Silence, Trouble,
 };
 use domain::timestamp::Timestamp;
 use tracing::{info, warn};
@@ -118,7 +118,7 @@ impl<'p, A: Accounts> AccountLock<'p, A> {
 
     /// Keeps the desired state of being connected for these events.
     pub(crate) async fn select(&mut self, events: EventSelection) -> Result<(), Failure> {
-        let is_connected = self.account.wish == Wish::Connected;
+        let is_connected = self.account.desired == Desired::Connected;
         if !self.is_new && is_connected && self.account.events == events {
             return Ok(());
         }
@@ -225,7 +225,7 @@ impl<'p, A: Accounts> AccountLock<'p, A> {
     /// Enters that the account is connected as it shall be, and saves if anything is new. One that is disconnected
     /// was saved with what had to be left behind.
     async fn mark_converged(&mut self) -> Result<(), Failure> {
-        if self.account.wish != Wish::Connected {
+        if self.account.desired != Desired::Connected {
             return Ok(());
         }
         let had_failed = self.account.trouble.take().is_some();

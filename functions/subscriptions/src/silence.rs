@@ -10,7 +10,7 @@
 
 use domain::identity::DeliveryId;
 use domain::ports::PortError;
-use domain::subscription::{Account, Deliveries, Silence, Wish};
+use domain::subscription::{Account, Deliveries, Desired, Silence};
 use domain::timestamp::Timestamp;
 use tracing::warn;
 
@@ -71,7 +71,7 @@ impl<D: Deliveries> Health<'_, D> {
     ) -> Result<bool, PortError> {
         let rhythm = &account.rhythm;
         let since = rhythm.silent_since();
-        if account.wish != Wish::Connected
+        if account.desired != Desired::Connected
             || rhythm.suspect.is_some()
             || !rhythm.is_too_long(since, now)
         {

@@ -5,9 +5,9 @@ use domain::identity::DeliveryId;
 use domain::signature::{SigningKey, SigningKeys};
 use domain::sources::Source;
 use domain::subscription::{
-    Access, AccessToken, Account, Accounts, Credentials, EventSelection, IfUnknown, Lease,
+    Access, AccessToken, Account, Accounts, Credentials, Desired, EventSelection, IfUnknown, Lease,
     LeaseOwner, Leased, OauthSecret, Registration, RegistrationState, Saved, Secrets, Silence,
-    Trouble, Wish,
+    Trouble,
 };
 use domain::timestamp::Timestamp;
 
@@ -112,7 +112,7 @@ pub(crate) async fn accounts(accounts: &impl Accounts) {
         Some("wh_4"),
         RegistrationState::Draining { since, until },
     ));
-    acme.wish = Wish::Disconnected { done: false };
+    acme.desired = Desired::Disconnected { done: false };
     acme.trouble = Some(Trouble {
         at: at(3),
         message: "é is out of order".to_owned(),

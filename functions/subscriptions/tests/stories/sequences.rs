@@ -13,7 +13,7 @@
 use std::collections::BTreeSet;
 
 use domain::account::{TokenHash, TokenStatus, UrlToken};
-use domain::subscription::{RegistrationState, Rotation, State, Wish};
+use domain::subscription::{Desired, RegistrationState, Rotation, State};
 use proptest::prelude::*;
 use serde_json::json;
 use simulator::control::WebhookStatus;
@@ -344,7 +344,7 @@ impl Story {
             assert!(world.token_entries().is_empty());
             return;
         };
-        if account.wish == Wish::Connected && world.oauth().is_none() {
+        if account.desired == Desired::Connected && world.oauth().is_none() {
             self.settle(Action::Check).await.expect(409);
             self.settle(Action::Connect(0)).await.expect(200);
         } else {
@@ -369,7 +369,7 @@ impl Story {
 
         // From there on there is nothing to do.
         let settled = world.account().unwrap();
-        let is_connected = settled.wish == Wish::Connected;
+        let is_connected = settled.desired == Desired::Connected;
         world.check().await.expect(200);
         let asked = world.asked().await;
         assert_eq!(asked.len(), usize::from(is_connected), "{asked:?}");

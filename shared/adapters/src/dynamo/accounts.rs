@@ -20,8 +20,9 @@ use domain::identity::DeliveryId;
 use domain::ports::PortError;
 use domain::sources::Source;
 use domain::subscription::{
-    Account, Accounts, Arrival, Deliveries, Entry, EventSelection, HOURS, IfUnknown, Lease, Leased,
-    Registration, RegistrationState, Rhythm, Saved, Silence, Stranger, Struck, Trouble, Wish,
+    Account, Accounts, Arrival, Deliveries, Desired, Entry, EventSelection, HOURS, IfUnknown,
+    Lease, Leased, Registration, RegistrationState, Rhythm, Saved, Silence, Stranger, Struck,
+    Trouble,
 };
 use domain::timestamp::Timestamp;
 
@@ -502,7 +503,7 @@ fn item(account: &Account) -> Item {
     let mut item = map([
         (PK, account_key(&account.name)),
         ("source", text(account.source.as_str())),
-        ("wish", text(wish_word(account.wish))),
+        ("wish", text(desired_word(account.desired))),
         ("events", AttributeValue::L(events.collect())),
         ("registrations", AttributeValue::L(registrations.collect())),
         ("created", time(account.created)),
@@ -584,19 +585,19 @@ fn rhythm(value: &AttributeValue) -> Option<Rhythm> {
     })
 }
 
-fn wish_word(wish: Wish) -> &'static str {
-    match wish {
-        Wish::Connected => "connected",
-        Wish::Disconnected { done: false } => "disconnecting",
-        Wish::Disconnected { done: true } => "disconnected",
+fn desired_word(desired: Desired) -> &'static str {
+    match desired {
+        Desired::Connected => "connected",
+        Desired::Disconnected { done: false } => "disconnecting",
+        Desired::Disconnected { done: true } => "disconnected",
     }
 }
 
-fn wish(word: &str) -> Option<Wish> {
+fn desired(word: &str) -> Option<Desired> {
     match word {
-        "connected" => Some(Wish::Connected),
-        "disconnecting" => Some(Wish::Disconnected { done: false }),
-        "disconnected" => Some(Wish::Disconnected { done: true }),
+        "connected" => Some(Desired::Connected),
+        "disconnecting" => Some(Desired::Disconnected { done: false }),
+        "disconnected" => Some(Desired::Disconnected { done: true }),
         _ => None,
     }
 }
@@ -698,7 +699,7 @@ fn read_account(item: &Item) -> Option<Account> {
     Some(Account {
         name: text_of(item, PK)?.strip_prefix("account#")?.parse().ok()?,
         source,
-        wish: wish(text_of(item, "wish")?)?,
+        desired: desired(text_of(item, "wish")?)?,
         events: EventSelection::parse(source, &events).ok()?,
         registrations: list_of(item, "registrations", registration)?,
         created: time_of(item, "created")?,
@@ -729,7 +730,7 @@ mod tests {
         let source = Source::Orderspace;
         let events = EventSelection::parse(source, &["order.created", "order.updated"]).unwrap();
         let mut full = Account::new("acme".parse().unwrap(), source, events, at(1));
-        full.wish = Wish::Disconnected { done: false };
+        full.desired = Desired::Disconnected { done: false };
         full.changed = at(2);
         full.trouble = Some(Trouble {
             at: at(3),
@@ -781,7 +782,7 @@ mod tests {
         plain.trouble = None;
         plain.quiet_until = None;
         plain.rhythm = Rhythm::new(at(12));
-        plain.wish = Wish::Connected;
+        plain.desired = Desired::Connected;
         assert_eq!(account(&item(&plain)).ok().flatten(), Some(plain));
     }
 

@@ -1,4 +1,4 @@
-//! What is kept of an account: the operator's wish, our registrations at the source, and how it went.
+//! What is kept of an account: its desired state, our registrations at the source, and how it went.
 
 use crate::account::{AccountName, TokenEntry, TokenHash, TokenStatus, WebhookId};
 use crate::sources::Source;
@@ -8,7 +8,7 @@ use crate::timestamp::Timestamp;
 /// The most history entries that are kept; older ones are forgotten.
 pub const LONGEST_HISTORY: usize = 50;
 
-/// An account: what was wished for, and what of it is known to be there.
+/// An account: what was asked for, and what of it is known to be there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
     /// The operator's name for it.
@@ -16,7 +16,7 @@ pub struct Account {
     /// The source whose webhooks it receives.
     pub source: Source,
     /// What the operator asked for last.
-    pub wish: Wish,
+    pub desired: Desired,
     /// The event types that its webhook shall be subscribed to.
     pub events: EventSelection,
     /// The URL tokens that the source was told, or was about to be told. Retired ones are known by their own
@@ -26,7 +26,7 @@ pub struct Account {
     pub created: Timestamp,
     /// When anything here changed last.
     pub changed: Timestamp,
-    /// Why the wish is not fulfilled yet, or what was left behind in fulfilling it.
+    /// Why the desired state is not reached yet, or what was left behind in reaching it.
     pub trouble: Option<Trouble>,
     /// Webhooks at our own addresses whose tokens belong to nobody.
     pub strangers: Vec<Stranger>,
@@ -40,7 +40,7 @@ pub struct Account {
 
 /// What an operator asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wish {
+pub enum Desired {
     /// Exactly one webhook of ours, for the selected events.
     Connected,
     /// No webhook of ours, and no delivery taken.
@@ -137,7 +137,7 @@ pub enum Rotation<'a> {
     },
 }
 
-/// Where an account is between wish and fulfilment.
+/// Where an account is on the way to its desired state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
     /// To be connected, without a confirmed webhook yet.
@@ -163,7 +163,7 @@ impl State {
     }
 }
 
-/// Why a wish is not fulfilled, in plain words.
+/// Why a desired state is not reached, in plain words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trouble {
     /// Since when.
@@ -188,7 +188,7 @@ impl Account {
         Self {
             name,
             source,
-            wish: Wish::Connected,
+            desired: Desired::Connected,
             events,
             registrations: Vec::new(),
             created: now,
@@ -201,27 +201,27 @@ impl Account {
         }
     }
 
-    /// Wishes to be connected for these events. What was usual for others, or before a disconnect, says nothing
+    /// Desires to be connected for these events. What was usual for others, or before a disconnect, says nothing
     /// any more.
     pub fn connect_for(&mut self, events: EventSelection, now: Timestamp) {
-        if self.wish != Wish::Connected || self.events != events {
+        if self.desired != Desired::Connected || self.events != events {
             self.rhythm = Rhythm {
                 last: self.rhythm.last,
                 ..Rhythm::new(now)
             };
         }
-        self.wish = Wish::Connected;
+        self.desired = Desired::Connected;
         self.events = events;
     }
 
     /// Where the account is.
     #[must_use]
     pub fn state(&self) -> State {
-        match self.wish {
-            Wish::Connected if self.live().is_some() => State::Connected,
-            Wish::Connected => State::Connecting,
-            Wish::Disconnected { done: false } => State::Disconnecting,
-            Wish::Disconnected { done: true } => State::Disconnected,
+        match self.desired {
+            Desired::Connected if self.live().is_some() => State::Connected,
+            Desired::Connected => State::Connecting,
+            Desired::Disconnected { done: false } => State::Disconnecting,
+            Desired::Disconnected { done: true } => State::Disconnected,
         }
     }
 
@@ -259,7 +259,7 @@ impl Account {
             })
     }
 
-    /// Wishes for another webhook in place of the one in use. Says whether there is one to be replaced.
+    /// Desires another webhook in place of the one in use. Says whether there is one to be replaced.
     pub fn rotate(&mut self) -> bool {
         let mut is_any = false;
         for registration in &mut self.registrations {
@@ -419,10 +419,10 @@ mod tests {
         account.connect_for(fewer.clone(), Timestamp::from_millis(2));
         assert_eq!(account.rhythm, Rhythm::new(Timestamp::from_millis(2)));
         account.rhythm.hours = 400;
-        account.wish = Wish::Disconnected { done: true };
+        account.desired = Desired::Disconnected { done: true };
         account.connect_for(fewer, Timestamp::from_millis(3));
         assert_eq!(account.rhythm.hours, 0);
-        assert_eq!(account.wish, Wish::Connected);
+        assert_eq!(account.desired, Desired::Connected);
     }
 
     #[test]
@@ -484,7 +484,7 @@ mod tests {
     }
 
     #[test]
-    fn the_state_follows_wish_and_registrations() {
+    fn the_state_follows_what_is_desired_and_registered() {
         let mut account = account();
         assert_eq!(account.state(), State::Connecting);
         let token = crate::account::UrlToken::from_random(&[1; 32]).hash();
@@ -499,11 +499,11 @@ mod tests {
         account.register(registration);
         assert_eq!(account.registrations.len(), 1);
         assert_eq!(account.state(), State::Connected);
-        account.wish = Wish::Disconnected { done: false };
+        account.desired = Desired::Disconnected { done: false };
         assert_eq!(account.state(), State::Disconnecting);
         account.forget(&token);
         assert_eq!(account.entry(&token).status, TokenStatus::Retired);
-        account.wish = Wish::Disconnected { done: true };
+        account.desired = Desired::Disconnected { done: true };
         assert_eq!(account.state(), State::Disconnected);
     }
 
@@ -532,7 +532,7 @@ mod tests {
         let mut account = account();
         let last = crate::identity::DeliveryId::new(Timestamp::from_millis(1), &[1; 10]);
         account.rhythm.last = Some(last);
-        account.wish = Wish::Disconnected { done: true };
+        account.desired = Desired::Disconnected { done: true };
         let events = account.events.clone();
         account.connect_for(events, Timestamp::from_millis(2));
         assert_eq!(account.rhythm.last, Some(last));

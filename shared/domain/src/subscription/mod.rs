@@ -1,6 +1,6 @@
 //! Subscriptions: an account's webhook at its source, and how it gets there.
 //!
-//! An operator's wish is kept first ([`Account`]); everything after that only brings the source in line with
+//! The desired state is kept first ([`Account`]); everything after that only brings the source in line with
 //! it. What the source has is observed ([`Seen`]), [`plan`] compares both and says what is left to do, and each
 //! [`Step`] can be repeated. So a call that was cut short at any point is continued by the next one, and ends
 //! with exactly one webhook of ours. Webhooks of others are never touched.
@@ -18,8 +18,8 @@ mod silence;
 mod strikes;
 
 pub use account::{
-    Account, Entry, LONGEST_HISTORY, Registration, RegistrationState, Rotation, State, Stranger,
-    Trouble, Wish,
+    Account, Desired, Entry, LONGEST_HISTORY, Registration, RegistrationState, Rotation, State,
+    Stranger, Trouble,
 };
 pub use api::{Api, ApiCall, ApiError, Apis, Removed};
 pub use credentials::{Access, AccessToken, ClientId, ClientIdError, Credentials, OauthSecret};
