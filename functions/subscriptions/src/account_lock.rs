@@ -10,8 +10,8 @@
 use domain::account::{AccountName, TokenHash};
 use domain::identity::DeliveryId;
 use domain::subscription::{
-    Account, Accounts, ApiError, Desired, EventSelection, IfUnknown, Lease, LeaseOwner, Leased,
-    LifeCycle, Saved, Silence, Trouble,
+    Account, Accounts, ApiError, Desired, EventSelection, IfUnknown, LastError, Lease, LeaseOwner,
+    Leased, LifeCycle, Saved, Silence,
 };
 use domain::timestamp::Timestamp;
 use tracing::{info, warn};
@@ -139,7 +139,7 @@ impl<'p, A: Accounts> AccountLock<'p, A> {
     pub(crate) fn found(&mut self, finding: Finding, what: impl Into<String>) {
         runtime::metrics::count("SubscriptionFindings", 1, &[("Finding", finding.as_str())]);
         let what = format!("found: {}", what.into());
-        let is_known = self.account.trouble.is_some()
+        let is_known = self.account.last_error.is_some()
             && self.account.history.iter().any(|entry| entry.what == what);
         if !is_known {
             self.note(what);
@@ -228,7 +228,7 @@ impl<'p, A: Accounts> AccountLock<'p, A> {
         if self.account.desired != Desired::Connected {
             return Ok(());
         }
-        let had_failed = self.account.trouble.take().is_some();
+        let had_failed = self.account.last_error.take().is_some();
         let was_quiet = self.account.quiet_until.take().is_some();
         if self.is_changed || had_failed || was_quiet {
             self.save(&[]).await?;
@@ -248,10 +248,10 @@ impl<'p, A: Accounts> AccountLock<'p, A> {
             let quiet = LifeCycle::of(*source).quiet_seconds;
             self.account.quiet_until = Some(self.now.plus_seconds(quiet));
         }
-        let last = self.account.trouble.as_ref();
+        let last = self.account.last_error.as_ref();
         if last.is_none_or(|last| last.message != message) {
             self.note(format!("not finished: {message}"));
-            self.account.trouble = Some(Trouble {
+            self.account.last_error = Some(LastError {
                 at: self.now,
                 message,
             });

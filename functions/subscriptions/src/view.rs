@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use domain::identity::DeliveryId;
 use domain::subscription::{
-    Account, Entry, Registration, Rotation, Silence, State, Struck, Trouble,
+    Account, Entry, LastError, Registration, Rotation, Silence, State, Struck,
 };
 use serde::Serialize;
 
@@ -164,7 +164,7 @@ impl Summary {
             rotation: Turn::of(account),
             created: account.created.to_string(),
             changed: account.changed.to_string(),
-            last_error: account.trouble.as_ref().map(Happening::from),
+            last_error: account.last_error.as_ref().map(Happening::from),
             suspect: account.rhythm.suspect.map(|silence| Happening {
                 at: silence.noticed.to_string(),
                 message: silent(account, silence),
@@ -175,16 +175,16 @@ impl Summary {
 
 /// The state in plain words.
 fn explanation(account: &Account) -> String {
-    let trouble = account.trouble.as_ref().map(|trouble| &trouble.message);
-    match (account.state(), trouble) {
+    let error = account.last_error.as_ref().map(|error| &error.message);
+    match (account.state(), error) {
         (State::Connecting, None) => "the webhook is being registered".to_owned(),
-        (State::Connecting, Some(trouble)) => {
-            format!("there is no confirmed webhook yet: {trouble}")
+        (State::Connecting, Some(error)) => {
+            format!("there is no confirmed webhook yet: {error}")
         }
-        (State::Connected, trouble) => {
+        (State::Connected, error) => {
             let mut words = "the webhook is confirmed and its deliveries are taken".to_owned();
-            if let Some(trouble) = trouble {
-                words += &format!("; but not all is as it shall be: {trouble}");
+            if let Some(error) = error {
+                words += &format!("; but not all is as it shall be: {error}");
             }
             if let Some(silence) = account.rhythm.suspect {
                 words += &format!("; {}", silent(account, silence));
@@ -195,8 +195,8 @@ fn explanation(account: &Account) -> String {
             "the webhook and the secrets are being removed; its deliveries are taken until then"
                 .to_owned()
         }
-        (State::Disconnecting, Some(trouble)) => {
-            format!("not everything is removed yet: {trouble}")
+        (State::Disconnecting, Some(error)) => {
+            format!("not everything is removed yet: {error}")
         }
         (State::Disconnected, None) => {
             "nothing is left but this history; PUT connects the account again".to_owned()
@@ -260,11 +260,11 @@ impl AccountList {
     }
 }
 
-impl From<&Trouble> for Happening {
-    fn from(trouble: &Trouble) -> Self {
+impl From<&LastError> for Happening {
+    fn from(error: &LastError) -> Self {
         Self {
-            at: trouble.at.to_string(),
-            message: trouble.message.clone(),
+            at: error.at.to_string(),
+            message: error.message.clone(),
         }
     }
 }

@@ -6,7 +6,7 @@
 //! is answered with 401 from then on, and the account says so.
 
 use domain::account::TokenHash;
-use domain::subscription::{Accounts, ApiError, Deliveries, Desired, Secrets, Trouble};
+use domain::subscription::{Accounts, ApiError, Deliveries, Desired, LastError, Secrets};
 use tokio::time::Instant;
 
 use crate::account_lock::AccountLock;
@@ -74,7 +74,7 @@ impl<A: Accounts, S: Secrets, D: Deliveries> Reconciler<'_, A, S, D> {
         let registrations = std::mem::take(&mut lock.account.registrations);
         lock.account.desired = Desired::Disconnected { done: true };
         lock.account.quiet_until = None;
-        lock.account.trouble = left.map(|message| Trouble {
+        lock.account.last_error = left.map(|message| LastError {
             at: lock.now,
             message,
         });

@@ -5,9 +5,9 @@ use domain::identity::DeliveryId;
 use domain::signature::{SigningKey, SigningKeys};
 use domain::sources::Source;
 use domain::subscription::{
-    Access, AccessToken, Account, Accounts, Credentials, Desired, EventSelection, IfUnknown, Lease,
-    LeaseOwner, Leased, OauthSecret, Registration, RegistrationState, Saved, Secrets, Silence,
-    Trouble,
+    Access, AccessToken, Account, Accounts, Credentials, Desired, EventSelection, IfUnknown,
+    LastError, Lease, LeaseOwner, Leased, OauthSecret, Registration, RegistrationState, Saved,
+    Secrets, Silence,
 };
 use domain::timestamp::Timestamp;
 
@@ -113,7 +113,7 @@ pub(crate) async fn accounts(accounts: &impl Accounts) {
         RegistrationState::Draining { since, until },
     ));
     acme.desired = Desired::Disconnected { done: false };
-    acme.trouble = Some(Trouble {
+    acme.last_error = Some(LastError {
         at: at(3),
         message: "é is out of order".to_owned(),
     });
@@ -141,7 +141,7 @@ pub(crate) async fn accounts(accounts: &impl Accounts) {
     assert_eq!(entry.status, TokenStatus::Live);
     assert_eq!(entry.webhook, Some(WebhookId::new("wh_2")));
     acme.registrations.clear();
-    acme.trouble = None;
+    acme.last_error = None;
     acme.strangers.clear();
     acme.quiet_until = None;
     assert_eq!(

@@ -425,12 +425,12 @@ impl Story {
                 // What others registered later is answered with 401, and what could not be removed is told.
                 let is_ours = |webhook: &&WebhookStatus| !self.theirs.contains(&webhook.id);
                 let is_left = ours.into_iter().any(|webhook| is_ours(&webhook));
-                assert!(!is_left || account.trouble.is_some(), "{webhooks:?}");
+                assert!(!is_left || account.last_error.is_some(), "{webhooks:?}");
                 return;
             }
             other => panic!("{other:?}"),
         }
-        assert_eq!(account.trouble, None);
+        assert_eq!(account.last_error, None);
         assert!(world.oauth().is_some());
 
         let mut served = Vec::new();

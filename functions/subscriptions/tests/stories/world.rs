@@ -931,7 +931,7 @@ impl World {
         let key = (webhook.id.clone(), webhook.signing_key.clone());
         assert!(self.keys().contains(&key));
         assert_eq!(account.state(), domain::subscription::State::Connected);
-        assert_eq!(account.trouble, None);
+        assert_eq!(account.last_error, None);
         assert!(self.oauth().is_some());
     }
 }

@@ -21,8 +21,8 @@ use domain::ports::PortError;
 use domain::sources::Source;
 use domain::subscription::{
     Account, Accounts, Arrival, Deliveries, Desired, Entry, EventSelection, HOURS, IfUnknown,
-    Lease, Leased, Registration, RegistrationState, Rhythm, Saved, Silence, Stranger, Struck,
-    Trouble,
+    LastError, Lease, Leased, Registration, RegistrationState, Rhythm, Saved, Silence, Stranger,
+    Struck,
 };
 use domain::timestamp::Timestamp;
 
@@ -510,12 +510,12 @@ fn item(account: &Account) -> Item {
         ("changed", time(account.changed)),
         ("history", AttributeValue::L(history.collect())),
     ]);
-    if let Some(trouble) = &account.trouble {
-        let trouble = map([
-            ("at", time(trouble.at)),
-            ("message", text(trouble.message.as_str())),
+    if let Some(error) = &account.last_error {
+        let error = map([
+            ("at", time(error.at)),
+            ("message", text(error.message.as_str())),
         ]);
-        item.insert("trouble".to_owned(), AttributeValue::M(trouble));
+        item.insert("trouble".to_owned(), AttributeValue::M(error));
     }
     if !account.strangers.is_empty() {
         let strangers = account.strangers.iter().map(|stranger| {
@@ -675,13 +675,13 @@ fn read_account(item: &Item) -> Option<Account> {
             what: text_of(entry, "what")?.to_owned(),
         })
     })?;
-    let trouble = match item.get("trouble") {
+    let last_error = match item.get("trouble") {
         None => None,
-        Some(trouble) => {
-            let trouble = trouble.as_m().ok()?;
-            Some(Trouble {
-                at: time_of(trouble, "at")?,
-                message: text_of(trouble, "message")?.to_owned(),
+        Some(error) => {
+            let error = error.as_m().ok()?;
+            Some(LastError {
+                at: time_of(error, "at")?,
+                message: text_of(error, "message")?.to_owned(),
             })
         }
     };
@@ -704,7 +704,7 @@ fn read_account(item: &Item) -> Option<Account> {
         registrations: list_of(item, "registrations", registration)?,
         created: time_of(item, "created")?,
         changed,
-        trouble,
+        last_error,
         strangers,
         quiet_until: time_of(item, "quiet_until"),
         // An account without one is learned anew, and so is one whose rhythm cannot be read: it is no reason not
@@ -732,7 +732,7 @@ mod tests {
         let mut full = Account::new("acme".parse().unwrap(), source, events, at(1));
         full.desired = Desired::Disconnected { done: false };
         full.changed = at(2);
-        full.trouble = Some(Trouble {
+        full.last_error = Some(LastError {
             at: at(3),
             message: "out of order".to_owned(),
         });
@@ -779,7 +779,7 @@ mod tests {
         let full = full_account();
         assert_eq!(account(&item(&full)).ok().flatten(), Some(full.clone()));
         let mut plain = full;
-        plain.trouble = None;
+        plain.last_error = None;
         plain.quiet_until = None;
         plain.rhythm = Rhythm::new(at(12));
         plain.desired = Desired::Connected;

@@ -27,7 +27,7 @@ pub struct Account {
     /// When anything here changed last.
     pub changed: Timestamp,
     /// Why the desired state is not reached yet, or what was left behind in reaching it.
-    pub trouble: Option<Trouble>,
+    pub last_error: Option<LastError>,
     /// Webhooks at our own addresses whose tokens belong to nobody.
     pub strangers: Vec<Stranger>,
     /// Until when the source asked to be left alone.
@@ -165,7 +165,7 @@ impl State {
 
 /// Why a desired state is not reached, in plain words.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Trouble {
+pub struct LastError {
     /// Since when.
     pub at: Timestamp,
     /// What is wrong, and what to do.
@@ -193,7 +193,7 @@ impl Account {
             registrations: Vec::new(),
             created: now,
             changed: now,
-            trouble: None,
+            last_error: None,
             strangers: Vec::new(),
             quiet_until: None,
             rhythm: Rhythm::new(now),

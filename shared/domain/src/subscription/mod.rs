@@ -18,8 +18,8 @@ mod silence;
 mod strikes;
 
 pub use account::{
-    Account, Desired, Entry, LONGEST_HISTORY, Registration, RegistrationState, Rotation, State,
-    Stranger, Trouble,
+    Account, Desired, Entry, LONGEST_HISTORY, LastError, Registration, RegistrationState, Rotation,
+    State, Stranger,
 };
 pub use api::{Api, ApiCall, ApiError, Apis, Removed};
 pub use credentials::{Access, AccessToken, ClientId, ClientIdError, Credentials, OauthSecret};
