@@ -52,11 +52,11 @@ impl<'r, 'p, 'h, 's, A: Accounts, S: Secrets, D: Deliveries> Run<'r, 'p, 'h, 's,
             Step::Register => self.register(seen).await,
             Step::Correct(seen) => self.correct(seen).await,
             Step::Enable(seen) => self.enable(seen).await,
-            Step::Confirm(seen) => self.adopt(seen.token, &self.latest(seen)).await,
-            Step::Hold(seen) => self.store_key(seen.token, &self.latest(seen)).await,
+            Step::Adopt(seen) => self.adopt(seen.token, &self.latest(seen)).await,
+            Step::StoreKey(seen) => self.store_key(seen.token, &self.latest(seen)).await,
             Step::Remove(seen) => self.remove(&seen.webhook.id).await,
-            Step::Relieve(seen) => self.delete_replaced(&seen.webhook.id).await,
-            Step::Replace(tokens) => self.expire(&tokens).await,
+            Step::DeleteReplaced(seen) => self.delete_replaced(&seen.webhook.id).await,
+            Step::ExpireToken(tokens) => self.expire(&tokens).await,
             Step::Retire(tokens) => {
                 for token in &tokens {
                     self.lock.account.forget(token);
