@@ -9,17 +9,20 @@ mod failure;
 pub mod orderspace;
 pub mod s3;
 pub mod secrets;
+mod source_urls;
 pub mod sqs;
 
 use domain::sources::Source;
 use domain::subscription::{Api, Apis};
-use orderspace::{Orderspace, OrderspaceError, OrderspaceUrls};
+use orderspace::{Orderspace, OrderspaceError};
+
+pub use source_urls::{SourceUrls, SourceUrlsError};
 
 /// The API of every source that accounts can be connected to.
 ///
 /// # Errors
 /// TLS or the system's root certificates are unusable.
-pub fn apis(orderspace: OrderspaceUrls) -> Result<Apis, OrderspaceError> {
-    let orderspace: Box<dyn Api> = Box::new(Orderspace::new(orderspace)?);
+pub fn apis(urls: SourceUrls) -> Result<Apis, OrderspaceError> {
+    let orderspace: Box<dyn Api> = Box::new(Orderspace::new(urls.orderspace)?);
     Ok(Apis::from_iter([(Source::Orderspace, orderspace)]))
 }
