@@ -209,7 +209,8 @@ fn explanation(account: &Account) -> String {
 
 fn silent(account: &Account, silence: Silence) -> String {
     format!(
-        "no delivery came since {}, where {} or more are usual. The webhook was compared with {}'s list, which          does not show whether it was disabled: if there was something to deliver, rotate it",
+        "no delivery came since {}, where {} or more are usual. The webhook was compared with {}'s list, which \
+         does not show whether it was disabled: if there was something to deliver, rotate it",
         account.rhythm.silent_since(),
         silence.missed,
         account.source.title()
