@@ -155,7 +155,7 @@ impl<'p, A: Accounts> AccountLock<'p, A> {
     /// Enters the unknown tokens that the source has webhooks for; those that are strays by now are returned.
     pub(crate) fn note_orphans(&mut self, tokens: &[TokenHash]) -> Vec<TokenHash> {
         let is_known = |account: &Account, token: &TokenHash| {
-            account.strangers.iter().any(|known| known.token == *token)
+            account.orphans.iter().any(|known| known.token == *token)
         };
         let count = tokens
             .iter()
@@ -167,8 +167,8 @@ impl<'p, A: Accounts> AccountLock<'p, A> {
                 format!("{count} webhooks at our address with tokens that nobody knows; they are removed if that is still so in an hour"),
             );
         }
-        self.is_changed |= self.account.meet_strangers(tokens, self.now);
-        let orphans = self.account.strangers.iter();
+        self.is_changed |= self.account.note_orphans(tokens, self.now);
+        let orphans = self.account.orphans.iter();
         orphans
             .filter(|orphan| orphan.is_stray(self.now))
             .map(|orphan| orphan.token)

@@ -140,9 +140,9 @@ async fn a_webhook_whose_token_nobody_knows_is_left_for_an_hour() {
     let told = world.history().join("; ");
     assert!(told.contains("tokens that nobody knows"), "{told}");
     assert!(!told.contains(token.expose()));
-    assert_eq!(world.account().unwrap().strangers.len(), 1);
+    assert_eq!(world.account().unwrap().orphans.len(), 1);
     world.check().await.expect(200);
-    assert!(world.account().unwrap().strangers.is_empty());
+    assert!(world.account().unwrap().orphans.is_empty());
 }
 
 #[rstest]

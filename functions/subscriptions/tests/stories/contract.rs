@@ -118,7 +118,7 @@ pub(crate) async fn accounts(accounts: &impl Accounts) {
         message: "é is out of order".to_owned(),
     });
     acme.quiet_until = Some(at(60));
-    acme.meet_strangers(&[token(7), token(8)], at(5));
+    acme.note_orphans(&[token(7), token(8)], at(5));
     acme.note(at(4), "something");
     let arrivals = [0, 30].map(|seconds| DeliveryId::new(at(seconds), &[1; 10]));
     acme.rhythm.hear(&arrivals, at(60));
@@ -142,7 +142,7 @@ pub(crate) async fn accounts(accounts: &impl Accounts) {
     assert_eq!(entry.webhook, Some(WebhookId::new("wh_2")));
     acme.registrations.clear();
     acme.last_error = None;
-    acme.strangers.clear();
+    acme.orphans.clear();
     acme.quiet_until = None;
     assert_eq!(
         accounts.save(&acme, &yours, &both).await.unwrap(),

@@ -469,11 +469,11 @@ impl Story {
             "a key for each webhook that is accepted, and no other"
         );
 
-        let strangers = webhooks.iter().filter(is_at_our_address);
-        for webhook in strangers.filter(|webhook| !is_known(webhook)) {
+        let orphans = webhooks.iter().filter(is_at_our_address);
+        for webhook in orphans.filter(|webhook| !is_known(webhook)) {
             let token = token_of(webhook).unwrap();
-            let mut met = account.strangers.iter();
-            let met = met.find(|stranger| stranger.token == token).unwrap();
+            let mut met = account.orphans.iter();
+            let met = met.find(|orphan| orphan.token == token).unwrap();
             assert!(!met.is_stray(world.now()), "{webhook:?}");
         }
     }

@@ -21,7 +21,7 @@ use domain::ports::PortError;
 use domain::sources::Source;
 use domain::subscription::{
     Account, Accounts, Arrival, Deliveries, Desired, Entry, EventSelection, HOURS, IfUnknown,
-    LastError, Lease, Leased, Registration, RegistrationState, Rhythm, Saved, Silence, Stranger,
+    LastError, Lease, Leased, Orphan, Registration, RegistrationState, Rhythm, Saved, Silence,
     Struck,
 };
 use domain::timestamp::Timestamp;
@@ -517,15 +517,15 @@ fn item(account: &Account) -> Item {
         ]);
         item.insert("trouble".to_owned(), AttributeValue::M(error));
     }
-    if !account.strangers.is_empty() {
-        let strangers = account.strangers.iter().map(|stranger| {
+    if !account.orphans.is_empty() {
+        let orphans = account.orphans.iter().map(|orphan| {
             AttributeValue::M(map([
-                ("token", text(stranger.token.to_string())),
-                ("first_seen", time(stranger.first_seen)),
+                ("token", text(orphan.token.to_string())),
+                ("first_seen", time(orphan.first_seen)),
             ]))
         });
-        let strangers = AttributeValue::L(strangers.collect());
-        item.insert("strangers".to_owned(), strangers);
+        let orphans = AttributeValue::L(orphans.collect());
+        item.insert("strangers".to_owned(), orphans);
     }
     if let Some(until) = account.quiet_until {
         item.insert("quiet_until".to_owned(), time(until));
@@ -686,13 +686,13 @@ fn read_account(item: &Item) -> Option<Account> {
         }
     };
     let changed = time_of(item, "changed")?;
-    let strangers = match item.get("strangers") {
+    let orphans = match item.get("strangers") {
         None => Vec::new(),
-        Some(_) => list_of(item, "strangers", |stranger| {
-            let stranger = stranger.as_m().ok()?;
-            Some(Stranger {
-                token: text_of(stranger, "token")?.parse().ok()?,
-                first_seen: time_of(stranger, "first_seen")?,
+        Some(_) => list_of(item, "strangers", |orphan| {
+            let orphan = orphan.as_m().ok()?;
+            Some(Orphan {
+                token: text_of(orphan, "token")?.parse().ok()?,
+                first_seen: time_of(orphan, "first_seen")?,
             })
         })?,
     };
@@ -705,7 +705,7 @@ fn read_account(item: &Item) -> Option<Account> {
         created: time_of(item, "created")?,
         changed,
         last_error,
-        strangers,
+        orphans,
         quiet_until: time_of(item, "quiet_until"),
         // An account without one is learned anew, and so is one whose rhythm cannot be read: it is no reason not
         // to check it.
@@ -750,7 +750,7 @@ mod tests {
                 missed: 9,
             }),
         };
-        full.meet_strangers(&[UrlToken::from_random(&[9; 32]).hash()], at(7));
+        full.note_orphans(&[UrlToken::from_random(&[9; 32]).hash()], at(7));
         for (number, state) in [
             (1, RegistrationState::Pending),
             (2, RegistrationState::Live),

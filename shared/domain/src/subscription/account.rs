@@ -29,7 +29,7 @@ pub struct Account {
     /// Why the desired state is not reached yet, or what was left behind in reaching it.
     pub last_error: Option<LastError>,
     /// Webhooks at our own addresses whose tokens belong to nobody.
-    pub strangers: Vec<Stranger>,
+    pub orphans: Vec<Orphan>,
     /// Until when the source asked to be left alone.
     pub quiet_until: Option<Timestamp>,
     /// When deliveries usually come.
@@ -63,7 +63,7 @@ pub struct Registration {
 
 /// A webhook that is sent to an address of ours and has a token that this installation does not know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stranger {
+pub struct Orphan {
     /// The token's hash.
     pub token: TokenHash,
     /// When it was noticed.
@@ -74,7 +74,7 @@ pub struct Stranger {
 /// restored or moved at this moment is known again by then.
 const STRANGER_SECONDS: u64 = 3600;
 
-impl Stranger {
+impl Orphan {
     /// Whether it was unknown for so long that nobody will come to know it.
     #[must_use]
     pub fn is_stray(&self, now: Timestamp) -> bool {
@@ -194,7 +194,7 @@ impl Account {
             created: now,
             changed: now,
             last_error: None,
-            strangers: Vec::new(),
+            orphans: Vec::new(),
             quiet_until: None,
             rhythm: Rhythm::new(now),
             history: Vec::new(),
@@ -344,19 +344,19 @@ impl Account {
 
     /// Enters which unknown tokens the source has webhooks for. The time of those that were there before stays.
     /// Says whether anything is new.
-    pub fn meet_strangers(&mut self, tokens: &[TokenHash], now: Timestamp) -> bool {
-        let known = |token: &TokenHash| self.strangers.iter().find(|known| known.token == *token);
-        let met: Vec<Stranger> = tokens
+    pub fn note_orphans(&mut self, tokens: &[TokenHash], now: Timestamp) -> bool {
+        let known = |token: &TokenHash| self.orphans.iter().find(|known| known.token == *token);
+        let met: Vec<Orphan> = tokens
             .iter()
             .map(|token| {
-                known(token).copied().unwrap_or(Stranger {
+                known(token).copied().unwrap_or(Orphan {
                     token: *token,
                     first_seen: now,
                 })
             })
             .collect();
-        let is_new = met != self.strangers;
-        self.strangers = met;
+        let is_new = met != self.orphans;
+        self.orphans = met;
         is_new
     }
 
@@ -426,17 +426,17 @@ mod tests {
     }
 
     #[test]
-    fn a_stranger_is_a_stray_after_more_than_an_hour_in_a_row() {
+    fn an_orphan_is_a_stray_after_more_than_an_hour_in_a_row() {
         let token = crate::account::UrlToken::from_random(&[1; 32]).hash();
         let mut account = account();
         let at = Timestamp::from_millis;
-        assert!(account.meet_strangers(&[token], at(1000)));
-        assert!(!account.meet_strangers(&[token], at(3_600_000)));
-        assert!(!account.strangers[0].is_stray(at(3_601_000)));
-        assert!(account.strangers[0].is_stray(at(3_601_001)));
-        assert!(account.meet_strangers(&[], at(3_601_001)));
-        assert!(account.meet_strangers(&[token], at(3_601_001)));
-        assert!(!account.strangers[0].is_stray(at(7_000_000)));
+        assert!(account.note_orphans(&[token], at(1000)));
+        assert!(!account.note_orphans(&[token], at(3_600_000)));
+        assert!(!account.orphans[0].is_stray(at(3_601_000)));
+        assert!(account.orphans[0].is_stray(at(3_601_001)));
+        assert!(account.note_orphans(&[], at(3_601_001)));
+        assert!(account.note_orphans(&[token], at(3_601_001)));
+        assert!(!account.orphans[0].is_stray(at(7_000_000)));
     }
 
     #[test]

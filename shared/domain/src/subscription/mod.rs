@@ -18,8 +18,8 @@ mod silence;
 mod strikes;
 
 pub use account::{
-    Account, Desired, Entry, LONGEST_HISTORY, LastError, Registration, RegistrationState, Rotation,
-    State, Stranger,
+    Account, Desired, Entry, LONGEST_HISTORY, LastError, Orphan, Registration, RegistrationState,
+    Rotation, State,
 };
 pub use api::{Api, ApiCall, ApiError, Apis, Removed};
 pub use credentials::{Access, AccessToken, ClientId, ClientIdError, Credentials, OauthSecret};

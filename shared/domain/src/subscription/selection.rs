@@ -51,9 +51,9 @@ impl EventSelection {
                 _ => Err(EventSelectionError::StarBesideOthers),
             };
         }
-        if let Some(stranger) = names.iter().find(|name| !known.contains(&name.as_ref())) {
+        if let Some(unlisted) = names.iter().find(|name| !known.contains(&name.as_ref())) {
             return Err(EventSelectionError::Unknown {
-                name: stranger.as_ref().chars().take(80).collect(),
+                name: unlisted.as_ref().chars().take(80).collect(),
                 source_name: source.as_str(),
                 known: known.join(", "),
             });
