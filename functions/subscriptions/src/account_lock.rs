@@ -178,13 +178,13 @@ impl<'p, A: Accounts> AccountLock<'p, A> {
     /// Takes in which deliveries came since the last check. Enters a silence that has become too long, and returns
     /// it; and enters when it is over.
     pub(crate) fn observe(&mut self, arrivals: &[DeliveryId]) -> Option<Silence> {
-        let baseline = &mut self.account.rhythm;
+        let baseline = &mut self.account.baseline;
         let unsaved = self
             .now
             .millis()
             .saturating_sub(baseline.read_until.millis());
         self.is_observed |= !arrivals.is_empty() || unsaved > LONGEST_UNSAVED_MILLIS;
-        let is_over = baseline.hear(arrivals, self.now);
+        let is_over = baseline.observe(arrivals, self.now);
         let silence = baseline.notice(self.now);
         let since = baseline.silent_since();
         if is_over {

@@ -56,7 +56,7 @@ impl<'p, D: Deliveries> Health<'p, D> {
             let yesterday = yesterday(now);
             last = self.deliveries.last(&account.name, &yesterday).await?;
         }
-        Ok(last.max(account.rhythm.last))
+        Ok(last.max(account.baseline.last))
     }
 
     /// The deliveries that failed since the last one that was accepted, newest first.

@@ -165,7 +165,7 @@ impl Summary {
             created: account.created.to_string(),
             changed: account.changed.to_string(),
             last_error: account.last_error.as_ref().map(Happening::from),
-            suspect: account.rhythm.suspect.map(|silence| Happening {
+            suspect: account.baseline.suspect.map(|silence| Happening {
                 at: silence.noticed.to_string(),
                 message: silent(account, silence),
             }),
@@ -186,7 +186,7 @@ fn explanation(account: &Account) -> String {
             if let Some(error) = error {
                 words += &format!("; but not all is as it shall be: {error}");
             }
-            if let Some(silence) = account.rhythm.suspect {
+            if let Some(silence) = account.baseline.suspect {
                 words += &format!("; {}", silent(account, silence));
             }
             words
@@ -211,7 +211,7 @@ fn silent(account: &Account, silence: Silence) -> String {
     format!(
         "no delivery came since {}, where {} or more are usual. The webhook was compared with {}'s list, which \
          does not show whether it was disabled: if there was something to deliver, rotate it",
-        account.rhythm.silent_since(),
+        account.baseline.silent_since(),
         silence.missed,
         account.source.title()
     )

@@ -121,8 +121,8 @@ pub(crate) async fn accounts(accounts: &impl Accounts) {
     acme.note_orphans(&[token(7), token(8)], at(5));
     acme.note(at(4), "something");
     let arrivals = [0, 30].map(|seconds| DeliveryId::new(at(seconds), &[1; 10]));
-    acme.rhythm.hear(&arrivals, at(60));
-    acme.rhythm.suspect = Some(Silence {
+    acme.baseline.observe(&arrivals, at(60));
+    acme.baseline.suspect = Some(Silence {
         noticed: at(61),
         missed: 9,
     });

@@ -13,9 +13,9 @@ use domain::ports::{PortError, QueueUrl};
 use domain::signature::{SigningKey, SigningKeys};
 use domain::sources::Source;
 use domain::subscription::{
-    Access, AccessToken, Account, Accounts, Api, ApiCall, ApiError, Apis, Arrival, Condition,
-    Credentials, Deliveries, Endpoint, EventSelection, IfUnknown, Lease, LeaseOwner, Leased,
-    LifeCycle, OauthSecret, RegisteredWebhook, Removed, Rhythm, Saved, Secrets, Struck,
+    Access, AccessToken, Account, Accounts, Api, ApiCall, ApiError, Apis, Arrival, Baseline,
+    Condition, Credentials, Deliveries, Endpoint, EventSelection, IfUnknown, Lease, LeaseOwner,
+    Leased, LifeCycle, OauthSecret, RegisteredWebhook, Removed, Saved, Secrets, Struck,
 };
 use domain::timestamp::Timestamp;
 use serde_json::{Value, json};
@@ -812,16 +812,16 @@ impl World {
         const TEN_MINUTES: u64 = 600_000;
         let now = self.now().millis();
         let begun = now - 3 * 7 * 86_400_000;
-        let mut rhythm = Rhythm::new(Timestamp::from_millis(begun));
+        let mut baseline = Baseline::new(Timestamp::from_millis(begun));
         for day in 0..21 {
             let midnight = begun + day * 86_400_000;
             let times = (1..=144).map(|n| Timestamp::from_millis(midnight + n * TEN_MINUTES));
             let ids: Vec<_> = times.map(|at| DeliveryId::new(at, &[1; 10])).collect();
-            rhythm.hear(&ids, Timestamp::from_millis(midnight + 86_400_000));
+            baseline.observe(&ids, Timestamp::from_millis(midnight + 86_400_000));
         }
         let mut table = self.accounts.table.lock().unwrap();
         let account = table.accounts.get_mut(&"acme".parse().unwrap());
-        account.unwrap().rhythm = rhythm;
+        account.unwrap().baseline = baseline;
     }
 
     pub(crate) fn token_entry(&self, token: &UrlToken) -> Option<TokenEntry> {

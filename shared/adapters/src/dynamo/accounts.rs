@@ -20,8 +20,8 @@ use domain::identity::DeliveryId;
 use domain::ports::PortError;
 use domain::sources::Source;
 use domain::subscription::{
-    Account, Accounts, Arrival, Deliveries, Desired, Entry, EventSelection, HOURS, IfUnknown,
-    LastError, Lease, Leased, Orphan, Registration, RegistrationState, Rhythm, Saved, Silence,
+    Account, Accounts, Arrival, Baseline, Deliveries, Desired, Entry, EventSelection, HOURS,
+    IfUnknown, LastError, Lease, Leased, Orphan, Registration, RegistrationState, Saved, Silence,
     Struck,
 };
 use domain::timestamp::Timestamp;
@@ -530,41 +530,41 @@ fn item(account: &Account) -> Item {
     if let Some(until) = account.quiet_until {
         item.insert("quiet_until".to_owned(), time(until));
     }
-    item.insert("rhythm".to_owned(), rhythm_value(&account.rhythm));
+    item.insert("rhythm".to_owned(), baseline_value(&account.baseline));
     item
 }
 
-fn rhythm_value(rhythm: &Rhythm) -> AttributeValue {
-    let usual: Vec<u8> = rhythm
+fn baseline_value(baseline: &Baseline) -> AttributeValue {
+    let usual: Vec<u8> = baseline
         .usual
         .iter()
         .flat_map(|usual| usual.to_be_bytes())
         .collect();
     let mut value = map([
         ("usual", AttributeValue::B(Blob::new(usual))),
-        ("hours", number(rhythm.hours.into())),
-        ("tally", number(rhythm.tally.into())),
-        ("longest", number(rhythm.longest)),
-        ("watched_since", time(rhythm.watched_since)),
-        ("read_until", time(rhythm.read_until)),
+        ("hours", number(baseline.hours.into())),
+        ("tally", number(baseline.tally.into())),
+        ("longest", number(baseline.longest)),
+        ("watched_since", time(baseline.watched_since)),
+        ("read_until", time(baseline.read_until)),
     ]);
-    if let Some(last) = rhythm.last {
+    if let Some(last) = baseline.last {
         value.insert("last".to_owned(), text(last.to_string()));
     }
-    if let Some(silence) = rhythm.suspect {
+    if let Some(silence) = baseline.suspect {
         value.insert("noticed".to_owned(), time(silence.noticed));
         value.insert("missed".to_owned(), number(silence.missed));
     }
     AttributeValue::M(value)
 }
 
-fn rhythm(value: &AttributeValue) -> Option<Rhythm> {
+fn baseline(value: &AttributeValue) -> Option<Baseline> {
     let value = value.as_m().ok()?;
     let (pairs, []) = value.get("usual")?.as_b().ok()?.as_ref().as_chunks::<2>() else {
         return None;
     };
     let usual: Vec<u16> = pairs.iter().map(|pair| u16::from_be_bytes(*pair)).collect();
-    Some(Rhythm {
+    Some(Baseline {
         usual: <[u16; HOURS]>::try_from(usual).ok()?,
         hours: u32::try_from(number_of(value, "hours")?).ok()?,
         tally: u16::try_from(number_of(value, "tally")?).ok()?,
@@ -707,12 +707,12 @@ fn read_account(item: &Item) -> Option<Account> {
         last_error,
         orphans,
         quiet_until: time_of(item, "quiet_until"),
-        // An account without one is learned anew, and so is one whose rhythm cannot be read: it is no reason not
+        // An account without one is learned anew, and so is one whose baseline cannot be read: it is no reason not
         // to check it.
-        rhythm: item
+        baseline: item
             .get("rhythm")
-            .and_then(rhythm)
-            .unwrap_or_else(|| Rhythm::new(changed)),
+            .and_then(baseline)
+            .unwrap_or_else(|| Baseline::new(changed)),
         history,
     })
 }
@@ -737,7 +737,7 @@ mod tests {
             message: "out of order".to_owned(),
         });
         full.quiet_until = Some(at(4));
-        full.rhythm = Rhythm {
+        full.baseline = Baseline {
             usual: std::array::from_fn(|hour| u16::try_from(hour * 97).unwrap()),
             hours: 400,
             tally: 3,
@@ -781,7 +781,7 @@ mod tests {
         let mut plain = full;
         plain.last_error = None;
         plain.quiet_until = None;
-        plain.rhythm = Rhythm::new(at(12));
+        plain.baseline = Baseline::new(at(12));
         plain.desired = Desired::Connected;
         assert_eq!(account(&item(&plain)).ok().flatten(), Some(plain));
     }
@@ -791,14 +791,14 @@ mod tests {
         let full = full_account();
         let mut old = item(&full);
         old.remove("rhythm");
-        let expected = Rhythm::new(full.changed);
+        let expected = Baseline::new(full.changed);
         assert_eq!(
-            account(&old).ok().flatten().unwrap().rhythm,
+            account(&old).ok().flatten().unwrap().baseline,
             expected.clone()
         );
         let short = map([("usual", AttributeValue::B(Blob::new([1; 5])))]);
         old.insert("rhythm".to_owned(), AttributeValue::M(short));
-        assert_eq!(account(&old).ok().flatten().unwrap().rhythm, expected);
+        assert_eq!(account(&old).ok().flatten().unwrap().baseline, expected);
     }
 
     #[test]

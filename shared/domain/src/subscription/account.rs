@@ -2,7 +2,7 @@
 
 use crate::account::{AccountName, TokenEntry, TokenHash, TokenStatus, WebhookId};
 use crate::sources::Source;
-use crate::subscription::{EventSelection, Rhythm};
+use crate::subscription::{Baseline, EventSelection};
 use crate::timestamp::Timestamp;
 
 /// The most history entries that are kept; older ones are forgotten.
@@ -33,7 +33,7 @@ pub struct Account {
     /// Until when the source asked to be left alone.
     pub quiet_until: Option<Timestamp>,
     /// When deliveries usually come.
-    pub rhythm: Rhythm,
+    pub baseline: Baseline,
     /// What happened, oldest first; at most [`LONGEST_HISTORY`] entries.
     pub history: Vec<Entry>,
 }
@@ -196,7 +196,7 @@ impl Account {
             last_error: None,
             orphans: Vec::new(),
             quiet_until: None,
-            rhythm: Rhythm::new(now),
+            baseline: Baseline::new(now),
             history: Vec::new(),
         }
     }
@@ -205,9 +205,9 @@ impl Account {
     /// any more.
     pub fn connect_for(&mut self, events: EventSelection, now: Timestamp) {
         if self.desired != Desired::Connected || self.events != events {
-            self.rhythm = Rhythm {
-                last: self.rhythm.last,
-                ..Rhythm::new(now)
+            self.baseline = Baseline {
+                last: self.baseline.last,
+                ..Baseline::new(now)
             };
         }
         self.desired = Desired::Connected;
@@ -412,16 +412,16 @@ mod tests {
     fn what_is_usual_is_forgotten_with_the_selection_it_was_usual_for() {
         let mut account = account();
         let source = account.source;
-        account.rhythm.hours = 400;
+        account.baseline.hours = 400;
         account.connect_for(EventSelection::all(source), Timestamp::from_millis(1));
-        assert_eq!(account.rhythm.hours, 400);
+        assert_eq!(account.baseline.hours, 400);
         let fewer = EventSelection::parse(source, &["order.created"]).unwrap();
         account.connect_for(fewer.clone(), Timestamp::from_millis(2));
-        assert_eq!(account.rhythm, Rhythm::new(Timestamp::from_millis(2)));
-        account.rhythm.hours = 400;
+        assert_eq!(account.baseline, Baseline::new(Timestamp::from_millis(2)));
+        account.baseline.hours = 400;
         account.desired = Desired::Disconnected { done: true };
         account.connect_for(fewer, Timestamp::from_millis(3));
-        assert_eq!(account.rhythm.hours, 0);
+        assert_eq!(account.baseline.hours, 0);
         assert_eq!(account.desired, Desired::Connected);
     }
 
@@ -531,11 +531,11 @@ mod tests {
     fn the_last_delivery_is_known_whatever_is_forgotten() {
         let mut account = account();
         let last = crate::identity::DeliveryId::new(Timestamp::from_millis(1), &[1; 10]);
-        account.rhythm.last = Some(last);
+        account.baseline.last = Some(last);
         account.desired = Desired::Disconnected { done: true };
         let events = account.events.clone();
         account.connect_for(events, Timestamp::from_millis(2));
-        assert_eq!(account.rhythm.last, Some(last));
+        assert_eq!(account.baseline.last, Some(last));
     }
 
     #[test]

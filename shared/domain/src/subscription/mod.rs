@@ -29,5 +29,5 @@ pub use plan::{Condition, RegisteredWebhook, Seen, Step, plan};
 pub use ports::{Accounts, Deliveries, IfUnknown, Lease, LeaseOwner, Leased, Saved, Secrets};
 pub use rotation::Evidence;
 pub use selection::{EventSelection, EventSelectionError};
-pub use silence::{HOURS, Rhythm, Silence};
+pub use silence::{Baseline, HOURS, Silence};
 pub use strikes::{Arrival, Struck, strike_run};
