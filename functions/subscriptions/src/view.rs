@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use domain::identity::DeliveryId;
 use domain::subscription::{
-    Account, Entry, LastError, Registration, Rotation, Silence, State, Struck,
+    Account, Entry, FailedDelivery, LastError, Registration, Rotation, Silence, State,
 };
 use serde::Serialize;
 
@@ -95,39 +95,39 @@ pub struct Detail {
     /// Null if none is known.
     last_delivery: Option<LastDelivery>,
     /// Verified deliveries that were refused since the last one that was accepted.
-    strikes: Strikes,
+    strikes: Failures,
 }
 
 /// Refused deliveries, counted.
 #[derive(Debug, Clone, Serialize)]
-pub struct Strikes {
+pub struct Failures {
     count: usize,
     causes: BTreeMap<String, usize>,
     /// The latest, newest first.
-    latest: Vec<Strike>,
+    latest: Vec<Failed>,
 }
 
 /// A delivery that was refused.
 #[derive(Debug, Clone, Serialize)]
-struct Strike {
+struct Failed {
     at: String,
     delivery: String,
     cause: String,
 }
 
-/// How many strikes are shown one by one.
-const SHOWN_STRIKES: usize = 10;
+/// How many failed deliveries are shown one by one.
+const SHOWN_FAILURES: usize = 10;
 
-impl Strikes {
-    fn of(run: &[Struck]) -> Self {
+impl Failures {
+    fn of(run: &[FailedDelivery]) -> Self {
         let mut causes = BTreeMap::new();
-        for strike in run {
-            *causes.entry(strike.cause.clone()).or_default() += 1;
+        for failed in run {
+            *causes.entry(failed.cause.clone()).or_default() += 1;
         }
-        let latest = run.iter().take(SHOWN_STRIKES).map(|strike| Strike {
-            at: strike.at.to_string(),
-            delivery: strike.delivery.to_string(),
-            cause: strike.cause.clone(),
+        let latest = run.iter().take(SHOWN_FAILURES).map(|failed| Failed {
+            at: failed.at.to_string(),
+            delivery: failed.delivery.to_string(),
+            cause: failed.cause.clone(),
         });
         Self {
             count: run.len(),
@@ -231,11 +231,15 @@ impl Full {
 impl Detail {
     /// What is shown of an account and its last delivery.
     #[must_use]
-    pub fn of(account: &Account, last_delivery: Option<LastDelivery>, strikes: &[Struck]) -> Self {
+    pub fn of(
+        account: &Account,
+        last_delivery: Option<LastDelivery>,
+        failed: &[FailedDelivery],
+    ) -> Self {
         Self {
             full: Full::of(account),
             last_delivery,
-            strikes: Strikes::of(strikes),
+            strikes: Failures::of(failed),
         }
     }
 }

@@ -228,13 +228,13 @@ async fn receipts_and_strikes_of_inbound_are_read() {
     assert_eq!(newest, expected[..1]);
     let own = deliveries.arrival(&name, ids[0]).await.unwrap();
     assert_eq!(own.as_ref(), expected.last());
-    let strikes = deliveries.strikes(&name, 10).await.unwrap();
+    let strikes = deliveries.failed(&name, 10).await.unwrap();
     let causes: Vec<_> = strikes.iter().map(|strike| strike.cause.as_str()).collect();
     assert_eq!(causes, ["queue", "budget"]);
     assert_eq!(strikes[0].at, noon.plus_seconds(2));
     assert_eq!(strikes[0].delivery, ids[0]);
-    assert_eq!(deliveries.strikes(&name, 1).await.unwrap(), strikes[..1]);
+    assert_eq!(deliveries.failed(&name, 1).await.unwrap(), strikes[..1]);
     let other = "other".parse().unwrap();
-    assert!(deliveries.strikes(&other, 10).await.unwrap().is_empty());
+    assert!(deliveries.failed(&other, 10).await.unwrap().is_empty());
     drop_table(&aws, &table).await;
 }

@@ -14,8 +14,8 @@ use domain::signature::{SigningKey, SigningKeys};
 use domain::sources::Source;
 use domain::subscription::{
     Access, AccessToken, Account, Accounts, Api, ApiCall, ApiError, Apis, Arrival, Baseline,
-    Condition, Credentials, Deliveries, Endpoint, EventSelection, IfUnknown, Lease, LeaseOwner,
-    Leased, LifeCycle, OauthSecret, RegisteredWebhook, Removed, Saved, Secrets, Struck,
+    Condition, Credentials, Deliveries, Endpoint, EventSelection, FailedDelivery, IfUnknown, Lease,
+    LeaseOwner, Leased, LifeCycle, OauthSecret, RegisteredWebhook, Removed, Saved, Secrets,
 };
 use domain::timestamp::Timestamp;
 use serde_json::{Value, json};
@@ -386,7 +386,7 @@ impl Api for FatefulApi {
 #[derive(Default)]
 pub(crate) struct MemoryDeliveries {
     receipts: Mutex<BTreeMap<(String, DeliveryId), Arrival>>,
-    strikes: Mutex<Vec<(AccountName, Struck)>>,
+    strikes: Mutex<Vec<(AccountName, FailedDelivery)>>,
     /// What was read since some other delivery.
     pub(crate) read: Mutex<Vec<DeliveryId>>,
     fate: std::sync::Arc<Fate>,
@@ -461,7 +461,11 @@ impl Deliveries for MemoryDeliveries {
             .await
     }
 
-    async fn strikes(&self, account: &AccountName, most: usize) -> Result<Vec<Struck>, PortError> {
+    async fn failed(
+        &self,
+        account: &AccountName,
+        most: usize,
+    ) -> Result<Vec<FailedDelivery>, PortError> {
         self.fate
             .store(async {
                 let strikes = self.strikes.lock().unwrap();
@@ -890,7 +894,7 @@ impl World {
 
     /// The last attempt at a delivery was refused.
     pub(crate) fn strike(&self, account: &str, id: DeliveryId, cause: &str) {
-        let strike = Struck {
+        let strike = FailedDelivery {
             at: self.now(),
             delivery: id,
             cause: cause.to_owned(),

@@ -20,9 +20,9 @@ use domain::identity::DeliveryId;
 use domain::ports::PortError;
 use domain::sources::Source;
 use domain::subscription::{
-    Account, Accounts, Arrival, Baseline, Deliveries, Desired, Entry, EventSelection, HOURS,
-    IfUnknown, LastError, Lease, Leased, Orphan, Registration, RegistrationState, Saved, Silence,
-    Struck,
+    Account, Accounts, Arrival, Baseline, Deliveries, Desired, Entry, EventSelection,
+    FailedDelivery, HOURS, IfUnknown, LastError, Lease, Leased, Orphan, Registration,
+    RegistrationState, Saved, Silence,
 };
 use domain::timestamp::Timestamp;
 
@@ -374,11 +374,15 @@ impl Deliveries for DynamoDeliveries {
         Ok(answer.item().and_then(arrival))
     }
 
-    async fn strikes(&self, account: &AccountName, most: usize) -> Result<Vec<Struck>, PortError> {
+    async fn failed(
+        &self,
+        account: &AccountName,
+        most: usize,
+    ) -> Result<Vec<FailedDelivery>, PortError> {
         let items = self
             .newest(READING_STRIKES, format!("strike#{account}"), most)
             .await?;
-        Ok(items.iter().filter_map(struck).collect())
+        Ok(items.iter().filter_map(failed_delivery).collect())
     }
 }
 
@@ -435,9 +439,9 @@ fn arrival(item: &Item) -> Option<Arrival> {
     })
 }
 
-fn struck(item: &Item) -> Option<Struck> {
+fn failed_delivery(item: &Item) -> Option<FailedDelivery> {
     let (millis, delivery) = text_of(item, SK)?.split_once('#')?;
-    Some(Struck {
+    Some(FailedDelivery {
         at: Timestamp::from_millis(millis.parse().ok()?),
         delivery: delivery.parse().ok()?,
         cause: text_of(item, "cause")?.to_owned(),

@@ -9,13 +9,13 @@ mod account;
 mod api;
 mod credentials;
 mod endpoint;
+mod failed_deliveries;
 mod life_cycle;
 mod plan;
 mod ports;
 mod rotation;
 mod selection;
 mod silence;
-mod strikes;
 
 pub use account::{
     Account, Desired, Entry, LONGEST_HISTORY, LastError, Orphan, Registration, RegistrationState,
@@ -24,10 +24,10 @@ pub use account::{
 pub use api::{Api, ApiCall, ApiError, Apis, Removed};
 pub use credentials::{Access, AccessToken, ClientId, ClientIdError, Credentials, OauthSecret};
 pub use endpoint::{Endpoint, HooksUrl, HooksUrlError};
+pub use failed_deliveries::{Arrival, FailedDelivery, failed_run};
 pub use life_cycle::{CredentialField, KeyOrigin, LifeCycle};
 pub use plan::{Condition, RegisteredWebhook, Seen, Step, plan};
 pub use ports::{Accounts, Deliveries, IfUnknown, Lease, LeaseOwner, Leased, Saved, Secrets};
 pub use rotation::Evidence;
 pub use selection::{EventSelection, EventSelectionError};
 pub use silence::{Baseline, HOURS, Silence};
-pub use strikes::{Arrival, Struck, strike_run};

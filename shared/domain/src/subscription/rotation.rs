@@ -18,7 +18,7 @@
 //! good, and the source still has its delivery to retry.
 
 use crate::account::WebhookId;
-use crate::subscription::{Arrival, Struck};
+use crate::subscription::{Arrival, FailedDelivery};
 use crate::timestamp::Timestamp;
 
 /// How long after the new webhook took over a delivery of the old one alone says nothing, in seconds: the event
@@ -41,14 +41,14 @@ pub enum Evidence {
 }
 
 impl Evidence {
-    /// Reads it from the latest receipts and strikes.
+    /// Reads it from the latest receipts and failed deliveries.
     #[must_use]
     pub fn read(
         new: &WebhookId,
         old: &WebhookId,
         since: Timestamp,
         arrivals: &[Arrival],
-        strikes: &[Struck],
+        failed: &[FailedDelivery],
     ) -> Self {
         let of = |webhook: &WebhookId| {
             let webhook = webhook.clone();
@@ -56,8 +56,8 @@ impl Evidence {
             arrivals.filter(move |arrival: &&Arrival| arrival.webhook.as_ref() == Some(&webhook))
         };
         let from = since.plus_seconds(MARGIN_SECONDS);
-        if of(new).any(|arrival| arrival.accepted(strikes).is_some()) {
-            let is_owed = |arrival: &Arrival| arrival.accepted(strikes).is_none();
+        if of(new).any(|arrival| arrival.accepted(failed).is_some()) {
+            let is_owed = |arrival: &Arrival| arrival.accepted(failed).is_none();
             if of(old).any(is_owed) {
                 Self::OldOwes
             } else {
@@ -128,9 +128,9 @@ mod tests {
             .iter()
             .map(|(webhook, at, attempts)| arrival(webhook, *at, *attempts))
             .collect();
-        let strikes: Vec<_> = struck
+        let failed: Vec<_> = struck
             .iter()
-            .map(|at| Struck {
+            .map(|at| FailedDelivery {
                 at: Timestamp::from_millis(*at),
                 delivery: id(*at),
                 cause: "budget".to_owned(),
@@ -138,7 +138,7 @@ mod tests {
             .collect();
         let (new, old) = (WebhookId::new("new"), WebhookId::new("old"));
         let since = Timestamp::from_millis(SINCE);
-        let read = Evidence::read(&new, &old, since, &arrivals, &strikes);
+        let read = Evidence::read(&new, &old, since, &arrivals, &failed);
         assert_eq!(read, expected);
     }
 
