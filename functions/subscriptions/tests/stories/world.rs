@@ -14,7 +14,7 @@ use domain::signature::{SigningKey, SigningKeys};
 use domain::sources::Source;
 use domain::subscription::{
     Access, AccessToken, Account, Accounts, Api, ApiCall, ApiError, Apis, Arrival, Baseline,
-    Condition, Credentials, Deliveries, Endpoint, EventSelection, FailedDelivery, IfUnknown, Lease,
+    Credentials, Deliveries, Endpoint, EventSelection, FailedDelivery, IfUnknown, Lease,
     LeaseOwner, Leased, LifeCycle, OauthSecret, RegisteredWebhook, Removed, Saved, Secrets,
 };
 use domain::timestamp::Timestamp;
@@ -306,11 +306,14 @@ impl Secrets for MemorySecrets {
     }
 }
 
+/// How a source shows a webhook.
+type Shows = std::sync::Arc<Mutex<fn(&mut RegisteredWebhook)>>;
+
 /// A real client, whose calls can go wrong as well.
 struct FatefulApi {
     api: Box<dyn Api>,
     fate: std::sync::Arc<Fate>,
-    disabled: std::sync::Arc<Mutex<Option<String>>>,
+    shows: Shows,
 }
 
 impl FatefulApi {
@@ -331,12 +334,8 @@ impl Api for FatefulApi {
     fn list<'a>(&'a self, access: &'a AccessToken) -> ApiCall<'a, Vec<RegisteredWebhook>> {
         self.meet(Box::pin(async move {
             let mut webhooks = self.api.list(access).await?;
-            if let Some(reason) = &*self.disabled.lock().unwrap() {
-                for webhook in &mut webhooks {
-                    let reason = reason.clone();
-                    webhook.condition = Condition::Disabled { reason };
-                }
-            }
+            let show = *self.shows.lock().unwrap();
+            webhooks.iter_mut().for_each(show);
             Ok(webhooks)
         }))
     }
@@ -374,7 +373,7 @@ impl Api for FatefulApi {
         webhook: &'a WebhookId,
     ) -> ApiCall<'a, RegisteredWebhook> {
         self.meet(Box::pin(async move {
-            *self.disabled.lock().unwrap() = None;
+            *self.shows.lock().unwrap() = |_| {};
             let mut webhooks = self.api.list(access).await?.into_iter();
             let enabled = webhooks.find(|known| known.id == *webhook);
             enabled.ok_or(ApiError::NoSuchWebhook)
@@ -504,8 +503,8 @@ pub(crate) struct World {
     pub(crate) deliveries: MemoryDeliveries,
     pub(crate) queues: FakeQueues,
     pub(crate) apis: Apis,
-    /// Why the source has disabled the webhooks of the site.
-    pub(crate) disabled: std::sync::Arc<Mutex<Option<String>>>,
+    /// What the source shows of webhooks other than Orderspace does.
+    pub(crate) shows: Shows,
     /// What the function takes for the facts of the source.
     pub(crate) life_cycle: fn(Source) -> &'static LifeCycle,
     pub(crate) fate: std::sync::Arc<Fate>,
@@ -543,14 +542,14 @@ impl World {
         let second = Duration::from_secs(1);
         let client = Orderspace::with_timeouts(urls, second, second).unwrap();
         let fate = std::sync::Arc::<Fate>::default();
-        let disabled = std::sync::Arc::<Mutex<Option<String>>>::default();
+        let shows: Shows = std::sync::Arc::new(Mutex::new(|_| {}));
         let api = FatefulApi {
             api: Box::new(client),
             fate: fate.clone(),
-            disabled: disabled.clone(),
+            shows: shows.clone(),
         };
         Self {
-            disabled,
+            shows,
             life_cycle: LifeCycle::of,
             accounts: MemoryAccounts {
                 fate: fate.clone(),
