@@ -299,7 +299,7 @@ async fn both_webhooks_of_a_rotation_are_accepted_and_the_receipts_tell_them_apa
 
     let kept = world.receipts.kept();
     let webhooks = kept.iter().filter_map(|kept| kept.webhook.as_ref());
-    let mut webhooks: Vec<_> = webhooks.map(|webhook| webhook.as_str()).collect();
+    let mut webhooks: Vec<_> = webhooks.map(WebhookId::as_str).collect();
     webhooks.sort_unstable();
     assert_eq!(webhooks, [world::WEBHOOK, world::WEBHOOK, "wh_new"]);
     let by_the_new = kept.iter().filter(|kept| kept.registration == new.hash());

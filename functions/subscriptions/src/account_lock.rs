@@ -10,8 +10,8 @@
 use domain::account::{AccountName, TokenHash};
 use domain::identity::DeliveryId;
 use domain::subscription::{
-    Account, Accounts, ApiError, EventSelection, IfUnknown, Lease, LeaseOwner, Leased, Saved,
-    Silence, Trouble, Wish,
+    Account, Accounts, ApiError, Desired, EventSelection, IfUnknown, LastError, Lease, LeaseOwner,
+    Leased, Saved, Silence,
 };
 use domain::timestamp::Timestamp;
 use sources::facts;
@@ -119,7 +119,7 @@ impl<'p, A: Accounts> AccountLock<'p, A> {
 
     /// Keeps the desired state of being connected for these events.
     pub(crate) async fn select(&mut self, events: EventSelection) -> Result<(), Failure> {
-        let is_connected = self.account.wish == Wish::Connected;
+        let is_connected = self.account.desired == Desired::Connected;
         if !self.is_new && is_connected && self.account.events == events {
             return Ok(());
         }
@@ -140,7 +140,7 @@ impl<'p, A: Accounts> AccountLock<'p, A> {
     pub(crate) fn found(&mut self, finding: Finding, what: impl Into<String>) {
         runtime::metrics::count("SubscriptionFindings", 1, &[("Finding", finding.as_str())]);
         let what = format!("found: {}", what.into());
-        let is_known = self.account.trouble.is_some()
+        let is_known = self.account.last_error.is_some()
             && self.account.history.iter().any(|entry| entry.what == what);
         if !is_known {
             self.note(what);
@@ -156,7 +156,7 @@ impl<'p, A: Accounts> AccountLock<'p, A> {
     /// Enters the unknown tokens that the source has webhooks for; those that are strays by now are returned.
     pub(crate) fn note_orphans(&mut self, tokens: &[TokenHash]) -> Vec<TokenHash> {
         let is_known = |account: &Account, token: &TokenHash| {
-            account.strangers.iter().any(|known| known.token == *token)
+            account.orphans.iter().any(|known| known.token == *token)
         };
         let count = tokens
             .iter()
@@ -168,8 +168,8 @@ impl<'p, A: Accounts> AccountLock<'p, A> {
                 format!("{count} webhooks at our address with tokens that nobody knows; they are removed if that is still so in an hour"),
             );
         }
-        self.is_changed |= self.account.meet_strangers(tokens, self.now);
-        let orphans = self.account.strangers.iter();
+        self.is_changed |= self.account.note_orphans(tokens, self.now);
+        let orphans = self.account.orphans.iter();
         orphans
             .filter(|orphan| orphan.is_stray(self.now))
             .map(|orphan| orphan.token)
@@ -179,13 +179,13 @@ impl<'p, A: Accounts> AccountLock<'p, A> {
     /// Takes in which deliveries came since the last check. Enters a silence that has become too long, and returns
     /// it; and enters when it is over.
     pub(crate) fn observe(&mut self, arrivals: &[DeliveryId]) -> Option<Silence> {
-        let baseline = &mut self.account.rhythm;
+        let baseline = &mut self.account.baseline;
         let unsaved = self
             .now
             .millis()
             .saturating_sub(baseline.read_until.millis());
         self.is_observed |= !arrivals.is_empty() || unsaved > LONGEST_UNSAVED_MILLIS;
-        let is_over = baseline.hear(arrivals, self.now);
+        let is_over = baseline.observe(arrivals, self.now);
         let silence = baseline.notice(self.now);
         let since = baseline.silent_since();
         if is_over {
@@ -226,10 +226,10 @@ impl<'p, A: Accounts> AccountLock<'p, A> {
     /// Enters that the account is connected as it shall be, and saves if anything is new. One that is disconnected
     /// was saved with what had to be left behind.
     async fn mark_converged(&mut self) -> Result<(), Failure> {
-        if self.account.wish != Wish::Connected {
+        if self.account.desired != Desired::Connected {
             return Ok(());
         }
-        let had_failed = self.account.trouble.take().is_some();
+        let had_failed = self.account.last_error.take().is_some();
         let was_quiet = self.account.quiet_until.take().is_some();
         if self.is_changed || had_failed || was_quiet {
             self.save(&[]).await?;
@@ -249,10 +249,10 @@ impl<'p, A: Accounts> AccountLock<'p, A> {
             let quiet = facts(*source).life_cycle.quiet_seconds;
             self.account.quiet_until = Some(self.now.plus_seconds(quiet));
         }
-        let last = self.account.trouble.as_ref();
+        let last = self.account.last_error.as_ref();
         if last.is_none_or(|last| last.message != message) {
             self.note(format!("not finished: {message}"));
-            self.account.trouble = Some(Trouble {
+            self.account.last_error = Some(LastError {
                 at: self.now,
                 message,
             });

@@ -8,8 +8,8 @@ use std::borrow::Cow;
 use domain::account::{KeysVersion, TokenHash, UrlToken, WebhookId};
 use domain::signature::{LiveSecrets, RegistrationKeys, SigningKeys};
 use domain::subscription::{
-    Account, Accounts, Condition, Deliveries, Evidence, RegisteredWebhook, Registration, Secrets,
-    Seen, Standing, Step,
+    Account, Accounts, Condition, Deliveries, Evidence, RegisteredWebhook, Registration,
+    RegistrationState, Secrets, Seen, Step,
 };
 use sources::facts;
 
@@ -55,11 +55,11 @@ impl<'r, 'p, 'h, 's, A: Accounts, S: Secrets, D: Deliveries> Run<'r, 'p, 'h, 's,
             Step::Register => self.register(seen).await,
             Step::Correct(seen) => self.correct(seen).await,
             Step::Enable(seen) => self.enable(seen).await,
-            Step::Confirm(seen) => self.adopt(seen.token, &self.latest(seen)).await,
-            Step::Hold(seen) => self.keep_key(seen.token, &self.latest(seen)).await,
+            Step::Adopt(seen) => self.adopt(seen.token, &self.latest(seen)).await,
+            Step::StoreKey(seen) => self.keep_key(seen.token, &self.latest(seen)).await,
             Step::Remove(seen) => self.remove(&seen.webhook.id).await,
-            Step::Relieve(seen) => self.delete_replaced(&seen.webhook.id).await,
-            Step::Replace(tokens) => self.expire(&tokens).await,
+            Step::DeleteReplaced(seen) => self.delete_replaced(&seen.webhook.id).await,
+            Step::ExpireToken(tokens) => self.expire(&tokens).await,
             Step::Retire(tokens) => {
                 for token in &tokens {
                     self.lock.account.forget(token);
@@ -82,7 +82,7 @@ impl<'r, 'p, 'h, 's, A: Accounts, S: Secrets, D: Deliveries> Run<'r, 'p, 'h, 's,
             token: token.hash(),
             webhook: None,
             keys: KeysVersion::default(),
-            standing: Standing::Pending,
+            state: RegistrationState::Pending,
         });
         self.lock.save(&[token.hash()]).await?;
         let account = &self.lock.account;
@@ -139,7 +139,7 @@ impl<'r, 'p, 'h, 's, A: Accounts, S: Secrets, D: Deliveries> Run<'r, 'p, 'h, 's,
             token,
             webhook: Some(webhook.id.clone()),
             keys,
-            standing: Standing::Live,
+            state: RegistrationState::Live,
         };
         let lock = &mut *self.lock;
         if lock.account.registration(&token) == Some(&registration) {
@@ -272,7 +272,7 @@ impl<'r, 'p, 'h, 's, A: Accounts, S: Secrets, D: Deliveries> Run<'r, 'p, 'h, 's,
                 continue;
             };
             let mut registration = registration.clone();
-            registration.standing = Standing::Grace { until };
+            registration.state = RegistrationState::Expired { until };
             if let Some(webhook) = &registration.webhook {
                 let what = format!(
                     "webhook {webhook} is gone at the source; retries of its deliveries are taken until {until}"

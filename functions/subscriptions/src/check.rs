@@ -5,7 +5,7 @@
 //! touched.
 
 use domain::account::AccountName;
-use domain::subscription::{Accounts, Deliveries, Secrets, Wish};
+use domain::subscription::{Accounts, Deliveries, Desired, Secrets};
 use domain::timestamp::Timestamp;
 use tokio::time::Instant;
 
@@ -36,13 +36,13 @@ impl<A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'_, A, S, D> {
         deadline: Instant,
     ) -> Result<Outcome, Failure> {
         let mut lock = AccountLock::acquire(self.accounts, name, now).await?;
-        match lock.account.wish {
-            Wish::Connected => {
+        match lock.account.desired {
+            Desired::Connected => {
                 self.health.watch_failures(&lock.account, now).await;
                 self.watch_silence(&mut lock).await;
                 self.reconcile(lock, deadline).await
             }
-            Wish::Disconnected { .. } => self.withdraw(lock, deadline).await,
+            Desired::Disconnected { .. } => self.withdraw(lock, deadline).await,
         }
     }
 
@@ -72,7 +72,7 @@ async fn select<A: Accounts>(
     lock: &mut AccountLock<'_, A>,
     change: &Change,
 ) -> Result<(), Failure> {
-    if lock.account.wish != Wish::Connected {
+    if lock.account.desired != Desired::Connected {
         return Err(Failure::NotConnected);
     }
     let events = change.selection(lock.account.source)?;

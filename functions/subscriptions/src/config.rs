@@ -2,7 +2,7 @@
 
 use domain::ports::QueueUrl;
 use runtime::config::{ConfigError, Variables};
-use sources::orderspace::api::OrderspaceUrls;
+use sources::SourceUrls;
 
 use crate::Settings;
 
@@ -17,8 +17,8 @@ pub struct Config {
     pub oauth_prefix: String,
     /// What the names of the secrets with signing keys begin with.
     pub signing_prefix: String,
-    /// Where Orderspace is.
-    pub orderspace: OrderspaceUrls,
+    /// Where the sources' APIs are.
+    pub source_urls: SourceUrls,
     /// Where accounts wait to be checked.
     pub check_queue: QueueUrl,
     /// What is neither a client nor a resource's name.
@@ -37,7 +37,6 @@ impl Config {
     /// A variable that is missing or malformed, by its name.
     pub fn read(variables: &Variables) -> Result<Self, ConfigError> {
         let text = |name| variables.text(name).map(str::to_owned);
-        let url = |name| text(name).map(|url| url.trim_end_matches('/').to_owned());
         let recovery_days = variables.parsed("SECRET_RECOVERY_DAYS")?;
         if !RECOVERY_DAYS.contains(&recovery_days) {
             return Err(ConfigError::Malformed {
@@ -50,9 +49,10 @@ impl Config {
             receipts_table: text("RECEIPTS_TABLE")?,
             oauth_prefix: text("OAUTH_SECRET_PREFIX")?,
             signing_prefix: text("SIGNING_SECRET_PREFIX")?,
-            orderspace: OrderspaceUrls {
-                api: url("ORDERSPACE_API_URL")?,
-                identity: url("ORDERSPACE_IDENTITY_URL")?,
+            // Empty on AWS: each source is at its own addresses.
+            source_urls: match variables.parsed("SOURCE_URLS") {
+                Err(ConfigError::Missing(_)) => SourceUrls::default(),
+                urls => urls?,
             },
             check_queue: QueueUrl::new(text("CHECK_QUEUE_URL")?),
             settings: Settings {
@@ -72,20 +72,19 @@ mod tests {
     use super::*;
     use rstest::rstest;
 
-    const GOOD: [(&str, &str); 13] = [
+    const GOOD: [(&str, &str); 12] = [
         ("ACCOUNTS_TABLE", "accounts"),
         ("RECEIPTS_TABLE", "receipts"),
         ("OAUTH_SECRET_PREFIX", "stack/oauth/"),
         ("SIGNING_SECRET_PREFIX", "stack/signing/"),
         ("HOOKS_URL", "https://example.com/hooks"),
-        ("ORDERSPACE_API_URL", "https://api.example.com/"),
-        ("ORDERSPACE_IDENTITY_URL", "https://identity.example.com"),
         ("SECRET_RECOVERY_DAYS", "7"),
         ("STRIKES_ALARM", "3"),
         ("ROTATION_HOURS", "24"),
         ("TOKEN_GRACE_HOURS", "72"),
         ("STACK_NAME", "orderhook"),
         ("CHECK_QUEUE_URL", "https://sqs.example.com/1/checks"),
+        ("SOURCE_URLS", "orderspace=https://api.example.com/"),
     ];
 
     fn with(name: &str, value: &str) -> Variables {
@@ -93,13 +92,15 @@ mod tests {
     }
 
     #[test]
-    fn urls_end_without_a_slash() {
+    fn sources_are_where_the_list_says_or_else_at_their_own_addresses() {
         let config = Config::read(&with("", "")).unwrap();
-        assert_eq!(config.orderspace.api, "https://api.example.com");
+        assert_eq!(config.source_urls.orderspace.api, "https://api.example.com");
+        let config = Config::read(&with("SOURCE_URLS", "")).unwrap();
+        assert_eq!(config.source_urls, SourceUrls::default());
     }
 
     #[rstest]
-    fn every_variable_is_needed(#[values(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12)] which: usize) {
+    fn every_other_variable_is_needed(#[values(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10)] which: usize) {
         let (name, _) = GOOD[which];
         assert_eq!(
             Config::read(&with(name, "")).unwrap_err(),
@@ -113,6 +114,8 @@ mod tests {
     #[case("SECRET_RECOVERY_DAYS", "soon")]
     #[case("TOKEN_GRACE_HOURS", "-1")]
     #[case("HOOKS_URL", "example.com")]
+    #[case("SOURCE_URLS", "shop=https://api.example.com")]
+    #[case("SOURCE_URLS", "orderspace=example.com")]
     fn what_cannot_be_is_named(#[case] name: &'static str, #[case] value: &str) {
         let error = Config::read(&with(name, value)).unwrap_err();
         assert!(error.to_string().contains(name), "{error}");

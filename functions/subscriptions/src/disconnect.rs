@@ -1,7 +1,7 @@
 //! Disconnecting: the desired state is kept, then everything of ours is withdrawn.
 
 use domain::account::AccountName;
-use domain::subscription::{Accounts, Deliveries, Secrets, Wish};
+use domain::subscription::{Accounts, Deliveries, Desired, Secrets};
 use domain::timestamp::Timestamp;
 use tokio::time::Instant;
 
@@ -17,8 +17,8 @@ impl<A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'_, A, S, D> {
         deadline: Instant,
     ) -> Result<Outcome, Failure> {
         let mut lock = AccountLock::acquire(self.accounts, name, now).await?;
-        if lock.account.wish == Wish::Connected {
-            lock.account.wish = Wish::Disconnected { done: false };
+        if lock.account.desired == Desired::Connected {
+            lock.account.desired = Desired::Disconnected { done: false };
             if let Err(failure) = lock.save(&[]).await {
                 return lock.release(failure).await;
             }

@@ -8,7 +8,9 @@ use std::collections::BTreeSet;
 use domain::account::AccountName;
 use domain::identity::DeliveryId;
 use domain::ports::PortError;
-use domain::subscription::{Account, Arrival, Deliveries, Evidence, Rotation, Struck, strike_run};
+use domain::subscription::{
+    Account, Arrival, Deliveries, Evidence, FailedDelivery, Rotation, failed_run,
+};
 use domain::timestamp::Timestamp;
 use sources::facts;
 use tracing::warn;
@@ -55,7 +57,7 @@ impl<'p, D: Deliveries> Health<'p, D> {
             let yesterday = yesterday(now);
             last = self.deliveries.last(&account.name, &yesterday).await?;
         }
-        Ok(last.max(account.rhythm.last))
+        Ok(last.max(account.baseline.last))
     }
 
     /// The deliveries that failed since the last one that was accepted, newest first.
@@ -63,13 +65,13 @@ impl<'p, D: Deliveries> Health<'p, D> {
         &self,
         name: &AccountName,
         now: Timestamp,
-    ) -> Result<Vec<Struck>, PortError> {
+    ) -> Result<Vec<FailedDelivery>, PortError> {
         let failed = self.failed(name).await?;
         if failed.is_empty() {
             return Ok(failed);
         }
         let mut arrivals = self.recent(name, now).await?;
-        let run = strike_run(&failed, &arrivals);
+        let run = failed_run(&failed, &arrivals);
         // A delivery that was refused may be older than these days, and its retry accepted since.
         let is_known = |delivery| {
             arrivals
@@ -84,12 +86,12 @@ impl<'p, D: Deliveries> Health<'p, D> {
         for delivery in refused.into_iter().rev().take(MOST_LOOKUPS) {
             arrivals.extend(self.deliveries.arrival(name, delivery).await?);
         }
-        Ok(strike_run(&failed, &arrivals))
+        Ok(failed_run(&failed, &arrivals))
     }
 
     /// The latest failed deliveries, newest first, whether or not one was accepted since.
-    async fn failed(&self, name: &AccountName) -> Result<Vec<Struck>, PortError> {
-        self.deliveries.strikes(name, MOST_FAILED).await
+    async fn failed(&self, name: &AccountName) -> Result<Vec<FailedDelivery>, PortError> {
+        self.deliveries.failed(name, MOST_FAILED).await
     }
 
     /// The newest receipts of today and yesterday.

@@ -181,12 +181,12 @@ mod tests {
 
     #[test]
     fn a_good_request_is_understood() {
-        let wish = Connect::parse(good().to_string().as_bytes()).unwrap();
-        assert_eq!(wish.source, Source::Orderspace);
-        assert_eq!(wish.credentials.client_id.as_str(), "id");
-        assert_eq!(wish.credentials.expose_secret(), "marker-secret");
-        assert_eq!(wish.events.names().len(), 14);
-        assert!(!format!("{wish:?}").contains("marker-secret"));
+        let wanted = Connect::parse(good().to_string().as_bytes()).unwrap();
+        assert_eq!(wanted.source, Source::Orderspace);
+        assert_eq!(wanted.credentials.client_id.as_str(), "id");
+        assert_eq!(wanted.credentials.expose_secret(), "marker-secret");
+        assert_eq!(wanted.events.names().len(), 14);
+        assert!(!format!("{wanted:?}").contains("marker-secret"));
     }
 
     #[rstest]

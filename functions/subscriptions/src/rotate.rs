@@ -24,7 +24,7 @@
 //! [`Evidence`]: domain::subscription::Evidence
 
 use domain::account::AccountName;
-use domain::subscription::{Accounts, Deliveries, Secrets, Wish};
+use domain::subscription::{Accounts, Deliveries, Desired, Secrets};
 use domain::timestamp::Timestamp;
 use tokio::time::Instant;
 
@@ -50,7 +50,7 @@ impl<A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'_, A, S, D> {
 
 /// Keeps that the webhook in use is to be replaced, unless a rotation is under way.
 async fn begin<A: Accounts>(lock: &mut AccountLock<'_, A>) -> Result<(), Failure> {
-    if lock.account.wish != Wish::Connected {
+    if lock.account.desired != Desired::Connected {
         return Err(Failure::NotConnected);
     }
     if lock.account.rotation().is_some() {

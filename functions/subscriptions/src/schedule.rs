@@ -23,7 +23,7 @@ use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMe
 use domain::account::AccountName;
 use domain::envelope::Text;
 use domain::ports::{Message, PortError, QueueUrl, Queues};
-use domain::subscription::{Account, Accounts, Deliveries, Secrets, Wish};
+use domain::subscription::{Account, Accounts, Deliveries, Desired, Secrets};
 use domain::timestamp::Timestamp;
 use futures::FutureExt as _;
 use futures::future::join_all;
@@ -115,7 +115,7 @@ impl<'p, A: Accounts, D: Deliveries, Q: Queues> Schedule<'p, A, D, Q> {
 }
 
 fn is_due(account: &Account, now: Timestamp) -> bool {
-    account.wish != Wish::Disconnected { done: true } && !account.is_quiet(now)
+    account.desired != Desired::Disconnected { done: true } && !account.is_quiet(now)
 }
 
 fn order(account: &AccountName) -> Message<'static> {

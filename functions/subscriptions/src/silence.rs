@@ -1,5 +1,5 @@
 //! Silence: accounts whose deliveries stay away for longer than is usual. What is too long says
-//! [`domain::subscription::Rhythm`].
+//! [`domain::subscription::Baseline`].
 //!
 //! Each check reads which deliveries came since the one before, and in the same run compares the account with its
 //! source: a suspect account is checked at once. Where checks are far apart, the schedule looks in between, by what
@@ -10,7 +10,7 @@
 
 use domain::identity::DeliveryId;
 use domain::ports::PortError;
-use domain::subscription::{Account, Deliveries, Silence, Wish};
+use domain::subscription::{Account, Deliveries, Desired, Silence};
 use domain::timestamp::Timestamp;
 use tracing::warn;
 
@@ -41,12 +41,12 @@ impl<D: Deliveries> Health<'_, D> {
     ) -> Result<Vec<DeliveryId>, PortError> {
         let (deliveries, name) = (self.deliveries, &account.name);
         let mut found = Vec::new();
-        for day in account.rhythm.days(now) {
+        for day in account.baseline.days(now) {
             let left = MOST.saturating_sub(found.len());
             if left == 0 {
                 break;
             }
-            let after = account.rhythm.last;
+            let after = account.baseline.last;
             found.extend(deliveries.since(name, &day, after, left).await?);
         }
         if found.len() == MOST {
@@ -58,7 +58,7 @@ impl<D: Deliveries> Health<'_, D> {
 
     /// Counts a silence that was noticed now, for the alarm.
     pub(crate) fn report_silence(&self, account: &Account, silence: Silence) {
-        let since = account.rhythm.silent_since();
+        let since = account.baseline.silent_since();
         warn!(%since, missed = silence.missed, "deliveries stay away");
         runtime::metrics::count("Silences", 1, &[("Stack", &self.stack)]);
     }
@@ -69,17 +69,17 @@ impl<D: Deliveries> Health<'_, D> {
         account: &Account,
         now: Timestamp,
     ) -> Result<bool, PortError> {
-        let rhythm = &account.rhythm;
-        let since = rhythm.silent_since();
-        if account.wish != Wish::Connected
-            || rhythm.suspect.is_some()
-            || !rhythm.is_too_long(since, now)
+        let baseline = &account.baseline;
+        let since = baseline.silent_since();
+        if account.desired != Desired::Connected
+            || baseline.suspect.is_some()
+            || !baseline.is_too_long(since, now)
         {
             return Ok(false);
         }
-        for day in rhythm.days(now).iter().rev() {
+        for day in baseline.days(now).iter().rev() {
             if let Some(last) = self.deliveries.last(&account.name, day).await? {
-                return Ok(rhythm.is_too_long(since.max(last.first_seen()), now));
+                return Ok(baseline.is_too_long(since.max(last.first_seen()), now));
             }
         }
         Ok(true)

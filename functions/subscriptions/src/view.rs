@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use domain::identity::DeliveryId;
 use domain::subscription::{
-    Account, Entry, Registration, Rotation, Silence, State, Struck, Trouble,
+    Account, Entry, FailedDelivery, LastError, Registration, Rotation, Silence, State,
 };
 use serde::Serialize;
 use sources::facts;
@@ -96,39 +96,39 @@ pub struct Detail {
     /// Null if none is known.
     last_delivery: Option<LastDelivery>,
     /// Verified deliveries that were refused since the last one that was accepted.
-    strikes: Strikes,
+    strikes: Failures,
 }
 
 /// Refused deliveries, counted.
 #[derive(Debug, Clone, Serialize)]
-pub struct Strikes {
+pub struct Failures {
     count: usize,
     causes: BTreeMap<String, usize>,
     /// The latest, newest first.
-    latest: Vec<Strike>,
+    latest: Vec<Failed>,
 }
 
 /// A delivery that was refused.
 #[derive(Debug, Clone, Serialize)]
-struct Strike {
+struct Failed {
     at: String,
     delivery: String,
     cause: String,
 }
 
-/// How many strikes are shown one by one.
-const SHOWN_STRIKES: usize = 10;
+/// How many failed deliveries are shown one by one.
+const SHOWN_FAILURES: usize = 10;
 
-impl Strikes {
-    fn of(run: &[Struck]) -> Self {
+impl Failures {
+    fn of(run: &[FailedDelivery]) -> Self {
         let mut causes = BTreeMap::new();
-        for strike in run {
-            *causes.entry(strike.cause.clone()).or_default() += 1;
+        for failed in run {
+            *causes.entry(failed.cause.clone()).or_default() += 1;
         }
-        let latest = run.iter().take(SHOWN_STRIKES).map(|strike| Strike {
-            at: strike.at.to_string(),
-            delivery: strike.delivery.to_string(),
-            cause: strike.cause.clone(),
+        let latest = run.iter().take(SHOWN_FAILURES).map(|failed| Failed {
+            at: failed.at.to_string(),
+            delivery: failed.delivery.to_string(),
+            cause: failed.cause.clone(),
         });
         Self {
             count: run.len(),
@@ -165,8 +165,8 @@ impl Summary {
             rotation: Turn::of(account),
             created: account.created.to_string(),
             changed: account.changed.to_string(),
-            last_error: account.trouble.as_ref().map(Happening::from),
-            suspect: account.rhythm.suspect.map(|silence| Happening {
+            last_error: account.last_error.as_ref().map(Happening::from),
+            suspect: account.baseline.suspect.map(|silence| Happening {
                 at: silence.noticed.to_string(),
                 message: silent(account, silence),
             }),
@@ -176,18 +176,18 @@ impl Summary {
 
 /// The state in plain words.
 fn explanation(account: &Account) -> String {
-    let trouble = account.trouble.as_ref().map(|trouble| &trouble.message);
-    match (account.state(), trouble) {
+    let error = account.last_error.as_ref().map(|error| &error.message);
+    match (account.state(), error) {
         (State::Connecting, None) => "the webhook is being registered".to_owned(),
-        (State::Connecting, Some(trouble)) => {
-            format!("there is no confirmed webhook yet: {trouble}")
+        (State::Connecting, Some(error)) => {
+            format!("there is no confirmed webhook yet: {error}")
         }
-        (State::Connected, trouble) => {
+        (State::Connected, error) => {
             let mut words = "the webhook is confirmed and its deliveries are taken".to_owned();
-            if let Some(trouble) = trouble {
-                words += &format!("; but not all is as it shall be: {trouble}");
+            if let Some(error) = error {
+                words += &format!("; but not all is as it shall be: {error}");
             }
-            if let Some(silence) = account.rhythm.suspect {
+            if let Some(silence) = account.baseline.suspect {
                 words += &format!("; {}", silent(account, silence));
             }
             words
@@ -196,8 +196,8 @@ fn explanation(account: &Account) -> String {
             "the webhook and the secrets are being removed; its deliveries are taken until then"
                 .to_owned()
         }
-        (State::Disconnecting, Some(trouble)) => {
-            format!("not everything is removed yet: {trouble}")
+        (State::Disconnecting, Some(error)) => {
+            format!("not everything is removed yet: {error}")
         }
         (State::Disconnected, None) => {
             "nothing is left but this history; PUT connects the account again".to_owned()
@@ -210,8 +210,9 @@ fn explanation(account: &Account) -> String {
 
 fn silent(account: &Account, silence: Silence) -> String {
     format!(
-        "no delivery came since {}, where {} or more are usual. The webhook was compared with {}'s list, which          does not show whether it was disabled: if there was something to deliver, rotate it",
-        account.rhythm.silent_since(),
+        "no delivery came since {}, where {} or more are usual. The webhook was compared with {}'s list, which \
+         does not show whether it was disabled: if there was something to deliver, rotate it",
+        account.baseline.silent_since(),
         silence.missed,
         facts(account.source).title
     )
@@ -231,11 +232,15 @@ impl Full {
 impl Detail {
     /// What is shown of an account and its last delivery.
     #[must_use]
-    pub fn of(account: &Account, last_delivery: Option<LastDelivery>, strikes: &[Struck]) -> Self {
+    pub fn of(
+        account: &Account,
+        last_delivery: Option<LastDelivery>,
+        failed: &[FailedDelivery],
+    ) -> Self {
         Self {
             full: Full::of(account),
             last_delivery,
-            strikes: Strikes::of(strikes),
+            strikes: Failures::of(failed),
         }
     }
 }
@@ -261,11 +266,11 @@ impl AccountList {
     }
 }
 
-impl From<&Trouble> for Happening {
-    fn from(trouble: &Trouble) -> Self {
+impl From<&LastError> for Happening {
+    fn from(error: &LastError) -> Self {
         Self {
-            at: trouble.at.to_string(),
-            message: trouble.message.clone(),
+            at: error.at.to_string(),
+            message: error.message.clone(),
         }
     }
 }

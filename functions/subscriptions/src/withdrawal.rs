@@ -6,7 +6,7 @@
 //! is answered with 401 from then on, and the account says so.
 
 use domain::account::TokenHash;
-use domain::subscription::{Accounts, ApiError, Deliveries, Secrets, Trouble, Wish};
+use domain::subscription::{Accounts, ApiError, Deliveries, Desired, LastError, Secrets};
 use sources::facts;
 use tokio::time::Instant;
 
@@ -23,7 +23,7 @@ impl<A: Accounts, S: Secrets, D: Deliveries> Reconciler<'_, A, S, D> {
         lock: &mut AccountLock<'_, A>,
         deadline: Instant,
     ) -> Result<(), Failure> {
-        if lock.account.wish == (Wish::Disconnected { done: true }) {
+        if lock.account.desired == (Desired::Disconnected { done: true }) {
             return Ok(());
         }
         let source = lock.account.source;
@@ -73,9 +73,9 @@ impl<A: Accounts, S: Secrets, D: Deliveries> Reconciler<'_, A, S, D> {
         }
         self.secrets.retire(&lock.account.name).await?;
         let registrations = std::mem::take(&mut lock.account.registrations);
-        lock.account.wish = Wish::Disconnected { done: true };
+        lock.account.desired = Desired::Disconnected { done: true };
         lock.account.quiet_until = None;
-        lock.account.trouble = left.map(|message| Trouble {
+        lock.account.last_error = left.map(|message| LastError {
             at: lock.now,
             message,
         });
@@ -83,7 +83,7 @@ impl<A: Accounts, S: Secrets, D: Deliveries> Reconciler<'_, A, S, D> {
         let saved = lock.save(&tokens).await;
         if saved.is_err() {
             // The error that is entered next must not stand in an account that counts as done.
-            lock.account.wish = Wish::Disconnected { done: false };
+            lock.account.desired = Desired::Disconnected { done: false };
             lock.account.registrations = registrations;
         }
         saved

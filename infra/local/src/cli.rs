@@ -76,12 +76,17 @@ pub struct Up {
     /// Port of the emulator on 127.0.0.1.
     #[arg(long, default_value_t = 4566)]
     pub port: u16,
-    /// Another Orderspace API than the simulator, such as http://127.0.0.1:8700.
+    /// Another Orderspace API than the simulator, such as http://127.0.0.1:8700. The same as --source-url
+    /// orderspace=URL.
     #[arg(long, requires = "identity_url", value_name = "URL")]
     pub api_url: Option<String>,
-    /// Where that Orderspace gives out access tokens.
+    /// Where that Orderspace gives out access tokens. The same as --source-url orderspace-identity=URL.
     #[arg(long, requires = "api_url", value_name = "URL")]
     pub identity_url: Option<String>,
+    /// An address of a source's API, by a name that the parameter SourceUrls of template.yaml takes; may be given
+    /// several times.
+    #[arg(long = "source-url", value_name = "NAME=URL")]
+    pub source_urls: Vec<String>,
     /// A parameter of template.yaml; may be given several times.
     #[arg(long = "parameter", value_name = "NAME=VALUE")]
     pub parameters: Vec<String>,

@@ -16,7 +16,6 @@ use crate::job;
 use crate::outputs::Outputs;
 use crate::places::Places;
 use crate::progress::Progress;
-use crate::simulator::Orderspace;
 use crate::tools::Tools;
 
 /// The name of the local stack.
@@ -38,7 +37,7 @@ pub async fn deploy(
     tools: &Tools,
     template: &Path,
     port: u16,
-    orderspace: &Orderspace,
+    source_urls: &[String],
     parameters: &[String],
     progress: Progress,
 ) -> Result<Outputs> {
@@ -65,8 +64,7 @@ pub async fn deploy(
             "TlsOnly=false",
             &format!("GatewayBaseUrl={}/_aws/execute-api", endpoint(port)),
         ])
-        .arg(format!("OrderspaceApiUrl={}", orderspace.api_url))
-        .arg(format!("OrderspaceIdentityUrl={}", orderspace.identity_url))
+        .arg(format!("SourceUrls={}", source_urls.join(",")))
         .args(parameters);
     let mut resources = 0;
     job::succeed("sam deploy", command, &log, |line| {
@@ -81,7 +79,7 @@ pub async fn deploy(
         region: REGION.to_owned(),
         access_key_id: ACCESS_KEY_ID.to_owned(),
         secret_access_key: SECRET_ACCESS_KEY.to_owned(),
-        simulator_url: orderspace.simulator.then(|| orderspace.api_url.clone()),
+        simulator_url: None,
         proxy_url: None,
         stack_name: STACK_NAME.to_owned(),
         stack: stack_outputs(tools, port, places).await?,

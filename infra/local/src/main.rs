@@ -13,6 +13,7 @@ use local::cli::{Cli, Command, Up};
 use local::interrupt::interrupted;
 use local::places::Places;
 use local::progress::Progress;
+use local::simulator::{IDENTITY, ORDERSPACE};
 use local::stack::{self, Options, Stack};
 use local::{demo, fuzz, mutants, refusal, simulator, verify};
 
@@ -81,9 +82,13 @@ async fn dispatch(command: Command, places: &Places, progress: Progress) -> Resu
 }
 
 fn options(up: Up) -> Options {
+    let named = [(ORDERSPACE, up.api_url), (IDENTITY, up.identity_url)];
+    let named = named
+        .into_iter()
+        .filter_map(|(name, url)| Some(format!("{name}={}", url?)));
     Options {
         port: up.port,
-        orderspace: up.api_url.zip(up.identity_url),
+        source_urls: named.chain(up.source_urls).collect(),
         parameters: up.parameters,
         proxy: up.proxy,
     }

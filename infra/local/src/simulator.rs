@@ -23,25 +23,35 @@ const THIS_PROGRAM: &str = "/proc/self/exe";
 /// How long the simulator may take to answer.
 const START_PATIENCE: Duration = Duration::from_secs(30);
 
-/// Where the functions find Orderspace.
-#[derive(Clone, Debug)]
-pub struct Orderspace {
-    /// The API, without `/v1`.
-    pub api_url: String,
-    /// The identity host, without `/oauth`.
-    pub identity_url: String,
-    /// Whether it is the built-in simulator.
-    pub simulator: bool,
+/// The name of Orderspace's API among the addresses of sources.
+pub const ORDERSPACE: &str = "orderspace";
+/// The name of where Orderspace gives out access tokens.
+pub const IDENTITY: &str = "orderspace-identity";
+
+/// Whether some address of Orderspace's is not among these `NAME=URL`.
+#[must_use]
+pub fn is_needed(source_urls: &[String]) -> bool {
+    let is_named = |name| {
+        let mut names = source_urls.iter().filter_map(|entry| entry.split_once('='));
+        names.any(|(known, _)| known == name)
+    };
+    ![ORDERSPACE, IDENTITY].into_iter().all(is_named)
 }
 
-/// Starts the simulator's process on a free port and waits until it answers.
+/// The simulator's addresses as `NAME=URL`.
+#[must_use]
+pub fn source_urls(url: &str) -> [String; 2] {
+    [ORDERSPACE, IDENTITY].map(|name| format!("{name}={url}"))
+}
+
+/// Starts the simulator's process on a free port, waits until it answers, and says where.
 ///
 /// # Errors
 /// It cannot be started, or does not answer.
 pub async fn start(
     places: &Places,
     started: impl FnOnce(&Detached) -> Result<()>,
-) -> Result<Orderspace> {
+) -> Result<String> {
     let port = ports::free()?;
     let log = places.log_of("simulator");
     let mut command = Command::new(THIS_PROGRAM);
@@ -52,11 +62,7 @@ pub async fn start(
     started(&process)?;
     let url = format!("http://127.0.0.1:{port}");
     wait(&process, &url, &log).await?;
-    Ok(Orderspace {
-        api_url: url.clone(),
-        identity_url: url,
-        simulator: true,
-    })
+    Ok(url)
 }
 
 async fn wait(process: &Detached, url: &str, log: &Path) -> Result<()> {
@@ -92,4 +98,17 @@ pub async fn serve(port: u16) -> Result<()> {
     }
     simulator.stop().await;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_simulator_stands_in_until_both_addresses_are_named() {
+        let named = source_urls("http://127.0.0.1:1");
+        assert!(is_needed(&[]));
+        assert!(is_needed(&named[..1]) && is_needed(&named[1..]));
+        assert!(!is_needed(&named));
+    }
 }

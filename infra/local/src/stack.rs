@@ -15,7 +15,6 @@ use crate::outputs::Outputs;
 use crate::places::Places;
 use crate::progress::Progress;
 use crate::refusal::Refusal;
-use crate::simulator::Orderspace;
 use crate::template::{Template, rules};
 use crate::tools::Tools;
 use crate::{build, deploy, emulator, job, ports, proxy, simulator};
@@ -25,8 +24,8 @@ use crate::{build, deploy, emulator, job, ports, proxy, simulator};
 pub struct Options {
     /// The emulator's port.
     pub port: u16,
-    /// Another Orderspace than the simulator: API and identity URL.
-    pub orderspace: Option<(String, String)>,
+    /// Addresses of the sources' APIs, as `NAME=URL`; for Orderspace's in place of the simulator's.
+    pub source_urls: Vec<String>,
     /// More template parameters, as `Name=Value`.
     pub parameters: Vec<String>,
     /// Whether the tests' proxy is to be built, and put between the functions and the emulator.
@@ -101,19 +100,16 @@ impl Stack {
         let calls = proxy.as_ref().unwrap_or(&endpoint);
         let emulator = emulator::start(places, &tools, options.port, calls)?;
         write_down(places, &emulator)?;
-        let orderspace = match &options.orderspace {
-            Some((api_url, identity_url)) => Orderspace {
-                api_url: api_url.clone(),
-                identity_url: identity_url.clone(),
-                simulator: false,
-            },
-            None => {
-                let step = progress.step("Starting Orderspace's simulator");
-                let orderspace =
-                    simulator::start(places, |process| write_down(places, process)).await?;
-                step.done(&orderspace.api_url);
-                orderspace
-            }
+        let mut source_urls = options.source_urls.clone();
+        let simulator_url = if simulator::is_needed(&source_urls) {
+            let step = progress.step("Starting Orderspace's simulator");
+            let url = simulator::start(places, |process| write_down(places, process)).await?;
+            step.done(&url);
+            // Of two entries of one name the later counts.
+            source_urls.splice(..0, simulator::source_urls(&url));
+            Some(url)
+        } else {
+            None
         };
         emulator::wait(&emulator, options.port, &log, progress).await?;
         let mut outputs = deploy::deploy(
@@ -121,13 +117,14 @@ impl Stack {
             &tools,
             &template,
             options.port,
-            &orderspace,
+            &source_urls,
             &options.parameters,
             progress,
         )
         .await?;
         answers(&outputs, &log, progress).await?;
         outputs.proxy_url = proxy;
+        outputs.simulator_url = simulator_url;
         outputs.write(&places.outputs())?;
         Ok(Self {
             places: places.clone(),

@@ -5,6 +5,8 @@
 
 mod json;
 pub mod orderspace;
+#[cfg(feature = "api")]
+mod source_urls;
 pub mod stackone;
 
 use std::borrow::Cow;
@@ -17,6 +19,9 @@ use domain::source::Source;
 use domain::subscription::LifeCycle;
 #[cfg(feature = "api")]
 use domain::subscription::{Api, Apis};
+
+#[cfg(feature = "api")]
+pub use source_urls::{SourceUrls, SourceUrlsError};
 
 /// What is fixed for a source.
 #[derive(Debug)]
@@ -110,9 +115,7 @@ pub fn facts(source: Source) -> &'static Facts {
 /// # Errors
 /// TLS or the system's root certificates are unusable.
 #[cfg(feature = "api")]
-pub fn apis(
-    orderspace: orderspace::api::OrderspaceUrls,
-) -> Result<Apis, orderspace::api::OrderspaceError> {
-    let orderspace: Box<dyn Api> = Box::new(orderspace::api::Orderspace::new(orderspace)?);
+pub fn apis(urls: SourceUrls) -> Result<Apis, orderspace::api::OrderspaceError> {
+    let orderspace: Box<dyn Api> = Box::new(orderspace::api::Orderspace::new(urls.orderspace)?);
     Ok(Apis::from_iter([(Source::Orderspace, orderspace)]))
 }

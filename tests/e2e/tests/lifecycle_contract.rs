@@ -33,7 +33,7 @@ use domain::signature::{Assurance, RegistrationKeys, SigningKeys};
 use domain::source::Source;
 use domain::subscription::{
     Account, Accounts as _, Arrival, Deliveries as _, EventSelection, IfUnknown, Lease, LeaseOwner,
-    Registration, Secrets as _, Standing,
+    Registration, RegistrationState, Secrets as _,
 };
 use domain::timestamp::Timestamp;
 use e2e::Stack;
@@ -114,12 +114,15 @@ async fn tokens_and_keys_are_read_by_inbound() {
     let token = UrlToken::from_random(&[1; 32]).hash();
     let events = EventSelection::all(sources::protocol(Source::Orderspace).facts().types);
     let mut account = Account::new(name.clone(), Source::Orderspace, events, now);
-    for (webhook, standing) in [(None, Standing::Pending), (Some("wh_1"), Standing::Live)] {
+    for (webhook, state) in [
+        (None, RegistrationState::Pending),
+        (Some("wh_1"), RegistrationState::Live),
+    ] {
         account.register(Registration {
             token,
             webhook: webhook.map(domain::account::WebhookId::new),
             keys: KeysVersion::new(7),
-            standing,
+            state,
         });
         accounts.save(&account, &lease, &[token]).await.unwrap();
         let read = DynamoTokens::new(aws.dynamo(), &table).find(&token).await;
@@ -233,13 +236,13 @@ async fn receipts_and_strikes_of_inbound_are_read() {
     assert_eq!(newest, expected[..1]);
     let own = deliveries.arrival(&name, ids[0]).await.unwrap();
     assert_eq!(own.as_ref(), expected.last());
-    let strikes = deliveries.strikes(&name, 10).await.unwrap();
+    let strikes = deliveries.failed(&name, 10).await.unwrap();
     let causes: Vec<_> = strikes.iter().map(|strike| strike.cause.as_str()).collect();
     assert_eq!(causes, ["queue", "budget"]);
     assert_eq!(strikes[0].at, noon.plus_seconds(2));
     assert_eq!(strikes[0].delivery, ids[0]);
-    assert_eq!(deliveries.strikes(&name, 1).await.unwrap(), strikes[..1]);
+    assert_eq!(deliveries.failed(&name, 1).await.unwrap(), strikes[..1]);
     let other = "other".parse().unwrap();
-    assert!(deliveries.strikes(&other, 10).await.unwrap().is_empty());
+    assert!(deliveries.failed(&other, 10).await.unwrap().is_empty());
     drop_table(&aws, &table).await;
 }

@@ -10,7 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use aws::dynamo::accounts::DynamoAccounts;
 use domain::identity::DeliveryId;
-use domain::subscription::{Accounts as _, IfUnknown, Lease, LeaseOwner, Leased, Rhythm, Saved};
+use domain::subscription::{Accounts as _, Baseline, IfUnknown, Lease, LeaseOwner, Leased, Saved};
 use domain::timestamp::Timestamp;
 use e2e::{Operator, until};
 use http::Method;
@@ -27,22 +27,22 @@ fn now() -> Timestamp {
 }
 
 /// A delivery every ten minutes for three weeks, and none in the last two hours.
-fn silent_for_two_hours() -> Rhythm {
+fn silent_for_two_hours() -> Baseline {
     let end = now().millis() - 7_200_000;
     let begun = end - 21 * DAY;
-    let mut rhythm = Rhythm::new(Timestamp::from_millis(begun));
+    let mut baseline = Baseline::new(Timestamp::from_millis(begun));
     for day in 0..21 {
         let ids: Vec<_> = (1..=144)
             .map(|n| Timestamp::from_millis(begun + day * DAY + n * TEN_MINUTES))
             .map(|at| DeliveryId::new(at, &[1; 10]))
             .collect();
-        rhythm.hear(&ids, Timestamp::from_millis(begun + (day + 1) * DAY));
+        baseline.observe(&ids, Timestamp::from_millis(begun + (day + 1) * DAY));
     }
-    rhythm
+    baseline
 }
 
 /// Gives the account a past, as an earlier check would have saved it.
-async fn remember(operator: &Operator, rhythm: Rhythm) {
+async fn remember(operator: &Operator, baseline: Baseline) {
     let table = operator.stack.output("AccountsTable");
     let accounts = DynamoAccounts::new(operator.stack.dynamo.clone(), table);
     let lease = Lease {
@@ -57,7 +57,7 @@ async fn remember(operator: &Operator, rhythm: Rhythm) {
         }
     })
     .await;
-    account.rhythm = rhythm;
+    account.baseline = baseline;
     let saved = accounts.save(&account, &lease, &[]).await.unwrap();
     assert_eq!(saved, Saved::Yes);
     accounts.release(&lease).await.unwrap();
@@ -85,9 +85,9 @@ async fn deliver(operator: &Operator) {
 #[tokio::test]
 async fn a_silence_is_told_once_and_is_over_with_the_next_delivery() {
     let operator = Operator::connected().await;
-    let rhythm = silent_for_two_hours();
-    let last = rhythm.last.unwrap();
-    remember(&operator, rhythm).await;
+    let baseline = silent_for_two_hours();
+    let last = baseline.last.unwrap();
+    remember(&operator, baseline).await;
     operator.site.forget_requests().await.unwrap();
     let answer = operator.check_until_done().await;
     assert!(
@@ -165,7 +165,7 @@ async fn an_account_that_fell_silent_between_checks_is_checked_and_healed() {
 async fn a_new_account_is_not_suspect() {
     let operator = Operator::connected().await;
     let yesterday = Timestamp::from_millis(now().millis() - DAY);
-    remember(&operator, Rhythm::new(yesterday)).await;
+    remember(&operator, Baseline::new(yesterday)).await;
     let answer = operator.check_until_done().await;
     assert_eq!(answer.body["suspect"], Value::Null);
 }

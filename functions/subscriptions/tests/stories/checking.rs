@@ -2,7 +2,7 @@
 
 use domain::account::{TokenStatus, UrlToken};
 use domain::source::Source;
-use domain::subscription::LifeCycle;
+use domain::subscription::{Condition, LifeCycle, RegisteredWebhook};
 use rstest::rstest;
 use serde_json::json;
 use simulator::FaultKind;
@@ -141,9 +141,9 @@ async fn a_webhook_whose_token_nobody_knows_is_left_for_an_hour() {
     let told = world.history().join("; ");
     assert!(told.contains("tokens that nobody knows"), "{told}");
     assert!(!told.contains(token.expose()));
-    assert_eq!(world.account().unwrap().strangers.len(), 1);
+    assert_eq!(world.account().unwrap().orphans.len(), 1);
     world.check().await.expect(200);
-    assert!(world.account().unwrap().strangers.is_empty());
+    assert!(world.account().unwrap().orphans.is_empty());
 }
 
 #[rstest]
@@ -294,15 +294,20 @@ fn can_enable(source: Source) -> &'static LifeCycle {
     }))
 }
 
+fn disabled(webhook: &mut RegisteredWebhook) {
+    webhook.condition = Condition::Disabled {
+        reason: "too many failures".to_owned(),
+    };
+}
+
 #[tokio::test]
 async fn a_webhook_that_the_source_disabled_is_enabled_again() {
     let mut world = World::new().await;
     world.connect().await.expect(200);
     let before = world.webhooks().await;
-    *world.disabled.lock().unwrap() = Some("too many failures".to_owned());
+    *world.shows.lock().unwrap() = disabled;
     world.life_cycle = can_enable;
     world.check().await.expect(200);
-    assert_eq!(*world.disabled.lock().unwrap(), None);
     let id = &before[0].id;
     let history = world.history();
     let [.., found, enabled] = history.as_slice() else {
@@ -321,8 +326,24 @@ async fn a_webhook_is_left_disabled_where_the_api_cannot_enable_it() {
     let world = World::new().await;
     world.connect().await.expect(200);
     let history = world.history();
-    *world.disabled.lock().unwrap() = Some("too many failures".to_owned());
+    *world.shows.lock().unwrap() = disabled;
+    world.asked().await;
     world.check().await.expect(200);
-    assert!(world.disabled.lock().unwrap().is_some());
+    assert_eq!(world.asked().await, ["GET /v1/webhooks -> 200"]);
     assert_eq!(world.history(), history);
+}
+
+#[tokio::test]
+async fn a_webhook_that_shows_neither_endpoint_nor_key_is_ours_by_its_id_and_keeps_its_key() {
+    let world = World::new().await;
+    world.connect().await.expect(200);
+    let (keys, history) = (world.keys(), world.history());
+    *world.shows.lock().unwrap() = |webhook| {
+        webhook.endpoint = None;
+        webhook.key = None;
+    };
+    world.asked().await;
+    world.check().await.expect(200);
+    assert_eq!(world.asked().await, ["GET /v1/webhooks -> 200"]);
+    assert_eq!((world.keys(), world.history()), (keys, history));
 }

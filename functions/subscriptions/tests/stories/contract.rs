@@ -5,9 +5,9 @@ use domain::identity::DeliveryId;
 use domain::signature::{MacKey, RegistrationKeys, SigningKeys};
 use domain::source::Source;
 use domain::subscription::{
-    Access, AccessToken, Account, Accounts, Credentials, EventSelection, IfUnknown, Lease,
-    LeaseOwner, Leased, OauthSecret, Registration, Saved, Secrets, Silence, Standing, Trouble,
-    Wish,
+    Access, AccessToken, Account, Accounts, Credentials, Desired, EventSelection, IfUnknown,
+    LastError, Lease, LeaseOwner, Leased, OauthSecret, Registration, RegistrationState, Saved,
+    Secrets, Silence,
 };
 use domain::timestamp::Timestamp;
 
@@ -31,12 +31,12 @@ fn token(number: u8) -> TokenHash {
     UrlToken::from_random(&[number; 32]).hash()
 }
 
-fn registration(number: u8, webhook: Option<&str>, standing: Standing) -> Registration {
+fn registration(number: u8, webhook: Option<&str>, state: RegistrationState) -> Registration {
     Registration {
         token: token(number),
         webhook: webhook.map(WebhookId::new),
         keys: KeysVersion::new(number.into()),
-        standing,
+        state,
     }
 }
 
@@ -81,7 +81,7 @@ pub(crate) async fn accounts(accounts: &impl Accounts) {
 
     // Only the holder saves: the account and its tokens together.
     let mut acme = account("acme");
-    acme.register(registration(1, None, Standing::Pending));
+    acme.register(registration(1, None, RegistrationState::Pending));
     let saved = accounts.save(&acme, &mine, &[token(1)]).await.unwrap();
     assert_eq!(saved, Saved::LeaseLost);
     assert_eq!(
@@ -103,27 +103,27 @@ pub(crate) async fn accounts(accounts: &impl Accounts) {
     acme.register(registration(
         1,
         Some("wh_1"),
-        Standing::Grace { until: at(9) },
+        RegistrationState::Expired { until: at(9) },
     ));
-    acme.register(registration(2, Some("wh_2"), Standing::Live));
-    acme.register(registration(3, Some("wh_3"), Standing::Leaving));
+    acme.register(registration(2, Some("wh_2"), RegistrationState::Live));
+    acme.register(registration(3, Some("wh_3"), RegistrationState::Replacing));
     let (since, until) = (at(6), at(7));
     acme.register(registration(
         4,
         Some("wh_4"),
-        Standing::Retiring { since, until },
+        RegistrationState::Draining { since, until },
     ));
-    acme.wish = Wish::Disconnected { done: false };
-    acme.trouble = Some(Trouble {
+    acme.desired = Desired::Disconnected { done: false };
+    acme.last_error = Some(LastError {
         at: at(3),
         message: "é is out of order".to_owned(),
     });
     acme.quiet_until = Some(at(60));
-    acme.meet_strangers(&[token(7), token(8)], at(5));
+    acme.note_orphans(&[token(7), token(8)], at(5));
     acme.note(at(4), "something");
     let arrivals = [0, 30].map(|seconds| DeliveryId::new(at(seconds), &[1; 10]));
-    acme.rhythm.hear(&arrivals, at(60));
-    acme.rhythm.suspect = Some(Silence {
+    acme.baseline.observe(&arrivals, at(60));
+    acme.baseline.suspect = Some(Silence {
         noticed: at(61),
         missed: 9,
     });
@@ -142,8 +142,8 @@ pub(crate) async fn accounts(accounts: &impl Accounts) {
     assert_eq!(entry.status, TokenStatus::Live);
     assert_eq!(entry.webhook, Some(WebhookId::new("wh_2")));
     acme.registrations.clear();
-    acme.trouble = None;
-    acme.strangers.clear();
+    acme.last_error = None;
+    acme.orphans.clear();
     acme.quiet_until = None;
     assert_eq!(
         accounts.save(&acme, &yours, &both).await.unwrap(),

@@ -88,7 +88,7 @@ async fn the_first_delivery_of_the_new_one_lets_the_old_one_go() {
     world.check().await.expect(200);
     assert_eq!(world.asked().await, ["GET /v1/webhooks -> 200"]);
     let after = world.account().unwrap();
-    before.rhythm = after.rhythm.clone();
+    before.baseline = after.baseline.clone();
     assert_eq!(after, before);
 
     world.pass(60);

@@ -13,7 +13,7 @@
 use std::collections::BTreeSet;
 
 use domain::account::{TokenHash, TokenStatus, UrlToken};
-use domain::subscription::{Rotation, Standing, State, Wish};
+use domain::subscription::{Desired, RegistrationState, Rotation, State};
 use proptest::prelude::*;
 use serde_json::json;
 use simulator::control::WebhookStatus;
@@ -344,7 +344,7 @@ impl Story {
             assert!(world.token_entries().is_empty());
             return;
         };
-        if account.wish == Wish::Connected && world.oauth().is_none() {
+        if account.desired == Desired::Connected && world.oauth().is_none() {
             self.settle(Action::Check).await.expect(409);
             self.settle(Action::Connect(0)).await.expect(200);
         } else {
@@ -369,7 +369,7 @@ impl Story {
 
         // From there on there is nothing to do.
         let settled = world.account().unwrap();
-        let is_connected = settled.wish == Wish::Connected;
+        let is_connected = settled.desired == Desired::Connected;
         world.check().await.expect(200);
         let asked = world.asked().await;
         assert_eq!(asked.len(), usize::from(is_connected), "{asked:?}");
@@ -425,28 +425,30 @@ impl Story {
                 // What others registered later is answered with 401, and what could not be removed is told.
                 let is_ours = |webhook: &&WebhookStatus| !self.theirs.contains(&webhook.id);
                 let is_left = ours.into_iter().any(|webhook| is_ours(&webhook));
-                assert!(!is_left || account.trouble.is_some(), "{webhooks:?}");
+                assert!(!is_left || account.last_error.is_some(), "{webhooks:?}");
                 return;
             }
             other => panic!("{other:?}"),
         }
-        assert_eq!(account.trouble, None);
+        assert_eq!(account.last_error, None);
         assert!(world.oauth().is_some());
 
         let mut served = Vec::new();
         for registration in &account.registrations {
-            match registration.standing {
-                Standing::Live => served.insert(0, registration),
-                Standing::Retiring { .. } => served.push(registration),
-                Standing::Grace { until } => assert!(world.now() < until),
-                Standing::Pending | Standing::Leaving => panic!("{registration:?}"),
+            match registration.state {
+                RegistrationState::Live => served.insert(0, registration),
+                RegistrationState::Draining { .. } => served.push(registration),
+                RegistrationState::Expired { until } => assert!(world.now() < until),
+                RegistrationState::Pending | RegistrationState::Replacing => {
+                    panic!("{registration:?}")
+                }
             }
         }
         assert!(
             served.len() <= 2 && served.len() == ours.len(),
             "{served:?} {ours:?}"
         );
-        assert_eq!(served[0].standing, Standing::Live);
+        assert_eq!(served[0].state, RegistrationState::Live);
         for registration in served {
             let mut with_token = ours
                 .iter()
@@ -467,11 +469,11 @@ impl Story {
             "a key for each webhook that is accepted, and no other"
         );
 
-        let strangers = webhooks.iter().filter(is_at_our_address);
-        for webhook in strangers.filter(|webhook| !is_known(webhook)) {
+        let orphans = webhooks.iter().filter(is_at_our_address);
+        for webhook in orphans.filter(|webhook| !is_known(webhook)) {
             let token = token_of(webhook).unwrap();
-            let mut met = account.strangers.iter();
-            let met = met.find(|stranger| stranger.token == token).unwrap();
+            let mut met = account.orphans.iter();
+            let met = met.find(|orphan| orphan.token == token).unwrap();
             assert!(!met.is_stray(world.now()), "{webhook:?}");
         }
     }

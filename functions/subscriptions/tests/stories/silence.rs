@@ -49,7 +49,7 @@ async fn a_check_reads_what_came_since_the_last_one_and_no_more() {
     assert_eq!(world.accounts.saves.load(Ordering::SeqCst), saves + 1);
     let account = world.account().unwrap();
     assert_eq!(
-        (account.rhythm.last, account.changed),
+        (account.baseline.last, account.changed),
         (Some(last), changed)
     );
 }
@@ -67,7 +67,7 @@ async fn deliveries_before_midnight_are_read_after_it() {
     let last = world.deliver("acme", world.now());
     world.check().await.expect(200);
     assert_eq!(read(&world), 3);
-    assert_eq!(world.account().unwrap().rhythm.last, Some(last));
+    assert_eq!(world.account().unwrap().baseline.last, Some(last));
 }
 
 #[tokio::test]
@@ -80,7 +80,7 @@ async fn of_a_flood_the_newest_is_known_all_the_same() {
     let last = world.deliver("acme", world.now());
     world.check().await.expect(200);
     assert_eq!(read(&world), 1000);
-    assert_eq!(world.account().unwrap().rhythm.last, Some(last));
+    assert_eq!(world.account().unwrap().baseline.last, Some(last));
 }
 
 #[tokio::test]
@@ -165,7 +165,7 @@ async fn between_checks_only_those_that_became_silent_are_sent() {
     let messages = world.queues.messages(&QueueUrl::new(CHECKS));
     assert_eq!(messages[0].json(), json!({ "account": "acme" }));
     assert!(world.work_off_checks().await.is_empty());
-    assert_eq!(world.account().unwrap().rhythm.last, Some(last));
+    assert_eq!(world.account().unwrap().baseline.last, Some(last));
     assert_eq!(told(&world), 1);
     // It is known now.
     world.pass(HOUR);

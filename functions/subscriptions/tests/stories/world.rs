@@ -12,9 +12,9 @@ use domain::ports::{PortError, QueueUrl};
 use domain::signature::{MacKey, SigningKeys};
 use domain::source::Source;
 use domain::subscription::{
-    Access, AccessToken, Account, Accounts, Api, ApiCall, ApiError, Apis, Arrival, Condition,
-    Credentials, Deliveries, Endpoint, EventSelection, IfUnknown, Lease, LeaseOwner, Leased,
-    LifeCycle, OauthSecret, RegisteredWebhook, Removed, Rhythm, Saved, Secrets, Struck,
+    Access, AccessToken, Account, Accounts, Api, ApiCall, ApiError, Apis, Arrival, Baseline,
+    Credentials, Deliveries, Endpoint, EventSelection, FailedDelivery, IfUnknown, Lease,
+    LeaseOwner, Leased, LifeCycle, OauthSecret, RegisteredWebhook, Removed, Saved, Secrets,
 };
 use domain::timestamp::Timestamp;
 use serde_json::{Value, json};
@@ -307,11 +307,14 @@ impl Secrets for MemorySecrets {
     }
 }
 
+/// How a source shows a webhook.
+type Shows = std::sync::Arc<Mutex<fn(&mut RegisteredWebhook)>>;
+
 /// A real client, whose calls can go wrong as well.
 struct FatefulApi {
     api: Box<dyn Api>,
     fate: std::sync::Arc<Fate>,
-    disabled: std::sync::Arc<Mutex<Option<String>>>,
+    shows: Shows,
 }
 
 impl FatefulApi {
@@ -332,12 +335,8 @@ impl Api for FatefulApi {
     fn list<'a>(&'a self, access: &'a AccessToken) -> ApiCall<'a, Vec<RegisteredWebhook>> {
         self.meet(Box::pin(async move {
             let mut webhooks = self.api.list(access).await?;
-            if let Some(reason) = &*self.disabled.lock().unwrap() {
-                for webhook in &mut webhooks {
-                    let reason = reason.clone();
-                    webhook.condition = Condition::Disabled { reason };
-                }
-            }
+            let show = *self.shows.lock().unwrap();
+            webhooks.iter_mut().for_each(show);
             Ok(webhooks)
         }))
     }
@@ -375,7 +374,7 @@ impl Api for FatefulApi {
         webhook: &'a WebhookId,
     ) -> ApiCall<'a, RegisteredWebhook> {
         self.meet(Box::pin(async move {
-            *self.disabled.lock().unwrap() = None;
+            *self.shows.lock().unwrap() = |_| {};
             let mut webhooks = self.api.list(access).await?.into_iter();
             let enabled = webhooks.find(|known| known.id == *webhook);
             enabled.ok_or(ApiError::NoSuchWebhook)
@@ -387,7 +386,7 @@ impl Api for FatefulApi {
 #[derive(Default)]
 pub(crate) struct MemoryDeliveries {
     receipts: Mutex<BTreeMap<(String, DeliveryId), Arrival>>,
-    strikes: Mutex<Vec<(AccountName, Struck)>>,
+    strikes: Mutex<Vec<(AccountName, FailedDelivery)>>,
     /// What was read since some other delivery.
     pub(crate) read: Mutex<Vec<DeliveryId>>,
     fate: std::sync::Arc<Fate>,
@@ -462,7 +461,11 @@ impl Deliveries for MemoryDeliveries {
             .await
     }
 
-    async fn strikes(&self, account: &AccountName, most: usize) -> Result<Vec<Struck>, PortError> {
+    async fn failed(
+        &self,
+        account: &AccountName,
+        most: usize,
+    ) -> Result<Vec<FailedDelivery>, PortError> {
         self.fate
             .store(async {
                 let strikes = self.strikes.lock().unwrap();
@@ -501,8 +504,8 @@ pub(crate) struct World {
     pub(crate) deliveries: MemoryDeliveries,
     pub(crate) queues: FakeQueues,
     pub(crate) apis: Apis,
-    /// Why the source has disabled the webhooks of the site.
-    pub(crate) disabled: std::sync::Arc<Mutex<Option<String>>>,
+    /// What the source shows of webhooks other than Orderspace does.
+    pub(crate) shows: Shows,
     /// What the function takes for the facts of the source.
     pub(crate) life_cycle: fn(Source) -> &'static LifeCycle,
     pub(crate) fate: std::sync::Arc<Fate>,
@@ -540,14 +543,14 @@ impl World {
         let second = Duration::from_secs(1);
         let client = Orderspace::with_timeouts(urls, second, second).unwrap();
         let fate = std::sync::Arc::<Fate>::default();
-        let disabled = std::sync::Arc::<Mutex<Option<String>>>::default();
+        let shows: Shows = std::sync::Arc::new(Mutex::new(|_| {}));
         let api = FatefulApi {
             api: Box::new(client),
             fate: fate.clone(),
-            disabled: disabled.clone(),
+            shows: shows.clone(),
         };
         Self {
-            disabled,
+            shows,
             life_cycle: |source| &facts(source).life_cycle,
             accounts: MemoryAccounts {
                 fate: fate.clone(),
@@ -813,16 +816,16 @@ impl World {
         const TEN_MINUTES: u64 = 600_000;
         let now = self.now().millis();
         let begun = now - 3 * 7 * 86_400_000;
-        let mut rhythm = Rhythm::new(Timestamp::from_millis(begun));
+        let mut baseline = Baseline::new(Timestamp::from_millis(begun));
         for day in 0..21 {
             let midnight = begun + day * 86_400_000;
             let times = (1..=144).map(|n| Timestamp::from_millis(midnight + n * TEN_MINUTES));
             let ids: Vec<_> = times.map(|at| DeliveryId::new(at, &[1; 10])).collect();
-            rhythm.hear(&ids, Timestamp::from_millis(midnight + 86_400_000));
+            baseline.observe(&ids, Timestamp::from_millis(midnight + 86_400_000));
         }
         let mut table = self.accounts.table.lock().unwrap();
         let account = table.accounts.get_mut(&"acme".parse().unwrap());
-        account.unwrap().rhythm = rhythm;
+        account.unwrap().baseline = baseline;
     }
 
     pub(crate) fn token_entry(&self, token: &UrlToken) -> Option<TokenEntry> {
@@ -892,7 +895,7 @@ impl World {
 
     /// The last attempt at a delivery was refused.
     pub(crate) fn strike(&self, account: &str, id: DeliveryId, cause: &str) {
-        let strike = Struck {
+        let strike = FailedDelivery {
             at: self.now(),
             delivery: id,
             cause: cause.to_owned(),
@@ -933,7 +936,7 @@ impl World {
         let key = (webhook.id.clone(), webhook.signing_key.clone());
         assert!(self.keys().contains(&key));
         assert_eq!(account.state(), domain::subscription::State::Connected);
-        assert_eq!(account.trouble, None);
+        assert_eq!(account.last_error, None);
         assert!(self.oauth().is_some());
     }
 }

@@ -18,8 +18,8 @@ use domain::account::{AccountName, KeysVersion, TokenEntry, TokenHash, WebhookId
 use domain::ports::PortError;
 use domain::source::Source;
 use domain::subscription::{
-    Account, Accounts, Entry, EventSelection, HOURS, IfUnknown, Lease, Leased, Registration,
-    Rhythm, Saved, Silence, Standing, Stranger, Trouble, Wish,
+    Account, Accounts, Baseline, Desired, Entry, EventSelection, HOURS, IfUnknown, LastError,
+    Lease, Leased, Orphan, Registration, RegistrationState, Saved, Silence,
 };
 use domain::timestamp::Timestamp;
 
@@ -304,68 +304,68 @@ fn item(account: &Account) -> Item {
     let mut item = map([
         (PK, keys::account(&account.name)),
         ("source", text(account.source.as_str())),
-        ("wish", text(wish_word(account.wish))),
+        ("wish", text(desired_word(account.desired))),
         ("events", AttributeValue::L(events.collect())),
         ("registrations", AttributeValue::L(registrations.collect())),
         ("created", time(account.created)),
         ("changed", time(account.changed)),
         ("history", AttributeValue::L(history.collect())),
     ]);
-    if let Some(trouble) = &account.trouble {
-        let trouble = map([
-            ("at", time(trouble.at)),
-            ("message", text(trouble.message.as_str())),
+    if let Some(error) = &account.last_error {
+        let error = map([
+            ("at", time(error.at)),
+            ("message", text(error.message.as_str())),
         ]);
-        item.insert("trouble".to_owned(), AttributeValue::M(trouble));
+        item.insert("trouble".to_owned(), AttributeValue::M(error));
     }
-    if !account.strangers.is_empty() {
-        let strangers = account.strangers.iter().map(|stranger| {
+    if !account.orphans.is_empty() {
+        let orphans = account.orphans.iter().map(|orphan| {
             AttributeValue::M(map([
-                ("token", text(stranger.token.to_string())),
-                ("first_seen", time(stranger.first_seen)),
+                ("token", text(orphan.token.to_string())),
+                ("first_seen", time(orphan.first_seen)),
             ]))
         });
-        let strangers = AttributeValue::L(strangers.collect());
-        item.insert("strangers".to_owned(), strangers);
+        let orphans = AttributeValue::L(orphans.collect());
+        item.insert("strangers".to_owned(), orphans);
     }
     if let Some(until) = account.quiet_until {
         item.insert("quiet_until".to_owned(), time(until));
     }
-    item.insert("rhythm".to_owned(), rhythm_value(&account.rhythm));
+    item.insert("rhythm".to_owned(), baseline_value(&account.baseline));
     item
 }
 
-fn rhythm_value(rhythm: &Rhythm) -> AttributeValue {
-    let usual: Vec<u8> = rhythm
+fn baseline_value(baseline: &Baseline) -> AttributeValue {
+    let usual: Vec<u8> = baseline
         .usual
         .iter()
         .flat_map(|usual| usual.to_be_bytes())
         .collect();
     let mut value = map([
         ("usual", AttributeValue::B(Blob::new(usual))),
-        ("hours", number(rhythm.hours.into())),
-        ("tally", number(rhythm.tally.into())),
-        ("longest", number(rhythm.longest)),
-        ("watched_since", time(rhythm.watched_since)),
-        ("read_until", time(rhythm.read_until)),
+        ("hours", number(baseline.hours.into())),
+        ("tally", number(baseline.tally.into())),
+        ("longest", number(baseline.longest)),
+        ("watched_since", time(baseline.watched_since)),
+        ("read_until", time(baseline.read_until)),
     ]);
-    if let Some(last) = rhythm.last {
+    if let Some(last) = baseline.last {
         value.insert("last".to_owned(), text(last.to_string()));
     }
-    if let Some(silence) = rhythm.suspect {
+    if let Some(silence) = baseline.suspect {
         value.insert("noticed".to_owned(), time(silence.noticed));
         value.insert("missed".to_owned(), number(silence.missed));
     }
     AttributeValue::M(value)
 }
 
-fn rhythm(value: &AttributeValue) -> Option<Rhythm> {
+fn baseline(value: &AttributeValue) -> Option<Baseline> {
     let value = value.as_m().ok()?;
     let (pairs, []) = value.get("usual")?.as_b().ok()?.as_ref().as_chunks::<2>() else {
         return None;
     };
     let usual: Vec<u16> = pairs.iter().map(|pair| u16::from_be_bytes(*pair)).collect();
-    Some(Rhythm {
+    Some(Baseline {
         usual: <[u16; HOURS]>::try_from(usual).ok()?,
         hours: u32::try_from(number_of(value, "hours")?).ok()?,
         tally: u16::try_from(number_of(value, "tally")?).ok()?,
@@ -386,45 +386,45 @@ fn rhythm(value: &AttributeValue) -> Option<Rhythm> {
     })
 }
 
-fn wish_word(wish: Wish) -> &'static str {
-    match wish {
-        Wish::Connected => "connected",
-        Wish::Disconnected { done: false } => "disconnecting",
-        Wish::Disconnected { done: true } => "disconnected",
+fn desired_word(desired: Desired) -> &'static str {
+    match desired {
+        Desired::Connected => "connected",
+        Desired::Disconnected { done: false } => "disconnecting",
+        Desired::Disconnected { done: true } => "disconnected",
     }
 }
 
-fn wish(word: &str) -> Option<Wish> {
+fn desired(word: &str) -> Option<Desired> {
     match word {
-        "connected" => Some(Wish::Connected),
-        "disconnecting" => Some(Wish::Disconnected { done: false }),
-        "disconnected" => Some(Wish::Disconnected { done: true }),
+        "connected" => Some(Desired::Connected),
+        "disconnecting" => Some(Desired::Disconnected { done: false }),
+        "disconnected" => Some(Desired::Disconnected { done: true }),
         _ => None,
     }
 }
 
-fn standing_word(standing: Standing) -> &'static str {
-    match standing {
-        Standing::Pending => "pending",
-        Standing::Live => "live",
-        Standing::Leaving => "leaving",
-        Standing::Retiring { .. } => "retiring",
-        Standing::Grace { .. } => "grace",
+fn registration_word(state: RegistrationState) -> &'static str {
+    match state {
+        RegistrationState::Pending => "pending",
+        RegistrationState::Live => "live",
+        RegistrationState::Replacing => "leaving",
+        RegistrationState::Draining { .. } => "retiring",
+        RegistrationState::Expired { .. } => "grace",
     }
 }
 
 fn registration_value(registration: &Registration) -> AttributeValue {
     let mut value = map([
         ("token", text(registration.token.to_string())),
-        ("standing", text(standing_word(registration.standing))),
+        ("standing", text(registration_word(registration.state))),
     ]);
-    match registration.standing {
-        Standing::Pending | Standing::Live | Standing::Leaving => {}
-        Standing::Retiring { since, until } => {
+    match registration.state {
+        RegistrationState::Pending | RegistrationState::Live | RegistrationState::Replacing => {}
+        RegistrationState::Draining { since, until } => {
             value.insert("since".to_owned(), time(since));
             value.insert("until".to_owned(), time(until));
         }
-        Standing::Grace { until } => {
+        RegistrationState::Expired { until } => {
             value.insert("until".to_owned(), time(until));
         }
     }
@@ -443,15 +443,15 @@ fn registration(value: &AttributeValue) -> Option<Registration> {
         token: text_of(value, "token")?.parse().ok()?,
         webhook: text_of(value, "webhook").map(WebhookId::new),
         keys: KeysVersion::new(number_of(value, "keys").unwrap_or_default()),
-        standing: match text_of(value, "standing")? {
-            "pending" => Standing::Pending,
-            "live" => Standing::Live,
-            "leaving" => Standing::Leaving,
-            "retiring" => Standing::Retiring {
+        state: match text_of(value, "standing")? {
+            "pending" => RegistrationState::Pending,
+            "live" => RegistrationState::Live,
+            "leaving" => RegistrationState::Replacing,
+            "retiring" => RegistrationState::Draining {
                 since: time_of(value, "since")?,
                 until: time_of(value, "until")?,
             },
-            "grace" => Standing::Grace {
+            "grace" => RegistrationState::Expired {
                 until: time_of(value, "until")?,
             },
             _ => return None,
@@ -480,44 +480,44 @@ fn read_account(item: &Item) -> Option<Account> {
             what: text_of(entry, "what")?.to_owned(),
         })
     })?;
-    let trouble = match item.get("trouble") {
+    let last_error = match item.get("trouble") {
         None => None,
-        Some(trouble) => {
-            let trouble = trouble.as_m().ok()?;
-            Some(Trouble {
-                at: time_of(trouble, "at")?,
-                message: text_of(trouble, "message")?.to_owned(),
+        Some(error) => {
+            let error = error.as_m().ok()?;
+            Some(LastError {
+                at: time_of(error, "at")?,
+                message: text_of(error, "message")?.to_owned(),
             })
         }
     };
     let changed = time_of(item, "changed")?;
-    let strangers = match item.get("strangers") {
+    let orphans = match item.get("strangers") {
         None => Vec::new(),
-        Some(_) => list_of(item, "strangers", |stranger| {
-            let stranger = stranger.as_m().ok()?;
-            Some(Stranger {
-                token: text_of(stranger, "token")?.parse().ok()?,
-                first_seen: time_of(stranger, "first_seen")?,
+        Some(_) => list_of(item, "strangers", |orphan| {
+            let orphan = orphan.as_m().ok()?;
+            Some(Orphan {
+                token: text_of(orphan, "token")?.parse().ok()?,
+                first_seen: time_of(orphan, "first_seen")?,
             })
         })?,
     };
     Some(Account {
         name: keys::account_named(text_of(item, PK)?)?,
         source,
-        wish: wish(text_of(item, "wish")?)?,
+        desired: desired(text_of(item, "wish")?)?,
         events: EventSelection::stored(events)?,
         registrations: list_of(item, "registrations", registration)?,
         created: time_of(item, "created")?,
         changed,
-        trouble,
-        strangers,
+        last_error,
+        orphans,
         quiet_until: time_of(item, "quiet_until"),
-        // An account without one is learned anew, and so is one whose rhythm cannot be read: it is no reason not
+        // An account without one is learned anew, and so is one whose baseline cannot be read: it is no reason not
         // to check it.
-        rhythm: item
+        baseline: item
             .get("rhythm")
-            .and_then(rhythm)
-            .unwrap_or_else(|| Rhythm::new(changed)),
+            .and_then(baseline)
+            .unwrap_or_else(|| Baseline::new(changed)),
         history,
     })
 }
@@ -537,14 +537,14 @@ mod tests {
         let events = ["order.created", "order.updated"].map(str::to_owned);
         let events = EventSelection::stored(events.to_vec()).unwrap();
         let mut full = Account::new("acme".parse().unwrap(), source, events, at(1));
-        full.wish = Wish::Disconnected { done: false };
+        full.desired = Desired::Disconnected { done: false };
         full.changed = at(2);
-        full.trouble = Some(Trouble {
+        full.last_error = Some(LastError {
             at: at(3),
             message: "out of order".to_owned(),
         });
         full.quiet_until = Some(at(4));
-        full.rhythm = Rhythm {
+        full.baseline = Baseline {
             usual: std::array::from_fn(|hour| u16::try_from(hour * 97).unwrap()),
             hours: 400,
             tally: 3,
@@ -557,15 +557,15 @@ mod tests {
                 missed: 9,
             }),
         };
-        full.meet_strangers(&[UrlToken::from_random(&[9; 32]).hash()], at(7));
-        for (number, standing) in [
-            (1, Standing::Pending),
-            (2, Standing::Live),
-            (3, Standing::Grace { until: at(5) }),
-            (4, Standing::Leaving),
+        full.note_orphans(&[UrlToken::from_random(&[9; 32]).hash()], at(7));
+        for (number, state) in [
+            (1, RegistrationState::Pending),
+            (2, RegistrationState::Live),
+            (3, RegistrationState::Expired { until: at(5) }),
+            (4, RegistrationState::Replacing),
             (
                 5,
-                Standing::Retiring {
+                RegistrationState::Draining {
                     since: at(8),
                     until: at(9),
                 },
@@ -575,7 +575,7 @@ mod tests {
                 token: UrlToken::from_random(&[number; 32]).hash(),
                 webhook: (number > 1).then(|| WebhookId::new("wh_1")),
                 keys: KeysVersion::new((number % 2).into()),
-                standing,
+                state,
             });
         }
         full.note(at(6), "something");
@@ -587,10 +587,10 @@ mod tests {
         let full = full_account();
         assert_eq!(account(&item(&full)).ok().flatten(), Some(full.clone()));
         let mut plain = full;
-        plain.trouble = None;
+        plain.last_error = None;
         plain.quiet_until = None;
-        plain.rhythm = Rhythm::new(at(12));
-        plain.wish = Wish::Connected;
+        plain.baseline = Baseline::new(at(12));
+        plain.desired = Desired::Connected;
         assert_eq!(account(&item(&plain)).ok().flatten(), Some(plain));
     }
 
@@ -599,14 +599,14 @@ mod tests {
         let full = full_account();
         let mut old = item(&full);
         old.remove("rhythm");
-        let expected = Rhythm::new(full.changed);
+        let expected = Baseline::new(full.changed);
         assert_eq!(
-            account(&old).ok().flatten().unwrap().rhythm,
+            account(&old).ok().flatten().unwrap().baseline,
             expected.clone()
         );
         let short = map([("usual", AttributeValue::B(Blob::new([1; 5])))]);
         old.insert("rhythm".to_owned(), AttributeValue::M(short));
-        assert_eq!(account(&old).ok().flatten().unwrap().rhythm, expected);
+        assert_eq!(account(&old).ok().flatten().unwrap().baseline, expected);
     }
 
     #[test]

@@ -27,10 +27,10 @@ use domain::ports::{
     Keys as _, Oversize as _, Receipt, Receipts as _, Records as _, Tokens as _, Update,
 };
 use domain::record::{RecordId, RecordKey};
-use domain::signature::SigningKeys;
+use domain::signature::{MacKey, SigningKeys};
 use domain::subscription::{
-    Account, Accounts as _, Deliveries as _, Lease, LeaseOwner, Registration, Rhythm, Secrets as _,
-    Standing,
+    Account, Accounts as _, Baseline, Deliveries as _, Lease, LeaseOwner, Registration,
+    RegistrationState, Secrets as _,
 };
 use domain::timestamp::Timestamp;
 use serde_json::{Value, json};
@@ -95,16 +95,16 @@ fn account_shown(account: &Account) -> Value {
         "registrations": registrations.collect::<Vec<_>>(),
         "created": account.created.to_string(),
         "changed": account.changed.to_string(),
-        "last_error": account.trouble.as_ref().map(|error| json!({
+        "last_error": account.last_error.as_ref().map(|error| json!({
             "at": error.at.to_string(),
             "message": error.message,
         })),
-        "orphaned": account.strangers.iter().map(|orphan| json!({
+        "orphaned": account.orphans.iter().map(|orphan| json!({
             "token": orphan.token.to_string(),
             "first_seen": orphan.first_seen.to_string(),
         })).collect::<Vec<_>>(),
         "quiet_until": text(account.quiet_until),
-        "traffic": traffic_shown(&account.rhythm),
+        "traffic": traffic_shown(&account.baseline),
         "history": history.map(|entry| json!({
             "at": entry.at.to_string(),
             "what": entry.what,
@@ -113,12 +113,12 @@ fn account_shown(account: &Account) -> Value {
 }
 
 fn registration_shown(registration: &Registration) -> Value {
-    let (state, since, until) = match registration.standing {
-        Standing::Pending => ("pending", None, None),
-        Standing::Live => ("live", None, None),
-        Standing::Leaving => ("replacing", None, None),
-        Standing::Retiring { since, until } => ("draining", Some(since), Some(until)),
-        Standing::Grace { until } => ("expired", None, Some(until)),
+    let (state, since, until) = match registration.state {
+        RegistrationState::Pending => ("pending", None, None),
+        RegistrationState::Live => ("live", None, None),
+        RegistrationState::Replacing => ("replacing", None, None),
+        RegistrationState::Draining { since, until } => ("draining", Some(since), Some(until)),
+        RegistrationState::Expired { until } => ("expired", None, Some(until)),
     };
     json!({
         "token": registration.token.to_string(),
@@ -130,7 +130,7 @@ fn registration_shown(registration: &Registration) -> Value {
     })
 }
 
-fn traffic_shown(traffic: &Rhythm) -> Value {
+fn traffic_shown(traffic: &Baseline) -> Value {
     let usual = traffic.usual.iter().enumerate();
     json!({
         "usual": usual
@@ -471,7 +471,7 @@ async fn signing_secrets_of_every_release_are_read() {
 
 fn keys_shown(keys: &SigningKeys) -> Value {
     let registrations = keys.registrations().iter().map(|(token, held)| {
-        let macs = held.secrets.macs.iter().map(|key| key.expose());
+        let macs = held.secrets.macs.iter().map(MacKey::expose);
         let shown = json!({ "version": held.version.get(), "macs": macs.collect::<Vec<_>>() });
         (token.to_string(), shown)
     });

@@ -1,15 +1,15 @@
-//! What is kept of an account: the operator's wish, our registrations at the source, and how it went.
+//! What is kept of an account: its desired state, our registrations at the source, and how it went.
 
 use crate::account::{AccountName, KeysVersion, TokenEntry, TokenHash, TokenStatus, WebhookId};
 use crate::event::TypeRow;
 use crate::source::Source;
-use crate::subscription::{EventSelection, Rhythm};
+use crate::subscription::{Baseline, EventSelection};
 use crate::timestamp::Timestamp;
 
 /// The most history entries that are kept; older ones are forgotten.
 pub const LONGEST_HISTORY: usize = 50;
 
-/// An account: what was wished for, and what of it is known to be there.
+/// An account: what was asked for, and what of it is known to be there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
     /// The operator's name for it.
@@ -17,7 +17,7 @@ pub struct Account {
     /// The source whose webhooks it receives.
     pub source: Source,
     /// What the operator asked for last.
-    pub wish: Wish,
+    pub desired: Desired,
     /// The event types that its webhook shall be subscribed to.
     pub events: EventSelection,
     /// The URL tokens that the source was told, or was about to be told. Retired ones are known by their own
@@ -27,21 +27,21 @@ pub struct Account {
     pub created: Timestamp,
     /// When anything here changed last.
     pub changed: Timestamp,
-    /// Why the wish is not fulfilled yet, or what was left behind in fulfilling it.
-    pub trouble: Option<Trouble>,
+    /// Why the desired state is not reached yet, or what was left behind in reaching it.
+    pub last_error: Option<LastError>,
     /// Webhooks at our own addresses whose tokens belong to nobody.
-    pub strangers: Vec<Stranger>,
+    pub orphans: Vec<Orphan>,
     /// Until when the source asked to be left alone.
     pub quiet_until: Option<Timestamp>,
     /// When deliveries usually come.
-    pub rhythm: Rhythm,
+    pub baseline: Baseline,
     /// What happened, oldest first; at most [`LONGEST_HISTORY`] entries.
     pub history: Vec<Entry>,
 }
 
 /// What an operator asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wish {
+pub enum Desired {
     /// Exactly one webhook of ours, for the selected events.
     Connected,
     /// No webhook of ours, and no delivery taken.
@@ -61,12 +61,12 @@ pub struct Registration {
     /// The version of its keys that was stored last.
     pub keys: KeysVersion,
     /// How far it got.
-    pub standing: Standing,
+    pub state: RegistrationState,
 }
 
 /// A webhook that is sent to an address of ours and has a token that this installation does not know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stranger {
+pub struct Orphan {
     /// The token's hash.
     pub token: TokenHash,
     /// When it was noticed.
@@ -77,7 +77,7 @@ pub struct Stranger {
 /// restored or moved at this moment is known again by then.
 const STRANGER_SECONDS: u64 = 3600;
 
-impl Stranger {
+impl Orphan {
     /// Whether it was unknown for so long that nobody will come to know it.
     #[must_use]
     pub fn is_stray(&self, now: Timestamp) -> bool {
@@ -87,36 +87,36 @@ impl Stranger {
 
 /// How far a registration got. Mirrors [`TokenStatus`], which also knows the retired.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum RegistrationState {
     /// The source may know of it, or not: the answer has not been seen.
     Pending,
     /// The source's webhook, in use.
     Live,
     /// In use, until another is registered that takes over from it.
-    Leaving,
+    Replacing,
     /// Another webhook has taken over. This one stays at the source until that one has brought a delivery, so
     /// that nothing is lost should it bring none.
-    Retiring {
+    Draining {
         /// When the other took over.
         since: Timestamp,
         /// How long it waits for that delivery.
         until: Timestamp,
     },
     /// The webhook was replaced; retries of its deliveries are taken until then.
-    Grace {
+    Expired {
         /// The end of the grace.
         until: Timestamp,
     },
 }
 
-impl Standing {
-    /// The status of a token that stands so.
+impl RegistrationState {
+    /// The status of a token in this state.
     #[must_use]
     pub fn status(self) -> TokenStatus {
         match self {
             Self::Pending => TokenStatus::Pending,
-            Self::Live | Self::Leaving => TokenStatus::Live,
-            Self::Retiring { .. } | Self::Grace { .. } => TokenStatus::Grace,
+            Self::Live | Self::Replacing => TokenStatus::Live,
+            Self::Draining { .. } | Self::Expired { .. } => TokenStatus::Grace,
         }
     }
 }
@@ -140,7 +140,7 @@ pub enum Rotation<'a> {
     },
 }
 
-/// Where an account is between wish and fulfilment.
+/// Where an account is on the way to its desired state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
     /// To be connected, without a confirmed webhook yet.
@@ -166,9 +166,9 @@ impl State {
     }
 }
 
-/// Why a wish is not fulfilled, in plain words.
+/// Why a desired state is not reached, in plain words.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Trouble {
+pub struct LastError {
     /// Since when.
     pub at: Timestamp,
     /// What is wrong, and what to do.
@@ -191,40 +191,40 @@ impl Account {
         Self {
             name,
             source,
-            wish: Wish::Connected,
+            desired: Desired::Connected,
             events,
             registrations: Vec::new(),
             created: now,
             changed: now,
-            trouble: None,
-            strangers: Vec::new(),
+            last_error: None,
+            orphans: Vec::new(),
             quiet_until: None,
-            rhythm: Rhythm::new(now),
+            baseline: Baseline::new(now),
             history: Vec::new(),
         }
     }
 
-    /// Wishes to be connected for these events. What was usual for others, or before a disconnect, says nothing
+    /// Desires to be connected for these events. What was usual for others, or before a disconnect, says nothing
     /// any more.
     pub fn connect_for(&mut self, events: EventSelection, now: Timestamp) {
-        if self.wish != Wish::Connected || self.events != events {
-            self.rhythm = Rhythm {
-                last: self.rhythm.last,
-                ..Rhythm::new(now)
+        if self.desired != Desired::Connected || self.events != events {
+            self.baseline = Baseline {
+                last: self.baseline.last,
+                ..Baseline::new(now)
             };
         }
-        self.wish = Wish::Connected;
+        self.desired = Desired::Connected;
         self.events = events;
     }
 
     /// Where the account is.
     #[must_use]
     pub fn state(&self) -> State {
-        match self.wish {
-            Wish::Connected if self.live().is_some() => State::Connected,
-            Wish::Connected => State::Connecting,
-            Wish::Disconnected { done: false } => State::Disconnecting,
-            Wish::Disconnected { done: true } => State::Disconnected,
+        match self.desired {
+            Desired::Connected if self.live().is_some() => State::Connected,
+            Desired::Connected => State::Connecting,
+            Desired::Disconnected { done: false } => State::Disconnecting,
+            Desired::Disconnected { done: true } => State::Disconnected,
         }
     }
 
@@ -237,11 +237,11 @@ impl Account {
     /// The registration in use: the newest, where one was replaced and that is not yet entered.
     #[must_use]
     pub fn live(&self) -> Option<&Registration> {
-        let newest = |standing: Standing| {
+        let newest = |state: RegistrationState| {
             let mut registrations = self.registrations.iter().rev();
-            registrations.find(|registration| registration.standing == standing)
+            registrations.find(|registration| registration.state == state)
         };
-        newest(Standing::Live).or_else(|| newest(Standing::Leaving))
+        newest(RegistrationState::Live).or_else(|| newest(RegistrationState::Replacing))
     }
 
     /// The rotation that is under way.
@@ -249,23 +249,25 @@ impl Account {
     pub fn rotation(&self) -> Option<Rotation<'_>> {
         self.registrations
             .iter()
-            .find_map(|registration| match registration.standing {
-                Standing::Leaving => Some(Rotation::Begun { old: registration }),
-                Standing::Retiring { since, until } => Some(Rotation::Overlap {
+            .find_map(|registration| match registration.state {
+                RegistrationState::Replacing => Some(Rotation::Begun { old: registration }),
+                RegistrationState::Draining { since, until } => Some(Rotation::Overlap {
                     old: registration,
                     since,
                     until,
                 }),
-                Standing::Pending | Standing::Live | Standing::Grace { .. } => None,
+                RegistrationState::Pending
+                | RegistrationState::Live
+                | RegistrationState::Expired { .. } => None,
             })
     }
 
-    /// Wishes for another webhook in place of the one in use. Says whether there is one to be replaced.
+    /// Desires another webhook in place of the one in use. Says whether there is one to be replaced.
     pub fn rotate(&mut self) -> bool {
         let mut is_any = false;
         for registration in &mut self.registrations {
-            if registration.standing == Standing::Live {
-                registration.standing = Standing::Leaving;
+            if registration.state == RegistrationState::Live {
+                registration.state = RegistrationState::Replacing;
                 is_any = true;
             }
         }
@@ -283,11 +285,11 @@ impl Account {
         let mut waiting = Vec::new();
         for registration in &mut self.registrations {
             if matches!(
-                registration.standing,
-                Standing::Leaving | Standing::Retiring { .. }
+                registration.state,
+                RegistrationState::Replacing | RegistrationState::Draining { .. }
             ) && registration.token != to.token
             {
-                registration.standing = Standing::Retiring { since: now, until };
+                registration.state = RegistrationState::Draining { since: now, until };
                 waiting.push(registration.token);
             }
         }
@@ -328,7 +330,7 @@ impl Account {
             keys: registration.map_or_else(KeysVersion::default, |registration| registration.keys),
             webhook: registration.and_then(|registration| registration.webhook.clone()),
             status: registration.map_or(TokenStatus::Retired, |registration| {
-                registration.standing.status()
+                registration.state.status()
             }),
         }
     }
@@ -347,19 +349,19 @@ impl Account {
 
     /// Enters which unknown tokens the source has webhooks for. The time of those that were there before stays.
     /// Says whether anything is new.
-    pub fn meet_strangers(&mut self, tokens: &[TokenHash], now: Timestamp) -> bool {
-        let known = |token: &TokenHash| self.strangers.iter().find(|known| known.token == *token);
-        let met: Vec<Stranger> = tokens
+    pub fn note_orphans(&mut self, tokens: &[TokenHash], now: Timestamp) -> bool {
+        let known = |token: &TokenHash| self.orphans.iter().find(|known| known.token == *token);
+        let met: Vec<Orphan> = tokens
             .iter()
             .map(|token| {
-                known(token).copied().unwrap_or(Stranger {
+                known(token).copied().unwrap_or(Orphan {
                     token: *token,
                     first_seen: now,
                 })
             })
             .collect();
-        let is_new = met != self.strangers;
-        self.strangers = met;
+        let is_new = met != self.orphans;
+        self.orphans = met;
         is_new
     }
 
@@ -424,31 +426,31 @@ mod tests {
     #[test]
     fn what_is_usual_is_forgotten_with_the_selection_it_was_usual_for() {
         let mut account = account();
-        account.rhythm.hours = 400;
+        account.baseline.hours = 400;
         account.connect_for(EventSelection::all(&KNOWN), Timestamp::from_millis(1));
-        assert_eq!(account.rhythm.hours, 400);
+        assert_eq!(account.baseline.hours, 400);
         let fewer = EventSelection::all(&KNOWN[..1]);
         account.connect_for(fewer.clone(), Timestamp::from_millis(2));
-        assert_eq!(account.rhythm, Rhythm::new(Timestamp::from_millis(2)));
-        account.rhythm.hours = 400;
-        account.wish = Wish::Disconnected { done: true };
+        assert_eq!(account.baseline, Baseline::new(Timestamp::from_millis(2)));
+        account.baseline.hours = 400;
+        account.desired = Desired::Disconnected { done: true };
         account.connect_for(fewer, Timestamp::from_millis(3));
-        assert_eq!(account.rhythm.hours, 0);
-        assert_eq!(account.wish, Wish::Connected);
+        assert_eq!(account.baseline.hours, 0);
+        assert_eq!(account.desired, Desired::Connected);
     }
 
     #[test]
-    fn a_stranger_is_a_stray_after_more_than_an_hour_in_a_row() {
+    fn an_orphan_is_a_stray_after_more_than_an_hour_in_a_row() {
         let token = crate::account::UrlToken::from_random(&[1; 32]).hash();
         let mut account = account();
         let at = Timestamp::from_millis;
-        assert!(account.meet_strangers(&[token], at(1000)));
-        assert!(!account.meet_strangers(&[token], at(3_600_000)));
-        assert!(!account.strangers[0].is_stray(at(3_601_000)));
-        assert!(account.strangers[0].is_stray(at(3_601_001)));
-        assert!(account.meet_strangers(&[], at(3_601_001)));
-        assert!(account.meet_strangers(&[token], at(3_601_001)));
-        assert!(!account.strangers[0].is_stray(at(7_000_000)));
+        assert!(account.note_orphans(&[token], at(1000)));
+        assert!(!account.note_orphans(&[token], at(3_600_000)));
+        assert!(!account.orphans[0].is_stray(at(3_601_000)));
+        assert!(account.orphans[0].is_stray(at(3_601_001)));
+        assert!(account.note_orphans(&[], at(3_601_001)));
+        assert!(account.note_orphans(&[token], at(3_601_001)));
+        assert!(!account.orphans[0].is_stray(at(7_000_000)));
     }
 
     #[test]
@@ -456,20 +458,20 @@ mod tests {
         let mut account = account();
         assert!(!account.rotate(), "there is nothing to replace");
         let at = Timestamp::from_millis;
-        let registration = |number, standing| Registration {
+        let registration = |number, state| Registration {
             token: crate::account::UrlToken::from_random(&[number; 32]).hash(),
             webhook: Some(WebhookId::new(number.to_string())),
             keys: KeysVersion::default(),
-            standing,
+            state,
         };
         let (old, new) = (
-            registration(1, Standing::Live),
-            registration(2, Standing::Live),
+            registration(1, RegistrationState::Live),
+            registration(2, RegistrationState::Live),
         );
         account.register(old.clone());
         assert_eq!(account.rotation(), None);
         assert!(account.rotate());
-        let leaving = registration(1, Standing::Leaving);
+        let leaving = registration(1, RegistrationState::Replacing);
         assert_eq!(account.rotation(), Some(Rotation::Begun { old: &leaving }));
         assert_eq!(account.live(), Some(&leaving), "it is still in use");
         assert_eq!(account.state(), State::Connected);
@@ -479,7 +481,7 @@ mod tests {
         );
         assert_eq!(account.live(), Some(&new));
         let (since, until) = (at(5), at(9));
-        let old = registration(1, Standing::Retiring { since, until });
+        let old = registration(1, RegistrationState::Draining { since, until });
         assert_eq!(
             account.rotation(),
             Some(Rotation::Overlap {
@@ -490,14 +492,14 @@ mod tests {
         );
         assert!(account.entry(&old.token).status.takes_deliveries());
         // A third that takes over from the second is waited for anew.
-        account.hand_over(registration(3, Standing::Live), at(7), at(11));
-        let waits = account.registration(&old.token).unwrap().standing;
+        account.hand_over(registration(3, RegistrationState::Live), at(7), at(11));
+        let waits = account.registration(&old.token).unwrap().state;
         let (since, until) = (at(7), at(11));
-        assert_eq!(waits, Standing::Retiring { since, until });
+        assert_eq!(waits, RegistrationState::Draining { since, until });
     }
 
     #[test]
-    fn the_state_follows_wish_and_registrations() {
+    fn the_state_follows_what_is_desired_and_registered() {
         let mut account = account();
         assert_eq!(account.state(), State::Connecting);
         let token = crate::account::UrlToken::from_random(&[1; 32]).hash();
@@ -505,19 +507,19 @@ mod tests {
             token,
             webhook: None,
             keys: KeysVersion::default(),
-            standing: Standing::Pending,
+            state: RegistrationState::Pending,
         };
         account.register(registration.clone());
         assert_eq!(account.state(), State::Connecting);
-        registration.standing = Standing::Live;
+        registration.state = RegistrationState::Live;
         account.register(registration);
         assert_eq!(account.registrations.len(), 1);
         assert_eq!(account.state(), State::Connected);
-        account.wish = Wish::Disconnected { done: false };
+        account.desired = Desired::Disconnected { done: false };
         assert_eq!(account.state(), State::Disconnecting);
         account.forget(&token);
         assert_eq!(account.entry(&token).status, TokenStatus::Retired);
-        account.wish = Wish::Disconnected { done: true };
+        account.desired = Desired::Disconnected { done: true };
         assert_eq!(account.state(), State::Disconnected);
     }
 
@@ -545,11 +547,11 @@ mod tests {
     fn the_last_delivery_is_known_whatever_is_forgotten() {
         let mut account = account();
         let last = crate::identity::DeliveryId::new(Timestamp::from_millis(1), &[1; 10]);
-        account.rhythm.last = Some(last);
-        account.wish = Wish::Disconnected { done: true };
+        account.baseline.last = Some(last);
+        account.desired = Desired::Disconnected { done: true };
         let events = account.events.clone();
         account.connect_for(events, Timestamp::from_millis(2));
-        assert_eq!(account.rhythm.last, Some(last));
+        assert_eq!(account.baseline.last, Some(last));
     }
 
     #[test]
@@ -564,21 +566,24 @@ mod tests {
     fn a_registration_is_found_by_its_webhook_and_one_that_is_renewed_waits_for_nobody() {
         let mut account = account();
         let at = Timestamp::from_millis;
-        let registration = |number, standing| Registration {
+        let registration = |number, state| Registration {
             token: crate::account::UrlToken::from_random(&[number; 32]).hash(),
             webhook: Some(WebhookId::new(number.to_string())),
             keys: KeysVersion::default(),
-            standing,
+            state,
         };
-        account.register(registration(1, Standing::Live));
-        account.register(registration(2, Standing::Live));
+        account.register(registration(1, RegistrationState::Live));
+        account.register(registration(2, RegistrationState::Live));
         let found = account.registration_of(&WebhookId::new("2"));
-        assert_eq!(found, Some(&registration(2, Standing::Live)));
+        assert_eq!(found, Some(&registration(2, RegistrationState::Live)));
         assert_eq!(account.registration_of(&WebhookId::new("3")), None);
         assert!(account.rotate());
         // The webhook that takes over was itself about to leave.
-        let waiting = account.hand_over(registration(2, Standing::Live), at(5), at(9));
-        assert_eq!(waiting, [registration(1, Standing::Live).token]);
-        assert_eq!(account.live(), Some(&registration(2, Standing::Live)));
+        let waiting = account.hand_over(registration(2, RegistrationState::Live), at(5), at(9));
+        assert_eq!(waiting, [registration(1, RegistrationState::Live).token]);
+        assert_eq!(
+            account.live(),
+            Some(&registration(2, RegistrationState::Live))
+        );
     }
 }

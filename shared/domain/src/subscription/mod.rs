@@ -1,6 +1,6 @@
 //! Subscriptions: an account's webhook at its source, and how it gets there.
 //!
-//! An operator's wish is kept first ([`Account`]); everything after that only brings the source in line with
+//! The desired state is kept first ([`Account`]); everything after that only brings the source in line with
 //! it. What the source has is observed ([`Seen`]), [`plan`] compares both and says what is left to do, and each
 //! [`Step`] can be repeated. So a call that was cut short at any point is continued by the next one, and ends
 //! with exactly one webhook of ours. Webhooks of others are never touched.
@@ -9,25 +9,25 @@ mod account;
 mod api;
 mod credentials;
 mod endpoint;
+mod failed_deliveries;
 mod life_cycle;
 mod plan;
 mod ports;
 mod rotation;
 mod selection;
 mod silence;
-mod strikes;
 
 pub use account::{
-    Account, Entry, LONGEST_HISTORY, Registration, Rotation, Standing, State, Stranger, Trouble,
-    Wish,
+    Account, Desired, Entry, LONGEST_HISTORY, LastError, Orphan, Registration, RegistrationState,
+    Rotation, State,
 };
 pub use api::{Api, ApiCall, ApiError, Apis, Removed};
 pub use credentials::{Access, AccessToken, ClientId, ClientIdError, Credentials, OauthSecret};
 pub use endpoint::{Endpoint, HooksUrl, HooksUrlError};
+pub use failed_deliveries::{Arrival, FailedDelivery, failed_run};
 pub use life_cycle::{CredentialField, KeyOrigin, LifeCycle};
 pub use plan::{Condition, RegisteredWebhook, Seen, Step, plan};
 pub use ports::{Accounts, Deliveries, IfUnknown, Lease, LeaseOwner, Leased, Saved, Secrets};
 pub use rotation::Evidence;
 pub use selection::{EventSelection, EventSelectionError};
-pub use silence::{HOURS, Rhythm, Silence};
-pub use strikes::{Arrival, Struck, strike_run};
+pub use silence::{Baseline, HOURS, Silence};

@@ -3,7 +3,7 @@
 use crate::account::{TokenHash, WebhookId};
 use crate::signature::MacKey;
 use crate::subscription::{
-    Account, Endpoint, Evidence, HooksUrl, LifeCycle, Registration, Standing,
+    Account, Endpoint, Evidence, HooksUrl, LifeCycle, Registration, RegistrationState,
 };
 use crate::timestamp::Timestamp;
 
@@ -86,17 +86,17 @@ pub enum Step<'a> {
     /// Enable the webhook again: the source disabled it.
     Enable(&'a Seen),
     /// Make this the account's webhook: keep its key, then say so in its token's entry.
-    Confirm(&'a Seen),
+    Adopt(&'a Seen),
     /// Keep the key of a webhook that another takes over from.
-    Hold(&'a Seen),
+    StoreKey(&'a Seen),
     /// Take a webhook of ours away that is one too many.
     Remove(&'a Seen),
     /// Take the webhook away that another has taken over from.
-    Relieve(&'a Seen),
+    DeleteReplaced(&'a Seen),
     /// No longer take deliveries by these tokens.
     Retire(Vec<TokenHash>),
     /// Take retries of deliveries by these tokens for a while: their webhooks are gone.
-    Replace(Vec<TokenHash>),
+    ExpireToken(Vec<TokenHash>),
 }
 
 /// Plans the way to exactly one webhook for the account's events; to two of them while one takes over from the
@@ -133,12 +133,12 @@ pub fn plan<'a>(
     // What is in service comes first: a registration that does not succeed must not keep it from being repaired.
     for old in &staying {
         steps.extend(repairs(account, hooks, facts, old));
-        steps.push(Step::Hold(old));
+        steps.push(Step::StoreKey(old));
     }
     match chosen {
         Some(chosen) => {
             steps.extend(repairs(account, hooks, facts, chosen));
-            steps.push(Step::Confirm(chosen));
+            steps.push(Step::Adopt(chosen));
         }
         None => steps.push(Step::Register),
     }
@@ -148,13 +148,13 @@ pub fn plan<'a>(
     };
     for other in seen.iter().filter(|seen| !is_kept(seen)) {
         steps.push(if fates.let_go.contains(&other.token) {
-            Step::Relieve(other)
+            Step::DeleteReplaced(other)
         } else {
             Step::Remove(other)
         });
     }
     if !fates.replaced.is_empty() {
-        steps.push(Step::Replace(fates.replaced));
+        steps.push(Step::ExpireToken(fates.replaced));
     }
     if !fates.retired.is_empty() {
         steps.push(Step::Retire(fates.retired));
@@ -203,12 +203,12 @@ impl Fates {
         let mut fates = Self::default();
         for registration in &account.registrations {
             let token = registration.token;
-            match registration.standing {
+            match registration.state {
                 _ if Some(token) == chosen => {}
-                Standing::Pending if is_seen(token) => fates.retired.push(token),
-                Standing::Pending => fates.given_up.push(token),
-                Standing::Leaving if is_there(registration) => fates.staying.push(token),
-                Standing::Retiring { until, .. } if is_there(registration) => {
+                RegistrationState::Pending if is_seen(token) => fates.retired.push(token),
+                RegistrationState::Pending => fates.given_up.push(token),
+                RegistrationState::Replacing if is_there(registration) => fates.staying.push(token),
+                RegistrationState::Draining { until, .. } if is_there(registration) => {
                     if evidence.lets_go(until, now) {
                         fates.let_go.push(token);
                         fates.replaced.push(token);
@@ -217,11 +217,13 @@ impl Fates {
                     }
                 }
                 // Deliveries of a webhook that is gone may still be tried again for a while.
-                Standing::Live | Standing::Leaving | Standing::Retiring { .. } => {
+                RegistrationState::Live
+                | RegistrationState::Replacing
+                | RegistrationState::Draining { .. } => {
                     fates.replaced.push(token);
                 }
-                Standing::Grace { until } if until <= now => fates.given_up.push(token),
-                Standing::Grace { .. } => {}
+                RegistrationState::Expired { until } if until <= now => fates.given_up.push(token),
+                RegistrationState::Expired { .. } => {}
             }
         }
         fates
@@ -247,12 +249,12 @@ fn repairs<'a>(
 
 /// The webhook to be used. One that is to be replaced is none.
 fn choose<'a>(account: &Account, seen: &'a [Seen]) -> Option<&'a Seen> {
-    let stands = |seen: &&Seen, wanted: Standing| {
+    let stands = |seen: &&Seen, wanted: RegistrationState| {
         let registration = account.registration(&seen.token);
-        registration.is_some_and(|registration| registration.standing == wanted)
+        registration.is_some_and(|registration| registration.state == wanted)
     };
     let first = |wanted| seen.iter().find(|seen| stands(seen, wanted));
-    let chosen = first(Standing::Live).or_else(|| first(Standing::Pending))?;
+    let chosen = first(RegistrationState::Live).or_else(|| first(RegistrationState::Pending))?;
     named(account, seen, chosen.token)
 }
 
@@ -302,15 +304,15 @@ mod tests {
         UrlToken::from_random(&[number; 32])
     }
 
-    fn account(registrations: &[(u8, Option<&str>, Standing)]) -> Account {
+    fn account(registrations: &[(u8, Option<&str>, RegistrationState)]) -> Account {
         let events = EventSelection::all(&KNOWN);
         let mut account = Account::new("acme".parse().unwrap(), Source::Orderspace, events, now());
-        for (number, webhook, standing) in registrations {
+        for (number, webhook, state) in registrations {
             account.register(Registration {
                 token: token(*number).hash(),
                 webhook: webhook.map(WebhookId::new),
                 keys: KeysVersion::default(),
-                standing: *standing,
+                state: *state,
             });
         }
         account
@@ -338,58 +340,58 @@ mod tests {
                 Step::Register => "register".to_owned(),
                 Step::Correct(seen) => format!("correct {}", seen.webhook.id),
                 Step::Enable(seen) => format!("enable {}", seen.webhook.id),
-                Step::Confirm(seen) => format!("confirm {}", seen.webhook.id),
-                Step::Hold(seen) => format!("hold {}", seen.webhook.id),
-                Step::Relieve(seen) => format!("relieve {}", seen.webhook.id),
+                Step::Adopt(seen) => format!("adopt {}", seen.webhook.id),
+                Step::StoreKey(seen) => format!("store_key {}", seen.webhook.id),
+                Step::DeleteReplaced(seen) => format!("delete_replaced {}", seen.webhook.id),
                 Step::Remove(seen) => format!("remove {}", seen.webhook.id),
                 Step::Retire(tokens) => format!("retire {}", tokens.len()),
-                Step::Replace(tokens) => format!("replace {}", tokens.len()),
+                Step::ExpireToken(tokens) => format!("expire_token {}", tokens.len()),
             })
             .collect()
     }
 
-    const LIVE: Standing = Standing::Live;
-    const PENDING: Standing = Standing::Pending;
+    const LIVE: RegistrationState = RegistrationState::Live;
+    const PENDING: RegistrationState = RegistrationState::Pending;
 
-    fn grace(until: u64) -> Standing {
-        Standing::Grace {
+    fn expired(until: u64) -> RegistrationState {
+        RegistrationState::Expired {
             until: Timestamp::from_millis(until),
         }
     }
 
     #[rstest]
     #[case::nothing_yet(&[], &[], &["register"])]
-    #[case::all_is_well(&[(1, Some("wh_1"), LIVE)], &[seen("wh_1", 1)], &["confirm wh_1"])]
-    #[case::the_answer_was_lost(&[(1, None, PENDING)], &[seen("wh_1", 1)], &["confirm wh_1"])]
+    #[case::all_is_well(&[(1, Some("wh_1"), LIVE)], &[seen("wh_1", 1)], &["adopt wh_1"])]
+    #[case::the_answer_was_lost(&[(1, None, PENDING)], &[seen("wh_1", 1)], &["adopt wh_1"])]
     #[case::the_request_was_lost(&[(1, None, PENDING)], &[], &["retire 1", "register"])]
-    #[case::deleted_behind_our_back(&[(1, Some("wh_1"), LIVE)], &[], &["register", "replace 1"])]
+    #[case::deleted_behind_our_back(&[(1, Some("wh_1"), LIVE)], &[], &["register", "expire_token 1"])]
     #[case::two_attempts_got_through(
         &[(1, None, PENDING), (2, None, PENDING)],
         &[seen("wh_2", 2), seen("wh_1", 1)],
-        &["confirm wh_2", "remove wh_1", "retire 1"]
+        &["adopt wh_2", "remove wh_1", "retire 1"]
     )]
     #[case::the_confirmed_one_is_kept(
         &[(1, Some("wh_1"), LIVE), (2, None, PENDING)],
         &[seen("wh_2", 2), seen("wh_1", 1)],
-        &["confirm wh_1", "remove wh_2", "retire 1"]
+        &["adopt wh_1", "remove wh_2", "retire 1"]
     )]
     #[case::a_late_one_of_a_retired_token(
         &[(1, Some("wh_1"), LIVE)],
         &[seen("wh_2", 2), seen("wh_1", 1)],
-        &["confirm wh_1", "remove wh_2"]
+        &["adopt wh_1", "remove wh_2"]
     )]
     #[case::grace_goes_on(
-        &[(1, Some("wh_1"), grace(NOW + 1)), (2, Some("wh_2"), LIVE)],
+        &[(1, Some("wh_1"), expired(NOW + 1)), (2, Some("wh_2"), LIVE)],
         &[seen("wh_2", 2)],
-        &["confirm wh_2"]
+        &["adopt wh_2"]
     )]
     #[case::grace_is_over(
-        &[(1, Some("wh_1"), grace(NOW)), (2, Some("wh_2"), LIVE)],
+        &[(1, Some("wh_1"), expired(NOW)), (2, Some("wh_2"), LIVE)],
         &[seen("wh_2", 2)],
-        &["retire 1", "confirm wh_2"]
+        &["retire 1", "adopt wh_2"]
     )]
     fn plans(
-        #[case] registrations: &[(u8, Option<&str>, Standing)],
+        #[case] registrations: &[(u8, Option<&str>, RegistrationState)],
         #[case] seen: &[Seen],
         #[case] expected: &[&str],
     ) {
@@ -404,10 +406,10 @@ mod tests {
         assert_eq!(told(&steps), expected);
     }
 
-    const LEAVING: Standing = Standing::Leaving;
+    const REPLACING: RegistrationState = RegistrationState::Replacing;
 
-    fn retiring(until: u64) -> Standing {
-        Standing::Retiring {
+    fn draining(until: u64) -> RegistrationState {
+        RegistrationState::Draining {
             since: Timestamp::from_millis(0),
             until: Timestamp::from_millis(until),
         }
@@ -415,63 +417,63 @@ mod tests {
 
     #[rstest]
     #[case::asked_for(
-        &[(1, Some("wh_1"), LEAVING)], &[seen("wh_1", 1)],
-        Evidence::Unknown, &["hold wh_1", "register"]
+        &[(1, Some("wh_1"), REPLACING)], &[seen("wh_1", 1)],
+        Evidence::Unknown, &["store_key wh_1", "register"]
     )]
     #[case::the_answer_was_lost(
-        &[(1, Some("wh_1"), LEAVING), (2, None, PENDING)], &[seen("wh_2", 2), seen("wh_1", 1)],
-        Evidence::Unknown, &["hold wh_1", "confirm wh_2"]
+        &[(1, Some("wh_1"), REPLACING), (2, None, PENDING)], &[seen("wh_2", 2), seen("wh_1", 1)],
+        Evidence::Unknown, &["store_key wh_1", "adopt wh_2"]
     )]
     #[case::the_request_was_lost(
-        &[(1, Some("wh_1"), LEAVING), (2, None, PENDING)], &[seen("wh_1", 1)],
-        Evidence::Unknown, &["retire 1", "hold wh_1", "register"]
+        &[(1, Some("wh_1"), REPLACING), (2, None, PENDING)], &[seen("wh_1", 1)],
+        Evidence::Unknown, &["retire 1", "store_key wh_1", "register"]
     )]
     #[case::the_old_one_was_deleted_meanwhile(
-        &[(1, Some("wh_1"), LEAVING)], &[], Evidence::Unknown, &["register", "replace 1"]
+        &[(1, Some("wh_1"), REPLACING)], &[], Evidence::Unknown, &["register", "expire_token 1"]
     )]
     #[case::both_deliver(
-        &[(1, Some("wh_1"), retiring(NOW + 1)), (2, Some("wh_2"), LIVE)], &[seen("wh_2", 2), seen("wh_1", 1)],
-        Evidence::Silence, &["hold wh_1", "confirm wh_2"]
+        &[(1, Some("wh_1"), draining(NOW + 1)), (2, Some("wh_2"), LIVE)], &[seen("wh_2", 2), seen("wh_1", 1)],
+        Evidence::Silence, &["store_key wh_1", "adopt wh_2"]
     )]
     #[case::the_new_one_has_delivered(
-        &[(1, Some("wh_1"), retiring(NOW + 1)), (2, Some("wh_2"), LIVE)], &[seen("wh_2", 2), seen("wh_1", 1)],
-        Evidence::New, &["confirm wh_2", "relieve wh_1", "replace 1"]
+        &[(1, Some("wh_1"), draining(NOW + 1)), (2, Some("wh_2"), LIVE)], &[seen("wh_2", 2), seen("wh_1", 1)],
+        Evidence::New, &["adopt wh_2", "delete_replaced wh_1", "expire_token 1"]
     )]
     #[case::its_time_is_over(
-        &[(1, Some("wh_1"), retiring(NOW)), (2, Some("wh_2"), LIVE)], &[seen("wh_2", 2), seen("wh_1", 1)],
-        Evidence::Silence, &["confirm wh_2", "relieve wh_1", "replace 1"]
+        &[(1, Some("wh_1"), draining(NOW)), (2, Some("wh_2"), LIVE)], &[seen("wh_2", 2), seen("wh_1", 1)],
+        Evidence::Silence, &["adopt wh_2", "delete_replaced wh_1", "expire_token 1"]
     )]
     #[case::it_is_the_only_one_that_works(
-        &[(1, Some("wh_1"), retiring(NOW)), (2, Some("wh_2"), LIVE)], &[seen("wh_2", 2), seen("wh_1", 1)],
-        Evidence::OldAlone, &["hold wh_1", "confirm wh_2"]
+        &[(1, Some("wh_1"), draining(NOW)), (2, Some("wh_2"), LIVE)], &[seen("wh_2", 2), seen("wh_1", 1)],
+        Evidence::OldAlone, &["store_key wh_1", "adopt wh_2"]
     )]
     #[case::the_removal_was_not_entered(
-        &[(1, Some("wh_1"), retiring(NOW)), (2, Some("wh_2"), LIVE)], &[seen("wh_2", 2)],
-        Evidence::New, &["confirm wh_2", "replace 1"]
+        &[(1, Some("wh_1"), draining(NOW)), (2, Some("wh_2"), LIVE)], &[seen("wh_2", 2)],
+        Evidence::New, &["adopt wh_2", "expire_token 1"]
     )]
     #[case::the_new_one_was_deleted(
-        &[(1, Some("wh_1"), retiring(NOW)), (2, Some("wh_2"), LIVE)], &[seen("wh_1", 1)],
-        Evidence::New, &["hold wh_1", "register", "replace 1"]
+        &[(1, Some("wh_1"), draining(NOW)), (2, Some("wh_2"), LIVE)], &[seen("wh_1", 1)],
+        Evidence::New, &["store_key wh_1", "register", "expire_token 1"]
     )]
     #[case::both_were_deleted(
-        &[(1, Some("wh_1"), retiring(NOW)), (2, Some("wh_2"), LIVE)], &[],
-        Evidence::New, &["register", "replace 2"]
+        &[(1, Some("wh_1"), draining(NOW)), (2, Some("wh_2"), LIVE)], &[],
+        Evidence::New, &["register", "expire_token 2"]
     )]
     #[case::somebody_used_the_address_again(
         &[(1, Some("wh_1"), LIVE)], &[seen("wh_9", 1), seen("wh_1", 1)],
-        Evidence::Unknown, &["confirm wh_1", "remove wh_9"]
+        Evidence::Unknown, &["adopt wh_1", "remove wh_9"]
     )]
     #[case::and_took_the_place_of_the_old_one(
-        &[(1, Some("wh_1"), LEAVING)], &[seen("wh_9", 1)],
-        Evidence::Unknown, &["register", "remove wh_9", "replace 1"]
+        &[(1, Some("wh_1"), REPLACING)], &[seen("wh_9", 1)],
+        Evidence::Unknown, &["register", "remove wh_9", "expire_token 1"]
     )]
     #[case::or_that_of_the_old_one(
-        &[(1, Some("wh_1"), retiring(NOW + 1)), (2, Some("wh_2"), LIVE)],
+        &[(1, Some("wh_1"), draining(NOW + 1)), (2, Some("wh_2"), LIVE)],
         &[seen("wh_9", 1), seen("wh_2", 2), seen("wh_1", 1)],
-        Evidence::Silence, &["hold wh_1", "confirm wh_2", "remove wh_9"]
+        Evidence::Silence, &["store_key wh_1", "adopt wh_2", "remove wh_9"]
     )]
     fn plans_of_a_rotation(
-        #[case] registrations: &[(u8, Option<&str>, Standing)],
+        #[case] registrations: &[(u8, Option<&str>, RegistrationState)],
         #[case] seen: &[Seen],
         #[case] evidence: Evidence,
         #[case] expected: &[&str],
@@ -490,7 +492,7 @@ mod tests {
     #[test]
     fn what_is_on_its_way_out_is_corrected_too() {
         let account = account(&[
-            (1, Some("wh_1"), retiring(NOW + 1)),
+            (1, Some("wh_1"), draining(NOW + 1)),
             (2, Some("wh_2"), LIVE),
         ]);
         let mut both = [seen("wh_2", 2), seen("wh_1", 1)];
@@ -505,7 +507,12 @@ mod tests {
             &EXAMPLE,
             now(),
         );
-        let expected = ["correct wh_1", "hold wh_1", "correct wh_2", "confirm wh_2"];
+        let expected = [
+            "correct wh_1",
+            "store_key wh_1",
+            "correct wh_2",
+            "adopt wh_2",
+        ];
         assert_eq!(told(&steps), expected);
     }
 
@@ -530,7 +537,7 @@ mod tests {
                 &EXAMPLE,
                 now(),
             );
-            assert_eq!(told(&steps), ["correct wh_1", "confirm wh_1"]);
+            assert_eq!(told(&steps), ["correct wh_1", "adopt wh_1"]);
         }
     }
 
@@ -544,24 +551,24 @@ mod tests {
 
     #[rstest]
     #[case::the_one_in_use(
-        true, &[(1, Some("wh_1"), LIVE)], &[disabled("wh_1", 1)], &["enable wh_1", "confirm wh_1"]
+        true, &[(1, Some("wh_1"), LIVE)], &[disabled("wh_1", 1)], &["enable wh_1", "adopt wh_1"]
     )]
-    #[case::the_api_cannot(false, &[(1, Some("wh_1"), LIVE)], &[disabled("wh_1", 1)], &["confirm wh_1"])]
+    #[case::the_api_cannot(false, &[(1, Some("wh_1"), LIVE)], &[disabled("wh_1", 1)], &["adopt wh_1"])]
     #[case::both_of_a_rotation(
         true,
-        &[(1, Some("wh_1"), retiring(NOW + 1)), (2, Some("wh_2"), LIVE)],
+        &[(1, Some("wh_1"), draining(NOW + 1)), (2, Some("wh_2"), LIVE)],
         &[disabled("wh_2", 2), disabled("wh_1", 1)],
-        &["enable wh_1", "hold wh_1", "enable wh_2", "confirm wh_2"]
+        &["enable wh_1", "store_key wh_1", "enable wh_2", "adopt wh_2"]
     )]
     #[case::not_one_too_many(
         true,
         &[(1, Some("wh_1"), LIVE), (2, None, PENDING)],
         &[disabled("wh_2", 2), seen("wh_1", 1)],
-        &["confirm wh_1", "remove wh_2", "retire 1"]
+        &["adopt wh_1", "remove wh_2", "retire 1"]
     )]
     fn what_the_source_disabled_is_enabled_where_its_api_can(
         #[case] enables: bool,
-        #[case] registrations: &[(u8, Option<&str>, Standing)],
+        #[case] registrations: &[(u8, Option<&str>, RegistrationState)],
         #[case] seen: &[Seen],
         #[case] expected: &[&str],
     ) {
@@ -583,11 +590,8 @@ mod tests {
         let mut differs = disabled("wh_1", 1);
         differs.webhook.events.pop();
         for (seen, expected) in [
-            ([paused], vec!["confirm wh_1"]),
-            (
-                [differs],
-                vec!["correct wh_1", "enable wh_1", "confirm wh_1"],
-            ),
+            ([paused], vec!["adopt wh_1"]),
+            ([differs], vec!["correct wh_1", "enable wh_1", "adopt wh_1"]),
         ] {
             let steps = plan(&account, &hooks(), &seen, Evidence::Unknown, &facts, now());
             assert_eq!(told(&steps), expected);
@@ -601,7 +605,7 @@ mod tests {
         hidden[0].webhook.endpoint = None;
         let facts = &EXAMPLE;
         let steps = plan(&account, &hooks(), &hidden, Evidence::Unknown, facts, now());
-        assert_eq!(told(&steps), ["confirm wh_1"]);
+        assert_eq!(told(&steps), ["adopt wh_1"]);
     }
 
     #[rstest]

@@ -7,7 +7,7 @@ use crate::account::{AccountName, TokenEntry, TokenHash};
 use crate::identity::DeliveryId;
 use crate::ports::PortError;
 use crate::signature::SigningKeys;
-use crate::subscription::{Account, Arrival, OauthSecret, Struck};
+use crate::subscription::{Account, Arrival, FailedDelivery, OauthSecret};
 use crate::timestamp::Timestamp;
 
 /// Who holds a lease: 16 random bytes, one per call.
@@ -225,15 +225,15 @@ pub trait Deliveries: Sync {
         delivery: DeliveryId,
     ) -> impl Future<Output = Result<Option<Arrival>, PortError>> + Send;
 
-    /// An account's strikes, newest first, at most so many.
+    /// An account's failed deliveries, newest first, at most so many.
     ///
     /// # Errors
     /// The table did not answer.
-    fn strikes(
+    fn failed(
         &self,
         account: &AccountName,
         most: usize,
-    ) -> impl Future<Output = Result<Vec<Struck>, PortError>> + Send;
+    ) -> impl Future<Output = Result<Vec<FailedDelivery>, PortError>> + Send;
 }
 
 #[cfg(test)]

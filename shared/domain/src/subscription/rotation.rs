@@ -17,7 +17,7 @@
 //! one whose delivery was accepted though it was the old one's. It has shown all the same that its signature is
 //! good, and the source still has its delivery to retry.
 
-use crate::subscription::{Arrival, Registration, Struck};
+use crate::subscription::{Arrival, FailedDelivery, Registration};
 use crate::timestamp::Timestamp;
 
 /// How long after the new webhook took over a delivery of the old one alone says nothing, in seconds: the event
@@ -40,14 +40,14 @@ pub enum Evidence {
 }
 
 impl Evidence {
-    /// Reads it from the latest receipts and strikes.
+    /// Reads it from the latest receipts and failed deliveries.
     #[must_use]
     pub fn read(
         new: &Registration,
         old: &Registration,
         since: Timestamp,
         arrivals: &[Arrival],
-        strikes: &[Struck],
+        failed: &[FailedDelivery],
     ) -> Self {
         let of = |registration: &Registration| {
             let of_one = arrivals
@@ -58,9 +58,9 @@ impl Evidence {
         let from = since.plus_seconds(MARGIN_SECONDS);
         if of(new)
             .iter()
-            .any(|arrival| arrival.accepted(strikes).is_some())
+            .any(|arrival| arrival.accepted(failed).is_some())
         {
-            let is_owed = |arrival: &&Arrival| arrival.accepted(strikes).is_none();
+            let is_owed = |arrival: &&Arrival| arrival.accepted(failed).is_none();
             if of(old).iter().any(is_owed) {
                 Self::OldOwes
             } else {
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
     use crate::account::{KeysVersion, TokenHash, UrlToken, WebhookId};
     use crate::identity::DeliveryId;
-    use crate::subscription::Standing;
+    use crate::subscription::RegistrationState;
     use rstest::rstest;
 
     const SINCE: u64 = 1_000_000;
@@ -111,7 +111,7 @@ mod tests {
             token: token(number),
             webhook: Some(WebhookId::new(webhook)),
             keys: KeysVersion::default(),
-            standing: Standing::Live,
+            state: RegistrationState::Live,
         }
     }
 
@@ -151,9 +151,9 @@ mod tests {
             .iter()
             .map(|(webhook, at, attempts)| arrival(webhook, *at, *attempts))
             .collect();
-        let strikes: Vec<_> = struck
+        let failed: Vec<_> = struck
             .iter()
-            .map(|at| Struck {
+            .map(|at| FailedDelivery {
                 at: Timestamp::from_millis(*at),
                 delivery: id(*at),
                 cause: "budget".to_owned(),
@@ -161,7 +161,7 @@ mod tests {
             .collect();
         let (new, old) = (registration(1, "new"), registration(2, "old"));
         let since = Timestamp::from_millis(SINCE);
-        let read = Evidence::read(&new, &old, since, &arrivals, &strikes);
+        let read = Evidence::read(&new, &old, since, &arrivals, &failed);
         assert_eq!(read, expected);
         // The same where the receipts name the registration, whatever webhook they name.
         let named = arrivals.into_iter().map(|arrival| {
@@ -178,7 +178,7 @@ mod tests {
             }
         });
         let named: Vec<_> = named.collect();
-        let read = Evidence::read(&new, &old, since, &named, &strikes);
+        let read = Evidence::read(&new, &old, since, &named, &failed);
         assert_eq!(read, expected);
     }
 

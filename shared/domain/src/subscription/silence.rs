@@ -46,7 +46,7 @@ const WEEK_HOURS: u64 = 168;
 
 /// When an account's deliveries usually come, and when the last one did.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rhythm {
+pub struct Baseline {
     /// What is usual in each hour of the week, in 1024ths of a delivery.
     pub usual: [u16; HOURS],
     /// How many hours made it.
@@ -74,7 +74,7 @@ pub struct Silence {
     pub missed: u64,
 }
 
-impl Rhythm {
+impl Baseline {
     /// Nothing is known yet.
     #[must_use]
     pub fn new(now: Timestamp) -> Self {
@@ -102,7 +102,7 @@ impl Rhythm {
     }
 
     /// Takes in what came since the last look. Says whether that ended a silence that was too long.
-    pub fn hear(&mut self, arrivals: &[DeliveryId], now: Timestamp) -> bool {
+    pub fn observe(&mut self, arrivals: &[DeliveryId], now: Timestamp) -> bool {
         let mut arrivals: Vec<DeliveryId> = arrivals.to_vec();
         arrivals.sort_unstable();
         let was_suspect = self.suspect.is_some();
@@ -226,7 +226,7 @@ mod tests {
     /// What becomes of an account that is looked at every quarter of an hour: when it was suspect, and when no
     /// more.
     struct Account {
-        rhythm: Rhythm,
+        baseline: Baseline,
         now: u64,
         told: Vec<u64>,
         over: Vec<u64>,
@@ -235,7 +235,7 @@ mod tests {
     impl Account {
         fn new() -> Self {
             Self {
-                rhythm: Rhythm::new(at(MONDAY)),
+                baseline: Baseline::new(at(MONDAY)),
                 now: MONDAY,
                 told: Vec::new(),
                 over: Vec::new(),
@@ -253,10 +253,10 @@ mod tests {
                 while let Some(arrival) = arrivals.next_if(|arrival| *arrival <= self.now) {
                     came.push(id(arrival));
                 }
-                if self.rhythm.hear(&came, at(self.now)) {
+                if self.baseline.observe(&came, at(self.now)) {
                     self.over.push(self.now);
                 }
-                if self.rhythm.notice(at(self.now)).is_some() {
+                if self.baseline.notice(at(self.now)).is_some() {
                     self.told.push(self.now);
                 }
             }
@@ -302,14 +302,14 @@ mod tests {
         assert_eq!(account.told, [morning]);
         account.go(account.now + HOUR, [account.now + MINUTE]);
         assert_eq!(account.over.len(), 1);
-        assert_eq!(account.rhythm.suspect, None);
+        assert_eq!(account.baseline.suspect, None);
     }
 
     #[test]
     fn a_new_account_is_never_suspect() {
         let mut account = Account::new();
         account.weeks(3, nothing);
-        assert_eq!((account.told.len(), account.rhythm.hours), (0, 0));
+        assert_eq!((account.told.len(), account.baseline.hours), (0, 0));
         let mut account = Account::new();
         account.go(
             MONDAY + 13 * DAY,
@@ -324,10 +324,10 @@ mod tests {
         let minutes = |_| (0..24 * 60).map(|minute| minute * MINUTE).collect();
         let mut account = Account::new();
         account.weeks(3, minutes);
-        let usual = account.rhythm.longest;
+        let usual = account.baseline.longest;
         let back = account.now + DAY;
-        account.rhythm.hear(&[id(back)], at(back));
-        assert!(account.rhythm.longest <= usual);
+        account.baseline.observe(&[id(back)], at(back));
+        assert!(account.baseline.longest <= usual);
     }
 
     #[test]
@@ -338,7 +338,7 @@ mod tests {
         let silent = account.now;
         account.go(silent + DAY, []);
         assert_eq!(account.told, [silent + 30 * MINUTE]);
-        let noticed = account.rhythm.suspect.unwrap();
+        let noticed = account.baseline.suspect.unwrap();
         assert_eq!(
             (noticed.noticed, noticed.missed),
             (at(silent + 30 * MINUTE), 8)
@@ -390,48 +390,48 @@ mod tests {
     #[test]
     fn the_last_hour_of_the_week_is_followed_by_the_first() {
         // Weeks begin on Thursday here, so the wrap is in the night to it.
-        let mut rhythm = Rhythm::new(at(0));
-        rhythm.usual[HOURS - 1] = 1024;
-        rhythm.usual[0] = 2048;
+        let mut baseline = Baseline::new(at(0));
+        baseline.usual[HOURS - 1] = 1024;
+        baseline.usual[0] = 2048;
         let wrap = 5 * WEEK;
-        assert_eq!(rhythm.weight(at(wrap - HOUR), at(wrap + HOUR)), 3072);
+        assert_eq!(baseline.weight(at(wrap - HOUR), at(wrap + HOUR)), 3072);
         assert_eq!(
-            rhythm.weight(at(wrap - HOUR / 2), at(wrap + HOUR / 2)),
+            baseline.weight(at(wrap - HOUR / 2), at(wrap + HOUR / 2)),
             512 + 1024
         );
-        assert_eq!(rhythm.weight(at(wrap), at(wrap + HOUR)), 2048);
-        assert_eq!(rhythm.weight(at(wrap), at(wrap + 2 * WEEK)), 2 * 3072);
-        assert_eq!(rhythm.weight(at(wrap), at(wrap)), 0);
-        assert_eq!(rhythm.weight(at(wrap + HOUR), at(wrap)), 0);
+        assert_eq!(baseline.weight(at(wrap), at(wrap + HOUR)), 2048);
+        assert_eq!(baseline.weight(at(wrap), at(wrap + 2 * WEEK)), 2 * 3072);
+        assert_eq!(baseline.weight(at(wrap), at(wrap)), 0);
+        assert_eq!(baseline.weight(at(wrap + HOUR), at(wrap)), 0);
     }
 
     #[test]
     fn an_hour_is_learned_when_it_is_over_and_counts_up_to_its_fill() {
-        let mut rhythm = Rhythm::new(at(MONDAY));
+        let mut baseline = Baseline::new(at(MONDAY));
         let ids: Vec<_> = (0..40).map(|n| id(MONDAY + n * MINUTE)).collect();
-        rhythm.hear(&ids, at(MONDAY + 50 * MINUTE));
-        assert_eq!((rhythm.tally, rhythm.hours), (FULL_HOUR, 0));
-        rhythm.hear(&[id(MONDAY + 2 * HOUR)], at(MONDAY + 2 * HOUR));
+        baseline.observe(&ids, at(MONDAY + 50 * MINUTE));
+        assert_eq!((baseline.tally, baseline.hours), (FULL_HOUR, 0));
+        baseline.observe(&[id(MONDAY + 2 * HOUR)], at(MONDAY + 2 * HOUR));
         let monday = of_week(MONDAY / HOUR);
-        assert_eq!(rhythm.usual[monday..monday + 3], [16 * 1024, 0, 0]);
-        assert_eq!((rhythm.tally, rhythm.hours), (1, 2));
+        assert_eq!(baseline.usual[monday..monday + 3], [16 * 1024, 0, 0]);
+        assert_eq!((baseline.tally, baseline.hours), (1, 2));
         // Told twice, counted once.
-        rhythm.hear(&[id(MONDAY + 2 * HOUR), ids[3]], at(MONDAY + 2 * HOUR));
-        assert_eq!(rhythm.tally, 1);
+        baseline.observe(&[id(MONDAY + 2 * HOUR), ids[3]], at(MONDAY + 2 * HOUR));
+        assert_eq!(baseline.tally, 1);
     }
 
     #[test]
     fn what_came_while_nobody_looked_is_not_taken_for_silence() {
         let mut account = Account::new();
         account.weeks(3, office);
-        let before = account.rhythm.clone();
+        let before = account.baseline.clone();
         let now = account.now + 5 * DAY + 12 * HOUR;
         let newest = id(now - 2 * HOUR);
-        account.rhythm.hear(&[newest], at(now));
-        assert_eq!(account.rhythm.usual, before.usual);
-        assert_eq!(account.rhythm.last, Some(newest));
-        assert_eq!(account.rhythm.notice(at(now)), None);
-        assert_eq!(account.rhythm.silent_since(), at(now));
+        account.baseline.observe(&[newest], at(now));
+        assert_eq!(account.baseline.usual, before.usual);
+        assert_eq!(account.baseline.last, Some(newest));
+        assert_eq!(account.baseline.notice(at(now)), None);
+        assert_eq!(account.baseline.silent_since(), at(now));
     }
 
     #[rstest]
@@ -444,9 +444,9 @@ mod tests {
         #[case] now: u64,
         #[case] expected: &[&str],
     ) {
-        let mut rhythm = Rhythm::new(at(0));
-        rhythm.read_until = at(MONDAY + read_until);
-        assert_eq!(rhythm.days(at(MONDAY + now)), expected);
+        let mut baseline = Baseline::new(at(0));
+        baseline.read_until = at(MONDAY + read_until);
+        assert_eq!(baseline.days(at(MONDAY + now)), expected);
     }
 
     /// A source without memory, and a week with nights and a week-end: the worst that an honest account can be.
@@ -485,19 +485,19 @@ mod tests {
         fn whatever_comes_is_taken(
             looks in prop::collection::vec((any::<u32>(), prop::collection::vec(any::<u32>(), 0..20)), 0..60),
         ) {
-            let mut rhythm = Rhythm::new(at(MONDAY));
+            let mut baseline = Baseline::new(at(MONDAY));
             for (now, arrivals) in looks {
                 let now = at(MONDAY + u64::from(now));
                 let ids: Vec<_> = arrivals.into_iter().map(|at| id(MONDAY + u64::from(at))).collect();
-                let newest = ids.iter().max().copied().max(rhythm.last);
-                rhythm.hear(&ids, now);
-                prop_assert_eq!(rhythm.last, newest);
-                rhythm.notice(now);
-                prop_assert!(rhythm.usual.iter().all(|usual| u64::from(*usual) <= u64::from(FULL_HOUR) * ONE));
-                prop_assert!(rhythm.tally <= FULL_HOUR);
-                prop_assert!(rhythm.days(now).len() <= 5);
-                if rhythm.hours < HISTORY {
-                    prop_assert_eq!(rhythm.suspect, None);
+                let newest = ids.iter().max().copied().max(baseline.last);
+                baseline.observe(&ids, now);
+                prop_assert_eq!(baseline.last, newest);
+                baseline.notice(now);
+                prop_assert!(baseline.usual.iter().all(|usual| u64::from(*usual) <= u64::from(FULL_HOUR) * ONE));
+                prop_assert!(baseline.tally <= FULL_HOUR);
+                prop_assert!(baseline.days(now).len() <= 5);
+                if baseline.hours < HISTORY {
+                    prop_assert_eq!(baseline.suspect, None);
                 }
             }
         }

@@ -51,6 +51,15 @@ pub struct OrderspaceUrls {
     pub identity: String,
 }
 
+impl Default for OrderspaceUrls {
+    fn default() -> Self {
+        Self {
+            api: "https://api.orderspace.com".to_owned(),
+            identity: "https://identity.orderspace.com".to_owned(),
+        }
+    }
+}
+
 /// Orderspace's API.
 #[derive(Debug, Clone)]
 pub struct Orderspace {

@@ -7,7 +7,7 @@ use domain::account::{AccountName, WebhookId};
 use domain::envelope::DataRef;
 use domain::identity::DeliveryId;
 use domain::ports::{Oversize, PortError};
-use domain::subscription::{Arrival, Deliveries, Struck};
+use domain::subscription::{Arrival, Deliveries, FailedDelivery};
 use domain::timestamp::Timestamp;
 
 use super::{ATTEMPTS, BODY, CAUSE, DATAREF, PROOF, REGISTRATION, WEBHOOK};
@@ -17,7 +17,7 @@ use crate::failure::port_error;
 
 const READING: &str = "reading a receipt";
 const READING_RECEIPTS: &str = "reading an account's receipts";
-const READING_STRIKES: &str = "reading an account's strikes";
+const READING_FAILED: &str = "reading an account's failed deliveries";
 const READING_LAST: &str = "reading an account's last delivery";
 
 /// The receipts table, as far as it says when deliveries came.
@@ -116,14 +116,18 @@ impl Deliveries for DynamoDeliveries {
         Ok(answer.item().and_then(arrival))
     }
 
-    async fn strikes(&self, account: &AccountName, most: usize) -> Result<Vec<Struck>, PortError> {
+    async fn failed(
+        &self,
+        account: &AccountName,
+        most: usize,
+    ) -> Result<Vec<FailedDelivery>, PortError> {
         let partition = keys::failed_deliveries(account);
-        let items = self.newest(READING_STRIKES, partition, most).await?;
-        Ok(items.iter().filter_map(struck).collect())
+        let items = self.newest(READING_FAILED, partition, most).await?;
+        Ok(items.iter().filter_map(failed_delivery).collect())
     }
 }
 
-/// What is read of a receipt and of a strike: never a body.
+/// What is read of a receipt and of a failed delivery: never a body.
 const RECEIPT: &str = "sk, registration, webhook, proof, attempts, cause";
 
 impl DynamoDeliveries {
@@ -178,9 +182,9 @@ fn arrival(item: &Item) -> Option<Arrival> {
     })
 }
 
-fn struck(item: &Item) -> Option<Struck> {
+fn failed_delivery(item: &Item) -> Option<FailedDelivery> {
     let (millis, delivery) = text_of(item, SK)?.split_once('#')?;
-    Some(Struck {
+    Some(FailedDelivery {
         at: Timestamp::from_millis(millis.parse().ok()?),
         delivery: delivery.parse().ok()?,
         cause: text_of(item, CAUSE)?.to_owned(),

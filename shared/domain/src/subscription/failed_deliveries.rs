@@ -1,12 +1,12 @@
-//! Strikes: verified deliveries that were answered with a failure. The source counts them, never says so, and
+//! Failed deliveries: verified, and answered with a failure. The source counts them, never says so, and
 //! disables the webhook after several, so we count them too.
 //!
 //! Success writes nothing for this: that a delivery was accepted is read from its receipt.
 //!
 //! | receipt | the delivery was accepted |
 //! |---|---|
-//! | there is no strike of this delivery | when it was first seen |
-//! | it has more attempts than there are strikes of it | after the last of its strikes |
+//! | it never failed | when it was first seen |
+//! | it has more attempts than failed | after the last of those that failed |
 //! | otherwise | not yet |
 //!
 //! An attempt whose receipt could not be written makes a delivery look refused for longer than it was, never
@@ -20,7 +20,7 @@ use crate::timestamp::Timestamp;
 
 /// A verified delivery that was answered with a failure.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Struck {
+pub struct FailedDelivery {
     /// When it was refused.
     pub at: Timestamp,
     /// Which one.
@@ -54,28 +54,29 @@ impl Arrival {
         }
     }
 
-    /// When the delivery was accepted, as far as the strikes tell; `None` if it was not.
+    /// When the delivery was accepted, as far as the failed attempts say; `None` if it was not.
     #[must_use]
-    pub fn accepted(&self, strikes: &[Struck]) -> Option<Timestamp> {
-        let own = strikes
+    pub fn accepted(&self, failed: &[FailedDelivery]) -> Option<Timestamp> {
+        let own = failed
             .iter()
-            .filter(|strike| strike.delivery == self.delivery);
-        match own.clone().map(|strike| strike.at).max() {
+            .filter(|failure| failure.delivery == self.delivery);
+        match own.clone().map(|failure| failure.at).max() {
             None => Some(self.delivery.first_seen()),
             Some(last) => (self.attempts > own.count()).then_some(last),
         }
     }
 }
 
-/// The strikes since the last delivery that was accepted, in the order in which they are given.
+/// What failed since the last delivery that was accepted, in the order in which they are given.
 #[must_use]
-pub fn strike_run(strikes: &[Struck], arrivals: &[Arrival]) -> Vec<Struck> {
+pub fn failed_run(failed: &[FailedDelivery], arrivals: &[Arrival]) -> Vec<FailedDelivery> {
     let accepted = arrivals
         .iter()
-        .filter_map(|arrival| arrival.accepted(strikes))
+        .filter_map(|arrival| arrival.accepted(failed))
         .max();
-    let is_later = |strike: &&Struck| accepted.is_none_or(|accepted| strike.at > accepted);
-    strikes.iter().filter(is_later).cloned().collect()
+    let is_later =
+        |failure: &&FailedDelivery| accepted.is_none_or(|accepted| failure.at > accepted);
+    failed.iter().filter(is_later).cloned().collect()
 }
 
 #[cfg(test)]
@@ -88,8 +89,8 @@ mod tests {
         DeliveryId::new(Timestamp::from_millis(millis), &[1; 10])
     }
 
-    fn strike(at: u64, delivery: u64) -> Struck {
-        Struck {
+    fn failure(at: u64, delivery: u64) -> FailedDelivery {
+        FailedDelivery {
             at: Timestamp::from_millis(at),
             delivery: id(delivery),
             cause: "budget".to_owned(),
@@ -117,13 +118,13 @@ mod tests {
     #[case::the_retry_was_refused(&[(20, 10), (10, 10)], &[(10, 2)], 2)]
     #[case::an_older_retry_was_accepted(&[(20, 20), (15, 10), (10, 10)], &[(10, 3), (20, 1)], 1)]
     fn runs(
-        #[case] strikes: &[(u64, u64)],
+        #[case] failed: &[(u64, u64)],
         #[case] arrivals: &[(u64, usize)],
         #[case] expected: usize,
     ) {
-        let strikes: Vec<_> = strikes.iter().map(|(at, id)| strike(*at, *id)).collect();
+        let failed: Vec<_> = failed.iter().map(|(at, id)| failure(*at, *id)).collect();
         let arrivals: Vec<_> = arrivals.iter().map(|(id, n)| arrival(*id, *n)).collect();
-        assert_eq!(strike_run(&strikes, &arrivals).len(), expected);
+        assert_eq!(failed_run(&failed, &arrivals).len(), expected);
     }
 
     proptest! {
@@ -132,13 +133,13 @@ mod tests {
         fn a_run_is_what_was_refused_since_the_last_success(
             deliveries in prop::collection::vec((0_usize..4, any::<bool>()), 0..12),
         ) {
-            let (mut strikes, mut arrivals, mut expected, mut now) = (Vec::new(), Vec::new(), 0, 1000);
+            let (mut failed, mut arrivals, mut expected, mut now) = (Vec::new(), Vec::new(), 0, 1000);
             for (refusals, is_accepted) in deliveries {
                 now += 10;
                 let delivery = now;
                 for _ in 0..refusals {
                     now += 10;
-                    strikes.insert(0, strike(now, delivery));
+                    failed.insert(0, failure(now, delivery));
                     expected += 1;
                 }
                 let attempts = refusals + usize::from(is_accepted);
@@ -149,7 +150,7 @@ mod tests {
                     expected = 0;
                 }
             }
-            prop_assert_eq!(strike_run(&strikes, &arrivals).len(), expected);
+            prop_assert_eq!(failed_run(&failed, &arrivals).len(), expected);
         }
     }
 }
