@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use domain::account::AccountName;
 use domain::identity::DeliveryId;
 use domain::ports::PortError;
+use domain::signature::Assurance;
 use domain::subscription::{
     Account, Arrival, Deliveries, Evidence, FailedDelivery, Rotation, failed_run,
 };
@@ -58,6 +59,16 @@ impl<'p, D: Deliveries> Health<'p, D> {
             last = self.deliveries.last(&account.name, &yesterday).await?;
         }
         Ok(last.max(account.baseline.last))
+    }
+
+    /// What proved a delivery to be genuine, as far as its receipt says.
+    pub(crate) async fn assurance(
+        &self,
+        account: &Account,
+        delivery: DeliveryId,
+    ) -> Result<Option<Assurance>, PortError> {
+        let arrival = self.deliveries.arrival(&account.name, delivery).await?;
+        Ok(arrival.and_then(|arrival| arrival.assurance))
     }
 
     /// The deliveries that failed since the last one that was accepted, newest first.

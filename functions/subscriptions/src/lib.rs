@@ -205,9 +205,15 @@ impl<'p, A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'p, A, S, D> {
     async fn show(&self, name: &AccountName, now: Timestamp) -> Result<Outcome, Failure> {
         let account = self.accounts.find(name).await?;
         let account = account.ok_or_else(|| Failure::UnknownAccount(name.clone()))?;
-        let last = self.health.last_delivery(&account, now).await?;
+        let last = match self.health.last_delivery(&account, now).await? {
+            None => None,
+            Some(id) => Some(LastDelivery::of(
+                id,
+                self.health.assurance(&account, id).await?,
+            )),
+        };
         let failed = self.health.failed_run(name, now).await?;
-        let detail = Detail::of(&account, last.map(LastDelivery::of), &failed);
+        let detail = Detail::of(&account, last, &failed);
         Ok(Outcome::Shown(Box::new(detail)))
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use domain::identity::DeliveryId;
+use domain::signature::Assurance;
 use domain::subscription::{
     Account, Entry, FailedDelivery, LastError, Registration, Rotation, Silence, State,
 };
@@ -138,11 +139,13 @@ impl Failures {
     }
 }
 
-/// The last delivery: its id, and when it was first seen.
+/// The last delivery: its id, when it was first seen, and what proved it.
 #[derive(Debug, Clone, Serialize)]
 pub struct LastDelivery {
     id: String,
     at: String,
+    /// `signature`, `shared_secret` or `url_token`; null where its receipt does not say.
+    proof: Option<&'static str>,
 }
 
 /// All accounts, by name.
@@ -248,10 +251,11 @@ impl Detail {
 impl LastDelivery {
     /// What is shown of a delivery.
     #[must_use]
-    pub fn of(id: DeliveryId) -> Self {
+    pub fn of(id: DeliveryId, assurance: Option<Assurance>) -> Self {
         Self {
             id: id.to_string(),
             at: id.first_seen().to_string(),
+            proof: assurance.map(Assurance::as_str),
         }
     }
 }

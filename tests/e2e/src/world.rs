@@ -208,6 +208,7 @@ impl World {
                 AttributeValue::S(format!("token#{}", self.token_hash())),
             )
             .item("account", text(&self.account))
+            .item("source", text("orderspace"))
             .item("webhook", text(&self.webhook))
             .item("status", text(status.as_str()))
             .send()
@@ -220,7 +221,8 @@ impl World {
     /// # Panics
     /// It is not taken.
     pub async fn give_keys(&self) {
-        let keys = json!({ "keys": { &self.webhook: &self.key } });
+        let keys = json!({ "version": 0, "macs": [&self.key] });
+        let keys = json!({ "keys": {}, "registrations": { self.token_hash(): keys } });
         let name = format!("{}/signing/{}", self.stack.outputs.stack_name, self.account);
         self.stack
             .secrets

@@ -9,7 +9,7 @@ use std::time::Duration;
 use domain::account::{AccountName, TokenEntry, TokenHash, TokenStatus, UrlToken, WebhookId};
 use domain::identity::DeliveryId;
 use domain::ports::{PortError, QueueUrl};
-use domain::signature::{MacKey, SigningKeys};
+use domain::signature::{Assurance, MacKey, SigningKeys};
 use domain::source::Source;
 use domain::subscription::{
     Access, AccessToken, Account, Accounts, Api, ApiCall, ApiError, Apis, Arrival, Baseline,
@@ -881,7 +881,7 @@ impl World {
             delivery: id,
             registration: None,
             webhook: webhook.map(WebhookId::new),
-            assurance: None,
+            assurance: Some(Assurance::Signature),
             attempts: 0,
         });
         arrival.attempts += 1;
