@@ -15,7 +15,7 @@ use domain::ports::{Keys, Tokens};
 use domain::signature::{LiveSecrets, SigningKeys, Verified};
 use sources::protocol;
 use tokio::time::Instant;
-use tracing::warn;
+use tracing::{Span, warn};
 
 use crate::answer::{NotReady, Unverified};
 use crate::request::Posted;
@@ -132,6 +132,7 @@ impl<'p, T: Tokens, K: Keys> Keyring<'p, T, K> {
             }
         };
         let entry = entry.ok_or(Refusal::Unverified(Unverified::UnknownToken))?;
+        Span::current().record("account", entry.account.as_str());
         if !entry.status.takes_deliveries() {
             return Err(Refusal::Unverified(Unverified::Disconnected));
         }
@@ -158,7 +159,7 @@ impl<'p, T: Tokens, K: Keys> Keyring<'p, T, K> {
 
     async fn read_keys(&self, account: &AccountName) -> Result<SigningKeys, Refusal> {
         let keys = self.keys.read(account).await.map_err(|error| {
-            warn!(%account, %error, "the signing keys could not be read");
+            warn!(%error, "the signing keys could not be read");
             Refusal::NotReady(NotReady::KeysUnreadable)
         })?;
         lock(&self.known_keys).put(account.clone(), Some(keys.clone()));
