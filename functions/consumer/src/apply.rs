@@ -7,13 +7,14 @@ use domain::envelope::{Content, Envelope};
 use domain::event::Effect;
 use domain::fold::{Change, Outcome, Verdict, fold, judge};
 use domain::identity::{ContentHash, EventId};
+use domain::lane::Lane;
 use domain::ports::{Oversize, PortError, Records, Update};
 use domain::record::RecordKey;
 use futures::{FutureExt as _, StreamExt as _, stream};
 use runtime::deadline::in_time;
 use sources::protocol;
 use tokio::time::Instant;
-use tracing::{error, warn};
+use tracing::{Instrument as _, Span, error, info_span, warn};
 
 /// How many records are read from the store or written to the table at the same time.
 const MOST_AT_ONCE: usize = 64;
@@ -25,6 +26,8 @@ pub struct Arrived<'m> {
     pub position: usize,
     /// The event.
     pub envelope: Envelope<'m>,
+    /// What is logged of the event alone is logged in here.
+    pub(crate) span: Span,
     /// What its type says about its record.
     effect: Effect,
     /// The record, where it did not fit into the message.
@@ -32,13 +35,22 @@ pub struct Arrived<'m> {
 }
 
 impl<'m> Arrived<'m> {
-    pub(crate) fn new(position: usize, envelope: Envelope<'m>) -> Self {
+    pub(crate) fn new(position: usize, lane: Lane, envelope: Envelope<'m>) -> Self {
+        // A line has the fields of its innermost span alone, so the lane of the batch is repeated.
+        let span = info_span!(
+            "event",
+            lane = lane.as_str(),
+            account = envelope.account.as_str(),
+            event.id = %envelope.id,
+            event.r#type = envelope.event_type.as_str(),
+        );
         let effect = protocol(envelope.source)
             .meaning(&envelope.event_type)
             .effect;
         Self {
             position,
             envelope,
+            span,
             effect,
             fetched: None,
         }
@@ -141,7 +153,8 @@ async fn fetch<'m, O: Oversize>(
     let mut fetched = Vec::with_capacity(group.len());
     for mut one in group {
         if let Content::Stored(place) = &one.envelope.content {
-            let got = in_time(deadline, "reading a large event", oversize.get(place)).await;
+            let getting = in_time(deadline, "reading a large event", oversize.get(place));
+            let got = getting.instrument(one.span.clone()).await;
             let text = got.and_then(|bytes| {
                 String::from_utf8(bytes)
                     .map_err(|_| PortError::lasting("reading a large event", "not_text"))
@@ -149,7 +162,7 @@ async fn fetch<'m, O: Oversize>(
             match text {
                 Ok(text) => one.fetched = Some(text),
                 Err(error) => {
-                    warn!(account = %one.envelope.account, event.id = %one.envelope.id, %error, "no record");
+                    one.span.in_scope(|| warn!(%error, "no record"));
                     continue;
                 }
             }

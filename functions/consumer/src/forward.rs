@@ -59,13 +59,13 @@ async fn forward_to<Q: Queues>(
     applied: &[(Arrived<'_>, Verdict)],
     deadline: Instant,
 ) -> Vec<usize> {
-    let mut events: Vec<(usize, Envelope<'_>)> = applied
+    let mut events: Vec<(&Arrived<'_>, Envelope<'_>)> = applied
         .iter()
         .filter(|(arrived, _)| route.takes(&arrived.envelope.event_type, &arrived.envelope.account))
         .map(|(arrived, verdict)| {
             let mut envelope = arrived.envelope.clone();
             envelope.marks.possible_duplicate = verdict.possible_duplicate;
-            (arrived.position, envelope)
+            (arrived, envelope)
         })
         .collect();
     if events.is_empty() {
@@ -80,10 +80,12 @@ async fn forward_to<Q: Queues>(
     let patience = deadline.min(Instant::now() + config.patience);
     let answers = enqueue(queues, &route.queue, &messages, patience).await;
     let mut refused = Vec::new();
-    for (((position, envelope), message), answer) in events.iter().zip(&messages).zip(answers) {
+    for (((arrived, _), message), answer) in events.iter().zip(&messages).zip(answers) {
         if let Err(reason) = answer {
-            warn!(team = route.team, account = %envelope.account, event.id = %envelope.id, %reason, "a team's queue refuses");
-            refused.push((*position, message.text.to_text(), reason.code));
+            arrived
+                .span
+                .in_scope(|| warn!(team = route.team, %reason, "a team's queue refuses"));
+            refused.push((*arrived, message.text.to_text(), reason.code));
         }
     }
     set_aside(queues, config, route, &refused, deadline).await
@@ -94,7 +96,7 @@ async fn set_aside<Q: Queues>(
     queues: &Q,
     config: &Config,
     route: &Route,
-    refused: &[(usize, String, String)],
+    refused: &[(&Arrived<'_>, String, String)],
     deadline: Instant,
 ) -> Vec<usize> {
     if refused.is_empty() {
@@ -120,12 +122,14 @@ async fn set_aside<Q: Queues>(
         .collect();
     let answers = enqueue(queues, &config.undelivered, &messages, deadline).await;
     let mut again = Vec::new();
-    for ((position, _, _), answer) in refused.iter().zip(answers) {
+    for ((arrived, _, _), answer) in refused.iter().zip(answers) {
         match answer {
             Ok(()) => runtime::metrics::count("Undelivered", 1, &[("Team", &route.team)]),
             Err(error) => {
-                warn!(team = route.team, %error, "neither the team's queue nor the undelivered queue accepts an event");
-                again.push(*position);
+                arrived.span.in_scope(|| {
+                    warn!(team = route.team, %error, "neither the team's queue nor the undelivered queue accepts an event");
+                });
+                again.push(arrived.position);
             }
         }
     }

@@ -28,7 +28,7 @@ use domain::lane::Lane;
 use domain::ports::{Oversize, Queues, Records, Redelivery};
 use runtime::deadline::in_time;
 use tokio::time::Instant;
-use tracing::{error, info, warn};
+use tracing::{Instrument as _, error, info, info_span, warn};
 
 use crate::apply::Arrived;
 use crate::backoff::Failure;
@@ -70,13 +70,27 @@ impl<'p, R: Records, Q: Queues, O: Oversize, D: Redelivery> Consumer<'p, R, Q, O
     pub async fn handle(&self, event: &SqsEvent, deadline: Instant) -> SqsBatchResponse {
         // Failed until proven otherwise.
         let mut states: Vec<Result<(), Failure>> = vec![Err(Failure::Passing); event.records.len()];
-        let Some(lane) = self.lane_of(&event.records) else {
-            return response(&event.records, &states);
-        };
-        let mut arrived = Vec::with_capacity(event.records.len());
-        for (position, (message, state)) in event.records.iter().zip(&mut states).enumerate() {
+        if let Some(lane) = self.lane_of(&event.records) {
+            let span = info_span!("batch", lane = lane.as_str());
+            self.work(lane, &event.records, &mut states, deadline)
+                .instrument(span)
+                .await;
+        }
+        response(&event.records, &states)
+    }
+
+    /// Applies and forwards what a lane's messages say, and notes which of them are done.
+    async fn work(
+        &self,
+        lane: Lane,
+        messages: &[SqsMessage],
+        states: &mut [Result<(), Failure>],
+        deadline: Instant,
+    ) {
+        let mut arrived = Vec::with_capacity(messages.len());
+        for (position, (message, state)) in messages.iter().zip(&mut *states).enumerate() {
             match read(message) {
-                Ok(envelope) => arrived.push(Arrived::new(position, envelope)),
+                Ok(envelope) => arrived.push(Arrived::new(position, lane, envelope)),
                 Err(failure) => *state = Err(failure),
             }
         }
@@ -94,15 +108,10 @@ impl<'p, R: Records, Q: Queues, O: Oversize, D: Redelivery> Consumer<'p, R, Q, O
             }
         }
         for (arrived, verdict) in &applied {
-            note(
-                lane,
-                &arrived.envelope,
-                verdict,
-                states.get(arrived.position).is_some_and(Result::is_ok),
-            );
+            let forwarded = states.get(arrived.position).is_some_and(Result::is_ok);
+            arrived.span.in_scope(|| note(verdict, forwarded));
         }
-        self.delay(lane, &event.records, &states, deadline).await;
-        response(&event.records, &states)
+        self.delay(lane, messages, states, deadline).await;
     }
 
     /// The lane that a batch is from. All its messages are from one queue.
@@ -140,11 +149,15 @@ impl<'p, R: Records, Q: Queues, O: Oversize, D: Redelivery> Consumer<'p, R, Q, O
         if delays.is_empty() {
             return;
         }
-        warn!(%lane, failed = delays.len(), of = messages.len(), "messages come again");
+        warn!(
+            failed = delays.len(),
+            of = messages.len(),
+            "messages come again"
+        );
         let delaying = self.redelivery.delay(self.config.lanes.of(lane), &delays);
         if let Err(error) = in_time(deadline, "delaying failed messages", delaying).await {
             // They keep the queue's visibility timeout: later, but no less surely.
-            warn!(%lane, messages = delays.len(), %error, "the delays of failed messages could not be set");
+            warn!(messages = delays.len(), %error, "the delays of failed messages could not be set");
         }
     }
 }
@@ -198,14 +211,10 @@ fn receives(message: &SqsMessage) -> u32 {
     count.and_then(|count| count.parse().ok()).unwrap_or(1)
 }
 
-fn note(lane: Lane, envelope: &Envelope<'_>, verdict: &Verdict, forwarded: bool) {
+fn note(verdict: &Verdict, forwarded: bool) {
     let outcome = verdict.outcome.as_str();
     runtime::metrics::count("Events", 1, &[("Outcome", outcome)]);
     info!(
-        %lane,
-        account = %envelope.account,
-        event.id = %envelope.id,
-        event.r#type = %envelope.event_type,
         outcome,
         possible_duplicate = verdict.possible_duplicate,
         forwarded,

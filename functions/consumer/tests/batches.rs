@@ -10,8 +10,10 @@ use domain::ports::{ErrorKind, Oversize as _, QueueUrl};
 use rstest::rstest;
 use serde_json::json;
 use testkit::fakes::Fault;
+use testkit::log::Log;
 use testkit::sqs_event::{batch, message_id, receipt_handle};
-use world::{Log, ORDERS_ARN, event, id, messages, order, stored, world};
+use tracing::level_filters::LevelFilter;
+use world::{ORDERS_ARN, event, id, messages, order, stored, world};
 
 fn data(content: &str) -> Option<String> {
     Some(format!(r#"{{"id":"or_1","is":"{content}"}}"#))
@@ -396,7 +398,7 @@ async fn what_the_next_release_will_write_reaches_the_teams_byte_for_byte() {
 async fn what_failed_waits_in_the_lane_it_came_from() {
     for lane in Lane::ALL {
         let (world, log) = (world(), Log::default());
-        let guard = log.capture();
+        let guard = log.capture(LevelFilter::INFO);
         let arn = format!("arn:aws:sqs:eu-west-1:000000000000:{lane}");
         let bodies = batch(&arn)
             .message("no event")
@@ -407,12 +409,9 @@ async fn what_failed_waits_in_the_lane_it_came_from() {
             let delays = world.redelivery.delays(&QueueUrl::new(other.as_str()));
             assert_eq!(delays.len(), usize::from(other == lane), "{lane}: {other}");
         }
-        let lanes: Vec<_> = log
-            .lines("INFO")
-            .iter()
-            .map(|line| line["lane"].clone())
-            .collect();
-        assert_eq!(lanes, [lane.as_str()]);
+        let messages = [log.messages("INFO"), log.messages("WARN")].concat();
+        let lanes: Vec<_> = messages.iter().map(|(_, span)| &span["lane"]).collect();
+        assert_eq!(lanes, [lane.as_str(); 3]);
     }
 }
 
@@ -424,7 +423,7 @@ async fn what_failed_waits_in_the_lane_it_came_from() {
 #[tokio::test(start_paused = true)]
 async fn a_batch_of_no_lane_fails_whole_and_untouched(#[case] arn: serde_json::Value) {
     let (world, log) = (world(), Log::default());
-    let _guard = log.capture();
+    let _guard = log.capture(LevelFilter::INFO);
     let record = |position: usize| {
         json!({
             "messageId": message_id(position),
@@ -594,4 +593,46 @@ async fn ten_thousand_messages_in_one_invocation() {
     assert!(world.take(&bodies).await.is_empty());
     assert_eq!(world.queue("sales").len(), 10_000);
     assert_eq!(world.records.records().len(), 10_000);
+}
+
+#[rstest]
+#[case::with_what_became_of_it(LevelFilter::INFO, 1)]
+#[case::at_any_level(LevelFilter::WARN, 0)]
+#[tokio::test(start_paused = true)]
+async fn a_line_says_which_event_it_is_about(#[case] level: LevelFilter, #[case] outcomes: usize) {
+    let (world, log) = (world(), Log::default());
+    let _guard = log.capture(level);
+    for queue in ["sales", "undelivered"] {
+        world.queues.remove(&QueueUrl::new(queue));
+    }
+    let nowhere = DataRef::parse("s3://bucket/nowhere").unwrap();
+    let bodies = [
+        order(1, "created", "new"),
+        stored(2, "order.updated", "or_2", nowhere),
+    ];
+    assert_eq!(world.take(&bodies).await, [0, 1]);
+    let messages = [log.messages("INFO"), log.messages("WARN")].concat();
+    let about: Vec<_> = messages
+        .into_iter()
+        .filter(|(_, span)| span["name"] == "event")
+        .collect();
+    let event = |number, event_type| {
+        json!({
+            "name": "event",
+            "lane": "orders",
+            "account": "acme",
+            "event.id": id(number).to_string(),
+            "event.type": event_type,
+        })
+    };
+    let first = event(1, "order.created");
+    let refused = "neither the team's queue nor the undelivered queue accepts an event";
+    let expected = [
+        ("event", first.clone()),
+        ("no record", event(2, "order.updated")),
+        ("a team's queue refuses", first.clone()),
+        (refused, first),
+    ];
+    let expected = expected.map(|(message, span)| (message.to_owned(), span));
+    assert_eq!(about, expected[1 - outcomes..]);
 }

@@ -59,7 +59,7 @@ impl Attempt {
             Ok(Some(delivery)) => (Some(delivery), Held::Ours),
             Ok(None) => (None, Held::No),
             Err(error) => {
-                warn!(%account, %error, "whether this is a retry is not known; it is taken as new");
+                warn!(%error, "whether this is a retry is not known; it is taken as new");
                 runtime::metrics::count("RetryMarkersUnread", 1, &[]);
                 (None, Held::Unknown)
             }
@@ -106,10 +106,12 @@ impl Attempt {
             }
         }
         let unmarked = receipts.unmark(account, &self.hash, self.until);
-        in_time(deadline, "removing a retry marker", unmarked).await.map_err(|error| {
-            warn!(%account, delivery.id = %self.delivery, %error, "the retry marker could not be removed");
-            Refused::MarkerKept
-        })
+        in_time(deadline, "removing a retry marker", unmarked)
+            .await
+            .map_err(|error| {
+                warn!(%error, "the retry marker could not be removed");
+                Refused::MarkerKept
+            })
     }
 
     /// Removes a marker that could not be read when it was wanted, unless somebody else holds it. The table may
@@ -128,7 +130,7 @@ impl Attempt {
             Ok(())
         };
         if let Err(error) = in_time(deadline, "removing a retry marker", swept).await {
-            warn!(%account, delivery.id = %self.delivery, %error, "a retry marker may have stayed");
+            warn!(%error, "a retry marker may have stayed");
             runtime::metrics::count("RetryMarkersKept", 1, &[]);
         }
     }

@@ -18,7 +18,7 @@ use domain::signature::{SigningKeys, Verified};
 use domain::source::Source;
 use sources::protocol;
 use tokio::time::Instant;
-use tracing::warn;
+use tracing::{Span, warn};
 
 use crate::answer::{NotReady, Unverified};
 use crate::request::Posted;
@@ -119,6 +119,7 @@ impl<'p, T: Tokens, K: Keys> Keyring<'p, T, K> {
         let entry = entry
             .filter(|entry| entry.source == source)
             .ok_or(Refusal::Unverified(Unverified::UnknownToken))?;
+        Span::current().record("account", entry.account.as_str());
         if !entry.status.takes_deliveries() {
             return Err(Refusal::Unverified(Unverified::Disconnected));
         }
@@ -145,7 +146,7 @@ impl<'p, T: Tokens, K: Keys> Keyring<'p, T, K> {
 
     async fn read_keys(&self, account: &AccountName) -> Result<Arc<SigningKeys>, Refusal> {
         let keys = self.keys.read(account).await.map_err(|error| {
-            warn!(%account, %error, "the signing keys could not be read");
+            warn!(%error, "the signing keys could not be read");
             Refusal::NotReady(NotReady::KeysUnreadable)
         })?;
         let keys = Arc::new(keys);

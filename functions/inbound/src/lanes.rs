@@ -15,7 +15,7 @@ use runtime::deadline::in_time;
 use runtime::enqueue::enqueue;
 use runtime::lane_queues::LaneQueues;
 use tokio::time::Instant;
-use tracing::warn;
+use tracing::{Instrument as _, Span, info_span, warn};
 
 use crate::answer::Refused;
 
@@ -64,23 +64,20 @@ impl<Q: Queues, O: Oversize> Lanes<'_, Q, O> {
     ) -> Result<Vec<EventIndex>, Refused> {
         let messages = events
             .iter()
-            .map(|event| self.message(envelope(source, receipt, event), deadline));
+            .map(|event| self.message(lane, envelope(source, receipt, event), deadline));
         let messages = try_join_all(messages).await?;
         let answers = enqueue(self.queues, self.urls.of(lane), &messages, deadline).await;
         debug_assert_eq!(answers.len(), events.len(), "one answer for every message");
         let mut unsendable = Vec::new();
         for (event, answer) in events.iter().zip(answers) {
-            match answer {
-                Ok(()) => {}
-                Err(error) if error.is_passing() => {
-                    warn!(%lane, event.index = event.index.get(), %error, "an event is not queued");
-                    return Err(Refused::QueueRefused);
-                }
-                Err(error) => {
-                    warn!(%lane, event.index = event.index.get(), %error, "a queue refuses an event for its content");
-                    unsendable.push(*event);
-                }
+            let Err(error) = answer else { continue };
+            let _entered = span(lane, &envelope(source, receipt, event)).entered();
+            if error.is_passing() {
+                warn!(%error, "an event is not queued");
+                return Err(Refused::QueueRefused);
             }
+            warn!(%error, "a queue refuses an event for its content");
+            unsendable.push(*event);
         }
         self.send_stored(lane, source, receipt, &unsendable, deadline)
             .await
@@ -100,7 +97,7 @@ impl<Q: Queues, O: Oversize> Lanes<'_, Q, O> {
         }
         let messages = events
             .iter()
-            .map(|event| self.pointer(envelope(source, receipt, event), deadline));
+            .map(|event| self.pointer(lane, envelope(source, receipt, event), deadline));
         let messages = try_join_all(messages).await?;
         let answers = enqueue(self.queues, self.urls.of(lane), &messages, deadline).await;
         if answers
@@ -119,6 +116,7 @@ impl<Q: Queues, O: Oversize> Lanes<'_, Q, O> {
 
     async fn message<'a>(
         &self,
+        lane: Lane,
         envelope: Envelope<'a>,
         deadline: Instant,
     ) -> Result<Message<'a>, Refused> {
@@ -126,26 +124,44 @@ impl<Q: Queues, O: Oversize> Lanes<'_, Q, O> {
         if self.inline_limit.admits(&text) {
             return Ok(message(&envelope, text));
         }
-        self.pointer(envelope, deadline).await
+        self.pointer(lane, envelope, deadline).await
     }
 
     /// Keeps the record apart and makes a message that points at it.
     async fn pointer<'a>(
         &self,
+        lane: Lane,
         mut envelope: Envelope<'a>,
         deadline: Instant,
     ) -> Result<Message<'a>, Refused> {
         if let Content::Inline(record) = envelope.content {
             let key = format!("events/{}/{}", envelope.account, envelope.id);
-            let kept = self.oversize.put(&key, record.get().as_bytes());
-            let place = in_time(deadline, "keeping a large event", kept).await.map_err(|error| {
-                warn!(account = %envelope.account, event.id = %envelope.id, %error, "a large event is not kept");
-                Refused::OversizeRefused
-            })?;
+            let kept = async {
+                let put = self.oversize.put(&key, record.get().as_bytes());
+                let kept = in_time(deadline, "keeping a large event", put).await;
+                kept.map_err(|error| {
+                    warn!(%error, "a large event is not kept");
+                    Refused::OversizeRefused
+                })
+            };
+            let place = kept.instrument(span(lane, &envelope)).await?;
             envelope.content = Content::Stored(place);
         }
         Ok(message(&envelope, envelope.to_text()))
     }
+}
+
+/// The span of an event of which there is something to log: most go by without one. A line has the fields of its
+/// innermost span alone, so those of the delivery are repeated.
+fn span(lane: Lane, envelope: &Envelope<'_>) -> Span {
+    info_span!(
+        "event",
+        lane = lane.as_str(),
+        account = envelope.account.as_str(),
+        delivery.id = %envelope.id.delivery(),
+        event.id = %envelope.id,
+        event.r#type = envelope.event_type.as_str(),
+    )
 }
 
 /// A message of this account's group, so that fair queues keep one account's burst from delaying another.

@@ -17,14 +17,14 @@ pub mod quarantine;
 mod request;
 
 use domain::delivery::{Split, Unreadable};
-use domain::identity::DeliveryId;
 use domain::ports::{Keys, Oversize, PortError, Queues, Receipt, Receipts, Strike, Tokens};
 use domain::timestamp::Timestamp;
 use lambda_http::{Body, Request, Response};
 use runtime::deadline::in_time;
 use sources::protocol;
 use tokio::time::{Instant, timeout_at};
-use tracing::{info, warn};
+use tracing::field::{Empty, display};
+use tracing::{Instrument as _, Span, info, info_span, warn};
 
 use crate::answer::{Answer, Refused, Unverified};
 use crate::attempt::Attempt;
@@ -66,7 +66,15 @@ impl<'p, T: Tokens, K: Keys, Q: Queues, R: Receipts, O: Oversize> Inbound<'p, T,
 
     /// Takes one delivery and answers it, within the time budget. `now` is the time of this invocation.
     pub async fn handle(&self, request: &Request, now: Timestamp) -> Response<Body> {
-        let answer = self.take(request, now).await;
+        // What is empty is recorded as it becomes known. The account is that of the token: only an accepted or refused
+        // delivery is proved to be of it.
+        let span = info_span!(
+            "delivery",
+            source = Empty,
+            account = Empty,
+            delivery.id = Empty
+        );
+        let answer = self.take(request, now).instrument(span).await;
         answer.count();
         answer.to_response()
     }
@@ -96,11 +104,12 @@ impl<'p, T: Tokens, K: Keys, Q: Queues, R: Receipts, O: Oversize> Inbound<'p, T,
         {
             Ok(attempt) => attempt,
             Err(error) => {
-                warn!(%account, %error, "no randomness for a delivery id");
+                warn!(%error, "no randomness for a delivery id");
                 return Answer::NotReady(answer::NotReady::NoRandomness);
             }
         };
         let delivery = attempt.delivery();
+        Span::current().record("delivery.id", display(delivery));
         let genuine = verified.proof.delivery();
         let split = protocol(posted.source).split(genuine);
         let receipt = Receipt {
@@ -126,12 +135,15 @@ impl<'p, T: Tokens, K: Keys, Q: Queues, R: Receipts, O: Oversize> Inbound<'p, T,
         let duration_ms = u64::try_from(budget.elapsed().as_millis()).unwrap_or(u64::MAX);
         match kept {
             Ok(()) => {
-                info!(%account, delivery.id = %delivery, events, duration_ms, outcome = "accepted", "delivery");
+                info!(events, duration_ms, outcome = "accepted", "delivery");
                 Answer::Accepted(posted.source)
             }
             Err(cause) => {
                 let outcome = cause.as_str();
-                warn!(%account, delivery.id = %delivery, events, duration_ms, outcome, "delivery refused; it comes again");
+                warn!(
+                    events,
+                    duration_ms, outcome, "delivery refused; it comes again"
+                );
                 self.strike(&attempt, account, cause, now, budget.end())
                     .await;
                 Answer::Refused(cause)
@@ -166,7 +178,7 @@ impl<'p, T: Tokens, K: Keys, Q: Queues, R: Receipts, O: Oversize> Inbound<'p, T,
             quarantined.add(sent?);
             match kept {
                 Ok(()) => {}
-                Err(error) if quarantined.is_empty() => note_lost_receipt(receipt, &error),
+                Err(error) if quarantined.is_empty() => note_lost_receipt(&error),
                 Err(_) => self.keep_first(receipt, deadline).await?,
             }
         } else {
@@ -189,7 +201,7 @@ impl<'p, T: Tokens, K: Keys, Q: Queues, R: Receipts, O: Oversize> Inbound<'p, T,
 
     async fn keep_first(&self, receipt: &Receipt<'_>, deadline: Instant) -> Result<(), Refused> {
         self.keep_receipt(receipt, deadline).await.map_err(|error| {
-            warn!(account = %receipt.account, delivery.id = %receipt.delivery, %error, "no receipt to point at");
+            warn!(%error, "no receipt to point at");
             Refused::NoReceipt
         })
     }
@@ -230,7 +242,7 @@ impl<'p, T: Tokens, K: Keys, Q: Queues, R: Receipts, O: Oversize> Inbound<'p, T,
         );
         for (what, result) in [("RetryMarkersLost", marked), ("StrikesLost", struck)] {
             if let Err(error) = result {
-                warn!(%account, delivery.id = %strike.delivery, %error, lost = what, "after a refused delivery");
+                warn!(%error, lost = what, "after a refused delivery");
                 runtime::metrics::count(what, 1, &[]);
             }
         }
@@ -242,8 +254,7 @@ fn refuse_stranger(cause: Unverified) -> Answer {
     Answer::Unverified(cause)
 }
 
-fn note_lost_receipt(receipt: &Receipt<'_>, error: &PortError) {
-    let delivery: DeliveryId = receipt.delivery;
-    warn!(account = %receipt.account, delivery.id = %delivery, %error, "the events are queued, the receipt is lost");
+fn note_lost_receipt(error: &PortError) {
+    warn!(%error, "the events are queued, the receipt is lost");
     runtime::metrics::count("ReceiptsLost", 1, &[]);
 }

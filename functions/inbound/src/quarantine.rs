@@ -114,7 +114,7 @@ impl Quarantined {
         match answers.into_iter().find_map(Result::err) {
             None => Ok(()),
             Some(error) => {
-                warn!(account = %receipt.account, delivery.id = %receipt.delivery, %error, "the quarantine queue refuses");
+                warn!(%error, "the quarantine queue refuses");
                 Err(Refused::QuarantineRefused)
             }
         }

@@ -10,6 +10,7 @@ use domain::timestamp::Timestamp;
 use lambda_http::request::RequestContext;
 use lambda_http::{Body, Request, RequestExt as _};
 use sources::protocol;
+use tracing::Span;
 
 use crate::answer::Unverified;
 
@@ -40,6 +41,7 @@ impl<'a> Posted<'a> {
             .or_else(|| source_of_route(context?.route_key.as_deref()?))
             .and_then(Source::named)
             .ok_or(Unverified::UnknownToken)?;
+        Span::current().record("source", source.as_str());
         let token = parameter("token").unwrap_or_default();
         let token = token.parse().map_err(|_| Unverified::UnknownToken)?;
         let epoch = context

@@ -11,34 +11,17 @@
 #[path = "stories/world.rs"]
 mod world;
 
-use std::io;
-use std::sync::{Arc, Mutex};
-
 use serde_json::json;
 use simulator::FaultKind;
+use testkit::log::Log;
 use tracing::level_filters::LevelFilter;
 
 use world::World;
 
-#[derive(Clone, Default)]
-struct Buffer(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Buffer {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 #[tokio::test]
 async fn no_secret_is_logged_or_answered() {
-    let buffer = Buffer::default();
-    let writer = buffer.clone();
-    let subscriber = runtime::telemetry::subscriber(LevelFilter::TRACE, move || writer.clone());
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let captured = Log::default();
+    let _guard = captured.capture(LevelFilter::TRACE);
 
     let world = World::new().await;
     let mut answers = String::new();
@@ -77,7 +60,7 @@ async fn no_secret_is_logged_or_answered() {
         .to_string();
     answers += &world.disconnect().await.body.to_string();
 
-    let log = String::from_utf8(buffer.0.lock().unwrap().clone()).unwrap();
+    let log = captured.text();
     assert!(
         log.contains("POST /v1/webhooks") && log.contains("request_id"),
         "{log}"

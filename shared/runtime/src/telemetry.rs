@@ -2,12 +2,15 @@
 //!
 //! Libraries never log below `WARN` here, whatever the configuration says: at `TRACE` the Lambda runtime
 //! prints raw events and the SDK prints its requests, and both hold tokens, signatures and payloads.
+//!
+//! A line has the fields of its innermost span under `span`, and of no other: what its lines are about stands in an inner
+//! span as well. Our spans are there at any level, for an error needs its account no less than a trace.
 
 use std::io;
 
 use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{FilterExt as _, Targets, filter_fn};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
 
@@ -31,12 +34,18 @@ where
     let targets = Targets::new()
         .with_default(LevelFilter::WARN)
         .with_targets(OURS.map(|target| (target, level)));
+    let spans = filter_fn(|metadata| {
+        metadata.is_span() && OURS.iter().any(|ours| metadata.target().starts_with(ours))
+    });
     let lines = tracing_subscriber::fmt::layer()
         .json()
         .flatten_event(true)
         .with_span_list(false)
         .with_writer(writer);
-    tracing_subscriber::registry().with(tracing_subscriber::Layer::with_filter(lines, targets))
+    tracing_subscriber::registry().with(tracing_subscriber::Layer::with_filter(
+        lines,
+        targets.or(spans.with_max_level_hint(LevelFilter::INFO)),
+    ))
 }
 
 /// Starts logging to standard output. A second call changes nothing.

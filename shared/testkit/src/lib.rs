@@ -16,6 +16,7 @@ pub mod delivery;
 pub mod fakes;
 pub mod fixtures;
 pub mod gateway;
+pub mod log;
 pub mod openapi;
 pub mod releases;
 pub mod signing;

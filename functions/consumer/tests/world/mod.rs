@@ -8,8 +8,6 @@
 )]
 
 use std::collections::BTreeMap;
-use std::io;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aws_lambda_events::sqs::SqsBatchResponse;
@@ -28,8 +26,6 @@ use sources::protocol;
 use testkit::fakes::{FakeOversize, FakeQueues, FakeRecords, FakeRedelivery, Sent, StoredRecord};
 use testkit::sqs_event::{SqsBatch, batch};
 use tokio::time::Instant;
-use tracing::level_filters::LevelFilter;
-use tracing::subscriber::DefaultGuard;
 
 pub type Function = Consumer<'static, FakeRecords, FakeQueues, FakeOversize, FakeRedelivery>;
 
@@ -138,38 +134,6 @@ pub fn messages(bodies: &[String]) -> SqsBatch {
     bodies
         .iter()
         .fold(batch(ORDERS_ARN), |batch, body| batch.message(body))
-}
-
-/// What the function logs.
-#[derive(Clone, Default)]
-pub struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    /// Takes down what this thread logs until the guard is dropped.
-    pub fn capture(&self) -> DefaultGuard {
-        let log = self.clone();
-        let subscriber = runtime::telemetry::subscriber(LevelFilter::INFO, move || log.clone());
-        tracing::subscriber::set_default(subscriber)
-    }
-
-    /// The lines of one level.
-    pub fn lines(&self, level: &str) -> Vec<serde_json::Value> {
-        let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
-        text.lines()
-            .map(|line| serde_json::from_str(line).unwrap())
-            .filter(|line: &serde_json::Value| line["level"] == level)
-            .collect()
-    }
-}
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 impl World {
