@@ -34,11 +34,15 @@ pub fn architecture() -> Result<&'static str> {
     }
 }
 
-/// Builds everything, and returns the template that `sam deploy` takes.
+/// Builds the functions' programs, and returns each function with the place of its program.
 ///
 /// # Errors
 /// A [`Refusal`] without cargo; an error with the end of the output when something does not compile.
-pub async fn functions(places: &Places, tools: &Tools, progress: Progress) -> Result<PathBuf> {
+pub async fn programs(
+    places: &Places,
+    tools: &Tools,
+    progress: Progress,
+) -> Result<[(&'static str, PathBuf); FUNCTIONS.len()]> {
     let architecture = architecture()?;
     let cargo = job::on_path("cargo").ok_or_else(|| {
         Refusal::error(
@@ -78,7 +82,18 @@ pub async fn functions(places: &Places, tools: &Tools, progress: Progress) -> Re
             count => format!("{count} crates compiled"),
         });
     }
+    let program = |function| target.join("lambda").join(function).join("bootstrap");
+    Ok(FUNCTIONS.map(|function| (function, program(function))))
+}
 
+/// Builds everything, and returns the template that `sam deploy` takes.
+///
+/// # Errors
+/// Those of [`programs`]; an error with the end of the output when they cannot be packed.
+pub async fn functions(places: &Places, tools: &Tools, progress: Progress) -> Result<PathBuf> {
+    programs(places, tools, progress).await?;
+    let architecture = architecture()?;
+    let log = places.log_of("build");
     let step = progress.step("Packing the functions (sam build)");
     let directory = places.state.join("build");
     let mut command = tools.sam_module("samcli");

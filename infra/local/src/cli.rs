@@ -51,6 +51,10 @@ pub enum Command {
     ///
     /// The last line counts the checks. One that could not be run is NOT CHECKED and counted as skipped.
     Verify(Verify),
+    /// Count what a delivery, a batch and a start cost, and compare with tests/scale.json.
+    ///
+    /// Needs valgrind. `cargo verify` does the same.
+    Scale(Scale),
     /// Feed the fuzz targets of tests/fuzz, one after the other, with what no fixture has thought of.
     ///
     /// Needs cargo-fuzz (cargo install cargo-fuzz --locked) and no other compiler. The first run builds the SDK once more,
@@ -118,6 +122,14 @@ impl Demo {
     pub fn patience(&self) -> Duration {
         Duration::from_secs(self.patience)
     }
+}
+
+/// Arguments of `scale`.
+#[derive(Debug, Args)]
+pub struct Scale {
+    /// Write what is measured into tests/scale.json.
+    #[arg(long)]
+    pub write: bool,
 }
 
 /// Arguments of `fuzz`.

@@ -45,6 +45,7 @@ async fn run(cli: Cli) -> Result<ExitCode> {
         | Command::Down
         | Command::Fuzz(_)
         | Command::Mutants(_)
+        | Command::Scale(_)
         | Command::Simulator { .. } => None,
     };
     tokio::select! {
@@ -77,6 +78,7 @@ async fn dispatch(command: Command, places: &Places, progress: Progress) -> Resu
         Command::Verify(arguments) => verify::run(places, &arguments, progress).await,
         Command::Fuzz(arguments) => fuzz::run(places, &arguments, progress).await,
         Command::Mutants(arguments) => mutants::run(places, &arguments, progress).await,
+        Command::Scale(arguments) => verify::scale::command(places, &arguments, progress).await,
         Command::Simulator { .. } => Ok(ExitCode::SUCCESS),
     }
 }

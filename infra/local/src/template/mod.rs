@@ -6,9 +6,17 @@
 
 pub mod rules;
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context as _, Result, bail};
 use saphyr::{LoadableYamlNode as _, Scalar, Yaml};
 use serde_json::{Map, Number, Value};
+
+/// Where a function has its variables.
+const VARIABLES: &str = "/Environment/Variables";
+
+/// What stands for the name of something that is not deployed.
+const UNKNOWN: &str = "x";
 
 /// A template, with the short forms of functions written out: `!Ref X` is `{"Ref": "X"}`.
 #[derive(Clone, Debug)]
@@ -119,6 +127,59 @@ impl Template {
         match function.property(path) {
             Value::Null => self.at(&format!("/Globals/Function{path}")),
             own => own,
+        }
+    }
+
+    /// The variables of the function with this program, as parameters' defaults make them. A name that is known only once
+    /// something is deployed is `x`.
+    pub fn variables(&self, binary: &str) -> BTreeMap<String, String> {
+        let function = self.resources().find(|resource| {
+            let built = resource
+                .attribute("Metadata")
+                .pointer("/BuildProperties/Binary");
+            built.and_then(Value::as_str) == Some(binary)
+        });
+        let own = function.map_or(&Value::Null, |function| function.property(VARIABLES));
+        let global = self.at(&format!("/Globals/Function{VARIABLES}"));
+        let all = [global, own].into_iter().filter_map(Value::as_object);
+        all.flatten()
+            .map(|(name, value)| (name.clone(), self.text(value)))
+            .collect()
+    }
+
+    /// What a value says, as far as it is known before anything is deployed.
+    fn text(&self, value: &Value) -> String {
+        let function = value
+            .as_object()
+            .and_then(|functions| functions.iter().next());
+        let known = match function {
+            None => {
+                return value
+                    .as_str()
+                    .map_or_else(|| value.to_string(), str::to_owned);
+            }
+            Some((function, argument)) => match (function.as_str(), argument) {
+                ("Ref", Value::String(name)) => self.at(&format!("/Parameters/{name}/Default")),
+                ("Fn::If", Value::Array(branches)) => branches.last().unwrap_or(&Value::Null),
+                ("Fn::GetAtt", Value::String(name)) => name
+                    .split_once('.')
+                    .and_then(|(id, name)| Some(self.resource(id)?.property(&format!("/{name}"))))
+                    .unwrap_or(&Value::Null),
+                ("Fn::Sub", Value::String(text)) => {
+                    let mut parts = text.split("${");
+                    let mut known = parts.next().unwrap_or_default().to_owned();
+                    for part in parts {
+                        known.push_str(UNKNOWN);
+                        known.push_str(part.split_once('}').map_or("", |(_, after)| after));
+                    }
+                    return known;
+                }
+                _ => &Value::Null,
+            },
+        };
+        match known {
+            Value::Null => UNKNOWN.to_owned(),
+            known => self.text(known),
         }
     }
 
@@ -246,5 +307,21 @@ mod tests {
         assert_eq!(template.number(template.at("/A")), Some(30));
         assert_eq!(template.number(template.at("/B")), Some(7));
         assert_eq!(template.number(template.at("/C")), None);
+    }
+
+    #[test]
+    fn a_functions_variables_are_what_is_known_of_them() {
+        let text = include_str!("../../../../template.yaml");
+        let template = Template::parse(text).unwrap();
+        let inbound = template.variables("inbound");
+        assert_eq!(inbound["LOG_LEVEL"], "info");
+        assert_eq!(inbound["INLINE_LIMIT_BYTES"], "250000");
+        assert_eq!(inbound["SIGNING_SECRET_PREFIX"], "x/signing/");
+        assert_eq!(inbound["RECEIPTS_TABLE"], "x");
+        let routes = &template.variables("consumer")["ROUTES"];
+        let routes: Value = serde_json::from_str(routes).unwrap();
+        assert_eq!(routes[0]["queue"], "x");
+        let hooks = &template.variables("subscriptions")["HOOKS_URL"];
+        assert_eq!(hooks, "https://x.execute-api.x.x/hooks");
     }
 }

@@ -5,6 +5,7 @@
 pub mod conformance;
 mod gone;
 pub mod report;
+pub mod scale;
 pub mod steps;
 
 use std::process::ExitCode;
@@ -88,10 +89,14 @@ pub async fn run(outer: &Places, arguments: &Verify, progress: Progress) -> Resu
             "installed at their pinned versions".to_owned(),
         ))
     };
-    if ["sam validate", "cfn-lint", "faults", "emulator gone"]
-        .into_iter()
-        .any(|check| report.wants(check))
-    {
+    let needs_tools = [
+        "sam validate",
+        "cfn-lint",
+        "scale",
+        "faults",
+        "emulator gone",
+    ];
+    if needs_tools.into_iter().any(|check| report.wants(check)) {
         report.require("tools", "Tools", install).await;
     } else {
         report.check("tools", "Tools", install).await;
@@ -116,6 +121,16 @@ pub async fn run(outer: &Places, arguments: &Verify, progress: Progress) -> Resu
             "template rules",
             "Template (own rules)",
             steps.template_rules(),
+        )
+        .await;
+
+    report
+        .check(
+            "scale",
+            "What a delivery, a batch and a start cost",
+            with(tools, NO_TOOLS, |tools| {
+                scale::run(&places, tools, false, progress)
+            }),
         )
         .await;
 

@@ -1,0 +1,222 @@
+//! The work that `cargo local scale` counts: deliveries that inbound handles, or batches that the consumer handles, on
+//! the fakes of `testkit`.
+//!
+//! `scale delivery 50 24` handles 24 deliveries of 50 events. What one of them costs is the difference between two runs
+//! of different length. All is prepared before the first is handled, and as much in a short run as in a long one, so
+//! that only their handling makes the difference. The last line of the output has the calls that the last one made.
+#![allow(clippy::print_stdout, reason = "a command's output is its purpose")]
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use aws_lambda_events::sqs::SqsEvent;
+use clap::{Parser, ValueEnum};
+use consumer::Consumer;
+use domain::account::{AccountName, TokenEntry, TokenStatus, UrlToken, WebhookId};
+use domain::ports::QueueUrl;
+use domain::timestamp::Timestamp;
+use inbound::Inbound;
+use lambda_http::Request;
+use runtime::config::Variables;
+use runtime::telemetry;
+use testkit::fakes::{
+    FakeBackoff, FakeKeys, FakeOversize, FakeQueues, FakeReceipts, FakeRecords, FakeTokens, Sent,
+};
+use testkit::gateway::{RECEIVED_MILLIS, hook};
+use testkit::signing::SIGNING_KEY;
+use testkit::{fixtures, sqs_event};
+use tokio::time::Instant;
+
+/// As many as a run can handle, and as every run prepares.
+const MOST: usize = 32;
+
+/// The lane of the fixtures' events.
+const LANE: &str = "inventory";
+
+/// Handles the same work so many times.
+#[derive(Debug, Parser)]
+struct Cli {
+    /// What is handled.
+    work: Work,
+    /// How many events it has: a delivery 1 or 50, a batch up to 50.
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=50))]
+    events: u16,
+    /// How many times.
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=MOST as u64))]
+    times: u64,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Work {
+    /// A delivery, by inbound.
+    Delivery,
+    /// A batch of messages that inbound sent, by the consumer.
+    Batch,
+}
+
+/// Calls by port and operation.
+type Calls = BTreeMap<String, usize>;
+
+#[derive(Debug, Default)]
+struct Fakes {
+    tokens: FakeTokens,
+    keys: FakeKeys,
+    queues: FakeQueues,
+    receipts: FakeReceipts,
+    oversize: FakeOversize,
+    records: FakeRecords,
+    lane: FakeBackoff,
+}
+
+impl Fakes {
+    fn calls(&self) -> Calls {
+        let ports = [
+            ("tokens", self.tokens.calls()),
+            ("keys", self.keys.calls()),
+            ("queues", self.queues.calls()),
+            ("receipts", self.receipts.calls()),
+            ("oversize", self.oversize.calls()),
+            ("records", self.records.calls()),
+            ("lane", self.lane.calls()),
+        ];
+        let named = ports.into_iter().flat_map(|(port, calls)| {
+            calls
+                .into_iter()
+                .map(move |(operation, count)| (format!("{port}.{operation}"), count))
+        });
+        named.collect()
+    }
+}
+
+fn main() -> Result<()> {
+    let cli = Cli::parse();
+    telemetry::init("info".parse()?);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()?;
+    let calls = runtime.block_on(run(&cli))?;
+    println!("calls: {}", serde_json::to_string(&calls)?);
+    Ok(())
+}
+
+async fn run(cli: &Cli) -> Result<Calls> {
+    let fakes = Fakes::default();
+    let times = usize::try_from(cli.times)?;
+    let events = usize::from(cli.events);
+    let inbound = Inbound::new(
+        &fakes.tokens,
+        &fakes.keys,
+        &fakes.queues,
+        &fakes.receipts,
+        &fakes.oversize,
+        inbound::config::Config::read(&inbound_variables())?,
+    );
+    let now = Timestamp::from_millis(RECEIVED_MILLIS);
+    let mut before = Calls::new();
+    if let Work::Delivery = cli.work {
+        for request in requests(&fakes, events, MOST)?.iter().take(times) {
+            before = fakes.calls();
+            let answer = inbound.handle(request, now).await;
+            ensure!(answer.status() == 200, "answered with {}", answer.status());
+            fakes.queues.purge();
+        }
+        return Ok(since(&before, fakes.calls()));
+    }
+    // No more of it than are needed: whatever is prepared blurs the difference.
+    for request in requests(&fakes, 50, (MOST * events).div_ceil(50))? {
+        inbound.handle(&request, now).await;
+    }
+    let sent = fakes.queues.messages(&QueueUrl::new(LANE));
+    let batches: Vec<SqsEvent> = sent
+        .chunks(events)
+        .take(MOST)
+        .map(batch)
+        .collect::<Result<_>>()?;
+    fakes.queues.purge();
+    let consumer = Consumer::new(
+        &fakes.records,
+        &fakes.queues,
+        &fakes.oversize,
+        &fakes.lane,
+        consumer::config::Config::read(&consumer_variables())?,
+    );
+    let deadline = Instant::now() + Duration::from_secs(20);
+    for batch in batches.iter().take(times) {
+        before = fakes.calls();
+        let answer = consumer.handle(batch, deadline).await;
+        ensure!(answer.batch_item_failures.is_empty(), "messages failed");
+        fakes.queues.purge();
+    }
+    Ok(since(&before, fakes.calls()))
+}
+
+/// So many signed deliveries of one account, a second apart.
+fn requests(fakes: &Fakes, events: usize, count: usize) -> Result<Vec<Request>> {
+    let account: AccountName = "acme".parse()?;
+    let webhook = "wh_1q4qn43v";
+    let token = UrlToken::from_random(&[7; 32]);
+    let entry = TokenEntry {
+        account: account.clone(),
+        webhook: Some(WebhookId::new(webhook)),
+        status: TokenStatus::Live,
+    };
+    fakes.tokens.put(token.hash(), entry);
+    fakes.keys.put(&account, &[(webhook, SIGNING_KEY)]);
+    let body = fixtures::body(&format!("made/events-{events}.json"));
+    let request = |second: u64| {
+        let request = hook(token.expose(), body.clone())
+            .signed(SIGNING_KEY)
+            .at(RECEIVED_MILLIS + 1000 * second);
+        Ok(lambda_http::request::from_str(&request.to_json())?)
+    };
+    (0..).map(request).take(count).collect()
+}
+
+/// Messages of the lane, as the consumer gets them.
+fn batch(sent: &[Sent]) -> Result<SqsEvent> {
+    let batch = sqs_event::batch("arn:aws:sqs:eu-west-1:000000000000:inventory");
+    let batch = sent
+        .iter()
+        .fold(batch, |batch, sent| batch.message(&sent.body));
+    Ok(serde_json::from_str(&batch.to_json())?)
+}
+
+/// The calls that were made since.
+fn since(before: &Calls, after: Calls) -> Calls {
+    let new = after.into_iter().map(|(call, count)| {
+        let count = count - before.get(&call).unwrap_or(&0);
+        (call, count)
+    });
+    new.filter(|(_, count)| *count > 0).collect()
+}
+
+fn inbound_variables() -> Variables {
+    Variables::from([
+        ("CUSTOMERS_QUEUE_URL", "customers"),
+        ("ORDERS_QUEUE_URL", "orders"),
+        ("BILLING_QUEUE_URL", "billing"),
+        ("PRODUCTS_QUEUE_URL", "products"),
+        ("INVENTORY_QUEUE_URL", LANE),
+        ("OTHER_QUEUE_URL", "other"),
+        ("QUARANTINE_QUEUE_URL", "quarantine"),
+        ("INLINE_LIMIT_BYTES", "250000"),
+        ("ANSWER_BUDGET_MS", "3000"),
+        ("RETRY_MARKER_TTL_SECONDS", "86400"),
+        ("RETRY_LEASE_SECONDS", "20"),
+        ("KEYS_TTL_SECONDS", "300"),
+        ("KEYS_REREAD_SECONDS", "10"),
+    ])
+}
+
+fn consumer_variables() -> Variables {
+    Variables::from([
+        (
+            "ROUTES",
+            r#"[{"team":"stock","queue":"stock","types":["*"],"accounts":["*"]}]"#,
+        ),
+        ("UNDELIVERED_QUEUE_URL", "undelivered"),
+        ("FIRST_RETRY_SECONDS", "2"),
+    ])
+}
