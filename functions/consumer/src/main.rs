@@ -1,7 +1,5 @@
 //! The consumer function on Lambda: wiring.
 
-use std::time::Duration;
-
 use aws::client::{Access, Aws, Warm as _};
 use aws::dynamo::records::DynamoRecords;
 use aws::s3::S3Oversize;
@@ -11,11 +9,7 @@ use consumer::Consumer;
 use consumer::config::Config;
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use runtime::config::Variables;
-use runtime::telemetry;
-use tokio::time::Instant;
-
-/// What of the function's time is left for the answer.
-const RESERVE: Duration = Duration::from_secs(1);
+use runtime::{deadline, telemetry};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
@@ -36,11 +30,7 @@ async fn main() -> Result<(), Error> {
     let consumer = &Consumer::new(&records, &queues, &oversize, &queues, config);
     tokio::join!(dynamo.warm(), sqs.warm());
     run(service_fn(|event: LambdaEvent<SqsEvent>| async move {
-        let left = event
-            .context
-            .deadline()
-            .duration_since(std::time::SystemTime::now());
-        let deadline = Instant::now() + left.unwrap_or_default().saturating_sub(RESERVE);
+        let deadline = deadline::of_invocation(event.context.deadline());
         Ok::<_, Error>(consumer.handle(&event.payload, deadline).await)
     }))
     .await

@@ -223,6 +223,10 @@ impl Aws {
         })
     }
 
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a signature has the time of its request"
+    )]
     async fn send_bytes(
         &self,
         service: &str,

@@ -96,6 +96,7 @@ pub struct UrlToken(SecretString);
 #[error("no URL token: it has to be {TOKEN_LENGTH} characters of base64url")]
 pub struct UrlTokenError;
 
+#[expect(clippy::disallowed_methods, reason = "the one reader of this secret")]
 impl UrlToken {
     /// Makes a token out of 32 random bytes.
     #[must_use]

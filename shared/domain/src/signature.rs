@@ -22,6 +22,7 @@ use crate::delivery::{Delivery, Request};
 #[derive(Clone)]
 pub struct MacKey(SecretString);
 
+#[expect(clippy::disallowed_methods, reason = "the one reader of this secret")]
 impl MacKey {
     /// Takes the key's characters; their bytes are the HMAC key, nothing is decoded.
     #[must_use]
@@ -65,6 +66,7 @@ pub struct SharedSecret {
     secret: SecretString,
 }
 
+#[expect(clippy::disallowed_methods, reason = "the one reader of this secret")]
 impl SharedSecret {
     /// Takes a secret and the place at which it is sent.
     #[must_use]

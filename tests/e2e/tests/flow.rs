@@ -9,7 +9,6 @@
 )]
 
 use std::collections::BTreeSet;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use domain::envelope::{Content, Envelope, Marks};
 use domain::identity::{DeliveryId, EventIndex};
@@ -22,6 +21,7 @@ use e2e::proxy::{Fault, Rule};
 use e2e::story::check_record;
 use e2e::team::TeamEvent;
 use rstest::rstest;
+use runtime::clock;
 use serde_json::value::RawValue;
 use simulator::control::{Deliver, RawBody};
 use simulator::{EVENT_NAMES, EventText, Repeat, Shape, Switches};
@@ -53,9 +53,8 @@ async fn refused(world: &World) {
 
 /// The id of a delivery that is so many milliseconds younger than now.
 fn id(millis: i64) -> DeliveryId {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    let at = i64::try_from(now.as_millis()).unwrap() + millis;
-    DeliveryId::new(Timestamp::from_millis(u64::try_from(at).unwrap()), &[7; 10])
+    let at = clock::now().millis().checked_add_signed(millis).unwrap();
+    DeliveryId::new(Timestamp::from_millis(at), &[7; 10])
 }
 
 /// Puts an event into a lane, as inbound would have.

@@ -6,25 +6,19 @@
     reason = "a test stops at what it does not expect"
 )]
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use aws::dynamo::accounts::DynamoAccounts;
 use domain::identity::DeliveryId;
 use domain::subscription::{Accounts as _, Baseline, IfUnknown, Lease, LeaseOwner, Leased, Saved};
 use domain::timestamp::Timestamp;
 use e2e::{Operator, until};
 use http::Method;
+use runtime::clock::now;
 use serde_json::{Value, json};
 use simulator::EventText;
 use simulator::control::{Deliver, NewSite, WebhookChange};
 
 const DAY: u64 = 86_400_000;
 const TEN_MINUTES: u64 = 600_000;
-
-fn now() -> Timestamp {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    Timestamp::from_millis(now.as_millis().try_into().unwrap())
-}
 
 /// A delivery every ten minutes for three weeks, and none in the last two hours.
 fn silent_for_two_hours() -> Baseline {

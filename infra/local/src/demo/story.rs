@@ -204,6 +204,7 @@ async fn heal(
 }
 
 /// A name of its own for each run, so that a second one on the same stack meets nothing of the first.
+#[expect(clippy::disallowed_methods, reason = "every run has another time")]
 fn account_name() -> Result<String> {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
     Ok(format!("demo-{:x}", now.as_millis() % 0x100_0000))

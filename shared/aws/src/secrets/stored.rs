@@ -143,6 +143,7 @@ fn written(stored: &impl Serialize) -> Option<SecretString> {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "the text that is stored")]
 mod tests {
     use super::*;
     use domain::account::UrlToken;

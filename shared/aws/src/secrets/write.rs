@@ -160,6 +160,7 @@ impl AccountSecrets {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "secrets are stored as text")]
 impl Secrets for AccountSecrets {
     async fn oauth(&self, account: &AccountName) -> Result<Option<OauthSecret>, PortError> {
         match self.read(&self.oauth_id(account)).await? {

@@ -56,6 +56,7 @@ pub struct Credentials {
     secret: SecretString,
 }
 
+#[expect(clippy::disallowed_methods, reason = "the one reader of this secret")]
 impl Credentials {
     /// Takes an id with its secret.
     ///
@@ -96,6 +97,7 @@ impl fmt::Debug for Credentials {
 #[derive(Clone)]
 pub struct AccessToken(SecretString);
 
+#[expect(clippy::disallowed_methods, reason = "the one reader of this secret")]
 impl AccessToken {
     /// Takes a token as the source gave it.
     #[must_use]

@@ -55,6 +55,7 @@ impl HooksUrl {
 #[derive(Clone)]
 pub struct Endpoint(SecretString);
 
+#[expect(clippy::disallowed_methods, reason = "the one reader of this secret")]
 impl Endpoint {
     /// Takes a URL as the source shows it.
     #[must_use]

@@ -26,6 +26,7 @@ use domain::subscription::{
 use domain::timestamp::Timestamp;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
@@ -173,9 +174,17 @@ impl Answer {
         if self.status != StatusCode::OK && self.status != StatusCode::CREATED {
             return Err(self.failure());
         }
-        // The parser's own message may repeat a value, and values are secret here.
-        serde_json::from_str(self.body.expose_secret())
-            .map_err(|_| self.bad_answer("a body that cannot be read"))
+        self.json()
+            .ok_or_else(|| self.bad_answer("a body that cannot be read"))
+    }
+
+    /// What the body says. The parser's own message may repeat a value, and values are secret here.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "what the API says, its secrets included, is read here alone"
+    )]
+    fn json<'a, T: Deserialize<'a>>(&'a self) -> Option<T> {
+        serde_json::from_str(self.body.expose_secret()).ok()
     }
 
     fn failure(&self) -> ApiError {
@@ -201,21 +210,20 @@ impl Answer {
     fn refuses_the_client(&self) -> bool {
         match self.status {
             StatusCode::UNAUTHORIZED => true,
-            StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN => serde_json::from_str::<Refusal<'_>>(
-                self.body.expose_secret(),
-            )
-            .is_ok_and(|refusal| {
-                matches!(
-                    refusal.error,
-                    "invalid_client" | "unauthorized_client" | "invalid_grant"
-                )
-            }),
+            StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN => {
+                self.json::<Refusal<'_>>().is_some_and(|refusal| {
+                    matches!(
+                        refusal.error,
+                        "invalid_client" | "unauthorized_client" | "invalid_grant"
+                    )
+                })
+            }
             _ => false,
         }
     }
 
     fn message(&self) -> Option<String> {
-        let message: Message = serde_json::from_str(self.body.expose_secret()).ok()?;
+        let message: Message = self.json()?;
         Some(message.message.chars().take(LONGEST_MESSAGE).collect())
     }
 
