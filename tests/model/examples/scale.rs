@@ -13,15 +13,16 @@ use anyhow::{Result, ensure};
 use aws_lambda_events::sqs::SqsEvent;
 use clap::{Parser, ValueEnum};
 use consumer::Consumer;
-use domain::account::{AccountName, TokenEntry, TokenStatus, UrlToken, WebhookId};
+use domain::account::{AccountName, KeysVersion, TokenEntry, TokenStatus, UrlToken, WebhookId};
 use domain::ports::QueueUrl;
+use domain::source::Source;
 use domain::timestamp::Timestamp;
 use inbound::Inbound;
 use lambda_http::Request;
 use runtime::config::Variables;
 use runtime::telemetry;
 use testkit::fakes::{
-    FakeBackoff, FakeKeys, FakeOversize, FakeQueues, FakeReceipts, FakeRecords, FakeTokens, Sent,
+    FakeKeys, FakeOversize, FakeQueues, FakeReceipts, FakeRecords, FakeRedelivery, FakeTokens, Sent,
 };
 use testkit::gateway::{RECEIVED_MILLIS, hook};
 use testkit::signing::SIGNING_KEY;
@@ -66,7 +67,7 @@ struct Fakes {
     receipts: FakeReceipts,
     oversize: FakeOversize,
     records: FakeRecords,
-    lane: FakeBackoff,
+    lane: FakeRedelivery,
 }
 
 impl Fakes {
@@ -111,7 +112,7 @@ async fn run(cli: &Cli) -> Result<Calls> {
         &fakes.queues,
         &fakes.receipts,
         &fakes.oversize,
-        inbound::config::Config::read(&inbound_variables())?,
+        inbound::config::Config::read(&variables())?,
     );
     let now = Timestamp::from_millis(RECEIVED_MILLIS);
     let mut before = Calls::new();
@@ -140,7 +141,7 @@ async fn run(cli: &Cli) -> Result<Calls> {
         &fakes.queues,
         &fakes.oversize,
         &fakes.lane,
-        consumer::config::Config::read(&consumer_variables())?,
+        consumer::config::Config::read(&variables())?,
     );
     let deadline = Instant::now() + Duration::from_secs(20);
     for batch in batches.iter().take(times) {
@@ -155,15 +156,16 @@ async fn run(cli: &Cli) -> Result<Calls> {
 /// So many signed deliveries of one account, a second apart.
 fn requests(fakes: &Fakes, events: usize, count: usize) -> Result<Vec<Request>> {
     let account: AccountName = "acme".parse()?;
-    let webhook = "wh_1q4qn43v";
     let token = UrlToken::from_random(&[7; 32]);
     let entry = TokenEntry {
         account: account.clone(),
-        webhook: Some(WebhookId::new(webhook)),
+        source: Source::Orderspace,
+        webhook: Some(WebhookId::new("wh_1q4qn43v")),
+        keys: KeysVersion::default(),
         status: TokenStatus::Live,
     };
     fakes.tokens.put(token.hash(), entry);
-    fakes.keys.put(&account, &[(webhook, SIGNING_KEY)]);
+    fakes.keys.put(&account, token.hash(), 0, &[SIGNING_KEY]);
     let body = fixtures::body(&format!("made/events-{events}.json"));
     let request = |second: u64| {
         let request = hook(token.expose(), body.clone())
@@ -192,7 +194,8 @@ fn since(before: &Calls, after: Calls) -> Calls {
     new.filter(|(_, count)| *count > 0).collect()
 }
 
-fn inbound_variables() -> Variables {
+/// What inbound and the consumer need; either leaves the other's alone.
+fn variables() -> Variables {
     Variables::from([
         ("CUSTOMERS_QUEUE_URL", "customers"),
         ("ORDERS_QUEUE_URL", "orders"),
@@ -207,11 +210,6 @@ fn inbound_variables() -> Variables {
         ("RETRY_LEASE_SECONDS", "20"),
         ("KEYS_TTL_SECONDS", "300"),
         ("KEYS_REREAD_SECONDS", "10"),
-    ])
-}
-
-fn consumer_variables() -> Variables {
-    Variables::from([
         (
             "ROUTES",
             r#"[{"team":"stock","queue":"stock","types":["*"],"accounts":["*"]}]"#,
