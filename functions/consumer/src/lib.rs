@@ -14,6 +14,8 @@
 //!
 //! <https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html>
 
+#![warn(clippy::too_many_lines)]
+
 pub mod apply;
 pub mod backoff;
 pub mod config;

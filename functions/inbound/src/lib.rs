@@ -7,6 +7,8 @@
 //! A request that is not verified causes no write and no message. An unknown token costs one cached read, a wrong
 //! signature one more, that of the keys.
 
+#![warn(clippy::too_many_lines)]
+
 pub mod answer;
 pub mod attempt;
 mod budget;
@@ -30,7 +32,7 @@ use crate::answer::{Answer, Refused, Unverified};
 use crate::attempt::Attempt;
 use crate::budget::Budget;
 use crate::config::Config;
-use crate::keyring::Keyring;
+use crate::keyring::{Keyring, Proven};
 use crate::quarantine::Quarantined;
 use crate::request::Posted;
 
@@ -85,45 +87,55 @@ impl<'p, T: Tokens, K: Keys, Q: Queues, R: Receipts, O: Oversize> Inbound<'p, T,
             Ok(posted) => posted,
             Err(cause) => return refuse_stranger(cause),
         };
-        let verified = match timeout_at(budget.end(), self.keyring.verify(&posted)).await {
-            Ok(Ok(verified)) => verified,
+        let proven = match timeout_at(budget.end(), self.keyring.verify(&posted)).await {
+            Ok(Ok(proven)) => proven,
             Ok(Err(keyring::Refusal::Unverified(cause))) => return refuse_stranger(cause),
             Ok(Err(keyring::Refusal::NotReady(cause))) => return Answer::NotReady(cause),
             Err(_) => return Answer::NotReady(answer::NotReady::OutOfTime),
         };
-        let account = &verified.entry.account;
-        let attempt = match Attempt::begin(
+        let attempt = Attempt::begin(
             self.receipts,
-            account,
+            &proven.entry.account,
             &posted,
             now,
             self.config.lease,
             budget.asking(),
-        )
-        .await
-        {
-            Ok(attempt) => attempt,
+        );
+        match attempt.await {
+            Ok(attempt) => self.answer(&posted, &proven, &attempt, &budget, now).await,
             Err(error) => {
                 warn!(%error, "no randomness for a delivery id");
-                return Answer::NotReady(answer::NotReady::NoRandomness);
+                Answer::NotReady(answer::NotReady::NoRandomness)
             }
-        };
+        }
+    }
+
+    /// Answers a proven delivery: takes it, or leaves what its retry needs.
+    async fn answer(
+        &self,
+        posted: &Posted<'_>,
+        proven: &Proven<'_>,
+        attempt: &Attempt,
+        budget: &Budget,
+        now: Timestamp,
+    ) -> Answer {
+        let account = &proven.entry.account;
         let delivery = attempt.delivery();
         Span::current().record("delivery.id", display(delivery));
-        let genuine = verified.proof.delivery();
+        let genuine = proven.proof.delivery();
         let split = protocol(posted.source).split(genuine);
         let receipt = Receipt {
             account,
             delivery,
-            registration: verified.registration,
-            webhook: verified.entry.webhook.as_ref(),
-            assurance: verified.proof.assurance(),
+            registration: proven.registration,
+            webhook: proven.entry.webhook.as_ref(),
+            assurance: proven.proof.assurance(),
             received: posted.received,
             hash: attempt.hash(),
             events: split.as_ref().map_or(0, |split| split.events.len()),
             body: genuine.body,
         };
-        let kept = match self.keep(&posted, &receipt, &split, budget.sending()).await {
+        let kept = match self.keep(posted, &receipt, &split, budget.sending()).await {
             Ok(()) => {
                 attempt
                     .succeed(self.receipts, account, budget.removing())
@@ -144,7 +156,7 @@ impl<'p, T: Tokens, K: Keys, Q: Queues, R: Receipts, O: Oversize> Inbound<'p, T,
                     events,
                     duration_ms, outcome, "delivery refused; it comes again"
                 );
-                self.strike(&attempt, account, cause, now, budget.end())
+                self.strike(attempt, account, cause, now, budget.end())
                     .await;
                 Answer::Refused(cause)
             }

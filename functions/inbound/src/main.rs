@@ -3,14 +3,10 @@
 use aws::client::{Access, Aws, Warm as _};
 use aws::dynamo::receipts::write::DynamoReceipts;
 use aws::dynamo::tokens::DynamoTokens;
-use aws::s3::S3Oversize;
-use aws::secrets::SigningSecrets;
-use aws::sqs::SqsQueues;
-use inbound::Inbound;
-use inbound::config::Config;
+use aws::{s3::S3Oversize, secrets::SigningSecrets, sqs::SqsQueues};
+use inbound::{Inbound, config::Config};
 use lambda_http::{Error, Request, run, service_fn};
-use runtime::config::Variables;
-use runtime::{clock, telemetry};
+use runtime::{clock, config::Variables, telemetry};
 
 const SECONDS_A_DAY: u64 = 86_400;
 

@@ -74,7 +74,7 @@ impl<'a> Posted<'a> {
     }
 }
 
-/// The source in a route key of release 0.1, `POST /hooks/orderspace/{token}`: an update replaces the function's code a
+/// The source that a route key of release 0.1 named itself, before `/{token}`: an update replaces the function's code a
 /// while before its routes, and deliveries keep coming in between.
 fn source_of_route(key: &str) -> Option<&str> {
     key.split('/').nth(2)

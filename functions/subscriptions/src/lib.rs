@@ -24,6 +24,8 @@
 //!
 //! <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-access-control-iam.html>
 
+#![warn(clippy::too_many_lines)]
+
 mod account_lock;
 mod admission;
 pub mod answer;

@@ -9,6 +9,8 @@
 //! Nothing here reads a clock, an environment variable or a network: time, names and random bytes come in as
 //! arguments. [`ports`] says what the functions need from the outside, in the words of this crate.
 
+#![warn(clippy::too_many_lines)]
+
 pub mod account;
 pub mod decimal;
 pub mod delivery;

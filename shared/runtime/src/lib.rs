@@ -1,6 +1,8 @@
 //! What every function needs around its own work: configuration, telemetry, and sending to queues until they
 //! accept.
 
+#![warn(clippy::too_many_lines)]
+
 pub mod clock;
 pub mod config;
 pub mod deadline;

@@ -3,6 +3,8 @@
 //! A source is one folder here, one name in [`domain::source::Source`] and one arm in [`protocol`]. Nothing else knows which
 //! source it serves: what differs is asked of [`Protocol`].
 
+#![warn(clippy::too_many_lines)]
+
 mod json;
 pub mod orderspace;
 #[cfg(feature = "api")]

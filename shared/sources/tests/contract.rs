@@ -8,6 +8,8 @@
 )]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
 
 use domain::delivery::{Delivery, Request, Split, Unreadable};
 use domain::envelope::{Content, DataRef, Envelope, InlineLimit, Marks, is_sendable};
@@ -271,11 +273,50 @@ fn complaints_about_events(
     complaints
 }
 
+/// The names of the folders in a folder, as this crate sees it.
+fn folders(path: &str) -> BTreeSet<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    let entries = fs::read_dir(path).unwrap().map(Result::unwrap);
+    let folders = entries.filter(|entry| entry.path().is_dir());
+    folders
+        .map(|entry| entry.file_name().into_string().unwrap())
+        .collect()
+}
+
+#[test]
+fn every_source_has_its_folders_and_no_folder_is_left_out() {
+    let names: BTreeSet<String> = Source::ALL.map(|source| source.to_string()).into();
+    assert_eq!(folders("src"), names, "Source::ALL has the other names");
+    let mut fixtures = folders("../../tests/fixtures");
+    assert!(fixtures.remove("releases"));
+    assert_eq!(fixtures, names, "Source::ALL has the other names");
+}
+
+#[test]
+fn every_source_says_in_its_readme_what_is_known_of_it() {
+    for source in Source::ALL {
+        let path = format!("{}/src/{source}/README.md", env!("CARGO_MANIFEST_DIR"));
+        let readme = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+        let title = format!("# {}\n", facts(source).title);
+        assert!(readme.starts_with(&title), "{path} begins otherwise");
+        let rows = ["proof", "keys", "success", "a delivery", "registering"];
+        let rows = rows.map(|row| format!("\n| {row} | "));
+        for part in rows
+            .iter()
+            .map(String::as_str)
+            .chain(["\n## What is not known\n"])
+        {
+            assert!(readme.contains(part), "{path} has no {part:?}");
+        }
+    }
+}
+
 #[test]
 fn every_delivery_is_read_as_its_manifest_says() {
     for source in Source::ALL {
         let mut complaints = Vec::new();
         let fixtures = fixtures(source).all();
+        assert!(!fixtures.is_empty(), "{source} has no delivery");
         for fixture in &fixtures {
             let found = complaints_about_fixture(source, &fixture.body, &fixture.expected);
             let in_file = |complaint| format!("{} ({}): {complaint}", fixture.name, fixture.what);

@@ -1,0 +1,166 @@
+//! The layout of the product: which crate knows of what.
+#![allow(
+    clippy::unwrap_used,
+    reason = "what cannot be read stops the test where it is"
+)]
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use rstest::rstest;
+
+/// What the functions are made of.
+const PRODUCT: [&str; 7] = [
+    "functions/inbound",
+    "functions/consumer",
+    "functions/subscriptions",
+    "shared/domain",
+    "shared/sources",
+    "shared/aws",
+    "shared/runtime",
+];
+
+/// Where a decision may depend on which source it is: the names, and the table of protocols.
+const BY_SOURCE: [&str; 2] = ["shared/domain/src/source.rs", "shared/sources/src/lib.rs"];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// A file of the product, without its tests.
+struct Code {
+    path: String,
+    text: String,
+}
+
+/// The files in `src` of these crates.
+fn code(crates: &[&str]) -> Vec<Code> {
+    let mut code = Vec::new();
+    let mut folders: Vec<PathBuf> = crates
+        .iter()
+        .map(|name| root().join(name).join("src"))
+        .collect();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension() == Some(OsStr::new("rs")) {
+                let text = fs::read_to_string(&path).unwrap();
+                let end = text.find("#[cfg(test)]\nmod tests").unwrap_or(text.len());
+                let path = path.strip_prefix(root()).unwrap().to_str().unwrap();
+                code.push(Code {
+                    path: path.to_owned(),
+                    text: text[..end].to_owned(),
+                });
+            }
+        }
+    }
+    assert!(code.len() > crates.len(), "no code was found");
+    code
+}
+
+/// The lines that `is_wrong`, with their places.
+fn lines(code: &[Code], is_wrong: impl Fn(&str) -> bool) -> Vec<String> {
+    let mut found = Vec::new();
+    for file in code {
+        for (number, line) in file.text.lines().enumerate() {
+            if is_wrong(line) {
+                found.push(format!("{}:{}: {line}", file.path, number + 1));
+            }
+        }
+    }
+    found
+}
+
+/// The sources that have a folder.
+fn sources() -> Vec<String> {
+    let entries = fs::read_dir(root().join("shared/sources/src")).unwrap();
+    let folders = entries
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_dir());
+    let names = folders.map(|path| path.file_name().unwrap().to_str().unwrap().to_owned());
+    let names: Vec<String> = names.collect();
+    assert!(names.contains(&"orderspace".to_owned()), "{names:?}");
+    names
+}
+
+/// Whether a line has an arm or a pattern for one source.
+fn is_arm(line: &str) -> bool {
+    let names = line.split("Source::").skip(1);
+    let mut rests = names.map(|rest| rest.trim_start_matches(char::is_alphanumeric).trim_start());
+    let is_pattern = line.contains("matches!(") || line.contains("if let ");
+    rests.any(|rest| {
+        is_pattern || rest.starts_with("=>") || (rest.starts_with('|') && !rest.starts_with("||"))
+    })
+}
+
+/// Of the functions, only `subscriptions` calls the sources' APIs: a second HTTP client would be code for nothing in the
+/// others, and more of it where the internet can reach it. `api` is the feature of `sources` that brings it.
+#[rstest]
+#[case::inbound("inbound", false)]
+#[case::consumer("consumer", false)]
+#[case::subscriptions("subscriptions", true)]
+fn only_subscriptions_has_the_sources_http_client(#[case] function: &str, #[case] expected: bool) {
+    let tree = Command::new(env!("CARGO"))
+        .args(["tree", "--locked", "--edges", "normal"])
+        .args(["--prefix", "none", "--format", "{p}", "--package", function])
+        // As a function is built: with the features that it asks for, not those of all its neighbours.
+        .env_remove("CARGO_RESOLVER_FEATURE_UNIFICATION")
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert!(tree.status.success(), "{tree:?}");
+    let tree = String::from_utf8(tree.stdout).unwrap();
+    assert!(tree.contains("sources v"), "{tree}");
+    let has_client = tree.lines().any(|line| line.starts_with("reqwest v"));
+    assert_eq!(has_client, expected, "{tree}");
+}
+
+#[test]
+fn functions_name_no_source() {
+    let sources = sources();
+    let named = lines(&code(&PRODUCT[..3]), |line| {
+        let line = line.to_lowercase();
+        sources.iter().any(|source| line.contains(source))
+    });
+    assert!(
+        named.is_empty(),
+        "a source is known in its own folder alone: {named:#?}"
+    );
+}
+
+#[test]
+fn one_table_decides_by_source() {
+    let mut code = code(&PRODUCT);
+    code.retain(|file| !BY_SOURCE.contains(&&*file.path));
+    let arms = lines(&code, is_arm);
+    assert!(arms.is_empty(), "ask the source's protocol: {arms:#?}");
+}
+
+#[rstest]
+#[case::arm("        Source::Orderspace => &orderspace::Orderspace,", true)]
+#[case::alternative("Source::Orderspace | Source::StackOne => 1", true)]
+#[case::pattern("if matches!(source, Source::StackOne) {", true)]
+#[case::value("let source = Source::Orderspace;", false)]
+#[case::every("for source in Source::ALL {", false)]
+fn an_arm_is_known(#[case] line: &str, #[case] expected: bool) {
+    assert_eq!(is_arm(line), expected);
+}
+
+#[test]
+fn a_main_is_wiring() {
+    let mains = code(&PRODUCT[..3])
+        .into_iter()
+        .filter(|file| file.path.ends_with("/main.rs"));
+    let long: Vec<_> = mains
+        .map(|main| (main.path, main.text.lines().count()))
+        .collect();
+    assert_eq!(long.len(), 3, "{long:?}");
+    assert!(
+        long.iter().all(|(_, lines)| *lines < 40),
+        "what is more than wiring belongs where it can be tested: {long:?}"
+    );
+}
