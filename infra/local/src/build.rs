@@ -4,9 +4,10 @@
 //! built with the very command that `sam build` will use, in the very same directories; then `sam build` finds
 //! everything compiled and only packs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
 use tokio::process::Command;
 
 use crate::job;
@@ -114,7 +115,17 @@ pub async fn functions(places: &Places, tools: &Tools, progress: Progress) -> Re
 }
 
 /// The workspace's target directory, found as `sam build` finds it.
-pub(crate) async fn target_directory(places: &Places, cargo: &std::path::Path) -> Result<PathBuf> {
+pub(crate) async fn target_directory(places: &Places, cargo: &Path) -> Result<PathBuf> {
+    metadata(places, cargo)
+        .await?
+        .get("target_directory")
+        .and_then(Value::as_str)
+        .map(PathBuf::from)
+        .context("cargo metadata names no target directory")
+}
+
+/// What cargo says of the workspace's own packages.
+async fn metadata(places: &Places, cargo: &Path) -> Result<Value> {
     let mut command = Command::new(cargo);
     command
         .args(["metadata", "--no-deps", "--format-version", "1"])
@@ -130,10 +141,62 @@ pub(crate) async fn target_directory(places: &Places, cargo: &std::path::Path) -
             String::from_utf8_lossy(&output.stderr).trim()
         );
     }
-    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout)?;
-    metadata
-        .get("target_directory")
-        .and_then(serde_json::Value::as_str)
-        .map(PathBuf::from)
-        .context("cargo metadata names no target directory")
+    serde_json::from_slice(&output.stdout).context("cargo metadata prints no JSON")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// What the functions have to be made with.
+    const ASKED_FOR: [&str; 12] = [
+        "aws-config",
+        "aws-sdk-dynamodb",
+        "aws-sdk-secretsmanager",
+        "aws-sdk-sqs",
+        "hmac",
+        "lambda_http",
+        "lambda_runtime",
+        "serde",
+        "serde_json",
+        "sha2",
+        "tokio",
+        "tracing",
+    ];
+
+    /// The packages that a function or one of the workspace's crates that it is made of names as its dependencies, without
+    /// those of its tests and its build.
+    fn dependencies(metadata: &Value) -> BTreeSet<&str> {
+        let packages = metadata["packages"].as_array().unwrap();
+        let mut found = BTreeSet::new();
+        let mut crates = FUNCTIONS.to_vec();
+        while let Some(name) = crates.pop() {
+            let package = packages.iter().find(|package| package["name"] == name);
+            let dependencies = package.unwrap()["dependencies"].as_array().unwrap();
+            for dependency in dependencies.iter().filter(|one| one["kind"].is_null()) {
+                let name = dependency["name"].as_str().unwrap();
+                if found.insert(name) && dependency["path"].is_string() {
+                    crates.push(name);
+                }
+            }
+        }
+        found
+    }
+
+    #[tokio::test]
+    async fn the_functions_use_every_package_that_was_asked_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let places = Places::of(Some(directory.path())).unwrap();
+        let metadata = metadata(&places, Path::new("cargo")).await.unwrap();
+        let found = dependencies(&metadata);
+        let missing: Vec<_> = ASKED_FOR
+            .into_iter()
+            .filter(|package| !found.contains(package))
+            .collect();
+        assert_eq!(missing, [""; 0]);
+        // A package that tests alone use is none of theirs.
+        assert!(found.contains("domain") && !found.contains("testkit"));
+    }
 }

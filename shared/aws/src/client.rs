@@ -4,24 +4,24 @@
 //! [`Warm::warm`] makes the first TLS handshake, so that no request waits for it.
 //!
 //! Credentials and region are those that Lambda puts into the environment; no profile, no metadata service
-//! and no other provider is ever asked.
+//! and no other provider is ever asked. Other settings of the SDK are variables too, and no file has any.
 //! <https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html>
 
 use std::future::Future;
 use std::time::Duration;
 
+use aws_config::{BehaviorVersion, SdkConfig};
+use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
 use aws_sdk_dynamodb::config::interceptors::BeforeTransmitInterceptorContextMut;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::config::{
-    BehaviorVersion, ConfigBag, Credentials, Intercept, Region, RuntimeComponents,
-    SharedCredentialsProvider, SharedHttpClient,
+    ConfigBag, Credentials, Intercept, Region, RuntimeComponents, SharedHttpClient,
 };
 use aws_sdk_dynamodb::error::BoxError;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use aws_smithy_http_client::{Builder, HttpClientError};
-use aws_types::SdkConfig;
 use thiserror::Error;
 
 /// The roots that every AWS endpoint's certificate goes back to, as the machine's trust store has them and as
@@ -106,7 +106,7 @@ impl Aws {
     ///
     /// # Errors
     /// The TLS client cannot be made.
-    pub fn new(access: Access) -> Result<Self, AccessError> {
+    pub async fn new(access: Access) -> Result<Self, AccessError> {
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(CONNECT)
             .operation_attempt_timeout(ATTEMPT)
@@ -115,16 +115,19 @@ impl Aws {
         let retries = RetryConfig::standard()
             .with_initial_backoff(FIRST_PAUSE)
             .with_max_backoff(LONGEST_PAUSE);
-        let mut config = SdkConfig::builder()
-            .behavior_version(BehaviorVersion::latest())
+        let config = aws_config::defaults(BehaviorVersion::latest())
             .region(Region::new(access.region))
-            .credentials_provider(SharedCredentialsProvider::new(access.credentials))
+            .credentials_provider(access.credentials)
+            .profile_files(no_files())
             .http_client(http_client().map_err(AccessError::Tls)?)
             .timeout_config(timeouts)
             .retry_config(retries);
-        config.set_endpoint_url(access.endpoint);
+        let config = match access.endpoint {
+            Some(endpoint) => config.endpoint_url(endpoint),
+            None => config,
+        };
         Ok(Self {
-            config: config.build(),
+            config: config.load().await,
         })
     }
 
@@ -154,6 +157,13 @@ impl Aws {
     pub fn secrets(&self) -> aws_sdk_secretsmanager::Client {
         aws_sdk_secretsmanager::Client::new(&self.config)
     }
+}
+
+/// In place of the files with profiles, which would be looked for in the home directory: a file that is empty and was read.
+fn no_files() -> EnvConfigFiles {
+    EnvConfigFiles::builder()
+        .with_contents(EnvConfigFileKind::Config, "")
+        .build()
 }
 
 fn http_client() -> Result<SharedHttpClient, HttpClientError> {
@@ -234,13 +244,15 @@ impl Intercept for Unsigned {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use aws_sdk_dynamodb::config::ProvideCredentials as _;
     use domain::ports::ErrorKind;
+    use rstest::rstest;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
     use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
-    fn aws(endpoint: &str) -> Aws {
-        Aws::new(Access {
+    async fn aws(endpoint: &str) -> Aws {
+        let access = Access {
             region: "eu-west-1".to_owned(),
             endpoint: Some(endpoint.to_owned()),
             credentials: Credentials::new(
@@ -250,14 +262,14 @@ mod tests {
                 None,
                 "test",
             ),
-        })
-        .unwrap()
+        };
+        Aws::new(access).await.unwrap()
     }
 
     #[tokio::test]
     async fn the_roots_are_read_and_an_unreachable_service_is_a_passing_error() {
         // Nothing listens on the discard port of this machine.
-        let client = aws("https://127.0.0.1:9").sqs();
+        let client = aws("https://127.0.0.1:9").await.sqs();
         client.warm().await;
         let error = client.list_queues().send().await.unwrap_err();
         let error = crate::failure::port_error("listing queues", &error, |_| false);
@@ -293,7 +305,9 @@ mod tests {
     #[tokio::test]
     async fn the_first_request_finds_a_connection_that_asked_for_nothing() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let client = aws(&format!("http://{}", listener.local_addr().unwrap())).dynamo();
+        let client = aws(&format!("http://{}", listener.local_addr().unwrap()))
+            .await
+            .dynamo();
         let (sender, mut heads) = unbounded_channel();
         tokio::spawn(serve(listener, sender));
         client.warm().await;
@@ -308,10 +322,95 @@ mod tests {
         }
     }
 
-    #[test]
-    fn the_keys_do_not_print() {
-        let printed = format!("{:?}", aws("http://127.0.0.1:9"));
+    #[tokio::test]
+    async fn the_keys_do_not_print() {
+        let printed = format!("{:?}", aws("http://127.0.0.1:9").await);
         assert!(printed.contains("eu-west-1"));
         assert!(!printed.contains("marker"));
+    }
+
+    const REGION: (&str, &str) = ("AWS_REGION", "eu-west-1");
+    const ID: (&str, &str) = ("AWS_ACCESS_KEY_ID", "id");
+    const SECRET: (&str, &str) = ("AWS_SECRET_ACCESS_KEY", "secret");
+
+    /// What a function with these variables is configured with, or which variable it lacks. There are also a profile with
+    /// everything that it could want, and a metadata service, which must not be asked. Only another process can have another
+    /// environment, so it is this program that runs once more.
+    fn found(variables: &[(&str, &str)]) -> String {
+        let directory = tempfile::tempdir().unwrap();
+        let profile = directory.path().join("profile");
+        let text = "[default]\nregion = us-east-1\nuse_fips_endpoint = true\nendpoint_url = http://127.0.0.1:9\n\
+                    aws_access_key_id = profile\naws_secret_access_key = profile\n";
+        std::fs::write(&profile, text).unwrap();
+        let metadata = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        metadata.set_nonblocking(true).unwrap();
+        let service = format!("http://{}", metadata.local_addr().unwrap());
+        let output = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "--ignored", "--nocapture", "client::tests::look"])
+            .env_clear()
+            .env("AWS_CONFIG_FILE", &profile)
+            .env("AWS_SHARED_CREDENTIALS_FILE", &profile)
+            .env("AWS_EC2_METADATA_SERVICE_ENDPOINT", &service)
+            .env("AWS_CONTAINER_CREDENTIALS_FULL_URI", &service)
+            .envs(variables.iter().copied())
+            .output()
+            .unwrap();
+        let asked = metadata.accept().map(|(_, from)| from);
+        assert!(asked.is_err(), "the metadata service was asked");
+        let output = String::from_utf8(output.stdout).unwrap();
+        let found = output
+            .split("found ")
+            .nth(1)
+            .and_then(|found| found.lines().next());
+        found
+            .unwrap_or_else(|| panic!("nothing was found: {output}"))
+            .to_owned()
+    }
+
+    #[tokio::test]
+    #[ignore = "what it finds depends on the environment; `found` runs it in one of its own"]
+    async fn look() {
+        let found = match Access::from_env() {
+            Err(error) => error.to_string(),
+            Ok(access) => {
+                let config = Aws::new(access).await.unwrap().config;
+                let provider = config.credentials_provider().unwrap();
+                let credentials = provider.provide_credentials().await.unwrap();
+                format!(
+                    "{:?} {:?} {:?} {}",
+                    config.region().unwrap().as_ref(),
+                    config.endpoint_url(),
+                    config.use_fips(),
+                    credentials.access_key_id()
+                )
+            }
+        };
+        println!("found {found}");
+    }
+
+    #[test]
+    fn neither_a_profile_nor_a_metadata_service_is_asked() {
+        assert_eq!(found(&[REGION, ID, SECRET]), r#""eu-west-1" None None id"#);
+        // That a setting of the profile would be seen, were the profile read.
+        let fips = ("AWS_USE_FIPS_ENDPOINT", "true");
+        assert_eq!(
+            found(&[REGION, ID, SECRET, fips]),
+            r#""eu-west-1" None Some(true) id"#
+        );
+    }
+
+    #[rstest]
+    #[case("AWS_REGION", &[ID, SECRET])]
+    #[case("AWS_ACCESS_KEY_ID", &[REGION, SECRET])]
+    #[case("AWS_SECRET_ACCESS_KEY", &[REGION, ID])]
+    fn what_is_not_in_the_environment_is_missing(
+        #[case] name: &str,
+        #[case] variables: &[(&str, &str)],
+    ) {
+        let found = found(variables);
+        assert!(
+            found.starts_with(&format!("the environment variable {name} is not set")),
+            "{found}"
+        );
     }
 }

@@ -51,7 +51,7 @@ impl Operator {
     /// # Panics
     /// The site cannot be made.
     pub async fn at(settings: NewSite) -> Self {
-        let stack = Stack::here();
+        let stack = Stack::here().await;
         let (account, secret) = (account_name(), random_text());
         note_secret(&stack, &secret);
         let new = NewSite {

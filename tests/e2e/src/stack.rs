@@ -54,7 +54,7 @@ impl Stack {
     /// # Panics
     /// There is none.
     #[must_use]
-    pub fn here() -> Self {
+    pub async fn here() -> Self {
         let path = std::env::var_os(VARIABLE).map_or_else(
             || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.local/outputs.json"),
             PathBuf::from,
@@ -78,7 +78,9 @@ impl Stack {
             endpoint: Some(outputs.endpoint_url.clone()),
             credentials,
         };
-        let aws = Aws::new(access).expect("a client for 127.0.0.1 can be made");
+        let aws = Aws::new(access)
+            .await
+            .expect("a client for 127.0.0.1 can be made");
         // The functions' time-outs are for AWS, and a test is patient.
         let timeouts = TimeoutConfig::builder()
             .operation_attempt_timeout(CALL_TIMEOUT)

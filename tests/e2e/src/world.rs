@@ -107,7 +107,7 @@ impl World {
     /// # Panics
     /// It cannot be connected.
     pub async fn connected() -> Self {
-        let stack = Stack::here();
+        let stack = Stack::here().await;
         let account = account_name();
         let (client_id, client_secret) = (account.clone(), random_text());
         let simulator = stack.simulator();
@@ -163,7 +163,7 @@ impl World {
     /// # Panics
     /// The stack does not take it.
     pub async fn without_keys() -> Self {
-        let stack = Stack::here();
+        let stack = Stack::here().await;
         let account = account_name();
         let token = UrlToken::from_random(&random()).expose().to_owned();
         let webhook = format!("wh_{}", &account[ACCOUNT_PREFIX.len()..]);

@@ -249,7 +249,7 @@ async fn an_orderspace_that_never_answers_is_told_before_the_gateway_gives_up() 
 #[case::disconnect(Method::DELETE, "/accounts/acme")]
 #[tokio::test]
 async fn without_a_signature_nothing_is_allowed(#[case] method: Method, #[case] path: &str) {
-    let stack = Stack::here();
+    let stack = Stack::here().await;
     let url = format!("{}{path}", stack.output("AdminUrl"));
     let answer = stack
         .http

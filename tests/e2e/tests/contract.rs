@@ -65,7 +65,7 @@ struct Place {
 }
 
 impl Place {
-    fn of(test: &str) -> Self {
+    async fn of(test: &str) -> Self {
         let path = std::env::var("ORDERHOOK_OUTPUTS").expect(
             "ORDERHOOK_OUTPUTS has to name .local/outputs.json, which `cargo local up` writes",
         );
@@ -86,7 +86,7 @@ impl Place {
         #[expect(clippy::disallowed_methods, reason = "every run has another time")]
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
         Self {
-            aws: Aws::new(access).unwrap(),
+            aws: Aws::new(access).await.unwrap(),
             region: outputs.region,
             name: format!("contract-{test}-{}", now.as_nanos()),
         }
@@ -272,7 +272,7 @@ impl Place {
 
 #[tokio::test]
 async fn queues() {
-    let place = Place::of("queues");
+    let place = Place::of("queues").await;
     let size = (QueueAttributeName::MaximumMessageSize, "1048576");
     let fifo = (QueueAttributeName::FifoQueue, "true");
     let standard = place.queue("", std::slice::from_ref(&size)).await;
@@ -299,7 +299,7 @@ async fn queues() {
 
 #[tokio::test]
 async fn oversize() {
-    let place = Place::of("oversize");
+    let place = Place::of("oversize").await;
     let store = place.bucket().await;
     let suite = async move {
         contract::oversize(&store).await;
@@ -341,7 +341,7 @@ impl TokenStore for Accounts {
 
 #[tokio::test]
 async fn tokens() {
-    let place = Place::of("tokens");
+    let place = Place::of("tokens").await;
     let table = place.table("accounts", &[("pk", KeyType::Hash)]).await;
     let accounts = Accounts {
         place: place.clone(),
@@ -367,7 +367,7 @@ impl KeyStore for Place {
 
 #[tokio::test]
 async fn keys() {
-    let place = Place::of("keys");
+    let place = Place::of("keys").await;
     let store = place.clone();
     let suite = async move {
         let prefix = format!("{}/signing/", store.name);
@@ -440,7 +440,7 @@ impl ReceiptReader for ReceiptsTable {
 
 #[tokio::test]
 async fn receipts() {
-    let place = Place::of("receipts");
+    let place = Place::of("receipts").await;
     let table = ReceiptsTable {
         table: place.sorted_table("receipts").await,
         oversize: place.bucket().await,
@@ -494,7 +494,7 @@ impl RecordReader for RecordsTable {
 }
 
 async fn records_in(test: &str, format: RecordFormat) {
-    let place = Place::of(test);
+    let place = Place::of(test).await;
     let table = RecordsTable {
         table: place.sorted_table("records").await,
         oversize: place.bucket().await,
@@ -551,7 +551,7 @@ impl Lane for LaneQueue {
 
 #[tokio::test]
 async fn redelivery() {
-    let place = Place::of("redelivery");
+    let place = Place::of("redelivery").await;
     let visibility = (QueueAttributeName::VisibilityTimeout, "600");
     let lane = LaneQueue {
         queue: place.queue("", &[visibility]).await,

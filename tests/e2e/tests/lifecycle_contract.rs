@@ -39,8 +39,8 @@ use domain::timestamp::Timestamp;
 use e2e::Stack;
 
 /// AWS as the emulator plays it, and a name for what one test makes there.
-fn place(test: &str) -> (Aws, String) {
-    let outputs = Stack::here().outputs;
+async fn place(test: &str) -> (Aws, String) {
+    let outputs = Stack::here().await.outputs;
     let credentials = Credentials::new(
         &outputs.access_key_id,
         &outputs.secret_access_key,
@@ -56,7 +56,7 @@ fn place(test: &str) -> (Aws, String) {
     #[expect(clippy::disallowed_methods, reason = "every run has another time")]
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     (
-        Aws::new(access).unwrap(),
+        Aws::new(access).await.unwrap(),
         format!("subscriptions-{test}-{}", now.as_nanos()),
     )
 }
@@ -88,7 +88,7 @@ async fn drop_table(aws: &Aws, table: &str) {
 
 #[tokio::test]
 async fn accounts() {
-    let (aws, table) = place("accounts");
+    let (aws, table) = place("accounts").await;
     make_table(&aws, &table, &[("pk", KeyType::Hash)]).await;
     let accounts = DynamoAccounts::new(aws.dynamo(), &table);
     contract::accounts(&accounts).await;
@@ -98,7 +98,7 @@ async fn accounts() {
 /// What subscriptions writes is what inbound reads.
 #[tokio::test]
 async fn tokens_and_keys_are_read_by_inbound() {
-    let (aws, table) = place("tokens");
+    let (aws, table) = place("tokens").await;
     make_table(&aws, &table, &[("pk", KeyType::Hash)]).await;
     let accounts = DynamoAccounts::new(aws.dynamo(), &table);
     let now = Timestamp::from_millis(1_795_176_000_000);
@@ -146,7 +146,7 @@ async fn tokens_and_keys_are_read_by_inbound() {
 
 #[tokio::test]
 async fn secrets() {
-    let (aws, prefix) = place("secrets");
+    let (aws, prefix) = place("secrets").await;
     let (oauth, signing) = (format!("{prefix}/oauth/"), format!("{prefix}/signing/"));
     let secrets = AccountSecrets::new(aws.secrets(), oauth, signing, 7);
     contract::secrets(&secrets).await;
@@ -155,7 +155,7 @@ async fn secrets() {
 
 #[tokio::test]
 async fn the_last_delivery_of_a_day_is_found() {
-    let (aws, table) = place("receipts");
+    let (aws, table) = place("receipts").await;
     let keys = [("pk", KeyType::Hash), ("sk", KeyType::Range)];
     make_table(&aws, &table, &keys).await;
     let deliveries = DynamoDeliveries::new(aws.dynamo(), &table);
@@ -191,7 +191,7 @@ async fn the_last_delivery_of_a_day_is_found() {
 /// What inbound writes of an attempt is what subscriptions reads of it.
 #[tokio::test]
 async fn receipts_and_strikes_of_inbound_are_read() {
-    let (aws, table) = place("strikes");
+    let (aws, table) = place("strikes").await;
     let keys = [("pk", KeyType::Hash), ("sk", KeyType::Range)];
     make_table(&aws, &table, &keys).await;
     let oversize = S3Oversize::new(aws.s3(), "no-bucket");

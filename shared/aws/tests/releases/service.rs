@@ -37,14 +37,14 @@ impl Service {
         let address = listener.local_addr().unwrap();
         let router = Router::new().fallback(answer).with_state(Arc::clone(&kept));
         tokio::spawn(async { axum::serve(listener, router).await.unwrap() });
-        let aws = Aws::new(Access {
+        let access = Access {
             region: "eu-west-1".to_owned(),
             endpoint: Some(format!("http://{address}")),
             credentials: Credentials::new("id", "secret", None, None, "test"),
-        });
+        };
         Self {
             kept,
-            aws: aws.unwrap(),
+            aws: Aws::new(access).await.unwrap(),
         }
     }
 
