@@ -1113,7 +1113,7 @@ const PLATFORM: &[Requirement] = &[
         "MaximumConcurrency and the batching window bound what a lane does at once",
         OnAws {
             why: "The emulator takes neither into account and caps batches at ten; large batches are handed over directly.",
-            how: "Put 50,000 messages in a lane and read ConcurrentExecutions of its consumer.",
+            how: "Put 50,000 messages in a lane and read ConcurrentExecutions of the consumer.",
         },
     ),
     is(
