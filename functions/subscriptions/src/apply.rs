@@ -202,7 +202,8 @@ impl<'r, 'p, 'h, 's, A: Accounts, S: Secrets, D: Deliveries> Run<'r, 'p, 'h, 's,
             _ => false,
         };
         // A source that does not show its keys has not changed them either.
-        let is_new = is_other_key || (secrets.is_none() && shown.is_some());
+        // Keys as release 0.1.0 stored them become new ones, so that the token's entry is written anew with them.
+        let is_new = is_other_key || !self.keys.registrations().contains_key(&token);
         let Some(secrets) = shown.or(secrets) else {
             return Ok(version);
         };
