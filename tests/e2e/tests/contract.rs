@@ -322,6 +322,8 @@ impl TokenStore for Accounts {
         let item = [
             ("pk", text(&format!("token#{token}"))),
             ("account", text(entry.account.as_str())),
+            ("source", text(entry.source.as_str())),
+            ("keys", AttributeValue::N(entry.keys.get().to_string())),
             ("status", text(entry.status.as_str())),
         ];
         let item = item.into_iter().chain(webhook);
