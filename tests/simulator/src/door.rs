@@ -9,8 +9,8 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
-use crate::answers::{self, TokenRefusal};
 use crate::faults::{Door, FaultKind};
+use crate::orderspace::answers::{self, TokenRefusal};
 use crate::random;
 use crate::site::{LoggedRequest, Verdict};
 use crate::world::World;

@@ -12,35 +12,31 @@
 //!
 //! <https://apidocs.orderspace.com>
 
-mod answers;
 pub mod control;
 mod control_client;
 mod door;
-pub mod events;
 mod faults;
 pub mod fixtures;
 mod health;
 mod journal;
-mod oauth;
+pub mod orderspace;
 mod parcel;
 mod random;
 mod rate_limit;
 mod sender;
 mod server;
-mod signature;
 mod site;
 mod switches;
-mod webhooks;
 mod world;
 
 pub use control_client::{Control, ControlError, SiteControl};
-pub use events::{EVENT_NAMES, EventText, EventTextError};
 pub use faults::{Door, Fault, FaultKind};
 pub use health::{Health, Standing};
 pub use journal::{Attempt, DeliveryReport, End, Journal, Outcome, Report};
+pub use orderspace::events::{EVENT_NAMES, EventText, EventTextError};
+pub use orderspace::signature::{SIGNATURE_HEADER, SIGNING_KEY_LENGTH, SigningKey};
 pub use parcel::{PackError, RawDelivery, Signing};
 pub use sender::{Sender, SenderError, Target};
 pub use server::{Simulator, SimulatorError};
-pub use signature::{SIGNATURE_HEADER, SIGNING_KEY_LENGTH, SigningKey};
 pub use site::{LoggedRequest, RunReport, TOKEN_LIFETIME};
 pub use switches::{Rebatch, Repeat, RetryPolicy, Shape, Switches};

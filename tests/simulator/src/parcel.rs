@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use thiserror::Error;
 
-use crate::events::{EventText, plural};
-use crate::signature::{SIGNATURE_HEADER, SigningKey};
+use crate::orderspace::events::{EventText, plural};
+use crate::orderspace::signature::{SIGNATURE_HEADER, SigningKey};
 use crate::switches::{Shape, Switches};
 
 /// Why events could not be packed.

@@ -16,12 +16,12 @@ use futures::stream;
 use reqwest::redirect;
 use thiserror::Error;
 
-use crate::events::EventText;
 use crate::health::Health;
 use crate::journal::{Attempt, End, Journal, Outcome, Report};
+use crate::orderspace::events::EventText;
+use crate::orderspace::signature::SigningKey;
 use crate::parcel::{self, PackError, Parcel, RawDelivery};
 use crate::random::Seeded;
-use crate::signature::SigningKey;
 use crate::switches::{Rebatch, Repeat, RetryPolicy, Switches};
 
 /// How much of an answer's body is kept.

@@ -13,10 +13,10 @@ use tokio::task::JoinHandle;
 
 use crate::control::{self, Credentials, NewSite};
 use crate::door;
+use crate::orderspace::{answers, oauth, webhooks};
 use crate::sender::{Sender, SenderError};
 use crate::switches::RetryPolicy;
 use crate::world::World;
-use crate::{answers, oauth, webhooks};
 
 /// How long open requests may take after a stop; a fault may hold one for minutes.
 const STOP_PATIENCE: Duration = Duration::from_millis(500);

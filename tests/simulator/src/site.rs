@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use crate::events::EVENT_NAMES;
 use crate::faults::{self, Door, Fault, FaultKind};
 use crate::health::Health;
 use crate::journal::{Journal, Report};
+use crate::orderspace::events::EVENT_NAMES;
+use crate::orderspace::signature::SigningKey;
 use crate::random;
 use crate::rate_limit::{RateLimit, RateLimiter};
-use crate::signature::SigningKey;
 
 /// How long an access token is valid; Orderspace says `"expires_in": 1800`.
 pub const TOKEN_LIFETIME: Duration = Duration::from_secs(1_800);

@@ -12,9 +12,9 @@ use axum::{Form, Json};
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::answers;
 use crate::door::Visit;
 use crate::faults::Door;
+use crate::orderspace::answers;
 use crate::site::TOKEN_LIFETIME;
 use crate::world::World;
 

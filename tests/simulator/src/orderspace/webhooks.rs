@@ -13,8 +13,8 @@ use axum::response::{IntoResponse as _, Response};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
-use crate::answers;
 use crate::door::ClientId;
+use crate::orderspace::answers;
 use crate::site::{Site, Webhook, complaints};
 use crate::world::World;
 
