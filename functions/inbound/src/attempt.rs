@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use domain::account::AccountName;
 use domain::identity::{BodyHash, DeliveryId};
-use domain::ports::{Marker, PortError, Receipts};
+use domain::ports::{Marker, Markers, PortError};
 use domain::timestamp::Timestamp;
 use runtime::deadline::in_time;
 use tokio::time::Instant;
@@ -44,8 +44,8 @@ const SWEEPING: Duration = Duration::from_millis(300);
 
 impl Attempt {
     /// Begins an attempt: with the identity of a refused one where it left a marker, else with a new one.
-    pub(crate) async fn begin<R: Receipts>(
-        receipts: &R,
+    pub(crate) async fn begin<M: Markers>(
+        markers: &M,
         account: &AccountName,
         posted: &Posted<'_>,
         now: Timestamp,
@@ -54,7 +54,7 @@ impl Attempt {
     ) -> Result<Self, getrandom::Error> {
         let hash = BodyHash::of(posted.request.body);
         let until = now.plus_seconds(lease_seconds);
-        let taken = take_marker(receipts, account, &hash, now, until);
+        let taken = take_marker(markers, account, &hash, now, until);
         let (taken, marker) = match in_time(deadline, "reading a retry marker", taken).await {
             Ok(Some(delivery)) => (Some(delivery), Held::Ours),
             Ok(None) => (None, Held::No),
@@ -91,9 +91,9 @@ impl Attempt {
 
     /// Ends a successful attempt. A marker that stays would give its identity to the next delivery of these
     /// bytes, which teams would then drop as a repeat: rather have this one come again.
-    pub(crate) async fn succeed<R: Receipts>(
+    pub(crate) async fn succeed<M: Markers>(
         &self,
-        receipts: &R,
+        markers: &M,
         account: &AccountName,
         deadline: Instant,
     ) -> Result<(), Refused> {
@@ -101,11 +101,11 @@ impl Attempt {
             Held::No => return Ok(()),
             Held::Ours => {}
             Held::Unknown => {
-                self.sweep(receipts, account, deadline).await;
+                self.sweep(markers, account, deadline).await;
                 return Ok(());
             }
         }
-        let unmarked = receipts.unmark(account, &self.hash, self.until);
+        let unmarked = markers.unmark(account, &self.hash, self.until);
         in_time(deadline, "removing a retry marker", unmarked)
             .await
             .map_err(|error| {
@@ -116,16 +116,16 @@ impl Attempt {
 
     /// Removes a marker that could not be read when it was wanted, unless somebody else holds it. The table may
     /// be down, and that is no reason to refuse: what stays is counted.
-    async fn sweep<R: Receipts>(&self, receipts: &R, account: &AccountName, deadline: Instant) {
+    async fn sweep<M: Markers>(&self, markers: &M, account: &AccountName, deadline: Instant) {
         let deadline = deadline.min(Instant::now() + SWEEPING);
         let swept = async {
-            let Some(marker) = receipts.marker(account, &self.hash).await? else {
+            let Some(marker) = markers.find(account, &self.hash).await? else {
                 return Ok(());
             };
             let held = marker.leased_until;
             // A lease whose answer did not come is this attempt's own.
             if held <= self.begun || held == self.until {
-                receipts.unmark(account, &self.hash, held).await?;
+                markers.unmark(account, &self.hash, held).await?;
             }
             Ok(())
         };
@@ -138,9 +138,9 @@ impl Attempt {
     /// Ends a refused attempt: leaves its identity to the next one. A marker of another attempt stays as it is. It has the
     /// identity of an earlier one of which this one did not know; or of a later one, where this write was under way for
     /// longer than the attempt that it is of.
-    pub(crate) async fn fail<R: Receipts>(
+    pub(crate) async fn fail<M: Markers>(
         &self,
-        receipts: &R,
+        markers: &M,
         account: &AccountName,
         expires: Timestamp,
     ) -> Result<(), PortError> {
@@ -150,27 +150,27 @@ impl Attempt {
             expires,
             leased_until: free,
         };
-        receipts
+        markers
             .mark(account, &self.hash, &marker, self.begun, self.until)
             .await
     }
 }
 
 /// The identity in a marker that is valid and that nobody holds, once it is ours.
-async fn take_marker<R: Receipts>(
-    receipts: &R,
+async fn take_marker<M: Markers>(
+    markers: &M,
     account: &AccountName,
     hash: &BodyHash,
     now: Timestamp,
     until: Timestamp,
 ) -> Result<Option<DeliveryId>, PortError> {
-    let Some(marker) = receipts.marker(account, hash).await? else {
+    let Some(marker) = markers.find(account, hash).await? else {
         return Ok(None);
     };
     if marker.expires <= now || marker.leased_until > now {
         return Ok(None);
     }
-    Ok(receipts
+    Ok(markers
         .lease(account, hash, &marker, until)
         .await?
         .then_some(marker.delivery))

@@ -19,7 +19,9 @@ pub mod quarantine;
 mod request;
 
 use domain::delivery::{Split, Unreadable};
-use domain::ports::{Keys, Oversize, PortError, Queues, Receipt, Receipts, Strike, Tokens};
+use domain::ports::{
+    Keys, Markers, Oversize, PortError, Queues, Receipt, Receipts, Strike, Tokens,
+};
 use domain::timestamp::Timestamp;
 use lambda_http::{Body, Request, Response};
 use runtime::deadline::in_time;
@@ -46,7 +48,9 @@ pub struct Inbound<'p, T, K, Q, R, O> {
     config: Config,
 }
 
-impl<'p, T: Tokens, K: Keys, Q: Queues, R: Receipts, O: Oversize> Inbound<'p, T, K, Q, R, O> {
+impl<'p, T: Tokens, K: Keys, Q: Queues, R: Receipts + Markers, O: Oversize>
+    Inbound<'p, T, K, Q, R, O>
+{
     /// Puts the function together.
     pub fn new(
         tokens: &'p T,

@@ -10,8 +10,8 @@
 use domain::account::{AccountName, TokenHash};
 use domain::identity::DeliveryId;
 use domain::subscription::{
-    Account, Accounts, ApiError, Desired, EventSelection, IfUnknown, LastError, Lease, LeaseOwner,
-    Leased, Saved, Silence,
+    Account, ApiError, Desired, EventSelection, IfUnknown, LastError, Lease, LeaseOwner, Leased,
+    Leases, Saved, Silence,
 };
 use domain::timestamp::Timestamp;
 use sources::facts;
@@ -42,7 +42,7 @@ pub(crate) struct AccountLock<'p, A> {
     tokens: Vec<TokenHash>,
 }
 
-impl<'p, A: Accounts> AccountLock<'p, A> {
+impl<'p, A: Leases> AccountLock<'p, A> {
     /// Takes the lease of an account that exists.
     pub(crate) async fn acquire(
         accounts: &'p A,
@@ -268,7 +268,7 @@ impl<'p, A: Accounts> AccountLock<'p, A> {
 }
 
 /// Takes the account's lease. The account is `None` where there is none yet.
-async fn take<A: Accounts>(
+async fn take<A: Leases>(
     accounts: &A,
     name: &AccountName,
     now: Timestamp,

@@ -53,12 +53,21 @@ impl<'p, D: Deliveries> Health<'p, D> {
         now: Timestamp,
     ) -> Result<Option<DeliveryId>, PortError> {
         // A receipt's partition is a day. What is older than yesterday's, the last check has noted.
-        let mut last = self.deliveries.last(&account.name, &now.day()).await?;
+        let mut last = self.last_of(&account.name, &now.day()).await?;
         if last.is_none() {
-            let yesterday = yesterday(now);
-            last = self.deliveries.last(&account.name, &yesterday).await?;
+            last = self.last_of(&account.name, &yesterday(now)).await?;
         }
         Ok(last.max(account.baseline.last))
+    }
+
+    /// The last delivery of a day (`yyyy-mm-dd`, UTC).
+    pub(crate) async fn last_of(
+        &self,
+        name: &AccountName,
+        day: &str,
+    ) -> Result<Option<DeliveryId>, PortError> {
+        let newest = self.deliveries.arrivals(name, day, 1).await?;
+        Ok(newest.first().map(|arrival| arrival.delivery))
     }
 
     /// What proved a delivery to be genuine, as far as its receipt says.

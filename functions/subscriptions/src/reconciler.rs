@@ -129,7 +129,7 @@ impl<'p, A: Accounts, S: Secrets, D: Deliveries> Reconciler<'p, A, S, D> {
     ) -> Result<(), Failure> {
         let observed = self.observe(&lock.account, session).await?;
         let seen = with_strays(lock, observed);
-        let keys = self.secrets.keys(&lock.account.name).await?;
+        let keys = self.secrets.read(&lock.account.name).await?;
         let evidence = self.health.evidence(&lock.account, lock.now).await;
         let facts = (self.life_cycle)(lock.account.source);
         let steps = plan(&lock.account, &self.hooks, &seen, evidence, facts, lock.now);

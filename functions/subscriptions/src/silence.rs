@@ -51,7 +51,7 @@ impl<D: Deliveries> Health<'_, D> {
         }
         if found.len() == MOST {
             // What lies between is not counted, and when the last one came is known all the same.
-            found.extend(deliveries.last(name, &now.day()).await?);
+            found.extend(self.last_of(name, &now.day()).await?);
         }
         Ok(found)
     }
@@ -78,7 +78,7 @@ impl<D: Deliveries> Health<'_, D> {
             return Ok(false);
         }
         for day in baseline.days(now).iter().rev() {
-            if let Some(last) = self.deliveries.last(&account.name, day).await? {
+            if let Some(last) = self.last_of(&account.name, day).await? {
                 return Ok(baseline.is_too_long(since.max(last.first_seen()), now));
             }
         }

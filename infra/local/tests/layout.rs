@@ -164,3 +164,23 @@ fn a_main_is_wiring() {
         "what is more than wiring belongs where it can be tested: {long:?}"
     );
 }
+
+/// A port that asks for much is hard to fake and hides who needs what. A source's `Api` is as large as its provider's.
+#[test]
+fn a_port_has_at_most_four_methods() {
+    let mut ports = Vec::new();
+    for file in code(&["shared/domain"]) {
+        for port in file.text.split("\npub trait ").skip(1) {
+            let name: String = port.chars().take_while(|c| c.is_alphanumeric()).collect();
+            let end = port.find("\n}").unwrap();
+            let methods = port[..end].matches("\n    fn ").count();
+            ports.push((name, methods));
+        }
+    }
+    assert!(ports.len() > 10, "{ports:?}");
+    ports.retain(|(name, methods)| *methods > 4 && name != "Api");
+    assert!(
+        ports.is_empty(),
+        "a port for each of their users: {ports:?}"
+    );
+}

@@ -233,7 +233,7 @@ pub struct Strike<'a> {
     pub cause: &'static str,
 }
 
-/// The receipts table: deliveries as they came, and what a retry needs to find.
+/// The receipts table: deliveries as they came, and which of them were refused.
 pub trait Receipts: Sync {
     /// Keeps a delivery.
     ///
@@ -241,11 +241,20 @@ pub trait Receipts: Sync {
     /// It is not kept.
     fn keep(&self, receipt: &Receipt<'_>) -> impl Future<Output = Result<(), PortError>> + Send;
 
+    /// Counts an answer that the source takes for a failure.
+    ///
+    /// # Errors
+    /// It is not counted.
+    fn strike(&self, strike: &Strike<'_>) -> impl Future<Output = Result<(), PortError>> + Send;
+}
+
+/// The retry markers of the receipts table: what a retry needs to keep its identity.
+pub trait Markers: Sync {
     /// The marker that a refused delivery of these bytes left.
     ///
     /// # Errors
     /// The table did not answer.
-    fn marker(
+    fn find(
         &self,
         account: &AccountName,
         hash: &BodyHash,
@@ -287,12 +296,6 @@ pub trait Receipts: Sync {
         hash: &BodyHash,
         until: Timestamp,
     ) -> impl Future<Output = Result<(), PortError>> + Send;
-
-    /// Counts an answer that the source takes for a failure.
-    ///
-    /// # Errors
-    /// It is not counted.
-    fn strike(&self, strike: &Strike<'_>) -> impl Future<Output = Result<(), PortError>> + Send;
 }
 
 /// The store for what is too large for a message or an item.

@@ -5,6 +5,8 @@
 
 #![warn(clippy::too_many_lines)]
 
+#[cfg(feature = "api")]
+pub mod http;
 mod json;
 pub mod orderspace;
 #[cfg(feature = "api")]
@@ -13,6 +15,7 @@ pub mod stackone;
 
 use std::borrow::Cow;
 
+use ::http::HeaderMap;
 use domain::delivery::{Delivery, Request, Split, Unreadable};
 use domain::event::{Effect, EventType, Meaning, TypeRow};
 use domain::lane::Lane;
@@ -106,6 +109,17 @@ fn by_last_dot(event_type: &EventType) -> Meaning {
     }
 }
 
+/// The value of a header that a request must have exactly once, without space around it. Of two values, one could have
+/// been added on the way.
+fn only_value<'a>(headers: &'a HeaderMap, name: &str) -> Result<&'a [u8], ProofError> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (Some(value), None) => Ok(value.as_bytes().trim_ascii()),
+        (Some(_), Some(_)) => Err(ProofError::Malformed),
+        (None, _) => Err(ProofError::Missing),
+    }
+}
+
 /// What is fixed for a source.
 #[must_use]
 pub fn facts(source: Source) -> &'static Facts {
@@ -117,7 +131,9 @@ pub fn facts(source: Source) -> &'static Facts {
 /// # Errors
 /// TLS or the system's root certificates are unusable.
 #[cfg(feature = "api")]
-pub fn apis(urls: SourceUrls) -> Result<Apis, orderspace::api::OrderspaceError> {
-    let orderspace: Box<dyn Api> = Box::new(orderspace::api::Orderspace::new(urls.orderspace)?);
+pub fn apis(urls: SourceUrls) -> Result<Apis, http::HttpClientError> {
+    let client = |source| http::HttpClient::new(facts(source).title);
+    let orderspace = orderspace::api::Orderspace::new(client(Source::Orderspace)?, urls.orderspace);
+    let orderspace: Box<dyn Api> = Box::new(orderspace);
     Ok(Apis::from_iter([(Source::Orderspace, orderspace)]))
 }

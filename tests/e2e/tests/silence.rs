@@ -8,7 +8,7 @@
 
 use aws::dynamo::accounts::DynamoAccounts;
 use domain::identity::DeliveryId;
-use domain::subscription::{Accounts as _, Baseline, IfUnknown, Lease, LeaseOwner, Leased, Saved};
+use domain::subscription::{Baseline, IfUnknown, Lease, LeaseOwner, Leased, Leases as _, Saved};
 use domain::timestamp::Timestamp;
 use e2e::{Operator, until};
 use http::Method;

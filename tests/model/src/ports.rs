@@ -9,8 +9,8 @@ use domain::envelope::{DataRef, Text};
 use domain::fold::{Change, Known, Latest};
 use domain::identity::{BodyHash, EventId};
 use domain::ports::{
-    Keys, Marker, Message, Oversize, PortError, QueueUrl, Queues, Receipt, Receipts, Records,
-    Redelivery, Strike, Tokens, Update, Written,
+    Keys, Marker, Markers, Message, Oversize, PortError, QueueUrl, Queues, Receipt, Receipts,
+    Records, Redelivery, Strike, Tokens, Update, Written,
 };
 use domain::record::RecordKey;
 use domain::signature::SigningKeys;
@@ -186,7 +186,28 @@ impl Receipts for Wire {
         self.call(Step::KeepReceipt, 0, 1, work).await
     }
 
-    async fn marker(
+    async fn strike(&self, strike: &Strike<'_>) -> Result<(), PortError> {
+        let (account, delivery, at, cause) = (
+            strike.account.clone(),
+            strike.delivery,
+            strike.at,
+            strike.cause,
+        );
+        let work = move |world: &World, _: &mut Doing<'_>| {
+            let strike = Strike {
+                account: &account,
+                delivery,
+                at,
+                cause,
+            };
+            now(world.receipts.strike(&strike))
+        };
+        self.call(Step::Strike, 0, 1, work).await
+    }
+}
+
+impl Markers for Wire {
+    async fn find(
         &self,
         account: &AccountName,
         hash: &BodyHash,
@@ -195,7 +216,7 @@ impl Receipts for Wire {
         let actor = self.actor.load(Ordering::Relaxed);
         let work = move |world: &World, _: &mut Doing<'_>| {
             let shadow = world.shadow_of(actor);
-            now(world.receipts.marker(&account, &hash)).map(|marker| (marker, shadow))
+            now(world.receipts.find(&account, &hash)).map(|marker| (marker, shadow))
         };
         self.world.asks_for_marker(actor);
         let (marker, shadow) = self.call(Step::ReadMarker, 0, 1, work).await?;
@@ -254,25 +275,6 @@ impl Receipts for Wire {
             now(world.receipts.unmark(&account, &hash, until))
         };
         self.call(Step::RemoveMarker, 0, 1, work).await
-    }
-
-    async fn strike(&self, strike: &Strike<'_>) -> Result<(), PortError> {
-        let (account, delivery, at, cause) = (
-            strike.account.clone(),
-            strike.delivery,
-            strike.at,
-            strike.cause,
-        );
-        let work = move |world: &World, _: &mut Doing<'_>| {
-            let strike = Strike {
-                account: &account,
-                delivery,
-                at,
-                cause,
-            };
-            now(world.receipts.strike(&strike))
-        };
-        self.call(Step::Strike, 0, 1, work).await
     }
 }
 

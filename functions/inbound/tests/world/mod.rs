@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use domain::account::{AccountName, KeysVersion, TokenEntry, TokenStatus, UrlToken, WebhookId};
 use domain::identity::{BodyHash, DeliveryId};
-use domain::ports::{Marker, QueueUrl, Receipts as _};
+use domain::ports::{Marker, Markers as _, QueueUrl};
 use domain::source::Source;
 use domain::timestamp::Timestamp;
 use inbound::Inbound;

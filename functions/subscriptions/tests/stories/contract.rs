@@ -228,7 +228,7 @@ pub(crate) async fn secrets(secrets: &impl Secrets) {
     let acme = name("acme");
     let oauth = async || secrets.oauth(&acme).await.unwrap();
     assert!(oauth().await.is_none());
-    assert!(secrets.keys(&acme).await.unwrap().same(&keys(&[])));
+    assert!(secrets.read(&acme).await.unwrap().same(&keys(&[])));
     secrets.retire(&acme).await.unwrap();
 
     for (kept, access) in [("one", None), ("two", Some("token"))] {
@@ -248,7 +248,7 @@ pub(crate) async fn secrets(secrets: &impl Secrets) {
         &[("wh_2", "c")],
     ] {
         secrets.put_keys(&acme, &keys(kept)).await.unwrap();
-        let read = secrets.keys(&acme).await.unwrap();
+        let read = secrets.read(&acme).await.unwrap();
         assert!(read.same(&keys(kept)), "{kept:?}");
     }
     assert!(secrets.oauth(&name("other")).await.unwrap().is_none());
@@ -257,7 +257,7 @@ pub(crate) async fn secrets(secrets: &impl Secrets) {
     for _ in 0..2 {
         secrets.retire(&acme).await.unwrap();
         assert!(oauth().await.is_none());
-        assert!(secrets.keys(&acme).await.unwrap().same(&keys(&[])));
+        assert!(secrets.read(&acme).await.unwrap().same(&keys(&[])));
     }
     secrets
         .put_oauth(&acme, &secret("three", None))
@@ -270,11 +270,11 @@ pub(crate) async fn secrets(secrets: &impl Secrets) {
             .credentials
             .same(&secret("three", None).credentials)
     );
-    assert!(secrets.keys(&acme).await.unwrap().same(&keys(&[])));
+    assert!(secrets.read(&acme).await.unwrap().same(&keys(&[])));
     secrets
         .put_keys(&acme, &keys(&[("wh_3", "d")]))
         .await
         .unwrap();
-    let read = secrets.keys(&acme).await.unwrap();
+    let read = secrets.read(&acme).await.unwrap();
     assert!(read.same(&keys(&[("wh_3", "d")])));
 }

@@ -8,19 +8,20 @@ use std::time::Duration;
 
 use domain::account::{AccountName, TokenEntry, TokenHash, TokenStatus, UrlToken, WebhookId};
 use domain::identity::DeliveryId;
-use domain::ports::{PortError, QueueUrl};
+use domain::ports::{Keys, PortError, QueueUrl};
 use domain::signature::{Assurance, MacKey, SigningKeys};
 use domain::source::Source;
 use domain::subscription::{
     Access, AccessToken, Account, Accounts, Api, ApiCall, ApiError, Apis, Arrival, Baseline,
     Credentials, Deliveries, Endpoint, EventSelection, FailedDelivery, IfUnknown, Lease,
-    LeaseOwner, Leased, LifeCycle, OauthSecret, RegisteredWebhook, Removed, Saved, Secrets,
+    LeaseOwner, Leased, Leases, LifeCycle, OauthSecret, RegisteredWebhook, Removed, Saved, Secrets,
 };
 use domain::timestamp::Timestamp;
 use serde_json::{Value, json};
 use simulator::control::{NewSite, WebhookStatus};
 use simulator::{Door, Fault, FaultKind, LoggedRequest, Simulator};
 use sources::facts;
+use sources::http::HttpClient;
 use sources::orderspace::api::{Orderspace, OrderspaceUrls};
 use subscriptions::event::{EventError, dispatch};
 use subscriptions::health::Health;
@@ -128,7 +129,7 @@ pub(crate) struct MemoryAccounts {
     fate: std::sync::Arc<Fate>,
 }
 
-impl Accounts for MemoryAccounts {
+impl Leases for MemoryAccounts {
     async fn lease(
         &self,
         lease: &Lease,
@@ -191,7 +192,9 @@ impl Accounts for MemoryAccounts {
             })
             .await
     }
+}
 
+impl Accounts for MemoryAccounts {
     async fn find(&self, name: &AccountName) -> Result<Option<Account>, PortError> {
         self.fate
             .store(async { self.table.lock().unwrap().accounts.get(name).cloned() })
@@ -262,6 +265,14 @@ pub(crate) struct MemorySecrets {
     fate: std::sync::Arc<Fate>,
 }
 
+impl Keys for MemorySecrets {
+    async fn read(&self, account: &AccountName) -> Result<SigningKeys, PortError> {
+        self.fate
+            .store(async { self.keys.lock().unwrap().get(account).unwrap_or_default() })
+            .await
+    }
+}
+
 impl Secrets for MemorySecrets {
     async fn oauth(&self, account: &AccountName) -> Result<Option<OauthSecret>, PortError> {
         self.fate
@@ -279,12 +290,6 @@ impl Secrets for MemorySecrets {
                 self.puts.fetch_add(1, Ordering::SeqCst);
                 self.oauth.lock().unwrap().put(account, secret.clone());
             })
-            .await
-    }
-
-    async fn keys(&self, account: &AccountName) -> Result<SigningKeys, PortError> {
-        self.fate
-            .store(async { self.keys.lock().unwrap().get(account).unwrap_or_default() })
             .await
     }
 
@@ -393,15 +398,6 @@ pub(crate) struct MemoryDeliveries {
 }
 
 impl Deliveries for MemoryDeliveries {
-    async fn last(
-        &self,
-        account: &AccountName,
-        day: &str,
-    ) -> Result<Option<DeliveryId>, PortError> {
-        let newest = self.arrivals(account, day, 1).await?;
-        Ok(newest.first().map(|arrival| arrival.delivery))
-    }
-
     async fn since(
         &self,
         account: &AccountName,
@@ -541,7 +537,8 @@ impl World {
             identity: simulator.url(),
         };
         let second = Duration::from_secs(1);
-        let client = Orderspace::with_timeouts(urls, second, second).unwrap();
+        let client = HttpClient::with_timeouts("Orderspace", second, second).unwrap();
+        let client = Orderspace::new(client, urls);
         let fate = std::sync::Arc::<Fate>::default();
         let shows: Shows = std::sync::Arc::new(Mutex::new(|_| {}));
         let api = FatefulApi {

@@ -19,7 +19,7 @@ use domain::ports::PortError;
 use domain::source::Source;
 use domain::subscription::{
     Account, Accounts, Baseline, Desired, Entry, EventSelection, HOURS, IfUnknown, LastError,
-    Lease, Leased, Orphan, Registration, RegistrationState, Saved, Silence,
+    Lease, Leased, Leases, Orphan, Registration, RegistrationState, Saved, Silence,
 };
 use domain::timestamp::Timestamp;
 
@@ -72,7 +72,7 @@ impl DynamoAccounts {
     }
 }
 
-impl Accounts for DynamoAccounts {
+impl Leases for DynamoAccounts {
     async fn lease(
         &self,
         lease: &Lease,
@@ -226,7 +226,9 @@ impl Accounts for DynamoAccounts {
             },
         }
     }
+}
 
+impl Accounts for DynamoAccounts {
     async fn find(&self, name: &AccountName) -> Result<Option<Account>, PortError> {
         let item = self.get(READING, keys::account(name)).await?;
         account(&item.unwrap_or_default()).map_err(|_| PortError::lasting(READING, MALFORMED_ITEM))

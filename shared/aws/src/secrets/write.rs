@@ -9,7 +9,7 @@
 use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use domain::account::AccountName;
-use domain::ports::PortError;
+use domain::ports::{Keys, PortError};
 use domain::signature::SigningKeys;
 use domain::subscription::{OauthSecret, Secrets};
 use secrecy::{ExposeSecret, SecretString};
@@ -62,7 +62,7 @@ impl AccountSecrets {
         }
     }
 
-    async fn read(&self, id: &str) -> Result<Option<SecretString>, PortError> {
+    async fn secret(&self, id: &str) -> Result<Option<SecretString>, PortError> {
         match self.client.get_secret_value().secret_id(id).send().await {
             Ok(answer) => {
                 let text = answer
@@ -161,9 +161,20 @@ impl AccountSecrets {
 }
 
 #[expect(clippy::disallowed_methods, reason = "secrets are stored as text")]
+impl Keys for AccountSecrets {
+    async fn read(&self, account: &AccountName) -> Result<SigningKeys, PortError> {
+        match self.secret(&self.signing_id(account)).await? {
+            None => Ok(SigningKeys::default()),
+            Some(text) => stored::keys(text.expose_secret())
+                .ok_or_else(|| PortError::lasting(READING, stored::UNREADABLE)),
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "secrets are stored as text")]
 impl Secrets for AccountSecrets {
     async fn oauth(&self, account: &AccountName) -> Result<Option<OauthSecret>, PortError> {
-        match self.read(&self.oauth_id(account)).await? {
+        match self.secret(&self.oauth_id(account)).await? {
             None => Ok(None),
             Some(text) => stored::oauth(text.expose_secret())
                 .map(Some)
@@ -179,14 +190,6 @@ impl Secrets for AccountSecrets {
         let text = stored::oauth_text(secret).ok_or_else(unwritten)?;
         self.put(&self.oauth_id(account), text.expose_secret())
             .await
-    }
-
-    async fn keys(&self, account: &AccountName) -> Result<SigningKeys, PortError> {
-        match self.read(&self.signing_id(account)).await? {
-            None => Ok(SigningKeys::default()),
-            Some(text) => stored::keys(text.expose_secret())
-                .ok_or_else(|| PortError::lasting(READING, stored::UNREADABLE)),
-        }
     }
 
     async fn put_keys(&self, account: &AccountName, keys: &SigningKeys) -> Result<(), PortError> {

@@ -24,13 +24,14 @@ use domain::account::{AccountName, TokenEntry, TokenHash, WebhookId};
 use domain::fold::{Change, Known, Latest};
 use domain::identity::{BodyHash, ContentHash, DeliveryId, EventId, EventIndex};
 use domain::ports::{
-    Keys as _, Oversize as _, Receipt, Receipts as _, Records as _, Tokens as _, Update,
+    Keys as _, Markers as _, Oversize as _, Receipt, Receipts as _, Records as _, Tokens as _,
+    Update,
 };
 use domain::record::{RecordId, RecordKey};
 use domain::signature::{MacKey, SigningKeys};
 use domain::subscription::{
-    Account, Accounts as _, Baseline, Deliveries as _, Lease, LeaseOwner, Registration,
-    RegistrationState, Secrets as _,
+    Account, Accounts as _, Baseline, Deliveries as _, Lease, LeaseOwner, Leases as _,
+    Registration, RegistrationState, Secrets as _,
 };
 use domain::timestamp::Timestamp;
 use serde_json::{Value, json};
@@ -208,7 +209,7 @@ async fn markers_of_every_release_are_read() {
         let account: AccountName = example.text("account").parse().unwrap();
         let hash = BodyHash::of(example.text("body").as_bytes());
         let receipts = receipts(&service, 0);
-        let found = receipts.marker(&account, &hash).await.unwrap();
+        let found = receipts.find(&account, &hash).await.unwrap();
         let marker = found.expect(&example.what);
         let read = json!({
             "account": account.as_str(),
@@ -460,7 +461,7 @@ async fn signing_secrets_of_every_release_are_read() {
         let keys = inbound.read(&account).await.unwrap();
         release.expect_read(&example, &keys_shown(&keys));
         let secrets = secrets(&service);
-        let keys = secrets.keys(&account).await.unwrap();
+        let keys = secrets.read(&account).await.unwrap();
         release.expect_read(&example, &keys_shown(&keys));
 
         secrets.put_keys(&account, &keys).await.unwrap();

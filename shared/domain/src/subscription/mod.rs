@@ -27,7 +27,9 @@ pub use endpoint::{Endpoint, HooksUrl, HooksUrlError};
 pub use failed_deliveries::{Arrival, FailedDelivery, failed_run};
 pub use life_cycle::{CredentialField, KeyOrigin, LifeCycle};
 pub use plan::{Condition, RegisteredWebhook, Seen, Step, plan};
-pub use ports::{Accounts, Deliveries, IfUnknown, Lease, LeaseOwner, Leased, Saved, Secrets};
+pub use ports::{
+    Accounts, Deliveries, IfUnknown, Lease, LeaseOwner, Leased, Leases, Saved, Secrets,
+};
 pub use rotation::Evidence;
 pub use selection::{EventSelection, EventSelectionError};
 pub use silence::{Baseline, HOURS, Silence};

@@ -5,7 +5,7 @@ use std::future::Future;
 
 use crate::account::{AccountName, TokenEntry, TokenHash};
 use crate::identity::DeliveryId;
-use crate::ports::PortError;
+use crate::ports::{Keys, PortError};
 use crate::signature::SigningKeys;
 use crate::subscription::{Account, Arrival, FailedDelivery, OauthSecret};
 use crate::timestamp::Timestamp;
@@ -77,8 +77,8 @@ pub enum Saved {
     LeaseLost,
 }
 
-/// The accounts table.
-pub trait Accounts: Sync {
+/// The leases of accounts, and what only their holder may do.
+pub trait Leases: Sync {
     /// Takes the account's lease, if nobody holds it at `now`, and reads the account.
     ///
     /// # Errors
@@ -106,7 +106,10 @@ pub trait Accounts: Sync {
     /// # Errors
     /// It may not be given back, and ends by itself.
     fn release(&self, lease: &Lease) -> impl Future<Output = Result<(), PortError>> + Send;
+}
 
+/// The accounts table.
+pub trait Accounts: Leases {
     /// Reads an account.
     ///
     /// # Errors
@@ -133,7 +136,8 @@ pub trait Accounts: Sync {
 }
 
 /// The secrets of accounts. Those scheduled for deletion are not there, but come back when they are put.
-pub trait Secrets: Sync {
+/// Signing keys are read as inbound reads them.
+pub trait Secrets: Keys {
     /// An account's authorization.
     ///
     /// # Errors
@@ -152,15 +156,6 @@ pub trait Secrets: Sync {
         account: &AccountName,
         secret: &OauthSecret,
     ) -> impl Future<Output = Result<(), PortError>> + Send;
-
-    /// An account's signing keys; none where there are none.
-    ///
-    /// # Errors
-    /// The store did not answer, or holds what cannot be read.
-    fn keys(
-        &self,
-        account: &AccountName,
-    ) -> impl Future<Output = Result<SigningKeys, PortError>> + Send;
 
     /// Keeps an account's signing keys, in place of those before.
     ///
@@ -181,16 +176,6 @@ pub trait Secrets: Sync {
 
 /// When deliveries came.
 pub trait Deliveries: Sync {
-    /// An account's last delivery of a day (`yyyy-mm-dd`, UTC).
-    ///
-    /// # Errors
-    /// The table did not answer.
-    fn last(
-        &self,
-        account: &AccountName,
-        day: &str,
-    ) -> impl Future<Output = Result<Option<DeliveryId>, PortError>> + Send;
-
     /// The deliveries of a day that were first seen after another one, oldest first, at most so many. Nothing
     /// else of them is read.
     ///

@@ -11,12 +11,7 @@
 //! | 5xx | [`ApiError::Down`] |
 //! | 200 that cannot be read, a redirect, anything else | [`ApiError::BadAnswer`] |
 //!
-//! No request is repeated here: what an answer would have said is found out by listing. Redirects are not
-//! followed, since the credentials would go along.
-//!
 //! <https://apidocs.orderspace.com/#authentication> · <https://apidocs.orderspace.com/#webhooks>
-
-use std::time::Duration;
 
 use domain::account::WebhookId;
 use domain::subscription::{
@@ -24,24 +19,18 @@ use domain::subscription::{
     RegisteredWebhook, Removed,
 };
 use domain::timestamp::Timestamp;
-use reqwest::{Method, RequestBuilder, Response, StatusCode};
-use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
-use thiserror::Error;
+use reqwest::{Method, RequestBuilder, StatusCode};
 
 use super::wire::{self, Created, Deleted, Granted, Listed, Message, Refusal, TokenRequest};
+use crate::http::{Answer, HttpClient, bad_answer};
 
-/// How long a connection may take.
-const CONNECT: Duration = Duration::from_secs(3);
-/// How long a request may take in all. Three of them fit into the API gateway's 30 seconds.
-const REQUEST: Duration = Duration::from_secs(8);
-/// The largest answer that is read, in bytes: a site has a handful of webhooks.
-const LARGEST: usize = 4 * 1024 * 1024;
 /// The longest message of Orderspace's that is passed on, in characters.
 const LONGEST_MESSAGE: usize = 500;
-/// What Orderspace names a request by.
-const REQUEST_ID: &str = "x-request-id";
+const TOKEN: &str = "POST /oauth/token";
+const LIST: &str = "GET /v1/webhooks";
+const CREATE: &str = "POST /v1/webhooks";
+const UPDATE: &str = "PUT /v1/webhooks/{id}";
+const DELETE: &str = "DELETE /v1/webhooks/{id}";
 
 /// Where Orderspace is, without a slash at the end.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,175 +53,64 @@ impl Default for OrderspaceUrls {
 /// Orderspace's API.
 #[derive(Debug, Clone)]
 pub struct Orderspace {
-    client: reqwest::Client,
+    client: HttpClient,
     urls: OrderspaceUrls,
 }
 
-/// The HTTP client cannot be made.
-#[derive(Debug, Error)]
-#[error(
-    "the HTTP client for Orderspace cannot be made: TLS or the system's root certificates are unusable"
-)]
-pub struct OrderspaceError(#[source] reqwest::Error);
-
-/// What is asked. Names the call in logs and errors, where its URL would name a webhook or a host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Call {
-    Token,
-    List,
-    Create,
-    Update,
-    Delete,
-}
-
-impl Call {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Token => "POST /oauth/token",
-            Self::List => "GET /v1/webhooks",
-            Self::Create => "POST /v1/webhooks",
-            Self::Update => "PUT /v1/webhooks/{id}",
-            Self::Delete => "DELETE /v1/webhooks/{id}",
-        }
-    }
-}
-
-/// An answer, read to its end. Its body may hold keys and tokens, and does not print.
-struct Answer {
-    call: Call,
-    status: StatusCode,
-    body: SecretString,
-}
-
 impl Orderspace {
-    /// Prepares the calls. Nothing is sent yet.
-    ///
-    /// # Errors
-    /// TLS or the system's root certificates are unusable.
-    pub fn new(urls: OrderspaceUrls) -> Result<Self, OrderspaceError> {
-        Self::with_timeouts(urls, CONNECT, REQUEST)
-    }
-
-    /// The same with other time-outs: to connect, and for a request in all.
-    ///
-    /// # Errors
-    /// TLS or the system's root certificates are unusable.
-    pub fn with_timeouts(
-        urls: OrderspaceUrls,
-        connect: Duration,
-        request: Duration,
-    ) -> Result<Self, OrderspaceError> {
-        let client = reqwest::Client::builder()
-            .connect_timeout(connect)
-            .timeout(request)
-            .redirect(reqwest::redirect::Policy::none())
-            .referer(false)
-            .user_agent(concat!("orderhook/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(OrderspaceError)?;
-        Ok(Self { client, urls })
+    /// Calls this client's source at these addresses. Nothing is sent yet.
+    #[must_use]
+    pub fn new(client: HttpClient, urls: OrderspaceUrls) -> Self {
+        Self { client, urls }
     }
 
     fn request(&self, method: Method, access: &AccessToken, path: &str) -> RequestBuilder {
+        let url = format!("{}/v1/webhooks{path}", self.urls.api);
         self.client
-            .request(method, format!("{}/v1/webhooks{path}", self.urls.api))
+            .request(method, &url)
             .bearer_auth(access.expose())
-    }
-
-    async fn send(&self, call: Call, request: RequestBuilder) -> Result<Answer, ApiError> {
-        let mut response = match request.send().await {
-            Ok(response) => response,
-            Err(error) => return Err(unanswered(call, &error)),
-        };
-        let status = response.status();
-        tracing::info!(
-            call = call.as_str(),
-            status = status.as_u16(),
-            request_id = request_id(&response),
-            "Orderspace answered"
-        );
-        let mut body = Vec::new();
-        loop {
-            match response.chunk().await {
-                Ok(Some(chunk)) if body.len() + chunk.len() > LARGEST => {
-                    return Err(bad_answer(call, "more than 4 MiB".to_owned()));
-                }
-                Ok(Some(chunk)) => body.extend_from_slice(&chunk),
-                Ok(None) => break,
-                Err(error) => return Err(unanswered(call, &error)),
-            }
-        }
-        // What is not text is not JSON either; only that matters here.
-        let body = String::from_utf8(body).unwrap_or_default().into();
-        Ok(Answer { call, status, body })
     }
 }
 
-impl Answer {
-    /// The body of a success.
-    fn success<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
-        if self.status != StatusCode::OK && self.status != StatusCode::CREATED {
-            return Err(self.failure());
+/// What an answer that is no success says.
+fn failure(answer: &Answer) -> ApiError {
+    match answer.status {
+        StatusCode::UNAUTHORIZED => ApiError::AccessRefused,
+        StatusCode::NOT_FOUND => match message(answer) {
+            Some(_) => ApiError::NoSuchWebhook,
+            None => answer.bad_answer("a page that is none of the API's"),
+        },
+        StatusCode::UNPROCESSABLE_ENTITY => match message(answer) {
+            Some(message) => ApiError::Invalid(message),
+            None => answer.bad_answer("no message"),
+        },
+        StatusCode::TOO_MANY_REQUESTS => ApiError::TooManyRequests,
+        status if status.is_server_error() => ApiError::Down(status.as_u16()),
+        _ => answer.bad_answer("nothing that can be understood"),
+    }
+}
+
+/// Whether it is the credentials that are refused. A 400 or 403 says so only in RFC 6749's words: a proxy's
+/// must not make anybody give an account up.
+/// <https://www.rfc-editor.org/rfc/rfc6749#section-5.2>
+fn refuses_the_client(answer: &Answer) -> bool {
+    match answer.status {
+        StatusCode::UNAUTHORIZED => true,
+        StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN => {
+            answer.json::<Refusal<'_>>().is_some_and(|refusal| {
+                matches!(
+                    refusal.error,
+                    "invalid_client" | "unauthorized_client" | "invalid_grant"
+                )
+            })
         }
-        self.json()
-            .ok_or_else(|| self.bad_answer("a body that cannot be read"))
+        _ => false,
     }
+}
 
-    /// What the body says. The parser's own message may repeat a value, and values are secret here.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "what the API says, its secrets included, is read here alone"
-    )]
-    fn json<'a, T: Deserialize<'a>>(&'a self) -> Option<T> {
-        serde_json::from_str(self.body.expose_secret()).ok()
-    }
-
-    fn failure(&self) -> ApiError {
-        match self.status {
-            StatusCode::UNAUTHORIZED => ApiError::AccessRefused,
-            StatusCode::NOT_FOUND => match self.message() {
-                Some(_) => ApiError::NoSuchWebhook,
-                None => self.bad_answer("a page that is none of the API's"),
-            },
-            StatusCode::UNPROCESSABLE_ENTITY => match self.message() {
-                Some(message) => ApiError::Invalid(message),
-                None => self.bad_answer("no message"),
-            },
-            StatusCode::TOO_MANY_REQUESTS => ApiError::TooManyRequests,
-            status if status.is_server_error() => ApiError::Down(status.as_u16()),
-            _ => self.bad_answer("nothing that can be understood"),
-        }
-    }
-
-    /// Whether it is the credentials that are refused. A 400 or 403 says so only in RFC 6749's words: a proxy's
-    /// must not make anybody give an account up.
-    /// <https://www.rfc-editor.org/rfc/rfc6749#section-5.2>
-    fn refuses_the_client(&self) -> bool {
-        match self.status {
-            StatusCode::UNAUTHORIZED => true,
-            StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN => {
-                self.json::<Refusal<'_>>().is_some_and(|refusal| {
-                    matches!(
-                        refusal.error,
-                        "invalid_client" | "unauthorized_client" | "invalid_grant"
-                    )
-                })
-            }
-            _ => false,
-        }
-    }
-
-    fn message(&self) -> Option<String> {
-        let message: Message = self.json()?;
-        Some(message.message.chars().take(LONGEST_MESSAGE).collect())
-    }
-
-    fn bad_answer(&self, with: &str) -> ApiError {
-        bad_answer(
-            self.call,
-            format!("status {} and {with}", self.status.as_u16()),
-        )
-    }
+fn message(answer: &Answer) -> Option<String> {
+    let message: Message = answer.json()?;
+    Some(message.message.chars().take(LONGEST_MESSAGE).collect())
 }
 
 impl Api for Orderspace {
@@ -246,16 +124,14 @@ impl Api for Orderspace {
             client_id: credentials.client_id.as_str(),
             client_secret: credentials.expose_secret(),
         };
-        let request = self
-            .client
-            .post(format!("{}/oauth/token", self.urls.identity))
-            .form(&form);
+        let url = format!("{}/oauth/token", self.urls.identity);
+        let request = self.client.request(Method::POST, &url).form(&form);
         Box::pin(async move {
-            let answer = self.send(Call::Token, request).await?;
-            if answer.refuses_the_client() {
+            let answer = self.client.send(TOKEN, request).await?;
+            if refuses_the_client(&answer) {
                 return Err(ApiError::CredentialsRefused);
             }
-            let granted: Granted = answer.success()?;
+            let granted: Granted = answer.success(failure)?;
             Ok(Access {
                 token: AccessToken::new(granted.access_token),
                 expires: now.plus_seconds(granted.expires_in),
@@ -266,7 +142,7 @@ impl Api for Orderspace {
     fn list<'a>(&'a self, access: &'a AccessToken) -> ApiCall<'a, Vec<RegisteredWebhook>> {
         let request = self.request(Method::GET, access, "");
         Box::pin(async move {
-            let listed: Listed = self.send(Call::List, request).await?.success()?;
+            let listed: Listed = self.client.send(LIST, request).await?.success(failure)?;
             Ok(listed.webhooks.into_iter().map(Into::into).collect())
         })
     }
@@ -280,9 +156,9 @@ impl Api for Orderspace {
         let request = self.request(Method::POST, access, "");
         let request = request.json(&wire::registration(Some(endpoint), events));
         Box::pin(async move {
-            let answer = self.send(Call::Create, request).await?;
+            let answer = self.client.send(CREATE, request).await?;
             let created: Created = answer
-                .success()
+                .success(failure)
                 .map_err(|error| without(error, Some(endpoint)))?;
             Ok(created.webhook.into())
         })
@@ -296,10 +172,12 @@ impl Api for Orderspace {
         events: &'a EventSelection,
     ) -> ApiCall<'a, RegisteredWebhook> {
         Box::pin(async move {
-            let request = self.request(Method::PUT, access, &segment(webhook, Call::Update)?);
+            let request = self.request(Method::PUT, access, &segment(webhook, UPDATE)?);
             let request = request.json(&wire::registration(endpoint, events));
-            let answer = self.send(Call::Update, request).await?;
-            let created: Created = answer.success().map_err(|error| without(error, endpoint))?;
+            let answer = self.client.send(UPDATE, request).await?;
+            let created: Created = answer
+                .success(failure)
+                .map_err(|error| without(error, endpoint))?;
             Ok(created.webhook.into())
         })
     }
@@ -310,11 +188,16 @@ impl Api for Orderspace {
         webhook: &'a WebhookId,
     ) -> ApiCall<'a, Removed> {
         Box::pin(async move {
-            let path = segment(webhook, Call::Delete)?;
+            let path = segment(webhook, DELETE)?;
             let request = self.request(Method::DELETE, access, &path);
-            match self.send(Call::Delete, request).await?.success::<Deleted>() {
+            match self
+                .client
+                .send(DELETE, request)
+                .await?
+                .success::<Deleted>(failure)
+            {
                 Ok(deleted) if deleted.webhook.deleted => Ok(Removed::Now),
-                Ok(_) => Err(bad_answer(Call::Delete, "a webhook that stays".to_owned())),
+                Ok(_) => Err(bad_answer(DELETE, "a webhook that stays".to_owned())),
                 Err(ApiError::NoSuchWebhook) => Ok(Removed::Before),
                 Err(error) => Err(error),
             }
@@ -333,7 +216,7 @@ impl Api for Orderspace {
 
 /// A webhook's id as a path segment. Ids are a stranger's text; one that is no plain word must not reach
 /// another path: `DELETE /v1/webhooks/` with nothing behind it is not what was meant.
-fn segment(webhook: &WebhookId, call: Call) -> Result<String, ApiError> {
+fn segment(webhook: &WebhookId, call: &'static str) -> Result<String, ApiError> {
     let id = webhook.as_str();
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
     if id.is_empty() || !id.bytes().all(plain) {
@@ -360,31 +243,6 @@ fn without(error: ApiError, endpoint: Option<&Endpoint>) -> ApiError {
     }
 }
 
-fn bad_answer(call: Call, found: String) -> ApiError {
-    ApiError::BadAnswer {
-        asked: call.as_str(),
-        found,
-    }
-}
-
-/// What a request without a whole answer came to. The client's error has the URL in it and stays here.
-fn unanswered(call: Call, error: &reqwest::Error) -> ApiError {
-    let cause = if error.is_timeout() {
-        ApiError::TimeOut
-    } else if error.is_connect() {
-        ApiError::Unreachable
-    } else {
-        bad_answer(call, "a connection that broke".to_owned())
-    };
-    tracing::warn!(call = call.as_str(), cause = %cause, "Orderspace did not answer");
-    cause
-}
-
-fn request_id(response: &Response) -> &str {
-    let id = response.headers().get(REQUEST_ID);
-    id.and_then(|id| id.to_str().ok()).unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -395,7 +253,7 @@ mod tests {
 
     fn answer(status: u16, body: &str) -> Answer {
         Answer {
-            call: Call::List,
+            call: LIST,
             status: StatusCode::from_u16(status).unwrap(),
             body: body.into(),
         }
@@ -436,7 +294,10 @@ mod tests {
         "GET /v1/webhooks was answered with status 400 and nothing that can be understood"
     )]
     fn answers(#[case] status: u16, #[case] body: &str, #[case] said: &str) {
-        let error = answer(status, body).success::<Listed>().err().unwrap();
+        let error = answer(status, body)
+            .success::<Listed>(failure)
+            .err()
+            .unwrap();
         assert_eq!(error.to_string(), said);
     }
 
@@ -452,7 +313,7 @@ mod tests {
         #[case] body: &str,
         #[case] refused: bool,
     ) {
-        assert_eq!(answer(status, body).refuses_the_client(), refused);
+        assert_eq!(refuses_the_client(&answer(status, body)), refused);
     }
 
     #[rstest]
@@ -460,7 +321,7 @@ mod tests {
     #[case("wh_1/../../orders")]
     #[case("wh_1?x=1")]
     fn a_strange_id_is_no_path(#[case] id: &str) {
-        assert!(segment(&WebhookId::new(id), Call::Delete).is_err());
+        assert!(segment(&WebhookId::new(id), DELETE).is_err());
     }
 
     #[test]

@@ -25,19 +25,15 @@ use domain::signature::{Offer, ProofError, Tags};
 
 use super::{FACTS, RAW_BODY, meaning};
 use crate::json::{FromMembers, Members, Name, ObjectOr, fields, object, text_of};
+use crate::only_value;
 
 /// Base64 of the body's HMAC-SHA256 under the webhook's signing key.
 const SIGNATURE_HEADER: &str = "x-orderspace-signature";
 
 /// Reads the signature that a request offers.
 pub(super) fn offer(headers: &HeaderMap) -> Result<Offer, ProofError> {
-    let mut values = headers.get_all(SIGNATURE_HEADER).iter();
-    let value = values.next().ok_or(ProofError::Missing)?;
-    if values.next().is_some() {
-        return Err(ProofError::Malformed);
-    }
     let tag = STANDARD
-        .decode(value.as_bytes().trim_ascii())
+        .decode(only_value(headers, SIGNATURE_HEADER)?)
         .map_err(|_| ProofError::Malformed)?;
     let tag = tag.try_into().map_err(|_| ProofError::Malformed)?;
     Ok(Offer::Macs {

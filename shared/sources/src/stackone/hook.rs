@@ -24,7 +24,7 @@ use serde_json::value::RawValue;
 
 use super::{RAW_BODY, meaning};
 use crate::json::{fields, text_of};
-use crate::orderspace;
+use crate::{only_value, orderspace};
 
 /// Base64url of the body's HMAC-SHA256 under a signing secret, without padding.
 const SIGNATURE_HEADER: &str = "x-stackone-signature";
@@ -32,12 +32,7 @@ const SIGNATURE_HEADER: &str = "x-stackone-signature";
 /// Reads the signature that a request offers. The vendor's samples write it without padding; padding and the other alphabet
 /// of base64 say the same 32 bytes, so they are taken too.
 pub(super) fn offer(headers: &HeaderMap) -> Result<Offer, ProofError> {
-    let mut values = headers.get_all(SIGNATURE_HEADER).iter();
-    let value = values.next().ok_or(ProofError::Missing)?;
-    if values.next().is_some() {
-        return Err(ProofError::Malformed);
-    }
-    let text = value.as_bytes().trim_ascii();
+    let text = only_value(headers, SIGNATURE_HEADER)?;
     let url_safe: Vec<u8> = text
         .strip_suffix(b"=")
         .unwrap_or(text)

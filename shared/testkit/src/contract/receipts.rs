@@ -1,10 +1,10 @@
-//! [`Receipts`]: bodies are kept byte for byte, a marker is held by one attempt at a time, strikes count.
+//! [`Receipts`] and [`Markers`]: bodies are kept byte for byte, a marker is held by one attempt at a time, strikes count.
 
 use std::future::Future;
 
 use domain::account::{AccountName, TokenHash, UrlToken, WebhookId};
 use domain::identity::{BodyHash, DeliveryId};
-use domain::ports::{Marker, Receipt, Receipts, Strike};
+use domain::ports::{Marker, Markers, Receipt, Receipts, Strike};
 use domain::signature::Assurance;
 use domain::timestamp::Timestamp;
 
@@ -67,12 +67,12 @@ impl ReceiptReader for FakeReceipts {
     }
 }
 
-/// Holds an implementation of [`Receipts`] to its contract. The table knows nothing of the accounts `acme`
+/// Holds an implementation of [`Receipts`] and [`Markers`] to its contract. The table knows nothing of the accounts `acme`
 /// and `other` yet.
 ///
 /// # Panics
 /// It breaks it.
-pub async fn receipts(receipts: &impl Receipts, reader: &impl ReceiptReader) {
+pub async fn receipts(receipts: &(impl Receipts + Markers), reader: &impl ReceiptReader) {
     bodies_are_kept_as_they_came(receipts, reader).await;
     a_marker_is_held_by_one(receipts).await;
     of_two_leases_at_once_one_is_had(receipts).await;
@@ -152,7 +152,7 @@ async fn bodies_are_kept_as_they_came(receipts: &impl Receipts, reader: &impl Re
     }
 }
 
-async fn a_marker_is_held_by_one(receipts: &impl Receipts) {
+async fn a_marker_is_held_by_one(receipts: &impl Markers) {
     let (acme, other) = (account("acme"), account("other"));
     let hash = BodyHash::of(b"refused");
     let free = Marker {
@@ -164,7 +164,7 @@ async fn a_marker_is_held_by_one(receipts: &impl Receipts) {
         leased_until: at(until),
         ..free
     };
-    let read = async || receipts.marker(&acme, &hash).await.unwrap();
+    let read = async || receipts.find(&acme, &hash).await.unwrap();
     let lease =
         async |seen: &Marker, until| receipts.lease(&acme, &hash, seen, at(until)).await.unwrap();
 
@@ -189,9 +189,9 @@ async fn a_marker_is_held_by_one(receipts: &impl Receipts) {
         Some(free),
         "an attempt that did not see it does not replace it"
     );
-    assert_eq!(receipts.marker(&other, &hash).await.unwrap(), None);
+    assert_eq!(receipts.find(&other, &hash).await.unwrap(), None);
     let unlike = BodyHash::of(b"something else");
-    assert_eq!(receipts.marker(&acme, &unlike).await.unwrap(), None);
+    assert_eq!(receipts.find(&acme, &unlike).await.unwrap(), None);
 
     assert!(lease(&free, 15_000).await);
     assert_eq!(read().await, Some(held(15_000)));
@@ -247,7 +247,7 @@ async fn a_marker_is_held_by_one(receipts: &impl Receipts) {
     receipts.unmark(&acme, &hash, at(45_000)).await.unwrap();
 }
 
-async fn of_two_leases_at_once_one_is_had(receipts: &impl Receipts) {
+async fn of_two_leases_at_once_one_is_had(receipts: &impl Markers) {
     let acme = account("acme");
     for round in 0..5 {
         let hash = BodyHash::of(format!("race {round}").as_bytes());

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use domain::account::{AccountName, TokenHash, WebhookId};
 use domain::identity::{BodyHash, DeliveryId};
-use domain::ports::{Marker, PortError, Receipt, Receipts, Strike};
+use domain::ports::{Marker, Markers, PortError, Receipt, Receipts, Strike};
 use domain::signature::Assurance;
 use domain::timestamp::Timestamp;
 
@@ -153,7 +153,20 @@ impl Receipts for FakeReceipts {
         begun.done(())
     }
 
-    async fn marker(
+    async fn strike(&self, strike: &Strike<'_>) -> Result<(), PortError> {
+        let begun = self.script.begin("strike", strike.account.as_str()).await?;
+        lock(&self.state).strikes.push(StruckStrike {
+            account: strike.account.clone(),
+            delivery: strike.delivery,
+            at: strike.at,
+            cause: strike.cause,
+        });
+        begun.done(())
+    }
+}
+
+impl Markers for FakeReceipts {
+    async fn find(
         &self,
         account: &AccountName,
         hash: &BodyHash,
@@ -221,17 +234,6 @@ impl Receipts for FakeReceipts {
                 state.markers.remove(&key);
             }
         }
-        begun.done(())
-    }
-
-    async fn strike(&self, strike: &Strike<'_>) -> Result<(), PortError> {
-        let begun = self.script.begin("strike", strike.account.as_str()).await?;
-        lock(&self.state).strikes.push(StruckStrike {
-            account: strike.account.clone(),
-            delivery: strike.delivery,
-            at: strike.at,
-            cause: strike.cause,
-        });
         begun.done(())
     }
 }

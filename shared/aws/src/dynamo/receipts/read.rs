@@ -18,7 +18,6 @@ use crate::failure::port_error;
 const READING: &str = "reading a receipt";
 const READING_RECEIPTS: &str = "reading an account's receipts";
 const READING_FAILED: &str = "reading an account's failed deliveries";
-const READING_LAST: &str = "reading an account's last delivery";
 
 /// The receipts table, as far as it says when deliveries came.
 #[derive(Debug, Clone)]
@@ -39,32 +38,6 @@ impl DynamoDeliveries {
 }
 
 impl Deliveries for DynamoDeliveries {
-    async fn last(
-        &self,
-        account: &AccountName,
-        day: &str,
-    ) -> Result<Option<DeliveryId>, PortError> {
-        let answer = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .key_condition_expression("pk = :pk")
-            .expression_attribute_values(":pk", keys::receipts(account, day))
-            .projection_expression(SK)
-            .scan_index_forward(false)
-            .limit(1)
-            .send()
-            .await
-            .map_err(|error| port_error(READING_LAST, &error, is_lasting))?;
-        let Some(item) = answer.items().first() else {
-            return Ok(None);
-        };
-        text_of(item, SK)
-            .and_then(|id| id.parse().ok())
-            .map(Some)
-            .ok_or_else(|| PortError::lasting(READING_LAST, MALFORMED_ITEM))
-    }
-
     async fn since(
         &self,
         account: &AccountName,

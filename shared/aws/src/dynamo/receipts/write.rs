@@ -10,7 +10,7 @@ use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
 use domain::account::AccountName;
 use domain::identity::BodyHash;
-use domain::ports::{Marker, Oversize, PortError, Receipt, Receipts, Strike};
+use domain::ports::{Marker, Markers, Oversize, PortError, Receipt, Receipts, Strike};
 use domain::timestamp::Timestamp;
 
 use super::{ATTEMPTS, BODY, CAUSE, DATAREF, PROOF, REGISTRATION, WEBHOOK};
@@ -113,7 +113,26 @@ impl<O: Oversize> Receipts for DynamoReceipts<O> {
             .map_err(|error| port_error(KEEPING, &error, is_lasting))
     }
 
-    async fn marker(
+    async fn strike(&self, strike: &Strike<'_>) -> Result<(), PortError> {
+        let expires = strike.at.plus_seconds(self.ttl_seconds);
+        let answer = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .item(PK, keys::failed_deliveries(strike.account))
+            .item(SK, text(strike_key(strike)))
+            .item(CAUSE, text(strike.cause))
+            .item(EXPIRES_AT, number(expires.seconds()))
+            .send()
+            .await;
+        answer
+            .map(drop)
+            .map_err(|error| port_error(STRIKING, &error, is_lasting))
+    }
+}
+
+impl<O: Oversize> Markers for DynamoReceipts<O> {
+    async fn find(
         &self,
         account: &AccountName,
         hash: &BodyHash,
@@ -239,23 +258,6 @@ impl<O: Oversize> Receipts for DynamoReceipts<O> {
             }
             Err(error) => Err(port_error(UNMARKING, &error, is_lasting)),
         }
-    }
-
-    async fn strike(&self, strike: &Strike<'_>) -> Result<(), PortError> {
-        let expires = strike.at.plus_seconds(self.ttl_seconds);
-        let answer = self
-            .client
-            .put_item()
-            .table_name(&self.table)
-            .item(PK, keys::failed_deliveries(strike.account))
-            .item(SK, text(strike_key(strike)))
-            .item(CAUSE, text(strike.cause))
-            .item(EXPIRES_AT, number(expires.seconds()))
-            .send()
-            .await;
-        answer
-            .map(drop)
-            .map_err(|error| port_error(STRIKING, &error, is_lasting))
     }
 }
 

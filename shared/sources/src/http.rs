@@ -1,0 +1,169 @@
+//! The HTTP client for the sources' APIs: bounded in time and size, and silent about what it carries.
+//!
+//! No request is repeated here: what an answer would have said is found out by listing. Redirects are not
+//! followed, since the credentials would go along. Neither a URL, a header nor a body is logged.
+
+use std::time::Duration;
+
+use domain::subscription::ApiError;
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use thiserror::Error;
+
+/// How long a connection may take.
+const CONNECT: Duration = Duration::from_secs(3);
+/// How long a request may take in all. Three of them fit into the API gateway's 30 seconds.
+const REQUEST: Duration = Duration::from_secs(8);
+/// The largest answer that is read, in bytes: a site has a handful of webhooks.
+const LARGEST: usize = 4 * 1024 * 1024;
+/// What a source names a request by, for its support.
+const REQUEST_ID: &str = "x-request-id";
+
+/// A client for one source's API.
+#[derive(Debug, Clone)]
+pub struct HttpClient {
+    client: reqwest::Client,
+    /// The source's name in sentences to people.
+    title: &'static str,
+}
+
+/// The HTTP client cannot be made.
+#[derive(Debug, Error)]
+#[error(
+    "the HTTP client for {title} cannot be made: TLS or the system's root certificates are unusable"
+)]
+pub struct HttpClientError {
+    title: &'static str,
+    source: reqwest::Error,
+}
+
+/// An answer, read to its end. Its body may hold keys and tokens, and does not print.
+pub(crate) struct Answer {
+    /// The call in logs and errors, where its URL would name a webhook or a host.
+    pub(crate) call: &'static str,
+    pub(crate) status: StatusCode,
+    pub(crate) body: SecretString,
+}
+
+impl HttpClient {
+    /// Prepares calls to the source of this title. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// TLS or the system's root certificates are unusable.
+    pub fn new(title: &'static str) -> Result<Self, HttpClientError> {
+        Self::with_timeouts(title, CONNECT, REQUEST)
+    }
+
+    /// The same with other time-outs: to connect, and for a request in all.
+    ///
+    /// # Errors
+    /// TLS or the system's root certificates are unusable.
+    pub fn with_timeouts(
+        title: &'static str,
+        connect: Duration,
+        request: Duration,
+    ) -> Result<Self, HttpClientError> {
+        let client = reqwest::Client::builder()
+            .connect_timeout(connect)
+            .timeout(request)
+            .redirect(reqwest::redirect::Policy::none())
+            .referer(false)
+            .user_agent(concat!("orderhook/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|source| HttpClientError { title, source })?;
+        Ok(Self { client, title })
+    }
+
+    /// Begins a request.
+    pub(crate) fn request(&self, method: Method, url: &str) -> RequestBuilder {
+        self.client.request(method, url)
+    }
+
+    /// Sends a request and reads its answer. `call` names it in logs and errors, as in `GET /v1/webhooks`.
+    pub(crate) async fn send(
+        &self,
+        call: &'static str,
+        request: RequestBuilder,
+    ) -> Result<Answer, ApiError> {
+        let mut response = match request.send().await {
+            Ok(response) => response,
+            Err(error) => return Err(self.unanswered(call, &error)),
+        };
+        let status = response.status();
+        tracing::info!(
+            call,
+            status = status.as_u16(),
+            request_id = request_id(&response),
+            "{} answered",
+            self.title
+        );
+        let mut body = Vec::new();
+        loop {
+            match response.chunk().await {
+                Ok(Some(chunk)) if body.len() + chunk.len() > LARGEST => {
+                    return Err(bad_answer(call, "more than 4 MiB".to_owned()));
+                }
+                Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+                Ok(None) => break,
+                Err(error) => return Err(self.unanswered(call, &error)),
+            }
+        }
+        // What is not text is not JSON either; only that matters here.
+        let body = String::from_utf8(body).unwrap_or_default().into();
+        Ok(Answer { call, status, body })
+    }
+
+    /// What a request without a whole answer came to. The client's error has the URL in it and stays here.
+    fn unanswered(&self, call: &'static str, error: &reqwest::Error) -> ApiError {
+        let cause = if error.is_timeout() {
+            ApiError::TimeOut
+        } else if error.is_connect() {
+            ApiError::Unreachable
+        } else {
+            bad_answer(call, "a connection that broke".to_owned())
+        };
+        tracing::warn!(call, cause = %cause, "{} did not answer", self.title);
+        cause
+    }
+}
+
+impl Answer {
+    /// The body of a success, or what `failure` makes of any other answer.
+    pub(crate) fn success<T: DeserializeOwned>(
+        &self,
+        failure: impl FnOnce(&Self) -> ApiError,
+    ) -> Result<T, ApiError> {
+        if self.status != StatusCode::OK && self.status != StatusCode::CREATED {
+            return Err(failure(self));
+        }
+        self.json()
+            .ok_or_else(|| self.bad_answer("a body that cannot be read"))
+    }
+
+    /// What the body says. The parser's own message may repeat a value, and values are secret here.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "what the API says, its secrets included, is read here alone"
+    )]
+    pub(crate) fn json<'a, T: Deserialize<'a>>(&'a self) -> Option<T> {
+        serde_json::from_str(self.body.expose_secret()).ok()
+    }
+
+    pub(crate) fn bad_answer(&self, with: &str) -> ApiError {
+        bad_answer(
+            self.call,
+            format!("status {} and {with}", self.status.as_u16()),
+        )
+    }
+}
+
+pub(crate) fn bad_answer(asked: &'static str, found: String) -> ApiError {
+    ApiError::BadAnswer { asked, found }
+}
+
+fn request_id(response: &Response) -> &str {
+    let id = response.headers().get(REQUEST_ID);
+    id.and_then(|id| id.to_str().ok()).unwrap_or_default()
+}
