@@ -1,27 +1,25 @@
 //! An attempt at a delivery, and its identity: new, or that of an attempt that was refused.
 //!
-//! Before a verified delivery is refused, a retry marker is left under the hash of its body. The next delivery
-//! of the same bytes leases the marker, takes over the identity and, after its own success, removes the
+//! Before a verified delivery is refused, a retry marker is left for the bytes of its body. The next delivery of the same
+//! bytes by the same registration leases the marker, takes over the identity and, after its own success, removes the
 //! marker; without a marker equal bytes are new events.
 
 use std::time::Duration;
 
-use domain::account::AccountName;
 use domain::identity::{BodyHash, DeliveryId};
-use domain::ports::{Marker, Markers, PortError};
+use domain::ports::{Marker, MarkerKey, Markers, PortError};
 use domain::timestamp::Timestamp;
 use runtime::deadline::in_time;
 use tokio::time::Instant;
 use tracing::warn;
 
 use crate::answer::Refused;
-use crate::request::Posted;
 
 /// One attempt at a delivery.
 #[derive(Debug)]
-pub struct Attempt {
+pub struct Attempt<'a> {
     delivery: DeliveryId,
-    hash: BodyHash,
+    key: MarkerKey<'a>,
     begun: Timestamp,
     /// Until when it holds the marker, if it does.
     until: Timestamp,
@@ -42,19 +40,18 @@ enum Held {
 /// How long a success waits for the removal of a marker of which it does not know.
 const SWEEPING: Duration = Duration::from_millis(300);
 
-impl Attempt {
+impl<'a> Attempt<'a> {
     /// Begins an attempt: with the identity of a refused one where it left a marker, else with a new one.
     pub(crate) async fn begin<M: Markers>(
         markers: &M,
-        account: &AccountName,
-        posted: &Posted<'_>,
+        key: MarkerKey<'a>,
+        received: Timestamp,
         now: Timestamp,
         lease_seconds: u64,
         deadline: Instant,
     ) -> Result<Self, getrandom::Error> {
-        let hash = BodyHash::of(posted.request.body);
         let until = now.plus_seconds(lease_seconds);
-        let taken = take_marker(markers, account, &hash, now, until);
+        let taken = take_marker(markers, key, now, until);
         let (taken, marker) = match in_time(deadline, "reading a retry marker", taken).await {
             Ok(Some(delivery)) => (Some(delivery), Held::Ours),
             Ok(None) => (None, Held::No),
@@ -65,16 +62,21 @@ impl Attempt {
             }
         };
         let delivery = match taken {
-            Some(delivery) => delivery,
+            Some(delivery) => {
+                let first_seen = delivery.first_seen().millis();
+                let age = now.millis().saturating_sub(first_seen) / 1000;
+                runtime::metrics::seconds("RetryMarkerAge", age);
+                delivery
+            }
             None => {
                 let mut random = [0; 10];
                 getrandom::fill(&mut random)?;
-                DeliveryId::new(posted.received, &random)
+                DeliveryId::new(received, &random)
             }
         };
         Ok(Self {
             delivery,
-            hash,
+            key,
             begun: now,
             until,
             marker,
@@ -86,7 +88,7 @@ impl Attempt {
     }
 
     pub(crate) fn hash(&self) -> BodyHash {
-        self.hash
+        self.key.hash
     }
 
     /// Ends a successful attempt. A marker that stays would give its identity to the next delivery of these
@@ -94,18 +96,17 @@ impl Attempt {
     pub(crate) async fn succeed<M: Markers>(
         &self,
         markers: &M,
-        account: &AccountName,
         deadline: Instant,
     ) -> Result<(), Refused> {
         match self.marker {
             Held::No => return Ok(()),
             Held::Ours => {}
             Held::Unknown => {
-                self.sweep(markers, account, deadline).await;
+                self.sweep(markers, deadline).await;
                 return Ok(());
             }
         }
-        let unmarked = markers.unmark(account, &self.hash, self.until);
+        let unmarked = markers.unmark(self.key, self.until);
         in_time(deadline, "removing a retry marker", unmarked)
             .await
             .map_err(|error| {
@@ -116,16 +117,16 @@ impl Attempt {
 
     /// Removes a marker that could not be read when it was wanted, unless somebody else holds it. The table may
     /// be down, and that is no reason to refuse: what stays is counted.
-    async fn sweep<M: Markers>(&self, markers: &M, account: &AccountName, deadline: Instant) {
+    async fn sweep<M: Markers>(&self, markers: &M, deadline: Instant) {
         let deadline = deadline.min(Instant::now() + SWEEPING);
         let swept = async {
-            let Some(marker) = markers.find(account, &self.hash).await? else {
+            let Some(marker) = markers.find(self.key).await? else {
                 return Ok(());
             };
             let held = marker.leased_until;
             // A lease whose answer did not come is this attempt's own.
             if held <= self.begun || held == self.until {
-                markers.unmark(account, &self.hash, held).await?;
+                markers.unmark(self.key, held).await?;
             }
             Ok(())
         };
@@ -141,7 +142,6 @@ impl Attempt {
     pub(crate) async fn fail<M: Markers>(
         &self,
         markers: &M,
-        account: &AccountName,
         expires: Timestamp,
     ) -> Result<(), PortError> {
         let free = Timestamp::from_millis(0);
@@ -151,7 +151,7 @@ impl Attempt {
             leased_until: free,
         };
         markers
-            .mark(account, &self.hash, &marker, self.begun, self.until)
+            .mark(self.key, &marker, self.begun, self.until)
             .await
     }
 }
@@ -159,19 +159,18 @@ impl Attempt {
 /// The identity in a marker that is valid and that nobody holds, once it is ours.
 async fn take_marker<M: Markers>(
     markers: &M,
-    account: &AccountName,
-    hash: &BodyHash,
+    key: MarkerKey<'_>,
     now: Timestamp,
     until: Timestamp,
 ) -> Result<Option<DeliveryId>, PortError> {
-    let Some(marker) = markers.find(account, hash).await? else {
+    let Some(marker) = markers.find(key).await? else {
         return Ok(None);
     };
     if marker.expires <= now || marker.leased_until > now {
         return Ok(None);
     }
     Ok(markers
-        .lease(account, hash, &marker, until)
+        .lease(key, &marker, until)
         .await?
         .then_some(marker.delivery))
 }

@@ -16,6 +16,8 @@ pub struct Config {
     pub lanes: LaneQueues,
     /// The queue for what was not understood.
     pub quarantine: QueueUrl,
+    /// The queue of account checks; without it, none are asked for.
+    pub checks: Option<QueueUrl>,
     /// The largest message.
     pub inline_limit: InlineLimit,
     /// How long an answer may take: a source that waits too long counts a failure.
@@ -37,6 +39,8 @@ impl Config {
         Ok(Self {
             lanes: LaneQueues::read(variables)?,
             quarantine: QueueUrl::new(variables.text("QUARANTINE_QUEUE_URL")?),
+            // The release before did not set it, and code is replaced before its variables.
+            checks: variables.text("CHECK_QUEUE_URL").ok().map(QueueUrl::new),
             inline_limit: InlineLimit::new(variables.parsed("INLINE_LIMIT_BYTES")?),
             answer_budget: Duration::from_millis(variables.parsed("ANSWER_BUDGET_MS")?),
             marker_ttl_seconds: variables.parsed("RETRY_MARKER_TTL_SECONDS")?,

@@ -2,10 +2,10 @@
 //!
 //! Keys hang on the registration, that is on the URL token's hash: one request is judged by one registration's keys.
 //!
-//! Both are cached, each for an absolute time, so that a rotation is noticed. When no key fits, the keys are
-//! read once more, but per account at most once in a given time: a stranger cannot make us re-read secrets, also not
-//! while they cannot be read. Keys that are older than what we know of the token do not count: a webhook has its token
-//! before it has its key.
+//! Both are cached, each for an absolute time that use does not extend. A token's entry is believed for ten seconds, so that
+//! an account that was disconnected is refused that soon everywhere. The entry names the version of its keys: older ones
+//! do not count, and are read again. When no key fits, the keys are read once more, but per account at most once in a given
+//! time: an unauthenticated request cannot make us re-read secrets, also not while they cannot be read.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -26,11 +26,15 @@ use crate::request::Posted;
 /// How long what was read is believed.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Keys and tokens are read again after this time, however often they were used.
+    /// Keys are read again after this time, however often they were used.
     pub keep: Duration,
-    /// Keys that did not fit are read again at most this often, unless the token became known after them.
+    /// Keys that did not fit are read again at most this often.
     pub reread: Duration,
 }
+
+/// How long what a token stands for is believed, also that it stands for nothing: a token may be given out or taken back
+/// at any time.
+const ENTRIES_BELIEVED: Duration = Duration::from_secs(10);
 
 /// How long keys that could not be read are not asked for again. It is short, for a delivery that comes in this time is
 /// refused, perhaps although they could be read again.
@@ -59,9 +63,11 @@ pub(crate) struct Proven<'a> {
 }
 
 /// Why a request is not a proven delivery.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Refusal {
     Unverified(Unverified),
+    /// The token is this account's, and no key of it made the signature.
+    WrongSignature(AccountName),
     NotReady(NotReady),
 }
 
@@ -83,7 +89,10 @@ impl<'p, T: Tokens, K: Keys> Keyring<'p, T, K> {
         let (mut keys, is_fresh) = self.held_keys(&entry.account).await?;
         let mut judged = judge(posted, &registration, &entry, &keys);
         // The keys may have changed since they were read. Ask again, unless that was just now.
-        if judged.is_err() && !is_fresh && self.may_reread(&entry.account, known_since) {
+        if let Err(refusal) = &judged
+            && !is_fresh
+            && self.may_reread(&entry.account, refusal, known_since)
+        {
             keys = self.read_keys(&entry.account).await?;
             judged = judge(posted, &registration, &entry, &keys);
         }
@@ -94,16 +103,13 @@ impl<'p, T: Tokens, K: Keys> Keyring<'p, T, K> {
         })
     }
 
-    /// What the token stands for, and since when that is known. A token that stands for nothing is remembered as well,
-    /// for a short time: the table may not have shown yet what was just stored.
+    /// What the token stands for, and since when that is known.
     async fn entry(
         &self,
         token: &TokenHash,
         source: Source,
     ) -> Result<(TokenEntry, Instant), Refusal> {
-        let known = lock(&self.known_tokens)
-            .get(token, self.limits.keep)
-            .filter(|(entry, read)| entry.is_some() || read.elapsed() < self.limits.reread);
+        let known = lock(&self.known_tokens).get(token, ENTRIES_BELIEVED);
         let (entry, known_since) = match known {
             Some(known) => known,
             None => {
@@ -154,11 +160,12 @@ impl<'p, T: Tokens, K: Keys> Keyring<'p, T, K> {
         Ok(keys)
     }
 
-    /// Whether the account's keys may be read again for a token that is known since then, and if so notes that they
-    /// are: a read that does not succeed counts as one.
-    fn may_reread(&self, account: &AccountName, known_since: Instant) -> bool {
+    /// Whether the account's keys may be read again, and if so notes that they are: a read that does not succeed counts as
+    /// one. What names newer keys than are held was read from our own table, and is a reason at once.
+    fn may_reread(&self, account: &AccountName, refusal: &Refusal, known_since: Instant) -> bool {
+        let names_newer = matches!(refusal, Refusal::NotReady(NotReady::KeysNotHeld));
         lock(&self.known_keys).touch(account, |asked| {
-            asked < known_since || asked.elapsed() >= self.limits.reread
+            (names_newer && asked < known_since) || asked.elapsed() >= self.limits.reread
         })
     }
 }
@@ -181,7 +188,7 @@ fn judge<'a>(
     posted
         .offer
         .verify(posted.request, &held.secrets, policy, signed)
-        .ok_or(Refusal::Unverified(Unverified::WrongSignature))
+        .ok_or_else(|| Refusal::WrongSignature(entry.account.clone()))
 }
 
 /// No code under these locks can panic half-way through a change, so a poisoned one is as good as another.
@@ -206,7 +213,7 @@ impl<K, V> Default for Cache<K, V> {
     }
 }
 
-impl<K: Hash + Eq, V: Clone> Cache<K, V> {
+impl<K: Clone + Hash + Eq, V: Clone> Cache<K, V> {
     fn get(&self, key: &K, keep: Duration) -> Option<(V, Instant)> {
         self.0
             .get(key)
@@ -215,8 +222,11 @@ impl<K: Hash + Eq, V: Clone> Cache<K, V> {
     }
 
     fn put(&mut self, key: K, value: V) -> Instant {
-        if self.0.len() >= MOST_ENTRIES {
-            self.0.clear();
+        if self.0.len() >= MOST_ENTRIES && !self.0.contains_key(&key) {
+            let oldest = self.0.iter().min_by_key(|(_, read)| read.at);
+            if let Some(oldest) = oldest.map(|(key, _)| key.clone()) {
+                self.0.remove(&oldest);
+            }
         }
         let now = Instant::now();
         self.0.insert(

@@ -4,7 +4,8 @@
 //! `domain` splits the body, [`attempt`] gives the delivery its identity, [`lanes`] makes its events durable,
 //! [`quarantine`] keeps what was not understood, and [`answer`] holds the table of answers.
 //!
-//! A request that is not verified causes no write and no message. An unknown token costs one cached read, a wrong
+//! A request that is not verified causes no write and no message, but one: a known token with a wrong signature asks for
+//! its account's check, at most once in five minutes ([`check_request`]). An unknown token costs one cached read, a wrong
 //! signature one more, that of the keys.
 
 #![warn(clippy::too_many_lines)]
@@ -12,15 +13,19 @@
 pub mod answer;
 pub mod attempt;
 mod budget;
+mod check_request;
 pub mod config;
 pub mod keyring;
 pub mod lanes;
 pub mod quarantine;
 mod request;
 
+use domain::account::AccountName;
 use domain::delivery::{Split, Unreadable};
+use domain::identity::BodyHash;
 use domain::ports::{
-    Keys, Markers, Oversize, PortError, Queues, Receipt, Receipts, Strike, Tokens,
+    CheckClaims, Keys, MarkerKey, Markers, Oversize, PortError, Queues, Receipt, Receipts, Strike,
+    Tokens,
 };
 use domain::timestamp::Timestamp;
 use lambda_http::{Body, Request, Response};
@@ -33,6 +38,7 @@ use tracing::{Instrument as _, Span, info, info_span, warn};
 use crate::answer::{Answer, Refused, Unverified};
 use crate::attempt::Attempt;
 use crate::budget::Budget;
+use crate::check_request::CheckRequests;
 use crate::config::Config;
 use crate::keyring::{Keyring, Proven};
 use crate::quarantine::Quarantined;
@@ -45,10 +51,11 @@ pub struct Inbound<'p, T, K, Q, R, O> {
     queues: &'p Q,
     receipts: &'p R,
     oversize: &'p O,
+    checks: CheckRequests,
     config: Config,
 }
 
-impl<'p, T: Tokens, K: Keys, Q: Queues, R: Receipts + Markers, O: Oversize>
+impl<'p, T: Tokens, K: Keys, Q: Queues, R: Receipts + Markers + CheckClaims, O: Oversize>
     Inbound<'p, T, K, Q, R, O>
 {
     /// Puts the function together.
@@ -66,6 +73,7 @@ impl<'p, T: Tokens, K: Keys, Q: Queues, R: Receipts + Markers, O: Oversize>
             queues,
             receipts,
             oversize,
+            checks: CheckRequests::default(),
             config,
         }
     }
@@ -94,13 +102,22 @@ impl<'p, T: Tokens, K: Keys, Q: Queues, R: Receipts + Markers, O: Oversize>
         let proven = match timeout_at(budget.end(), self.keyring.verify(&posted)).await {
             Ok(Ok(proven)) => proven,
             Ok(Err(keyring::Refusal::Unverified(cause))) => return refuse_stranger(cause),
+            Ok(Err(keyring::Refusal::WrongSignature(account))) => {
+                self.ask_for_check(&account, now, budget.end()).await;
+                return refuse_stranger(Unverified::WrongSignature);
+            }
             Ok(Err(keyring::Refusal::NotReady(cause))) => return Answer::NotReady(cause),
             Err(_) => return Answer::NotReady(answer::NotReady::OutOfTime),
         };
+        let key = MarkerKey {
+            account: &proven.entry.account,
+            registration: proven.registration,
+            hash: BodyHash::of(posted.request.body),
+        };
         let attempt = Attempt::begin(
             self.receipts,
-            &proven.entry.account,
-            &posted,
+            key,
+            posted.received,
             now,
             self.config.lease,
             budget.asking(),
@@ -114,12 +131,19 @@ impl<'p, T: Tokens, K: Keys, Q: Queues, R: Receipts + Markers, O: Oversize>
         }
     }
 
+    async fn ask_for_check(&self, account: &AccountName, now: Timestamp, deadline: Instant) {
+        if let Some(queue) = &self.config.checks {
+            let through = (self.receipts, self.queues, queue);
+            self.checks.ask(through, account, now, deadline).await;
+        }
+    }
+
     /// Answers a proven delivery: takes it, or leaves what its retry needs.
     async fn answer(
         &self,
         posted: &Posted<'_>,
         proven: &Proven<'_>,
-        attempt: &Attempt,
+        attempt: &Attempt<'_>,
         budget: &Budget,
         now: Timestamp,
     ) -> Answer {
@@ -140,11 +164,7 @@ impl<'p, T: Tokens, K: Keys, Q: Queues, R: Receipts + Markers, O: Oversize>
             body: genuine.body,
         };
         let kept = match self.keep(posted, &receipt, &split, budget.sending()).await {
-            Ok(()) => {
-                attempt
-                    .succeed(self.receipts, account, budget.removing())
-                    .await
-            }
+            Ok(()) => attempt.succeed(self.receipts, budget.removing()).await,
             Err(refused) => Err(refused),
         };
         let events = receipt.events;
@@ -235,8 +255,8 @@ impl<'p, T: Tokens, K: Keys, Q: Queues, R: Receipts + Markers, O: Oversize>
     /// succeed in time is counted too: the answer is the same.
     async fn strike(
         &self,
-        attempt: &Attempt,
-        account: &domain::account::AccountName,
+        attempt: &Attempt<'_>,
+        account: &AccountName,
         cause: Refused,
         now: Timestamp,
         deadline: Instant,
@@ -252,7 +272,7 @@ impl<'p, T: Tokens, K: Keys, Q: Queues, R: Receipts + Markers, O: Oversize>
             in_time(
                 deadline,
                 "leaving a retry marker",
-                attempt.fail(self.receipts, account, expires)
+                attempt.fail(self.receipts, expires)
             ),
             in_time(deadline, "counting a strike", self.receipts.strike(&strike)),
         );

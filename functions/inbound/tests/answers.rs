@@ -15,7 +15,8 @@ use rstest::rstest;
 use testkit::delivery::delivery;
 use testkit::fakes::Fault;
 use testkit::gateway::{RECEIVED_MILLIS, hook};
-use world::{BUDGET_MS, KEY, KEYS_TTL, LEASE_SECONDS, entry, world};
+use tokio::time::Instant;
+use world::{BUDGET_MS, ENTRIES_BELIEVED, KEY, KEYS_TTL, LEASE_SECONDS, entry, world};
 
 const ORDER: &str = r#"{"id":"or_1","note":"Fish \u0026 Chips", "total":20.0}"#;
 
@@ -111,7 +112,7 @@ async fn bad_elements_are_quarantined_and_the_others_go_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn strangers_are_all_answered_alike_and_cost_no_write() {
+async fn strangers_are_all_answered_alike_and_cost_one_check_at_most() {
     let world = world();
     let body = delivery().event("order.created", ORDER).body();
     let token = world.token.expose();
@@ -145,13 +146,17 @@ async fn strangers_are_all_answered_alike_and_cost_no_write() {
             "{stranger:?}"
         );
     }
+    // Three of them know the token and prove nothing: together they ask for one check of the account.
     let calls = world.calls();
-    assert!(
-        calls
-            .keys()
-            .all(|call| call.starts_with("tokens.") || call.starts_with("keys.")),
-        "{calls:?}"
-    );
+    let expected = [
+        ("keys.read", 1),
+        ("queues.send", 1),
+        ("receipts.claim_check", 1),
+        ("tokens.find", 3),
+    ];
+    let expected = expected.map(|(call, count)| (call.to_owned(), count));
+    assert_eq!(calls, expected.into());
+    assert_eq!(world.queue("checks")[0].body, r#"{"account":"acme"}"#);
     let trimmed = hook(token, body).header("x-orderspace-signature", &format!(" {signature} "));
     assert_eq!(world.post(&trimmed).await.status, 200);
 }
@@ -457,16 +462,118 @@ async fn keys_that_cannot_be_read_are_not_asked_for_at_will() {
 async fn what_is_kept_is_kept_for_its_time_and_no_longer() {
     let world = world();
     assert_eq!(world.deliver("[]").await, 200);
-    tokio::time::advance(KEYS_TTL - Duration::from_millis(1)).await;
-    assert_eq!(world.deliver("[]").await, 200);
     let reads = |world: &world::World| {
         let calls = world.calls();
         (calls["tokens.find"], calls["keys.read"])
     };
-    assert_eq!(reads(&world), (1, 1));
-    tokio::time::advance(Duration::from_millis(1)).await;
+    let millis = Duration::from_millis;
+    tokio::time::advance(ENTRIES_BELIEVED - millis(1)).await;
     assert_eq!(world.deliver("[]").await, 200);
-    assert_eq!(reads(&world), (2, 2));
+    assert_eq!(reads(&world), (1, 1));
+    tokio::time::advance(millis(1)).await;
+    assert_eq!(world.deliver("[]").await, 200);
+    assert_eq!(reads(&world), (2, 1));
+    tokio::time::advance(KEYS_TTL - ENTRIES_BELIEVED - millis(1)).await;
+    assert_eq!(world.deliver("[]").await, 200);
+    assert_eq!(reads(&world), (3, 1));
+    tokio::time::advance(millis(1)).await;
+    assert_eq!(world.deliver("[]").await, 200);
+    assert_eq!(reads(&world), (3, 2));
+}
+
+/// Disconnecting an account retires its token.
+#[tokio::test(start_paused = true)]
+async fn a_retired_token_is_refused_ten_seconds_later_everywhere() {
+    let world = world();
+    assert_eq!(world.deliver("[]").await, 200);
+    let retired = entry(&world.account, Some(world::WEBHOOK), TokenStatus::Retired);
+    world.tokens.put(world.token.hash(), retired);
+    tokio::time::advance(ENTRIES_BELIEVED).await;
+    assert_eq!(world.deliver("[]").await, 401);
+    // Its keys are gone as well: that is no reason to ask for a retry.
+    let unread = Fault::passing("InternalServiceError");
+    world.keys.script().on("read").always().fault(unread);
+    tokio::time::advance(KEYS_TTL).await;
+    assert_eq!(world.deliver("[]").await, 401);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flood_of_unknown_tokens_makes_no_keys_be_read_again() {
+    let world = world();
+    let wrong = hook(world.token.expose(), "[]").signed("another key");
+    assert_eq!(world.post(&wrong).await.status, 401);
+    assert_eq!(world.calls()["keys.read"], 1);
+    for number in 0..4100_u32 {
+        let mut random = [0; 32];
+        random[..4].copy_from_slice(&number.to_be_bytes());
+        let unknown = UrlToken::from_random(&random);
+        let request = hook(unknown.expose(), "[]").signed(KEY);
+        assert_eq!(world.post(&request).await.status, 401);
+    }
+    assert_eq!(world.post(&wrong).await.status, 401);
+    assert_eq!(world.calls()["keys.read"], 1);
+}
+
+/// Whatever is wrong with a signature under a known token, and whichever instance sees it.
+#[tokio::test(start_paused = true)]
+async fn wrong_signatures_ask_for_one_check_in_five_minutes() {
+    let world = world();
+    let instances = [world.another_instance(), world.another_instance()];
+    let wrong = hook(world.token.expose(), "[]").signed("another key");
+    let asked = || world.counts().get("checks").copied().unwrap_or_default();
+    let mut now = RECEIVED_MILLIS;
+    for (later, expected) in [(0, 1), (1, 1), (299_999, 1), (300_000, 2), (599_999, 2)] {
+        let at = RECEIVED_MILLIS + later;
+        tokio::time::advance(Duration::from_millis(at - now)).await;
+        now = at;
+        for instance in &instances {
+            assert_eq!(world.post_to(instance, &wrong, now).await.status, 401);
+        }
+        assert_eq!(asked(), expected, "after {later} ms");
+    }
+    let claims = world.calls()["receipts.claim_check"];
+    assert!(
+        claims <= 4,
+        "{claims} writes for two instances in ten minutes"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_check_that_cannot_be_asked_for_changes_no_answer() {
+    for call in ["claim_check", "send"] {
+        let world = world();
+        let script = match call {
+            "send" => world.queues.script(),
+            _ => world.receipts.script(),
+        };
+        script.on(call).always().fault(Fault::hang());
+        let wrong = hook(world.token.expose(), "[]").signed("another key");
+        let begun = Instant::now();
+        assert_eq!(world.post(&wrong).await.status, 401);
+        assert!(begun.elapsed() <= Duration::from_millis(BUDGET_MS));
+        assert_eq!(world.post(&wrong).await.status, 401);
+        assert_eq!(world.calls()["receipts.claim_check"], 1, "asked once");
+    }
+}
+
+/// The account was connected anew: its webhook sends what happened since.
+#[tokio::test(start_paused = true)]
+async fn a_marker_of_another_registration_gives_nothing_its_identity() {
+    let world = world();
+    let body = delivery().event("inventory_level.updated", r#"{"sku":"A","on_hand":20}"#);
+    let body = body.body();
+    let left = world.left_marker(&body, 0, RECEIVED_MILLIS + 60_000).await;
+    let new = UrlToken::from_random(&[9; 32]);
+    let live = entry(&world.account, Some("wh_new"), TokenStatus::Live);
+    world.tokens.put(new.hash(), live);
+    world.keys.put(&world.account, new.hash(), 0, &[KEY]);
+    let request = hook(new.expose(), body.clone()).signed(KEY);
+    assert_eq!(world.post(&request).await.status, 200);
+    assert_ne!(
+        world.queue("inventory")[0].envelope().id.delivery(),
+        left.delivery
+    );
+    assert_eq!(world.receipts.marker_of(&world.account, &body), Some(left));
 }
 
 #[tokio::test(start_paused = true)]

@@ -57,7 +57,12 @@ async fn a_line_says_what_is_known_of_the_delivery() {
             said("delivery refused; it comes again", &delivery),
         ]
     );
-    assert_eq!(log.messages("INFO"), [said("delivery", &delivery)]);
+    let asked = "a wrong signature under a known token: its account will be checked";
+    let known = json!({"name": "delivery", "source": "orderspace", "account": "acme"});
+    assert_eq!(
+        log.messages("INFO"),
+        [said(asked, &known), said("delivery", &delivery)]
+    );
 }
 
 #[rstest]

@@ -21,9 +21,8 @@ use std::time::Duration;
 
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
 use domain::account::AccountName;
-use domain::envelope::Text;
 use domain::ports::{Message, PortError, QueueUrl, Queues};
-use domain::subscription::{Account, Accounts, Deliveries, Desired, Secrets};
+use domain::subscription::{Account, Accounts, Deliveries, Desired, Secrets, check_order};
 use domain::timestamp::Timestamp;
 use futures::FutureExt as _;
 use futures::future::join_all;
@@ -101,7 +100,10 @@ impl<'p, A: Accounts, D: Deliveries, Q: Queues> Schedule<'p, A, D, Q> {
     }
 
     async fn send(&self, due: &[&Account]) -> Result<usize, Failure> {
-        let messages: Vec<Message<'_>> = due.iter().map(|account| order(&account.name)).collect();
+        let messages: Vec<Message<'_>> = due
+            .iter()
+            .map(|account| check_order(&account.name))
+            .collect();
         let deadline = Instant::now() + SENDING;
         let answers = enqueue(self.queues, &self.queue, &messages, deadline).await;
         info!(due = due.len(), "schedule");
@@ -116,17 +118,6 @@ impl<'p, A: Accounts, D: Deliveries, Q: Queues> Schedule<'p, A, D, Q> {
 
 fn is_due(account: &Account, now: Timestamp) -> bool {
     account.desired != Desired::Disconnected { done: true } && !account.is_quiet(now)
-}
-
-fn order(account: &AccountName) -> Message<'static> {
-    // The alphabet of names needs no escapes.
-    let text = format!(r#"{{"account":"{account}"}}"#);
-    Message {
-        text: Text::plain(text),
-        group: Some(account.to_string()),
-        deduplication: None,
-        attributes: Vec::new(),
-    }
 }
 
 /// What becomes of a message.

@@ -220,6 +220,18 @@ pub struct Marker {
     pub leased_until: Timestamp,
 }
 
+/// Which deliveries a retry marker is for: those of the same bytes by the same registration. Another registration's
+/// webhook sends what happened anew, however equal its bytes are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MarkerKey<'a> {
+    /// Whose delivery.
+    pub account: &'a AccountName,
+    /// The registration whose keys proved it.
+    pub registration: TokenHash,
+    /// The body's hash.
+    pub hash: BodyHash,
+}
+
 /// Why a verified delivery was not answered with success.
 #[derive(Debug, Clone, Copy)]
 pub struct Strike<'a> {
@@ -256,8 +268,7 @@ pub trait Markers: Sync {
     /// The table did not answer.
     fn find(
         &self,
-        account: &AccountName,
-        hash: &BodyHash,
+        key: MarkerKey<'_>,
     ) -> impl Future<Output = Result<Option<Marker>, PortError>> + Send;
 
     /// Takes the marker as it was read, until the given time. `false` if somebody else was faster.
@@ -266,8 +277,7 @@ pub trait Markers: Sync {
     /// The table did not answer.
     fn lease(
         &self,
-        account: &AccountName,
-        hash: &BodyHash,
+        key: MarkerKey<'_>,
         seen: &Marker,
         until: Timestamp,
     ) -> impl Future<Output = Result<bool, PortError>> + Send;
@@ -279,8 +289,7 @@ pub trait Markers: Sync {
     /// There is none: a retry will make new events.
     fn mark(
         &self,
-        account: &AccountName,
-        hash: &BodyHash,
+        key: MarkerKey<'_>,
         marker: &Marker,
         now: Timestamp,
         until: Timestamp,
@@ -292,10 +301,23 @@ pub trait Markers: Sync {
     /// It may still be there.
     fn unmark(
         &self,
-        account: &AccountName,
-        hash: &BodyHash,
+        key: MarkerKey<'_>,
         until: Timestamp,
     ) -> impl Future<Output = Result<(), PortError>> + Send;
+}
+
+/// Who may ask for an account's check, across all instances of a function.
+pub trait CheckClaims: Sync {
+    /// Claims the right to ask for the account's check, until the given time. `false` if it is claimed already at `now`.
+    ///
+    /// # Errors
+    /// The table did not answer; it may be claimed.
+    fn claim_check(
+        &self,
+        account: &AccountName,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> impl Future<Output = Result<bool, PortError>> + Send;
 }
 
 /// The store for what is too large for a message or an item.

@@ -109,7 +109,7 @@ impl Stack {
     /// The deliveries that retry markers of an account stand for.
     pub async fn markers(&self, account: &str) -> Vec<String> {
         let items = self
-            .query(self.output("ReceiptsTable"), &format!("retry#{account}"))
+            .query(self.output("ReceiptsTable"), &format!("#retry#{account}"))
             .await;
         items
             .iter()
@@ -120,7 +120,7 @@ impl Stack {
     /// The causes of an account's strikes, in the order of time.
     pub async fn strikes(&self, account: &str) -> Vec<String> {
         let items = self
-            .query(self.output("ReceiptsTable"), &format!("strike#{account}"))
+            .query(self.output("ReceiptsTable"), &format!("#strike#{account}"))
             .await;
         items
             .iter()

@@ -431,7 +431,7 @@ impl ReceiptReader for ReceiptsTable {
             .query()
             .table_name(&self.table)
             .key_condition_expression("pk = :pk")
-            .expression_attribute_values(":pk", AttributeValue::S(format!("strike#{account}")))
+            .expression_attribute_values(":pk", AttributeValue::S(format!("#strike#{account}")))
             .consistent_read(true)
             .send()
             .await

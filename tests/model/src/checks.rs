@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
+use domain::account::AccountName;
 use domain::ports::{Marker, Message, QueueUrl};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -13,7 +14,7 @@ use crate::deliveries::{About, Event};
 use crate::faults::Step;
 use crate::lock;
 use crate::oracle::{self, LANES, Seen};
-use crate::plan::{BUDGET, KEYS_REREAD, KEYS_TTL, KEYS_UNREADABLE, LEASE};
+use crate::plan::{BUDGET, CHECKS_EVERY, KEYS_REREAD, KEYS_TTL, KEYS_UNREADABLE, LEASE};
 use crate::world::{
     Accepted, Key, KeysRead, Ledger, Place, Row, RowEvent, ShadowMarker, Subject, World,
 };
@@ -428,6 +429,37 @@ impl World {
                 .filter(|held| at - held < KEYS_TTL * 1000),
         };
         ledger.keys_read.insert(of, KeysRead { asked, at, held });
+    }
+
+    /// An instance writes to claim an account's check. Strangers who know a token may cause that once in five minutes.
+    pub(crate) fn claims_check(&self, actor: usize, account: &AccountName) {
+        let Some(number) = self.attempt_of(actor) else {
+            return;
+        };
+        let at = self.now();
+        let mut ledger = lock(&self.ledger);
+        let of = (ledger.attempts[number].instance, account.to_string());
+        let before = ledger.claims.insert(of, at);
+        drop(ledger);
+        if before.is_some_and(|before| at - before < CHECKS_EVERY) {
+            self.broken(Invariant::Strangers, || {
+                format!("attempt {number} claims a check of {account} that its instance claimed")
+            });
+        }
+    }
+
+    /// Accounts are to be checked: each at most once in five minutes, whatever instances ask.
+    pub(crate) fn is_asked_for_checks(&self, orders: &[Message<'_>]) {
+        for order in orders {
+            let order = order.text.to_text();
+            let at = self.now();
+            let before = lock(&self.ledger).checks.insert(order.clone(), at);
+            if before.is_some_and(|before| at - before < CHECKS_EVERY) {
+                self.broken(Invariant::Strangers, || {
+                    format!("{order} is asked for again")
+                });
+            }
+        }
     }
 
     fn answered_stranger(&self, number: usize, actor: usize, status: u16) {

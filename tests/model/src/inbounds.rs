@@ -88,6 +88,7 @@ fn config(world: &World) -> Config {
         ("INVENTORY_QUEUE_URL", "inventory"),
         ("OTHER_QUEUE_URL", "other"),
         ("QUARANTINE_QUEUE_URL", "quarantine"),
+        ("CHECK_QUEUE_URL", crate::plan::CHECK_QUEUE),
         ("INLINE_LIMIT_BYTES", &limit),
         ("ANSWER_BUDGET_MS", &budget),
         ("RETRY_MARKER_TTL_SECONDS", &ttl),

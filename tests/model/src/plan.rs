@@ -28,6 +28,11 @@ pub(crate) const KEYS_REREAD: u64 = 10;
 /// The least time between two reads of keys that could not be read, in milliseconds.
 pub(crate) const KEYS_UNREADABLE: u64 = 200;
 
+/// The queue of account checks.
+pub(crate) const CHECK_QUEUE: &str = "checks";
+/// The least time between two checks of an account that wrong signatures can cause, in milliseconds.
+pub(crate) const CHECKS_EVERY: u64 = 300_000;
+
 /// What Orderspace does besides sending a delivery once, and nobody says beforehand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(usize)]

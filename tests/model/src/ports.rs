@@ -9,14 +9,16 @@ use domain::envelope::{DataRef, Text};
 use domain::fold::{Change, Known, Latest};
 use domain::identity::{BodyHash, EventId};
 use domain::ports::{
-    Keys, Marker, Markers, Message, Oversize, PortError, QueueUrl, Queues, Receipt, Receipts,
-    Records, Redelivery, Strike, Tokens, Update, Written,
+    CheckClaims, Keys, Marker, MarkerKey, Markers, Message, Oversize, PortError, QueueUrl, Queues,
+    Receipt, Receipts, Records, Redelivery, Strike, Tokens, Update, Written,
 };
 use domain::record::RecordKey;
 use domain::signature::SigningKeys;
+use domain::timestamp::Timestamp;
 
 use crate::chance::{Chance, word};
 use crate::faults::{Kind, Step};
+use crate::plan::CHECK_QUEUE;
 use crate::world::{Key, World, now, poison};
 use crate::{TOLD_TO_PANIC, lock};
 
@@ -207,16 +209,12 @@ impl Receipts for Wire {
 }
 
 impl Markers for Wire {
-    async fn find(
-        &self,
-        account: &AccountName,
-        hash: &BodyHash,
-    ) -> Result<Option<Marker>, PortError> {
-        let (account, hash) = (account.clone(), *hash);
+    async fn find(&self, key: MarkerKey<'_>) -> Result<Option<Marker>, PortError> {
+        let key = Held::of(key);
         let actor = self.actor.load(Ordering::Relaxed);
         let work = move |world: &World, _: &mut Doing<'_>| {
             let shadow = world.shadow_of(actor);
-            now(world.receipts.find(&account, &hash)).map(|marker| (marker, shadow))
+            now(world.receipts.find(key.borrow())).map(|marker| (marker, shadow))
         };
         self.world.asks_for_marker(actor);
         let (marker, shadow) = self.call(Step::ReadMarker, 0, 1, work).await?;
@@ -227,15 +225,14 @@ impl Markers for Wire {
 
     async fn lease(
         &self,
-        account: &AccountName,
-        hash: &BodyHash,
+        key: MarkerKey<'_>,
         seen: &Marker,
-        until: domain::timestamp::Timestamp,
+        until: Timestamp,
     ) -> Result<bool, PortError> {
-        let (account, hash, seen) = (account.clone(), *hash, *seen);
+        let (key, seen) = (Held::of(key), *seen);
         let actor = self.actor.load(Ordering::Relaxed);
         let work = move |world: &World, _: &mut Doing<'_>| {
-            let leased = now(world.receipts.lease(&account, &hash, &seen, until))?;
+            let leased = now(world.receipts.lease(key.borrow(), &seen, until))?;
             if leased {
                 world.leases(actor, until.millis());
             }
@@ -248,33 +245,52 @@ impl Markers for Wire {
 
     async fn mark(
         &self,
-        account: &AccountName,
-        hash: &BodyHash,
+        key: MarkerKey<'_>,
         marker: &Marker,
-        begun: domain::timestamp::Timestamp,
-        until: domain::timestamp::Timestamp,
+        begun: Timestamp,
+        until: Timestamp,
     ) -> Result<(), PortError> {
-        let (account, hash, marker) = (account.clone(), *hash, *marker);
+        let (key, marker) = (Held::of(key), *marker);
         let work = move |world: &World, doing: &mut Doing<'_>| {
             world.sees_identity(doing.actor, marker.delivery.first_seen().millis());
             world.marks(doing.actor, &marker);
-            now(world.receipts.mark(&account, &hash, &marker, begun, until))
+            now(world.receipts.mark(key.borrow(), &marker, begun, until))
         };
         self.call(Step::LeaveMarker, 0, 1, work).await
     }
 
-    async fn unmark(
-        &self,
-        account: &AccountName,
-        hash: &BodyHash,
-        until: domain::timestamp::Timestamp,
-    ) -> Result<(), PortError> {
-        let (account, hash) = (account.clone(), *hash);
+    async fn unmark(&self, key: MarkerKey<'_>, until: Timestamp) -> Result<(), PortError> {
+        let key = Held::of(key);
         let work = move |world: &World, doing: &mut Doing<'_>| {
             world.unmarks(doing.actor, until.millis());
-            now(world.receipts.unmark(&account, &hash, until))
+            now(world.receipts.unmark(key.borrow(), until))
         };
         self.call(Step::RemoveMarker, 0, 1, work).await
+    }
+}
+
+/// A marker's key, for work that is done later.
+struct Held {
+    account: AccountName,
+    registration: TokenHash,
+    hash: BodyHash,
+}
+
+impl Held {
+    fn of(key: MarkerKey<'_>) -> Self {
+        Self {
+            account: key.account.clone(),
+            registration: key.registration,
+            hash: key.hash,
+        }
+    }
+
+    fn borrow(&self) -> MarkerKey<'_> {
+        MarkerKey {
+            account: &self.account,
+            registration: self.registration,
+            hash: self.hash,
+        }
     }
 }
 
@@ -351,6 +367,19 @@ impl Redelivery for Wire {
     }
 }
 
+impl CheckClaims for Wire {
+    async fn claim_check(
+        &self,
+        account: &AccountName,
+        at: Timestamp,
+        until: Timestamp,
+    ) -> Result<bool, PortError> {
+        let actor = self.actor.load(Ordering::Relaxed);
+        self.world.claims_check(actor, account);
+        now(self.world.receipts.claim_check(account, at, until))
+    }
+}
+
 impl Queues for Wire {
     async fn send(
         &self,
@@ -358,6 +387,10 @@ impl Queues for Wire {
         batch: &[Message<'_>],
     ) -> Result<Vec<Result<(), PortError>>, PortError> {
         let world = &self.world;
+        if queue.as_str() == CHECK_QUEUE {
+            world.is_asked_for_checks(batch);
+            return Ok(vec![Ok(()); batch.len()]);
+        }
         let (step, mut scope) = world.step_of(queue);
         if step == Step::SendUndelivered
             && let Some(first) = batch.first()

@@ -76,6 +76,9 @@ pub(crate) struct Ledger {
     pub(crate) habits: [u64; Habit::ALL.len()],
     /// What an instance of inbound knows of an account's keys.
     pub(crate) keys_read: HashMap<(usize, usize), KeysRead>,
+    /// When an account's check was last asked for, and when an instance last wrote to claim it.
+    pub(crate) checks: HashMap<String, u64>,
+    pub(crate) claims: HashMap<(usize, String), u64>,
     pub(crate) story: Option<Vec<String>>,
     pub(crate) broken: Option<Broken>,
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use domain::account::{AccountName, KeysVersion, TokenEntry, TokenStatus, UrlToken, WebhookId};
 use domain::identity::{BodyHash, DeliveryId};
-use domain::ports::{Marker, Markers as _, QueueUrl};
+use domain::ports::{Marker, MarkerKey, Markers as _, QueueUrl};
 use domain::source::Source;
 use domain::timestamp::Timestamp;
 use inbound::Inbound;
@@ -27,6 +27,7 @@ pub const KEY: &str = "7R2gNdE4GU8K06WXPV9lOXBic9mSs5LjKMsk46eW";
 pub const WEBHOOK: &str = "wh_1q4qn43v";
 pub const BUDGET_MS: u64 = 3000;
 pub const LEASE_SECONDS: u64 = 20;
+pub const ENTRIES_BELIEVED: Duration = Duration::from_secs(10);
 pub const KEYS_TTL: Duration = Duration::from_secs(300);
 
 pub type Function = Inbound<'static, FakeTokens, FakeKeys, FakeQueues, FakeReceipts, FakeOversize>;
@@ -100,6 +101,7 @@ fn config() -> Config {
         ("INVENTORY_QUEUE_URL", "inventory"),
         ("OTHER_QUEUE_URL", "other"),
         ("QUARANTINE_QUEUE_URL", "quarantine"),
+        ("CHECK_QUEUE_URL", "checks"),
         ("INLINE_LIMIT_BYTES", "250000"),
         ("ANSWER_BUDGET_MS", &budget),
         ("RETRY_MARKER_TTL_SECONDS", "86400"),
@@ -123,11 +125,19 @@ impl World {
 
     /// Posts a request at a time of our clock.
     pub async fn post_at(&self, request: &HookRequest, now: u64) -> Answered {
+        self.post_to(&self.function, request, now).await
+    }
+
+    /// An instance beside the world's own: the stores are the same, and nothing else is.
+    pub fn another_instance(&self) -> Function {
+        let (tokens, keys, queues) = (self.tokens, self.keys, self.queues);
+        Inbound::new(tokens, keys, queues, self.receipts, self.oversize, config())
+    }
+
+    /// Posts a request to an instance, at a time of our clock.
+    pub async fn post_to(&self, instance: &Function, request: &HookRequest, now: u64) -> Answered {
         let request = lambda_http::request::from_str(&request.to_json()).unwrap();
-        let response = self
-            .function
-            .handle(&request, Timestamp::from_millis(now))
-            .await;
+        let response = instance.handle(&request, Timestamp::from_millis(now)).await;
         let word = match response.body() {
             Body::Text(word) => word.clone(),
             other => panic!("an answer is a word, not {other:?}"),
@@ -143,6 +153,15 @@ impl World {
         self.post(&self.signed(body)).await.status
     }
 
+    /// Where a marker for these bytes lies.
+    pub fn marker_key(&self, body: &[u8]) -> MarkerKey<'_> {
+        MarkerKey {
+            account: &self.account,
+            registration: self.token.hash(),
+            hash: BodyHash::of(body),
+        }
+    }
+
     /// A marker that an attempt of a minute ago left for these bytes.
     pub async fn left_marker(&self, body: &[u8], leased_until: u64, expires: u64) -> Marker {
         let at = Timestamp::from_millis;
@@ -151,10 +170,8 @@ impl World {
             expires: at(expires),
             leased_until: at(leased_until),
         };
-        let hash = BodyHash::of(body);
-        let left = self
-            .receipts
-            .mark(&self.account, &hash, &marker, at(0), at(0));
+        let key = self.marker_key(body);
+        let left = self.receipts.mark(key, &marker, at(0), at(0));
         left.await.unwrap();
         marker
     }

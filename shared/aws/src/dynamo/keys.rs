@@ -5,15 +5,19 @@
 //! | accounts | `account#{account}` | |
 //! | accounts | `token#{SHA-256 of the token, hex}`: the token itself is stored nowhere | |
 //! | receipts | [`Receipt::partition_of`]: `{account}#{yyyy-mm-dd}` | delivery id |
-//! | receipts | `retry#{account}` | SHA-256 of the body, hex |
-//! | receipts | `strike#{account}` | `{milliseconds, 13 digits}#{delivery id}` |
+//! | receipts | `#retry#{account}` | `{SHA-256 of the token, hex}#{SHA-256 of the body, hex}` |
+//! | receipts | `#check` | account |
+//! | receipts | `#strike#{account}` | `{milliseconds, 13 digits}#{delivery id}` |
 //! | records | [`RecordKey::partition`]: `{account}#{kind}` | record id |
+//!
+//! What is not a receipt begins with `#`, as no account's name does: an account may be named `retry`, and another like
+//! a day.
 //!
 //! [`RecordKey::partition`]: domain::record::RecordKey::partition
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::account::{AccountName, TokenHash};
-use domain::ports::Receipt;
+use domain::ports::{MarkerKey, Receipt};
 
 use super::text;
 
@@ -46,10 +50,49 @@ pub(crate) fn receipts(account: &AccountName, day: &str) -> AttributeValue {
 
 /// The retry markers of an account, in the receipts table.
 pub(crate) fn markers(account: &AccountName) -> AttributeValue {
-    text(format!("retry#{account}"))
+    text(format!("#retry#{account}"))
+}
+
+/// One of them.
+pub(crate) fn marker(key: MarkerKey<'_>) -> AttributeValue {
+    text(format!("{}#{}", key.registration, key.hash))
+}
+
+/// Who may ask for an account's check, in the receipts table; the sort key is the account's name.
+pub(crate) fn check_claims() -> AttributeValue {
+    text("#check")
 }
 
 /// The failed deliveries of an account, in the receipts table.
 pub(crate) fn failed_deliveries(account: &AccountName) -> AttributeValue {
-    text(format!("strike#{account}"))
+    text(format!("#strike#{account}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_account_is_named_so_that_its_items_lie_with_others() {
+        let names = ["retry", "strike", "acme", "2026-11-20", "a", "0"];
+        let names = names.map(|name| name.parse::<AccountName>().unwrap());
+        let days = ["2026-11-20", "2026-11-21"];
+        let mut partitions: Vec<_> = names
+            .iter()
+            .flat_map(|name| {
+                let receipts = days.map(|day| receipts(name, day));
+                receipts
+                    .into_iter()
+                    .chain([markers(name), failed_deliveries(name)])
+            })
+            .chain([check_claims()])
+            .map(|key| key.as_s().unwrap().clone())
+            .collect();
+        let all = partitions.len();
+        partitions.sort();
+        partitions.dedup();
+        assert_eq!(partitions.len(), all);
+        assert!("#".parse::<AccountName>().is_err());
+        assert!("#retry#a".parse::<AccountName>().is_err());
+    }
 }

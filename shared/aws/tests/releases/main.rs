@@ -24,8 +24,8 @@ use domain::account::{AccountName, TokenEntry, TokenHash, WebhookId};
 use domain::fold::{Change, Known, Latest};
 use domain::identity::{BodyHash, ContentHash, DeliveryId, EventId, EventIndex};
 use domain::ports::{
-    Keys as _, Markers as _, Oversize as _, Receipt, Receipts as _, Records as _, Tokens as _,
-    Update,
+    Keys as _, MarkerKey, Markers as _, Oversize as _, Receipt, Receipts as _, Records as _,
+    Tokens as _, Update,
 };
 use domain::record::{RecordId, RecordKey};
 use domain::signature::{MacKey, SigningKeys};
@@ -207,12 +207,22 @@ async fn markers_of_every_release_are_read() {
     for (release, example) in examples(Kind::Marker) {
         let service = Service::with_item(example.item()).await;
         let account: AccountName = example.text("account").parse().unwrap();
-        let hash = BodyHash::of(example.text("body").as_bytes());
+        // Those of 0.1.0 lay with the account's name alone, and live a day: nothing of this release finds them.
+        if release.version == "0.1.0" {
+            continue;
+        }
+        let registration = example.text("registration").parse().unwrap();
+        let key = MarkerKey {
+            account: &account,
+            registration,
+            hash: BodyHash::of(example.text("body").as_bytes()),
+        };
         let receipts = receipts(&service, 0);
-        let found = receipts.find(&account, &hash).await.unwrap();
+        let found = receipts.find(key).await.unwrap();
         let marker = found.expect(&example.what);
         let read = json!({
             "account": account.as_str(),
+            "registration": registration.to_string(),
             "body": example.text("body"),
             "delivery": marker.delivery.to_string(),
             "expires": marker.expires.to_string(),
@@ -226,14 +236,11 @@ async fn markers_of_every_release_are_read() {
             leased_until: free,
             ..marker
         };
-        receipts
-            .mark(&account, &hash, &left, now, now)
-            .await
-            .unwrap();
+        receipts.mark(key, &left, now, now).await.unwrap();
         let mut written = service.item_like(&example.item());
         if let Some(holder) = example.item().get("holder") {
             let until = marker.leased_until;
-            assert!(receipts.lease(&account, &hash, &left, until).await.unwrap());
+            assert!(receipts.lease(key, &left, until).await.unwrap());
             written = service.item_like(&example.item());
             // It is random: only its form can be equal.
             let drawn = written["holder"]["S"].as_str().unwrap();

@@ -7,6 +7,7 @@
 
 mod account;
 mod api;
+mod check_order;
 mod credentials;
 mod endpoint;
 mod failed_deliveries;
@@ -22,6 +23,7 @@ pub use account::{
     Rotation, State,
 };
 pub use api::{Api, ApiCall, ApiError, Apis, Removed};
+pub use check_order::check_order;
 pub use credentials::{Access, AccessToken, ClientId, ClientIdError, Credentials, OauthSecret};
 pub use endpoint::{Endpoint, HooksUrl, HooksUrlError};
 pub use failed_deliveries::{Arrival, FailedDelivery, failed_run};

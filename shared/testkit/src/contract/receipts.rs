@@ -1,10 +1,10 @@
-//! [`Receipts`] and [`Markers`]: bodies are kept byte for byte, a marker is held by one attempt at a time, strikes count.
+//! [`Receipts`], [`Markers`] and [`CheckClaims`]: bodies are kept byte for byte, a marker is held by one attempt at a time, strikes count.
 
 use std::future::Future;
 
 use domain::account::{AccountName, TokenHash, UrlToken, WebhookId};
 use domain::identity::{BodyHash, DeliveryId};
-use domain::ports::{Marker, Markers, Receipt, Receipts, Strike};
+use domain::ports::{CheckClaims, Marker, MarkerKey, Markers, Receipt, Receipts, Strike};
 use domain::signature::Assurance;
 use domain::timestamp::Timestamp;
 
@@ -67,15 +67,19 @@ impl ReceiptReader for FakeReceipts {
     }
 }
 
-/// Holds an implementation of [`Receipts`] and [`Markers`] to its contract. The table knows nothing of the accounts `acme`
+/// Holds an implementation of [`Receipts`], [`Markers`] and [`CheckClaims`] to its contract. The table knows nothing of the accounts `acme`
 /// and `other` yet.
 ///
 /// # Panics
 /// It breaks it.
-pub async fn receipts(receipts: &(impl Receipts + Markers), reader: &impl ReceiptReader) {
+pub async fn receipts(
+    receipts: &(impl Receipts + Markers + CheckClaims),
+    reader: &impl ReceiptReader,
+) {
     bodies_are_kept_as_they_came(receipts, reader).await;
     a_marker_is_held_by_one(receipts).await;
     of_two_leases_at_once_one_is_had(receipts).await;
+    a_check_is_claimed_once_in_its_time(receipts).await;
     strikes_count(receipts, reader).await;
 }
 
@@ -154,7 +158,11 @@ async fn bodies_are_kept_as_they_came(receipts: &impl Receipts, reader: &impl Re
 
 async fn a_marker_is_held_by_one(receipts: &impl Markers) {
     let (acme, other) = (account("acme"), account("other"));
-    let hash = BodyHash::of(b"refused");
+    let key = MarkerKey {
+        account: &acme,
+        registration: token(1),
+        hash: BodyHash::of(b"refused"),
+    };
     let free = Marker {
         delivery: delivery_id(1),
         expires: at(86_400_000),
@@ -164,17 +172,16 @@ async fn a_marker_is_held_by_one(receipts: &impl Markers) {
         leased_until: at(until),
         ..free
     };
-    let read = async || receipts.find(&acme, &hash).await.unwrap();
-    let lease =
-        async |seen: &Marker, until| receipts.lease(&acme, &hash, seen, at(until)).await.unwrap();
+    let read = async || receipts.find(key).await.unwrap();
+    let lease = async |seen: &Marker, until| receipts.lease(key, seen, at(until)).await.unwrap();
 
     assert_eq!(read().await, None);
     assert!(!lease(&free, 15_000).await, "there is nothing to hold");
     assert_eq!(read().await, None, "a lease makes no marker");
-    receipts.unmark(&acme, &hash, at(0)).await.unwrap();
+    receipts.unmark(key, at(0)).await.unwrap();
 
     let mark = async |marker: &Marker, now, until| {
-        let marked = receipts.mark(&acme, &hash, marker, at(now), at(until));
+        let marked = receipts.mark(key, marker, at(now), at(until));
         marked.await.unwrap();
     };
     let other_delivery = Marker {
@@ -189,9 +196,23 @@ async fn a_marker_is_held_by_one(receipts: &impl Markers) {
         Some(free),
         "an attempt that did not see it does not replace it"
     );
-    assert_eq!(receipts.find(&other, &hash).await.unwrap(), None);
-    let unlike = BodyHash::of(b"something else");
-    assert_eq!(receipts.find(&acme, &unlike).await.unwrap(), None);
+    let elsewhere = [
+        MarkerKey {
+            account: &other,
+            ..key
+        },
+        MarkerKey {
+            registration: token(2),
+            ..key
+        },
+        MarkerKey {
+            hash: BodyHash::of(b"something else"),
+            ..key
+        },
+    ];
+    for key in elsewhere {
+        assert_eq!(receipts.find(key).await.unwrap(), None);
+    }
 
     assert!(lease(&free, 15_000).await);
     assert_eq!(read().await, Some(held(15_000)));
@@ -204,7 +225,7 @@ async fn a_marker_is_held_by_one(receipts: &impl Markers) {
         "a lease that ran out can be taken over"
     );
     for others in [15_000, 31_000] {
-        receipts.unmark(&acme, &hash, at(others)).await.unwrap();
+        receipts.unmark(key, at(others)).await.unwrap();
     }
     assert_eq!(
         read().await,
@@ -242,26 +263,30 @@ async fn a_marker_is_held_by_one(receipts: &impl Markers) {
     );
     mark(&free, 86_400_000, 0).await;
     assert!(lease(&free, 45_000).await);
-    receipts.unmark(&acme, &hash, at(45_000)).await.unwrap();
+    receipts.unmark(key, at(45_000)).await.unwrap();
     assert_eq!(read().await, None);
-    receipts.unmark(&acme, &hash, at(45_000)).await.unwrap();
+    receipts.unmark(key, at(45_000)).await.unwrap();
 }
 
 async fn of_two_leases_at_once_one_is_had(receipts: &impl Markers) {
     let acme = account("acme");
     for round in 0..5 {
-        let hash = BodyHash::of(format!("race {round}").as_bytes());
+        let key = MarkerKey {
+            account: &acme,
+            registration: token(1),
+            hash: BodyHash::of(format!("race {round}").as_bytes()),
+        };
         let free = Marker {
             delivery: delivery_id(3),
             expires: at(86_400_000),
             leased_until: at(0),
         };
-        let marked = receipts.mark(&acme, &hash, &free, at(0), at(15_000)).await;
+        let marked = receipts.mark(key, &free, at(0), at(15_000)).await;
         marked.unwrap();
         // The same end for both: two requests can come in the same millisecond.
         let (a, b) = tokio::join!(
-            receipts.lease(&acme, &hash, &free, at(15_000)),
-            receipts.lease(&acme, &hash, &free, at(15_000)),
+            receipts.lease(key, &free, at(15_000)),
+            receipts.lease(key, &free, at(15_000)),
         );
         assert!(a.unwrap() != b.unwrap(), "both or none hold the marker");
     }
@@ -280,6 +305,16 @@ async fn strikes_count(receipts: &impl Receipts, reader: &impl ReceiptReader) {
     }
     assert_eq!(reader.strikes(&acme).await, 3);
     assert_eq!(reader.strikes(&other).await, 0);
+}
+
+async fn a_check_is_claimed_once_in_its_time(receipts: &impl CheckClaims) {
+    let (acme, other) = (account("acme"), account("other"));
+    let claim = async |of, now, until| receipts.claim_check(of, at(now), at(until)).await.unwrap();
+    assert!(claim(&acme, 0, 300_000).await);
+    assert!(!claim(&acme, 299_999, 600_000).await);
+    assert!(claim(&other, 1, 300_001).await);
+    assert!(claim(&acme, 300_000, 600_000).await);
+    assert!(!claim(&acme, 300_001, 600_001).await);
 }
 
 #[cfg(test)]

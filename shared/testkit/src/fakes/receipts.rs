@@ -5,7 +5,9 @@ use std::sync::Mutex;
 
 use domain::account::{AccountName, TokenHash, WebhookId};
 use domain::identity::{BodyHash, DeliveryId};
-use domain::ports::{Marker, Markers, PortError, Receipt, Receipts, Strike};
+use domain::ports::{
+    CheckClaims, Marker, MarkerKey, Markers, PortError, Receipt, Receipts, Strike,
+};
 use domain::signature::Assurance;
 use domain::timestamp::Timestamp;
 
@@ -57,10 +59,14 @@ pub struct FakeReceipts {
     state: Mutex<State>,
 }
 
+/// A marker's key, without a borrow.
+type StoredKey = (AccountName, TokenHash, BodyHash);
+
 #[derive(Debug, Default)]
 struct State {
     kept: BTreeMap<(AccountName, DeliveryId), KeptReceipt>,
-    markers: HashMap<(AccountName, BodyHash), Marker>,
+    markers: HashMap<StoredKey, Marker>,
+    claims: HashMap<AccountName, Timestamp>,
     strikes: Vec<StruckStrike>,
 }
 
@@ -76,6 +82,7 @@ impl Default for FakeReceipts {
                     ("mark", "receipts.mark"),
                     ("unmark", "receipts.unmark"),
                     ("strike", "receipts.strike"),
+                    ("claim_check", "receipts.claim_check"),
                 ],
             ),
             state: Mutex::default(),
@@ -113,8 +120,11 @@ impl FakeReceipts {
     /// The marker for such bytes, without counting the question.
     #[must_use]
     pub fn marker_of(&self, account: &AccountName, body: &[u8]) -> Option<Marker> {
-        let key = (account.clone(), BodyHash::of(body));
-        lock(&self.state).markers.get(&key).copied()
+        let hash = BodyHash::of(body);
+        let state = lock(&self.state);
+        let mut markers = state.markers.iter();
+        let found = markers.find(|((of, _, bytes), _)| of == account && *bytes == hash);
+        found.map(|(_, marker)| *marker)
     }
 
     /// How many markers there are.
@@ -166,26 +176,20 @@ impl Receipts for FakeReceipts {
 }
 
 impl Markers for FakeReceipts {
-    async fn find(
-        &self,
-        account: &AccountName,
-        hash: &BodyHash,
-    ) -> Result<Option<Marker>, PortError> {
-        let begun = self.script.begin("marker", account.as_str()).await?;
-        let key = (account.clone(), *hash);
-        let marker = lock(&self.state).markers.get(&key).copied();
+    async fn find(&self, key: MarkerKey<'_>) -> Result<Option<Marker>, PortError> {
+        let begun = self.script.begin("marker", key.account.as_str()).await?;
+        let marker = lock(&self.state).markers.get(&stored(key)).copied();
         begun.done(marker)
     }
 
     async fn lease(
         &self,
-        account: &AccountName,
-        hash: &BodyHash,
+        key: MarkerKey<'_>,
         seen: &Marker,
         until: Timestamp,
     ) -> Result<bool, PortError> {
-        let begun = self.script.begin("lease", account.as_str()).await?;
-        let taken = match lock(&self.state).markers.get_mut(&(account.clone(), *hash)) {
+        let begun = self.script.begin("lease", key.account.as_str()).await?;
+        let taken = match lock(&self.state).markers.get_mut(&stored(key)) {
             Some(marker) if marker == seen => {
                 marker.leased_until = until;
                 true
@@ -197,16 +201,15 @@ impl Markers for FakeReceipts {
 
     async fn mark(
         &self,
-        account: &AccountName,
-        hash: &BodyHash,
+        key: MarkerKey<'_>,
         marker: &Marker,
         now: Timestamp,
         until: Timestamp,
     ) -> Result<(), PortError> {
-        let begun = self.script.begin("mark", account.as_str()).await?;
+        let begun = self.script.begin("mark", key.account.as_str()).await?;
         {
             let mut state = lock(&self.state);
-            let key = (account.clone(), *hash);
+            let key = stored(key);
             let present = state.markers.get(&key);
             if present.is_none_or(|present| present.leased_until == until || present.expires <= now)
             {
@@ -216,16 +219,11 @@ impl Markers for FakeReceipts {
         begun.done(())
     }
 
-    async fn unmark(
-        &self,
-        account: &AccountName,
-        hash: &BodyHash,
-        until: Timestamp,
-    ) -> Result<(), PortError> {
-        let begun = self.script.begin("unmark", account.as_str()).await?;
+    async fn unmark(&self, key: MarkerKey<'_>, until: Timestamp) -> Result<(), PortError> {
+        let begun = self.script.begin("unmark", key.account.as_str()).await?;
         {
             let mut state = lock(&self.state);
-            let key = (account.clone(), *hash);
+            let key = stored(key);
             if state
                 .markers
                 .get(&key)
@@ -236,4 +234,29 @@ impl Markers for FakeReceipts {
         }
         begun.done(())
     }
+}
+
+impl CheckClaims for FakeReceipts {
+    async fn claim_check(
+        &self,
+        account: &AccountName,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<bool, PortError> {
+        let begun = self.script.begin("claim_check", account.as_str()).await?;
+        let claimed = {
+            let mut state = lock(&self.state);
+            let claims = &mut state.claims;
+            let is_free = claims.get(account).is_none_or(|until| *until <= now);
+            if is_free {
+                claims.insert(account.clone(), until);
+            }
+            is_free
+        };
+        begun.done(claimed)
+    }
+}
+
+fn stored(key: MarkerKey<'_>) -> StoredKey {
+    (key.account.clone(), key.registration, key.hash)
 }

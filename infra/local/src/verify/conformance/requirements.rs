@@ -521,18 +521,22 @@ const STRANGERS: &[Requirement] = &[
         By(&[
             Test(
                 INBOUND,
-                "strangers_are_all_answered_alike_and_cost_no_write",
+                "strangers_are_all_answered_alike_and_cost_one_check_at_most",
             ),
             Test(ANSWERS, "strangers_get_one_answer_and_leave_no_trace"),
         ]),
     ),
     is(
         "stranger-write",
-        "A request that is not verified causes no write and no message, and one cached read for an unknown token",
+        "A request that is not verified causes one cached read for an unknown token and no write or message; a known token with a wrong signature asks for its account's check, once in five minutes",
         By(&[
             Test(
                 INBOUND,
-                "strangers_are_all_answered_alike_and_cost_no_write",
+                "wrong_signatures_ask_for_one_check_in_five_minutes",
+            ),
+            Test(
+                INBOUND,
+                "strangers_are_all_answered_alike_and_cost_one_check_at_most",
             ),
             Test(INBOUND, "unknown_tokens_cost_one_cached_read_each"),
         ]),

@@ -9,8 +9,9 @@ use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
 use domain::account::AccountName;
-use domain::identity::BodyHash;
-use domain::ports::{Marker, Markers, Oversize, PortError, Receipt, Receipts, Strike};
+use domain::ports::{
+    CheckClaims, Marker, MarkerKey, Markers, Oversize, PortError, Receipt, Receipts, Strike,
+};
 use domain::timestamp::Timestamp;
 
 use super::{ATTEMPTS, BODY, CAUSE, DATAREF, PROOF, REGISTRATION, WEBHOOK};
@@ -26,6 +27,7 @@ const READING_MARKER: &str = "reading a retry marker";
 const LEASING: &str = "leasing a retry marker";
 const MARKING: &str = "leaving a retry marker";
 const UNMARKING: &str = "taking a retry marker away";
+const CLAIMING: &str = "claiming an account's check";
 const STRIKING: &str = "counting a strike";
 
 const DELIVERY: &str = "delivery";
@@ -132,17 +134,13 @@ impl<O: Oversize> Receipts for DynamoReceipts<O> {
 }
 
 impl<O: Oversize> Markers for DynamoReceipts<O> {
-    async fn find(
-        &self,
-        account: &AccountName,
-        hash: &BodyHash,
-    ) -> Result<Option<Marker>, PortError> {
+    async fn find(&self, key: MarkerKey<'_>) -> Result<Option<Marker>, PortError> {
         let answer = self
             .client
             .get_item()
             .table_name(&self.table)
-            .key(PK, keys::markers(account))
-            .key(SK, text(hash.to_string()))
+            .key(PK, keys::markers(key.account))
+            .key(SK, keys::marker(key))
             .consistent_read(true)
             .send()
             .await
@@ -156,8 +154,7 @@ impl<O: Oversize> Markers for DynamoReceipts<O> {
     /// lost, the SDK asks again and finds the marker leased by itself.
     async fn lease(
         &self,
-        account: &AccountName,
-        hash: &BodyHash,
+        key: MarkerKey<'_>,
         seen: &Marker,
         until: Timestamp,
     ) -> Result<bool, PortError> {
@@ -173,8 +170,8 @@ impl<O: Oversize> Markers for DynamoReceipts<O> {
             .client
             .update_item()
             .table_name(&self.table)
-            .key(PK, keys::markers(account))
-            .key(SK, text(hash.to_string()))
+            .key(PK, keys::markers(key.account))
+            .key(SK, keys::marker(key))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         let Err(error) = changes.into_call(call).send().await else {
             return Ok(true);
@@ -190,8 +187,7 @@ impl<O: Oversize> Markers for DynamoReceipts<O> {
 
     async fn mark(
         &self,
-        account: &AccountName,
-        hash: &BodyHash,
+        key: MarkerKey<'_>,
         marker: &Marker,
         now: Timestamp,
         until: Timestamp,
@@ -200,8 +196,8 @@ impl<O: Oversize> Markers for DynamoReceipts<O> {
             .client
             .put_item()
             .table_name(&self.table)
-            .item(PK, keys::markers(account))
-            .item(SK, text(hash.to_string()))
+            .item(PK, keys::markers(key.account))
+            .item(SK, keys::marker(key))
             .item(DELIVERY, text(marker.delivery.to_string()))
             .item(EXPIRES, number(marker.expires.millis()))
             .item(LEASED_UNTIL, number(marker.leased_until.millis()))
@@ -229,18 +225,13 @@ impl<O: Oversize> Markers for DynamoReceipts<O> {
         }
     }
 
-    async fn unmark(
-        &self,
-        account: &AccountName,
-        hash: &BodyHash,
-        until: Timestamp,
-    ) -> Result<(), PortError> {
+    async fn unmark(&self, key: MarkerKey<'_>, until: Timestamp) -> Result<(), PortError> {
         let answer = self
             .client
             .delete_item()
             .table_name(&self.table)
-            .key(PK, keys::markers(account))
-            .key(SK, text(hash.to_string()))
+            .key(PK, keys::markers(key.account))
+            .key(SK, keys::marker(key))
             .condition_expression("#leased_until = :until")
             .expression_attribute_names("#leased_until", LEASED_UNTIL)
             .expression_attribute_values(":until", number(until.millis()))
@@ -257,6 +248,40 @@ impl<O: Oversize> Markers for DynamoReceipts<O> {
                 Ok(())
             }
             Err(error) => Err(port_error(UNMARKING, &error, is_lasting)),
+        }
+    }
+}
+
+impl<O: Oversize> CheckClaims for DynamoReceipts<O> {
+    async fn claim_check(
+        &self,
+        account: &AccountName,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<bool, PortError> {
+        let answer = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .item(PK, keys::check_claims())
+            .item(SK, text(account.as_str()))
+            .item(EXPIRES, number(until.millis()))
+            .item(EXPIRES_AT, number(until.seconds()))
+            .condition_expression("attribute_not_exists(#expires) OR #expires <= :now")
+            .expression_attribute_names("#expires", EXPIRES)
+            .expression_attribute_values(":now", number(now.millis()))
+            .send()
+            .await;
+        match answer {
+            Ok(_) => Ok(true),
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(PutItemError::is_conditional_check_failed_exception) =>
+            {
+                Ok(false)
+            }
+            Err(error) => Err(port_error(CLAIMING, &error, is_lasting)),
         }
     }
 }
@@ -284,6 +309,7 @@ fn random_holder() -> Result<String, PortError> {
 mod tests {
     use domain::account::UrlToken;
     use domain::envelope::DataRef;
+    use domain::identity::BodyHash;
     use domain::identity::DeliveryId;
     use domain::signature::Assurance;
     use rstest::rstest;
