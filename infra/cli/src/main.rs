@@ -26,8 +26,9 @@ enum Command {
     /// Send what a team's queue refused to that team again, once its queue is mended.
     ///
     /// Takes the team's messages from the undelivered queue one after the other, sends each envelope as it is, under the
-    /// id that it had, and deletes a message only after the team's queue has accepted it. Stops at the first refusal.
-    /// Exits with 0 when nothing of the team's was left, with 1 otherwise.
+    /// id that it had, and deletes a message only after the team's queue has accepted it. Stops at the first refusal of the
+    /// team's queue; a message that cannot be read stops no other, and is reported. What stays is shown in the queue again.
+    /// Exits with 0 when nothing of the team's is left, with 1 otherwise.
     Resend(Resend),
 }
 
@@ -44,7 +45,20 @@ async fn main() -> ExitCode {
                 "{} sent again, {} of other teams left",
                 done.sent, done.others
             );
-            ExitCode::SUCCESS
+            for unreadable in &done.unreadable {
+                eprintln!("orderhook: left in the queue, {unreadable}");
+            }
+            if done.hidden > 0 {
+                eprintln!(
+                    "orderhook: {} messages are hidden by another run, or by one that was killed. They show again within \
+                     15 minutes: run the command again then",
+                    done.hidden
+                );
+            }
+            match done.is_complete() {
+                true => ExitCode::SUCCESS,
+                false => ExitCode::FAILURE,
+            }
         }
         Err(error) => {
             eprintln!("orderhook: {error:#}");

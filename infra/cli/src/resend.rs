@@ -14,8 +14,11 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
-/// How long a message that is being sent again stays hidden, in seconds.
-const HIDDEN_SECONDS: u32 = 60;
+/// How long a message stays hidden that was looked at, in seconds: a run over tens of thousands of them takes minutes.
+const HIDDEN_SECONDS: u32 = 900;
+
+/// How often the queue has to have nothing new to show: SQS looks at a part of its servers, and may miss some messages.
+const EMPTY_RECEIVES: usize = 3;
 
 /// Arguments of `resend`.
 #[derive(Clone, Debug, Args)]
@@ -32,12 +35,23 @@ pub struct Resend {
 }
 
 /// What was done.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Done {
     /// Events that the team's queue accepted.
     pub sent: usize,
     /// Messages that are for other teams.
     pub others: usize,
+    /// Messages that cannot be read, each with why. They stay in the queue.
+    pub unreadable: Vec<String>,
+    /// Messages that somebody else hides, so that nobody knows whose they are: another run, or one that was killed.
+    pub hidden: usize,
+}
+
+impl Done {
+    /// Whether it is known that nothing of the team's is left.
+    pub fn is_complete(&self) -> bool {
+        self.unreadable.is_empty() && self.hidden == 0
+    }
 }
 
 /// As whom SQS is called.
@@ -133,52 +147,143 @@ struct Envelope {
 
 /// Sends a team's undelivered events to its queue.
 ///
+/// All messages of the undelivered queue are looked at once, and hidden meanwhile. At the end, whatever it is, those that
+/// were not sent are given back, so that the next run sees them.
+///
 /// # Errors
 /// A queue refuses or does not answer. What was not accepted is still in the undelivered queue.
 pub async fn resend(caller: &Caller, resend: &Resend) -> Result<Done> {
     let (from, to) = (caller.to(&resend.from)?, caller.to(&resend.to)?);
-    let receive = json!({
-        "QueueUrl": resend.from, "MaxNumberOfMessages": 10, "VisibilityTimeout": HIDDEN_SECONDS,
-        "WaitTimeSeconds": 1,
-    });
-    let (mut sent, mut others) = (0, BTreeSet::new());
-    loop {
-        let answer = from.sqs("ReceiveMessage", &receive).await?;
-        let messages = answer.get("Messages").and_then(Value::as_array);
-        let Some(messages) = messages.filter(|messages| !messages.is_empty()) else {
-            return Ok(Done {
-                sent,
-                others: others.len(),
-            });
+    let mut run = Run {
+        resend,
+        from,
+        to,
+        held: Vec::new(),
+        others: BTreeSet::new(),
+        done: Done::default(),
+    };
+    let worked = run.work().await;
+    let given_back = run.give_back().await;
+    worked?;
+    given_back
+        .context("what was not sent again shows in the undelivered queue within 15 minutes")?;
+    Ok(run.done)
+}
+
+/// A run over the undelivered queue.
+struct Run<'a> {
+    resend: &'a Resend,
+    from: Aws,
+    to: Aws,
+    /// Receipt handles of what stays in the queue.
+    held: Vec<String>,
+    /// Ids of messages that are for other teams.
+    others: BTreeSet<String>,
+    done: Done,
+}
+
+impl Run<'_> {
+    /// Looks at every message once: a queue is done with when it has repeatedly nothing new to show.
+    async fn work(&mut self) -> Result<()> {
+        let receive = json!({
+            "QueueUrl": self.resend.from, "MaxNumberOfMessages": 10, "VisibilityTimeout": HIDDEN_SECONDS,
+            "WaitTimeSeconds": 1,
+        });
+        let mut empty = 0;
+        while empty < EMPTY_RECEIVES {
+            let answer = self.from.sqs("ReceiveMessage", &receive).await?;
+            let messages = answer.get("Messages").and_then(Value::as_array);
+            let messages = messages.map(Vec::as_slice).unwrap_or_default();
+            let is_new = |message: &Value| !self.others.contains(text_in(message, "MessageId"));
+            empty = if messages.iter().any(is_new) {
+                0
+            } else {
+                empty + 1
+            };
+            // What follows a refusal of this batch is given back too.
+            let handles = messages
+                .iter()
+                .map(|message| text_in(message, "ReceiptHandle"));
+            self.held.extend(handles.map(str::to_owned));
+            for message in messages {
+                self.take(message).await?;
+            }
+        }
+        self.done.others = self.others.len() - self.done.unreadable.len();
+        self.done.hidden = self.hidden().await?.saturating_sub(self.held.len());
+        Ok(())
+    }
+
+    /// Sends a message again, if it is the team's and can be read.
+    async fn take(&mut self, message: &Value) -> Result<()> {
+        let outgoing = match outgoing(text_in(message, "Body"), self.resend) {
+            Ok(Some(outgoing)) => outgoing,
+            Ok(None) => {
+                self.others.insert(text_in(message, "MessageId").to_owned());
+                return Ok(());
+            }
+            Err(error) => {
+                let id = text_in(message, "MessageId");
+                if self.others.insert(id.to_owned()) {
+                    self.done
+                        .unreadable
+                        .push(format!("message {id}: {error:#}"));
+                }
+                return Ok(());
+            }
         };
-        let mut known = 0;
-        for message in messages {
-            let text = |name: &str| {
-                message
-                    .get(name)
-                    .and_then(Value::as_str)
-                    .unwrap_or_default()
-            };
-            let Some(outgoing) = outgoing(text("Body"), resend)? else {
-                known += usize::from(!others.insert(text("MessageId").to_owned()));
-                continue;
-            };
-            to.sqs("SendMessage", &outgoing).await.with_context(|| {
+        let sent = self.done.sent;
+        self.to
+            .sqs("SendMessage", &outgoing)
+            .await
+            .with_context(|| {
                 format!("the team's queue refuses still; {sent} were sent again before")
             })?;
-            let delete = json!({ "QueueUrl": resend.from, "ReceiptHandle": text("ReceiptHandle") });
-            // One that is not deleted is sent a second time, under the same id.
-            from.sqs("DeleteMessage", &delete).await?;
-            sent += 1;
-        }
-        // Others' messages that come round again.
-        if known == messages.len() {
-            return Ok(Done {
-                sent,
-                others: others.len(),
-            });
-        }
+        let handle = text_in(message, "ReceiptHandle");
+        let delete = json!({ "QueueUrl": self.resend.from, "ReceiptHandle": handle });
+        // One that is not deleted is sent a second time, under the same id.
+        self.from.sqs("DeleteMessage", &delete).await?;
+        self.held.retain(|held| held != handle);
+        self.done.sent += 1;
+        Ok(())
     }
+
+    /// Shows in the queue again what stays there.
+    async fn give_back(&mut self) -> Result<()> {
+        for handles in std::mem::take(&mut self.held).chunks(10) {
+            let entries: Vec<Value> = handles
+                .iter()
+                .enumerate()
+                .map(|(id, handle)| {
+                    json!({ "Id": id.to_string(), "ReceiptHandle": handle, "VisibilityTimeout": 0 })
+                })
+                .collect();
+            let batch = json!({ "QueueUrl": self.resend.from, "Entries": entries });
+            self.from
+                .sqs("ChangeMessageVisibilityBatch", &batch)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// How many messages somebody else hides: another run, or one that was killed.
+    async fn hidden(&self) -> Result<usize> {
+        const HIDDEN: &str = "ApproximateNumberOfMessagesNotVisible";
+        let ask = json!({ "QueueUrl": self.resend.from, "AttributeNames": [HIDDEN] });
+        let answer = self.from.sqs("GetQueueAttributes", &ask).await?;
+        let count = answer.pointer(&format!("/Attributes/{HIDDEN}"));
+        let count = count
+            .and_then(Value::as_str)
+            .and_then(|count| count.parse().ok());
+        count.context("the undelivered queue does not say how many of its messages are hidden")
+    }
+}
+
+fn text_in<'a>(message: &'a Value, name: &str) -> &'a str {
+    message
+        .get(name)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
 }
 
 /// The message for the team's queue; none where it is for another team.
@@ -186,14 +291,14 @@ fn outgoing(body: &str, resend: &Resend) -> Result<Option<Value>> {
     let undelivered: Undelivered<'_> = match serde_json::from_str(body) {
         Ok(undelivered) => undelivered,
         Err(error) => {
-            bail!("a message of the undelivered queue cannot be read ({error}): {body:.200}")
+            bail!("it is no undelivered event ({error}): {body:.200}")
         }
     };
     if undelivered.team != resend.team {
         return Ok(None);
     }
     let envelope: Envelope = serde_json::from_str(undelivered.envelope.get())
-        .with_context(|| format!("an undelivered event cannot be read: {body:.200}"))?;
+        .with_context(|| format!("its envelope is none: {body:.200}"))?;
     let attributes: Map<String, Value> = [
         ("type", &envelope.event_type),
         ("account", &envelope.account),
