@@ -11,12 +11,15 @@ pub enum Failure {
     Passing,
     /// The message is an event of a newer release: a function of that release can read it.
     Newer,
-    /// The message is no event and never will be: it is on its way to the dead-letter queue.
+    /// The message is no event and never will be: it comes again each second, on its way to the dead-letter queue.
     Unreadable,
 }
 
 /// The longest delay: after an outage, so long at most until all is well again.
 const LONGEST: Duration = Duration::from_secs(900);
+
+/// The delay of what is never going to be read.
+const EACH_SECOND: Duration = Duration::from_secs(1);
 
 /// What rounds a delay to whole seconds, the only ones that SQS takes.
 const HALF_A_SECOND: Duration = Duration::from_millis(500);
@@ -27,7 +30,7 @@ impl Failure {
     #[must_use]
     pub fn delay(self, receives: u32, first: Duration) -> u32 {
         let delay = match self {
-            Self::Unreadable => first,
+            Self::Unreadable => first.min(EACH_SECOND),
             Self::Passing | Self::Newer => {
                 let doublings = receives.saturating_sub(1).min(16);
                 first.saturating_mul(1 << doublings).min(LONGEST)
@@ -55,7 +58,6 @@ mod tests {
     #[case(Failure::Passing, 0, 1..=2)]
     #[case(Failure::Newer, 1, 1..=2)]
     #[case(Failure::Newer, 10, 450..=900)]
-    #[case(Failure::Unreadable, 40, 1..=2)]
     fn delays_grow_up_to_a_limit(
         #[case] failure: Failure,
         #[case] receives: u32,
@@ -66,5 +68,10 @@ mod tests {
             .collect();
         assert!(drawn.is_subset(&expected.collect()), "{drawn:?}");
         assert!(drawn.len() > 1, "without jitter all come again at once");
+    }
+
+    #[test]
+    fn what_is_no_event_comes_again_each_second() {
+        assert_eq!(Failure::Unreadable.delay(40, Duration::from_secs(2)), 1);
     }
 }

@@ -12,6 +12,7 @@ use serde_json::json;
 use testkit::fakes::Fault;
 use testkit::log::Log;
 use testkit::sqs_event::{batch, message_id, receipt_handle};
+use tokio::time::Instant;
 use tracing::level_filters::LevelFilter;
 use world::{ORDERS_ARN, event, id, messages, order, stored, world};
 
@@ -326,6 +327,30 @@ async fn a_team_is_tried_again_before_it_is_given_up() {
     assert_eq!(ids, [id(1), id(2)]);
 }
 
+/// Each batch waited two seconds for a queue that was deleted, and so did everybody else's events.
+#[tokio::test(start_paused = true)]
+async fn a_team_s_queue_that_is_gone_is_set_aside_at_once_and_not_asked_again_for_a_while() {
+    let world = world();
+    let closed = Fault::closed("QueueDoesNotExist");
+    let script = world.queues.script();
+    script.on("send").within("sales").always().fault(closed);
+    let begun = Instant::now();
+    assert!(world.take(&[order(1, "created", "a")]).await.is_empty());
+    assert!(world.take(&[order(2, "created", "b")]).await.is_empty());
+    assert_eq!(begun.elapsed(), Duration::ZERO, "nothing waits for it");
+    assert_eq!(world.queue("undelivered").len(), 2);
+    world.queues.script().heal();
+    assert!(world.take(&[order(3, "created", "c")]).await.is_empty());
+    assert_eq!(world.queue("sales").len(), 0, "it is not asked yet");
+    assert_eq!(world.queue("undelivered").len(), 3);
+    tokio::time::advance(Duration::from_secs(10)).await;
+    assert!(world.take(&[order(4, "created", "d")]).await.is_empty());
+    assert_eq!(world.queue("sales").len(), 1);
+    assert_eq!(world.queue("undelivered").len(), 3);
+    // All of it has reached the others.
+    assert_eq!(world.queue("ledger.fifo").len(), 4);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_fifo_queue_gets_a_batch_in_the_order_of_first_sight() {
     let world = world();
@@ -510,7 +535,7 @@ async fn whatever_hangs_the_batch_ends_in_time() {
     ];
     let slow = Fault::nothing().after(Duration::from_millis(900));
     world.redelivery.script().on("delay").fault(slow);
-    let begun = tokio::time::Instant::now();
+    let begun = Instant::now();
     assert_eq!(world.take(&bodies).await, [0, 1]);
     assert_eq!(world.delays().len(), 2, "they come again soon");
     assert!(
@@ -538,7 +563,7 @@ async fn time_is_left_for_delaying_what_failed(
     send("ledger.fifo").always().fault(team);
     send("undelivered").fault(slow);
     let batch = messages(&[order(1, "created", "new")]);
-    let begun = tokio::time::Instant::now();
+    let begun = Instant::now();
     let response = world
         .handle_within(&batch, Duration::from_millis(time))
         .await;

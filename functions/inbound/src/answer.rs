@@ -21,6 +21,8 @@ pub enum Answer {
 /// Why a request is a stranger's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unverified {
+    /// The gateway's event is none, or has a body that cannot be read.
+    MalformedRequest,
     /// The URL names no source, or has no token, or one that nobody was given.
     UnknownToken,
     /// The account was disconnected.
@@ -68,6 +70,7 @@ impl Unverified {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::MalformedRequest => "malformed_request",
             Self::UnknownToken => "unknown_token",
             Self::Disconnected => "disconnected",
             Self::NoSignature => "no_signature",
@@ -111,7 +114,8 @@ impl Answer {
         match self {
             Self::Accepted(source) => (protocol(source).facts().success, "accepted"),
             Self::Unverified(
-                Unverified::UnknownToken
+                Unverified::MalformedRequest
+                | Unverified::UnknownToken
                 | Unverified::Disconnected
                 | Unverified::NoSignature
                 | Unverified::MalformedSignature

@@ -56,7 +56,7 @@ impl CheckRequests {
                 runtime::metrics::count("ChecksAsked", 1, &[]);
             }
             Err(error) => {
-                warn!(%error, "a check could not be asked for; the next one is that of the schedule")
+                warn!(%error, "a check could not be asked for; the next one is that of the schedule");
             }
         }
     }

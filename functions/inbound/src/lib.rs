@@ -30,6 +30,8 @@ use domain::ports::{
 use domain::timestamp::Timestamp;
 use lambda_http::{Body, Request, Response};
 use runtime::deadline::in_time;
+use runtime::gateway::{self, GatewayEvent};
+use serde_json::Value;
 use sources::protocol;
 use tokio::time::{Instant, timeout_at};
 use tracing::field::{Empty, display};
@@ -76,6 +78,20 @@ impl<'p, T: Tokens, K: Keys, Q: Queues, R: Receipts + Markers + CheckClaims, O: 
             checks: CheckRequests::default(),
             config,
         }
+    }
+
+    /// Takes the gateway's event and makes the gateway's response, whatever was sent. `now` is the time of this invocation.
+    pub async fn respond(&self, event: GatewayEvent, now: Timestamp) -> Value {
+        let answer = match event.into_request() {
+            // Boxed: this future is the deepest of all, and large.
+            Some(request) => Box::pin(self.handle(&request, now)).await,
+            None => {
+                let answer = refuse_stranger(Unverified::MalformedRequest);
+                answer.count();
+                answer.to_response()
+            }
+        };
+        gateway::response(&answer)
     }
 
     /// Takes one delivery and answers it, within the time budget. `now` is the time of this invocation.

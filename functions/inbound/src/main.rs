@@ -5,8 +5,8 @@ use aws::dynamo::receipts::write::DynamoReceipts;
 use aws::dynamo::tokens::DynamoTokens;
 use aws::{s3::S3Oversize, secrets::SigningSecrets, sqs::SqsQueues};
 use inbound::{Inbound, config::Config};
-use lambda_http::{Error, Request, run, service_fn};
-use runtime::{clock, config::Variables, telemetry};
+use lambda_runtime::{Error, LambdaEvent, run, service_fn};
+use runtime::{clock, config::Variables, gateway::GatewayEvent, telemetry};
 
 const SECONDS_A_DAY: u64 = 86_400;
 
@@ -32,8 +32,8 @@ async fn main() -> Result<(), Error> {
     let config = Config::read(&variables)?;
     let inbound = &Inbound::new(&tokens, &keys, &queues, &receipts, &oversize, config);
     tokio::join!(dynamo.warm(), sqs.warm(), secrets.warm());
-    run(service_fn(|request: Request| async move {
-        Ok::<_, Error>(inbound.handle(&request, clock::now()).await)
+    run(service_fn(|event: LambdaEvent<GatewayEvent>| async move {
+        Ok::<_, Error>(inbound.respond(event.payload, clock::now()).await)
     }))
     .await
 }

@@ -9,6 +9,7 @@
 
 use domain::account::{AccountName, TokenHash};
 use domain::identity::DeliveryId;
+use domain::ports::PortError;
 use domain::subscription::{
     Account, ApiError, Desired, EventSelection, IfUnknown, LastError, Lease, LeaseOwner, Leased,
     Leases, Saved, Silence,
@@ -50,25 +51,50 @@ impl<'p, A: Leases> AccountLock<'p, A> {
         now: Timestamp,
     ) -> Result<Self, Failure> {
         match take(accounts, name, now, IfUnknown::Refuse).await? {
-            (lease, Some(account)) => Ok(Self::new(accounts, lease, account, now)),
-            (_, None) => Err(Failure::UnknownAccount(name.clone())),
+            (lease, Found::Account(account)) => Ok(Self::new(accounts, lease, account, now)),
+            (lease, Found::Unreadable(_)) => Err(unreadable(accounts, &lease).await),
+            (_, Found::Nothing) => Err(Failure::UnknownAccount(name.clone())),
+        }
+    }
+
+    /// Takes the lease of an account that is to be removed, also of one that cannot be read whole.
+    pub(crate) async fn acquire_to_remove(
+        accounts: &'p A,
+        name: &AccountName,
+        now: Timestamp,
+    ) -> Result<Self, Failure> {
+        match take(accounts, name, now, IfUnknown::Refuse).await? {
+            (lease, Found::Account(account)) => Ok(Self::new(accounts, lease, account, now)),
+            (lease, Found::Unreadable(Some(account))) => {
+                let mut lock = Self::new(accounts, lease, account, now);
+                lock.note(SALVAGED);
+                Ok(lock)
+            }
+            (lease, Found::Unreadable(None)) => Err(unreadable(accounts, &lease).await),
+            (_, Found::Nothing) => Err(Failure::UnknownAccount(name.clone())),
         }
     }
 
     /// Takes the lease of an account, or reserves the name of one that does not exist. Then this one takes its place,
-    /// and nothing of it is kept until it is saved.
+    /// and nothing of it is kept until it is saved. One that cannot be read whole goes on with what can be read of it.
     pub(crate) async fn acquire_or_reserve(
         accounts: &'p A,
         new: Account,
         now: Timestamp,
     ) -> Result<Self, Failure> {
-        let (lease, known) = take(accounts, &new.name, now, IfUnknown::Reserve).await?;
-        let is_new = known.is_none();
-        let account = known.unwrap_or(new);
-        Ok(Self {
-            is_new,
-            ..Self::new(accounts, lease, account, now)
-        })
+        let (lease, found) = take(accounts, &new.name, now, IfUnknown::Reserve).await?;
+        let (account, is_new, is_salvaged) = match found {
+            Found::Account(account) => (account, false, false),
+            Found::Nothing => (new, true, false),
+            Found::Unreadable(Some(account)) => (account, true, true),
+            Found::Unreadable(None) => (new, true, true),
+        };
+        let mut lock = Self::new(accounts, lease, account, now);
+        lock.is_new = is_new;
+        if is_salvaged {
+            lock.note(SALVAGED);
+        }
+        Ok(lock)
     }
 
     fn new(accounts: &'p A, lease: Lease, account: Account, now: Timestamp) -> Self {
@@ -145,6 +171,11 @@ impl<'p, A: Leases> AccountLock<'p, A> {
         if !is_known {
             self.note(what);
         }
+    }
+
+    /// Forgets what could not be corrected: it is as it shall be.
+    pub(crate) fn forget_correction(&mut self) {
+        self.is_observed |= self.account.uncorrected.take().is_some();
     }
 
     /// Enters what was done.
@@ -243,11 +274,11 @@ impl<'p, A: Leases> AccountLock<'p, A> {
     /// any case.
     async fn record_failure(&mut self, failure: &Failure) {
         let message = failure.message();
-        if let Failure::Api(source, ApiError::TooManyRequests) = failure
+        if let Failure::Api(source, ApiError::TooManyRequests { pause }) = failure
             && !self.account.is_quiet(self.now)
         {
-            let quiet = facts(*source).life_cycle.quiet_seconds;
-            self.account.quiet_until = Some(self.now.plus_seconds(quiet));
+            let pause = facts(*source).life_cycle.pause(*pause);
+            self.account.quiet_until = Some(self.now.plus_seconds(pause));
         }
         let last = self.account.last_error.as_ref();
         if last.is_none_or(|last| last.message != message) {
@@ -267,13 +298,33 @@ impl<'p, A: Leases> AccountLock<'p, A> {
     }
 }
 
-/// Takes the account's lease. The account is `None` where there is none yet.
+/// What an account's history says where it goes on without all that was kept of it.
+const SALVAGED: &str =
+    "what was kept of the account could not be read whole; it goes on with the rest";
+
+/// What there is under a name.
+enum Found {
+    Account(Account),
+    Nothing,
+    /// An account that cannot be read whole, with what of it can.
+    Unreadable(Option<Account>),
+}
+
+/// Gives the lease of an account back that cannot be read, and says so.
+async fn unreadable<A: Leases>(accounts: &A, lease: &Lease) -> Failure {
+    if let Err(error) = accounts.release(lease).await {
+        warn!(%error, "the lease is not given back; it ends by itself");
+    }
+    Failure::Store(PortError::unreadable("reading an account"))
+}
+
+/// Takes the account's lease.
 async fn take<A: Leases>(
     accounts: &A,
     name: &AccountName,
     now: Timestamp,
     if_unknown: IfUnknown,
-) -> Result<(Lease, Option<Account>), Failure> {
+) -> Result<(Lease, Found), Failure> {
     let mut owner = [0; 16];
     getrandom::fill(&mut owner).map_err(|_| Failure::Randomness)?;
     let lease = Lease {
@@ -282,7 +333,11 @@ async fn take<A: Leases>(
         until: now.plus_seconds(LEASE_SECONDS),
     };
     match accounts.lease(&lease, now, if_unknown).await? {
-        Leased::Taken(account) => Ok((lease, account.map(|account| *account))),
+        Leased::Taken(Some(account)) => Ok((lease, Found::Account(*account))),
+        Leased::Taken(None) => Ok((lease, Found::Nothing)),
+        Leased::Unreadable(account) => {
+            Ok((lease, Found::Unreadable(account.map(|account| *account))))
+        }
         Leased::Held { until } => Err(Failure::Busy { until }),
         Leased::Unknown => Err(Failure::UnknownAccount(name.clone())),
     }

@@ -31,9 +31,14 @@ impl<'p, A: Accounts, S: Secrets, D: Deliveries> Reconciler<'p, A, S, D> {
         now: Timestamp,
     ) -> Result<Admitted<'p, S>, Failure> {
         let (secrets, api) = (self.secrets, self.api(account.source)?);
-        let too_many_requests = Failure::Api(account.source, ApiError::TooManyRequests);
         let is_quiet = account.is_quiet(now);
-        let kept = secrets.oauth(&account.name).await?;
+        let too_many_requests = Failure::Api(
+            account.source,
+            ApiError::TooManyRequests {
+                pause: account.quiet_seconds(now),
+            },
+        );
+        let kept = self.kept_oauth(account).await?;
         if let Some(kept) = kept.as_ref().filter(|kept| kept.credentials.same(offered)) {
             let session = Session::kept(secrets, api, account, kept.clone(), now);
             let pending = is_quiet.then_some(too_many_requests);

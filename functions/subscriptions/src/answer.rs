@@ -51,6 +51,13 @@ pub enum Failure {
         /// The webhook that has to stay.
         old: WebhookId,
     },
+    /// The source keeps a webhook otherwise than it was asked to, and was asked once.
+    KeptOtherwise {
+        /// The account's source.
+        source: Source,
+        /// The webhook.
+        webhook: WebhookId,
+    },
     /// The account's secret is not there.
     NoCredentials(Source),
     /// The account was connected to another source.
@@ -86,10 +93,13 @@ impl Failure {
             | Self::NotConnected
             | Self::NothingToRotate
             | Self::SilentSuccessor { .. }
+            | Self::KeptOtherwise { .. }
             | Self::NoCredentials(_) => StatusCode::CONFLICT,
-            Self::NoApi(_) | Self::Api(_, ApiError::CredentialsRefused | ApiError::Invalid(_)) => {
-                StatusCode::UNPROCESSABLE_ENTITY
-            }
+            Self::NoApi(_)
+            | Self::Api(
+                _,
+                ApiError::CredentialsRefused | ApiError::PermissionMissing | ApiError::Invalid(_),
+            ) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Randomness | Self::Api(_, ApiError::NoSuchCall(_)) => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
@@ -100,12 +110,13 @@ impl Failure {
                 | ApiError::Down(_)
                 | ApiError::BadAnswer { .. },
             ) => StatusCode::BAD_GATEWAY,
-            Self::Api(_, ApiError::Unreachable | ApiError::TooManyRequests) => {
+            Self::Api(_, ApiError::Unreachable | ApiError::TooManyRequests { .. }) => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
+            Self::Store(error) if error.is_unreadable() => StatusCode::CONFLICT,
             Self::Store(error) => match error.kind {
                 ErrorKind::Lasting => StatusCode::INTERNAL_SERVER_ERROR,
-                ErrorKind::Passing => StatusCode::SERVICE_UNAVAILABLE,
+                ErrorKind::Passing | ErrorKind::Closed => StatusCode::SERVICE_UNAVAILABLE,
             },
             Self::Api(_, ApiError::TimeOut) | Self::OutOfTime(_) => StatusCode::GATEWAY_TIMEOUT,
         }
@@ -145,6 +156,11 @@ impl Failure {
                  the next check registers another",
                 title = facts(*source).title
             ),
+            Self::KeptOtherwise { source, webhook } => format!(
+                "{title} keeps webhook {webhook} with other events or another address than it was asked to; it is not \
+                 asked again. Look at the webhook at {title}, or select other events; PATCH and PUT ask anew",
+                title = facts(*source).title
+            ),
             Self::NoCredentials(source) => format!(
                 "the account's credentials are gone; connect it again with PUT and its {}",
                 facts(*source).life_cycle.credential_names()
@@ -160,10 +176,7 @@ impl Failure {
             Self::OutOfTime(source) => {
                 format!("{} took too long; the same call goes on from here", facts(*source).title)
             }
-            Self::Store(error) => match error.kind {
-                ErrorKind::Passing => format!("{error}; ask again, the same call goes on from here"),
-                ErrorKind::Lasting => format!("{error}; look into this function's log and mend it, then ask again"),
-            },
+            Self::Store(error) => refused(error),
             Self::Randomness => "the operating system gave no random bytes; ask again".to_owned(),
         }
     }
@@ -185,6 +198,7 @@ impl Failure {
             | Self::NotConnected
             | Self::NothingToRotate
             | Self::SilentSuccessor { .. }
+            | Self::KeptOtherwise { .. }
             | Self::NoCredentials(_)
             | Self::NoApi(_)
             | Self::OutOfTime(_)
@@ -196,8 +210,8 @@ impl Failure {
     fn retry_after(&self) -> Option<u64> {
         match self {
             Self::Busy { .. } => Some(BUSY_SECONDS),
-            Self::Api(source, ApiError::TooManyRequests) => {
-                Some(facts(*source).life_cycle.quiet_seconds)
+            Self::Api(source, ApiError::TooManyRequests { pause }) => {
+                Some(facts(*source).life_cycle.pause(*pause))
             }
             _ => None,
         }
@@ -207,6 +221,22 @@ impl Failure {
         match self {
             Self::Invalid { field, .. } => *field,
             _ => None,
+        }
+    }
+}
+
+/// What a refusal of one of our own stores means, and what to do.
+fn refused(error: &PortError) -> String {
+    if error.is_unreadable() {
+        return format!(
+            "{error}: this release cannot read what is kept of the account. Where a newer release wrote it, deploy that; \
+             where it is damaged, PUT connects the account anew and DELETE removes it"
+        );
+    }
+    match error.kind {
+        ErrorKind::Passing => format!("{error}; ask again, the same call goes on from here"),
+        ErrorKind::Lasting | ErrorKind::Closed => {
+            format!("{error}; look into this function's log and mend it, then ask again")
         }
     }
 }
@@ -233,9 +263,13 @@ fn refusal(source: &Facts, error: &ApiError) -> String {
             "the webhook went away while it was being changed; ask again, and another is registered"
                 .to_owned()
         }
-        ApiError::TooManyRequests => format!(
+        ApiError::TooManyRequests { pause } => format!(
             "{title} takes no more requests for {} seconds; ask again after that",
-            source.life_cycle.quiet_seconds
+            source.life_cycle.pause(*pause)
+        ),
+        ApiError::PermissionMissing => format!(
+            "{title} does not let the integration do this; give it permission to read and write webhooks there, then \
+             ask again"
         ),
         ApiError::Down(status) => {
             format!("{title} is in trouble (status {status}); ask again later")
@@ -282,7 +316,9 @@ impl Outcome {
         match self {
             Self::Done(_) | Self::Listed(_) | Self::Shown(_) => StatusCode::OK,
             // The desired state is kept and only has to wait.
-            Self::Unfinished(_, Failure::Api(_, ApiError::TooManyRequests)) => StatusCode::ACCEPTED,
+            Self::Unfinished(_, Failure::Api(_, ApiError::TooManyRequests { .. })) => {
+                StatusCode::ACCEPTED
+            }
             Self::Unfinished(_, failure) | Self::Failed(failure) => failure.status(),
         }
     }

@@ -8,8 +8,8 @@ use std::borrow::Cow;
 use domain::account::{KeysVersion, TokenHash, UrlToken, WebhookId};
 use domain::signature::{LiveSecrets, RegistrationKeys, SigningKeys};
 use domain::subscription::{
-    Account, Accounts, Condition, Deliveries, Evidence, RegisteredWebhook, Registration,
-    RegistrationState, Secrets, Seen, Step,
+    Account, Accounts, ApiError, Condition, Deliveries, Evidence, KeyOrigin, RegisteredWebhook,
+    Registration, RegistrationState, Secrets, Seen, Step, difference,
 };
 use sources::facts;
 
@@ -107,10 +107,20 @@ impl<'r, 'p, 'h, 's, A: Accounts, S: Secrets, D: Deliveries> Run<'r, 'p, 'h, 's,
         let (endpoint, events) = (endpoint.as_ref(), &account.events);
         let corrected = self.session.update(id, endpoint, events).await?;
         let count = account.events.names().len();
-        self.lock.acted(
-            Act::Corrected,
-            format!("webhook {id} is subscribed to {count} event types now"),
-        );
+        // The answer may show what was asked for, and the next list what is kept: that is not tried again either.
+        let hooks = &self.reconciler.hooks;
+        let kept = difference(account, hooks, &corrected);
+        let is_kept_otherwise = kept.is_some();
+        let tried = kept.or_else(|| difference(account, hooks, &seen.webhook));
+        self.lock.account.uncorrected = tried;
+        if is_kept_otherwise {
+            self.lock.note(format!(
+                "webhook {id} was to be corrected, and is kept otherwise"
+            ));
+        } else {
+            let what = format!("webhook {id} is subscribed to {count} event types now");
+            self.lock.acted(Act::Corrected, what);
+        }
         self.answered.push(corrected);
         Ok(())
     }
@@ -205,7 +215,11 @@ impl<'r, 'p, 'h, 's, A: Accounts, S: Secrets, D: Deliveries> Run<'r, 'p, 'h, 's,
         // Keys as release 0.1.0 stored them become new ones, so that the token's entry is written anew with them.
         let is_new = is_other_key || !self.keys.registrations().contains_key(&token);
         let Some(secrets) = shown.or(secrets) else {
-            return Ok(version);
+            let source = self.lock.account.source;
+            return match facts(source).life_cycle.keys {
+                KeyOrigin::TheirsShown => Err(Failure::Api(source, no_key(&webhook.id))),
+                KeyOrigin::OursSent | KeyOrigin::TheirsGiven => Ok(version),
+            };
         };
         let version = if is_new {
             version.next(self.lock.now)
@@ -225,7 +239,11 @@ impl<'r, 'p, 'h, 's, A: Accounts, S: Secrets, D: Deliveries> Run<'r, 'p, 'h, 's,
         );
         wanted.keep_only(
             |kept| *kept == token || account.registration(kept).is_some(),
-            |kept| *kept == webhook.id || account.registration_of(kept).is_some(),
+            // Of the webhook that this one takes the token of, nothing is kept.
+            |kept| {
+                let other = account.registration_of(kept);
+                *kept == webhook.id || other.is_some_and(|other| other.token != token)
+            },
         );
         if !wanted.same(&self.keys) {
             self.reconciler
@@ -285,6 +303,32 @@ impl<'r, 'p, 'h, 's, A: Accounts, S: Secrets, D: Deliveries> Run<'r, 'p, 'h, 's,
         lock.save(tokens).await
     }
 
+    /// Says which webhook the source keeps otherwise than it was asked to. Where there is none any more, what was tried is
+    /// forgotten.
+    pub(crate) fn hold_against_the_desired_state(&mut self, seen: &[Seen]) -> Result<(), Failure> {
+        let account = &self.lock.account;
+        let Some(tried) = &account.uncorrected else {
+            return Ok(());
+        };
+        let hooks = &self.reconciler.hooks;
+        let kept = seen.iter().map(|seen| self.latest(seen));
+        let mut otherwise = kept
+            .filter(|webhook| difference(account, hooks, webhook).as_ref() == Some(tried))
+            .map(|webhook| webhook.id);
+        match otherwise.next() {
+            Some(webhook) => Err(Failure::KeptOtherwise {
+                source: account.source,
+                webhook,
+            }),
+            // Only the next list shows whether a correction of this check is kept.
+            None if !self.answered.is_empty() => Ok(()),
+            None => {
+                self.lock.forget_correction();
+                Ok(())
+            }
+        }
+    }
+
     /// The webhook as it was answered last. That a change keeps the key is shown in an example only, so the newer
     /// answer counts.
     fn latest(&self, seen: &Seen) -> RegisteredWebhook {
@@ -293,6 +337,14 @@ impl<'r, 'p, 'h, 's, A: Accounts, S: Secrets, D: Deliveries> Run<'r, 'p, 'h, 's,
             .find(|webhook| webhook.id == seen.webhook.id)
             .unwrap_or(&seen.webhook)
             .clone()
+    }
+}
+
+/// A webhook's key is not shown, or is empty, and none is held.
+fn no_key(webhook: &WebhookId) -> ApiError {
+    ApiError::BadAnswer {
+        asked: "the question for our webhooks",
+        found: format!("webhook {webhook} without a signing key"),
     }
 }
 

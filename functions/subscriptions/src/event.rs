@@ -13,9 +13,9 @@ use aws_lambda_events::sqs::SqsEvent;
 use domain::ports::Queues;
 use domain::subscription::{Accounts, Deliveries, Secrets};
 use domain::timestamp::Timestamp;
-use lambda_http::request::LambdaRequest;
-use lambda_http::{Body, Request, Response};
-use serde_json::{Map, Value, json};
+use lambda_http::Request;
+use runtime::gateway::{self, GatewayEvent};
+use serde_json::{Value, json};
 use thiserror::Error;
 
 use crate::Subscriptions;
@@ -68,9 +68,10 @@ impl Event {
                 .map(Self::Checks)
                 .map_err(|_| EventError::Unknown);
         }
-        serde_json::from_value::<LambdaRequest>(event)
-            .map(|request| Self::Call(Box::new(request.into())))
-            .map_err(|_| EventError::Unknown)
+        GatewayEvent::parse(&event.to_string())
+            .into_request()
+            .map(|request| Self::Call(Box::new(request)))
+            .ok_or(EventError::Unknown)
     }
 }
 
@@ -91,7 +92,7 @@ where
     Q: Queues,
 {
     match Event::read(event)? {
-        Event::Call(request) => Ok(payload(
+        Event::Call(request) => Ok(gateway::response(
             &Box::pin(subscriptions.handle(&request, now)).await,
         )),
         Event::Schedule => scheduled(Box::pin(schedule.run(now)).await),
@@ -106,22 +107,4 @@ where
 fn scheduled(sent: Result<usize, Failure>) -> Result<Value, EventError> {
     let sent = sent.map_err(|failure| EventError::Unscheduled(failure.message()))?;
     Ok(json!({ "accounts": sent }))
-}
-
-/// An answer as API Gateway wants it.
-fn payload(response: &Response<Body>) -> Value {
-    let headers = response.headers().iter().map(|(name, value)| {
-        let value = value.to_str().unwrap_or_default();
-        (name.as_str().to_owned(), Value::from(value))
-    });
-    let body = match response.body() {
-        Body::Text(text) => text.as_str(),
-        _ => "",
-    };
-    json!({
-        "statusCode": response.status().as_u16(),
-        "headers": headers.collect::<Map<_, _>>(),
-        "body": body,
-        "isBase64Encoded": false,
-    })
 }

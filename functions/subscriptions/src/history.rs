@@ -11,6 +11,10 @@ pub(crate) enum Finding {
     Disabled,
     /// The webhook is signed with another key than we hold.
     OtherKey,
+    /// The signing keys that are kept cannot be read.
+    KeysUnreadable,
+    /// What the table says of a URL token is gone, or not what the account says.
+    EntryLost,
     /// A webhook of ours is one too many.
     Stray,
     /// A webhook at our address has a token that nobody knows.
@@ -24,6 +28,8 @@ impl Finding {
             Self::Differs => "differs",
             Self::Disabled => "disabled",
             Self::OtherKey => "other_key",
+            Self::KeysUnreadable => "keys_unreadable",
+            Self::EntryLost => "entry_lost",
             Self::Stray => "stray",
             Self::Orphan => "stranger",
         }

@@ -200,8 +200,8 @@ impl<'p, A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'p, A, S, D> {
     }
 
     async fn list(&self) -> Result<Outcome, Failure> {
-        let accounts = self.accounts.list().await?;
-        Ok(Outcome::Listed(AccountList::of(&accounts)))
+        let all = self.accounts.list().await?;
+        Ok(Outcome::Listed(AccountList::of(&all)))
     }
 
     async fn show(&self, name: &AccountName, now: Timestamp) -> Result<Outcome, Failure> {

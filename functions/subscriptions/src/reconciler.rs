@@ -18,12 +18,16 @@
 //! | apply: one step after the other | [`Run`](crate::apply::Run) |
 
 use domain::account::TokenHash;
+use domain::ports::PortError;
+use domain::signature::SigningKeys;
 use domain::source::Source;
 use domain::subscription::{
-    Account, Accounts, Api, ApiError, Apis, Deliveries, Evidence, HooksUrl, LifeCycle, Rotation,
-    Secrets, Seen, plan,
+    Account, Accounts, Api, ApiError, Apis, Deliveries, Evidence, HooksUrl, LifeCycle, OauthSecret,
+    Rotation, Secrets, Seen, plan,
 };
 use domain::timestamp::Timestamp;
+
+use tracing::warn;
 
 use crate::Settings;
 use crate::account_lock::AccountLock;
@@ -31,6 +35,7 @@ use crate::admission::Admitted;
 use crate::answer::Failure;
 use crate::apply::Run;
 use crate::health::Health;
+use crate::history::Finding;
 use crate::session::Session;
 
 /// The most requests to the source that one call makes, besides one for each webhook of ours that it takes away or
@@ -86,17 +91,73 @@ impl<'p, A: Accounts, S: Secrets, D: Deliveries> Reconciler<'p, A, S, D> {
         self.apis.of(source).ok_or(Failure::NoApi(source))
     }
 
+    /// The authorization that is kept. One that cannot be read is as good as none: PUT replaces it.
+    pub(crate) async fn kept_oauth(
+        &self,
+        account: &Account,
+    ) -> Result<Option<OauthSecret>, PortError> {
+        match self.secrets.oauth(&account.name).await {
+            Err(error) if error.is_unreadable() => {
+                warn!(account = %account.name, %error, "the credentials that are kept cannot be read");
+                runtime::metrics::count("SecretsUnreadable", 1, &[("Stack", &self.health.stack)]);
+                Ok(None)
+            }
+            kept => kept,
+        }
+    }
+
+    /// The signing keys that are kept. Those that cannot be read are none: the source's list has them.
+    async fn kept_keys(&self, lock: &mut AccountLock<'_, A>) -> Result<SigningKeys, PortError> {
+        match self.secrets.read(&lock.account.name).await {
+            Err(error) if error.is_unreadable() => {
+                lock.found(
+                    Finding::KeysUnreadable,
+                    "the signing keys that are kept cannot be read",
+                );
+                Ok(SigningKeys::default())
+            }
+            kept => kept,
+        }
+    }
+
+    /// Writes the entries of URL tokens anew that are gone, or say something else than the account.
+    async fn restore_entries(&self, lock: &mut AccountLock<'_, A>) -> Result<(), Failure> {
+        let mut wrong = Vec::new();
+        for registration in &lock.account.registrations {
+            let token = registration.token;
+            let entry = match self.accounts.token(&token).await {
+                Err(error) if error.is_unreadable() => None,
+                entry => entry?,
+            };
+            if entry.as_ref() != Some(&lock.account.entry(&token)) {
+                wrong.push(token);
+            }
+        }
+        if wrong.is_empty() {
+            return Ok(());
+        }
+        let count = wrong.len();
+        let what =
+            format!("the entries of {count} URL tokens were gone or wrong; they are written anew");
+        lock.found(Finding::EntryLost, what);
+        lock.save(&wrong).await
+    }
+
     /// A session with the credentials that are kept, if there are any.
     pub(crate) async fn session(
         &self,
         account: &Account,
         now: Timestamp,
     ) -> Result<Option<Session<'p, S>>, Failure> {
-        let Some(secret) = self.secrets.oauth(&account.name).await? else {
+        let Some(secret) = self.kept_oauth(account).await? else {
             return Ok(None);
         };
-        if account.is_quiet(now) {
-            return Err(Failure::Api(account.source, ApiError::TooManyRequests));
+        if let Some(seconds) = account.quiet_seconds(now) {
+            let pause = Some(seconds);
+            return Err(Failure::Api(
+                account.source,
+                ApiError::TooManyRequests { pause },
+            ));
         }
         let api = self.api(account.source)?;
         Ok(Some(Session::kept(self.secrets, api, account, secret, now)))
@@ -127,9 +188,10 @@ impl<'p, A: Accounts, S: Secrets, D: Deliveries> Reconciler<'p, A, S, D> {
         lock: &mut AccountLock<'_, A>,
         session: &mut Session<'_, S>,
     ) -> Result<(), Failure> {
+        self.restore_entries(lock).await?;
         let observed = self.observe(&lock.account, session).await?;
         let seen = with_strays(lock, observed);
-        let keys = self.secrets.read(&lock.account.name).await?;
+        let keys = self.kept_keys(lock).await?;
         let evidence = self.health.evidence(&lock.account, lock.now).await;
         let facts = (self.life_cycle)(lock.account.source);
         let steps = plan(&lock.account, &self.hooks, &seen, evidence, facts, lock.now);
@@ -137,6 +199,7 @@ impl<'p, A: Accounts, S: Secrets, D: Deliveries> Reconciler<'p, A, S, D> {
         for step in steps {
             run.apply(step, &seen).await?;
         }
+        run.hold_against_the_desired_state(&seen)?;
         complain(lock, evidence)
     }
 

@@ -22,14 +22,16 @@ use std::time::Duration;
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
 use domain::account::AccountName;
 use domain::ports::{Message, PortError, QueueUrl, Queues};
-use domain::subscription::{Account, Accounts, Deliveries, Desired, Secrets, check_order};
+use domain::subscription::{
+    Account, Accounts, AllAccounts, Deliveries, Desired, Secrets, check_order,
+};
 use domain::timestamp::Timestamp;
 use futures::FutureExt as _;
 use futures::future::join_all;
 use runtime::enqueue::enqueue;
 use serde::Deserialize;
 use tokio::time::Instant;
-use tracing::{Instrument as _, info, info_span, warn};
+use tracing::{Instrument as _, error, info, info_span, warn};
 
 use crate::Subscriptions;
 use crate::answer::{Failure, Outcome};
@@ -69,7 +71,7 @@ impl<'p, A: Accounts, D: Deliveries, Q: Queues> Schedule<'p, A, D, Q> {
     /// # Errors
     /// The accounts cannot be read, or the queue did not take all of them. The others are on their way.
     pub async fn run(&self, now: Timestamp) -> Result<usize, Failure> {
-        let accounts = self.accounts.list().await?;
+        let accounts = self.list().await?;
         let due: Vec<&Account> = accounts
             .iter()
             .filter(|account| is_due(account, now))
@@ -82,7 +84,7 @@ impl<'p, A: Accounts, D: Deliveries, Q: Queues> Schedule<'p, A, D, Q> {
     /// # Errors
     /// The accounts cannot be read, or the queue did not take all of them. The others are on their way.
     pub async fn watch(&self, now: Timestamp) -> Result<usize, Failure> {
-        let accounts = self.accounts.list().await?;
+        let accounts = self.list().await?;
         let mut silent = Vec::new();
         for account in accounts.iter().filter(|account| is_due(account, now)) {
             match self.health.has_become_silent(account, now).await {
@@ -97,6 +99,22 @@ impl<'p, A: Accounts, D: Deliveries, Q: Queues> Schedule<'p, A, D, Q> {
             }
         }
         self.send(&silent).await
+    }
+
+    /// The accounts that can be read. The others are counted, for the alarm: nobody checks them.
+    async fn list(&self) -> Result<Vec<Account>, Failure> {
+        let AllAccounts {
+            accounts,
+            unreadable,
+        } = self.accounts.list().await?;
+        for name in &unreadable {
+            error!(account = %name, "the account cannot be read; its GET says what to do");
+        }
+        let stack = [("Stack", self.health.stack.as_str())];
+        if !unreadable.is_empty() {
+            runtime::metrics::count("AccountsUnreadable", unreadable.len(), &stack);
+        }
+        Ok(accounts)
     }
 
     async fn send(&self, due: &[&Account]) -> Result<usize, Failure> {
@@ -191,6 +209,7 @@ fn judge(outcome: &Outcome) -> (&'static str, Fate) {
             | Failure::NotConnected
             | Failure::NothingToRotate
             | Failure::SilentSuccessor { .. }
+            | Failure::KeptOtherwise { .. }
             | Failure::OtherSite(_)
             | Failure::OtherSource
             | Failure::NoApi(_) => ("unfinished", Fate::Done),

@@ -76,7 +76,10 @@ impl<'s, S: Secrets> Session<'s, S> {
     /// An access token that is good for a call now.
     pub(crate) async fn token(&mut self) -> Result<AccessToken, Failure> {
         match &self.secret.access {
-            Some(access) if access.is_usable(self.now) => Ok(access.token.clone()),
+            // One that lives shorter than the margin serves the call that got it.
+            Some(access) if self.is_renewed || access.is_usable(self.now) => {
+                Ok(access.token.clone())
+            }
             _ => self.renew().await,
         }
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use domain::identity::DeliveryId;
 use domain::signature::Assurance;
 use domain::subscription::{
-    Account, Entry, FailedDelivery, LastError, Registration, Rotation, Silence, State,
+    Account, AllAccounts, Entry, FailedDelivery, LastError, Registration, Rotation, Silence, State,
 };
 use serde::Serialize;
 use sources::facts;
@@ -152,7 +152,20 @@ pub struct LastDelivery {
 #[derive(Debug, Clone, Serialize)]
 pub struct AccountList {
     accounts: Vec<Summary>,
+    /// Accounts that this release cannot read as they are kept, and what to do.
+    unreadable: Vec<Unreadable>,
 }
+
+/// An account that cannot be read.
+#[derive(Debug, Clone, Serialize)]
+struct Unreadable {
+    account: String,
+    explanation: &'static str,
+}
+
+/// What to do about an account that cannot be read.
+const UNREADABLE: &str = "this release cannot read what is kept of the account, and nobody checks it. Where a newer release \
+                          wrote it, deploy that; where it is damaged, PUT connects the account anew and DELETE removes it";
 
 impl Summary {
     fn of(account: &Account) -> Self {
@@ -263,9 +276,14 @@ impl LastDelivery {
 impl AccountList {
     /// What is shown of all accounts.
     #[must_use]
-    pub fn of(accounts: &[Account]) -> Self {
+    pub fn of(all: &AllAccounts) -> Self {
+        let unreadable = all.unreadable.iter().map(|name| Unreadable {
+            account: name.to_string(),
+            explanation: UNREADABLE,
+        });
         Self {
-            accounts: accounts.iter().map(Summary::of).collect(),
+            accounts: all.accounts.iter().map(Summary::of).collect(),
+            unreadable: unreadable.collect(),
         }
     }
 }

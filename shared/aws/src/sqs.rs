@@ -24,8 +24,7 @@ const OLD_PREFIX: &str = "AWS.SimpleQueueService.";
 
 /// Whether a code says that the content was refused: sent again, it is refused again.
 ///
-/// Everything else may pass, also what only an operator can mend: no such queue, no permission, no key,
-/// throttling, the service's own errors and whatever code comes to be tomorrow.
+/// Everything else may pass: throttling, the service's own errors and whatever code comes to be tomorrow.
 fn is_lasting(code: &str) -> bool {
     matches!(
         code.strip_prefix(OLD_PREFIX).unwrap_or(code),
@@ -44,13 +43,45 @@ fn is_lasting(code: &str) -> bool {
     )
 }
 
+/// Whether a code says that the queue takes nothing from us: there is none, or we have no permission or key.
+/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html#API_SendMessageBatch_Errors>
+fn is_closed(code: &str) -> bool {
+    matches!(
+        code.strip_prefix(OLD_PREFIX).unwrap_or(code),
+        "NonExistentQueue"
+            | "QueueDoesNotExist"
+            | "QueueDeletedRecently"
+            | "InvalidAddress"
+            | "AccessDenied"
+            | "AccessDeniedException"
+            | "KmsAccessDenied"
+            | "KmsDisabled"
+            | "KmsInvalidKeyUsage"
+            | "KmsInvalidState"
+            | "KmsNotFound"
+            | "KmsOptInRequired"
+            | "KMS.AccessDeniedException"
+            | "KMS.DisabledException"
+            | "KMS.InvalidStateException"
+            | "KMS.NotFoundException"
+    )
+}
+
+/// A refusal, with whether it is the queue's.
+fn of_queue(error: PortError) -> PortError {
+    match is_closed(&error.code) {
+        true => PortError::closed(error.what, error.code),
+        false => error,
+    }
+}
+
 /// What became of one entry. The service's own fault is never the content's, whatever the code.
 fn entry_error(what: &'static str, failed: &BatchResultErrorEntry) -> PortError {
     let code = failed.code();
     if failed.sender_fault() && is_lasting(code) {
         PortError::lasting(what, code)
     } else {
-        PortError::passing(what, code)
+        of_queue(PortError::passing(what, code))
     }
 }
 
@@ -127,7 +158,7 @@ impl Queues for SqsQueues {
             .set_entries(Some(entries.map_err(|_| construction(SENDING))?))
             .send()
             .await
-            .map_err(|error| port_error(SENDING, &error, is_lasting))?;
+            .map_err(|error| of_queue(port_error(SENDING, &error, is_lasting)))?;
         let accepted = answer
             .successful()
             .iter()
@@ -224,6 +255,24 @@ mod tests {
     #[case::unheard_of("SomethingNew", false)]
     fn only_the_content_makes_a_refusal_last(#[case] code: &str, #[case] lasting: bool) {
         assert_eq!(is_lasting(code), lasting);
+    }
+
+    #[rstest]
+    #[case::no_queue("AWS.SimpleQueueService.NonExistentQueue", true)]
+    #[case::no_queue_by_its_newer_name("QueueDoesNotExist", true)]
+    #[case::permission("AccessDenied", true)]
+    #[case::permission_by_its_newer_name("AccessDeniedException", true)]
+    #[case::key("KMS.DisabledException", true)]
+    #[case::key_by_its_newer_name("KmsAccessDenied", true)]
+    #[case::key_throttled("KmsThrottled", false)]
+    #[case::throttled("RequestThrottled", false)]
+    #[case::content("InvalidMessageContents", false)]
+    #[case::no_answer("timeout", false)]
+    #[case::unheard_of("SomethingNew", false)]
+    fn a_queue_that_takes_nothing_from_us_is_closed(#[case] code: &str, #[case] closed: bool) {
+        let error = of_queue(PortError::passing(SENDING, code));
+        assert_eq!(error.is_closed(), closed);
+        assert!(error.is_passing());
     }
 
     fn failed(id: &str, code: &str, sender_fault: bool) -> BatchResultErrorEntry {

@@ -29,12 +29,18 @@ pub struct PortError {
     pub kind: ErrorKind,
 }
 
+/// The code of what is stored and cannot be read.
+const UNREADABLE: &str = "unreadable";
+
 /// Whether asking again can help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
     /// The content was refused: it will be refused again.
     Lasting,
-    /// Anything else, also what an operator has to mend: asking later can help.
+    /// The place refuses whatever is asked: it is gone, or we may not use it. An operator has to repair it, so asking again
+    /// at once is of no use, and asking later can help.
+    Closed,
+    /// Anything else: asking again can help.
     Passing,
 }
 
@@ -59,11 +65,39 @@ impl PortError {
         }
     }
 
-    /// Whether asking again can help.
+    /// What is stored cannot be read by this release: another wrote it, or it is damaged.
+    #[must_use]
+    pub fn unreadable(what: &'static str) -> Self {
+        Self::lasting(what, UNREADABLE)
+    }
+
+    /// Whether what is stored is there and cannot be read.
+    #[must_use]
+    pub fn is_unreadable(&self) -> bool {
+        self.code == UNREADABLE
+    }
+
+    /// A refusal by a place that is gone, or that we may not use.
+    #[must_use]
+    pub fn closed(what: &'static str, code: impl Into<String>) -> Self {
+        Self {
+            what,
+            code: code.into(),
+            kind: ErrorKind::Closed,
+        }
+    }
+
+    /// Whether the place refuses whatever is asked.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.kind == ErrorKind::Closed
+    }
+
+    /// Whether asking again can help, at once or later.
     #[must_use]
     pub fn is_passing(&self) -> bool {
         match self.kind {
-            ErrorKind::Passing => true,
+            ErrorKind::Passing | ErrorKind::Closed => true,
             ErrorKind::Lasting => false,
         }
     }
@@ -443,6 +477,9 @@ mod tests {
     fn whether_a_refusal_passes_is_said_by_whoever_makes_it() {
         assert!(PortError::passing("sending", "ServiceUnavailable").is_passing());
         assert!(!PortError::lasting("sending", "InvalidMessageContents").is_passing());
+        let closed = PortError::closed("sending", "QueueDoesNotExist");
+        assert!(closed.is_passing() && closed.is_closed());
+        assert!(!PortError::passing("sending", "timeout").is_closed());
     }
 
     #[test]

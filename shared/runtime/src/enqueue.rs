@@ -25,7 +25,8 @@ const SENDING: &str = "sending to a queue";
 const NOT_SENT: &str = "not_sent";
 
 /// Sends messages to one queue, and returns for each whether the queue accepted it: as many answers as
-/// messages, in their order. What is refused for a passing reason is sent again until `deadline`.
+/// messages, in their order. What is refused for a passing reason is sent again until `deadline`; what a queue refuses
+/// because it is gone or closed to us is not.
 pub async fn enqueue<Q: Queues>(
     queues: &Q,
     queue: &QueueUrl,
@@ -45,7 +46,7 @@ pub async fn enqueue<Q: Queues>(
         open.retain(|position| {
             answers
                 .get(*position)
-                .is_some_and(|answer| answer.as_ref().is_err_and(PortError::is_passing))
+                .is_some_and(|answer| answer.as_ref().is_err_and(is_worth_another_try))
         });
         let jittered = pause.mul_f64(0.5 + jitter::fraction() / 2.0);
         if open.is_empty() || Instant::now() + jittered >= deadline {
@@ -54,6 +55,10 @@ pub async fn enqueue<Q: Queues>(
         sleep(jittered).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
+}
+
+fn is_worth_another_try(error: &PortError) -> bool {
+    error.is_passing() && !error.is_closed()
 }
 
 /// Whether a try was only cut short by the deadline, and the queue itself had refused an earlier one: that is the
@@ -212,6 +217,16 @@ mod tests {
 
     fn bad() -> PortError {
         PortError::lasting("sending to a queue", "InvalidMessageContents")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_queue_that_is_closed_is_asked_once() {
+        let closed = PortError::closed("sending to a queue", "QueueDoesNotExist");
+        let queues = Scripted::answering(vec![Err(closed)]);
+        let begun = Instant::now();
+        assert_eq!(enqueued(&queues, &["a", "b"]).await, [false, false]);
+        assert_eq!(queues.batches().len(), 1);
+        assert_eq!(begun.elapsed(), Duration::ZERO);
     }
 
     async fn enqueued(queues: &Scripted, bodies: &[&str]) -> Vec<bool> {

@@ -7,6 +7,8 @@ pub mod clock;
 pub mod config;
 pub mod deadline;
 pub mod enqueue;
+#[cfg(feature = "gateway")]
+pub mod gateway;
 pub mod jitter;
 pub mod lane_queues;
 pub mod metrics;

@@ -13,7 +13,7 @@ const NAMESPACE: &str = "Orderhook";
 
 /// Counts something, by dimensions of few values each: never by account, delivery or record.
 pub fn count(name: &str, value: usize, dimensions: &[(&str, &str)]) {
-    write(line(
+    write(&line(
         clock::now().millis(),
         name,
         value,
@@ -24,10 +24,10 @@ pub fn count(name: &str, value: usize, dimensions: &[(&str, &str)]) {
 
 /// Says how long something took or how old it is, in seconds.
 pub fn seconds(name: &str, value: u64) {
-    write(line(clock::now().millis(), name, value, "Seconds", &[]));
+    write(&line(clock::now().millis(), name, value, "Seconds", &[]));
 }
 
-fn write(line: Value) {
+fn write(line: &Value) {
     // A metric that cannot be written must not cost the delivery that it is about.
     let _ = writeln!(std::io::stdout().lock(), "{line}");
 }

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use domain::subscription::ApiError;
+use reqwest::header::{HeaderMap, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -18,6 +19,8 @@ const CONNECT: Duration = Duration::from_secs(3);
 const REQUEST: Duration = Duration::from_secs(8);
 /// The largest answer that is read, in bytes: a site has a handful of webhooks.
 const LARGEST: usize = 4 * 1024 * 1024;
+/// The longest pause that a source can ask for, in seconds: what it says is an answer's word, and checks go on.
+const LONGEST_PAUSE: u64 = 3600;
 /// What a source names a request by, for its support.
 const REQUEST_ID: &str = "x-request-id";
 
@@ -44,6 +47,11 @@ pub(crate) struct Answer {
     /// The call in logs and errors, where its URL would name a webhook or a host.
     pub(crate) call: &'static str,
     pub(crate) status: StatusCode,
+    /// The pause that was asked for, in seconds.
+    pub(crate) pause: Option<u64>,
+    /// The `error` of a bearer challenge, such as `insufficient_scope`.
+    /// <https://www.rfc-editor.org/rfc/rfc6750#section-3.1>
+    pub(crate) challenge: Option<String>,
     pub(crate) body: SecretString,
 }
 
@@ -99,6 +107,8 @@ impl HttpClient {
             "{} answered",
             self.title
         );
+        let pause = pause(response.headers());
+        let challenge = challenge(response.headers());
         let mut body = Vec::new();
         loop {
             match response.chunk().await {
@@ -112,7 +122,13 @@ impl HttpClient {
         }
         // What is not text is not JSON either; only that matters here.
         let body = String::from_utf8(body).unwrap_or_default().into();
-        Ok(Answer { call, status, body })
+        Ok(Answer {
+            call,
+            status,
+            pause,
+            challenge,
+            body,
+        })
     }
 
     /// What a request without a whole answer came to. The client's error has the URL in it and stays here.
@@ -142,6 +158,12 @@ impl Answer {
             .ok_or_else(|| self.bad_answer("a body that cannot be read"))
     }
 
+    /// Whether the body is a page for people: something between us and the API answered.
+    #[expect(clippy::disallowed_methods, reason = "as for its JSON")]
+    pub(crate) fn is_page(&self) -> bool {
+        self.body.expose_secret().trim_start().starts_with('<')
+    }
+
     /// What the body says. The parser's own message may repeat a value, and values are secret here.
     #[expect(
         clippy::disallowed_methods,
@@ -161,6 +183,22 @@ impl Answer {
 
 pub(crate) fn bad_answer(asked: &'static str, found: String) -> ApiError {
     ApiError::BadAnswer { asked, found }
+}
+
+/// `Retry-After` in seconds; its other form, a date, is not read.
+/// <https://www.rfc-editor.org/rfc/rfc9110#field.retry-after>
+fn pause(headers: &HeaderMap) -> Option<u64> {
+    let seconds: u64 = text(headers, RETRY_AFTER)?.trim().parse().ok()?;
+    Some(seconds.clamp(1, LONGEST_PAUSE))
+}
+
+fn challenge(headers: &HeaderMap) -> Option<String> {
+    let (_, error) = text(headers, WWW_AUTHENTICATE)?.split_once("error=\"")?;
+    Some(error.split('"').next()?.to_owned())
+}
+
+fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
+    headers.get(name)?.to_str().ok()
 }
 
 fn request_id(response: &Response) -> &str {

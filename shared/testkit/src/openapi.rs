@@ -276,15 +276,24 @@ mod tests {
         let list = |status, retry_after, body| {
             ours.hold("GET", "/v1/accounts", status, retry_after, &body)
         };
-        assert_eq!(list(200, None, json!({ "accounts": [] })), Ok(()));
+        assert_eq!(
+            list(200, None, json!({ "accounts": [], "unreadable": [] })),
+            Ok(())
+        );
         let told = |held: Result<(), String>, word: &str| {
             let error = held.unwrap_err();
             assert!(error.contains(word), "{error}");
         };
-        told(list(201, None, json!({ "accounts": [] })), "201");
-        told(list(200, None, json!({ "accounts": [{}] })), "required");
         told(
-            list(200, Some("5"), json!({ "accounts": [] })),
+            list(201, None, json!({ "accounts": [], "unreadable": [] })),
+            "201",
+        );
+        told(
+            list(200, None, json!({ "accounts": [{}], "unreadable": [] })),
+            "required",
+        );
+        told(
+            list(200, Some("5"), json!({ "accounts": [], "unreadable": [] })),
             "Retry-After",
         );
         told(
@@ -295,7 +304,7 @@ mod tests {
         let mut more = account.clone();
         more["signing_key"] = json!("k");
         told(
-            list(200, None, json!({ "accounts": [more] })),
+            list(200, None, json!({ "accounts": [more], "unreadable": [] })),
             "signing_key",
         );
         let path = "/v1/accounts/{account}";

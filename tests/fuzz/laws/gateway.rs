@@ -1,15 +1,13 @@
 //! API Gateway's event, through the whole of inbound among fakes.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use domain::account::{AccountName, KeysVersion, TokenEntry, TokenStatus, UrlToken, WebhookId};
 use domain::source::Source;
 use domain::ports::QueueUrl;
 use domain::timestamp::Timestamp;
 use inbound::Inbound;
 use inbound::config::Config;
-use lambda_http::Request;
 use runtime::config::Variables;
+use runtime::gateway::GatewayEvent;
 use testkit::fakes::{FakeKeys, FakeOversize, FakeQueues, FakeReceipts, FakeTokens};
 use testkit::gateway::{RECEIVED_MILLIS, hook};
 use testkit::signing::SIGNING_KEY;
@@ -23,31 +21,11 @@ pub fn gateway(data: &[u8]) {
         .build()
         .expect("a runtime");
     runtime.block_on(async {
-        if let Some(request) = std::str::from_utf8(data)
-            .ok()
-            .filter(|text| is_of_the_gateway(text))
-            .and_then(|text| lambda_http::request::from_str(text).ok())
-        {
-            as_it_came(&request).await;
+        if let Ok(text) = std::str::from_utf8(data) {
+            as_it_came(GatewayEvent::parse(text)).await;
         }
         genuine(data).await;
     });
-}
-
-/// The gateway encodes a body and names its own domain itself, whatever a stranger sends; the runtime takes its word, and
-/// panics on any other.
-fn is_of_the_gateway(text: &str) -> bool {
-    let Ok(event) = serde_json::from_str::<serde_json::Value>(text) else {
-        return false;
-    };
-    let body = event["body"].as_str().unwrap_or_default();
-    let is_encoded = event["isBase64Encoded"] != true || STANDARD.decode(body).is_ok();
-    let host = &event["headers"]["host"];
-    let path = event["rawPath"].as_str().unwrap_or_default();
-    is_encoded
-        && path.starts_with("/hooks/")
-        && event["requestContext"]["domainName"] == "hooks.example.com"
-        && (host.is_null() || *host == "hooks.example.com")
 }
 
 #[derive(Default)]
@@ -65,7 +43,7 @@ fn token() -> UrlToken {
 }
 
 impl Fakes {
-    async fn answer(&self, request: &Request) -> u16 {
+    async fn answer(&self, event: GatewayEvent) -> u16 {
         let account: AccountName = "acme".parse().expect("a name");
         self.tokens.put(
             token().hash(),
@@ -87,7 +65,9 @@ impl Fakes {
             config(),
         );
         let now = Timestamp::from_millis(RECEIVED_MILLIS);
-        function.handle(request, now).await.status().as_u16()
+        let answer = function.respond(event, now).await;
+        let status = answer["statusCode"].as_u64();
+        status.and_then(|status| u16::try_from(status).ok()).expect("a status")
     }
 
     fn is_untouched(&self) -> bool {
@@ -97,9 +77,9 @@ impl Fakes {
     }
 }
 
-async fn as_it_came(request: &Request) {
+async fn as_it_came(event: GatewayEvent) {
     let fakes = Fakes::default();
-    match fakes.answer(request).await {
+    match fakes.answer(event).await {
         200 => assert_eq!(fakes.receipts.kept().len(), 1),
         401 => assert!(fakes.is_untouched(), "a stranger left something"),
         other => panic!("{other} is no answer while everything works"),
@@ -108,9 +88,9 @@ async fn as_it_came(request: &Request) {
 
 async fn genuine(body: &[u8]) {
     let request = hook(token().expose(), body).signed(SIGNING_KEY);
-    let request = lambda_http::request::from_str(&request.to_json()).expect("an event");
+    let event = GatewayEvent::parse(&request.to_json());
     let fakes = Fakes::default();
-    assert_eq!(fakes.answer(&request).await, 200);
+    assert_eq!(fakes.answer(event).await, 200);
     let kept = fakes.receipts.kept();
     assert_eq!(kept.len(), 1);
     assert_eq!(kept[0].body, body);

@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use aws_lambda_events::sqs::SqsEvent;
 use clap::{Parser, ValueEnum};
 use consumer::Consumer;
@@ -20,6 +20,7 @@ use domain::timestamp::Timestamp;
 use inbound::Inbound;
 use lambda_http::Request;
 use runtime::config::Variables;
+use runtime::gateway::GatewayEvent;
 use runtime::telemetry;
 use testkit::fakes::{
     FakeKeys, FakeOversize, FakeQueues, FakeReceipts, FakeRecords, FakeRedelivery, FakeTokens, Sent,
@@ -171,7 +172,9 @@ fn requests(fakes: &Fakes, events: usize, count: usize) -> Result<Vec<Request>> 
         let request = hook(token.expose(), body.clone())
             .signed(SIGNING_KEY)
             .at(RECEIVED_MILLIS + 1000 * second);
-        Ok(lambda_http::request::from_str(&request.to_json())?)
+        GatewayEvent::parse(&request.to_json())
+            .into_request()
+            .context("the event is not the gateway's")
     };
     (0..).map(request).take(count).collect()
 }

@@ -13,6 +13,7 @@ use futures::FutureExt as _;
 use inbound::Inbound;
 use inbound::config::Config;
 use runtime::config::Variables;
+use runtime::gateway::GatewayEvent;
 use testkit::gateway::hook;
 use tokio::sync::{mpsc, oneshot};
 
@@ -112,7 +113,7 @@ async fn instance(world: Arc<World>, number: usize, mut jobs: mpsc::UnboundedRec
         let actor = world.begin_attempt(attempt, number);
         wire.actor.store(actor, Ordering::Relaxed);
         let now = Timestamp::from_millis(WALL + world.now());
-        let Ok(request) = lambda_http::request::from_str(&request) else {
+        let Some(request) = GatewayEvent::parse(&request).into_request() else {
             panic!("the gateway's payload cannot be read");
         };
         let ended = run(

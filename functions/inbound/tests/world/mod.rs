@@ -19,6 +19,7 @@ use inbound::Inbound;
 use inbound::config::Config;
 use lambda_http::Body;
 use runtime::config::Variables;
+use runtime::gateway::GatewayEvent;
 use testkit::fakes::{FakeKeys, FakeOversize, FakeQueues, FakeReceipts, FakeTokens, Journal, Step};
 use testkit::fakes::{Fault, Sent};
 use testkit::gateway::{HookRequest, RECEIVED_MILLIS, hook};
@@ -136,7 +137,8 @@ impl World {
 
     /// Posts a request to an instance, at a time of our clock.
     pub async fn post_to(&self, instance: &Function, request: &HookRequest, now: u64) -> Answered {
-        let request = lambda_http::request::from_str(&request.to_json()).unwrap();
+        let event = GatewayEvent::parse(&request.to_json());
+        let request = event.into_request().unwrap();
         let response = instance.handle(&request, Timestamp::from_millis(now)).await;
         let word = match response.body() {
             Body::Text(word) => word.clone(),

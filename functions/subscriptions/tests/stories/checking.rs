@@ -2,7 +2,7 @@
 
 use domain::account::{TokenStatus, UrlToken};
 use domain::source::Source;
-use domain::subscription::{Condition, LifeCycle, RegisteredWebhook};
+use domain::subscription::{Condition, Endpoint, LifeCycle, RegisteredWebhook};
 use rstest::rstest;
 use serde_json::json;
 use simulator::FaultKind;
@@ -74,6 +74,85 @@ async fn other_events_are_corrected(#[case] change: serde_json::Value) {
         told.contains("found:") && told.contains("is subscribed to 14"),
         "{told}"
     );
+}
+
+/// Compared as text, each check registered another webhook, and every order came once more.
+#[tokio::test]
+async fn an_endpoint_in_another_spelling_is_the_same() {
+    let world = World::new().await;
+    world.connect().await.expect(200);
+    let before = world.account().unwrap();
+    *world.shows.lock().unwrap() = |webhook| {
+        let endpoint = webhook.endpoint.as_ref().unwrap();
+        let spelled = endpoint.expose().replace("https://h", "HTTPS://H") + "/#";
+        webhook.endpoint = Some(Endpoint::new(spelled));
+    };
+    world.asked().await;
+    for _ in 0..4 {
+        world.check().await.expect(200);
+    }
+    assert_eq!(world.asked().await, ["GET /v1/webhooks -> 200"; 4]);
+    assert_eq!(world.webhooks().await.len(), 1);
+    assert_eq!(world.account().unwrap(), before);
+}
+
+#[tokio::test]
+async fn what_the_source_keeps_otherwise_is_asked_for_once() {
+    let world = World::new().await;
+    world.connect().await.expect(200);
+    let says_no = |webhook: &mut RegisteredWebhook| {
+        webhook.events.retain(|event| event != "order.created");
+    };
+    *world.shows.lock().unwrap() = says_no;
+    world.asked().await;
+    world.check().await.expect(200);
+    assert_eq!(world.asked().await.len(), 2, "it is asked to correct it");
+    for _ in 0..3 {
+        let answer = world.check().await.expect(409);
+        assert!(
+            answer.message().contains("keeps webhook"),
+            "{}",
+            answer.message()
+        );
+        assert_eq!(world.asked().await, ["GET /v1/webhooks -> 200"]);
+        let shown = world.show("acme").await.expect(200);
+        assert_eq!(shown.body["last_error"]["message"], answer.message());
+        assert_eq!(shown.body["state"], "connected");
+        world.asked().await;
+    }
+    // Whoever selects events asks for them anew.
+    world
+        .change(&["order.created", "order.updated"])
+        .await
+        .expect(200);
+    assert_eq!(world.asked().await.len(), 2);
+    // It is kept as it shall be, and may differ another time.
+    *world.shows.lock().unwrap() = |_| {};
+    let shown = world.check().await.expect(200);
+    assert_eq!(shown.body["last_error"], json!(null));
+    assert_eq!(world.account().unwrap().uncorrected, None);
+    *world.shows.lock().unwrap() = says_no;
+    world.asked().await;
+    world.check().await.expect(200);
+    assert_eq!(world.asked().await.len(), 2);
+}
+
+/// A webhook without its key would be `connected`, and its deliveries answered with 503 for ever.
+#[tokio::test]
+async fn a_webhook_without_a_key_is_reported() {
+    let world = World::new().await;
+    world.connect().await.expect(200);
+    world.lose_keys();
+    *world.shows.lock().unwrap() = |webhook| webhook.key = None;
+    let answer = world.check().await.expect(502);
+    assert!(
+        answer.message().contains("without a signing key"),
+        "{}",
+        answer.message()
+    );
+    *world.shows.lock().unwrap() = |_| {};
+    world.check().await.expect(200);
+    world.assert_connected(&world.webhooks().await);
 }
 
 #[tokio::test]
@@ -282,7 +361,11 @@ async fn a_check_leaves_a_throttled_orderspace_alone() {
     world.asked().await;
     world.pass(59);
     let answer = world.check().await.expect(202);
-    assert_eq!(answer.retry_after.as_deref(), Some("60"));
+    assert_eq!(
+        answer.retry_after.as_deref(),
+        Some("1"),
+        "what is left of it"
+    );
     assert!(world.asked().await.is_empty());
 }
 

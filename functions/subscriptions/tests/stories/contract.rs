@@ -5,9 +5,9 @@ use domain::identity::DeliveryId;
 use domain::signature::{MacKey, RegistrationKeys, SigningKeys};
 use domain::source::Source;
 use domain::subscription::{
-    Access, AccessToken, Account, Accounts, Credentials, Desired, EventSelection, IfUnknown,
-    LastError, Lease, LeaseOwner, Leased, OauthSecret, Registration, RegistrationState, Saved,
-    Secrets, Silence,
+    Access, AccessToken, Account, Accounts, AllAccounts, Credentials, Desired, EventSelection,
+    IfUnknown, LastError, Lease, LeaseOwner, Leased, OauthSecret, Registration, RegistrationState,
+    Saved, Secrets, Silence,
 };
 use domain::timestamp::Timestamp;
 
@@ -60,7 +60,7 @@ pub(crate) async fn accounts(accounts: &impl Accounts) {
         Leased::Taken(None)
     );
     assert_eq!(accounts.find(&name("acme")).await.unwrap(), None);
-    assert!(accounts.list().await.unwrap().is_empty());
+    assert_eq!(accounts.list().await.unwrap(), AllAccounts::default());
 
     // One call at a time; the same one may ask again, as after a lost answer.
     let yours = lease("acme", 2, at(46));
@@ -192,7 +192,9 @@ pub(crate) async fn accounts(accounts: &impl Accounts) {
     }
     take(&lease("reserved", 9, at(45)), 0, IfUnknown::Reserve).await;
     let listed = accounts.list().await.unwrap();
+    assert!(listed.unreadable.is_empty());
     let listed: Vec<String> = listed
+        .accounts
         .iter()
         .map(|account| account.name.to_string())
         .collect();

@@ -10,6 +10,7 @@ mod checking;
 mod connecting;
 mod contract;
 mod crashes;
+mod damaged;
 mod described;
 mod disconnecting;
 mod memory;

@@ -165,7 +165,7 @@ async fn a_call_is_answered_as_the_gateway_wants_it() {
         json!({
             "statusCode": 200,
             "headers": { "content-type": "application/json" },
-            "body": r#"{"accounts":[]}"#,
+            "body": r#"{"accounts":[],"unreadable":[]}"#,
             "isBase64Encoded": false,
         })
     );

@@ -13,7 +13,7 @@ async fn accounts_are_listed_by_name() {
         .call("GET /v1/accounts", json!({}), None)
         .await
         .expect(200);
-    assert_eq!(empty.body, json!({ "accounts": [] }));
+    assert_eq!(empty.body, json!({ "accounts": [], "unreadable": [] }));
     for name in ["zeta", "acme"] {
         world
             .put(name, &world.wish(&["order.created"]))

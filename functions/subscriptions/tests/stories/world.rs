@@ -1,9 +1,9 @@
 //! The world of a story: a simulated Orderspace, stores in memory, and whatever can go wrong with both.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use domain::account::{AccountName, TokenEntry, TokenHash, TokenStatus, UrlToken, WebhookId};
@@ -12,8 +12,8 @@ use domain::ports::{Keys, PortError, QueueUrl};
 use domain::signature::{Assurance, MacKey, SigningKeys};
 use domain::source::Source;
 use domain::subscription::{
-    Access, AccessToken, Account, Accounts, Api, ApiCall, ApiError, Apis, Arrival, Baseline,
-    Credentials, Deliveries, Endpoint, EventSelection, FailedDelivery, IfUnknown, Lease,
+    Access, AccessToken, Account, Accounts, AllAccounts, Api, ApiCall, ApiError, Apis, Arrival,
+    Baseline, Credentials, Deliveries, Endpoint, EventSelection, FailedDelivery, IfUnknown, Lease,
     LeaseOwner, Leased, Leases, LifeCycle, OauthSecret, RegisteredWebhook, Removed, Saved, Secrets,
 };
 use domain::timestamp::Timestamp;
@@ -119,6 +119,8 @@ struct Table {
     accounts: BTreeMap<AccountName, Account>,
     leases: BTreeMap<AccountName, (LeaseOwner, Timestamp)>,
     tokens: Vec<(TokenHash, TokenEntry)>,
+    /// Accounts that cannot be read whole.
+    damaged: BTreeSet<AccountName>,
 }
 
 /// The accounts table, in memory.
@@ -150,7 +152,11 @@ impl Leases for MemoryAccounts {
                     _ => {
                         let held = (lease.owner.clone(), lease.until);
                         table.leases.insert(lease.account.clone(), held);
-                        Leased::Taken(account.map(Box::new))
+                        let account = account.map(Box::new);
+                        match table.damaged.contains(&lease.account) {
+                            true => Leased::Unreadable(account),
+                            false => Leased::Taken(account),
+                        }
                     }
                 }
             })
@@ -176,6 +182,7 @@ impl Leases for MemoryAccounts {
                     table.tokens.push((*hash, account.entry(hash)));
                 }
                 table.accounts.insert(account.name.clone(), account.clone());
+                table.damaged.remove(&account.name);
                 Saved::Yes
             })
             .await
@@ -196,21 +203,30 @@ impl Leases for MemoryAccounts {
 
 impl Accounts for MemoryAccounts {
     async fn find(&self, name: &AccountName) -> Result<Option<Account>, PortError> {
-        self.fate
+        let is_damaged = self.table.lock().unwrap().damaged.contains(name);
+        let found = self
+            .fate
             .store(async { self.table.lock().unwrap().accounts.get(name).cloned() })
-            .await
+            .await?;
+        match is_damaged {
+            true => Err(PortError::unreadable("reading an account")),
+            false => Ok(found),
+        }
     }
 
-    async fn list(&self) -> Result<Vec<Account>, PortError> {
+    async fn list(&self) -> Result<AllAccounts, PortError> {
         self.fate
             .store(async {
-                self.table
-                    .lock()
-                    .unwrap()
+                let table = self.table.lock().unwrap();
+                let (damaged, whole): (Vec<_>, Vec<_>) = table
                     .accounts
                     .values()
                     .cloned()
-                    .collect()
+                    .partition(|account| table.damaged.contains(&account.name));
+                AllAccounts {
+                    accounts: whole,
+                    unreadable: damaged.into_iter().map(|account| account.name).collect(),
+                }
             })
             .await
     }
@@ -262,11 +278,17 @@ pub(crate) struct MemorySecrets {
     oauth: Mutex<Vault<OauthSecret>>,
     keys: Mutex<Vault<SigningKeys>>,
     pub(crate) puts: AtomicUsize,
+    /// Whether what is kept cannot be read, until it is put anew.
+    garbled_keys: AtomicBool,
+    garbled_oauth: AtomicBool,
     fate: std::sync::Arc<Fate>,
 }
 
 impl Keys for MemorySecrets {
     async fn read(&self, account: &AccountName) -> Result<SigningKeys, PortError> {
+        if self.garbled_keys.load(Ordering::SeqCst) {
+            return Err(PortError::unreadable("reading a secret"));
+        }
         self.fate
             .store(async { self.keys.lock().unwrap().get(account).unwrap_or_default() })
             .await
@@ -275,6 +297,9 @@ impl Keys for MemorySecrets {
 
 impl Secrets for MemorySecrets {
     async fn oauth(&self, account: &AccountName) -> Result<Option<OauthSecret>, PortError> {
+        if self.garbled_oauth.load(Ordering::SeqCst) {
+            return Err(PortError::unreadable("reading a secret"));
+        }
         self.fate
             .store(async { self.oauth.lock().unwrap().get(account) })
             .await
@@ -289,6 +314,7 @@ impl Secrets for MemorySecrets {
             .store(async {
                 self.puts.fetch_add(1, Ordering::SeqCst);
                 self.oauth.lock().unwrap().put(account, secret.clone());
+                self.garbled_oauth.store(false, Ordering::SeqCst);
             })
             .await
     }
@@ -298,6 +324,7 @@ impl Secrets for MemorySecrets {
             .store(async {
                 self.puts.fetch_add(1, Ordering::SeqCst);
                 self.keys.lock().unwrap().put(account, keys.clone());
+                self.garbled_keys.store(false, Ordering::SeqCst);
             })
             .await
     }
@@ -844,6 +871,33 @@ impl World {
         self.accounts.table.lock().unwrap().tokens.clone()
     }
 
+    /// What is kept of the account can be read no more.
+    pub(crate) fn damage(&self, account: &str) {
+        let mut table = self.accounts.table.lock().unwrap();
+        table.damaged.insert(account.parse().unwrap());
+    }
+
+    /// Whether a call holds a lease.
+    pub(crate) fn is_leased(&self) -> bool {
+        !self.accounts.table.lock().unwrap().leases.is_empty()
+    }
+
+    /// Somebody deletes what the table says of URL tokens.
+    pub(crate) fn lose_entries(&self) {
+        self.accounts.table.lock().unwrap().tokens.clear();
+    }
+
+    /// What is kept of the signing keys, or of the authorization, can be read no more.
+    pub(crate) fn garble(&self, keys: bool, oauth: bool) {
+        self.secrets.garbled_keys.store(keys, Ordering::SeqCst);
+        self.secrets.garbled_oauth.store(oauth, Ordering::SeqCst);
+    }
+
+    /// Somebody deletes the account's signing keys.
+    pub(crate) fn lose_keys(&self) {
+        self.secrets.keys.lock().unwrap().secrets.clear();
+    }
+
     pub(crate) fn keys(&self) -> Vec<(String, String)> {
         let keys = self
             .secrets
@@ -956,7 +1010,8 @@ fn hold_against_the_description(route: &str, parameters: &Value, answer: &Answer
 
 fn gateway_request(route: &str, parameters: &Value, body: Option<String>) -> lambda_http::Request {
     let event = gateway_event(route, parameters, body);
-    lambda_http::request::from_str(&event.to_string()).unwrap()
+    let event = runtime::gateway::GatewayEvent::parse(&event.to_string());
+    event.into_request().unwrap()
 }
 
 pub(crate) fn gateway_event(route: &str, parameters: &Value, body: Option<String>) -> Value {

@@ -204,6 +204,15 @@ impl Template {
         let greatest = bound("MaxValue").unwrap_or(i64::MAX);
         Some((number.min(least), number.max(greatest)))
     }
+
+    /// The least number that this may be on AWS: by the bound of the parameter that is referred to. A value that was chosen
+    /// for a local stack may be less, to be worth waiting for.
+    pub fn least(&self, value: &Value) -> Option<i64> {
+        let least = value.get("Ref").and_then(Value::as_str).map(|parameter| {
+            integer(self.at(&format!("/Parameters/{parameter}/MinValue"))).unwrap_or(i64::MIN)
+        });
+        least.or_else(|| self.number(value))
+    }
 }
 
 fn integer(value: &Value) -> Option<i64> {

@@ -9,7 +9,7 @@ type Complaint = (String, String);
 type Rule = fn(&Template) -> Vec<Complaint>;
 
 /// Every rule by name.
-const RULES: [(&str, Rule); 20] = [
+const RULES: [(&str, Rule); 21] = [
     ("visibility", visibility),
     ("inbound-times", inbound_times),
     ("receives", receives),
@@ -28,6 +28,7 @@ const RULES: [(&str, Rule); 20] = [
     ("queue-encryption", queue_encryption),
     ("access-log", access_log),
     ("routes", routes),
+    ("floors", floors),
     ("alarms", alarms),
     ("outputs", outputs),
 ];
@@ -62,6 +63,13 @@ struct Source<'a> {
 impl<'a> Source<'a> {
     fn place(&self) -> String {
         self.mapping.id.to_owned()
+    }
+
+    /// Whether the queue is one of those that events travel through to the teams.
+    fn is_lane(&self) -> bool {
+        let routes =
+            |function: &Resource<'_>| !function.property("/Environment/Variables/ROUTES").is_null();
+        self.function.as_ref().is_some_and(routes)
     }
 
     fn property(&self, path: &str) -> &'a Value {
@@ -155,26 +163,64 @@ fn inbound_times(template: &Template) -> Vec<Complaint> {
         .collect()
 }
 
-/// Receives count, not failures, and a failed message is received again soon.
+/// Receives count, not failures, and a failed message is received again soon. A function that cannot start makes no failure
+/// of its own: each receive of a lane takes the visibility timeout, and all of them have to outlast a night.
 fn receives(template: &Template) -> Vec<Complaint> {
-    sources(template)
-        .iter()
-        .filter_map(|source| source.queue)
-        .filter_map(|queue| {
-            let count = queue.property("/RedrivePolicy/maxReceiveCount");
-            match count.as_i64() {
-                Some(20..) => None,
-                Some(few) => Some((
-                    queue.id.to_owned(),
-                    format!("maxReceiveCount is {few}; below 20, an outage of minutes makes dead letters"),
-                )),
-                None => Some((
-                    queue.id.to_owned(),
-                    "maxReceiveCount must be a number written here".to_owned(),
-                )),
+    const EIGHT_HOURS: i64 = 8 * 3600;
+    let complain = |source: &Source<'_>| {
+        let queue = source.queue?;
+        let count = queue.property("/RedrivePolicy/maxReceiveCount").as_i64();
+        let shortest = template
+            .least(queue.property("/VisibilityTimeout"))
+            .unwrap_or(30);
+        let text = match count {
+            None => "maxReceiveCount must be a number written here".to_owned(),
+            Some(few @ ..20) => {
+                format!(
+                    "maxReceiveCount is {few}; below 20, an outage of minutes makes dead letters"
+                )
             }
-        })
-        .collect()
+            Some(count) if source.is_lane() && count.saturating_mul(shortest) < EIGHT_HOURS => {
+                format!(
+                    "{count} receives of {shortest} s are over before eight hours: a function that cannot start makes \
+                 dead letters"
+                )
+            }
+            Some(_) => return None,
+        };
+        Some((queue.id.to_owned(), text))
+    };
+    sources(template).iter().filter_map(complain).collect()
+}
+
+/// The least that a parameter may be, and why.
+const FLOORS: [(&str, i64, &str); 4] = [
+    (
+        "ReceiptTtlDays",
+        15,
+        "quarantine points at receipts for 14 days",
+    ),
+    (
+        "FirstRetrySeconds",
+        1,
+        "without a delay, receives are used up while a table is throttled",
+    ),
+    ("InboundMemory", 256, "the largest delivery needs 198 MB"),
+    (
+        "ConsumerMemory",
+        320,
+        "a batch of pointers to the largest events needs 260 MB",
+    ),
+];
+
+/// A parameter inside its range keeps every promise.
+fn floors(template: &Template) -> Vec<Complaint> {
+    let complain = |(name, least, why): (&str, i64, &str)| {
+        let shortest = template.least(&serde_json::json!({ "Ref": name }))?;
+        let text = || format!("it may be {shortest}, and needs {least}: {why}");
+        (shortest < least).then(|| (name.to_owned(), text()))
+    };
+    FLOORS.into_iter().filter_map(complain).collect()
 }
 
 /// A message's age counts from its first sending, also in the dead-letter queue.
@@ -843,8 +889,8 @@ mod tests {
 
     #[rstest]
     #[case::a_visibility_that_is_too_short("visibility", "/Parameters/LaneVisibilityTimeout/Default", json!(180))]
-    #[case::a_function_time_out_that_has_grown("visibility", "/Parameters/ConsumerTimeout/Default", json!(32))]
-    #[case::a_window_that_has_grown("visibility", "/Parameters/ConsumerBatchingWindow/Default", json!(11))]
+    #[case::a_function_time_out_that_has_grown("visibility", "/Parameters/ConsumerTimeout/Default", json!(49))]
+    #[case::a_window_that_has_grown("visibility", "/Parameters/ConsumerBatchingWindow/Default", json!(111))]
     #[case::the_default_visibility(
         "visibility",
         "/Resources/OrdersQueue/Properties/VisibilityTimeout",
@@ -860,6 +906,12 @@ mod tests {
     #[case::a_lease_that_may_be_shorter("inbound-times", "/Parameters/RetryLeaseSeconds/MinValue", json!(14))]
     #[case::a_budget_that_may_be_longer("inbound-times", "/Parameters/AnswerBudgetMs/MaxValue", json!(4000))]
     #[case::few_receives("receives", "/Resources/BillingQueue/Properties/RedrivePolicy/maxReceiveCount", json!(19))]
+    #[case::receives_of_a_short_night("receives", "/Resources/BillingQueue/Properties/RedrivePolicy/maxReceiveCount", json!(99))]
+    #[case::receives_that_may_be_short("receives", "/Parameters/LaneVisibilityTimeout/MinValue", json!(287))]
+    #[case::receipts_that_quarantine_outlasts("floors", "/Parameters/ReceiptTtlDays/MinValue", json!(14))]
+    #[case::no_delay("floors", "/Parameters/FirstRetrySeconds/MinValue", json!(0))]
+    #[case::little_memory_of_inbound("floors", "/Parameters/InboundMemory/MinValue", json!(255))]
+    #[case::little_memory_of_the_consumer("floors", "/Parameters/ConsumerMemory/MinValue", json!(319))]
     #[case::receives_by_parameter("receives", "/Resources/BillingQueue/Properties/RedrivePolicy/maxReceiveCount", json!({"Ref": "ConsumerBatchSize"}))]
     #[case::no_redrive(
         "dead-letters",

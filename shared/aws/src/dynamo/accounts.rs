@@ -18,13 +18,13 @@ use domain::account::{AccountName, KeysVersion, TokenEntry, TokenHash, WebhookId
 use domain::ports::PortError;
 use domain::source::Source;
 use domain::subscription::{
-    Account, Accounts, Baseline, Desired, Entry, EventSelection, HOURS, IfUnknown, LastError,
-    Lease, Leased, Leases, Orphan, Registration, RegistrationState, Saved, Silence,
+    Account, Accounts, AllAccounts, Baseline, Desired, Entry, EventSelection, HOURS, IfUnknown,
+    LastError, Lease, Leased, Leases, Orphan, Registration, RegistrationState, Saved, Silence,
 };
 use domain::timestamp::Timestamp;
 
 use super::tokens::{token_entry, token_item};
-use super::{Item, MALFORMED_ITEM, PK, is_lasting, keys, number, number_of, text, text_of};
+use super::{Item, PK, is_lasting, keys, number, number_of, text, text_of};
 use crate::failure::port_error;
 
 const LEASING: &str = "leasing an account";
@@ -102,9 +102,11 @@ impl Leases for DynamoAccounts {
             .await;
         match answer {
             Ok(answer) => {
-                let account = account(&answer.attributes.unwrap_or_default())
-                    .map_err(|_| PortError::lasting(LEASING, MALFORMED_ITEM))?;
-                Ok(Leased::Taken(account.map(Box::new)))
+                let item = answer.attributes.unwrap_or_default();
+                Ok(match account(&item) {
+                    Ok(account) => Leased::Taken(account.map(Box::new)),
+                    Err(Unreadable) => Leased::Unreadable(salvage(&item).map(Box::new)),
+                })
             }
             Err(error) => match error.as_service_error() {
                 Some(UpdateItemError::ConditionalCheckFailedException(failure)) => {
@@ -231,10 +233,10 @@ impl Leases for DynamoAccounts {
 impl Accounts for DynamoAccounts {
     async fn find(&self, name: &AccountName) -> Result<Option<Account>, PortError> {
         let item = self.get(READING, keys::account(name)).await?;
-        account(&item.unwrap_or_default()).map_err(|_| PortError::lasting(READING, MALFORMED_ITEM))
+        account(&item.unwrap_or_default()).map_err(|Unreadable| PortError::unreadable(READING))
     }
 
-    async fn list(&self) -> Result<Vec<Account>, PortError> {
+    async fn list(&self) -> Result<AllAccounts, PortError> {
         let mut pages = self
             .client
             .scan()
@@ -243,22 +245,22 @@ impl Accounts for DynamoAccounts {
             .expression_attribute_values(":account", keys::any_account())
             .into_paginator()
             .send();
-        let mut accounts = Vec::new();
+        let mut all = AllAccounts::default();
         while let Some(page) = pages.next().await {
             let page = page.map_err(|error| port_error(LISTING, &error, is_lasting))?;
             for item in page.items() {
                 match account(item) {
-                    Ok(account) => accounts.extend(account),
-                    // The others are listed, and checked, all the same.
-                    Err(Unreadable) => tracing::error!(
-                        item = text_of(item, PK).unwrap_or_default(),
-                        "an account cannot be read; restore its item from a backup, or connect it again"
-                    ),
+                    Ok(account) => all.accounts.extend(account),
+                    Err(Unreadable) => {
+                        let name = text_of(item, PK).and_then(keys::account_named);
+                        all.unreadable.extend(name);
+                    }
                 }
             }
         }
-        accounts.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(accounts)
+        all.accounts.sort_by(|a, b| a.name.cmp(&b.name));
+        all.unreadable.sort();
+        Ok(all)
     }
 
     async fn token(&self, token: &TokenHash) -> Result<Option<TokenEntry>, PortError> {
@@ -267,7 +269,7 @@ impl Accounts for DynamoAccounts {
         };
         token_entry(&item)
             .map(Some)
-            .ok_or_else(|| PortError::lasting(READING_TOKEN, MALFORMED_ITEM))
+            .ok_or_else(|| PortError::unreadable(READING_TOKEN))
     }
 }
 
@@ -332,6 +334,9 @@ fn item(account: &Account) -> Item {
     }
     if let Some(until) = account.quiet_until {
         item.insert("quiet_until".to_owned(), time(until));
+    }
+    if let Some(difference) = &account.uncorrected {
+        item.insert("uncorrected".to_owned(), text(difference.as_str()));
     }
     item.insert("rhythm".to_owned(), baseline_value(&account.baseline));
     item
@@ -472,6 +477,25 @@ fn account(item: &Item) -> Result<Option<Account>, Unreadable> {
     read_account(item).map(Some).ok_or(Unreadable)
 }
 
+/// What can be read of an account that cannot be read whole: enough to register its webhook anew, or to remove it. `None`
+/// where not even its source and its events are known.
+fn salvage(item: &Item) -> Option<Account> {
+    let name = keys::account_named(text_of(item, PK)?)?;
+    let source = Source::named(text_of(item, "source")?)?;
+    let events = list_of(item, "events", |name| name.as_s().ok().cloned())?;
+    let events = EventSelection::stored(events)?;
+    let created = time_of(item, "created").unwrap_or(Timestamp::from_millis(0));
+    let registrations = item.get("registrations").and_then(|list| list.as_l().ok());
+    let registrations = registrations.map_or(&[][..], Vec::as_slice);
+    Some(Account {
+        registrations: registrations.iter().filter_map(registration).collect(),
+        desired: text_of(item, "wish")
+            .and_then(desired)
+            .unwrap_or(Desired::Connected),
+        ..Account::new(name, source, events, created)
+    })
+}
+
 fn read_account(item: &Item) -> Option<Account> {
     let source = Source::named(text_of(item, "source")?)?;
     let events = list_of(item, "events", |name| name.as_s().ok().cloned())?;
@@ -514,6 +538,7 @@ fn read_account(item: &Item) -> Option<Account> {
         last_error,
         orphans,
         quiet_until: time_of(item, "quiet_until"),
+        uncorrected: text_of(item, "uncorrected").map(str::to_owned),
         // An account without one is learned anew, and so is one whose baseline cannot be read: it is no reason not
         // to check it.
         baseline: item

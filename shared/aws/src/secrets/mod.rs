@@ -52,7 +52,7 @@ impl Keys for SigningSecrets {
             .await;
         match answer {
             Ok(answer) => stored::keys(answer.secret_string().unwrap_or_default())
-                .ok_or_else(|| PortError::passing(READING, stored::UNREADABLE)),
+                .ok_or_else(|| PortError::unreadable(READING)),
             Err(error) if is_absent(&error) => Ok(SigningKeys::default()),
             Err(error) => Err(port_error(READING, &error, is_lasting)),
         }

@@ -19,9 +19,6 @@ use domain::timestamp::Timestamp;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-/// The code of a secret that does not hold what its kind holds.
-pub(super) const UNREADABLE: &str = "unreadable_secret";
-
 #[derive(Serialize, Deserialize)]
 struct Signing {
     #[serde(default)]

@@ -67,7 +67,7 @@ impl AccountSecrets {
             Ok(answer) => {
                 let text = answer
                     .secret_string
-                    .ok_or_else(|| PortError::lasting(READING, stored::UNREADABLE))?;
+                    .ok_or_else(|| PortError::unreadable(READING))?;
                 Ok(Some(text.into()))
             }
             Err(error) if self.is_absent(id, &error).await => Ok(None),
@@ -165,8 +165,9 @@ impl Keys for AccountSecrets {
     async fn read(&self, account: &AccountName) -> Result<SigningKeys, PortError> {
         match self.secret(&self.signing_id(account)).await? {
             None => Ok(SigningKeys::default()),
-            Some(text) => stored::keys(text.expose_secret())
-                .ok_or_else(|| PortError::lasting(READING, stored::UNREADABLE)),
+            Some(text) => {
+                stored::keys(text.expose_secret()).ok_or_else(|| PortError::unreadable(READING))
+            }
         }
     }
 }
@@ -178,7 +179,7 @@ impl Secrets for AccountSecrets {
             None => Ok(None),
             Some(text) => stored::oauth(text.expose_secret())
                 .map(Some)
-                .ok_or_else(|| PortError::lasting(READING, stored::UNREADABLE)),
+                .ok_or_else(|| PortError::unreadable(READING)),
         }
     }
 

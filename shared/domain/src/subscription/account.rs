@@ -33,6 +33,9 @@ pub struct Account {
     pub orphans: Vec<Orphan>,
     /// Until when the source asked to be left alone.
     pub quiet_until: Option<Timestamp>,
+    /// What could not be corrected of a webhook, by [`difference`](super::difference): the source was asked, and keeps
+    /// it otherwise.
+    pub uncorrected: Option<String>,
     /// When deliveries usually come.
     pub baseline: Baseline,
     /// What happened, oldest first; at most [`LONGEST_HISTORY`] entries.
@@ -199,6 +202,7 @@ impl Account {
             last_error: None,
             orphans: Vec::new(),
             quiet_until: None,
+            uncorrected: None,
             baseline: Baseline::new(now),
             history: Vec::new(),
         }
@@ -215,6 +219,7 @@ impl Account {
         }
         self.desired = Desired::Connected;
         self.events = events;
+        self.uncorrected = None;
     }
 
     /// Where the account is.
@@ -232,6 +237,13 @@ impl Account {
     #[must_use]
     pub fn is_quiet(&self, now: Timestamp) -> bool {
         self.quiet_until.is_some_and(|until| now < until)
+    }
+
+    /// For how many seconds more the source wants to be left alone, if it does.
+    #[must_use]
+    pub fn quiet_seconds(&self, now: Timestamp) -> Option<u64> {
+        let until = self.quiet_until.filter(|until| now < *until)?;
+        Some((until.millis() - now.millis()).div_ceil(1000))
     }
 
     /// The registration in use: the newest, where one was replaced and that is not yet entered.

@@ -123,7 +123,13 @@ pub enum ApiError {
     NoSuchWebhook,
     /// Too much was asked in too short a time.
     #[error("too many requests")]
-    TooManyRequests,
+    TooManyRequests {
+        /// How long the source wants to be left alone, in seconds, where it says so.
+        pause: Option<u64>,
+    },
+    /// The integration may not do this.
+    #[error("the integration lacks the permission")]
+    PermissionMissing,
     /// The server says that it is in trouble.
     #[error("the server is in trouble: status {0}")]
     Down(u16),

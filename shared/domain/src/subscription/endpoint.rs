@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use secrecy::{ExposeSecret, SecretString};
 use thiserror::Error;
+use url::Url;
 
 use crate::account::UrlToken;
 use crate::source::Source;
@@ -42,12 +43,19 @@ impl HooksUrl {
         Endpoint::new(format!("{}/{source}/{}", self.0, token.expose()))
     }
 
-    /// Whether an endpoint is one of this installation.
+    /// Whether an endpoint is one of this installation, however it is spelled.
     #[must_use]
     pub fn holds(&self, source: Source, endpoint: &Endpoint) -> bool {
-        endpoint
-            .token()
-            .is_some_and(|token| self.endpoint(source, &token).expose() == endpoint.expose())
+        endpoint.token().is_some_and(|token| {
+            let ours = self.endpoint(source, &token).normal();
+            ours.is_some() && ours == endpoint.normal()
+        })
+    }
+
+    /// The URL as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 }
 
@@ -72,8 +80,46 @@ impl Endpoint {
     /// The token at the URL's end, if there is something of a token's form.
     #[must_use]
     pub fn token(&self) -> Option<UrlToken> {
-        self.expose().rsplit('/').next()?.parse().ok()
+        let normal = self.normal()?;
+        normal.path().rsplit('/').next()?.parse().ok()
     }
+
+    /// The URL in the one spelling of all that mean the same: scheme and host in lower case, no default port, no dot
+    /// segments, no needless escapes, no slash at the end, no fragment. `None` for what is no URL.
+    /// <https://www.rfc-editor.org/rfc/rfc3986#section-6.2>
+    fn normal(&self) -> Option<Url> {
+        let mut url = Url::parse(self.expose().trim()).ok()?;
+        url.set_fragment(None);
+        if url.query() == Some("") {
+            url.set_query(None);
+        }
+        let path = unescaped(url.path());
+        url.set_path(path.trim_end_matches('/'));
+        Some(url)
+    }
+}
+
+/// A path without the escapes of characters that need none: letters, digits, `-._~`.
+fn unescaped(path: &str) -> String {
+    let mut parts = path.split('%');
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let code = part
+            .get(..2)
+            .and_then(|code| u8::from_str_radix(code, 16).ok());
+        let needless = |code: &u8| code.is_ascii_alphanumeric() || b"-._~".contains(code);
+        match (code.filter(needless), part.get(2..)) {
+            (Some(code), Some(rest)) => {
+                plain.push(char::from(code));
+                plain.push_str(rest);
+            }
+            _ => {
+                plain.push('%');
+                plain.push_str(part);
+            }
+        }
+    }
+    plain
 }
 
 impl fmt::Debug for Endpoint {
@@ -109,5 +155,32 @@ mod tests {
         assert!(!hooks.holds(Source::Orderspace, &elsewhere));
         let foreign = Endpoint::new("https://example.com/hooks/orderspace/theirs");
         assert!(!hooks.holds(Source::Orderspace, &foreign) && foreign.token().is_none());
+    }
+
+    #[rstest]
+    #[case::as_registered("https://example.com/hooks/orderspace/TOKEN", true)]
+    #[case::slash("https://example.com/hooks/orderspace/TOKEN/", true)]
+    #[case::slashes("https://example.com/hooks/orderspace/TOKEN//", true)]
+    #[case::upper_case("HTTPS://Example.COM/hooks/orderspace/TOKEN", true)]
+    #[case::port("https://example.com:443/hooks/orderspace/TOKEN", true)]
+    #[case::dots("https://example.com/hooks/./x/../orderspace/TOKEN", true)]
+    #[case::escapes("https://example.com/%68ooks/orderspace/TOKEN", true)]
+    #[case::fragment("https://example.com/hooks/orderspace/TOKEN#x", true)]
+    #[case::empty_query("https://example.com/hooks/orderspace/TOKEN?", true)]
+    #[case::space(" https://example.com/hooks/orderspace/TOKEN\n", true)]
+    #[case::scheme("http://example.com/hooks/orderspace/TOKEN", false)]
+    #[case::other_port("https://example.com:8443/hooks/orderspace/TOKEN", false)]
+    #[case::host("https://example.org/hooks/orderspace/TOKEN", false)]
+    #[case::path("https://example.com/Hooks/orderspace/TOKEN", false)]
+    #[case::source("https://example.com/hooks/stackone/TOKEN", false)]
+    #[case::query("https://example.com/hooks/orderspace/TOKEN?a=b", false)]
+    #[case::escaped_slash("https://example.com/hooks/orderspace%2FTOKEN", false)]
+    #[case::bad_escape("https://example.com/%zz%/hooks/orderspace/TOKEN", false)]
+    #[case::no_url("TOKEN", false)]
+    fn spelling_is_no_difference_and_meaning_is(#[case] url: &str, #[case] ours: bool) {
+        let hooks: HooksUrl = "https://example.com/hooks".parse().unwrap();
+        let token = UrlToken::from_random(&[7; 32]);
+        let endpoint = Endpoint::new(url.replace("TOKEN", token.expose()));
+        assert_eq!(hooks.holds(Source::Orderspace, &endpoint), ours);
     }
 }

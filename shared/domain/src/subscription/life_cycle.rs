@@ -13,7 +13,7 @@ pub struct LifeCycle {
     pub enables: bool,
     /// After how many failed attempts at a delivery the source gives up; `None` where it does not say.
     pub attempts: Option<usize>,
-    /// How long the source wants to be left alone after too many requests, in seconds.
+    /// How long the source wants to be left alone after too many requests, in seconds, where its answer does not say.
     pub quiet_seconds: u64,
 }
 
@@ -47,6 +47,12 @@ impl LifeCycle {
             Some((last, others)) => format!("{} and {last}", others.join(", ")),
             None => String::new(),
         }
+    }
+
+    /// How long to leave the source alone after too many requests, in seconds: as long as it asked for.
+    #[must_use]
+    pub fn pause(&self, asked: Option<u64>) -> u64 {
+        asked.unwrap_or(self.quiet_seconds)
     }
 
     /// How many failed deliveries in a row are too many: as configured, or fewer where that would leave no attempt

@@ -28,9 +28,9 @@ pub use credentials::{Access, AccessToken, ClientId, ClientIdError, Credentials,
 pub use endpoint::{Endpoint, HooksUrl, HooksUrlError};
 pub use failed_deliveries::{Arrival, FailedDelivery, failed_run};
 pub use life_cycle::{CredentialField, KeyOrigin, LifeCycle};
-pub use plan::{Condition, RegisteredWebhook, Seen, Step, plan};
+pub use plan::{Condition, RegisteredWebhook, Seen, Step, difference, plan};
 pub use ports::{
-    Accounts, Deliveries, IfUnknown, Lease, LeaseOwner, Leased, Leases, Saved, Secrets,
+    Accounts, AllAccounts, Deliveries, IfUnknown, Lease, LeaseOwner, Leased, Leases, Saved, Secrets,
 };
 pub use rotation::Evidence;
 pub use selection::{EventSelection, EventSelectionError};

@@ -1,6 +1,9 @@
 //! The plan: what is left to do between an account and what its source has.
 
+use sha2::{Digest as _, Sha256};
+
 use crate::account::{TokenHash, WebhookId};
+use crate::identity::ContentHash;
 use crate::signature::MacKey;
 use crate::subscription::{
     Account, Endpoint, Evidence, HooksUrl, LifeCycle, Registration, RegistrationState,
@@ -230,7 +233,8 @@ impl Fates {
     }
 }
 
-/// What is to be repaired of a webhook that is kept.
+/// What is to be repaired of a webhook that is kept. What was tried, and is kept otherwise by the source, is not tried in
+/// every check.
 fn repairs<'a>(
     account: &Account,
     hooks: &HooksUrl,
@@ -238,13 +242,43 @@ fn repairs<'a>(
     seen: &'a Seen,
 ) -> impl Iterator<Item = Step<'a>> + use<'a> {
     let webhook = &seen.webhook;
-    let endpoint = webhook.endpoint.as_ref();
-    let is_elsewhere = endpoint.is_some_and(|shown| !hooks.holds(account.source, shown));
-    let differs = is_elsewhere || !account.events.is(&webhook.events);
+    let difference = difference(account, hooks, webhook);
+    let correct = difference.filter(|found| account.uncorrected.as_ref() != Some(found));
     let is_disabled = matches!(webhook.condition, Condition::Disabled { .. });
-    let correct = differs.then_some(Step::Correct(seen));
+    let correct = correct.map(|_| Step::Correct(seen));
     let enable = (is_disabled && facts.enables).then_some(Step::Enable(seen));
     correct.into_iter().chain(enable)
+}
+
+/// What differs between a webhook as it is and as it shall be: SHA-256 of both, in hex. `None` where nothing does.
+#[must_use]
+pub fn difference(
+    account: &Account,
+    hooks: &HooksUrl,
+    webhook: &RegisteredWebhook,
+) -> Option<String> {
+    let endpoint = webhook.endpoint.as_ref();
+    let is_elsewhere = endpoint.is_some_and(|shown| !hooks.holds(account.source, shown));
+    if !is_elsewhere && account.events.is(&webhook.events) {
+        return None;
+    }
+    let mut kept = webhook.events.clone();
+    kept.sort_unstable();
+    let mut both = Sha256::new();
+    let mut add = |part: &str| both.update(ContentHash::of("", part.as_bytes()).to_string());
+    add(webhook.id.as_str());
+    add(endpoint.map_or("", Endpoint::expose));
+    add(hooks.as_str());
+    for part in account
+        .events
+        .names()
+        .iter()
+        .chain([&String::new()])
+        .chain(&kept)
+    {
+        add(part);
+    }
+    Some(hex::encode(both.finalize()))
 }
 
 /// The webhook to be used. One that is to be replaced is none.

@@ -59,6 +59,8 @@ pub enum IfUnknown {
 pub enum Leased {
     /// It is ours; with the account, if it exists.
     Taken(Option<Box<Account>>),
+    /// It is ours, and the account cannot be read as it is kept; with what of it can, if that is enough to go on.
+    Unreadable(Option<Box<Account>>),
     /// Another call holds it.
     Held {
         /// Until then, unless it is given back before.
@@ -108,6 +110,15 @@ pub trait Leases: Sync {
     fn release(&self, lease: &Lease) -> impl Future<Output = Result<(), PortError>> + Send;
 }
 
+/// All accounts, each list by name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AllAccounts {
+    /// Those that can be read.
+    pub accounts: Vec<Account>,
+    /// Those that cannot be read as they are kept.
+    pub unreadable: Vec<AccountName>,
+}
+
 /// The accounts table.
 pub trait Accounts: Leases {
     /// Reads an account.
@@ -119,11 +130,11 @@ pub trait Accounts: Leases {
         name: &AccountName,
     ) -> impl Future<Output = Result<Option<Account>, PortError>> + Send;
 
-    /// Reads all accounts, by name.
+    /// Reads all accounts.
     ///
     /// # Errors
-    /// The table did not answer, or holds what cannot be read.
-    fn list(&self) -> impl Future<Output = Result<Vec<Account>, PortError>> + Send;
+    /// The table did not answer.
+    fn list(&self) -> impl Future<Output = Result<AllAccounts, PortError>> + Send;
 
     /// What a URL token stands for, read consistently.
     ///

@@ -2,12 +2,13 @@
 //!
 //! | answer | becomes |
 //! |---|---|
-//! | 401 with an empty body | [`ApiError::AccessRefused`] |
-//! | 401 to a token request, or an OAuth error that names the client | [`ApiError::CredentialsRefused`] |
-//! | 404 with a message | no such webhook |
+//! | 401 | [`ApiError::AccessRefused`] |
+//! | 401 to a token request that an OAuth server wrote, or an OAuth error that names the client | [`ApiError::CredentialsRefused`] |
+//! | 403 with JSON, or with the challenge `insufficient_scope` | [`ApiError::PermissionMissing`] |
+//! | 404 with a message; to a deletion, any that is no page | no such webhook |
 //! | 404 with an HTML page | [`ApiError::BadAnswer`]: the path is wrong, which says nothing about a webhook |
 //! | 422 with a message | [`ApiError::Invalid`], in Orderspace's words |
-//! | 429 | [`ApiError::TooManyRequests`]: nothing more for 60 seconds |
+//! | 429 | [`ApiError::TooManyRequests`]: nothing more for 60 seconds, or for as long as it says |
 //! | 5xx | [`ApiError::Down`] |
 //! | 200 that cannot be read, a redirect, anything else | [`ApiError::BadAnswer`] |
 //!
@@ -20,10 +21,15 @@ use domain::subscription::{
 };
 use domain::timestamp::Timestamp;
 use reqwest::{Method, RequestBuilder, StatusCode};
+use serde::de::IgnoredAny;
 
 use super::wire::{self, Created, Deleted, Granted, Listed, Message, Refusal, TokenRequest};
 use crate::http::{Answer, HttpClient, bad_answer};
 
+/// How long an access token is good for where the answer does not say, in seconds.
+const TOKEN_SECONDS: u64 = 1800;
+/// The most pages of a list that are read.
+const MOST_PAGES: usize = 100;
 /// The longest message of Orderspace's that is passed on, in characters.
 const LONGEST_MESSAGE: usize = 500;
 const TOKEN: &str = "POST /oauth/token";
@@ -84,27 +90,46 @@ fn failure(answer: &Answer) -> ApiError {
             Some(message) => ApiError::Invalid(message),
             None => answer.bad_answer("no message"),
         },
-        StatusCode::TOO_MANY_REQUESTS => ApiError::TooManyRequests,
+        StatusCode::FORBIDDEN if lacks_permission(answer) => ApiError::PermissionMissing,
+        StatusCode::TOO_MANY_REQUESTS => ApiError::TooManyRequests {
+            pause: answer.pause,
+        },
         status if status.is_server_error() => ApiError::Down(status.as_u16()),
         _ => answer.bad_answer("nothing that can be understood"),
     }
 }
 
-/// Whether it is the credentials that are refused. A 400 or 403 says so only in RFC 6749's words: a proxy's
-/// must not make anybody give an account up.
+/// Whether a 403 is the API's: a bearer challenge or JSON, and no proxy's page.
+/// <https://www.rfc-editor.org/rfc/rfc6750#section-3.1>
+fn lacks_permission(answer: &Answer) -> bool {
+    let names_the_scope = answer.challenge.as_deref() == Some("insufficient_scope");
+    names_the_scope || answer.json::<IgnoredAny>().is_some()
+}
+
+/// Whether it is the credentials that are refused. Only an OAuth server's answer says so, in RFC 6749's words or by a
+/// challenge: a proxy's page must not make anybody give an account up.
 /// <https://www.rfc-editor.org/rfc/rfc6749#section-5.2>
 fn refuses_the_client(answer: &Answer) -> bool {
+    let names_the_client = || {
+        answer.json::<Refusal<'_>>().is_some_and(|refusal| {
+            matches!(
+                refusal.error,
+                "invalid_client" | "unauthorized_client" | "invalid_grant"
+            )
+        })
+    };
     match answer.status {
-        StatusCode::UNAUTHORIZED => true,
-        StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN => {
-            answer.json::<Refusal<'_>>().is_some_and(|refusal| {
-                matches!(
-                    refusal.error,
-                    "invalid_client" | "unauthorized_client" | "invalid_grant"
-                )
-            })
-        }
+        StatusCode::UNAUTHORIZED => answer.challenge.is_some() || names_the_client(),
+        StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN => names_the_client(),
         _ => false,
+    }
+}
+
+/// What a token request came to that gave no token. A 401 is about the credentials, or nobody knows what it is about.
+fn ungranted(answer: &Answer) -> ApiError {
+    match answer.status {
+        StatusCode::UNAUTHORIZED => answer.bad_answer("nothing that an OAuth server says"),
+        _ => failure(answer),
     }
 }
 
@@ -131,19 +156,41 @@ impl Api for Orderspace {
             if refuses_the_client(&answer) {
                 return Err(ApiError::CredentialsRefused);
             }
-            let granted: Granted = answer.success(failure)?;
+            let granted: Granted = answer.success(ungranted)?;
+            if granted.access_token.is_empty() {
+                return Err(answer.bad_answer("an empty access token"));
+            }
+            let seconds = granted.expires_in.unwrap_or(TOKEN_SECONDS);
             Ok(Access {
                 token: AccessToken::new(granted.access_token),
-                expires: now.plus_seconds(granted.expires_in),
+                expires: now.plus_seconds(seconds),
             })
         })
     }
 
+    /// The list is documented without pages. Should it come in some, they are read as the API's other lists.
+    /// <https://apidocs.orderspace.com/#pagination>
     fn list<'a>(&'a self, access: &'a AccessToken) -> ApiCall<'a, Vec<RegisteredWebhook>> {
-        let request = self.request(Method::GET, access, "");
         Box::pin(async move {
-            let listed: Listed = self.client.send(LIST, request).await?.success(failure)?;
-            Ok(listed.webhooks.into_iter().map(Into::into).collect())
+            let mut webhooks: Vec<RegisteredWebhook> = Vec::new();
+            let mut query = String::new();
+            for _ in 0..MOST_PAGES {
+                let request = self.request(Method::GET, access, &query);
+                let answer = self.client.send(LIST, request).await?;
+                let listed: Listed = answer.success(failure)?;
+                let page = wire::shown(&listed)
+                    .ok_or_else(|| answer.bad_answer("a webhook of ours without an id"))?;
+                let last = page.last().map(|webhook| webhook.id.clone());
+                webhooks.extend(page);
+                match last {
+                    Some(last) if listed.has_more => {
+                        let last = segment(&last, LIST)?;
+                        query = format!("?starting_after={}", last.trim_start_matches('/'));
+                    }
+                    _ => return Ok(webhooks),
+                }
+            }
+            Err(bad_answer(LIST, format!("more than {MOST_PAGES} pages")))
         })
     }
 
@@ -160,7 +207,11 @@ impl Api for Orderspace {
             let created: Created = answer
                 .success(failure)
                 .map_err(|error| without(error, Some(endpoint)))?;
-            Ok(created.webhook.into())
+            let webhook = named(&answer, &created)?;
+            match webhook.key {
+                Some(_) => Ok(webhook),
+                None => Err(answer.bad_answer("no signing key")),
+            }
         })
     }
 
@@ -178,7 +229,7 @@ impl Api for Orderspace {
             let created: Created = answer
                 .success(failure)
                 .map_err(|error| without(error, endpoint))?;
-            Ok(created.webhook.into())
+            named(&answer, &created)
         })
     }
 
@@ -190,15 +241,15 @@ impl Api for Orderspace {
         Box::pin(async move {
             let path = segment(webhook, DELETE)?;
             let request = self.request(Method::DELETE, access, &path);
-            match self
-                .client
-                .send(DELETE, request)
-                .await?
-                .success::<Deleted>(failure)
-            {
+            let answer = self.client.send(DELETE, request).await?;
+            match answer.status {
+                StatusCode::NO_CONTENT => return Ok(Removed::Now),
+                StatusCode::NOT_FOUND if !answer.is_page() => return Ok(Removed::Before),
+                _ => {}
+            }
+            match answer.success::<Deleted>(failure) {
                 Ok(deleted) if deleted.webhook.deleted => Ok(Removed::Now),
                 Ok(_) => Err(bad_answer(DELETE, "a webhook that stays".to_owned())),
-                Err(ApiError::NoSuchWebhook) => Ok(Removed::Before),
                 Err(error) => Err(error),
             }
         })
@@ -214,7 +265,13 @@ impl Api for Orderspace {
     }
 }
 
-/// A webhook's id as a path segment. Ids are a stranger's text; one that is no plain word must not reach
+/// The webhook in an answer to a registration or a change.
+fn named(answer: &Answer, created: &Created) -> Result<RegisteredWebhook, ApiError> {
+    let webhook = wire::webhook(&created.webhook);
+    webhook.ok_or_else(|| answer.bad_answer("a webhook without an id"))
+}
+
+/// A webhook's id as a path segment. Ids are the source's text; one that is no plain word must not reach
 /// another path: `DELETE /v1/webhooks/` with nothing behind it is not what was meant.
 fn segment(webhook: &WebhookId, call: &'static str) -> Result<String, ApiError> {
     let id = webhook.as_str();
@@ -255,6 +312,8 @@ mod tests {
         Answer {
             call: LIST,
             status: StatusCode::from_u16(status).unwrap(),
+            pause: None,
+            challenge: None,
             body: body.into(),
         }
     }
@@ -302,7 +361,9 @@ mod tests {
     }
 
     #[rstest]
-    #[case::unauthorized(401, "", true)]
+    #[case::unauthorized(401, r#"{"error":"invalid_client"}"#, true)]
+    #[case::bare(401, "", false)]
+    #[case::page(401, "<html>", false)]
     #[case::client(400, r#"{"error":"invalid_client","error_description":"x"}"#, true)]
     #[case::grant(400, r#"{"error":"unsupported_grant_type"}"#, false)]
     #[case::proxy(403, "<html>", false)]

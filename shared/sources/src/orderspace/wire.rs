@@ -1,9 +1,14 @@
-//! The bodies of Orderspace's API. What is not needed is not named: the API may grow.
+//! The bodies of Orderspace's API. What is not needed is not named: the API may grow. A list also has webhooks of other
+//! integrations, of whose members none matters: whatever form they have, they are skipped.
+
+use std::time::Duration;
 
 use domain::account::WebhookId;
 use domain::signature::MacKey;
 use domain::subscription::{Condition, Endpoint, EventSelection, RegisteredWebhook};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
+use serde_json::value::RawValue;
 
 /// The form of a token request.
 #[derive(Serialize)]
@@ -17,8 +22,9 @@ pub(super) struct TokenRequest<'a> {
 #[derive(Deserialize)]
 pub(super) struct Granted {
     pub(super) access_token: String,
-    /// Seconds.
-    pub(super) expires_in: u64,
+    /// Seconds; `None` where it is missing, or no number.
+    #[serde(default, deserialize_with = "seconds")]
+    pub(super) expires_in: Option<u64>,
 }
 
 /// The body of a registration and of a change. A change sends both members too, since what becomes of an
@@ -47,38 +53,91 @@ pub(super) fn registration<'a>(
     }
 }
 
-/// A webhook in an answer.
-#[derive(Deserialize)]
-pub(super) struct Webhook {
-    id: String,
-    endpoint: String,
-    events: Vec<String>,
-    signing_key: String,
+/// Reads a number of seconds, whether it is whole, has a fraction or stands in a string.
+fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    let number = match Value::deserialize(deserializer)? {
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => text.trim().parse().ok(),
+        _ => None,
+    };
+    let whole = number.and_then(|number| Duration::try_from_secs_f64(number.max(0.0)).ok());
+    Ok(whole.map(|life| life.as_secs()))
 }
 
-impl From<Webhook> for RegisteredWebhook {
-    fn from(webhook: Webhook) -> Self {
-        Self {
-            id: WebhookId::new(webhook.id),
-            endpoint: Some(Endpoint::new(webhook.endpoint)),
-            events: webhook.events,
-            key: Some(MacKey::new(webhook.signing_key)),
+/// The members of a webhook in an answer, as they stand.
+#[derive(Deserialize)]
+struct Shown<'a> {
+    #[serde(borrow, default)]
+    id: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    endpoint: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    events: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    signing_key: Option<&'a RawValue>,
+}
+
+impl Shown<'_> {
+    fn id(&self) -> Option<WebhookId> {
+        let id = self.id?;
+        let is_number = id.get().bytes().all(|byte| byte.is_ascii_digit());
+        let id = match is_number {
+            true => id.get().to_owned(),
+            false => read::<String>(id)?,
+        };
+        (!id.is_empty()).then(|| WebhookId::new(id))
+    }
+
+    fn endpoint(&self) -> Option<Endpoint> {
+        self.endpoint.and_then(read::<String>).map(Endpoint::new)
+    }
+
+    fn webhook(&self) -> Option<RegisteredWebhook> {
+        let key = self.signing_key.and_then(read::<String>);
+        Some(RegisteredWebhook {
+            id: self.id()?,
+            endpoint: self.endpoint(),
+            events: self.events.and_then(read).unwrap_or_default(),
+            key: key.filter(|key| !key.is_empty()).map(MacKey::new),
             label: None,
             condition: Condition::Active,
-        }
+        })
     }
+}
+
+fn read<'a, T: Deserialize<'a>>(value: &'a RawValue) -> Option<T> {
+    serde_json::from_str(value.get()).ok()
+}
+
+/// The webhook in an answer; `None` without an id.
+pub(super) fn webhook(shown: &RawValue) -> Option<RegisteredWebhook> {
+    read::<Shown<'_>>(shown)?.webhook()
+}
+
+/// The webhooks of a page that can be read; `None` where one that can only be ours has no id: it would count as missing,
+/// and another would be registered beside it.
+pub(super) fn shown(page: &Listed) -> Option<Vec<RegisteredWebhook>> {
+    let entries = page.webhooks.iter().flatten();
+    let entries = entries.filter_map(|entry| read::<Shown<'_>>(entry));
+    let is_foreign = |entry: &Shown<'_>| entry.endpoint().is_none_or(|url| url.token().is_none());
+    entries
+        .filter(|entry| entry.id().is_some() || !is_foreign(entry))
+        .map(|entry| entry.webhook())
+        .collect()
 }
 
 /// The answer to a registration or a change.
 #[derive(Deserialize)]
 pub(super) struct Created {
-    pub(super) webhook: Webhook,
+    pub(super) webhook: Box<RawValue>,
 }
 
-/// The answer to a listing.
+/// The answer to a listing, or a page of it.
 #[derive(Deserialize)]
 pub(super) struct Listed {
-    pub(super) webhooks: Vec<Webhook>,
+    webhooks: Option<Vec<Box<RawValue>>>,
+    #[serde(default)]
+    pub(super) has_more: bool,
 }
 
 /// The answer to a deletion.

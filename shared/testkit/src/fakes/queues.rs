@@ -164,7 +164,7 @@ impl State {
         begun: &Begun<'_>,
     ) -> Result<Vec<Result<(), PortError>>, PortError> {
         if self.removed.contains(queue) {
-            return Err(begun.passing("QueueDoesNotExist"));
+            return Err(begun.closed("QueueDoesNotExist"));
         }
         if let Some(code) = batch_fault(batch) {
             return Err(begun.lasting(code));

@@ -117,6 +117,12 @@ impl Fault {
         Self::new(Act::Refuse(ErrorKind::Lasting, code.to_owned()))
     }
 
+    /// The place is gone, or closed to us.
+    #[must_use]
+    pub fn closed(code: &str) -> Self {
+        Self::new(Act::Refuse(ErrorKind::Closed, code.to_owned()))
+    }
+
     /// The work is done, and the answer is lost: a time-out after the fact.
     #[must_use]
     pub fn lost() -> Self {
@@ -348,6 +354,11 @@ impl Begun<'_> {
     /// A refusal of the content, in this call's name.
     pub(super) fn lasting(&self, code: &str) -> PortError {
         PortError::lasting(self.call, code)
+    }
+
+    /// A refusal by a place that is gone, in this call's name.
+    pub(super) fn closed(&self, code: &str) -> PortError {
+        PortError::closed(self.call, code)
     }
 
     /// A refusal that may pass, in this call's name.

@@ -1,0 +1,108 @@
+//! What lies in our own stores is damaged, half of it is gone, or a newer release wrote it.
+
+use domain::account::TokenStatus;
+use serde_json::json;
+
+use crate::world::World;
+
+#[tokio::test]
+async fn an_account_that_cannot_be_read_is_listed_and_left_alone() {
+    let world = World::new().await;
+    world.connect().await.expect(200);
+    world
+        .put("other", &world.wish(&["order.created"]))
+        .await
+        .expect(200);
+    world.damage("acme");
+    world.asked().await;
+    for answer in [world.check().await, world.show("acme").await] {
+        let answer = answer.expect(409);
+        assert!(
+            answer.message().contains("PUT connects"),
+            "{}",
+            answer.message()
+        );
+    }
+    assert!(
+        !world.is_leased(),
+        "the next call would have to wait for nothing"
+    );
+    assert!(world.asked().await.is_empty());
+    let listed = world
+        .call("GET /v1/accounts", json!({}), None)
+        .await
+        .expect(200);
+    assert_eq!(listed.body["accounts"][0]["account"], "other");
+    assert_eq!(listed.body["unreadable"][0]["account"], "acme");
+    let sent = world.invoke(json!({ "schedule": "check" })).await.unwrap();
+    assert_eq!(sent, json!({ "accounts": 1 }), "the others are checked");
+}
+
+#[tokio::test]
+async fn an_account_that_cannot_be_read_is_connected_anew() {
+    let world = World::new().await;
+    world.connect().await.expect(200);
+    world.damage("acme");
+    world.connect().await.expect(200);
+    world.assert_connected(&world.webhooks().await);
+    let told = world.history().join("; ");
+    assert!(told.contains("could not be read whole"), "{told}");
+    world.check().await.expect(200);
+}
+
+#[tokio::test]
+async fn an_account_that_cannot_be_read_is_disconnected() {
+    let world = World::new().await;
+    world.connect().await.expect(200);
+    world.damage("acme");
+    world.disconnect().await.expect(200);
+    assert!(world.webhooks().await.is_empty());
+    assert_eq!(world.token_statuses(), [TokenStatus::Retired]);
+    assert!(!world.is_leased());
+}
+
+#[tokio::test]
+async fn signing_keys_that_cannot_be_read_come_from_the_source_again() {
+    let world = World::new().await;
+    world.connect().await.expect(200);
+    let keys = world.keys();
+    world.garble(true, false);
+    world.check().await.expect(200);
+    assert_eq!(world.keys(), keys);
+    world.assert_connected(&world.webhooks().await);
+    let told = world.history().join("; ");
+    assert!(
+        told.contains("signing keys that are kept cannot be read"),
+        "{told}"
+    );
+}
+
+#[tokio::test]
+async fn credentials_that_cannot_be_read_are_replaced() {
+    let world = World::new().await;
+    world.connect().await.expect(200);
+    world.garble(false, true);
+    let answer = world.check().await.expect(409);
+    assert!(
+        answer.message().contains("connect it again"),
+        "{}",
+        answer.message()
+    );
+    world.connect().await.expect(200);
+    world.check().await.expect(200);
+}
+
+#[tokio::test]
+async fn entries_of_url_tokens_that_are_gone_are_written_anew() {
+    let world = World::new().await;
+    world.connect().await.expect(200);
+    let entries = world.token_entries();
+    world.lose_entries();
+    world.check().await.expect(200);
+    assert_eq!(world.token_entries(), entries);
+    let told = world.history().join("; ");
+    assert!(told.contains("entries of 1 URL tokens"), "{told}");
+    world.asked().await;
+    world.check().await.expect(200);
+    assert_eq!(world.asked().await, ["GET /v1/webhooks -> 200"]);
+}

@@ -1,0 +1,296 @@
+//! Orderspace's API, whatever it answers: odd forms of what is documented, other integrations' webhooks, and whatever
+//! stands between us and it.
+#![cfg(feature = "api")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test stops where it is"
+)]
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use domain::account::{UrlToken, WebhookId};
+use domain::source::Source;
+use domain::subscription::{
+    AccessToken, Api as _, ApiError, Credentials, EventSelection, HooksUrl, Removed,
+};
+use domain::timestamp::Timestamp;
+use rstest::rstest;
+use sources::http::HttpClient;
+use sources::orderspace::api::{Orderspace, OrderspaceUrls};
+
+/// A server that gives these answers, one for each request, and returns what was asked: method and path.
+struct Scripted {
+    api: Orderspace,
+    asked: JoinHandle<Vec<String>>,
+}
+
+/// Status and further headers, and the body.
+type Answer<'a> = (&'a str, &'a str);
+
+impl Scripted {
+    fn new(answers: &[Answer<'_>]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let answers: Vec<String> = answers
+            .iter()
+            .map(|(head, body)| {
+                let length = body.len();
+                format!(
+                    "HTTP/1.1 {head}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+                )
+            })
+            .collect();
+        let asked = std::thread::spawn(move || {
+            let serve = |answer: String| {
+                let (mut stream, _) = listener.accept().unwrap();
+                let mut request = Vec::new();
+                let mut chunk = [0; 4096];
+                while !request.windows(4).any(|end| end == b"\r\n\r\n") {
+                    let count = stream.read(&mut chunk).unwrap();
+                    request.extend_from_slice(&chunk[..count]);
+                }
+                stream.write_all(answer.as_bytes()).unwrap();
+                let line = String::from_utf8_lossy(&request);
+                let line = line.lines().next().unwrap().to_owned();
+                line.trim_end_matches(" HTTP/1.1").to_owned()
+            };
+            answers.into_iter().map(serve).collect()
+        });
+        let urls = OrderspaceUrls {
+            api: url.clone(),
+            identity: url,
+        };
+        let second = Duration::from_secs(5);
+        let client = HttpClient::with_timeouts("Orderspace", second, second).unwrap();
+        Self {
+            api: Orderspace::new(client, urls),
+            asked,
+        }
+    }
+
+    fn asked(self) -> Vec<String> {
+        self.asked.join().unwrap()
+    }
+}
+
+fn credentials() -> Credentials {
+    Credentials::new("id".parse().unwrap(), "secret").unwrap()
+}
+
+fn access() -> AccessToken {
+    AccessToken::new("token")
+}
+
+fn now() -> Timestamp {
+    Timestamp::from_millis(0)
+}
+
+#[rstest]
+#[case::documented(
+    r#"{"access_token":"t","token_type":"Bearer","expires_in":1800}"#,
+    1800
+)]
+#[case::missing(r#"{"access_token":"t"}"#, 1800)]
+#[case::null(r#"{"access_token":"t","expires_in":null}"#, 1800)]
+#[case::text(r#"{"access_token":"t","expires_in":"900"}"#, 900)]
+#[case::fraction(r#"{"access_token":"t","expires_in":900.5}"#, 900)]
+#[case::word(r#"{"access_token":"t","expires_in":"soon"}"#, 1800)]
+#[case::object(r#"{"access_token":"t","expires_in":{"seconds":5}}"#, 1800)]
+#[case::negative(r#"{"access_token":"t","expires_in":-5}"#, 0)]
+#[case::endless(r#"{"access_token":"t","expires_in":1e300}"#, 1800)]
+#[tokio::test]
+async fn a_token_s_life_is_read_in_every_form(#[case] body: &str, #[case] seconds: u64) {
+    let server = Scripted::new(&[("200 OK", body)]);
+    let granted = server
+        .api
+        .authenticate(&credentials(), now())
+        .await
+        .unwrap();
+    assert_eq!(granted.expires.millis(), seconds * 1000);
+    assert_eq!(granted.token.expose(), "t");
+}
+
+const INVALID_CLIENT: &str = r#"{"error":"invalid_client","error_description":"x"}"#;
+
+#[rstest]
+#[case::oauth("401 Unauthorized", INVALID_CLIENT, true)]
+#[case::oauth_with_400("400 Bad Request", INVALID_CLIENT, true)]
+#[case::challenge(
+    "401 Unauthorized\r\nwww-authenticate: Bearer realm=\"o\", error=\"invalid_client\"",
+    "",
+    true
+)]
+#[case::page("401 Unauthorized", "<html><h1>401</h1></html>", false)]
+#[case::nothing("401 Unauthorized", "", false)]
+#[case::proxy_s_own_login(
+    "401 Unauthorized\r\nwww-authenticate: Basic realm=\"proxy\"",
+    "",
+    false
+)]
+#[case::other_json("401 Unauthorized", r#"{"message":"log in"}"#, false)]
+#[tokio::test]
+async fn only_an_oauth_server_refuses_credentials(
+    #[case] head: &str,
+    #[case] body: &str,
+    #[case] refused: bool,
+) {
+    let server = Scripted::new(&[(head, body)]);
+    let error = server
+        .api
+        .authenticate(&credentials(), now())
+        .await
+        .err()
+        .unwrap();
+    assert_eq!(error == ApiError::CredentialsRefused, refused, "{error}");
+    assert_ne!(error, ApiError::AccessRefused, "no token was used");
+}
+
+#[tokio::test]
+async fn an_empty_access_token_is_none() {
+    let server = Scripted::new(&[("200 OK", r#"{"access_token":""}"#)]);
+    let error = server
+        .api
+        .authenticate(&credentials(), now())
+        .await
+        .err()
+        .unwrap();
+    assert!(
+        error.to_string().contains("an empty access token"),
+        "{error}"
+    );
+}
+
+const OURS: &str = r#"{"id":"wh_1","endpoint":"https://example.com/hooks/orderspace/x","events":["order.created"],"signing_key":"k"}"#;
+
+#[rstest]
+#[case::as_documented(&format!(r#"{{"webhooks":[{OURS}]}}"#), &["wh_1"])]
+#[case::null(r#"{"webhooks":null}"#, &[])]
+#[case::missing("{}", &[])]
+#[case::empty(r#"{"webhooks":[]}"#, &[])]
+#[case::without_a_key(r#"{"webhooks":[{"id":"wh_2","endpoint":"https://a.b/c","events":[]}]}"#, &["wh_2"])]
+#[case::ids_are_numbers(r#"{"webhooks":[{"id":17,"endpoint":"https://a.b/c"}]}"#, &["17"])]
+#[case::odd_entries(
+    &format!(r#"{{"webhooks":[null,7,"x",[],{{}},{{"id":null,"endpoint":7}},{{"id":"","endpoint":"https://a.b/"}},{{"id":"wh_3","events":"*","endpoint":["x"],"signing_key":5}},{OURS}]}}"#),
+    &["wh_3", "wh_1"]
+)]
+#[tokio::test]
+async fn foreign_entries_may_have_any_form(#[case] body: &str, #[case] expected: &[&str]) {
+    let server = Scripted::new(&[("200 OK", body)]);
+    let listed = server.api.list(&access()).await.unwrap();
+    let ids: Vec<&str> = listed.iter().map(|webhook| webhook.id.as_str()).collect();
+    assert_eq!(ids, expected);
+    let key = listed.last().and_then(|webhook| webhook.key.as_ref());
+    assert_eq!(key.is_some(), expected.contains(&"wh_1"));
+}
+
+#[tokio::test]
+async fn an_entry_that_may_be_ours_and_has_no_id_is_no_missing_webhook() {
+    let token = UrlToken::from_random(&[7; 32]);
+    let endpoint = format!("https://example.com/hooks/orderspace/{}", token.expose());
+    let body = format!(r#"{{"webhooks":[{{"endpoint":"{endpoint}","events":[]}}]}}"#);
+    let server = Scripted::new(&[("200 OK", &body)]);
+    let error = server.api.list(&access()).await.err().unwrap().to_string();
+    assert!(error.contains("without an id"), "{error}");
+    assert!(!error.contains(token.expose()), "{error}");
+}
+
+#[tokio::test]
+async fn every_page_is_read() {
+    let page = |ids: &[&str], more| {
+        let entries: Vec<String> = ids.iter().map(|id| format!(r#"{{"id":"{id}"}}"#)).collect();
+        format!(
+            r#"{{"webhooks":[{}],"has_more":{more}}}"#,
+            entries.join(",")
+        )
+    };
+    let pages = [
+        page(&["wh_1", "wh_2"], true),
+        page(&["wh_3"], true),
+        page(&[], true),
+    ];
+    let answers: Vec<Answer<'_>> = pages.iter().map(|page| ("200 OK", &**page)).collect();
+    let server = Scripted::new(&answers);
+    let listed = server.api.list(&access()).await.unwrap();
+    assert_eq!(listed.len(), 3);
+    assert_eq!(
+        server.asked(),
+        [
+            "GET /v1/webhooks",
+            "GET /v1/webhooks?starting_after=wh_2",
+            "GET /v1/webhooks?starting_after=wh_3",
+        ]
+    );
+}
+
+#[rstest]
+#[case::empty(r#""signing_key":"","#)]
+#[case::null(r#""signing_key":null,"#)]
+#[case::missing("")]
+#[tokio::test]
+async fn a_registration_without_a_key_is_refused(#[case] key: &str) {
+    let body = format!(r#"{{"webhook":{{"id":"wh_1",{key}"events":["order.created"]}}}}"#);
+    let server = Scripted::new(&[("201 Created", &body)]);
+    let hooks: HooksUrl = "https://example.com/hooks".parse().unwrap();
+    let endpoint = hooks.endpoint(Source::Orderspace, &UrlToken::from_random(&[7; 32]));
+    let events = EventSelection::stored(vec!["order.created".to_owned()]).unwrap();
+    let created = server.api.create(&access(), &endpoint, &events).await;
+    let error = created.err().unwrap().to_string();
+    assert!(error.contains("no signing key"), "{error}");
+}
+
+#[rstest]
+#[case::documented(
+    "200 OK",
+    r#"{"webhook":{"id":"wh_1","deleted":true}}"#,
+    Some(Removed::Now)
+)]
+#[case::no_content("204 No Content", "", Some(Removed::Now))]
+#[case::gone_with_a_message(
+    "404 Not Found",
+    r#"{"message":"Couldn't find"}"#,
+    Some(Removed::Before)
+)]
+#[case::gone("404 Not Found", "", Some(Removed::Before))]
+#[case::gone_in_other_words("404 Not Found", r#"{"error":"not_found"}"#, Some(Removed::Before))]
+#[case::wrong_path("404 Not Found", "<!DOCTYPE html>", None)]
+#[case::proxy("200 OK", "<html>", None)]
+#[case::it_stays("200 OK", r#"{"webhook":{"id":"wh_1","deleted":false}}"#, None)]
+#[tokio::test]
+async fn removing(#[case] head: &str, #[case] body: &str, #[case] expected: Option<Removed>) {
+    let server = Scripted::new(&[(head, body)]);
+    let removed = server.api.remove(&access(), &WebhookId::new("wh_1")).await;
+    assert_eq!(removed.ok(), expected);
+}
+
+#[rstest]
+#[case::json("403 Forbidden", r#"{"error":"insufficient_scope"}"#, true)]
+#[case::challenge(
+    "403 Forbidden\r\nwww-authenticate: Bearer error=\"insufficient_scope\"",
+    "",
+    true
+)]
+#[case::page("403 Forbidden", "<html>", false)]
+#[tokio::test]
+async fn a_permission_that_is_missing(#[case] head: &str, #[case] body: &str, #[case] said: bool) {
+    let server = Scripted::new(&[(head, body)]);
+    let error = server.api.list(&access()).await.err().unwrap();
+    assert_eq!(error == ApiError::PermissionMissing, said, "{error}");
+}
+
+#[rstest]
+#[case::not_said("", None)]
+#[case::seconds("\r\nretry-after: 180", Some(180))]
+#[case::nothing("\r\nretry-after: 0", Some(1))]
+#[case::for_ever("\r\nretry-after: 31536000", Some(3600))]
+#[case::date("\r\nretry-after: Wed, 21 Oct 2026 07:28:00 GMT", None)]
+#[case::negative("\r\nretry-after: -1", None)]
+#[tokio::test]
+async fn a_pause_is_as_long_as_the_source_says(#[case] header: &str, #[case] pause: Option<u64>) {
+    let server = Scripted::new(&[(&format!("429 Too Many Requests{header}"), "")]);
+    let error = server.api.list(&access()).await.err().unwrap();
+    assert_eq!(error, ApiError::TooManyRequests { pause });
+}
