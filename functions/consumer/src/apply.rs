@@ -5,10 +5,10 @@ use std::panic::AssertUnwindSafe;
 
 use domain::envelope::{Content, Envelope};
 use domain::event::Effect;
-use domain::fold::{Change, Outcome, Verdict, fold, judge};
+use domain::fold::{Change, Known, Outcome, Verdict, fold, judge};
 use domain::identity::{ContentHash, EventId};
 use domain::lane::Lane;
-use domain::ports::{Oversize, PortError, Records, Update};
+use domain::ports::{Oversize, PortError, Records, Update, Written};
 use domain::record::RecordKey;
 use futures::{FutureExt as _, StreamExt as _, stream};
 use runtime::deadline::in_time;
@@ -114,6 +114,7 @@ pub(crate) async fn apply<'m, R: Records, O: Oversize>(
 const NO_RECORD: Verdict = Verdict {
     outcome: Outcome::NoRecord,
     possible_duplicate: false,
+    repeats_earlier: false,
 };
 
 /// Applies the events about one record; all of them succeed or none.
@@ -179,37 +180,47 @@ async fn write<R: Records>(
 ) -> Result<Vec<Verdict>, PortError> {
     let changes: Vec<Change> = group.iter().map(Arrived::change).collect();
     let folded = fold(&changes);
+    let occurrences: Vec<EventId> = group
+        .iter()
+        .filter(|one| one.effect == Effect::Occurrence)
+        .map(|one| one.envelope.id)
+        .collect();
     let mut known = None;
     if let Some(delete) = &folded.delete {
         known = Some(records.delete(key, delete).await?);
     }
-    let latest = folded.latest.and_then(|latest| {
-        let one = group
-            .iter()
-            .find(|one| one.envelope.id == latest.change.id)?;
-        Some((latest, one))
-    });
-    if let Some((latest, one)) = latest {
-        let occurrences: Vec<EventId> = group
-            .iter()
-            .filter(|one| one.effect == Effect::Occurrence)
-            .map(|one| one.envelope.id)
-            .collect();
-        let mut update = Update {
-            latest,
+    let mut open = &folded.updates[..];
+    while let Some((latest, before)) = open.split_last()
+        && let Some(one) = with_id(group, latest.id)
+    {
+        let update = Update {
+            latest: *latest,
+            before,
             event_type: one.envelope.event_type.as_str(),
             data: one.record(),
             occurrences: &occurrences,
         };
-        let mut written = records.update(key, &update).await?;
-        if latest.is_parted_by(written.known()) {
-            update.latest = latest.alone();
-            written = records.update(key, &update).await?;
-        }
+        let written = records.update(key, &update).await?;
         // A delete of this very group found what is known of deletes, the update what is known of data: between
         // the two others may have written.
         let found = *written.known();
-        known.get_or_insert(found).latest = found.latest;
+        let known = known.get_or_insert(found);
+        (known.latest, known.memory) = (found.latest, found.memory);
+        open = match written {
+            Written::New(_) => &[],
+            Written::Kept(_) => newer(open, &found),
+        };
     }
     Ok(judge(&changes, &known.unwrap_or_default()))
+}
+
+/// Those of a group's updates that the table's event does not make too late.
+fn newer<'c>(updates: &'c [Change], known: &Known) -> &'c [Change] {
+    let late =
+        updates.partition_point(|update| known.latest.is_some_and(|stored| update.id <= stored.id));
+    updates.get(late..).unwrap_or_default()
+}
+
+fn with_id<'g, 'm>(group: &'g [Arrived<'m>], id: EventId) -> Option<&'g Arrived<'m>> {
+    group.iter().find(|one| one.envelope.id == id)
 }

@@ -219,6 +219,9 @@ fn receives(message: &SqsMessage) -> u32 {
 fn note(verdict: &Verdict, forwarded: bool) {
     let outcome = verdict.outcome.as_str();
     runtime::metrics::count("Events", 1, &[("Outcome", outcome)]);
+    if verdict.repeats_earlier {
+        runtime::metrics::count("EarlierContents", 1, &[]);
+    }
     info!(
         outcome,
         possible_duplicate = verdict.possible_duplicate,

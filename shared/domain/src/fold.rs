@@ -5,6 +5,11 @@
 //!
 //! - its data, which is that of the event with the greatest id that is not a delete;
 //! - whether any delete was seen. Nothing takes that back, and the last known data stays readable.
+//!
+//! Beside its data it remembers its last contents, and of each the event that brought it ([`Memory`]). They decide
+//! nothing but the mark of what may be told twice.
+
+use sha2::{Digest as _, Sha256};
 
 use crate::identity::{ContentHash, EventId};
 
@@ -20,53 +25,19 @@ pub struct Change {
 }
 
 /// What a group of events about one record comes to: at most one write of data and one delete.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Folded {
-    /// The event whose data the record takes, and the one before it in this group.
-    pub latest: Option<Latest>,
+    /// The updates, once each and by id. The record takes the data of the last one.
+    pub updates: Vec<Change>,
     /// The first delete of the group.
     pub delete: Option<Change>,
-}
-
-/// The greatest event of a group that is not a delete.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Latest {
-    /// The event.
-    pub change: Change,
-    /// The event before it, where that one is in the same group.
-    pub previous: Option<Change>,
-}
-
-impl Latest {
-    /// The same event, to be written after whatever the table has: another event lies between it and the one
-    /// before it in its group.
-    #[must_use]
-    pub fn alone(self) -> Self {
-        Self {
-            previous: None,
-            ..self
-        }
-    }
-
-    /// Whether the table's event lies between this one and the one before it in its group.
-    #[must_use]
-    pub fn is_parted_by(&self, known: &Known) -> bool {
-        match (self.previous, known.latest) {
-            (Some(previous), Some(stored)) => previous.id < stored.id && stored.id < self.change.id,
-            _ => false,
-        }
-    }
 }
 
 /// Folds the events about one record.
 #[must_use]
 pub fn fold(changes: &[Change]) -> Folded {
-    let updates = in_order(changes, false);
     Folded {
-        latest: updates.last().map(|&change| Latest {
-            change,
-            previous: updates.iter().rev().nth(1).copied(),
-        }),
+        updates: in_order(changes, false),
         delete: in_order(changes, true).first().copied(),
     }
 }
@@ -83,11 +54,113 @@ fn in_order(changes: &[Change], delete: bool) -> Vec<Change> {
     changes
 }
 
+/// The most contents that a record remembers.
+pub const MOST_REMEMBERED: usize = 8;
+
+/// A content and the event that brought it, short enough to remember eight: 8 bytes of the hash of the event's id, then 7
+/// of the content's. Two contents that share them would be marked as possibly equal, and nothing else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Said([u8; Said::LENGTH]);
+
+impl Said {
+    /// In bytes.
+    pub const LENGTH: usize = 15;
+    const EVENT: usize = 8;
+
+    /// What an event says.
+    #[must_use]
+    pub fn by(change: &Change) -> Self {
+        let event = Sha256::digest(change.id.to_string());
+        let mut bytes = [0; Self::LENGTH];
+        let (of_event, of_content) = bytes.split_at_mut(Self::EVENT);
+        for (to, from) in of_event.iter_mut().zip(event) {
+            *to = from;
+        }
+        for (to, from) in of_content.iter_mut().zip(change.hash.as_bytes()) {
+            *to = *from;
+        }
+        Self(bytes)
+    }
+
+    /// What an event said of which only the content is known.
+    #[must_use]
+    pub fn by_somebody(content: &ContentHash) -> Self {
+        let mut bytes = [0; Self::LENGTH];
+        for (to, from) in bytes.iter_mut().skip(Self::EVENT).zip(content.as_bytes()) {
+            *to = *from;
+        }
+        Self(bytes)
+    }
+
+    /// Takes the bytes as they were stored.
+    #[must_use]
+    pub fn stored(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self)
+    }
+
+    /// The bytes to store.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Whether this is what was said, whoever said it.
+    #[must_use]
+    pub fn is(&self, content: &ContentHash) -> bool {
+        self.content() == Self::by_somebody(content).content()
+    }
+
+    fn event(&self) -> &[u8] {
+        self.0.get(..Self::EVENT).unwrap_or_default()
+    }
+
+    fn content(&self) -> &[u8] {
+        self.0.get(Self::EVENT..).unwrap_or_default()
+    }
+}
+
+/// What a record remembers: its last contents, the newest first. Events that came too late for its data are not among them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Memory([Option<Said>; MOST_REMEMBERED]);
+
+impl Memory {
+    /// Takes contents as they were stored, the newest first.
+    #[must_use]
+    pub fn stored(said: impl Iterator<Item = Said>) -> Self {
+        let mut memory = Self::default();
+        for (slot, said) in memory.0.iter_mut().zip(said) {
+            *slot = Some(said);
+        }
+        memory
+    }
+
+    /// The contents, the newest first.
+    pub fn iter(&self) -> impl Iterator<Item = &Said> {
+        self.0.iter().flatten()
+    }
+
+    /// The memory after these events, in their order.
+    #[must_use]
+    pub fn after(&self, events: &[Change]) -> Self {
+        let newest = events.iter().rev().map(Said::by);
+        Self::stored(newest.chain(self.iter().copied()))
+    }
+
+    /// Whether the newest content is this event's.
+    #[must_use]
+    pub fn ends_with(&self, event: &Change) -> bool {
+        let newest = self.iter().next();
+        newest.is_some_and(|newest| newest.event() == Said::by(event).event())
+    }
+}
+
 /// What the table knew of a record before a write, or in place of it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Known {
     /// The event whose data the record has.
     pub latest: Option<KnownEvent>,
+    /// What it remembers.
+    pub memory: Memory,
     /// The event that was the first to delete it, in order of arrival.
     pub deleted: Option<(EventId, ContentHash)>,
 }
@@ -99,8 +172,6 @@ pub struct KnownEvent {
     pub id: EventId,
     /// What it said.
     pub hash: ContentHash,
-    /// What the event before it had said.
-    pub previous: Option<ContentHash>,
 }
 
 /// What an event did to its record.
@@ -137,17 +208,20 @@ impl Outcome {
 pub struct Verdict {
     /// What it did to the record.
     pub outcome: Outcome,
-    /// Whether it says just what the record's previous event said.
+    /// Whether it says just what another event of the record said, of those that are remembered.
     pub possible_duplicate: bool,
+    /// Whether that was an earlier content than the record's last: a retry whose first answer was lost, or there and back
+    /// again.
+    pub repeats_earlier: bool,
 }
 
 /// Judges each event of a group, in the group's order, by what the table knew before the group was applied.
 ///
-/// The verdict of an event does not change when its message comes a second time: the table remembers what
-/// the event before the latest one said.
+/// The verdict of an event that is remembered does not change when its message comes again: it is measured by what is older.
 #[must_use]
 pub fn judge(changes: &[Change], known: &Known) -> Vec<Verdict> {
     let updates = in_order(changes, false);
+    let history = history(&updates, known);
     let mut seen = Vec::with_capacity(changes.len());
     changes
         .iter()
@@ -157,25 +231,27 @@ pub fn judge(changes: &[Change], known: &Known) -> Vec<Verdict> {
             if change.delete {
                 judge_delete(change, again, changes, known)
             } else {
-                judge_update(change, again, &updates, known)
+                judge_update(change, again, (&updates, &history), known)
             }
         })
         .collect()
 }
 
-fn judge_update(change: &Change, again: bool, updates: &[Change], known: &Known) -> Verdict {
-    let before = updates.iter().rev().find(|other| other.id < change.id);
+/// What is said of a record once a group is written, the newest first: what of the group is newer than the table's event,
+/// and what the table remembers.
+fn history(updates: &[Change], known: &Known) -> Vec<Said> {
+    let is_newer = |change: &&Change| known.latest.is_none_or(|stored| stored.id < change.id);
+    let newer = updates.iter().rev().filter(is_newer).map(Said::by);
+    newer.chain(known.memory.iter().copied()).collect()
+}
+
+fn judge_update(
+    change: &Change,
+    again: bool,
+    (updates, history): (&[Change], &[Said]),
+    known: &Known,
+) -> Verdict {
     let stored = known.latest;
-    let previous = match (before, stored) {
-        // It came before, and was judged then: the table remembers by what.
-        (_, Some(stored)) if stored.id == change.id => stored.previous,
-        // The table's event lies between this one and the group's, or the group has none before this one.
-        (Some(before), Some(stored)) if before.id < stored.id && stored.id < change.id => {
-            Some(stored.hash)
-        }
-        (None, Some(stored)) if stored.id < change.id => Some(stored.hash),
-        (before, _) => before.map(|before| before.hash),
-    };
     let repeated = again || stored.is_some_and(|stored| stored.id == change.id);
     let newest = updates.last().is_none_or(|last| last.id == change.id)
         && stored.is_none_or(|stored| stored.id < change.id);
@@ -185,9 +261,23 @@ fn judge_update(change: &Change, again: bool, updates: &[Change], known: &Known)
         (false, true, Some(_)) => Outcome::AfterDelete,
         (false, true, None) => Outcome::Applied,
     };
+    let said = Said::by(change);
+    // An event that is remembered is measured by what is older, and one that comes too late by all that is remembered.
+    let own = history
+        .iter()
+        .position(|other| other.event() == said.event());
+    let before = match own {
+        Some(own) => history.get(own + 1..),
+        None => history.get(..MOST_REMEMBERED.min(history.len())),
+    };
+    let mut before = before.unwrap_or_default().iter();
+    let is_equal = |other: &Said| other.content() == said.content();
+    let repeats_last = before.next().is_some_and(is_equal);
+    let repeats_earlier = !repeats_last && before.any(is_equal);
     Verdict {
         outcome,
-        possible_duplicate: previous == Some(change.hash),
+        possible_duplicate: repeats_last || repeats_earlier,
+        repeats_earlier,
     }
 }
 
@@ -207,6 +297,7 @@ fn judge_delete(change: &Change, again: bool, changes: &[Change], known: &Known)
             (false, None) => Outcome::Applied,
         },
         possible_duplicate: first.0 != change.id && first.1 == change.hash,
+        repeats_earlier: false,
     }
 }
 
@@ -242,22 +333,14 @@ mod tests {
             if let Some(delete) = folded.delete {
                 self.0.deleted.get_or_insert((delete.id, delete.hash));
             }
-            if let Some(latest) = folded.latest {
-                let latest = if latest.is_parted_by(&before) {
-                    latest.alone()
-                } else {
-                    latest
-                };
-                let Latest { change, previous } = latest;
-                if self.0.latest.is_none_or(|stored| stored.id < change.id) {
-                    let stored = self.0.latest.map(|stored| stored.hash);
-                    let previous = previous.map(|previous| previous.hash).or(stored);
-                    self.0.latest = Some(KnownEvent {
-                        id: change.id,
-                        hash: change.hash,
-                        previous,
-                    });
-                }
+            let newer = |change: &&Change| before.latest.is_none_or(|stored| stored.id < change.id);
+            let newer: Vec<Change> = folded.updates.iter().filter(newer).copied().collect();
+            if let Some(latest) = newer.last() {
+                self.0.memory = before.memory.after(&newer);
+                self.0.latest = Some(KnownEvent {
+                    id: latest.id,
+                    hash: latest.hash,
+                });
             }
             judge(group, &before)
         }
@@ -300,48 +383,62 @@ mod tests {
         }
     }
 
+    fn verdict(outcome: Outcome, mark: &str) -> Verdict {
+        Verdict {
+            outcome,
+            possible_duplicate: !mark.is_empty(),
+            repeats_earlier: mark == "earlier",
+        }
+    }
+
+    /// A retry whose first answer was lost cannot be told from stock that goes and comes back: it is marked.
     #[test]
-    fn there_and_back_again_is_three_events_and_no_duplicate() {
+    fn there_and_back_again_is_three_events_and_the_third_is_marked() {
         let mut table = Table::default();
         let verdicts: Vec<_> = [update(1, b'a'), update(2, b'b'), update(3, b'a')]
             .iter()
             .flat_map(|event| table.take(&[*event]))
             .collect();
-        let applied = Verdict {
-            outcome: Outcome::Applied,
-            possible_duplicate: false,
-        };
-        assert_eq!(verdicts, [applied; 3]);
+        let applied = |mark| verdict(Outcome::Applied, mark);
+        assert_eq!(verdicts, [applied(""), applied(""), applied("earlier")]);
+        // Taken again, each is what it was.
+        for (number, mark) in [(1, ""), (2, ""), (3, "earlier")] {
+            let content = if number == 2 { b'b' } else { b'a' };
+            let again = table.take(&[update(number, content)]);
+            assert_eq!(again[0].possible_duplicate, !mark.is_empty(), "{number}");
+        }
+    }
+
+    #[test]
+    fn eight_contents_are_remembered() {
+        let mut table = Table::default();
+        for number in 1..=8 {
+            table.take(&[update(number, u8::try_from(number).unwrap())]);
+        }
+        let mut one_more = table;
+        assert!(table.take(&[update(9, 1)])[0].repeats_earlier);
+        one_more.take(&[update(9, 9)]);
+        assert!(
+            !one_more.take(&[update(10, 1)])[0].possible_duplicate,
+            "it is the ninth"
+        );
+        assert!(one_more.take(&[update(11, 3)])[0].possible_duplicate);
     }
 
     #[test]
     fn a_new_event_that_says_the_same_is_marked_also_when_it_is_taken_twice() {
         let mut table = Table::default();
         table.take(&[update(1, b'a')]);
-        let marked = |outcome| {
-            vec![Verdict {
-                outcome,
-                possible_duplicate: true,
-            }]
-        };
+        let marked = |outcome| vec![verdict(outcome, "last")];
         assert_eq!(table.take(&[update(2, b'a')]), marked(Outcome::Applied));
         assert_eq!(table.take(&[update(2, b'a')]), marked(Outcome::Repeated));
         let mut at_once = Table::default();
         let verdicts = at_once.take(&[update(2, b'a'), update(1, b'a')]);
-        assert_eq!(
-            verdicts[0],
-            Verdict {
-                outcome: Outcome::Applied,
-                possible_duplicate: true
-            }
-        );
-        assert_eq!(
-            verdicts[1],
-            Verdict {
-                outcome: Outcome::Stale,
-                possible_duplicate: false
-            }
-        );
+        let expected = [
+            verdict(Outcome::Applied, "last"),
+            verdict(Outcome::Stale, ""),
+        ];
+        assert_eq!(verdicts, expected);
     }
 
     proptest! {
@@ -401,46 +498,46 @@ mod tests {
             Outcome::Repeated
         );
         let second = table.take(&[change(9, b'd', true)])[0];
-        assert_eq!(
-            second,
-            Verdict {
-                outcome: Outcome::AfterDelete,
-                possible_duplicate: true
-            }
-        );
+        assert_eq!(second, verdict(Outcome::AfterDelete, "last"));
         assert_eq!(
             table.state(),
             (Some((update(7, b'z').id, update(7, b'z').hash)), true)
         );
     }
 
+    /// Of two copies that overtook each other, the one that comes second is marked, whichever is the older.
     #[test]
-    fn only_an_event_strictly_between_parts_a_group() {
-        let latest = fold(&[update(2, 0), update(4, 1)]).latest.unwrap();
-        let known = |number| Known {
-            latest: Some(KnownEvent {
-                id: update(number, 9).id,
-                hash: update(number, 9).hash,
-                previous: None,
-            }),
-            deleted: None,
-        };
-        let parted = |number| latest.is_parted_by(&known(number));
-        assert_eq!(
-            [1, 2, 3, 4, 5].map(parted),
-            [false, false, true, false, false]
-        );
+    fn a_late_event_is_a_duplicate_of_a_later_one() {
+        let mut table = Table::default();
+        assert!(!table.take(&[update(5, 0)])[0].possible_duplicate);
+        let late = table.take(&[update(3, 0)]);
+        assert_eq!(late, [verdict(Outcome::Stale, "last")]);
+        assert_eq!(table.take(&[update(3, 0)]), late);
+        assert!(!table.take(&[update(5, 0)])[0].possible_duplicate);
     }
 
     #[test]
-    fn an_event_is_no_duplicate_of_a_later_one() {
-        let mut table = Table::default();
-        table.take(&[update(5, 0)]);
-        let late = table.take(&[update(3, 0)]);
-        assert_eq!(
-            (late[0].outcome, late[0].possible_duplicate),
-            (Outcome::Stale, false)
-        );
+    fn what_is_remembered_reads_back() {
+        let events = [update(1, 0), update(2, 1)];
+        let memory = Memory::default().after(&events);
+        let stored = memory
+            .iter()
+            .map(|said| Said::stored(said.as_bytes()).unwrap());
+        assert_eq!(Memory::stored(stored), memory);
+        assert!(memory.ends_with(&events[1]) && !memory.ends_with(&events[0]));
+        assert_eq!(Said::stored(b"short"), None);
+    }
+
+    /// The release before kept the hash of one content, and not whose it was.
+    #[test]
+    fn a_content_of_somebody_is_another_event_s() {
+        let before = update(1, 7);
+        let known = Known {
+            memory: Memory::stored([Said::by_somebody(&before.hash)].into_iter()),
+            ..Known::default()
+        };
+        assert!(judge(&[update(2, 7)], &known)[0].possible_duplicate);
+        assert!(!judge(&[update(2, 8)], &known)[0].possible_duplicate);
     }
 
     #[test]

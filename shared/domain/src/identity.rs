@@ -187,6 +187,12 @@ impl ContentHash {
             .chain_update(record);
         Self(hash.finalize().into())
     }
+
+    /// The hash's 32 bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
 }
 
 impl FromStr for ContentHash {

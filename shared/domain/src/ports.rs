@@ -11,7 +11,7 @@ use thiserror::Error;
 
 use crate::account::{AccountName, TokenEntry, TokenHash, WebhookId};
 use crate::envelope::Text;
-use crate::fold::{Change, Known, Latest};
+use crate::fold::{Change, Known};
 use crate::identity::{BodyHash, DeliveryId, EventId};
 use crate::record::RecordKey;
 use crate::signature::{Assurance, SigningKeys};
@@ -376,17 +376,32 @@ pub trait Oversize: Sync {
     ) -> impl Future<Output = Result<Vec<u8>, PortError>> + Send;
 }
 
-/// Data for a record: the event that the fold chose.
+/// Data for a record: the last update of a group.
 #[derive(Debug, Clone, Copy)]
 pub struct Update<'a> {
-    /// The event, and the one before it in its group.
-    pub latest: Latest,
+    /// The event.
+    pub latest: Change,
+    /// The group's other updates, by id: all before this one.
+    pub before: &'a [Change],
     /// The event's type.
     pub event_type: &'a str,
     /// The record, byte for byte.
     pub data: &'a str,
     /// All updates of the group, where the record collects the events that made it; else none.
     pub occurrences: &'a [EventId],
+}
+
+impl Update<'_> {
+    /// The first event of the group.
+    #[must_use]
+    pub fn first(&self) -> &Change {
+        self.before.first().unwrap_or(&self.latest)
+    }
+
+    /// The events of the group, the newest first.
+    pub fn newest_first(&self) -> impl Iterator<Item = &Change> {
+        std::iter::once(&self.latest).chain(self.before.iter().rev())
+    }
 }
 
 /// What a guarded write came to, and what the table had before it.
@@ -410,9 +425,8 @@ impl Written {
 
 /// The records table.
 pub trait Records: Sync {
-    /// Gives the record new data, unless it has that of this event or a later one. An update that names the
-    /// event before it is also kept out by what came after that one: the record remembers what its previous
-    /// event said, and that would be another.
+    /// Gives the record new data, and lets it remember what all these events said, unless it has the data of the first of
+    /// them or of a later one: then only those that are newer can be written.
     ///
     /// # Errors
     /// The table did not answer; whether the write happened is not known.
@@ -504,7 +518,7 @@ mod tests {
             DeliveryId::new(Timestamp::from_millis(1), &[1; 10]).event(EventIndex::new(0).unwrap());
         let known = Known {
             deleted: Some((id, ContentHash::of("order.deleted", b""))),
-            latest: None,
+            ..Known::default()
         };
         assert_eq!(Written::New(known).known(), &known);
         assert_eq!(Written::Kept(known).known(), &known);

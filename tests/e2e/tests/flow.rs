@@ -308,7 +308,7 @@ async fn stock_that_goes_and_comes_back_is_three_events() {
 }
 
 #[tokio::test]
-async fn stock_that_goes_and_comes_back_within_one_delivery_is_no_duplicate() {
+async fn stock_that_goes_and_comes_back_within_one_delivery_is_three_events() {
     let world = World::planted().await;
     world
         .deliver(&fixtures::body("made/stock-there-and-back.json"))
@@ -318,7 +318,8 @@ async fn stock_that_goes_and_comes_back_within_one_delivery_is_no_duplicate() {
         .iter()
         .map(|event| event.possible_duplicate)
         .collect();
-    assert_eq!(marks, [false; 3], "each differs from the one before it");
+    // Nothing tells it from a retry whose first answer was lost.
+    assert_eq!(marks, [false, false, true]);
 }
 
 #[tokio::test]

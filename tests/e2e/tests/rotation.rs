@@ -105,9 +105,8 @@ fn number(event: &TeamEvent) -> u64 {
 }
 
 /// A webhook delivers in its own order, and the two know nothing of each other. What a team sees: every event of
-/// either, each with an id of its own. Where a copy follows its original, it is marked; where another event of the
-/// record lies between them, it is not, for then it says something new. Either way the record ends as the last
-/// event says.
+/// either, each with an id of its own, and each copy marked, also where another event of the record lies between it and
+/// its original. Either way the record ends as the last event says.
 #[tokio::test]
 async fn a_team_sees_what_both_webhooks_bring() {
     let (world, old, new) = rotating().await;
@@ -122,7 +121,7 @@ async fn a_team_sees_what_both_webhooks_bring() {
         (
             "or_turns",
             [(&old, 1), (&old, 2), (&new, 1), (&new, 2)],
-            [false; 4],
+            [false, false, true, true],
         ),
     ];
     let mut count = 0;

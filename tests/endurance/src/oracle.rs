@@ -444,25 +444,17 @@ impl<'a> Court<'a> {
         self.found.problems.extend(lost);
     }
 
-    /// No two events have the same bytes, so the first id of an event repeats nothing.
+    /// No two events have the same bytes, so of an event's ids one repeats nothing.
     fn marks_are_true(&mut self) {
         let mut wrong = Vec::new();
-        for (mark, ids) in &self.seen {
+        for ids in self.seen.values() {
             let figures = &mut self.found.figures;
             figures.repeats += ids.len().saturating_sub(1);
-            let is_delete = self
-                .by_mark
-                .get(mark)
-                .is_some_and(|(_, event)| event.is_delete());
-            // A delete is measured by the first that arrived, whichever id that has.
             let marked = ids.values().filter(|sight| sight.marked).count();
             figures.unmarked_repeats += (ids.len() - marked).saturating_sub(1);
+            // One of them came first, whichever id that has.
             let first = ids.first_key_value();
-            let false_mark = match first {
-                Some((_, sight)) if !is_delete => sight.marked,
-                _ => marked == ids.len(),
-            };
-            if let Some((id, _)) = first.filter(|_| false_mark) {
+            if let Some((id, _)) = first.filter(|_| marked == ids.len()) {
                 wrong.push(format!("{id} is marked as a possible duplicate of nothing"));
             }
         }

@@ -15,9 +15,10 @@ use crate::faults::Step;
 use crate::lock;
 use crate::oracle::{self, LANES, Seen};
 use crate::plan::{BUDGET, CHECKS_EVERY, KEYS_REREAD, KEYS_TTL, KEYS_UNREADABLE, LEASE};
-use crate::world::{
-    Accepted, Key, KeysRead, Ledger, Place, Row, RowEvent, ShadowMarker, Subject, World,
-};
+use crate::world::{Accepted, Key, KeysRead, Ledger, Place, Row, ShadowMarker, Subject, World};
+
+/// How many contents a record remembers.
+const REMEMBERED: usize = 8;
 
 /// What must hold whatever goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -914,15 +915,18 @@ impl World {
             actor
                 .known
                 .entry(subject.clone())
-                .and_modify(|known| known.latest.clone_from(&row.latest))
+                .and_modify(|known| {
+                    known.latest = row.latest;
+                    known.memory.clone_from(&row.memory);
+                })
                 .or_insert_with(|| row.clone());
         }
         row
     }
 
-    /// The table is told to take an event's data: after an event of the same batch where one is named, which
-    /// it then refuses if it knows a later one than that.
-    pub(crate) fn updates(&self, actor: usize, key: Key, before: Option<Key>, data: &str) {
+    /// The table is told to take an event's data, after other events of the same batch. It refuses if it knows the first of
+    /// them, or a later one.
+    pub(crate) fn updates(&self, actor: usize, key: Key, before: &[Key], data: &str) {
         let mut ledger = lock(&self.ledger);
         let Some((subject, event)) = Self::event(&ledger, key) else {
             drop(ledger);
@@ -931,18 +935,17 @@ impl World {
             });
         };
         let mut row = Self::remember(&mut ledger, actor, &subject);
-        let knows = row.latest.as_ref().map(|latest| latest.key);
-        let taken = knows.is_none_or(|knows| before.map_or(knows < key, |before| knows <= before));
+        let knows = row.latest;
+        let first = before.first().copied().unwrap_or(key);
+        let taken = knows.is_none_or(|knows| knows < first);
         if taken {
-            let named = before.and_then(|before| Self::event(&ledger, before));
-            row.latest = Some(RowEvent {
-                key,
-                event: Arc::clone(&event),
-                previous: match named {
-                    Some((_, before)) => Some(before),
-                    None => row.latest.map(|latest| latest.event),
-                },
-            });
+            for said in before.iter().chain([&key]) {
+                if let Some((_, event)) = Self::event(&ledger, *said) {
+                    row.memory.insert(0, (*said, event));
+                }
+            }
+            row.memory.truncate(REMEMBERED);
+            row.latest = Some(key);
             ledger.table.insert(subject, row);
         }
         drop(ledger);
@@ -979,16 +982,14 @@ impl World {
 
     /// Holds a mark against what could be known.
     ///
-    /// Decided: an event whose predecessor, of all that the table and the batch held when it was applied,
-    /// says the same is marked; and none is marked that no earlier event of its record equals. Left open is
-    /// what the table cannot tell: the predecessor of an event that comes late, and of one that comes again
-    /// together with, or was first written together with, others.
+    /// Decided: an event is marked if another one says the same, of those that the record remembers and of those before it
+    /// in its batch; where the record remembers the event itself, of those before it. None is marked that no other event
+    /// of its record equals.
     fn check_mark(&self, actor: usize, key: Key, event: &Arc<Event>, account: usize, marked: bool) {
         let ledger = lock(&self.ledger);
         let subject = (account, event.about.clone());
         let equal = ledger.accepted.iter().any(|(other, accepted)| {
-            let before = *other < key || (event.deletes() && *other != key);
-            before
+            *other != key
                 && accepted.account == account
                 && accepted.event.about == event.about
                 && accepted.event.says_what(event)
@@ -1007,17 +1008,14 @@ impl World {
         if marked && !equal {
             self.broken(Invariant::Marks, || {
                 format!(
-                    "{} is marked, and no earlier event of its record says the same",
+                    "{} is marked, and no other event of its record says the same",
                     name(key)
                 )
             });
         } else if expected.is_some_and(|expected| expected != marked) {
             self.broken(Invariant::Marks, || {
                 let is = if marked { "is marked" } else { "is not marked" };
-                format!(
-                    "{} {is}, against what its record's previous event said",
-                    name(key)
-                )
+                format!("{} {is}, against what its record remembers", name(key))
             });
         }
     }
@@ -1043,7 +1041,7 @@ impl World {
                     if accepted.event.deletes() {
                         row.deleted.is_some()
                     } else {
-                        row.latest.as_ref().is_some_and(|latest| latest.key >= key)
+                        row.latest.is_some_and(|latest| latest >= key)
                     }
                 }),
         };
@@ -1186,24 +1184,16 @@ fn expected_mark(
         };
         return first.map(|(first, said)| *first != key && said.says_what(event));
     }
-    let before = group
-        .iter()
-        .rev()
-        .find(|(other, event)| *other < key && !event.deletes());
-    match (&known.latest, before) {
-        (Some(latest), _) if latest.key > key => None,
-        (Some(latest), _) if latest.key == key => Some(
-            latest
-                .previous
-                .as_ref()
-                .is_some_and(|previous| previous.says_what(event)),
-        ),
-        (Some(latest), Some((before, said))) => Some(if latest.key > *before {
-            latest.event.says_what(event)
-        } else {
-            said.says_what(event)
-        }),
-        (Some(latest), None) => Some(latest.event.says_what(event)),
-        (None, before) => Some(before.is_some_and(|(_, said)| said.says_what(event))),
-    }
+    let is_newer = |(other, event): &&(Key, Arc<Event>)| {
+        !event.deletes() && known.latest.is_none_or(|latest| latest < *other)
+    };
+    let newer = group.iter().rev().filter(is_newer);
+    let history: Vec<&(Key, Arc<Event>)> = newer.chain(&known.memory).collect();
+    let own = history.iter().position(|(other, _)| *other == key);
+    let before = match own {
+        Some(own) => history.get(own + 1..),
+        None => history.get(..REMEMBERED.min(history.len())),
+    };
+    let mut before = before.unwrap_or_default().iter();
+    Some(before.any(|(_, said)| said.says_what(event)))
 }

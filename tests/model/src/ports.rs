@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use domain::account::{AccountName, TokenEntry, TokenHash, WebhookId};
 use domain::envelope::{DataRef, Text};
-use domain::fold::{Change, Known, Latest};
+use domain::fold::{Change, Known};
 use domain::identity::{BodyHash, EventId};
 use domain::ports::{
     CheckClaims, Keys, Marker, MarkerKey, Markers, Message, Oversize, PortError, QueueUrl, Queues,
@@ -319,8 +319,9 @@ impl Oversize for Wire {
 impl Records for Wire {
     async fn update(&self, key: &RecordKey, update: &Update<'_>) -> Result<Written, PortError> {
         let key = key.clone();
-        let (latest, event_type, data, occurrences): (Latest, _, _, Vec<EventId>) = (
+        let (latest, before, event_type, data, occurrences): (_, Vec<Change>, _, _, Vec<EventId>) = (
             update.latest,
+            update.before.to_vec(),
             update.event_type.to_owned(),
             update.data.to_owned(),
             update.occurrences.to_vec(),
@@ -329,12 +330,13 @@ impl Records for Wire {
         let work = move |world: &World, doing: &mut Doing<'_>| {
             let update = Update {
                 latest,
+                before: &before,
                 event_type: &event_type,
                 data: &data,
                 occurrences: &occurrences,
             };
-            let before = latest.previous.map(|previous| key_of(previous.id));
-            world.updates(doing.actor, key_of(latest.change.id), before, &data);
+            let before: Vec<Key> = before.iter().map(|change| key_of(change.id)).collect();
+            world.updates(doing.actor, key_of(latest.id), &before, &data);
             now(world.records.update(&key, &update))
         };
         self.call(Step::UpdateRecord, scope, 1, work).await

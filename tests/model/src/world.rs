@@ -192,15 +192,10 @@ pub(crate) struct Team {
 /// A row of the oracle's own records table.
 #[derive(Clone, Default)]
 pub(crate) struct Row {
-    pub(crate) latest: Option<RowEvent>,
+    pub(crate) latest: Option<Key>,
+    /// The last contents, the newest first.
+    pub(crate) memory: Vec<(Key, Arc<Event>)>,
     pub(crate) deleted: Option<(Key, Arc<Event>)>,
-}
-
-#[derive(Clone)]
-pub(crate) struct RowEvent {
-    pub(crate) key: Key,
-    pub(crate) event: Arc<Event>,
-    pub(crate) previous: Option<Arc<Event>>,
 }
 
 pub(crate) struct Instance {

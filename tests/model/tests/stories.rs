@@ -41,7 +41,8 @@ fn stock_that_goes_there_and_back_is_three_events() {
         .delivers(2_000, vec![stock("A 1", A)]);
     let outcome = told(plan);
     assert_eq!(events(&outcome), [(0, 0), (1, 0), (2, 0)]);
-    assert!(!has(&outcome, "possible duplicate"));
+    // It may be a retry of the first, whose answer was lost.
+    assert!(has(&outcome, "is with all, marked as a possible duplicate"));
 }
 
 #[test]

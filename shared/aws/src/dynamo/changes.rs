@@ -37,6 +37,13 @@ impl Changes {
         self.naming(name).with(name, value)
     }
 
+    /// Sets an attribute to what another one is before the change, or to a value that [`Changes::with`] adds.
+    pub(crate) fn set_to_other(mut self, name: &str, other: &str, otherwise: &str) -> Self {
+        self.set
+            .push(format!("#{name} = if_not_exists(#{other}, :{otherwise})"));
+        self.naming(name).naming(other)
+    }
+
     /// Removes an attribute.
     pub(crate) fn remove(mut self, name: &str) -> Self {
         self.remove.push(format!("#{name}"));

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::future::Future;
 
 use domain::account::AccountName;
-use domain::fold::{Change, Known, KnownEvent, Latest};
+use domain::fold::{Change, Known, KnownEvent, Memory};
 use domain::identity::{ContentHash, EventId};
 use domain::ports::{Records, Update, Written};
 use domain::record::{RecordId, RecordKey};
@@ -64,35 +64,48 @@ fn change(number: u64, delete: bool, data: &str) -> Change {
     }
 }
 
-fn known_event(number: u64, data: &str, previous: Option<&str>) -> KnownEvent {
+fn known_event(number: u64, data: &str) -> KnownEvent {
     let change = change(number, false, data);
     KnownEvent {
         id: change.id,
         hash: change.hash,
-        previous: previous.map(hash),
     }
 }
 
-fn hash(data: &str) -> ContentHash {
-    change(0, false, data).hash
+/// What is known once these events were written, in this order.
+fn known(events: &[(u64, &str)]) -> Known {
+    let changes = events
+        .iter()
+        .map(|(number, data)| change(*number, false, data));
+    let changes: Vec<Change> = changes.collect();
+    let latest = events
+        .last()
+        .map(|(number, data)| known_event(*number, data));
+    Known {
+        latest,
+        memory: Memory::default().after(&changes),
+        deleted: None,
+    }
 }
 
 async fn update(records: &impl Records, key: &RecordKey, number: u64, data: &str) -> Written {
-    update_after(records, key, number, data, None).await
+    update_after(records, key, &[], (number, data)).await
 }
 
+/// An update whose group had others before it.
 async fn update_after(
     records: &impl Records,
     key: &RecordKey,
-    number: u64,
-    data: &str,
-    previous: Option<(u64, &str)>,
+    before: &[(u64, &str)],
+    (number, data): (u64, &str),
 ) -> Written {
+    let before: Vec<Change> = before
+        .iter()
+        .map(|(number, data)| change(*number, false, data))
+        .collect();
     let update = Update {
-        latest: Latest {
-            change: change(number, false, data),
-            previous: previous.map(|(number, data)| change(number, false, data)),
-        },
+        latest: change(number, false, data),
+        before: &before,
         event_type: "order.updated",
         data,
         occurrences: &[],
@@ -118,18 +131,14 @@ pub async fn records(records: &impl Records, reader: &impl RecordReader) {
 async fn the_event_first_seen_last_wins(records: &impl Records, reader: &impl RecordReader) {
     let key = key("order", "or_order");
     assert_eq!(reader.read(&key).await, None);
-    let known = |number, data, previous| Known {
-        latest: Some(known_event(number, data, previous)),
-        deleted: None,
-    };
     let first = update(records, &key, 5, r#"{"n":5}"#).await;
     assert_eq!(first, Written::New(Known::default()));
     let stale = update(records, &key, 3, r#"{"n":3}"#).await;
-    assert_eq!(stale, Written::Kept(known(5, r#"{"n":5}"#, None)));
+    assert_eq!(stale, Written::Kept(known(&[(5, r#"{"n":5}"#)])));
     let repeated = update(records, &key, 5, r#"{"n":5}"#).await;
-    assert_eq!(repeated, Written::Kept(known(5, r#"{"n":5}"#, None)));
+    assert_eq!(repeated, Written::Kept(known(&[(5, r#"{"n":5}"#)])));
     let newer = update(records, &key, 7, r#"{"n":7}"#).await;
-    assert_eq!(newer, Written::New(known(5, r#"{"n":5}"#, None)));
+    assert_eq!(newer, Written::New(known(&[(5, r#"{"n":5}"#)])));
     let record = reader.read(&key).await.unwrap();
     assert_eq!(record.data.as_deref(), Some(r#"{"n":7}"#));
     assert_eq!(record.event_type.as_deref(), Some("order.updated"));
@@ -138,31 +147,31 @@ async fn the_event_first_seen_last_wins(records: &impl Records, reader: &impl Re
 
 async fn what_came_before_is_remembered(records: &impl Records) {
     let key = key("order", "or_previous");
-    let now = async |number, data| match update(records, &key, number, data).await {
-        Written::Kept(known) => known.latest.unwrap(),
-        Written::New(_) => panic!("event {number} came twice"),
-    };
+    let a = r#"{"a":1}"#;
     update(records, &key, 1, "{}").await;
-    assert_eq!(now(1, "{}").await, known_event(1, "{}", None));
-    update(records, &key, 2, r#"{"a":1}"#).await;
-    assert_eq!(
-        now(2, r#"{"a":1}"#).await,
-        known_event(2, r#"{"a":1}"#, Some("{}"))
-    );
-    // The group that brought event 4 also had event 3.
-    update_after(records, &key, 4, "{}", Some((3, r#"{"a":3}"#))).await;
-    assert_eq!(now(4, "{}").await, known_event(4, "{}", Some(r#"{"a":3}"#)));
-    // The group that brought event 6 also had event 2, and the table's lies between them.
-    let parted = update_after(records, &key, 6, r#"{"a":6}"#, Some((2, "{}"))).await;
-    assert!(matches!(parted, Written::Kept(known) if known.latest.unwrap().id == event_id(4)));
-    update(records, &key, 5, "{}").await;
-    assert_eq!(now(5, "{}").await, known_event(5, "{}", Some("{}")));
-    // The event before is the table's own.
-    update_after(records, &key, 7, r#"{"a":7}"#, Some((5, "{}"))).await;
-    assert_eq!(
-        now(7, r#"{"a":7}"#).await,
-        known_event(7, r#"{"a":7}"#, Some("{}"))
-    );
+    let again = update(records, &key, 1, "{}").await;
+    assert_eq!(again, Written::Kept(known(&[(1, "{}")])));
+    // A group is remembered whole, in its order.
+    let written = update_after(records, &key, &[(2, a), (3, "{}")], (4, a)).await;
+    assert_eq!(written, Written::New(known(&[(1, "{}")])));
+    let four = [(1, "{}"), (2, a), (3, "{}"), (4, a)];
+    // The table's event lies within the group, or is its first: only what is newer can be written.
+    for before in [[(3, "{}")], [(4, a)]] {
+        let parted = update_after(records, &key, &before, (6, "{}")).await;
+        assert_eq!(parted, Written::Kept(known(&four)));
+    }
+    let newer = update_after(records, &key, &[(5, "{}")], (6, a)).await;
+    assert_eq!(newer, Written::New(known(&four)));
+    // Eight contents are remembered, also where a group has more.
+    let many: Vec<(u64, &str)> = (7..=15).map(|number| (number, "{}")).collect();
+    update_after(records, &key, &many, (16, a)).await;
+    let kept = update(records, &key, 16, a).await;
+    let last: Vec<(u64, &str)> = many.iter().skip(2).copied().chain([(16, a)]).collect();
+    assert_eq!(kept, Written::Kept(known(&last)));
+    let Written::Kept(found) = kept else {
+        panic!("event 16 came twice")
+    };
+    assert_eq!(found.memory.iter().count(), 8);
 }
 
 async fn a_delete_is_final_and_data_stays_readable(
@@ -174,7 +183,7 @@ async fn a_delete_is_final_and_data_stays_readable(
     update(records, &key, 1, r#"{"n":1}"#).await;
     let delete = change(2, true, "{}");
     let known = records.delete(&key, &delete).await.unwrap();
-    assert_eq!(known.latest, Some(known_event(1, r#"{"n":1}"#, None)));
+    assert_eq!(known.latest, Some(known_event(1, r#"{"n":1}"#)));
     assert_eq!(known.deleted, None);
     let record = reader.read(&key).await.unwrap();
     assert!(record.deleted);
@@ -201,8 +210,8 @@ async fn a_delete_is_final_and_data_stays_readable(
     assert_eq!((record.deleted, record.data), (true, None));
     let written = update(records, &key, 1, r#"{"n":1}"#).await;
     let before = Known {
-        latest: None,
         deleted,
+        ..Known::default()
     };
     assert_eq!(written, Written::New(before));
     let record = reader.read(&key).await.unwrap();
@@ -243,10 +252,8 @@ async fn occurrences_are_collected_in_any_order(
         let ids: Vec<_> = numbers.iter().map(|number| event_id(*number)).collect();
         let latest = *numbers.last().expect("a group has an event");
         let update = Update {
-            latest: Latest {
-                change: change(latest, false, data),
-                previous: None,
-            },
+            latest: change(latest, false, data),
+            before: &[],
             event_type: "payment.created",
             data,
             occurrences: &ids,
@@ -332,10 +339,8 @@ fn records_of(fixture: &crate::fixtures::Fixture) -> Vec<&str> {
 pub async fn record_laxity(records: &impl Records) -> BTreeSet<Laxity> {
     let mut lax = BTreeSet::new();
     let update = Update {
-        latest: Latest {
-            change: change(1, false, "{}"),
-            previous: None,
-        },
+        latest: change(1, false, "{}"),
+        before: &[],
         event_type: "order.updated",
         data: "{}",
         occurrences: &[],

@@ -125,20 +125,20 @@ impl StoredRecord {
         let known = self.known;
         // An event that comes late still happened.
         self.occurrences.extend(update.occurrences);
-        let change = update.latest.change;
-        let guarded = |stored: KnownEvent| match update.latest.previous {
-            Some(previous) => stored.id > previous.id,
-            None => stored.id >= change.id,
-        };
-        if known.latest.is_some_and(guarded) {
+        let first = update.first().id;
+        if known.latest.is_some_and(|stored| stored.id >= first) {
             return Written::Kept(known);
         }
-        let stored = known.latest.map(|stored| stored.hash);
-        let previous = update.latest.previous.map(|previous| previous.hash);
+        let said: Vec<Change> = update
+            .before
+            .iter()
+            .chain([&update.latest])
+            .copied()
+            .collect();
+        self.known.memory = known.memory.after(&said);
         self.known.latest = Some(KnownEvent {
-            id: change.id,
-            hash: change.hash,
-            previous: previous.or(stored),
+            id: update.latest.id,
+            hash: update.latest.hash,
         });
         self.event_type = Some(update.event_type.to_owned());
         self.data = Some(update.data.to_owned());

@@ -5,7 +5,8 @@
 //! | `pk`, `sk` | `{account}#{kind}`, the record's id |
 //! | `data`, `compact` or `dataref` | the record: as a map, as compressed text, or where it is kept |
 //! | `event_id`, `event_type`, `received_at` | the event whose data it is, and when that was first received |
-//! | `content_hash`, `previous_hash` | what that event said, and the one before it |
+//! | `content_hash` | what that event said |
+//! | `c0` to `c7` | its last contents and the events that brought them, the newest first ([`Said`]): 136 bytes |
 //! | `deleted`, `deleted_by`, `deleted_hash` | whether a delete was seen; the first one that arrived |
 //! | `event_ids` | for records that collect them, the events that made it, as many as an item has room for |
 //!
@@ -25,7 +26,7 @@ use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 use domain::envelope::DataRef;
-use domain::fold::{Change, Known, KnownEvent};
+use domain::fold::{Change, Known, KnownEvent, MOST_REMEMBERED, Memory, Said};
 use domain::identity::EventId;
 use domain::ports::{Oversize, PortError, Records, Update, Written};
 use domain::record::RecordKey;
@@ -55,7 +56,10 @@ const EVENT_ID: &str = "event_id";
 const EVENT_TYPE: &str = "event_type";
 const RECEIVED_AT: &str = "received_at";
 const CONTENT_HASH: &str = "content_hash";
+/// What release 0.1.0 kept of the content before the last one.
 const PREVIOUS_HASH: &str = "previous_hash";
+/// The contents that are remembered, the newest first.
+const CONTENTS: [&str; MOST_REMEMBERED] = ["c0", "c1", "c2", "c3", "c4", "c5", "c6", "c7"];
 const DELETED: &str = "deleted";
 const DELETED_BY: &str = "deleted_by";
 const DELETED_HASH: &str = "deleted_hash";
@@ -167,7 +171,7 @@ impl<O: Oversize> DynamoRecords<O> {
             }
             Form::Stored => {
                 let (account, kind) = (&key.account, &key.kind);
-                let key = format!("records/{account}/{kind}/{}", update.latest.change.id);
+                let key = format!("records/{account}/{kind}/{}", update.latest.id);
                 let place = self.oversize.put(&key, update.data.as_bytes()).await?;
                 Ok(Some((DATAREF, text(place.as_str()))))
             }
@@ -259,19 +263,7 @@ fn may_pass(_: &str) -> bool {
 }
 
 fn changes(update: &Update<'_>, form: &'static str, content: AttributeValue) -> Changes {
-    let change = &update.latest.change;
-    let (previous, said, guard) = match &update.latest.previous {
-        Some(previous) => (
-            ":previous_hash",
-            text(previous.hash.to_string()),
-            "attribute_not_exists(#event_id) OR #event_id <= :previous_id",
-        ),
-        None => (
-            "if_not_exists(#content_hash, :previous_hash)",
-            AttributeValue::Null(true),
-            "attribute_not_exists(#event_id) OR #event_id < :event_id",
-        ),
-    };
+    let change = &update.latest;
     let first_seen = change.id.delivery().first_seen();
     let changes = Changes::default()
         .set(form, content)
@@ -279,13 +271,11 @@ fn changes(update: &Update<'_>, form: &'static str, content: AttributeValue) -> 
         .set(EVENT_TYPE, text(update.event_type))
         .set(RECEIVED_AT, text(first_seen.to_string()))
         .set(CONTENT_HASH, text(change.hash.to_string()))
-        .set_to(PREVIOUS_HASH, previous, said)
         .set_once(DELETED, AttributeValue::Bool(false))
-        .only_if(guard);
-    let changes = match &update.latest.previous {
-        Some(previous) => changes.with("previous_id", text(previous.id.to_string())),
-        None => changes,
-    };
+        .remove(PREVIOUS_HASH)
+        .with("first_id", text(update.first().id.to_string()))
+        .only_if("attribute_not_exists(#event_id) OR #event_id < :first_id");
+    let changes = remembering(changes, update);
     let others = [DATA, COMPACT, DATAREF]
         .into_iter()
         .filter(|other| *other != form);
@@ -295,6 +285,59 @@ fn changes(update: &Update<'_>, form: &'static str, content: AttributeValue) -> 
         [] => changes,
         events => changes.add(EVENT_IDS, ids(events)),
     }
+}
+
+/// Puts what the group said before what the item remembers. An expression reads an item as it was before the write, so
+/// each content moves on by as many places as there are new ones.
+fn remembering(mut changes: Changes, update: &Update<'_>) -> Changes {
+    let mut new = update.newest_first();
+    let count = update.before.len() + 1;
+    for (place, name) in CONTENTS.into_iter().enumerate() {
+        changes = match (
+            new.next(),
+            place.checked_sub(count).and_then(|old| CONTENTS.get(old)),
+        ) {
+            (Some(change), _) => {
+                let said = Blob::new(Said::by(change).as_bytes());
+                changes.set(name, AttributeValue::B(said))
+            }
+            (None, Some(old)) => changes.set_to_other(name, old, NOTHING),
+            (None, None) => changes,
+        };
+    }
+    match count < CONTENTS.len() {
+        true => changes.with(NOTHING, AttributeValue::Null(true)),
+        false => changes,
+    }
+}
+
+/// The name of the value that says that nothing is remembered.
+const NOTHING: &str = "nothing";
+
+/// What an item remembers. Where the newest content is not that of its event, release 0.1.0 wrote last: it remembers less.
+fn memory(item: &Item, latest: Option<&KnownEvent>) -> Result<Memory, PortError> {
+    let malformed = || PortError::passing(READING, MALFORMED_ITEM);
+    let stored = CONTENTS.iter().filter_map(|name| match item.get(*name) {
+        Some(AttributeValue::B(said)) => Some(Said::stored(said.as_ref()).ok_or_else(malformed)),
+        Some(AttributeValue::Null(_)) | None => None,
+        Some(_) => Some(Err(malformed())),
+    });
+    let stored: Vec<Said> = stored.collect::<Result<_, _>>()?;
+    let memory = Memory::stored(stored.into_iter());
+    let Some(latest) = latest else {
+        return Ok(memory);
+    };
+    let latest = Change {
+        id: latest.id,
+        delete: false,
+        hash: latest.hash,
+    };
+    if memory.ends_with(&latest) {
+        return Ok(memory);
+    }
+    let previous = hash(item, PREVIOUS_HASH)?.map(|previous| Said::by_somebody(&previous));
+    let before = Memory::stored(previous.into_iter().chain(memory.iter().copied()));
+    Ok(before.after(&[latest]))
 }
 
 fn ids(events: &[EventId]) -> AttributeValue {
@@ -308,15 +351,16 @@ fn ids(events: &[EventId]) -> AttributeValue {
 /// What an item knows of its record, data aside.
 fn known(item: &Item) -> Result<Known, PortError> {
     let malformed = || PortError::passing(READING, MALFORMED_ITEM);
+    let latest = match text_of(item, EVENT_ID) {
+        Some(id) => Some(KnownEvent {
+            id: id.parse().map_err(|_| malformed())?,
+            hash: hash(item, CONTENT_HASH)?.ok_or_else(malformed)?,
+        }),
+        None => None,
+    };
     Ok(Known {
-        latest: match text_of(item, EVENT_ID) {
-            Some(id) => Some(KnownEvent {
-                id: id.parse().map_err(|_| malformed())?,
-                hash: hash(item, CONTENT_HASH)?.ok_or_else(malformed)?,
-                previous: hash(item, PREVIOUS_HASH)?,
-            }),
-            None => None,
-        },
+        memory: memory(item, latest.as_ref())?,
+        latest,
         deleted: match text_of(item, DELETED_BY) {
             Some(id) => Some((
                 id.parse().map_err(|_| malformed())?,
@@ -395,7 +439,6 @@ pub async fn read_record(
 mod tests {
     use super::*;
     use crate::dynamo::offline;
-    use domain::fold::Latest;
     use domain::identity::{ContentHash, DeliveryId, EventIndex};
     use domain::timestamp::Timestamp;
     use rstest::rstest;
@@ -411,27 +454,21 @@ mod tests {
         ContentHash::of("order.updated", content.as_bytes())
     }
 
-    fn update(previous: Option<Change>) -> Update<'static> {
-        Update {
-            latest: Latest {
-                change: Change {
-                    id: event(7),
-                    delete: false,
-                    hash: hash(RECORD),
-                },
-                previous,
-            },
-            event_type: "order.updated",
-            data: RECORD,
-            occurrences: &[],
+    fn change(number: u64, content: &str) -> Change {
+        Change {
+            id: event(number),
+            delete: false,
+            hash: hash(content),
         }
     }
 
-    fn before(content: &str) -> Change {
-        Change {
-            id: event(5),
-            delete: false,
-            hash: hash(content),
+    fn update(before: &[Change]) -> Update<'_> {
+        Update {
+            latest: change(7, RECORD),
+            before,
+            event_type: "order.updated",
+            data: RECORD,
+            occurrences: &[],
         }
     }
 
@@ -500,39 +537,42 @@ mod tests {
         assert_eq!(read_record(&deleted, &Kept(RECORD)).await, Ok(None));
     }
 
+    fn said(change: &Change) -> AttributeValue {
+        AttributeValue::B(Blob::new(Said::by(change).as_bytes()))
+    }
+
     #[test]
     fn an_item_tells_what_is_known() {
         assert_eq!(known(&Item::new()), Ok(Known::default()));
+        let (before, latest) = (change(5, "b"), change(7, "a"));
         let mut read = item([
             (EVENT_ID, text(event(7).to_string())),
             (CONTENT_HASH, text(hash("a").to_string())),
-            (PREVIOUS_HASH, AttributeValue::Null(true)),
+            ("c0", said(&latest)),
+            ("c1", said(&before)),
+            ("c2", AttributeValue::Null(true)),
             (DELETED, AttributeValue::Bool(false)),
         ]);
-        let mut latest = KnownEvent {
-            id: event(7),
-            hash: hash("a"),
-            previous: None,
+        let expected = Known {
+            latest: Some(KnownEvent {
+                id: event(7),
+                hash: hash("a"),
+            }),
+            memory: Memory::default().after(&[before, latest]),
+            deleted: None,
         };
-        let expect = |latest, deleted| {
-            Ok(Known {
-                latest: Some(latest),
-                deleted,
-            })
-        };
-        assert_eq!(known(&read), expect(latest, None));
-        read.insert(PREVIOUS_HASH.to_owned(), text(hash("b").to_string()));
+        assert_eq!(known(&read), Ok(expected));
         read.insert(DELETED_BY.to_owned(), text(event(9).to_string()));
         read.insert(DELETED_HASH.to_owned(), text(hash("d").to_string()));
-        latest.previous = Some(hash("b"));
-        assert_eq!(known(&read), expect(latest, Some((event(9), hash("d")))));
-        for name in [
-            EVENT_ID,
-            CONTENT_HASH,
-            PREVIOUS_HASH,
-            DELETED_BY,
-            DELETED_HASH,
-        ] {
+        let deleted = Some((event(9), hash("d")));
+        assert_eq!(
+            known(&read),
+            Ok(Known {
+                deleted,
+                ..expected
+            })
+        );
+        for name in [EVENT_ID, CONTENT_HASH, "c0", "c1", DELETED_BY, DELETED_HASH] {
             let mut broken = read.clone();
             broken.insert(name.to_owned(), text("?"));
             assert_eq!(known(&broken).unwrap_err().code, MALFORMED_ITEM, "{name}");
@@ -541,47 +581,87 @@ mod tests {
         assert_eq!(known(&read).unwrap_err().code, MALFORMED_ITEM);
     }
 
+    /// Release 0.1.0 kept the hash of the content before, and knows nothing of what is remembered now.
     #[test]
-    fn an_update_replaces_every_form_and_remembers_what_was_said_before() {
-        let written = changes(&update(None), COMPACT, packed());
+    fn what_the_release_before_wrote_last_is_remembered_as_far_as_it_says() {
+        let older = item([
+            (EVENT_ID, text(event(7).to_string())),
+            (CONTENT_HASH, text(hash("a").to_string())),
+            (PREVIOUS_HASH, text(hash("b").to_string())),
+            ("c0", said(&change(3, "c"))),
+        ]);
+        let memory: Vec<Said> = known(&older).unwrap().memory.iter().copied().collect();
+        let expected = [
+            Said::by(&change(7, "a")),
+            Said::by_somebody(&hash("b")),
+            Said::by(&change(3, "c")),
+        ];
+        assert_eq!(memory, expected);
+        let mut broken = older;
+        broken.insert(PREVIOUS_HASH.to_owned(), text("?"));
+        assert_eq!(known(&broken).unwrap_err().code, MALFORMED_ITEM);
+    }
+
+    #[test]
+    fn an_update_replaces_every_form_and_moves_what_is_remembered() {
+        let written = changes(&update(&[]), COMPACT, packed());
         assert_eq!(
             written.expression(),
             "SET #compact = :compact, #event_id = :event_id, #event_type = :event_type, \
              #received_at = :received_at, #content_hash = :content_hash, \
-             #previous_hash = if_not_exists(#content_hash, :previous_hash), \
-             #deleted = if_not_exists(#deleted, :deleted) REMOVE #data, #dataref"
+             #deleted = if_not_exists(#deleted, :deleted), #c0 = :c0, \
+             #c1 = if_not_exists(#c0, :nothing), #c2 = if_not_exists(#c1, :nothing), \
+             #c3 = if_not_exists(#c2, :nothing), #c4 = if_not_exists(#c3, :nothing), \
+             #c5 = if_not_exists(#c4, :nothing), #c6 = if_not_exists(#c5, :nothing), \
+             #c7 = if_not_exists(#c6, :nothing) REMOVE #previous_hash, #data, #dataref"
         );
-        let within_a_group = changes(&update(Some(before("b"))), DATA, native());
+        let before = [change(4, "a"), change(5, "b")];
+        let within_a_group = changes(&update(&before), DATA, native());
         let expression = within_a_group.expression();
+        let moved = "#c0 = :c0, #c1 = :c1, #c2 = :c2, #c3 = if_not_exists(#c0, :nothing), ";
+        assert!(expression.contains(moved), "{expression}");
         assert!(
-            expression.contains("#previous_hash = :previous_hash,"),
+            expression.ends_with("REMOVE #previous_hash, #compact, #dataref"),
             "{expression}"
         );
+        let many: Vec<Change> = (0..7).map(|number| change(number, "a")).collect();
+        let full = changes(&update(&many), DATA, native()).expression();
         assert!(
-            expression.ends_with("REMOVE #compact, #dataref"),
-            "{expression}"
+            full.contains("#c7 = :c7 ") && !full.contains(":nothing"),
+            "{full}"
         );
+    }
+
+    /// What is remembered costs little of the kilobyte that a write is paid by.
+    #[test]
+    fn what_is_remembered_is_at_most_150_bytes() {
+        let names: usize = CONTENTS.iter().map(|name| name.len()).sum();
+        assert!(names + MOST_REMEMBERED * Said::LENGTH <= 150);
     }
 
     /// The condition without which whoever writes last decides.
     #[test]
     fn a_later_event_is_never_written_over() {
         let client = offline();
-        let guard = |previous| {
-            let written = changes(&update(previous), DATA, native());
+        let before = [change(5, "b")];
+        for update in [update(&[]), update(&before)] {
+            let written = changes(&update, DATA, native());
             let call = written.into_call(client.update_item());
-            call.get_condition_expression().clone().unwrap_or_default()
-        };
-        let alone = "attribute_not_exists(#event_id) OR #event_id < :event_id";
-        assert_eq!(guard(None), alone);
-        let within_a_group = "attribute_not_exists(#event_id) OR #event_id <= :previous_id";
-        assert_eq!(guard(Some(before("b"))), within_a_group);
+            let guard = call.get_condition_expression().clone().unwrap_or_default();
+            assert_eq!(
+                guard,
+                "attribute_not_exists(#event_id) OR #event_id < :first_id"
+            );
+            let first = update.first().id.to_string();
+            let values = call.get_expression_attribute_values().clone().unwrap();
+            assert_eq!(values[":first_id"], text(first));
+        }
     }
 
     #[test]
     fn only_a_record_that_collects_its_events_adds_them_and_each_once() {
         let events = [event(8), event(7), event(8)];
-        let mut update = update(None);
+        let mut update = update(&[]);
         assert!(
             !changes(&update, DATA, native())
                 .expression()
@@ -623,7 +703,7 @@ mod tests {
         };
         let update = Update {
             data,
-            ..update(None)
+            ..update(&[])
         };
         for form in format.forms() {
             if let Some((name, _)) = records.content(*form, &key, &update).await.unwrap() {
