@@ -7,7 +7,10 @@
     reason = "a test stops at what it does not expect"
 )]
 
+use std::time::{Duration, Instant};
+
 use e2e::stack::Stack;
+use e2e::waiting::until_within;
 use e2e::{Operator, World};
 use http::Method;
 use local::aws::Answer;
@@ -104,6 +107,33 @@ async fn after_disconnecting_deliveries_are_a_strangers() {
     let answer = world.post(b"[]").await;
     assert_eq!((answer.status, answer.body.as_str()), (401, "unauthorized"));
     assert!(world.stack.receipts(&world.account).await.is_empty());
+}
+
+/// Instances that know the token take deliveries for ten seconds more, and no longer.
+#[tokio::test]
+async fn a_url_is_refused_ten_seconds_after_its_account_was_disconnected() {
+    let world = World::connected().await;
+    assert_eq!(world.deliver(b"[]").await.last(), Some(&200));
+    let path = format!("/accounts/{}", world.account);
+    let gone = world.stack.admin(Method::DELETE, &path, None).await;
+    assert_eq!(gone.status, 200, "{}", gone.body);
+    // Each instance has read the token at a time of its own, and the last of them just before.
+    let begun = Instant::now();
+    until_within(
+        Duration::from_secs(30),
+        "ten seconds are over",
+        async || {
+            let status = world.post(b"[]").await.status;
+            match begun.elapsed().as_secs() {
+                ..11 => Err(status.to_string()),
+                _ => Ok(()),
+            }
+        },
+    )
+    .await;
+    for _ in 0..5 {
+        assert_eq!(world.post(b"[]").await.status, 401);
+    }
 }
 
 #[tokio::test]
@@ -224,7 +254,7 @@ async fn an_orderspace_that_never_answers_is_told_before_the_gateway_gives_up() 
     let outage = Fault::on(Door::Token, FaultKind::TimeOutMs(60_000));
     operator.site.set_faults(&[outage]).await.unwrap();
     let wish = operator.wish(&json!(["*"]));
-    let begun = std::time::Instant::now();
+    let begun = Instant::now();
     let answer = operator.put(&wish).await;
     assert!(
         matches!(answer.status, 502..=504),
