@@ -22,7 +22,8 @@ const EVERY_SECONDS: u64 = 300;
 /// What an instance knows of the checks that it asked for.
 #[derive(Debug, Default)]
 pub(crate) struct CheckRequests {
-    /// When an account's check was last claimed, or found to be. Only names of accounts that exist come here.
+    /// When this instance last tried to claim an account's check, whatever came of it: what goes wrong must not be tried at
+    /// will. Only names of accounts that exist come here.
     claimed: Mutex<HashMap<AccountName, Instant>>,
 }
 

@@ -3,7 +3,7 @@
 //! Keys hang on the registration, that is on the URL token's hash: one request is judged by one registration's keys.
 //!
 //! Both are cached, each for an absolute time that use does not extend. A token's entry is believed for ten seconds, so that
-//! an account that was disconnected is refused that soon everywhere. The entry names the version of its keys: older ones
+//! an account that was disconnected is refused that soon everywhere; where the table does not answer, as long as its keys. The entry names the version of its keys: older ones
 //! do not count, and are read again. When no key fits, the keys are read once more, but per account at most once in a given
 //! time: an unauthenticated request cannot make us re-read secrets, also not while they cannot be read.
 
@@ -112,14 +112,20 @@ impl<'p, T: Tokens, K: Keys> Keyring<'p, T, K> {
         let known = lock(&self.known_tokens).get(token, ENTRIES_BELIEVED);
         let (entry, known_since) = match known {
             Some(known) => known,
-            None => {
-                let entry = self.tokens.find(token).await.map_err(|error| {
+            None => match self.tokens.find(token).await {
+                Ok(entry) => {
+                    let now = lock(&self.known_tokens).put(*token, entry.clone());
+                    (entry, now)
+                }
+                Err(error) => {
                     warn!(%error, "the accounts table did not answer");
-                    Refusal::NotReady(NotReady::TokensUnreadable)
-                })?;
-                let now = lock(&self.known_tokens).put(*token, entry.clone());
-                (entry, now)
-            }
+                    // What was known serves for a while: an outage must not cost genuine deliveries.
+                    lock(&self.known_tokens)
+                        .get(token, self.limits.keep)
+                        .filter(|(entry, _)| entry.is_some())
+                        .ok_or(Refusal::NotReady(NotReady::TokensUnreadable))?
+                }
+            },
         };
         // Another source's token is as good as none.
         let entry = entry

@@ -537,10 +537,24 @@ async fn a_flood_of_unknown_tokens_makes_no_keys_be_read_again() {
         random[..4].copy_from_slice(&number.to_be_bytes());
         let unknown = UrlToken::from_random(&random);
         let request = hook(unknown.expose(), "[]").signed(KEY);
+        tokio::time::advance(Duration::from_millis(1)).await;
         assert_eq!(world.post(&request).await.status, 401);
     }
+    assert_eq!(world.calls()["tokens.find"], 1 + 4100);
     assert_eq!(world.post(&wrong).await.status, 401);
     assert_eq!(world.calls()["keys.read"], 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_known_token_serves_while_the_table_does_not_answer() {
+    let world = world();
+    assert_eq!(world.deliver("[]").await, 200);
+    let unavailable = Fault::passing("InternalServerError");
+    world.tokens.script().on("find").always().fault(unavailable);
+    tokio::time::advance(KEYS_TTL - Duration::from_secs(1)).await;
+    assert_eq!(world.deliver("[]").await, 200);
+    tokio::time::advance(Duration::from_secs(1)).await;
+    assert_eq!(world.deliver("[]").await, 503);
 }
 
 /// Whatever is wrong with a signature under a known token, and whichever instance sees it.

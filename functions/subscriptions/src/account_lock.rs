@@ -67,6 +67,8 @@ impl<'p, A: Leases> AccountLock<'p, A> {
             (lease, Found::Account(account)) => Ok(Self::new(accounts, lease, account, now)),
             (lease, Found::Unreadable(Some(account))) => {
                 let mut lock = Self::new(accounts, lease, account, now);
+                // What was done cannot be known, so all of it is done again.
+                lock.account.desired = Desired::Connected;
                 lock.note(SALVAGED);
                 Ok(lock)
             }
@@ -146,6 +148,8 @@ impl<'p, A: Leases> AccountLock<'p, A> {
     /// Keeps the desired state of being connected for these events.
     pub(crate) async fn select(&mut self, events: EventSelection) -> Result<(), Failure> {
         let is_connected = self.account.desired == Desired::Connected;
+        // Whoever selects events, also the same, wants them asked for.
+        self.forget_correction();
         if !self.is_new && is_connected && self.account.events == events {
             return Ok(());
         }
@@ -273,6 +277,14 @@ impl<'p, A: Leases> AccountLock<'p, A> {
     /// Enters why the desired state is not reached yet, and saves it as well as that goes: the caller is answered in
     /// any case.
     async fn record_failure(&mut self, failure: &Failure) {
+        // Within a pause that the source asked for, nothing new is known.
+        if matches!(failure, Failure::Api(_, ApiError::TooManyRequests { .. }))
+            && self.account.is_quiet(self.now)
+            && self.account.last_error.is_some()
+            && !self.is_changed
+        {
+            return;
+        }
         let message = failure.message();
         if let Failure::Api(source, ApiError::TooManyRequests { pause }) = failure
             && !self.account.is_quiet(self.now)

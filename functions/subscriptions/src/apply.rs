@@ -333,10 +333,11 @@ impl<'r, 'p, 'h, 's, A: Accounts, S: Secrets, D: Deliveries> Run<'r, 'p, 'h, 's,
     /// answer counts.
     fn latest(&self, seen: &Seen) -> RegisteredWebhook {
         let mut answered = self.answered.iter().rev();
-        answered
-            .find(|webhook| webhook.id == seen.webhook.id)
-            .unwrap_or(&seen.webhook)
-            .clone()
+        let answered = answered.find(|webhook| webhook.id == seen.webhook.id);
+        let latest = answered.unwrap_or(&seen.webhook).clone();
+        // An answer may leave the key out that the list shows.
+        let key = latest.key.clone().or_else(|| seen.webhook.key.clone());
+        RegisteredWebhook { key, ..latest }
     }
 }
 

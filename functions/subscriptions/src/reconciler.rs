@@ -6,7 +6,7 @@
 //! | asked | at most |
 //! |---|---|
 //! | for an access token, and again what a worn-out token was refused | 2 |
-//! | for the list of webhooks | 1 |
+//! | for the list of webhooks | 1, or one a page |
 //! | to register or change a webhook: the one in use, and the one which it takes over from | 2 |
 //! | to enable a webhook | 1 for each that the source disabled and can enable |
 //! | to remove a webhook | 1 for each that is one too many |

@@ -4,7 +4,7 @@
 //! envelope goes to the team's queue as it is: the team never had it, so it is no replay, and its id is that of the
 //! event. A message that is sent twice is dropped by its id, as any other.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
@@ -158,7 +158,7 @@ pub async fn resend(caller: &Caller, resend: &Resend) -> Result<Done> {
         resend,
         from,
         to,
-        held: Vec::new(),
+        held: BTreeMap::new(),
         others: BTreeSet::new(),
         done: Done::default(),
     };
@@ -175,8 +175,8 @@ struct Run<'a> {
     resend: &'a Resend,
     from: Aws,
     to: Aws,
-    /// Receipt handles of what stays in the queue.
-    held: Vec<String>,
+    /// The latest receipt handle of each message that stays in the queue, by its id.
+    held: BTreeMap<String, String>,
     /// Ids of messages that are for other teams.
     others: BTreeSet<String>,
     done: Done,
@@ -201,10 +201,11 @@ impl Run<'_> {
                 empty + 1
             };
             // What follows a refusal of this batch is given back too.
-            let handles = messages
-                .iter()
-                .map(|message| text_in(message, "ReceiptHandle"));
-            self.held.extend(handles.map(str::to_owned));
+            let handles = messages.iter().map(|message| {
+                let id = text_in(message, "MessageId").to_owned();
+                (id, text_in(message, "ReceiptHandle").to_owned())
+            });
+            self.held.extend(handles);
             for message in messages {
                 self.take(message).await?;
             }
@@ -243,14 +244,15 @@ impl Run<'_> {
         let delete = json!({ "QueueUrl": self.resend.from, "ReceiptHandle": handle });
         // One that is not deleted is sent a second time, under the same id.
         self.from.sqs("DeleteMessage", &delete).await?;
-        self.held.retain(|held| held != handle);
+        self.held.remove(text_in(message, "MessageId"));
         self.done.sent += 1;
         Ok(())
     }
 
     /// Shows in the queue again what stays there.
     async fn give_back(&mut self) -> Result<()> {
-        for handles in std::mem::take(&mut self.held).chunks(10) {
+        let handles: Vec<String> = std::mem::take(&mut self.held).into_values().collect();
+        for handles in handles.chunks(10) {
             let entries: Vec<Value> = handles
                 .iter()
                 .enumerate()

@@ -169,7 +169,6 @@ const OURS: &str = r#"{"id":"wh_1","endpoint":"https://example.com/hooks/ordersp
 #[rstest]
 #[case::as_documented(&format!(r#"{{"webhooks":[{OURS}]}}"#), &["wh_1"])]
 #[case::null(r#"{"webhooks":null}"#, &[])]
-#[case::missing("{}", &[])]
 #[case::empty(r#"{"webhooks":[]}"#, &[])]
 #[case::without_a_key(r#"{"webhooks":[{"id":"wh_2","endpoint":"https://a.b/c","events":[]}]}"#, &["wh_2"])]
 #[case::ids_are_numbers(r#"{"webhooks":[{"id":17,"endpoint":"https://a.b/c"}]}"#, &["17"])]
@@ -224,6 +223,19 @@ async fn every_page_is_read() {
             "GET /v1/webhooks?starting_after=wh_3",
         ]
     );
+}
+
+/// Taken for "no webhooks", each would have another one registered, or the webhook of a disconnected account left behind.
+#[rstest]
+#[case::no_list(&[r#"{"error":"maintenance"}"#], "cannot be read")]
+#[case::a_page_without_ids(&[r#"{"webhooks":[{}],"has_more":true}"#], "without an id")]
+#[case::the_same_page(&[r#"{"webhooks":[{"id":"wh_1"}],"has_more":true}"#; 2], "the same page")]
+#[tokio::test]
+async fn what_is_no_whole_list_is_none(#[case] pages: &[&str], #[case] said: &str) {
+    let answers: Vec<Answer<'_>> = pages.iter().map(|page| ("200 OK", *page)).collect();
+    let server = Scripted::new(&answers);
+    let error = server.api.list(&access()).await.err().unwrap().to_string();
+    assert!(error.contains(said), "{error}");
 }
 
 #[rstest]

@@ -874,8 +874,9 @@ impl World {
     pub(crate) fn fetches(&self, actor: usize, event: Option<Key>, done: bool) {
         let mut ledger = lock(&self.ledger);
         if let (Some(actor), Some(event)) = (ledger.actors.get_mut(actor), event) {
+            // Of two copies in one batch, one may be had and the other not.
             if done {
-                actor.unfetched.remove(&event);
+                actor.fetched.insert(event);
             } else {
                 actor.unfetched.insert(event);
             }
@@ -898,7 +899,7 @@ impl World {
         let mut group: Vec<(Key, Arc<Event>)> = actor
             .batch
             .iter()
-            .filter(|key| !actor.unfetched.contains(key))
+            .filter(|key| !actor.unfetched.contains(key) || actor.fetched.contains(key))
             .filter_map(|key| Some((*key, Self::event(ledger, *key)?)))
             .filter(|(_, (about, _))| about == subject)
             .map(|(key, (_, event))| (key, event))

@@ -101,6 +101,8 @@ pub(crate) struct Actor {
     /// The events of its batch.
     pub(crate) batch: Vec<Key>,
     pub(crate) unfetched: BTreeSet<Key>,
+    /// Those that a copy was had of.
+    pub(crate) fetched: BTreeSet<Key>,
     pub(crate) known: BTreeMap<Subject, Row>,
     pub(crate) counts: BTreeMap<Step, u32>,
 }

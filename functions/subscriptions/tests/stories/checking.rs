@@ -120,7 +120,11 @@ async fn what_the_source_keeps_otherwise_is_asked_for_once() {
         assert_eq!(shown.body["state"], "connected");
         world.asked().await;
     }
-    // Whoever selects events asks for them anew.
+    // Whoever selects events asks for them anew, also for the same.
+    world.connect().await.expect(200);
+    assert_eq!(world.asked().await.len(), 2);
+    world.check().await.expect(409);
+    world.asked().await;
     world
         .change(&["order.created", "order.updated"])
         .await

@@ -135,7 +135,7 @@ fn ungranted(answer: &Answer) -> ApiError {
 
 fn message(answer: &Answer) -> Option<String> {
     let message: Message = answer.json()?;
-    Some(message.message.chars().take(LONGEST_MESSAGE).collect())
+    Some(message.message)
 }
 
 impl Api for Orderspace {
@@ -182,13 +182,16 @@ impl Api for Orderspace {
                     .ok_or_else(|| answer.bad_answer("a webhook of ours without an id"))?;
                 let last = page.last().map(|webhook| webhook.id.clone());
                 webhooks.extend(page);
-                match last {
-                    Some(last) if listed.has_more => {
-                        let last = segment(&last, LIST)?;
-                        query = format!("?starting_after={}", last.trim_start_matches('/'));
-                    }
-                    _ => return Ok(webhooks),
+                if !listed.has_more || listed.is_empty() {
+                    return Ok(webhooks);
                 }
+                let last = last.ok_or_else(|| answer.bad_answer("a page without an id"))?;
+                let last = segment(&last, LIST)?;
+                let next = format!("?starting_after={}", last.trim_start_matches('/'));
+                if next == query {
+                    return Err(answer.bad_answer("the same page again"));
+                }
+                query = next;
             }
             Err(bad_answer(LIST, format!("more than {MOST_PAGES} pages")))
         })
@@ -285,17 +288,23 @@ fn segment(webhook: &WebhookId, call: &'static str) -> Result<String, ApiError> 
     Ok(format!("/{id}"))
 }
 
+/// Cuts a message, once nothing secret is in it: half of a secret would not be found.
+fn cut(message: &str) -> String {
+    message.chars().take(LONGEST_MESSAGE).collect()
+}
+
 /// Takes the endpoint out of Orderspace's words, should it be repeated there: its end is secret.
 fn without(error: ApiError, endpoint: Option<&Endpoint>) -> ApiError {
     match (error, endpoint) {
         (ApiError::Invalid(message), Some(endpoint)) => {
             let message = message.replace(endpoint.expose(), "[the endpoint]");
             let token = endpoint.token();
-            ApiError::Invalid(match token {
+            ApiError::Invalid(cut(&match token {
                 Some(token) => message.replace(token.expose(), "[the token]"),
                 None => message,
-            })
+            }))
         }
+        (ApiError::Invalid(message), None) => ApiError::Invalid(cut(&message)),
         (other, _) => other,
     }
 }
@@ -394,5 +403,12 @@ mod tests {
         let error = without(ApiError::Invalid(said), Some(&endpoint));
         let expected = "[the endpoint] is taken, [the token] too".to_owned();
         assert_eq!(error, ApiError::Invalid(expected));
+        let astride = format!("{}{}", "x".repeat(LONGEST_MESSAGE - 60), endpoint.expose());
+        let error = without(ApiError::Invalid(astride), Some(&endpoint)).to_string();
+        let beginning = &token.expose()[..8];
+        assert!(
+            !error.contains(beginning) && error.contains("[the endpoint]"),
+            "{error}"
+        );
     }
 }

@@ -64,6 +64,15 @@ fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D:
     Ok(whole.map(|life| life.as_secs()))
 }
 
+/// Reads a member that has to be there, and may be null.
+fn present<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    Option::deserialize(deserializer)
+}
+
 /// The members of a webhook in an answer, as they stand.
 #[derive(Deserialize)]
 struct Shown<'a> {
@@ -135,9 +144,17 @@ pub(super) struct Created {
 /// The answer to a listing, or a page of it.
 #[derive(Deserialize)]
 pub(super) struct Listed {
+    #[serde(deserialize_with = "present")]
     webhooks: Option<Vec<Box<RawValue>>>,
     #[serde(default)]
     pub(super) has_more: bool,
+}
+
+impl Listed {
+    /// Whether the page has nothing on it.
+    pub(super) fn is_empty(&self) -> bool {
+        self.webhooks.as_ref().is_none_or(Vec::is_empty)
+    }
 }
 
 /// The answer to a deletion.

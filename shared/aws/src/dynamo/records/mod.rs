@@ -27,7 +27,7 @@ use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 use domain::envelope::DataRef;
 use domain::fold::{Change, Known, KnownEvent, MOST_REMEMBERED, Memory, Said};
-use domain::identity::EventId;
+use domain::identity::{ContentHash, EventId};
 use domain::ports::{Oversize, PortError, Records, Update, Written};
 use domain::record::RecordKey;
 use thiserror::Error;
@@ -316,14 +316,12 @@ const NOTHING: &str = "nothing";
 
 /// What an item remembers. Where the newest content is not that of its event, release 0.1.0 wrote last: it remembers less.
 fn memory(item: &Item, latest: Option<&KnownEvent>) -> Result<Memory, PortError> {
-    let malformed = || PortError::passing(READING, MALFORMED_ITEM);
+    // They decide nothing but a mark: one that cannot be read is forgotten, and keeps no event from its teams.
     let stored = CONTENTS.iter().filter_map(|name| match item.get(*name) {
-        Some(AttributeValue::B(said)) => Some(Said::stored(said.as_ref()).ok_or_else(malformed)),
-        Some(AttributeValue::Null(_)) | None => None,
-        Some(_) => Some(Err(malformed())),
+        Some(AttributeValue::B(said)) => Said::stored(said.as_ref()),
+        _ => None,
     });
-    let stored: Vec<Said> = stored.collect::<Result<_, _>>()?;
-    let memory = Memory::stored(stored.into_iter());
+    let memory = Memory::stored(stored);
     let Some(latest) = latest else {
         return Ok(memory);
     };
@@ -335,7 +333,8 @@ fn memory(item: &Item, latest: Option<&KnownEvent>) -> Result<Memory, PortError>
     if memory.ends_with(&latest) {
         return Ok(memory);
     }
-    let previous = hash(item, PREVIOUS_HASH)?.map(|previous| Said::by_somebody(&previous));
+    let previous: Option<ContentHash> = hash(item, PREVIOUS_HASH)?;
+    let previous = previous.map(|previous| Said::by_somebody(&previous));
     let before = Memory::stored(previous.into_iter().chain(memory.iter().copied()));
     Ok(before.after(&[latest]))
 }
@@ -572,7 +571,20 @@ mod tests {
                 ..expected
             })
         );
-        for name in [EVENT_ID, CONTENT_HASH, "c0", "c1", DELETED_BY, DELETED_HASH] {
+        let mut forgetful = read.clone();
+        forgetful.insert("c1".to_owned(), text("?"));
+        let memory = Memory::default().after(&[latest]);
+        let known_less = Known {
+            memory,
+            deleted,
+            ..expected
+        };
+        assert_eq!(
+            known(&forgetful),
+            Ok(known_less),
+            "what is remembered decides nothing"
+        );
+        for name in [EVENT_ID, CONTENT_HASH, DELETED_BY, DELETED_HASH] {
             let mut broken = read.clone();
             broken.insert(name.to_owned(), text("?"));
             assert_eq!(known(&broken).unwrap_err().code, MALFORMED_ITEM, "{name}");
