@@ -9,8 +9,6 @@
 //! Beside its data it remembers its last contents, and of each the event that brought it ([`Memory`]). They decide
 //! nothing but the mark of what may be told twice.
 
-use sha2::{Digest as _, Sha256};
-
 use crate::identity::{ContentHash, EventId};
 
 /// One event as the fold sees it.
@@ -57,8 +55,8 @@ fn in_order(changes: &[Change], delete: bool) -> Vec<Change> {
 /// The most contents that a record remembers.
 pub const MOST_REMEMBERED: usize = 8;
 
-/// A content and the event that brought it, short enough to remember eight: 8 bytes of the hash of the event's id, then 7
-/// of the content's. Two contents that share them would be marked as possibly equal, and nothing else.
+/// A content and the event that brought it, short enough to remember eight: 8 bytes of the event's id
+/// ([`EventId::fingerprint`]), then 7 of the content's hash. Two contents that share them would be marked as possibly equal, and nothing else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Said([u8; Said::LENGTH]);
 
@@ -70,7 +68,7 @@ impl Said {
     /// What an event says.
     #[must_use]
     pub fn by(change: &Change) -> Self {
-        let event = Sha256::digest(change.id.to_string());
+        let event = change.id.fingerprint();
         let mut bytes = [0; Self::LENGTH];
         let (of_event, of_content) = bytes.split_at_mut(Self::EVENT);
         for (to, from) in of_event.iter_mut().zip(event) {

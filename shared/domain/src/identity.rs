@@ -116,6 +116,14 @@ impl EventId {
     pub fn index(self) -> EventIndex {
         self.index
     }
+
+    /// Eight bytes by which an event is told from others of its record: its delivery's time, random bytes and its position,
+    /// one over the other.
+    #[must_use]
+    pub fn fingerprint(self) -> [u8; 8] {
+        let (time, random) = self.delivery.0.as_u64_pair();
+        (time ^ random ^ u64::from(self.index.0)).to_be_bytes()
+    }
 }
 
 impl FromStr for EventId {
@@ -241,6 +249,22 @@ mod tests {
             prop_assert_eq!(a.to_string().parse(), Ok(a));
             prop_assert_eq!(a.delivery().first_seen().millis(), times[0]);
         }
+    }
+
+    #[test]
+    fn events_of_one_delivery_and_of_two_have_fingerprints_of_their_own() {
+        let mut fingerprints = Vec::new();
+        for (millis, random) in [(7, 1), (7, 2), (8, 1), (8, 2), (1_795_176_000_123, 1)] {
+            let delivery = DeliveryId::new(Timestamp::from_millis(millis), &[random; 10]);
+            for index in [0, 1, 49, 999] {
+                let event = delivery.event(EventIndex::new(index).unwrap());
+                fingerprints.push(event.fingerprint());
+            }
+        }
+        let all = fingerprints.len();
+        fingerprints.sort_unstable();
+        fingerprints.dedup();
+        assert_eq!(fingerprints.len(), all);
     }
 
     #[test]
