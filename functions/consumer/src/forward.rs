@@ -1,8 +1,8 @@
 //! Forwarding: every event to every team whose route fits, whatever it did to its record.
 //!
 //! A team's queue that refuses does not stop the others: after a few tries the event goes to the undelivered
-//! queue, with the team's name, and can be sent again for that team alone. A queue that is gone or closed to us is not
-//! tried again for a few seconds ([`ClosedQueues`]).
+//! queue, with the team's name, and can be sent again for that team alone. A queue that is gone or closed to us is tried
+//! once a batch: what is for it is set aside at once, and nobody waits for it.
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
@@ -20,12 +20,11 @@ use tracing::{error, warn};
 
 use crate::apply::Arrived;
 use crate::backoff::Failure;
-use crate::closed_queues::ClosedQueues;
 use crate::config::Config;
 
 /// Sends events to the teams, and says of each message of the batch, by its position, whether it is done.
 pub(crate) async fn forward<Q: Queues>(
-    queues: (&Q, &ClosedQueues),
+    queues: &Q,
     config: &Config,
     applied: &[(Arrived<'_>, Verdict)],
     deadline: Instant,
@@ -55,7 +54,7 @@ pub(crate) async fn forward<Q: Queues>(
 
 /// Sends to one team what its route takes. Returns the positions of messages that have to come again.
 async fn forward_to<Q: Queues>(
-    (queues, closed): (&Q, &ClosedQueues),
+    queues: &Q,
     config: &Config,
     route: &Route,
     applied: &[(Arrived<'_>, Verdict)],
@@ -79,15 +78,8 @@ async fn forward_to<Q: Queues>(
         .iter()
         .map(|(_, envelope)| message(envelope, route))
         .collect();
-    let answers = match closed.reason(&route.queue) {
-        Some(reason) => vec![Err(reason); messages.len()],
-        None => {
-            let patience = deadline.min(Instant::now() + config.patience);
-            let answers = enqueue(queues, &route.queue, &messages, patience).await;
-            closed.note(&route.queue, &answers);
-            answers
-        }
-    };
+    let patience = deadline.min(Instant::now() + config.patience);
+    let answers = enqueue(queues, &route.queue, &messages, patience).await;
     let mut refused = Vec::new();
     for (((arrived, _), message), answer) in events.iter().zip(&messages).zip(answers) {
         if let Err(reason) = answer {

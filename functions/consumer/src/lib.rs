@@ -18,7 +18,6 @@
 
 pub mod apply;
 pub mod backoff;
-mod closed_queues;
 pub mod config;
 pub mod forward;
 
@@ -35,7 +34,6 @@ use tracing::{Instrument as _, error, info, info_span, warn};
 
 use crate::apply::Arrived;
 use crate::backoff::Failure;
-use crate::closed_queues::ClosedQueues;
 use crate::config::Config;
 
 /// What is left for delaying what failed once all else has to stop. Of a short time it is a quarter.
@@ -48,7 +46,6 @@ pub struct Consumer<'p, R, Q, O, D> {
     queues: &'p Q,
     oversize: &'p O,
     redelivery: &'p D,
-    closed: ClosedQueues,
     config: Config,
 }
 
@@ -66,7 +63,6 @@ impl<'p, R: Records, Q: Queues, O: Oversize, D: Redelivery> Consumer<'p, R, Q, O
             queues,
             oversize,
             redelivery,
-            closed: ClosedQueues::default(),
             config,
         }
     }
@@ -106,8 +102,9 @@ impl<'p, R: Records, Q: Queues, O: Oversize, D: Redelivery> Consumer<'p, R, Q, O
         // A record that is never written must leave time to forward the others.
         let applying = begun + left / 2;
         let applied = apply::apply(self.records, self.oversize, arrived, applying).await;
-        let queues = (self.queues, &self.closed);
-        for (position, done) in forward::forward(queues, &self.config, &applied, forwarding).await {
+        for (position, done) in
+            forward::forward(self.queues, &self.config, &applied, forwarding).await
+        {
             if let Some(state) = states.get_mut(position) {
                 *state = done;
             }

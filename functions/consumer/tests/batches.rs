@@ -329,7 +329,7 @@ async fn a_team_is_tried_again_before_it_is_given_up() {
 
 /// Each batch waited two seconds for a queue that was deleted, and so did everybody else's events.
 #[tokio::test(start_paused = true)]
-async fn a_team_s_queue_that_is_gone_is_set_aside_at_once_and_not_asked_again_for_a_while() {
+async fn a_team_s_queue_that_is_gone_is_set_aside_at_once() {
     let world = world();
     let closed = Fault::closed("QueueDoesNotExist");
     let script = world.queues.script();
@@ -339,16 +339,12 @@ async fn a_team_s_queue_that_is_gone_is_set_aside_at_once_and_not_asked_again_fo
     assert!(world.take(&[order(2, "created", "b")]).await.is_empty());
     assert_eq!(begun.elapsed(), Duration::ZERO, "nothing waits for it");
     assert_eq!(world.queue("undelivered").len(), 2);
+    // Of each batch: one call to each of two teams, and one to the undelivered queue.
+    assert_eq!(world.queues.script().calls()["queues.send"], 2 * 3);
     world.queues.script().heal();
     assert!(world.take(&[order(3, "created", "c")]).await.is_empty());
-    assert_eq!(world.queue("sales").len(), 0, "it is not asked yet");
-    assert_eq!(world.queue("undelivered").len(), 3);
-    tokio::time::advance(Duration::from_secs(10)).await;
-    assert!(world.take(&[order(4, "created", "d")]).await.is_empty());
     assert_eq!(world.queue("sales").len(), 1);
-    assert_eq!(world.queue("undelivered").len(), 3);
-    // All of it has reached the others.
-    assert_eq!(world.queue("ledger.fifo").len(), 4);
+    assert_eq!(world.queue("ledger.fifo").len(), 3);
 }
 
 #[tokio::test(start_paused = true)]

@@ -7,6 +7,7 @@
     reason = "a test stops at what it does not expect"
 )]
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use e2e::proxy::{Fault as AwsFault, Rule};
 use e2e::{Operator, World};
 use http::Method;
@@ -88,6 +89,17 @@ async fn trouble(operator: &Operator, door: Door, kind: FaultKind) {
         .unwrap();
 }
 
+/// Lets an account's item be one that no release wrote.
+async fn damage(operator: &Operator, key: &str) {
+    let update = operator.stack.dynamo.update_item();
+    let update = update
+        .table_name(operator.stack.output("AccountsTable"))
+        .key("pk", AttributeValue::S(key.to_owned()))
+        .update_expression("SET created = :created")
+        .expression_attribute_values(":created", AttributeValue::S("long ago".to_owned()));
+    update.send().await.unwrap();
+}
+
 /// Brings an answer about, if anybody knows how.
 async fn bring_about(operation: &Operation, status: u16) -> Answer {
     let needs_credentials = operation.method == "PUT";
@@ -110,6 +122,15 @@ async fn bring_about(operation: &Operation, status: u16) -> Answer {
         }
         403 => call.unsigned().await,
         404 => call.send().await,
+        409 if operation.method == "GET" => {
+            damage(&operator, &about).await;
+            let answer = call.send().await;
+            // What can be read of it is enough to remove its webhook.
+            let gone = operator.call(Method::DELETE, None).await;
+            assert_eq!(gone.status, 200, "{}", gone.body);
+            assert!(operator.site.webhooks().await.unwrap().is_empty());
+            answer
+        }
         409 => {
             // The first call stays at Orderspace for a while, and holds the lease.
             trouble(&operator, Door::Api, FaultKind::SlowMs(5_000)).await;

@@ -215,12 +215,9 @@ const NOTHING_LOST: &[Requirement] = &[
     ),
     is(
         "lost-gone-queue",
-        "A team's queue that is gone is set aside at once, not asked for ten seconds, and slows nobody",
+        "What is for a team's queue that is gone is set aside at once, and slows nobody",
         By(&[
-            Test(
-                CONSUMER,
-                "a_team_s_queue_that_is_gone_is_set_aside_at_once_and_not_asked_again_for_a_while",
-            ),
+            Test(CONSUMER, "a_team_s_queue_that_is_gone_is_set_aside_at_once"),
             Test(
                 "runtime",
                 "enqueue::tests::a_queue_that_is_closed_is_asked_once",
