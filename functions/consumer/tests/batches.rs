@@ -340,7 +340,7 @@ async fn a_team_s_queue_that_is_gone_is_set_aside_at_once() {
     assert_eq!(begun.elapsed(), Duration::ZERO, "nothing waits for it");
     assert_eq!(world.queue("undelivered").len(), 2);
     // Of each batch: one call to each of two teams, and one to the undelivered queue.
-    assert_eq!(world.queues.script().calls()["queues.send"], 2 * 3);
+    assert_eq!(world.queues.script().calls().values().sum::<usize>(), 2 * 3);
     world.queues.script().heal();
     assert!(world.take(&[order(3, "created", "c")]).await.is_empty());
     assert_eq!(world.queue("sales").len(), 1);

@@ -13,6 +13,7 @@ use local::ports;
 use local::progress::Progress;
 use local::refusal::Refusal;
 use local::stack::{self, Options, Stack};
+use serde_json::json;
 
 use crate::disturb;
 
@@ -26,16 +27,18 @@ pub(crate) const LANES: [&str; 6] = [
     "Other",
 ];
 
-/// Times that are short enough to wait for. They keep the ratios that the template's rules ask for, and a stack with
-/// others is refused: a consumer's time-out six times and the batching window within a lane's visibility timeout.
-const SHORT_TIMES: [&str; 6] = [
+/// Times that are short enough to wait for. They keep the ratios that the template's rules ask for.
+const SHORT_TIMES: [&str; 5] = [
     "ConsumerTimeout=5",
     "ConsumerBatchingWindow=0",
-    "LaneVisibilityTimeout=30",
     "FirstRetrySeconds=1",
     "InboundTimeout=5",
     "RetryLeaseSeconds=15",
 ];
+
+/// A lane's visibility timeout in seconds: six times the consumer's time-out. The template asks for more, so that a function
+/// that cannot start makes no dead letters overnight; it is set on the queues once they are there.
+const SHORT_VISIBILITY: &str = "30";
 
 /// A lane that hides a message for longer is not worth waiting for.
 const LONGEST_VISIBILITY: u64 = 60;
@@ -107,6 +110,9 @@ impl Where {
             Stack::up(places, &options, progress).await?
         };
         let outputs = stack.outputs;
+        if !self.running {
+            hide_for_a_short_time(&outputs).await?;
+        }
         let proxy = outputs.proxy_url.clone().ok_or_else(|| {
             Refusal::error(
                 "The stack was started without the proxy that makes faults. Stop it with `cargo local down` and start it \
@@ -120,6 +126,18 @@ impl Where {
             proxy,
         })
     }
+}
+
+/// Gives the lanes their short visibility timeout.
+async fn hide_for_a_short_time(outputs: &Outputs) -> Result<()> {
+    let aws = Aws::of(outputs)?;
+    for lane in LANES {
+        let url = outputs.get(&format!("{lane}QueueUrl"))?;
+        let set =
+            json!({ "QueueUrl": url, "Attributes": { "VisibilityTimeout": SHORT_VISIBILITY } });
+        aws.sqs("SetQueueAttributes", &set).await?;
+    }
+    Ok(())
 }
 
 /// Leaves nothing behind: stops a stack that was started, or calms one that was there.
