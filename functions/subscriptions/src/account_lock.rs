@@ -50,10 +50,9 @@ impl<'p, A: Leases> AccountLock<'p, A> {
         name: &AccountName,
         now: Timestamp,
     ) -> Result<Self, Failure> {
-        match take(accounts, name, now, IfUnknown::Refuse).await? {
-            (lease, Found::Account(account)) => Ok(Self::new(accounts, lease, account, now)),
-            (lease, Found::Unreadable(_)) => Err(unreadable(accounts, &lease).await),
-            (_, Found::Nothing) => Err(Failure::UnknownAccount(name.clone())),
+        match Self::acquire_or_salvage(accounts, name, now).await? {
+            (lock, false) => Ok(lock),
+            (lock, true) => Err(unreadable(accounts, &lock.lease).await),
         }
     }
 
@@ -63,18 +62,31 @@ impl<'p, A: Leases> AccountLock<'p, A> {
         name: &AccountName,
         now: Timestamp,
     ) -> Result<Self, Failure> {
-        match take(accounts, name, now, IfUnknown::Refuse).await? {
-            (lease, Found::Account(account)) => Ok(Self::new(accounts, lease, account, now)),
-            (lease, Found::Unreadable(Some(account))) => {
-                let mut lock = Self::new(accounts, lease, account, now);
-                // What was done cannot be known, so all of it is done again.
-                lock.account.desired = Desired::Connected;
-                lock.note(SALVAGED);
-                Ok(lock)
-            }
-            (lease, Found::Unreadable(None)) => Err(unreadable(accounts, &lease).await),
-            (_, Found::Nothing) => Err(Failure::UnknownAccount(name.clone())),
+        let (mut lock, is_salvaged) = Self::acquire_or_salvage(accounts, name, now).await?;
+        if is_salvaged {
+            // What was done cannot be known, so all of it is done again.
+            lock.account.desired = Desired::Connected;
+            lock.note(SALVAGED);
         }
+        Ok(lock)
+    }
+
+    /// Takes the lease of an account, and says whether it holds only what could be read of it.
+    async fn acquire_or_salvage(
+        accounts: &'p A,
+        name: &AccountName,
+        now: Timestamp,
+    ) -> Result<(Self, bool), Failure> {
+        let (lease, account, is_salvaged) =
+            match take(accounts, name, now, IfUnknown::Refuse).await? {
+                (lease, Found::Account(account)) => (lease, account, false),
+                (lease, Found::Unreadable(Some(account))) => (lease, account, true),
+                (lease, Found::Unreadable(None)) => {
+                    return Err(unreadable(accounts, &lease).await);
+                }
+                (_, Found::Nothing) => return Err(Failure::UnknownAccount(name.clone())),
+            };
+        Ok((Self::new(accounts, lease, account, now), is_salvaged))
     }
 
     /// Takes the lease of an account, or reserves the name of one that does not exist. Then this one takes its place,
@@ -140,9 +152,7 @@ impl<'p, A: Leases> AccountLock<'p, A> {
 
     /// Gives the lease back. If that does not work it ends by itself, so the call's answer stays what it is.
     async fn give_back(&self) {
-        if let Err(error) = self.accounts.release(&self.lease).await {
-            warn!(%error, "the lease is not given back; it ends by itself");
-        }
+        give_back(self.accounts, &self.lease).await;
     }
 
     /// Keeps the desired state of being connected for these events.
@@ -322,11 +332,15 @@ enum Found {
     Unreadable(Option<Account>),
 }
 
-/// Gives the lease of an account back that cannot be read, and says so.
-async fn unreadable<A: Leases>(accounts: &A, lease: &Lease) -> Failure {
+async fn give_back<A: Leases>(accounts: &A, lease: &Lease) {
     if let Err(error) = accounts.release(lease).await {
         warn!(%error, "the lease is not given back; it ends by itself");
     }
+}
+
+/// Gives the lease of an account back that cannot be read, and says so.
+async fn unreadable<A: Leases>(accounts: &A, lease: &Lease) -> Failure {
+    give_back(accounts, lease).await;
     Failure::Store(PortError::unreadable("reading an account"))
 }
 
