@@ -314,12 +314,11 @@ async fn stock_that_goes_and_comes_back_within_one_delivery_is_three_events() {
         .deliver(&fixtures::body("made/stock-there-and-back.json"))
         .await;
     let events = world.team.wait_for(3).await;
-    let marks: Vec<bool> = events
-        .iter()
-        .map(|event| event.possible_duplicate)
-        .collect();
-    // Nothing tells it from a retry whose first answer was lost.
-    assert_eq!(marks, [false, false, true]);
+    // Nothing tells the second of two equal events from a retry whose first answer was lost. Which of the two is applied
+    // second, the lane decides: it has no order.
+    let [first, other, last] = [0, 1, 2].map(|position: usize| events[position].possible_duplicate);
+    assert!(!other);
+    assert!(first != last, "one of the two is marked: {first} {last}");
 }
 
 #[tokio::test]
@@ -330,7 +329,8 @@ async fn equal_payments_are_both_kept() {
     send(&world, &Deliver::events(&sent)).await;
     let events = world.team.wait_for(2).await;
     assert_eq!(events[0].subject, events[1].subject);
-    assert!(events[1].possible_duplicate, "the second may be the first");
+    let marked = events.iter().filter(|event| event.possible_duplicate);
+    assert_eq!(marked.count(), 1, "the one that is applied second");
     let (kind, key) = events[0].subject.split_once('/').unwrap();
     let payment = world.record(kind, key).await.unwrap();
     let mut occurrences = payment.occurrences;

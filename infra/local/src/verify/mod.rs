@@ -4,6 +4,7 @@
 
 pub mod conformance;
 mod gone;
+mod panics;
 pub mod report;
 pub mod scale;
 pub mod steps;
@@ -218,6 +219,11 @@ pub async fn run(outer: &Places, arguments: &Verify, progress: Progress) -> Resu
                 gone::noticed(&places, &steps.endurance().await?).await
             }),
         )
+        .await;
+    report
+        .check("panics", "The functions' logs", async {
+            panics::none(&places)
+        })
         .await;
     let names = report.names();
     match tests {
