@@ -7,6 +7,8 @@
 //!
 //! Either gives the lease back. A call that dies leaves it to end by itself, and the next one goes on.
 
+use std::collections::BTreeSet;
+
 use domain::account::{AccountName, TokenHash};
 use domain::identity::DeliveryId;
 use domain::ports::PortError;
@@ -159,7 +161,7 @@ impl<'p, A: Leases> AccountLock<'p, A> {
     pub(crate) async fn select(&mut self, events: EventSelection) -> Result<(), Failure> {
         let is_connected = self.account.desired == Desired::Connected;
         // Whoever selects events, also the same, wants them asked for.
-        self.forget_correction();
+        self.leave_uncorrected(BTreeSet::new());
         if !self.is_new && is_connected && self.account.events == events {
             return Ok(());
         }
@@ -187,9 +189,10 @@ impl<'p, A: Leases> AccountLock<'p, A> {
         }
     }
 
-    /// Forgets what could not be corrected: it is as it shall be.
-    pub(crate) fn forget_correction(&mut self) {
-        self.is_observed |= self.account.uncorrected.take().is_some();
+    /// Remembers what the source keeps otherwise than it was asked to, and forgets what is as it shall be.
+    pub(crate) fn leave_uncorrected(&mut self, uncorrected: BTreeSet<String>) {
+        self.is_observed |= self.account.uncorrected != uncorrected;
+        self.account.uncorrected = uncorrected;
     }
 
     /// Enters what was done.

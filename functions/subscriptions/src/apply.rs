@@ -4,6 +4,7 @@
 //! of the token, a key before the token's entry says `live`, and a webhook is gone before its token is retired.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use domain::account::{KeysVersion, TokenHash, UrlToken, WebhookId};
 use domain::signature::{LiveSecrets, RegistrationKeys, SigningKeys};
@@ -29,6 +30,8 @@ pub(crate) struct Run<'r, 'p, 'h, 's, A, S, D> {
     evidence: Evidence,
     /// Webhooks as the source answered them after the list.
     answered: Vec<RegisteredWebhook>,
+    /// The webhooks that the source was asked to correct.
+    corrected: BTreeSet<WebhookId>,
 }
 
 impl<'r, 'p, 'h, 's, A: Accounts, S: Secrets, D: Deliveries> Run<'r, 'p, 'h, 's, A, S, D> {
@@ -46,6 +49,7 @@ impl<'r, 'p, 'h, 's, A: Accounts, S: Secrets, D: Deliveries> Run<'r, 'p, 'h, 's,
             keys,
             evidence,
             answered: Vec::new(),
+            corrected: BTreeSet::new(),
         }
     }
 
@@ -107,20 +111,11 @@ impl<'r, 'p, 'h, 's, A: Accounts, S: Secrets, D: Deliveries> Run<'r, 'p, 'h, 's,
         let (endpoint, events) = (endpoint.as_ref(), &account.events);
         let corrected = self.session.update(id, endpoint, events).await?;
         let count = account.events.names().len();
-        // The answer may show what was asked for, and the next list what is kept: that is not tried again either.
-        let hooks = &self.reconciler.hooks;
-        let kept = difference(account, hooks, &corrected);
-        let is_kept_otherwise = kept.is_some();
-        let tried = kept.or_else(|| difference(account, hooks, &seen.webhook));
-        self.lock.account.uncorrected = tried;
-        if is_kept_otherwise {
-            self.lock.note(format!(
-                "webhook {id} was to be corrected, and is kept otherwise"
-            ));
-        } else {
+        if difference(account, &self.reconciler.hooks, &corrected).is_none() {
             let what = format!("webhook {id} is subscribed to {count} event types now");
             self.lock.acted(Act::Corrected, what);
         }
+        self.corrected.insert(id.clone());
         self.answered.push(corrected);
         Ok(())
     }
@@ -303,29 +298,34 @@ impl<'r, 'p, 'h, 's, A: Accounts, S: Secrets, D: Deliveries> Run<'r, 'p, 'h, 's,
         lock.save(tokens).await
     }
 
-    /// Says which webhook the source keeps otherwise than it was asked to. Where there is none any more, what was tried is
-    /// forgotten.
-    pub(crate) fn hold_against_the_desired_state(&mut self, seen: &[Seen]) -> Result<(), Failure> {
+    /// Says which webhook the source keeps otherwise than it was asked to. The answer to a correction may show what was
+    /// asked for; what is kept, the list shows. A difference that comes about later is another one, and is corrected.
+    pub(crate) async fn hold_against_the_desired_state(
+        &mut self,
+        seen: &[Seen],
+    ) -> Result<(), Failure> {
+        if !self.corrected.is_empty() {
+            let kept = self.session.list().await?;
+            self.answered.extend(kept);
+        }
         let account = &self.lock.account;
-        let Some(tried) = &account.uncorrected else {
-            return Ok(());
-        };
-        let hooks = &self.reconciler.hooks;
-        let kept = seen.iter().map(|seen| self.latest(seen));
-        let mut otherwise = kept
-            .filter(|webhook| difference(account, hooks, webhook).as_ref() == Some(tried))
-            .map(|webhook| webhook.id);
-        match otherwise.next() {
-            Some(webhook) => Err(Failure::KeptOtherwise {
-                source: account.source,
-                webhook,
-            }),
-            // Only the next list shows whether a correction of this check is kept.
-            None if !self.answered.is_empty() => Ok(()),
-            None => {
-                self.lock.forget_correction();
-                Ok(())
+        let mut uncorrected = BTreeSet::new();
+        let mut otherwise = None;
+        for seen in seen {
+            let webhook = self.latest(seen);
+            let Some(difference) = difference(account, &self.reconciler.hooks, &webhook) else {
+                continue;
+            };
+            if self.corrected.contains(&webhook.id) || account.uncorrected.contains(&difference) {
+                uncorrected.insert(difference);
+                otherwise.get_or_insert(webhook.id);
             }
+        }
+        let source = account.source;
+        self.lock.leave_uncorrected(uncorrected);
+        match otherwise {
+            Some(webhook) => Err(Failure::KeptOtherwise { source, webhook }),
+            None => Ok(()),
         }
     }
 

@@ -6,7 +6,7 @@
 //! | asked | at most |
 //! |---|---|
 //! | for an access token, and again what a worn-out token was refused | 2 |
-//! | for the list of webhooks | 1, or one a page |
+//! | for the list of webhooks, and again after a correction | 2, or two a page |
 //! | to register or change a webhook: the one in use, and the one which it takes over from | 2 |
 //! | to enable a webhook | 1 for each that the source disabled and can enable |
 //! | to remove a webhook | 1 for each that is one too many |
@@ -40,7 +40,7 @@ use crate::session::Session;
 
 /// The most requests to the source that one call makes, besides one for each webhook of ours that it takes away or
 /// enables again.
-pub const MOST_REQUESTS: usize = 5;
+pub const MOST_REQUESTS: usize = 6;
 
 const HOUR_SECONDS: u64 = 3600;
 
@@ -199,7 +199,7 @@ impl<'p, A: Accounts, S: Secrets, D: Deliveries> Reconciler<'p, A, S, D> {
         for step in steps {
             run.apply(step, &seen).await?;
         }
-        run.hold_against_the_desired_state(&seen)?;
+        run.hold_against_the_desired_state(&seen).await?;
         complain(lock, evidence)
     }
 

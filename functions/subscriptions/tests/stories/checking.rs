@@ -68,7 +68,11 @@ async fn other_events_are_corrected(#[case] change: serde_json::Value) {
     let webhooks = world.webhooks().await;
     world.assert_connected(&webhooks);
     assert_eq!(webhooks[0].id, id);
-    assert_eq!(world.asked().await.len(), 2);
+    assert_eq!(
+        world.asked().await.len(),
+        3,
+        "listed, corrected, listed again"
+    );
     let told = world.history().join("; ");
     assert!(
         told.contains("found:") && told.contains("is subscribed to 14"),
@@ -105,8 +109,8 @@ async fn what_the_source_keeps_otherwise_is_asked_for_once() {
     };
     *world.shows.lock().unwrap() = says_no;
     world.asked().await;
-    world.check().await.expect(200);
-    assert_eq!(world.asked().await.len(), 2, "it is asked to correct it");
+    world.check().await.expect(409);
+    assert_eq!(world.asked().await.len(), 3, "it is asked to correct it");
     for _ in 0..3 {
         let answer = world.check().await.expect(409);
         assert!(
@@ -121,24 +125,56 @@ async fn what_the_source_keeps_otherwise_is_asked_for_once() {
         world.asked().await;
     }
     // Whoever selects events asks for them anew, also for the same.
-    world.connect().await.expect(200);
-    assert_eq!(world.asked().await.len(), 2);
-    world.check().await.expect(409);
-    world.asked().await;
+    world.connect().await.expect(409);
+    assert_eq!(world.asked().await.len(), 3);
     world
         .change(&["order.created", "order.updated"])
         .await
-        .expect(200);
-    assert_eq!(world.asked().await.len(), 2);
+        .expect(409);
+    assert_eq!(world.asked().await.len(), 3);
     // It is kept as it shall be, and may differ another time.
     *world.shows.lock().unwrap() = |_| {};
     let shown = world.check().await.expect(200);
     assert_eq!(shown.body["last_error"], json!(null));
-    assert_eq!(world.account().unwrap().uncorrected, None);
+    assert!(world.account().unwrap().uncorrected.is_empty());
     *world.shows.lock().unwrap() = says_no;
     world.asked().await;
-    world.check().await.expect(200);
-    assert_eq!(world.asked().await.len(), 2);
+    world.check().await.expect(409);
+    assert_eq!(world.asked().await.len(), 3);
+}
+
+/// Taken for what the source keeps otherwise, the second change stayed.
+#[tokio::test]
+async fn what_somebody_undoes_is_corrected_each_time() {
+    let world = World::new().await;
+    world.connect().await.expect(200);
+    let id = world.webhooks().await[0].id.clone();
+    for _ in 0..3 {
+        world
+            .change_webhook(&id, json!({ "events": ["order.created"] }))
+            .await;
+        world.check().await.expect(200);
+        world.assert_connected(&world.webhooks().await);
+    }
+}
+
+/// Remembered one at a time, the two were asked in turn.
+#[tokio::test]
+async fn two_webhooks_that_are_kept_otherwise_are_each_asked_for_once() {
+    let world = World::new().await;
+    world.connect().await.expect(200);
+    world.rotate().await.expect(200);
+    assert_eq!(world.webhooks().await.len(), 2);
+    *world.shows.lock().unwrap() =
+        |webhook| webhook.events.retain(|event| event != "order.created");
+    world.asked().await;
+    world.check().await.expect(409);
+    let asked = world.asked().await;
+    assert_eq!(asked.len(), 4, "{asked:?}");
+    for _ in 0..3 {
+        world.check().await.expect(409);
+        assert_eq!(world.asked().await, ["GET /v1/webhooks -> 200"]);
+    }
 }
 
 /// A webhook without its key would be `connected`, and its deliveries answered with 503 for ever.

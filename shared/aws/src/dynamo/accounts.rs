@@ -335,8 +335,9 @@ fn item(account: &Account) -> Item {
     if let Some(until) = account.quiet_until {
         item.insert("quiet_until".to_owned(), time(until));
     }
-    if let Some(difference) = &account.uncorrected {
-        item.insert("uncorrected".to_owned(), text(difference.as_str()));
+    if !account.uncorrected.is_empty() {
+        let differences = account.uncorrected.iter().cloned().collect();
+        item.insert("uncorrected".to_owned(), AttributeValue::Ss(differences));
     }
     item.insert("rhythm".to_owned(), baseline_value(&account.baseline));
     item
@@ -538,7 +539,12 @@ fn read_account(item: &Item) -> Option<Account> {
         last_error,
         orphans,
         quiet_until: time_of(item, "quiet_until"),
-        uncorrected: text_of(item, "uncorrected").map(str::to_owned),
+        // Where it cannot be read, the source is asked once more.
+        uncorrected: item
+            .get("uncorrected")
+            .and_then(|differences| differences.as_ss().ok())
+            .map(|differences| differences.iter().cloned().collect())
+            .unwrap_or_default(),
         // An account without one is learned anew, and so is one whose baseline cannot be read: it is no reason not
         // to check it.
         baseline: item

@@ -1,5 +1,7 @@
 //! What is kept of an account: its desired state, our registrations at the source, and how it went.
 
+use std::collections::BTreeSet;
+
 use crate::account::{AccountName, KeysVersion, TokenEntry, TokenHash, TokenStatus, WebhookId};
 use crate::event::TypeRow;
 use crate::source::Source;
@@ -33,9 +35,9 @@ pub struct Account {
     pub orphans: Vec<Orphan>,
     /// Until when the source asked to be left alone.
     pub quiet_until: Option<Timestamp>,
-    /// What could not be corrected of a webhook, by [`difference`](super::difference): the source was asked, and keeps
-    /// it otherwise.
-    pub uncorrected: Option<String>,
+    /// What could not be corrected of its webhooks, by [`difference`](super::difference): the source was asked, and
+    /// keeps them otherwise.
+    pub uncorrected: BTreeSet<String>,
     /// When deliveries usually come.
     pub baseline: Baseline,
     /// What happened, oldest first; at most [`LONGEST_HISTORY`] entries.
@@ -202,7 +204,7 @@ impl Account {
             last_error: None,
             orphans: Vec::new(),
             quiet_until: None,
-            uncorrected: None,
+            uncorrected: BTreeSet::new(),
             baseline: Baseline::new(now),
             history: Vec::new(),
         }
@@ -219,7 +221,7 @@ impl Account {
         }
         self.desired = Desired::Connected;
         self.events = events;
-        self.uncorrected = None;
+        self.uncorrected.clear();
     }
 
     /// Where the account is.

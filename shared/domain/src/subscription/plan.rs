@@ -243,7 +243,7 @@ fn repairs<'a>(
 ) -> impl Iterator<Item = Step<'a>> + use<'a> {
     let webhook = &seen.webhook;
     let difference = difference(account, hooks, webhook);
-    let correct = difference.filter(|found| account.uncorrected.as_ref() != Some(found));
+    let correct = difference.filter(|found| !account.uncorrected.contains(found));
     let is_disabled = matches!(webhook.condition, Condition::Disabled { .. });
     let correct = correct.map(|_| Step::Correct(seen));
     let enable = (is_disabled && facts.enables).then_some(Step::Enable(seen));
