@@ -122,6 +122,16 @@ mod tests {
         );
     }
 
+    #[rstest]
+    fn what_is_no_number_is_none(
+        #[values(
+            "", "-", ".", "1e", "e1", "1ex", "1e1x", "1e+", "1a", "x1", "true", "1.2.3"
+        )]
+        text: &str,
+    ) {
+        assert!(Decimal::parse(text).is_none());
+    }
+
     #[test]
     fn a_zero_has_no_digits_whatever_its_exponent() {
         for zero in ["0", "-0.000", "0e99999999999999999999"] {
@@ -129,6 +139,7 @@ mod tests {
             assert!(zero.is_zero());
             assert_eq!((zero.digits(), zero.first_power()), (0, None));
         }
+        assert!(!Decimal::parse("0.01").unwrap().is_zero());
     }
 
     proptest! {

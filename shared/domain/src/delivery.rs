@@ -120,6 +120,30 @@ impl Unreadable {
 mod tests {
     use super::*;
 
+    #[test]
+    fn a_delivery_has_a_thousand_elements_at_most() {
+        let bad = |index| BadElement {
+            index: EventIndex::new(index).unwrap(),
+            reason: ElementFault::NoType,
+        };
+        let mut split = Split::default();
+        for index in 0..MOST_EVENTS {
+            assert_eq!(split.next_index(), Ok(EventIndex::new(index).unwrap()));
+            split.bad.push(bad(index));
+        }
+        assert_eq!(split.next_index(), Err(Unreadable::TooManyEvents));
+    }
+
+    /// The words are in quarantine messages.
+    #[test]
+    fn faults_of_deliveries_have_their_words() {
+        use Unreadable::{NoEventList, NotJson, TooManyEvents};
+        assert_eq!(
+            [NotJson, NoEventList, TooManyEvents].map(Unreadable::as_str),
+            ["not_json", "no_event_list", "too_many_events"]
+        );
+    }
+
     /// The words are in quarantine messages.
     #[test]
     fn faults_of_elements_have_their_words() {

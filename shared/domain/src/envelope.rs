@@ -498,6 +498,21 @@ mod tests {
         }
     }
 
+    #[rstest]
+    #[case("s3://bucket/a/key", Some(("bucket", "a/key")))]
+    #[case("s3://bucket", None)]
+    #[case("https://bucket/key", None)]
+    #[case("", None)]
+    fn a_reference_names_a_bucket_and_a_key(
+        #[case] text: &str,
+        #[case] object: Option<(&str, &str)>,
+    ) {
+        let reference = DataRef::parse(text);
+        assert_eq!(reference.as_ref().and_then(DataRef::object), object);
+        let written = object.map(|(bucket, key)| DataRef::new(bucket, key));
+        assert_eq!(reference, written);
+    }
+
     fn raw(json: &str) -> &RawValue {
         serde_json::from_str(json).unwrap()
     }

@@ -147,6 +147,21 @@ mod tests {
     use super::*;
     use rstest::rstest;
 
+    /// The words are in the fixtures' tables.
+    #[test]
+    fn effects_have_their_words() {
+        let all = [
+            Effect::State,
+            Effect::Delete,
+            Effect::Occurrence,
+            Effect::Fact,
+        ];
+        assert_eq!(
+            all.map(Effect::as_str),
+            ["state", "delete", "occurrence", "fact"]
+        );
+    }
+
     #[rstest]
     #[case("order.created")]
     #[case("order_created")]

@@ -206,6 +206,7 @@ mod tests {
     #[case("2026-11-20", false)]
     #[case("2026-02-30T12:00:00Z", false)]
     #[case("1795176000123", false)]
+    #[case(&format!("2026-11-20T12:00:00.{}Z", "0".repeat(19)), true)]
     #[case(&format!("2026-11-20T12:00:00.{}Z", "0".repeat(20)), false)]
     fn times_of_sources(#[case] text: &str, #[case] good: bool) {
         assert_eq!(text.parse::<SourceTime>().is_ok(), good);

@@ -646,10 +646,21 @@ mod tests {
         assert!(of(1, "k").same(&of(1, "k")));
         assert!(!of(1, "k").same(&of(2, "k")));
         assert!(!of(1, "k").same(&of(1, "l")));
+        let of_a_webhook = |key: &str| {
+            let mut held = SigningKeys::default();
+            held.put(token(1), Some(&WebhookId::new("wh_1")), keys(1, key));
+            held
+        };
+        let (one, mut other) = (of_a_webhook("k"), of_a_webhook("k"));
+        assert!(one.same(&other));
+        // The registration's keys are alike, and the webhook's are not.
+        other.by_webhook = of_a_webhook("l").by_webhook;
+        assert!(!one.same(&other) && !other.same(&one));
         let at = |place| LiveSecrets {
             macs: vec![],
             shared: vec![SharedSecret::new(place, "s")],
         };
+        assert_eq!(at(Place::Basic).shared[0].expose(), "s");
         assert!(at(Place::Basic).same(&at(Place::Basic)));
         assert!(!at(Place::Basic).same(&at(Place::Header)));
         assert!(!at(Place::Basic).same(&LiveSecrets::default()));
