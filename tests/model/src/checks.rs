@@ -15,6 +15,7 @@ use crate::faults::Step;
 use crate::lock;
 use crate::oracle::{self, LANES, Seen};
 use crate::plan::{BUDGET, CHECKS_EVERY, KEYS_REREAD, KEYS_TTL, KEYS_UNREADABLE, LEASE};
+use crate::truth;
 use crate::world::{Accepted, Key, KeysRead, Ledger, Place, Row, ShadowMarker, Subject, World};
 
 /// How many contents a record remembers.
@@ -45,6 +46,8 @@ pub enum Invariant {
     Answers,
     /// One call sends a FIFO queue the events of a record in the order of first sight.
     Order,
+    /// A record says what Orderspace said last, but for causes that the design allows: see [`truth`].
+    Truth,
     /// It ends: an invocation in its time and without a panic, and with faults over all lanes.
     Ends,
 }
@@ -64,6 +67,7 @@ impl Invariant {
             Self::Unreadable => "unreadable (promise 2)",
             Self::Answers => "answers (promise 1)",
             Self::Order => "order (FIFO)",
+            Self::Truth => "truth (promise 3)",
             Self::Ends => "ends",
         }
     }
@@ -148,6 +152,7 @@ impl World {
         if let Some(marker) = ledger.markers.get_mut(&bytes) {
             let held = marker.leased_until;
             marker.leased_until = until;
+            ledger.attempts[attempt].lease = Some(until);
             drop(ledger);
             self.tell(|| format!("  attempt {attempt} leases the retry marker"));
             if held > now {
@@ -187,6 +192,7 @@ impl World {
             leased_until: 0,
         };
         ledger.markers.insert(bytes, shadow);
+        ledger.attempts[attempt].marked = Some(shadow);
         drop(ledger);
         self.tell(|| format!("  attempt {attempt} leaves a retry marker"));
     }
@@ -1127,6 +1133,11 @@ impl World {
 
     fn check_records(&self) {
         let mut expected = oracle::records(&lock(&self.ledger));
+        let stale = truth::stale(&self.plan, &lock(&self.ledger), &expected);
+        match stale {
+            Ok(stale) => lock(&self.ledger).stale = stale,
+            Err(what) => self.broken(Invariant::Truth, || what),
+        }
         let payments = lock(&self.ledger).payments.clone();
         for (key, stored) in self.records.records() {
             let account = self

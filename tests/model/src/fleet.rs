@@ -12,10 +12,13 @@ use clap::Args;
 use model::faults::{Coverage, Kind, Step, unreachable};
 use model::plan::{Habit, Plan};
 use model::run::{Counts, Outcome, run as run_plan};
+use model::truth::Cause;
 use serde::{Deserialize, Serialize};
 
 /// What 100,000 schedules must reach in every cell; fewer schedules, as much less.
 const CELL: u64 = 100;
+/// A cause for a record to be behind Orderspace takes several of them.
+const RARE: u64 = 10;
 /// How many schedules that is said of.
 const FULL: u64 = 100_000;
 /// Every so many schedules, one is run a second time, and must tell the same story.
@@ -69,6 +72,7 @@ struct Report {
     without_fifo: u64,
     invocations: u64,
     habits: [u64; Habit::ALL.len()],
+    stale: [u64; Cause::ALL.len()],
     replayed: u64,
     cells: Vec<u64>,
     broken: Vec<Failure>,
@@ -157,13 +161,8 @@ impl Report {
         self.teams += counts.teams;
         self.without_fifo += u64::from(counts.fifo_teams == 0);
         self.invocations += counts.invocations;
-        self.take_up(&counts.habits);
-    }
-
-    fn take_up(&mut self, habits: &[u64]) {
-        for (sum, seen) in self.habits.iter_mut().zip(habits) {
-            *sum += seen;
-        }
+        add(&mut self.habits, &counts.habits);
+        add(&mut self.stale, &counts.stale);
     }
 
     fn add(&mut self, other: Self) {
@@ -175,9 +174,16 @@ impl Report {
         self.teams += other.teams;
         self.without_fifo += other.without_fifo;
         self.invocations += other.invocations;
-        self.take_up(&other.habits);
+        add(&mut self.habits, &other.habits);
+        add(&mut self.stale, &other.stale);
         self.replayed += other.replayed;
         self.broken.extend(other.broken);
+    }
+}
+
+fn add(sums: &mut [u64], seen: &[u64]) {
+    for (sum, seen) in sums.iter_mut().zip(seen) {
+        *sum += seen;
     }
 }
 
@@ -288,6 +294,11 @@ fn judge(total: &Report, coverage: &Coverage, took: Duration) -> anyhow::Result<
         .map(|(habit, seen)| format!("{seen} {}", habit.as_str()))
         .collect();
     println!("Orderspace: {}", seen.join(", "));
+    let causes = || Cause::ALL.into_iter().zip(total.stale);
+    let seen: Vec<String> = causes()
+        .map(|(cause, stale)| format!("{stale} {}", cause.as_str()))
+        .collect();
+    println!("Records behind Orderspace: {}", seen.join(", "));
     let mut good = true;
     for failure in total.broken.iter().take(5) {
         good = false;
@@ -311,6 +322,16 @@ fn judge(total: &Report, coverage: &Coverage, took: Duration) -> anyhow::Result<
         if seen < least {
             good = false;
             println!("Orderspace: {seen} {}, {least} are asked", habit.as_str());
+        }
+    }
+    for (cause, stale) in causes() {
+        if stale < least / RARE {
+            good = false;
+            println!(
+                "records behind Orderspace: {stale} {}, {} are asked",
+                cause.as_str(),
+                least / RARE
+            );
         }
     }
     let averages = [

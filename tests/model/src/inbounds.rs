@@ -264,6 +264,8 @@ fn arrive(world: &Arc<World>, made: Made, chance: &mut Chance) -> oneshot::Recei
         read: None,
         told: false,
         leased: None,
+        lease: None,
+        marked: None,
         receipt: false,
         // A missing key may be remembered for as long as a right one.
         keys_held: held_from == 0,

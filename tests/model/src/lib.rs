@@ -27,6 +27,7 @@ pub mod plan;
 mod ports;
 pub mod run;
 pub mod stage;
+pub mod truth;
 mod world;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -7,6 +7,7 @@ use crate::checks::{Broken, Invariant};
 use crate::faults::Coverage;
 use crate::plan::{Habit, Plan, Stranger};
 use crate::stage::perform;
+use crate::truth::Cause;
 use crate::world::World;
 use crate::{inbounds, lanes, lock, oracle};
 
@@ -45,6 +46,8 @@ pub struct Counts {
     pub invocations: u64,
     /// How often Orderspace did what it does at times, in the order of [`Habit::ALL`].
     pub habits: [u64; Habit::ALL.len()],
+    /// Records that say something earlier than Orderspace does, in the order of [`Cause::ALL`].
+    pub stale: [u64; Cause::ALL.len()],
 }
 
 /// Runs a plan. With `story`, keeps what happened in words.
@@ -170,6 +173,7 @@ fn outcome(world: &World) -> Outcome {
         ),
         invocations: count(ledger.actors.len()),
         habits: ledger.habits,
+        stale: ledger.stale,
     };
     let received = ledger
         .teams

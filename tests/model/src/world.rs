@@ -15,6 +15,7 @@ use crate::faults::{Coverage, Kind, Step, kinds};
 use crate::lock;
 use crate::plan::{BUDGET, Habit, Plan, SENDING, WALL};
 use crate::stage::Agenda;
+use crate::truth::Stale;
 
 /// An event's identity as the log knows it: the millisecond in its id, which no two attempts share, and its
 /// position.
@@ -79,6 +80,8 @@ pub(crate) struct Ledger {
     /// When an account's check was last asked for, and when an instance last wrote to claim it.
     pub(crate) checks: HashMap<String, u64>,
     pub(crate) claims: HashMap<(usize, String), u64>,
+    /// How many records say something earlier than Orderspace does, by cause.
+    pub(crate) stale: Stale,
     pub(crate) story: Option<Vec<String>>,
     pub(crate) broken: Option<Broken>,
 }
@@ -146,6 +149,10 @@ pub(crate) struct Attempt {
     /// Whether the last read of the marker was answered.
     pub(crate) told: bool,
     pub(crate) leased: Option<bool>,
+    /// Until when it held the retry marker.
+    pub(crate) lease: Option<u64>,
+    /// The retry marker that it left.
+    pub(crate) marked: Option<ShadowMarker>,
     /// Whether its receipt was written.
     pub(crate) receipt: bool,
     pub(crate) keys_held: bool,

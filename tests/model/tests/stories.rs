@@ -7,6 +7,7 @@ use model::deliveries::{order, payment, stock};
 use model::faults::{Kind, Step};
 use model::plan::Plan;
 use model::run::{Outcome, run};
+use model::truth::Cause;
 use rstest::rstest;
 
 /// Runs a story that has to hold.
@@ -162,4 +163,17 @@ fn the_same_bytes_after_a_retry_are_a_new_delivery() {
     );
     // The retry has the first request's identity, the second delivery its own.
     assert_eq!(events(&outcome), [(0, 0), (2, 0)]);
+}
+
+/// A record is in the order of first sight; what is sent again although it was taken is seen for the first time last.
+#[test]
+fn a_record_behind_orderspace_is_counted_by_its_cause() {
+    let plan = Plan::story()
+        .delivers(0, vec![stock("A 1", A)])
+        .delivers(1_000, vec![stock("A 1", B)])
+        .fault_anywhere(Step::Answer, &[Some(Kind::Lost)]);
+    let outcome = told(plan);
+    assert_eq!(events(&outcome), [(0, 0), (1, 0), (2, 0)]);
+    let stale = Cause::ALL.map(|cause| u64::from(cause == Cause::SentAgain));
+    assert_eq!(outcome.counts.stale, stale);
 }

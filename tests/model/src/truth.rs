@@ -1,0 +1,270 @@
+//! What Orderspace said of a record last, and why the record may say something earlier.
+//!
+//! The sender gives no time and no version, so a record is what the events say in the order of first sight. Where that is
+//! not the order at Orderspace, something kept the earlier event from being seen first, or gave the later one the
+//! identity of another. Every such cause is one that the design allows, or the schedule fails.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::deliveries::About;
+use crate::faults::Step;
+use crate::oracle::Expected;
+use crate::plan::Plan;
+use crate::world::{Actor, Attempt, Key, Ledger, Subject};
+
+/// Why a record says something earlier than what Orderspace said last and was told to be taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(usize)]
+pub enum Cause {
+    /// The earlier event was first verified after the later one: it was sent or arrived late.
+    SeenLate,
+    /// The earlier event was taken before, and sent again: its answer was lost, or Orderspace gave it up too soon.
+    SentAgain,
+    /// The earlier event was refused, and came again in other bytes, to which no marker belongs.
+    OtherBytes,
+    /// The earlier event was refused without a retry marker, since a call failed or the function died.
+    NoMarker,
+    /// The retry marker of the earlier event was too old.
+    Expired,
+    /// The retry marker of the earlier event could not be read or held.
+    Unread,
+    /// One of two deliveries with equal bytes took the other's retry marker.
+    EqualBytes,
+}
+
+impl Cause {
+    /// Every cause.
+    pub const ALL: [Self; 7] = [
+        Self::SeenLate,
+        Self::SentAgain,
+        Self::OtherBytes,
+        Self::NoMarker,
+        Self::Expired,
+        Self::Unread,
+        Self::EqualBytes,
+    ];
+
+    /// The cause, in words that follow a number of records.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::SeenLate => "by events that were seen late",
+            Self::SentAgain => "by taken events that were sent again",
+            Self::OtherBytes => "by retries in other bytes",
+            Self::NoMarker => "by refusals without a retry marker",
+            Self::Expired => "by retry markers that had expired",
+            Self::Unread => "by retry markers that could not be read or held",
+            Self::EqualBytes => "by equal deliveries",
+        }
+    }
+}
+
+/// How many records are stale, by cause.
+pub(crate) type Stale = [u64; Cause::ALL.len()];
+
+/// When something happened at Orderspace: the delivery's time, its number, and the position in it.
+type Moment = (u64, usize, usize);
+
+/// Everything that is known of what Orderspace sent.
+struct Sent<'a> {
+    ledger: &'a Ledger,
+    happened: HashMap<u32, Moment>,
+    /// The genuine attempts that carried something, with its position, the first one first.
+    carried: HashMap<u32, Vec<(&'a Attempt, u32)>>,
+}
+
+/// Counts the stale records by cause.
+///
+/// # Errors
+/// One is stale by no cause that the design allows.
+pub(crate) fn stale(
+    plan: &Plan,
+    ledger: &Ledger,
+    records: &BTreeMap<Subject, Expected>,
+) -> Result<Stale, String> {
+    let sent = Sent::of(plan, ledger);
+    let mut stale = Stale::default();
+    for (subject, record) in records {
+        let Some(latest) = record.latest else {
+            continue;
+        };
+        if let Some(cause) = sent.cause(subject, latest)? {
+            stale[cause as usize] += 1;
+        }
+    }
+    Ok(stale)
+}
+
+impl<'a> Sent<'a> {
+    fn of(plan: &Plan, ledger: &'a Ledger) -> Self {
+        let mut happened = HashMap::new();
+        for (number, genuine) in plan.genuine.iter().enumerate() {
+            for (position, element) in genuine.delivery.elements.iter().enumerate() {
+                happened.insert(element.occurrence, (genuine.at, number, position));
+            }
+        }
+        let mut carried: HashMap<u32, Vec<(&Attempt, u32)>> = HashMap::new();
+        for attempt in ledger.attempts.iter().filter(|attempt| attempt.genuine) {
+            for (index, element) in (0..).zip(&attempt.delivery.elements) {
+                let of = carried.entry(element.occurrence).or_default();
+                of.push((attempt, index));
+            }
+        }
+        for attempts in carried.values_mut() {
+            attempts.sort_by_key(|(attempt, _)| attempt.epoch);
+        }
+        Self {
+            ledger,
+            happened,
+            carried,
+        }
+    }
+
+    /// What Orderspace said last of a record, deletes aside, of all that was answered with 200 and is not in quarantine.
+    fn last_word(&self, subject: &Subject) -> Option<u32> {
+        let (account, about) = subject;
+        let says = |(attempt, index): &(&Attempt, u32)| {
+            let element = attempt
+                .delivery
+                .elements
+                .get(usize::try_from(*index).ok()?)?;
+            let event = element.event.as_ref()?;
+            (attempt.account == *account && event.about == *about && !event.deletes()).then_some(())
+        };
+        let is_taken =
+            |attempts: &[(&Attempt, u32)]| attempts.iter().any(|(by, _)| by.answer == Some(200));
+        self.carried
+            .iter()
+            .filter(|(_, attempts)| attempts.first().and_then(says).is_some())
+            .filter(|(occurrence, attempts)| {
+                is_taken(attempts) && self.keys(**occurrence).next().is_some()
+            })
+            .map(|(occurrence, _)| *occurrence)
+            .max_by_key(|occurrence| self.happened.get(occurrence))
+    }
+
+    /// The invocation that was an attempt.
+    fn actor(&self, attempt: &Attempt) -> Option<&Actor> {
+        let number = self.ledger.by_epoch.get(&attempt.epoch)?;
+        let mut actors = self.ledger.actors.iter();
+        actors.find(|actor| actor.attempt == Some(*number))
+    }
+
+    /// The identities that something was given and that a lane accepted.
+    fn keys(&self, occurrence: u32) -> impl Iterator<Item = Key> {
+        let attempts = self.carried.get(&occurrence).into_iter().flatten();
+        attempts
+            .filter_map(|(attempt, index)| Some((attempt.identity?, *index)))
+            .filter(|key| self.ledger.accepted.contains_key(key))
+    }
+
+    /// Why a record whose latest event has this key says something earlier. `None` where it does not.
+    fn cause(&self, subject: &Subject, latest: Key) -> Result<Option<Cause>, String> {
+        let accepted = &self.ledger.accepted;
+        let Some(last) = self.last_word(subject) else {
+            return Ok(None);
+        };
+        let Some(own) = self.keys(last).max() else {
+            return Ok(None);
+        };
+        let says_the_same = accepted[&own].event.says_what(&accepted[&latest].event);
+        if says_the_same || matches!(subject.1, About::Nothing(_)) {
+            return Ok(None);
+        }
+        let carries = |attempt: &Attempt, what: u32| {
+            let elements = &attempt.delivery.elements;
+            elements.iter().any(|element| element.occurrence == what)
+        };
+        let by = |identity: u64| &self.ledger.attempts[self.ledger.by_epoch[&identity]];
+        if !carries(by(own.0), last) {
+            return Ok(Some(Cause::EqualBytes));
+        }
+        // The attempt that gave the record's latest event its identity.
+        let giver = by(latest.0);
+        let Some(earlier) = usize::try_from(latest.1)
+            .ok()
+            .and_then(|index| giver.delivery.elements.get(index))
+        else {
+            return Err(format!("nothing was sent with key {latest:?}"));
+        };
+        let before: Vec<&Attempt> = self.carried[&earlier.occurrence]
+            .iter()
+            .map(|(attempt, _)| *attempt)
+            .filter(|attempt| attempt.identity.is_some() && attempt.epoch < giver.epoch)
+            .collect();
+        if before.iter().all(|attempt| attempt.epoch > own.0) {
+            return Ok(Some(Cause::SeenLate));
+        }
+        self.cause_of_a_retry(giver, &before)
+            .map(Some)
+            .map_err(|what| {
+                format!(
+                    "{} of record {subject:?} {what}, and is later than what Orderspace said last",
+                    crate::checks::name(latest)
+                )
+            })
+    }
+
+    /// Why an attempt gave an identity of its own to what had come before.
+    fn cause_of_a_retry(
+        &self,
+        giver: &Attempt,
+        before: &[&Attempt],
+    ) -> Result<Cause, &'static str> {
+        // Who removes the retry marker has made all of it durable, also if he dies before he answers.
+        let removes = |attempt: &Attempt| {
+            let actor = self.actor(attempt);
+            actor.is_some_and(|by| by.counts.contains_key(&Step::RemoveMarker))
+        };
+        if before
+            .iter()
+            .any(|attempt| attempt.answer == Some(200) || removes(attempt))
+        {
+            return Ok(Cause::SentAgain);
+        }
+        let is_equal = |attempt: &Attempt| {
+            attempt.account == giver.account && attempt.delivery.body == giver.delivery.body
+        };
+        let equal = || before.iter().filter(|attempt| is_equal(attempt));
+        if equal().next().is_none() {
+            return Ok(Cause::OtherBytes);
+        }
+        let begun = self.actor(giver).map_or(giver.epoch, |actor| actor.begun);
+        let marked = || {
+            let markers = equal().filter_map(|attempt| attempt.marked);
+            markers.filter(|marker| marker.left < begun)
+        };
+        if marked().next().is_none() {
+            let is_disturbed = |attempt: &&&Attempt| {
+                let actor = self.actor(attempt);
+                actor.is_some_and(|actor| actor.faults > 0 || actor.crashed)
+            };
+            return match equal().all(|attempt| is_disturbed(&attempt)) {
+                true => Ok(Cause::NoMarker),
+                false => Err("was refused, undisturbed, without a retry marker"),
+            };
+        }
+        if marked().all(|marker| marker.expires <= giver.now) {
+            return Ok(Cause::Expired);
+        }
+        // Deliveries with equal bytes share their marker.
+        let sharing = || {
+            let attempts = self.ledger.attempts.iter();
+            attempts.filter(|attempt| attempt.epoch < giver.epoch && is_equal(attempt))
+        };
+        let is_held = sharing().any(|other| other.lease > Some(giver.now));
+        let is_unread = giver.read.is_none() || giver.leased == Some(false);
+        let is_disturbed = self.actor(giver).is_some_and(|actor| {
+            [Step::ReadMarker, Step::LeaseMarker]
+                .iter()
+                .any(|step| actor.faulted.contains(step))
+        });
+        if is_held || is_unread || is_disturbed {
+            return Ok(Cause::Unread);
+        }
+        if sharing().any(removes) {
+            return Ok(Cause::EqualBytes);
+        }
+        Err("came again, undisturbed, and did not take the retry marker that was left for it")
+    }
+}
