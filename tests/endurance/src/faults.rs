@@ -181,8 +181,8 @@ fn too_little(figures: &Figures) -> Vec<String> {
         ),
     ];
     let mut wanted = vec![(
-        figures.records_decided_by_the_log,
-        "record was decided by the log alone",
+        figures.records_held_against_the_log,
+        "record was held against the log alone",
     )];
     wanted.extend(
         rare.into_iter()
@@ -407,8 +407,20 @@ impl Outcome {
             ),
             ("records compared", figures.records_compared),
             (
-                "  of these decided by the log alone",
-                figures.records_decided_by_the_log,
+                "records held against the log alone",
+                figures.records_held_against_the_log,
+            ),
+            (
+                "  of these behind by an event sent again",
+                figures.records_of_one_sent_again,
+            ),
+            (
+                "  of these behind by one at the same time",
+                figures.records_of_one_at_the_same_time,
+            ),
+            (
+                "  of these ahead by one never accepted",
+                figures.records_of_one_refused,
             ),
         ] {
             line(what, count.to_string());

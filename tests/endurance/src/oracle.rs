@@ -6,8 +6,8 @@
 //!    dead-letter, quarantine or undelivered queue, under as many ids as it was accepted times;
 //! 2. every message is one that was sent: its record byte for byte, its type, account and subject, and an id whose
 //!    time is that of a request with this event at this place;
-//! 3. every record is that of the event with the greatest id, and deleted where any event said so; where the log alone
-//!    decides which event was first seen last, it is that one;
+//! 3. every record is that of the event with the greatest id, and deleted where any event said so; by the log alone, it
+//!    is that of the event which was sent last, or of one that was sent again or under way when that one was sent;
 //! 4. no event is marked as a possible duplicate of something that was never there.
 //!
 //! Repeats under other ids, and how many of them are not marked, are counted: a refused delivery whose retry marker
@@ -119,8 +119,14 @@ pub(crate) struct Figures {
     pub(crate) kept_their_identity: usize,
     /// Records that were compared.
     pub(crate) records_compared: usize,
-    /// Those among them of which the log alone says what they must be.
-    pub(crate) records_decided_by_the_log: usize,
+    /// Records that were held against the log alone.
+    pub(crate) records_held_against_the_log: usize,
+    /// Those among them that say an event which was sent later than the last accepted one, and never accepted.
+    pub(crate) records_of_one_refused: usize,
+    /// Those that say an earlier event, which came again after the last accepted one.
+    pub(crate) records_of_one_sent_again: usize,
+    /// Those that say an earlier event, which was under way when the last accepted one was sent.
+    pub(crate) records_of_one_at_the_same_time: usize,
 }
 
 /// What the oracle found.
@@ -545,47 +551,83 @@ impl<'a> Court<'a> {
         self.found.problems.extend(problems);
     }
 
-    /// The records of which no message need be read to know what they are: one event was seen for the first time after
-    /// all others were seen for the last.
+    /// What the log alone says of each record, without a message or an id being read: where an event was answered with
+    /// 200, the record says it, or one that was sent at the same time or again after it.
     fn decided_by_the_log(&mut self, table: &BTreeMap<RecordKey, Record>) -> Vec<String> {
-        let mut events: BTreeMap<RecordKey, Vec<(u64, u64, bool, &Event)>> = BTreeMap::new();
+        let mut events: BTreeMap<RecordKey, Vec<Sent<'_>>> = BTreeMap::new();
         for ((delivery, place), event) in self.by_mark.values() {
             let Key::Is(id) = &event.key else { continue };
             if event.is_delete() || self.quarantined.contains_key(&(*delivery, *place)) {
                 continue;
             }
             let attempts: Vec<&Attempt> = self.attempts_of((*delivery, *place)).collect();
-            let first = attempts.iter().map(|attempt| attempt.after).min();
-            let last = attempts.iter().map(|attempt| until(attempt)).max();
-            let accepted = attempts.iter().any(|attempt| attempt.status == Some(200));
-            if let (Some(first), Some(last)) = (first, last) {
-                let account = self.account(*delivery).to_owned();
-                events
-                    .entry((account, event.kind.to_owned(), id.clone()))
-                    .or_default()
-                    .push((first, last, accepted, event));
-            }
+            let account = self.account(*delivery).to_owned();
+            events
+                .entry((account, event.kind.to_owned(), id.clone()))
+                .or_default()
+                .push(Sent { event, attempts });
         }
         let mut problems = Vec::new();
-        for (key, mut events) in events {
-            events.sort_by_key(|(first, ..)| *first);
-            let Some((first, _, true, latest)) = events.pop() else {
+        for (key, events) in events {
+            let accepted = events.iter().filter(|sent| sent.is_accepted());
+            let Some(last) = accepted.max_by_key(|sent| sent.first()) else {
                 continue;
             };
-            if events.iter().any(|(_, last, ..)| *last + ROUNDING >= first) {
-                continue;
-            }
-            self.found.figures.records_decided_by_the_log += 1;
-            let expected = of_text(&latest.record).ok();
             let found = table.get(&key).and_then(|record| record.data.clone());
-            if found != expected {
-                problems.push(format!(
+            let said = events
+                .iter()
+                .filter(|sent| of_text(&sent.event.record).ok() == found)
+                .max_by_key(|sent| sent.last());
+            let figures = &mut self.found.figures;
+            figures.records_held_against_the_log += 1;
+            match said {
+                Some(said) if std::ptr::eq(said.event, last.event) => {}
+                Some(said) if said.first() > last.first() => figures.records_of_one_refused += 1,
+                Some(said) if said.comes_again_after(last) => {
+                    figures.records_of_one_sent_again += 1;
+                }
+                Some(said) if said.last() + ROUNDING >= last.first() => {
+                    figures.records_of_one_at_the_same_time += 1;
+                }
+                _ => problems.push(format!(
                     "{key:?} was last told {} and is {found:?}",
-                    latest.record
-                ));
+                    last.event.record
+                )),
             }
         }
         problems
+    }
+}
+
+/// An event, and when it was sent.
+struct Sent<'a> {
+    event: &'a Event,
+    attempts: Vec<&'a Attempt>,
+}
+
+impl Sent<'_> {
+    fn is_accepted(&self) -> bool {
+        self.attempts
+            .iter()
+            .any(|attempt| attempt.status == Some(200))
+    }
+
+    /// When it was sent for the first time.
+    fn first(&self) -> u64 {
+        let sent = self.attempts.iter().map(|attempt| attempt.after);
+        sent.min().unwrap_or(u64::MAX)
+    }
+
+    /// Until when it may have been seen for the first time.
+    fn last(&self) -> u64 {
+        let until = self.attempts.iter().map(|attempt| until(attempt));
+        until.max().unwrap_or_default()
+    }
+
+    /// Whether it was sent before another event and again after it.
+    fn comes_again_after(&self, other: &Self) -> bool {
+        let mut sent = self.attempts.iter().map(|attempt| attempt.after);
+        self.first() < other.first() && sent.any(|after| after > other.first())
     }
 }
 

@@ -186,7 +186,10 @@ fn a_world_that_is_right_has_no_problem_and_is_counted() {
         (1, 1)
     );
     assert_eq!(
-        (figures.records_compared, figures.records_decided_by_the_log),
+        (
+            figures.records_compared,
+            figures.records_held_against_the_log
+        ),
         (2, 2)
     );
 }
@@ -260,6 +263,45 @@ fn a_repeat_under_another_id_is_counted_and_the_greater_id_decides() {
     assert_eq!(figures.kept_their_identity, 0);
     replace(&mut world, 4, r#","possibleduplicate":true"#, "");
     assert_eq!(judged(&world).figures.unmarked_repeats, 1);
+}
+
+/// The first event of a record, and a greater id for it: the record says it again.
+fn behind(world: &mut World) {
+    let older = event(world, 0, 0);
+    let late = id(5005, 0);
+    world.team.push(letter(envelope(&older, &late, true)));
+    let record = world.records.values_mut().next().unwrap();
+    record.data = of_text(&older.record).ok();
+    record.event_id = Some(late);
+}
+
+#[test]
+fn a_record_that_a_retry_overtook_is_counted_by_its_cause() {
+    let mut world = world();
+    behind(&mut world);
+    // Nothing was sent at that time.
+    let problems = judged(&world).problems;
+    assert!(problems.iter().any(|found| found.contains("was last told")));
+    world.log.attempts.push(Attempt {
+        part: 0..1,
+        ..attempt(0, 3, 5000, Some(200))
+    });
+    let Judgement { figures, problems } = judged(&world);
+    assert_eq!(problems, Vec::<String>::new());
+    assert_eq!(figures.records_held_against_the_log, 2);
+    assert_eq!(figures.records_of_one_sent_again, 1);
+    // An attempt without an answer may be seen for a minute.
+    let mut world = self::world();
+    world.log.attempts[0].status = None;
+    let older = event(&world, 0, 0);
+    let record = world.records.values_mut().next().unwrap();
+    record.data = of_text(&older.record).ok();
+    let figures = judged(&world).figures;
+    assert_eq!(figures.records_of_one_at_the_same_time, 1);
+    // What was refused may have come in all the same.
+    let mut world = self::world();
+    world.log.attempts[2].status = Some(503);
+    assert_eq!(judged(&world).figures.records_of_one_refused, 1);
 }
 
 #[test]
