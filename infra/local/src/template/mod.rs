@@ -148,7 +148,7 @@ impl Template {
     }
 
     /// What a value says, as far as it is known before anything is deployed.
-    fn text(&self, value: &Value) -> String {
+    pub fn text(&self, value: &Value) -> String {
         let function = value
             .as_object()
             .and_then(|functions| functions.iter().next());

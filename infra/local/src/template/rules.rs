@@ -1,5 +1,6 @@
 //! The rules, one function each. Every rule has a test that breaks the project's template and sees it caught.
 
+use domain::route::Routes;
 use serde_json::Value;
 
 use super::{Finding, Resource, Template, referred};
@@ -9,7 +10,7 @@ type Complaint = (String, String);
 type Rule = fn(&Template) -> Vec<Complaint>;
 
 /// Every rule by name.
-const RULES: [(&str, Rule); 21] = [
+const RULES: [(&str, Rule); 22] = [
     ("visibility", visibility),
     ("inbound-times", inbound_times),
     ("receives", receives),
@@ -28,6 +29,7 @@ const RULES: [(&str, Rule); 21] = [
     ("queue-encryption", queue_encryption),
     ("access-log", access_log),
     ("routes", routes),
+    ("teams", teams),
     ("floors", floors),
     ("alarms", alarms),
     ("outputs", outputs),
@@ -745,6 +747,26 @@ fn routes(template: &Template) -> Vec<Complaint> {
     complaints
 }
 
+/// The consumer can read which team gets what: with a word misspelt it would not start, and lanes would fill.
+fn teams(template: &Template) -> Vec<Complaint> {
+    let readers = functions(template).filter_map(|function| {
+        let value = function.property("/Environment/Variables/ROUTES");
+        template.resource(referred(value)?)
+    });
+    let complain = |parameter: Resource<'_>| {
+        let text = template.text(parameter.property("/Value"));
+        let wrong = match Routes::parse(&text) {
+            Err(error) => error.to_string(),
+            Ok(_) if parameter.property("/AllowedPattern").is_null() => {
+                "it has no AllowedPattern that refuses what cannot be read".to_owned()
+            }
+            Ok(_) => return None,
+        };
+        Some((parameter.id.to_owned(), wrong))
+    };
+    readers.filter_map(complain).collect()
+}
+
 /// What waits behind an alarm is not lost; what waits without one is.
 fn alarms(template: &Template) -> Vec<Complaint> {
     let watched: Vec<(&str, &str)> = template
@@ -850,6 +872,7 @@ fn listed(value: Option<&Value>) -> Vec<&Value> {
 
 #[cfg(test)]
 mod tests {
+    use regex::Regex;
     use rstest::rstest;
     use serde_json::json;
 
@@ -882,6 +905,43 @@ mod tests {
         Template(whole)
     }
 
+    /// What AWS refuses to deploy by the pattern, and what the consumer could not read.
+    #[rstest]
+    #[case::none("[]", true)]
+    #[case::one(
+        r#"[{"team":"a","queue":"https://q/a","types":["*"],"accounts":["*"]}]"#,
+        true
+    )]
+    #[case::in_another_order(
+        r#"[ { "queue":"q", "accounts":["a","b"], "types":["order.*", "*"], "team":"a" } ]"#,
+        true
+    )]
+    #[case::two(
+        "[\n{\"team\":\"a\",\"queue\":\"q\",\"types\":[\"*\"],\"accounts\":[\"*\"]},\n\
+         {\"team\":\"b\",\"queue\":\"q\",\"types\":[\"*\"],\"accounts\":[\"*\"]}\n]\n",
+        true
+    )]
+    #[case::misspelt(r#"[{"team":"a","quue":"q","types":["*"],"accounts":["*"]}]"#, false)]
+    #[case::a_member_too_few(r#"[{"team":"a","queue":"q","types":["*"]}]"#, false)]
+    #[case::a_member_too_many(
+        r#"[{"team":"a","queue":"q","types":["*"],"accounts":["*"],"fifo":"x"}]"#,
+        false
+    )]
+    #[case::text_for_a_list(r#"[{"team":"a","queue":"q","types":"*","accounts":["*"]}]"#, false)]
+    #[case::no_list(r#"{"team":"a","queue":"q","types":["*"],"accounts":["*"]}"#, false)]
+    #[case::no_json("teams: a", false)]
+    #[case::cut(r#"[{"team":"a","queue":"q","types":["*"],"accounts":["*"]}"#, false)]
+    fn routes_that_cannot_be_read_are_refused_before_they_are_deployed(
+        #[case] routes: &str,
+        #[case] good: bool,
+    ) {
+        let template = ours();
+        let resource = template.resource("Routes").unwrap();
+        let pattern = resource.property("/AllowedPattern").as_str().unwrap();
+        assert_eq!(Regex::new(pattern).unwrap().is_match(routes), good);
+        assert_eq!(Routes::parse(routes).is_ok(), good);
+    }
+
     #[test]
     fn the_projects_template_keeps_every_rule() {
         assert_eq!(check(&ours()), []);
@@ -912,6 +972,12 @@ mod tests {
     #[case::no_delay("floors", "/Parameters/FirstRetrySeconds/MinValue", json!(0))]
     #[case::little_memory_of_inbound("floors", "/Parameters/InboundMemory/MinValue", json!(255))]
     #[case::little_memory_of_the_consumer("floors", "/Parameters/ConsumerMemory/MinValue", json!(319))]
+    #[case::a_misspelt_route("teams", "/Resources/Routes/Properties/Value", json!(r#"[{"team":"a","quue":"q","types":["*"],"accounts":["*"]}]"#))]
+    #[case::routes_that_nothing_refuses(
+        "teams",
+        "/Resources/Routes/Properties/AllowedPattern",
+        Value::Null
+    )]
     #[case::receives_by_parameter("receives", "/Resources/BillingQueue/Properties/RedrivePolicy/maxReceiveCount", json!({"Ref": "ConsumerBatchSize"}))]
     #[case::no_redrive(
         "dead-letters",
