@@ -7,8 +7,8 @@
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use serde_json::Value;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
 /// The release that is being built.
 const CURRENT: &str = env!("CARGO_PKG_VERSION");
@@ -94,6 +94,58 @@ pub fn all() -> Vec<Release> {
         "tests/fixtures/releases has no folder {CURRENT}; its README.md says how to make one"
     );
     releases
+}
+
+/// What a release after this one may store: the examples of this one, with members that it does not know.
+///
+/// # Panics
+/// There is no folder for the release that is being built.
+#[must_use]
+pub fn to_come(kind: Kind) -> Vec<(Release, Example)> {
+    let current = all().into_iter().find(Release::is_current);
+    let current = current.expect("the release that is being built");
+    let next = Release {
+        version: "a release to come".to_owned(),
+        ..current.clone()
+    };
+    let mut examples = current.examples(kind);
+    for example in &mut examples {
+        let mut stored = example.item();
+        add_members(kind, &mut stored);
+        let text = serde_json::to_string(&stored).expect("a value is JSON");
+        example.stored = RawValue::from_string(text).expect("what was written is JSON");
+    }
+    examples
+        .into_iter()
+        .map(|example| (next.clone(), example))
+        .collect()
+}
+
+/// Adds members that nobody knows: to the form, and to what it holds of its own. A record's data are its sender's.
+fn add_members(kind: Kind, stored: &mut Value) {
+    let is_item = !matches!(
+        kind,
+        Kind::Envelope | Kind::SigningSecret | Kind::OauthSecret
+    );
+    let unknown = match is_item {
+        true => json!({ "M": { "since": { "S": "a release to come" } } }),
+        false => json!({ "since": "a release to come" }),
+    };
+    stored["later"] = unknown.clone();
+    let held = match kind {
+        Kind::Account => stored["registrations"]["L"].as_array_mut(),
+        _ => None,
+    };
+    for held in held.into_iter().flatten() {
+        held["M"]["later"] = unknown.clone();
+    }
+    let held = match kind {
+        Kind::SigningSecret => stored["registrations"].as_object_mut(),
+        _ => None,
+    };
+    for held in held.into_iter().flat_map(serde_json::Map::values_mut) {
+        held["later"] = unknown.clone();
+    }
 }
 
 fn in_folder(folder: &Path) -> Vec<Release> {
@@ -208,7 +260,6 @@ fn says(value: &Value, expected: &Value) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn every_release_has_examples_of_every_kind_and_nothing_else() {
