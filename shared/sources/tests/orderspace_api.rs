@@ -225,6 +225,24 @@ async fn every_page_is_read() {
     );
 }
 
+/// Four MiB are read; what is larger is no answer of a site's.
+#[rstest]
+#[case::as_large_as_may_be(0, true)]
+#[case::a_byte_larger(1, false)]
+#[tokio::test]
+async fn an_answer_has_four_mebibytes_at_most(#[case] more: usize, #[case] is_read: bool) {
+    let list = r#"{"webhooks":[]}"#;
+    let body = format!("{list}{}", " ".repeat(4 * 1024 * 1024 - list.len() + more));
+    let server = Scripted::new(&[("200 OK", &body)]);
+    match server.api.list(&access()).await {
+        Ok(listed) => assert!(is_read && listed.is_empty()),
+        Err(error) => assert!(
+            !is_read && error.to_string().contains("more than 4 MiB"),
+            "{error}"
+        ),
+    }
+}
+
 /// Taken for "no webhooks", each would have another one registered, or the webhook of a disconnected account left behind.
 #[rstest]
 #[case::no_list(&[r#"{"error":"maintenance"}"#], "cannot be read")]

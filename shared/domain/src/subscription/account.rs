@@ -402,6 +402,7 @@ impl Account {
 mod tests {
     use super::*;
     use crate::event::Effect;
+    use crate::identity::DeliveryId;
     use crate::lane::Lane;
 
     const KNOWN: [TypeRow; 2] = [row("order.created"), row("order.updated")];
@@ -444,8 +445,15 @@ mod tests {
         account.connect_for(EventSelection::all(&KNOWN), Timestamp::from_millis(1));
         assert_eq!(account.baseline.hours, 400);
         let fewer = EventSelection::all(&KNOWN[..1]);
+        let last = Some(DeliveryId::new(Timestamp::from_millis(1), &[1; 10]));
+        account.baseline.last = last;
         account.connect_for(fewer.clone(), Timestamp::from_millis(2));
-        assert_eq!(account.baseline, Baseline::new(Timestamp::from_millis(2)));
+        // When the last delivery came stays known.
+        let anew = Baseline {
+            last,
+            ..Baseline::new(Timestamp::from_millis(2))
+        };
+        assert_eq!(account.baseline, anew);
         account.baseline.hours = 400;
         account.desired = Desired::Disconnected { done: true };
         account.connect_for(fewer, Timestamp::from_millis(3));
