@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
+use domain::delivery::MOST_EVENTS;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
@@ -79,6 +80,38 @@ impl<'de> FromMembers<'de> for Members<'de> {
             members.push(member);
         }
         Ok(members)
+    }
+}
+
+/// The elements of a list, as far as a delivery can have them and one more, by which it is known for too long. Those after
+/// are read, and not kept: in six megabytes there may be three million.
+pub(crate) struct First<T>(pub(crate) Vec<T>);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for First<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(FirstVisitor(PhantomData))
+    }
+}
+
+struct FirstVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for FirstVisitor<T> {
+    type Value = First<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        let mut first = Vec::new();
+        while first.len() <= MOST_EVENTS {
+            match seq.next_element()? {
+                Some(element) => first.push(element),
+                None => return Ok(First(first)),
+            }
+        }
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(First(first))
     }
 }
 

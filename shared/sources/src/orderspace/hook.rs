@@ -24,7 +24,7 @@ use domain::record::RecordId;
 use domain::signature::{Offer, ProofError, Tags};
 
 use super::{FACTS, RAW_BODY, meaning};
-use crate::json::{FromMembers, Members, Name, ObjectOr, fields, object, text_of};
+use crate::json::{First, FromMembers, Members, Name, ObjectOr, fields, object, text_of};
 use crate::only_value;
 
 /// Base64 of the body's HMAC-SHA256 under the webhook's signing key.
@@ -81,16 +81,18 @@ fn elements(text: &str) -> Result<Vec<Element<'_>>, Unreadable> {
     let not_json = |_| Unreadable::NotJson;
     match text.trim_ascii_start().bytes().next() {
         Some(b'[') => {
-            if let Ok(elements) = serde_json::from_str::<Vec<ObjectOr<Element<'_>>>>(text) {
+            if let Ok(elements) = serde_json::from_str::<First<ObjectOr<Element<'_>>>>(text) {
                 return Ok(elements
+                    .0
                     .into_iter()
                     .map(|element| element.0.unwrap_or_default())
                     .collect());
             }
             // An element that is a number out of range or a broken string stops the one pass over all of
             // them, and may still be JSON. The others are good, so take them one by one.
-            let elements = serde_json::from_str::<Vec<&RawValue>>(text).map_err(not_json)?;
+            let elements = serde_json::from_str::<First<&RawValue>>(text).map_err(not_json)?;
             Ok(elements
+                .0
                 .into_iter()
                 .map(|raw| object(raw).unwrap_or_default())
                 .collect())
@@ -142,9 +144,9 @@ impl<'a> Element<'a> {
         let mut records = Vec::with_capacity(1);
         for record in named.into_iter().flatten() {
             if record.get().starts_with('[') {
-                let list: Vec<&RawValue> =
+                let list: First<&RawValue> =
                     serde_json::from_str(record.get()).map_err(|_| ElementFault::NoRecord)?;
-                records.extend(list);
+                records.extend(list.0);
             } else {
                 records.push(record);
             }

@@ -23,7 +23,7 @@ use http::HeaderMap;
 use serde_json::value::RawValue;
 
 use super::{RAW_BODY, meaning};
-use crate::json::{fields, text_of};
+use crate::json::{First, fields, text_of};
 use crate::{only_value, orderspace};
 
 /// Base64url of the body's HMAC-SHA256 under a signing secret, without padding.
@@ -59,9 +59,9 @@ pub(super) fn split(body: &[u8]) -> Result<Split<'_>, Unreadable> {
     let mut split = Split::default();
     match body.get().bytes().next() {
         Some(b'[') => {
-            let elements: Vec<&RawValue> =
+            let elements: First<&RawValue> =
                 serde_json::from_str(body.get()).map_err(|_| Unreadable::NotJson)?;
-            for element in elements {
+            for element in elements.0 {
                 add(&mut split, element)?;
             }
         }
