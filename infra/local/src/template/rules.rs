@@ -196,7 +196,7 @@ fn receives(template: &Template) -> Vec<Complaint> {
 }
 
 /// The least that a parameter may be, and why.
-const FLOORS: [(&str, i64, &str); 4] = [
+const FLOORS: [(&str, i64, &str); 6] = [
     (
         "ReceiptTtlDays",
         15,
@@ -207,7 +207,21 @@ const FLOORS: [(&str, i64, &str); 4] = [
         1,
         "without a delay, receives are used up while a table is throttled",
     ),
-    ("InboundMemory", 256, "the largest delivery needs 198 MB"),
+    (
+        "RetryMarkerTtlSeconds",
+        86_400,
+        "a refused delivery is sent again for a day",
+    ),
+    (
+        "TokenGraceHours",
+        24,
+        "a refused delivery is sent again for a day",
+    ),
+    (
+        "InboundMemory",
+        256,
+        "a delivery of 6 MB needs 70 MB besides the program",
+    ),
     (
         "ConsumerMemory",
         320,
@@ -942,6 +956,21 @@ mod tests {
         assert_eq!(Routes::parse(routes).is_ok(), good);
     }
 
+    /// Lanes keep a message for twelve days at most, and a dead-letter, undelivered or team's queue for fourteen.
+    #[test]
+    fn objects_outlast_the_pointers_to_them() {
+        let template = ours();
+        let pattern = template.at("/Parameters/OversizeExpiryDays/AllowedPattern");
+        let pattern = Regex::new(pattern.as_str().unwrap()).unwrap();
+        let longest = template.at("/Parameters/LaneRetentionSeconds/MaxValue");
+        let waits = (longest.as_i64().unwrap() + FOURTEEN_DAYS) / 86_400;
+        for days in 0..=3650 {
+            let good = days == 0 || days >= 30;
+            assert_eq!(pattern.is_match(&days.to_string()), good, "{days}");
+            assert!(!good || days == 0 || days > waits);
+        }
+    }
+
     #[test]
     fn the_projects_template_keeps_every_rule() {
         assert_eq!(check(&ours()), []);
@@ -970,6 +999,8 @@ mod tests {
     #[case::receives_that_may_be_short("receives", "/Parameters/LaneVisibilityTimeout/MinValue", json!(287))]
     #[case::receipts_that_quarantine_outlasts("floors", "/Parameters/ReceiptTtlDays/MinValue", json!(14))]
     #[case::no_delay("floors", "/Parameters/FirstRetrySeconds/MinValue", json!(0))]
+    #[case::markers_that_retries_outlast("floors", "/Parameters/RetryMarkerTtlSeconds/MinValue", json!(86_399))]
+    #[case::a_grace_that_retries_outlast("floors", "/Parameters/TokenGraceHours/MinValue", json!(23))]
     #[case::little_memory_of_inbound("floors", "/Parameters/InboundMemory/MinValue", json!(255))]
     #[case::little_memory_of_the_consumer("floors", "/Parameters/ConsumerMemory/MinValue", json!(319))]
     #[case::a_misspelt_route("teams", "/Resources/Routes/Properties/Value", json!(r#"[{"team":"a","quue":"q","types":["*"],"accounts":["*"]}]"#))]
