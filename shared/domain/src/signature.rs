@@ -92,7 +92,7 @@ impl SharedSecret {
     /// Whether this is the secret with that digest, at that place; compared in constant time.
     fn is(&self, place: Place, digest: &[u8; 32]) -> Choice {
         let ours = Sha256::digest(self.secret.expose_secret().as_bytes());
-        Choice::from(u8::from(self.place == place)) & ours.as_slice().ct_eq(digest)
+        Choice::from(u8::from(self.place == place)) & equal(&ours.into(), digest)
     }
 }
 
@@ -387,10 +387,17 @@ fn is_signed(message: &[u8], tags: &Tags, keys: &[MacKey]) -> bool {
     let mut fits = Choice::from(0);
     for mac in keys.iter().filter_map(|key| key.mac(message)) {
         for tag in &tags.0 {
-            fits |= mac.ct_eq(tag);
+            fits |= equal(&mac, tag);
         }
     }
     fits.into()
+}
+
+/// Compares all bytes, whichever of them differ.
+fn equal(ours: &[u8; 32], theirs: &[u8; 32]) -> Choice {
+    #[cfg(test)]
+    tests::COMPARED.with(|compared| compared.set(compared.get() + ours.len()));
+    ours.ct_eq(theirs)
 }
 
 /// Whether something is offered, and a live secret is offered wherever something is.
@@ -435,10 +442,68 @@ impl<'a> Verified<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
     use crate::account::UrlToken;
     use http::HeaderMap;
     use rstest::rstest;
+
+    thread_local! {
+        /// How many bytes were compared.
+        pub(super) static COMPARED: Cell<usize> = const { Cell::new(0) };
+    }
+
+    /// Time tells nothing of a key: however close a forgery comes, and to whichever key, the work is the same.
+    #[rstest]
+    fn a_wrong_tag_costs_the_same_wherever_it_is_wrong(
+        #[values("first", "second", "third", "none")] key: &str,
+        #[values(0, 15, 31)] wrong_byte: usize,
+        #[values(0, 1, 2)] position: usize,
+    ) {
+        let secrets = LiveSecrets {
+            macs: ["first", "second", "third"].map(MacKey::new).into(),
+            shared: Vec::new(),
+        };
+        let mut close = MacKey::new(key).mac(b"body").unwrap();
+        close[wrong_byte] ^= 1;
+        let mut tags = vec![[0; 32]; 3];
+        tags[position] = close;
+        let offer = Offer::Macs {
+            tags: Tags::several(tags).unwrap(),
+            forms: &[Form("raw"), Form("reversed")],
+        };
+        COMPARED.set(0);
+        assert_eq!(judge(&offer, &secrets, Policy::Require), None);
+        // Two forms, three keys, three tags.
+        assert_eq!(COMPARED.get(), 2 * 3 * 3 * 32);
+    }
+
+    #[rstest]
+    fn a_wrong_secret_costs_the_same_wherever_it_is_wrong(
+        #[values("s", "old", "t", "")] offered: &str,
+        #[values(Place::Basic, Place::Header)] place: Place,
+    ) {
+        let other = match place {
+            Place::Basic => Place::Header,
+            Place::Header => Place::Basic,
+        };
+        let digest = Some(digest(offered));
+        let offer = match place {
+            Place::Basic => Offer::Shared {
+                basic: digest,
+                header: None,
+            },
+            Place::Header => Offer::Shared {
+                basic: None,
+                header: digest,
+            },
+        };
+        COMPARED.set(0);
+        let judged = judge(&offer, &shared(other, &["old", "s"]), Policy::Require);
+        assert_eq!(judged, None, "it is right at another place");
+        assert_eq!(COMPARED.get(), 2 * 32);
+    }
 
     fn digest(secret: &str) -> [u8; 32] {
         Sha256::digest(secret.as_bytes()).into()

@@ -568,7 +568,7 @@ mod tests {
     #[test]
     fn the_last_delivery_is_known_whatever_is_forgotten() {
         let mut account = account();
-        let last = crate::identity::DeliveryId::new(Timestamp::from_millis(1), &[1; 10]);
+        let last = DeliveryId::new(Timestamp::from_millis(1), &[1; 10]);
         account.baseline.last = Some(last);
         account.desired = Desired::Disconnected { done: true };
         let events = account.events.clone();
