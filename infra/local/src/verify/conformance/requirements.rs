@@ -214,6 +214,80 @@ const NOTHING_LOST: &[Requirement] = &[
         ]),
     ),
     is(
+        "lost-gone-queue",
+        "What is for a team's queue that is gone or closed is set aside at once, and slows nobody",
+        By(&[
+            Test(CONSUMER, "a_team_s_queue_that_is_gone_is_set_aside_at_once"),
+            Test(
+                "runtime",
+                "enqueue::tests::a_queue_that_is_closed_is_asked_once",
+            ),
+        ]),
+    ),
+    is(
+        "lost-crash-outage",
+        "A function that cannot start makes no dead letters for eight hours, whatever its parameters",
+        By(&[
+            Test(
+                "local",
+                "template::rules::tests::a_broken_template_is_caught",
+            ),
+            Test(
+                "local",
+                "template::rules::tests::the_projects_template_keeps_every_rule",
+            ),
+        ]),
+    ),
+    is(
+        "lost-expiry",
+        "What points at a receipt or an object expires before it, and markers and tokens last as long as a delivery is sent again, whatever the parameters",
+        By(&[
+            Check("template rules"),
+            Test(
+                "local",
+                "template::rules::tests::objects_outlast_the_pointers_to_them",
+            ),
+            Test(
+                "local",
+                "template::rules::tests::a_broken_template_is_caught",
+            ),
+        ]),
+    ),
+    is(
+        "parameters-keep-promises",
+        "Parameters inside their allowed ranges keep every promise: times, receives, memory and expiry; routes that cannot be read are refused before they are deployed",
+        By(&[
+            Check("template rules"),
+            Test(
+                "local",
+                "template::rules::tests::a_broken_template_is_caught",
+            ),
+            Test(
+                "local",
+                "template::rules::tests::routes_that_cannot_be_read_are_refused_before_they_are_deployed",
+            ),
+            Test("consumer::sizes", "MEMORY_TEST"),
+        ]),
+    ),
+    is(
+        "resend-complete",
+        "Sending a team's events again never says that nothing is left while something is",
+        By(&[
+            Test(
+                "e2e::resend",
+                "whatever_lies_in_front_of_it_a_team_s_event_is_sent_again",
+            ),
+            Test(
+                "e2e::resend",
+                "right_after_a_failed_run_everything_is_there",
+            ),
+            Test(
+                "e2e::resend",
+                "what_somebody_else_hides_is_not_called_nothing",
+            ),
+        ]),
+    ),
+    is(
         "lost-unreadable",
         "A message that nobody can read fails alone and ends whole in the dead-letter queue",
         By(&[
@@ -277,6 +351,22 @@ const STATE: &[Requirement] = &[
             Test(
                 FLOW,
                 "events_that_overtake_each_other_end_as_the_last_first_seen",
+            ),
+        ]),
+    ),
+    is(
+        "model-truth",
+        "Where a record says something earlier than what Orderspace said last and was told to be taken, one of seven known causes explains it, and each is counted",
+        By(&[
+            Check("model"),
+            Test(
+                "model::stories",
+                "a_record_behind_orderspace_is_counted_by_its_cause",
+            ),
+            Check("faults"),
+            Test(
+                "endurance::bin/endurance",
+                "oracle::tests::a_record_that_a_retry_overtook_is_counted_by_its_cause",
             ),
         ]),
     ),
@@ -385,6 +475,40 @@ const REPEATS: &[Requirement] = &[
             Test(
                 FLOW,
                 "an_accepted_delivery_that_comes_again_is_a_possible_duplicate",
+            ),
+        ]),
+    ),
+    is(
+        "repeat-earlier",
+        "A, B, and A again, each answered with 200: the third is marked, counted as one of an earlier content, and the order stays that of first sight",
+        By(&[
+            Test(
+                "domain",
+                "fold::tests::there_and_back_again_is_three_events_and_the_third_is_marked",
+            ),
+            Test("domain", "fold::tests::eight_contents_are_remembered"),
+            Test(
+                "domain",
+                "fold::tests::a_late_event_is_a_duplicate_of_a_later_one",
+            ),
+            Test(
+                "aws",
+                "dynamo::records::tests::what_is_remembered_is_at_most_150_bytes",
+            ),
+            Test("e2e::rotation", "a_team_sees_what_both_webhooks_bring"),
+        ]),
+    ),
+    is(
+        "repeat-marker-registration",
+        "A retry marker says nothing to the deliveries of another registration, also not after DELETE and PUT",
+        By(&[
+            Test(
+                INBOUND,
+                "a_marker_of_another_registration_gives_nothing_its_identity",
+            ),
+            Test(
+                "aws",
+                "dynamo::keys::tests::no_account_is_named_so_that_its_items_lie_with_others",
             ),
         ]),
     ),
@@ -532,6 +656,10 @@ const STRANGERS: &[Requirement] = &[
         By(&[
             Test(
                 INBOUND,
+                "wrong_signatures_ask_for_one_check_in_five_minutes",
+            ),
+            Test(
+                INBOUND,
                 "strangers_are_all_answered_alike_and_cost_one_check_at_most",
             ),
             Test(INBOUND, "unknown_tokens_cost_one_cached_read_each"),
@@ -546,6 +674,55 @@ const STRANGERS: &[Requirement] = &[
                 "wrong_signatures_do_not_make_us_read_secrets_at_will",
             ),
             Test(ANSWERS, "strangers_cannot_make_us_read_secrets_at_will"),
+        ]),
+    ),
+    is(
+        "stranger-no-panic",
+        "Whatever bytes the gateway hands over, a request is answered and nothing panics",
+        By(&[
+            Test(INBOUND, "odd_requests_are_answered"),
+            Test(
+                "runtime",
+                "gateway::tests::whatever_strangers_send_becomes_a_request",
+            ),
+            Test("runtime", "gateway::tests::what_is_no_event_is_no_request"),
+            Check("panics"),
+        ]),
+    ),
+    is(
+        "stranger-time",
+        "With a known token, which key, tag or byte is wrong changes neither the calls nor how many bytes are compared",
+        By(&[
+            Test(
+                "domain",
+                "signature::tests::a_wrong_tag_costs_the_same_wherever_it_is_wrong",
+            ),
+            Test(
+                "domain",
+                "signature::tests::a_wrong_secret_costs_the_same_wherever_it_is_wrong",
+            ),
+            Test(
+                INBOUND,
+                "strangers_are_all_answered_alike_and_cost_one_check_at_most",
+            ),
+        ]),
+    ),
+    is(
+        "secret-revoked",
+        "A URL whose account was disconnected is 401 ten seconds later everywhere, and a flood of unknown tokens has no keys read",
+        By(&[
+            Test(
+                INBOUND,
+                "a_retired_token_is_refused_ten_seconds_later_everywhere",
+            ),
+            Test(
+                INBOUND,
+                "a_flood_of_unknown_tokens_makes_no_keys_be_read_again",
+            ),
+            Test(
+                "e2e::admin",
+                "a_url_is_refused_ten_seconds_after_its_account_was_disconnected",
+            ),
         ]),
     ),
     is(
@@ -787,6 +964,95 @@ const SUBSCRIPTIONS: &[Requirement] = &[
             Test(
                 "e2e::admin",
                 "connecting_again_changes_nothing_and_another_selection_is_set",
+            ),
+        ]),
+    ),
+    is(
+        "provider-answers",
+        "Whatever form the source's API answers in, it is read or refused with a sentence, and nobody is asked again and again",
+        By(&[
+            Test(
+                "sources::orderspace_api",
+                "a_token_s_life_is_read_in_every_form",
+            ),
+            Test(
+                "sources::orderspace_api",
+                "only_an_oauth_server_refuses_credentials",
+            ),
+            Test("sources::orderspace_api", "every_page_is_read"),
+            Test("sources::orderspace_api", "removing"),
+            Test("sources::orderspace_api", "a_permission_that_is_missing"),
+            Test(
+                "sources::orderspace_api",
+                "a_pause_is_as_long_as_the_source_says",
+            ),
+            Test(
+                ADMIN,
+                "checking::an_endpoint_in_another_spelling_is_the_same",
+            ),
+            Test(
+                ADMIN,
+                "checking::what_the_source_keeps_otherwise_is_asked_for_once",
+            ),
+        ]),
+    ),
+    is(
+        "provider-foreign-entries",
+        "A webhook of another integration may have any form in the list",
+        By(&[
+            Test(
+                "sources::orderspace_api",
+                "foreign_entries_may_have_any_form",
+            ),
+            Test(
+                "sources::orderspace_api",
+                "an_entry_that_may_be_ours_and_has_no_id_is_no_missing_webhook",
+            ),
+        ]),
+    ),
+    is(
+        "upgrade-envelope",
+        "What another release stored is read, or waits for the release that knows it: envelopes, accounts, tokens, markers, receipts, records and secrets, of every release and with members of one to come",
+        By(&[
+            Test("domain::releases", "envelopes_of_every_release_are_read"),
+            Test("domain::releases", "an_envelope_of_a_release_to_come_waits"),
+            Test("aws::releases", "accounts_of_every_release_are_read"),
+            Test("aws::releases", "tokens_of_every_release_are_read"),
+            Test("aws::releases", "markers_of_every_release_are_read"),
+            Test("aws::releases", "receipts_of_every_release_are_read"),
+            Test("aws::releases", "records_of_every_release_are_read"),
+            Test("aws::releases", "signing_secrets_of_every_release_are_read"),
+            Test("aws::releases", "oauth_secrets_of_every_release_are_read"),
+            Test("aws::releases", "words_of_a_release_to_come_are_unreadable"),
+        ]),
+    ),
+    is(
+        "upgrade-items",
+        "An account, keys or credentials that cannot be read can be connected anew or removed, are listed, and leave no lease; an entry that is gone is written anew",
+        By(&[
+            Test(
+                ADMIN,
+                "damaged::an_account_that_cannot_be_read_is_listed_and_left_alone",
+            ),
+            Test(
+                ADMIN,
+                "damaged::an_account_that_cannot_be_read_is_connected_anew",
+            ),
+            Test(
+                ADMIN,
+                "damaged::an_account_that_cannot_be_read_is_disconnected",
+            ),
+            Test(
+                ADMIN,
+                "damaged::signing_keys_that_cannot_be_read_come_from_the_source_again",
+            ),
+            Test(
+                ADMIN,
+                "damaged::credentials_that_cannot_be_read_are_replaced",
+            ),
+            Test(
+                ADMIN,
+                "damaged::entries_of_url_tokens_that_are_gone_are_written_anew",
             ),
         ]),
     ),
