@@ -1,8 +1,10 @@
-//! Builds the functions as `sam build` does, with cargo's progress in view.
+//! Builds the functions, with cargo's progress in view: for this machine, or as they are deployed to AWS.
 //!
-//! `sam build` keeps cargo's output to itself until it fails, and the first build takes minutes. So each function is first
-//! built with the very command that `sam build` will use, in the very same directories; then `sam build` finds
-//! everything compiled and only packs.
+//! For this machine they are built like the tests, without optimisation of the SDK, which takes a third of the time.
+//!
+//! For AWS `sam build` builds them. It keeps cargo's output to itself until it fails, and the first build takes minutes. So
+//! each function is first built with the very command that `sam build` will use, in the very same directories; then
+//! `sam build` finds everything compiled and only packs.
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +14,7 @@ use tokio::process::Command;
 
 use crate::job;
 use crate::places::Places;
-use crate::progress::Progress;
+use crate::progress::{Progress, Step};
 use crate::refusal::Refusal;
 use crate::tools::{Tools, without_cargos_own};
 
@@ -35,7 +37,96 @@ pub fn architecture() -> Result<&'static str> {
     }
 }
 
-/// Builds the functions' programs, and returns each function with the place of its program.
+/// Which build of the functions a stack runs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Build {
+    /// The one that is made soonest.
+    #[default]
+    Quick,
+    /// The one that is deployed to AWS.
+    Release,
+}
+
+/// Builds the functions for this machine, and returns the template that `sam deploy` takes: it lies beside their programs
+/// as the project's template lies beside their sources.
+///
+/// # Errors
+/// A [`Refusal`] without cargo; an error with the end of the output when something does not compile.
+pub async fn quick(places: &Places, progress: Progress) -> Result<PathBuf> {
+    let cargo = cargo()?;
+    let log = places.log_of("build");
+    std::fs::write(&log, "").with_context(|| format!("{} could not be written", log.display()))?;
+    let mut command = Command::new(&cargo);
+    command
+        .args(["build", "--locked"])
+        .args(FUNCTIONS.iter().flat_map(|name| ["--bin", name]))
+        .current_dir(&places.root);
+    without_cargos_own(&mut command);
+    let step = progress.step("Building the functions");
+    compile("the build of the functions", command, &log, step).await?;
+    let programs = target_directory(places, &cargo).await?.join("debug");
+    let directory = places.state.join("build");
+    for function in FUNCTIONS {
+        let folder = directory.join("functions").join(function);
+        std::fs::create_dir_all(&folder)
+            .with_context(|| format!("{} could not be created", folder.display()))?;
+        let bootstrap = folder.join("bootstrap");
+        strip(&programs.join(function), &bootstrap).await?;
+    }
+    let template = directory.join("template.yaml");
+    std::fs::copy(places.template(), &template)
+        .with_context(|| format!("{} could not be written", template.display()))?;
+    Ok(template)
+}
+
+/// Copies a program without its symbols, which make half of it, where the machine has a tool for that.
+async fn strip(program: &Path, copy: &Path) -> Result<()> {
+    if let Some(strip) = job::on_path("strip") {
+        let mut command = Command::new(strip);
+        command.arg("-o").arg(copy).arg(program).kill_on_drop(true);
+        if command.status().await.is_ok_and(|status| status.success()) {
+            return Ok(());
+        }
+    }
+    std::fs::copy(program, copy)
+        .with_context(|| format!("{} could not be copied", program.display()))?;
+    Ok(())
+}
+
+fn cargo() -> Result<PathBuf> {
+    job::on_path("cargo").ok_or_else(|| {
+        Refusal::error(
+            "cargo is not on the PATH. Install Rust from https://rustup.rs and open a new shell.",
+        )
+    })
+}
+
+/// Runs a build and shows what it is at.
+async fn compile(what: &str, command: Command, log: &Path, mut step: Step) -> Result<()> {
+    let mut compiled = 0;
+    job::succeed(what, command, log, |line| {
+        let line = line.trim_start();
+        if let Some(package) = line.strip_prefix("Compiling ") {
+            compiled += 1;
+            let name = package.split(" (").next().unwrap_or(package);
+            step.update(&format!("{compiled} crates compiled, at {name}"));
+        } else if line.starts_with("Blocking")
+            || line.starts_with("Downloading")
+            || line.starts_with("Updating")
+        {
+            step.update(line);
+        }
+    })
+    .await?;
+    step.done(&match compiled {
+        0 => "nothing had changed".to_owned(),
+        1 => "1 crate compiled".to_owned(),
+        count => format!("{count} crates compiled"),
+    });
+    Ok(())
+}
+
+/// Builds the functions' programs for AWS, and returns each function with the place of its program.
 ///
 /// # Errors
 /// A [`Refusal`] without cargo; an error with the end of the output when something does not compile.
@@ -45,16 +136,12 @@ pub async fn programs(
     progress: Progress,
 ) -> Result<[(&'static str, PathBuf); FUNCTIONS.len()]> {
     let architecture = architecture()?;
-    let cargo = job::on_path("cargo").ok_or_else(|| {
-        Refusal::error(
-            "cargo is not on the PATH. Install Rust from https://rustup.rs and open a new shell.",
-        )
-    })?;
+    let cargo = cargo()?;
     let log = places.log_of("build");
     std::fs::write(&log, "").with_context(|| format!("{} could not be written", log.display()))?;
     let target = target_directory(places, &cargo).await?;
     for function in FUNCTIONS {
-        let mut step = progress.step(format!("Building {function} for {architecture}"));
+        let step = progress.step(format!("Building {function} for {architecture}"));
         let mut command = tools.sam_program("cargo-lambda");
         command
             .args(["lambda", "build", "--release"])
@@ -62,32 +149,13 @@ pub async fn programs(
             .args(["--bin", function])
             .env("CARGO_TARGET_DIR", &target)
             .current_dir(places.root.join("functions").join(function));
-        let mut compiled = 0;
-        job::succeed(&format!("the build of {function}"), command, &log, |line| {
-            let line = line.trim_start();
-            if let Some(package) = line.strip_prefix("Compiling ") {
-                compiled += 1;
-                let name = package.split(" (").next().unwrap_or(package);
-                step.update(&format!("{compiled} crates compiled, at {name}"));
-            } else if line.starts_with("Blocking")
-                || line.starts_with("Downloading")
-                || line.starts_with("Updating")
-            {
-                step.update(line);
-            }
-        })
-        .await?;
-        step.done(&match compiled {
-            0 => "nothing had changed".to_owned(),
-            1 => "1 crate compiled".to_owned(),
-            count => format!("{count} crates compiled"),
-        });
+        compile(&format!("the build of {function}"), command, &log, step).await?;
     }
     let program = |function| target.join("lambda").join(function).join("bootstrap");
     Ok(FUNCTIONS.map(|function| (function, program(function))))
 }
 
-/// Builds everything, and returns the template that `sam deploy` takes.
+/// Builds the functions for AWS and packs them, and returns the template that `sam deploy` takes.
 ///
 /// # Errors
 /// Those of [`programs`]; an error with the end of the output when they cannot be packed.

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::build::Build;
+
 /// Orderhook on this machine: the same template, deployed onto an emulator, with a simulated Orderspace.
 ///
 /// Everything is kept below .local/: the installed tools, the logs, and outputs.json, which tells programs how to reach
@@ -98,6 +100,19 @@ pub struct Up {
     /// this stack with `cargo nextest run -p e2e`.
     #[arg(long)]
     pub proxy: bool,
+    /// Run the functions as they are deployed to AWS, optimised. Their first build takes minutes more.
+    #[arg(long)]
+    pub release: bool,
+}
+
+impl Up {
+    /// Which build of the functions the stack runs.
+    pub fn build(&self) -> Build {
+        match self.release {
+            true => Build::Release,
+            false => Build::Quick,
+        }
+    }
 }
 
 /// Arguments of `demo`.

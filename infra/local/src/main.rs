@@ -84,11 +84,13 @@ async fn dispatch(command: Command, places: &Places, progress: Progress) -> Resu
 }
 
 fn options(up: Up) -> Options {
+    let build = up.build();
     let named = [(ORDERSPACE, up.api_url), (IDENTITY, up.identity_url)];
     let named = named
         .into_iter()
         .filter_map(|(name, url)| Some(format!("{name}={}", url?)));
     Options {
+        build,
         port: up.port,
         source_urls: named.chain(up.source_urls).collect(),
         parameters: up.parameters,

@@ -17,6 +17,7 @@ const SIGN_OF_LIFE: Duration = Duration::from_secs(15);
 #[derive(Clone, Copy, Debug)]
 pub struct Progress {
     terminal: bool,
+    is_shown: bool,
 }
 
 impl Progress {
@@ -24,13 +25,22 @@ impl Progress {
     pub fn new() -> Self {
         Self {
             terminal: Term::stderr().features().is_attended(),
+            is_shown: true,
+        }
+    }
+
+    /// Progress of steps that are taken while others are: on a terminal, where one line moves, nothing is shown of them.
+    pub fn beside_another(self) -> Self {
+        Self {
+            is_shown: !self.terminal,
+            ..self
         }
     }
 
     /// Starts a step, named by what is being done.
     pub fn step(self, title: impl Into<String>) -> Step {
         let title = title.into();
-        let bar = self.terminal.then(|| {
+        let bar = (self.terminal && self.is_shown).then(|| {
             let bar = ProgressBar::new_spinner();
             if let Ok(style) = ProgressStyle::with_template("{spinner:.cyan} {wide_msg}") {
                 bar.set_style(style);
@@ -39,12 +49,13 @@ impl Progress {
             bar.enable_steady_tick(Duration::from_millis(100));
             bar
         });
-        if bar.is_none() {
+        if bar.is_none() && self.is_shown {
             eprintln!("  {title} ...");
         }
         Step {
             title,
             bar,
+            is_shown: self.is_shown,
             started: Instant::now(),
             spoken: Instant::now(),
             ended: false,
@@ -68,6 +79,7 @@ impl Default for Progress {
 pub struct Step {
     title: String,
     bar: Option<ProgressBar>,
+    is_shown: bool,
     started: Instant,
     spoken: Instant,
     ended: bool,
@@ -83,7 +95,7 @@ impl Step {
                 self.title,
                 style(format!("({seconds} s) {detail}")).dim()
             )),
-            None if self.spoken.elapsed() >= SIGN_OF_LIFE => {
+            None if self.is_shown && self.spoken.elapsed() >= SIGN_OF_LIFE => {
                 self.spoken = Instant::now();
                 eprintln!("    {seconds} s: {detail}");
             }
@@ -111,18 +123,20 @@ impl Step {
             bar.finish_and_clear();
         }
         let separator = if detail.is_empty() { "" } else { ": " };
-        eprintln!(
-            "  {} {word}{separator}{detail} ({})",
-            self.title,
-            seconds(took)
-        );
+        if self.is_shown {
+            eprintln!(
+                "  {} {word}{separator}{detail} ({})",
+                self.title,
+                seconds(took)
+            );
+        }
         took
     }
 }
 
 impl Drop for Step {
     fn drop(&mut self) {
-        if self.ended {
+        if self.ended || !self.is_shown {
             return;
         }
         if let Some(bar) = &self.bar {

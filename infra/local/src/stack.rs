@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::aws::local_client;
+use crate::build::Build;
 use crate::detached::Detached;
 use crate::outputs::Outputs;
 use crate::places::Places;
@@ -28,6 +29,8 @@ pub struct Options {
     pub source_urls: Vec<String>,
     /// More template parameters, as `Name=Value`.
     pub parameters: Vec<String>,
+    /// Which build of the functions it runs.
+    pub build: Build,
     /// Whether the tests' proxy is to be built, and put between the functions and the emulator.
     pub proxy: bool,
 }
@@ -80,8 +83,18 @@ impl Stack {
     }
 
     async fn start(places: &Places, options: &Options, progress: Progress) -> Result<Self> {
-        let tools = Tools::install(places, progress).await?;
-        let template = build::functions(places, &tools, progress).await?;
+        let (tools, template) = match options.build {
+            // Neither needs the other.
+            Build::Quick => {
+                let installing = Tools::install(places, progress.beside_another());
+                tokio::try_join!(installing, build::quick(places, progress))?
+            }
+            Build::Release => {
+                let tools = Tools::install(places, progress).await?;
+                let template = build::functions(places, &tools, progress).await?;
+                (tools, template)
+            }
+        };
 
         let log = places.log_of("emulator");
         let endpoint = emulator::endpoint(options.port);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::Args;
 use local::aws::Aws;
+use local::build::Build;
 use local::detached::Detached;
 use local::outputs::Outputs;
 use local::places::Places;
@@ -104,6 +105,7 @@ impl Where {
             let options = Options {
                 port,
                 proxy: true,
+                build: Build::Release,
                 parameters: SHORT_TIMES.map(str::to_owned).to_vec(),
                 ..Options::default()
             };

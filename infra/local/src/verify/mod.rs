@@ -16,6 +16,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use crate::aws::{Aws, EVENT_SOURCE_MAPPINGS};
+use crate::build::Build;
 use crate::cli::Verify;
 use crate::demo::{examples, story};
 use crate::figures;
@@ -142,6 +143,7 @@ pub async fn run(outer: &Places, arguments: &Verify, progress: Progress) -> Resu
         let options = Options {
             port: ports::free()?,
             proxy: true,
+            build: Build::Release,
             ..Options::default()
         };
         let stack = Stack::up(&places, &options, progress).await?;
