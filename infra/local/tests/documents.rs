@@ -1,0 +1,113 @@
+//! What the documents say of the project is true of it.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test stops at what it does not expect"
+)]
+
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .canonicalize()
+        .unwrap()
+}
+
+/// Every document, with its text.
+fn documents() -> Vec<(PathBuf, String)> {
+    let root = root();
+    let docs = std::fs::read_dir(root.join("infra/docs")).unwrap();
+    let docs = docs.map(|entry| entry.unwrap().path());
+    let docs = docs.filter(|path| path.extension().is_some_and(|kind| kind == "md"));
+    let outer = ["README.md", "CONTRIBUTING.md"].map(|name| root.join(name));
+    outer
+        .into_iter()
+        .chain(docs)
+        .map(|path| {
+            let text = std::fs::read_to_string(&path).unwrap();
+            (path, text)
+        })
+        .collect()
+}
+
+/// The targets of a document's links that lie in the project.
+fn links(text: &str) -> impl Iterator<Item = &str> {
+    let targets = text.split("](").skip(1);
+    let targets = targets.filter_map(|rest| rest.split_once(')').map(|(target, _)| target));
+    targets.filter(|target| !target.contains("://"))
+}
+
+/// A heading as GitHub makes an anchor of it.
+fn anchor(heading: &str) -> String {
+    let lower = heading.trim_start_matches('#').trim().to_lowercase();
+    let kept = lower
+        .chars()
+        .filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+    kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    let mut seen = 0;
+    for (path, text) in documents() {
+        for link in links(&text) {
+            let (file, heading) = link.split_once('#').unwrap_or((link, ""));
+            let target = match file {
+                "" => path.clone(),
+                file => path.parent().unwrap().join(file),
+            };
+            assert!(target.exists(), "{}: {link}", path.display());
+            if !heading.is_empty() {
+                let text = std::fs::read_to_string(&target).unwrap();
+                let mut headings = text.lines().filter(|line| line.starts_with('#'));
+                let is_there = headings.any(|line| anchor(line) == heading);
+                assert!(is_there, "{}: {link}", path.display());
+            }
+            seen += 1;
+        }
+    }
+    assert!(seen > 20, "{seen} links");
+}
+
+/// A parameter, an alarm or a queue that a document names is in the template, under that name.
+#[test]
+fn what_is_named_is_in_the_template() {
+    let template = std::fs::read_to_string(root().join("template.yaml")).unwrap();
+    let endings = [
+        "Seconds",
+        "Minutes",
+        "Hours",
+        "Days",
+        "Timeout",
+        "Memory",
+        "Concurrency",
+        "Alarm",
+        "Email",
+    ];
+    let mut seen = 0;
+    for (path, text) in documents() {
+        // What an update takes away is there no more.
+        if path.ends_with("upgrading.md") {
+            continue;
+        }
+        for name in text.split('`').skip(1).step_by(2) {
+            let is_name = name.chars().all(char::is_alphanumeric)
+                && name.starts_with(char::is_uppercase)
+                && endings.iter().any(|ending| name.ends_with(ending));
+            if is_name {
+                let found = template.contains(&format!("  {name}:"));
+                assert!(found, "{}: {name} is not in template.yaml", path.display());
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 10, "{seen} names");
+}
+
+#[test]
+fn the_readme_counts_the_alarms() {
+    let template = std::fs::read_to_string(root().join("template.yaml")).unwrap();
+    let alarms = template.matches("Type: AWS::CloudWatch::Alarm").count();
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    assert!(readme.contains(&format!("{alarms} alarms")), "{alarms}");
+}
