@@ -125,7 +125,7 @@ impl<'p, R: Records, Q: Queues, O: Oversize, D: Redelivery> Consumer<'p, R, Q, O
             error!(
                 queue,
                 messages = messages.len(),
-                "a batch from a queue that is no lane's; its messages come again"
+                "a batch from a queue that is no lane's; its messages are received again"
             );
         }
         lane
@@ -154,7 +154,7 @@ impl<'p, R: Records, Q: Queues, O: Oversize, D: Redelivery> Consumer<'p, R, Q, O
         warn!(
             failed = delays.len(),
             of = messages.len(),
-            "messages come again"
+            "messages failed, and are received again"
         );
         let delaying = self.redelivery.delay(self.config.lanes.of(lane), &delays);
         if let Err(error) = in_time(deadline, "delaying failed messages", delaying).await {
@@ -196,7 +196,7 @@ fn read(message: &SqsMessage) -> Result<Envelope<'_>, Failure> {
         match &error {
             EnvelopeError::Unknown(member) => {
                 runtime::metrics::count("NewerEnvelopes", 1, &[]);
-                warn!(message, member, "an event of a newer release; it comes again until that release is here");
+                warn!(message, member, "an event of a newer release; it is received again until that release runs");
                 Failure::Newer
             }
             EnvelopeError::Json(_) | EnvelopeError::Member(_) => {

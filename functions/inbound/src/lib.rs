@@ -194,7 +194,7 @@ impl<'p, T: Tokens, K: Keys, Q: Queues, R: Receipts + Markers + CheckClaims, O: 
                 let outcome = cause.as_str();
                 warn!(
                     events,
-                    duration_ms, outcome, "delivery refused; it comes again"
+                    duration_ms, outcome, "delivery refused; the source sends it again"
                 );
                 self.strike(attempt, account, cause, now, budget.end())
                     .await;

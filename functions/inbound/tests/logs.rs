@@ -54,7 +54,7 @@ async fn a_line_says_what_is_known_of_the_delivery() {
                 unverified,
                 &json!({"name": "delivery", "source": "orderspace", "account": "acme"})
             ),
-            said("delivery refused; it comes again", &delivery),
+            said("delivery refused; the source sends it again", &delivery),
         ]
     );
     let asked = "a wrong signature under a known token: its account will be checked";

@@ -237,7 +237,7 @@ impl<'p, A: Leases> AccountLock<'p, A> {
         let silence = baseline.notice(self.now);
         let since = baseline.silent_since();
         if is_over {
-            self.note("deliveries come again");
+            self.note("deliveries arrive again");
         }
         if let Some(silence) = silence {
             let missed = silence.missed;

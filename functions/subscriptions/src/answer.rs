@@ -236,7 +236,7 @@ fn refused(error: &PortError) -> String {
     match error.kind {
         ErrorKind::Passing => format!("{error}; ask again, the same call goes on from here"),
         ErrorKind::Lasting | ErrorKind::Closed => {
-            format!("{error}; look into this function's log and mend it, then ask again")
+            format!("{error}; look into this function's log and correct it, then ask again")
         }
     }
 }
@@ -256,7 +256,7 @@ fn refusal(source: &Facts, error: &ApiError) -> String {
         ),
         ApiError::Invalid(message) => {
             format!(
-                "{title} does not accept the webhook: {message}; mend what it names and ask again"
+                "{title} does not accept the webhook: {message}; correct what it names and ask again"
             )
         }
         ApiError::NoSuchWebhook => {

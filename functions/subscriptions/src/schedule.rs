@@ -92,7 +92,7 @@ impl<'p, A: Accounts, D: Deliveries, Q: Queues> Schedule<'p, A, D, Q> {
                 Ok(false) => {}
                 Err(error) => {
                     // One check too many does no harm.
-                    warn!(account = %account.name, %error, "whether deliveries stay away cannot be told");
+                    warn!(account = %account.name, %error, "whether deliveries stay away cannot be determined");
                     runtime::metrics::count("HealthUnread", 1, &[]);
                     silent.push(account);
                 }

@@ -115,7 +115,7 @@ async fn a_silence_is_told_once_and_is_over_with_the_next_delivery() {
     assert!(
         answer.body["history"]
             .to_string()
-            .contains("deliveries come again")
+            .contains("deliveries arrive again")
     );
     let body = shown(&operator).await;
     assert_ne!(body["last_delivery"]["id"], last.to_string());

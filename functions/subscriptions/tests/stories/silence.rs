@@ -116,7 +116,7 @@ async fn a_silence_is_told_once_and_is_over_with_the_next_delivery() {
     let last = world.deliver("acme", world.now());
     let answer = world.check().await.expect(200);
     assert_eq!(answer.body["suspect"], json!(null));
-    assert_eq!(world.history().last().unwrap(), "deliveries come again");
+    assert_eq!(world.history().last().unwrap(), "deliveries arrive again");
     let shown = world.show("acme").await.expect(200);
     assert_eq!(shown.body["last_delivery"]["id"], last.to_string());
 }

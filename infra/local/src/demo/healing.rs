@@ -63,7 +63,7 @@ impl Healing {
 pub(super) fn example() -> Example {
     Example {
         file: "healed".to_owned(),
-        what: "an order that is told after the healing".to_owned(),
+        what: "an order that is sent after the repair".to_owned(),
         body: r#"[{"event":"order.updated","data":{"order":{"id":"or_healed"}}}]"#.to_owned(),
         events: vec![ExampleEvent {
             event_type: "order.updated".to_owned(),

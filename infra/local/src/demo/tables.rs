@@ -106,7 +106,7 @@ pub fn print(seen: &Seen) {
 
 fn print_healing(healing: &Healing) {
     heading(
-        "What was healed",
+        "What was repaired",
         "a disabled webhook, which Orderspace tells nobody of",
     );
     let missing = || "not seen".to_owned();
