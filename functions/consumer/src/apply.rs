@@ -158,7 +158,7 @@ async fn fetch<'m, O: Oversize>(
             let got = getting.instrument(one.span.clone()).await;
             let text = got.and_then(|bytes| {
                 String::from_utf8(bytes)
-                    .map_err(|_| PortError::lasting("reading a large event", "not_text"))
+                    .map_err(|_| PortError::permanent("reading a large event", "not_text"))
             });
             match text {
                 Ok(text) => one.fetched = Some(text),

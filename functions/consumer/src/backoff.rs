@@ -8,7 +8,7 @@ use runtime::jitter;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Failure {
     /// Something outside did not answer, or time ran out: later it may.
-    Passing,
+    Transient,
     /// The message is an event of a newer release: a function of that release can read it.
     Newer,
     /// The message is no event and never will be: it comes again each second, on its way to the dead-letter queue.
@@ -31,7 +31,7 @@ impl Failure {
     pub fn delay(self, receives: u32, first: Duration) -> u32 {
         let delay = match self {
             Self::Unreadable => first.min(EACH_SECOND),
-            Self::Passing | Self::Newer => {
+            Self::Transient | Self::Newer => {
                 let doublings = receives.saturating_sub(1).min(16);
                 first.saturating_mul(1 << doublings).min(LONGEST)
             }
@@ -50,12 +50,12 @@ mod tests {
     use rstest::rstest;
 
     #[rstest]
-    #[case(Failure::Passing, 1, 1..=2)]
-    #[case(Failure::Passing, 2, 2..=4)]
-    #[case(Failure::Passing, 5, 16..=32)]
-    #[case(Failure::Passing, 10, 450..=900)]
-    #[case(Failure::Passing, u32::MAX, 450..=900)]
-    #[case(Failure::Passing, 0, 1..=2)]
+    #[case(Failure::Transient, 1, 1..=2)]
+    #[case(Failure::Transient, 2, 2..=4)]
+    #[case(Failure::Transient, 5, 16..=32)]
+    #[case(Failure::Transient, 10, 450..=900)]
+    #[case(Failure::Transient, u32::MAX, 450..=900)]
+    #[case(Failure::Transient, 0, 1..=2)]
     #[case(Failure::Newer, 1, 1..=2)]
     #[case(Failure::Newer, 10, 450..=900)]
     fn delays_grow_up_to_a_limit(

@@ -47,7 +47,7 @@ pub(crate) async fn forward<Q: Queues>(
             })
     });
     for position in join_all(teams).await.concat() {
-        states.insert(position, Err(Failure::Passing));
+        states.insert(position, Err(Failure::Transient));
     }
     states
 }

@@ -71,7 +71,8 @@ impl<'p, R: Records, Q: Queues, O: Oversize, D: Redelivery> Consumer<'p, R, Q, O
     /// little before has to come again.
     pub async fn handle(&self, event: &SqsEvent, deadline: Instant) -> SqsBatchResponse {
         // Failed until proven otherwise.
-        let mut states: Vec<Result<(), Failure>> = vec![Err(Failure::Passing); event.records.len()];
+        let mut states: Vec<Result<(), Failure>> =
+            vec![Err(Failure::Transient); event.records.len()];
         if let Some(lane) = self.lane_of(&event.records) {
             let span = info_span!("batch", lane = lane.as_str());
             self.work(lane, &event.records, &mut states, deadline)

@@ -244,7 +244,7 @@ async fn a_record_that_cannot_be_written_is_not_forwarded_and_comes_again() {
         .records
         .script()
         .on("update")
-        .fault(Fault::passing("ThrottlingException"));
+        .fault(Fault::transient("ThrottlingException"));
     assert_eq!(world.take(&[order(1, "created", "new")]).await, [0]);
     assert!(world.queue("sales").is_empty());
     assert!(world.take(&[order(1, "created", "new")]).await.is_empty());
@@ -303,7 +303,7 @@ async fn what_neither_queue_accepts_comes_again() {
 #[tokio::test(start_paused = true)]
 async fn a_team_is_tried_again_before_it_is_given_up() {
     let world = world();
-    let busy = Fault::entries(&[0], ErrorKind::Passing, "ServiceUnavailable");
+    let busy = Fault::entries(&[0], ErrorKind::Transient, "ServiceUnavailable");
     world
         .queues
         .script()
@@ -376,7 +376,7 @@ async fn what_failed_waits_longer_each_time(
         .script()
         .on("update")
         .always()
-        .fault(Fault::passing("ThrottlingException"));
+        .fault(Fault::transient("ThrottlingException"));
     let batch = batch(ORDERS_ARN).received(&order(1, "created", "new"), receives);
     assert_eq!(world.take_batch(&batch).await, [0]);
     let delay = world.delays()[&receipt_handle(0)];
@@ -474,7 +474,7 @@ async fn a_delay_that_cannot_be_set_changes_nothing_else() {
         .script()
         .on("delay")
         .always()
-        .fault(Fault::passing("ServiceUnavailable"));
+        .fault(Fault::transient("ServiceUnavailable"));
     assert_eq!(
         world
             .take(&["no event".to_owned(), order(1, "created", "new")])
@@ -554,7 +554,7 @@ async fn time_is_left_for_delaying_what_failed(
 ) {
     let world = world();
     let slow = Fault::nothing().after(Duration::from_millis(takes));
-    let team = Fault::lasting("QueueDoesNotExist");
+    let team = Fault::permanent("QueueDoesNotExist");
     let send = |queue: &str| world.queues.script().on("send").within(queue);
     send("ledger.fifo").always().fault(team);
     send("undelivered").fault(slow);

@@ -46,7 +46,7 @@ impl CheckRequests {
                 return Ok(false);
             }
             let sent = queues.send(queue, &[check_order(account)]).await?;
-            let refused = PortError::passing("asking for a check", "unanswered");
+            let refused = PortError::transient("asking for a check", "unanswered");
             sent.into_iter().next().unwrap_or(Err(refused))?;
             Ok(true)
         };

@@ -72,7 +72,7 @@ impl<Q: Queues, O: Oversize> Lanes<'_, Q, O> {
         for (event, answer) in events.iter().zip(answers) {
             let Err(error) = answer else { continue };
             let _entered = span(lane, &envelope(source, receipt, event)).entered();
-            if error.is_passing() {
+            if error.is_transient() {
                 warn!(%error, "an event is not queued");
                 return Err(Refused::QueueRefused);
             }
@@ -102,7 +102,7 @@ impl<Q: Queues, O: Oversize> Lanes<'_, Q, O> {
         let answers = enqueue(self.queues, self.urls.of(lane), &messages, deadline).await;
         if answers
             .iter()
-            .any(|answer| answer.as_ref().is_err_and(PortError::is_passing))
+            .any(|answer| answer.as_ref().is_err_and(PortError::is_transient))
         {
             return Err(Refused::QueueRefused);
         }

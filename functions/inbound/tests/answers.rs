@@ -283,7 +283,7 @@ async fn a_new_token_makes_us_read_the_keys_again_once_whatever_comes_of_it() {
     let new_entry = entry(&world.account, Some("wh_new"), TokenStatus::Live);
     world.tokens.put(new.hash(), new_entry);
     tokio::time::advance(Duration::from_millis(1)).await;
-    let unavailable = Fault::passing("InternalServiceError");
+    let unavailable = Fault::transient("InternalServiceError");
     world.keys.script().on("read").fault(unavailable);
     let request = hook(new.expose(), "[]").signed("the new key");
     for _ in 0..10 {
@@ -457,13 +457,13 @@ async fn stores_that_do_not_answer_are_no_proof_of_anything() {
         .tokens
         .script()
         .on("find")
-        .fault(Fault::passing("InternalServerError"));
+        .fault(Fault::transient("InternalServerError"));
     assert_eq!(world.deliver("[]").await, 503);
     world
         .keys
         .script()
         .on("read")
-        .fault(Fault::passing("InternalServiceError"));
+        .fault(Fault::transient("InternalServiceError"));
     assert_eq!(world.deliver("[]").await, 503);
     tokio::time::advance(Duration::from_secs(1)).await;
     assert_eq!(world.deliver("[]").await, 200);
@@ -472,7 +472,7 @@ async fn stores_that_do_not_answer_are_no_proof_of_anything() {
 #[tokio::test(start_paused = true)]
 async fn keys_that_cannot_be_read_are_not_asked_for_at_will() {
     let world = world();
-    let unavailable = Fault::passing("InternalServiceError");
+    let unavailable = Fault::transient("InternalServiceError");
     world.keys.script().on("read").always().fault(unavailable);
     let stranger = hook(world.token.expose(), "[]").signed("another key");
     for _ in 0..100 {
@@ -520,7 +520,7 @@ async fn a_retired_token_is_refused_ten_seconds_later_everywhere() {
     tokio::time::advance(ENTRIES_BELIEVED).await;
     assert_eq!(world.deliver("[]").await, 401);
     // Its keys are gone as well: that is no reason to ask for a retry.
-    let unread = Fault::passing("InternalServiceError");
+    let unread = Fault::transient("InternalServiceError");
     world.keys.script().on("read").always().fault(unread);
     tokio::time::advance(KEYS_TTL).await;
     assert_eq!(world.deliver("[]").await, 401);
@@ -549,7 +549,7 @@ async fn a_flood_of_unknown_tokens_makes_no_keys_be_read_again() {
 async fn a_known_token_serves_while_the_table_does_not_answer() {
     let world = world();
     assert_eq!(world.deliver("[]").await, 200);
-    let unavailable = Fault::passing("InternalServerError");
+    let unavailable = Fault::transient("InternalServerError");
     world.tokens.script().on("find").always().fault(unavailable);
     tokio::time::advance(KEYS_TTL - Duration::from_secs(1)).await;
     assert_eq!(world.deliver("[]").await, 200);
@@ -632,7 +632,7 @@ async fn a_delivery_refused_half_way_keeps_its_identity() {
         .on("send")
         .within("products")
         .always()
-        .fault(Fault::passing("ServiceUnavailable"));
+        .fault(Fault::transient("ServiceUnavailable"));
     let request = world.signed(body.clone());
     assert_eq!(world.post(&request).await.status, 503);
     assert_eq!(world.counts(), [("orders".to_owned(), 1)].into());
@@ -684,7 +684,7 @@ async fn a_marker_serves_one_attempt_at_a_time_and_not_for_ever() {
             .script()
             .on("send")
             .always()
-            .fault(Fault::passing("ServiceUnavailable"));
+            .fault(Fault::transient("ServiceUnavailable"));
     };
     refuse();
     assert_eq!(world.post(&request).await.status, 503);
@@ -695,7 +695,7 @@ async fn a_marker_serves_one_attempt_at_a_time_and_not_for_ever() {
         .receipts
         .script()
         .on("unmark")
-        .fault(Fault::passing("InternalServerError"));
+        .fault(Fault::transient("InternalServerError"));
     assert_eq!(
         world.post(&request).await.status,
         503,
@@ -773,7 +773,7 @@ async fn a_marker_that_could_not_be_read_is_removed_unless_another_holds_it(
     let body = delivery().event("order.created", ORDER).body();
     let expires = RECEIVED_MILLIS + 60_000;
     world.left_marker(&body, leased_until, expires).await;
-    let unavailable = Fault::passing("InternalServerError");
+    let unavailable = Fault::transient("InternalServerError");
     world.receipts.script().on("marker").fault(unavailable);
     assert_eq!(world.deliver(body).await, 200);
     assert_eq!(world.receipts.marker_count(), left);
@@ -791,7 +791,7 @@ async fn a_success_waits_a_moment_for_the_marker_that_it_could_not_read(
     let body = delivery().event("order.created", ORDER).body();
     let expires = RECEIVED_MILLIS + 60_000;
     world.left_marker(&body, 0, expires).await;
-    let unavailable = Fault::passing("InternalServerError");
+    let unavailable = Fault::transient("InternalServerError");
     world.receipts.script().on("marker").fault(unavailable);
     let slow = Fault::nothing().after(Duration::from_millis(takes));
     world.receipts.script().on("marker").fault(slow);
@@ -819,7 +819,7 @@ async fn a_refused_attempt_leaves_a_marker_that_it_could_not_read() {
         .receipts
         .script()
         .on("marker")
-        .fault(Fault::passing("InternalServerError"));
+        .fault(Fault::transient("InternalServerError"));
     world.refuse_lanes();
     assert_eq!(world.deliver(body.clone()).await, 503);
     world.queues.script().heal();
@@ -857,7 +857,7 @@ async fn a_lease_that_outlived_its_function_can_be_taken_over() {
         .script()
         .on("send")
         .always()
-        .fault(Fault::passing("ServiceUnavailable"));
+        .fault(Fault::transient("ServiceUnavailable"));
     assert_eq!(world.post(&request).await.status, 503);
     world.queues.script().heal();
     // An attempt that takes the lease and is killed before its end.
@@ -882,8 +882,8 @@ async fn a_lease_that_outlived_its_function_can_be_taken_over() {
 }
 
 #[rstest]
-#[case::not_read("marker", Fault::passing("ServiceUnavailable"))]
-#[case::not_leased("lease", Fault::passing("ServiceUnavailable"))]
+#[case::not_read("marker", Fault::transient("ServiceUnavailable"))]
+#[case::not_leased("lease", Fault::transient("ServiceUnavailable"))]
 #[case::leased_without_an_answer("lease", Fault::lost())]
 #[tokio::test(start_paused = true)]
 async fn a_marker_that_could_not_be_read_does_not_outlive_the_success(
@@ -934,7 +934,7 @@ async fn an_unreadable_marker_is_no_reason_to_refuse() {
         .receipts
         .script()
         .on("marker")
-        .fault(Fault::passing("InternalServerError"));
+        .fault(Fault::transient("InternalServerError"));
     assert_eq!(
         world
             .deliver(delivery().event("order.created", ORDER).body())
@@ -950,7 +950,7 @@ async fn a_receipt_alone_is_no_reason_to_refuse_unless_something_points_at_it() 
         .receipts
         .script()
         .on("keep")
-        .fault(Fault::passing("InternalServerError"));
+        .fault(Fault::transient("InternalServerError"));
     assert_eq!(
         world
             .deliver(delivery().event("order.created", ORDER).body())
@@ -961,7 +961,7 @@ async fn a_receipt_alone_is_no_reason_to_refuse_unless_something_points_at_it() 
         .receipts
         .script()
         .on("keep")
-        .fault(Fault::passing("InternalServerError"));
+        .fault(Fault::transient("InternalServerError"));
     assert_eq!(world.deliver("not json").await, 503);
     assert!(world.queue("quarantine").is_empty());
     assert_eq!(world.receipts.strikes()[0].cause, "no_receipt");
@@ -977,10 +977,10 @@ async fn an_event_that_no_queue_takes_is_pointed_at_once_its_receipt_is_kept(
 ) {
     let world = world();
     let send = world.queues.script();
-    let content = Fault::lasting("InvalidMessageContents");
+    let content = Fault::permanent("InvalidMessageContents");
     send.on("send").within("orders").always().fault(content);
     for _ in 0..failures {
-        let unavailable = Fault::passing("InternalServerError");
+        let unavailable = Fault::transient("InternalServerError");
         world.receipts.script().on("keep").fault(unavailable);
     }
     let body = delivery().event("order.created", ORDER).body();
@@ -999,7 +999,7 @@ async fn a_quarantine_that_refuses_is_a_refusal() {
         .on("send")
         .within("quarantine")
         .always()
-        .fault(Fault::passing("ServiceUnavailable"));
+        .fault(Fault::transient("ServiceUnavailable"));
     assert_eq!(world.deliver("not json").await, 503);
     assert_eq!(world.receipts.marker_count(), 1);
 }
@@ -1011,14 +1011,14 @@ async fn an_event_that_no_queue_takes_travels_apart_or_goes_to_quarantine() {
         .event("order.created", ORDER)
         .event("order.created", r#"{"id":"or_2"}"#)
         .body();
-    let lasting = |word: &'static str| {
+    let permanent = |word: &'static str| {
         Fault::entries_with(
             move |text| text.contains(word),
-            ErrorKind::Lasting,
+            ErrorKind::Permanent,
             "InvalidMessageContents",
         )
     };
-    world.queues.script().on("send").fault(lasting("Fish"));
+    world.queues.script().on("send").fault(permanent("Fish"));
     assert_eq!(world.deliver(body.clone()).await, 200);
     let orders = world.queue("orders");
     assert_eq!(orders.len(), 2);
@@ -1038,7 +1038,7 @@ async fn an_event_that_no_queue_takes_travels_apart_or_goes_to_quarantine() {
         .on("send")
         .within("orders")
         .always()
-        .fault(lasting("or_1"));
+        .fault(permanent("or_1"));
     assert_eq!(world.deliver(body).await, 200);
     let notice = world.queue("quarantine")[0].json();
     assert_eq!(
@@ -1089,7 +1089,7 @@ async fn a_large_event_that_cannot_be_kept_is_a_refusal() {
         .script()
         .on("put")
         .always()
-        .fault(Fault::passing("SlowDown"));
+        .fault(Fault::transient("SlowDown"));
     let record = format!(r#"{{"id":"or_1","note":"{}"}}"#, "x".repeat(300_000));
     assert_eq!(
         world

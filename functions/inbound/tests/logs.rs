@@ -66,14 +66,14 @@ async fn a_line_says_what_is_known_of_the_delivery() {
 }
 
 #[rstest]
-#[case::that_is_not_queued("send", ErrorKind::Passing, 503, "an event is not queued")]
+#[case::that_is_not_queued("send", ErrorKind::Transient, 503, "an event is not queued")]
 #[case::that_goes_by_a_pointer(
     "send",
-    ErrorKind::Lasting,
+    ErrorKind::Permanent,
     200,
     "a queue refuses an event for its content"
 )]
-#[case::that_is_not_kept("put", ErrorKind::Passing, 503, "a large event is not kept")]
+#[case::that_is_not_kept("put", ErrorKind::Transient, 503, "a large event is not kept")]
 #[tokio::test(start_paused = true)]
 async fn a_line_says_which_event_it_is_about(
     #[case] call: &str,
@@ -103,7 +103,7 @@ async fn a_line_says_which_event_it_is_about(
             .script()
             .on("put")
             .always()
-            .fault(Fault::passing("SlowDown")),
+            .fault(Fault::transient("SlowDown")),
         _ => world
             .queues
             .script()

@@ -115,8 +115,8 @@ impl Failure {
             }
             Self::Store(error) if error.is_unreadable() => StatusCode::CONFLICT,
             Self::Store(error) => match error.kind {
-                ErrorKind::Lasting => StatusCode::INTERNAL_SERVER_ERROR,
-                ErrorKind::Passing | ErrorKind::Closed => StatusCode::SERVICE_UNAVAILABLE,
+                ErrorKind::Permanent => StatusCode::INTERNAL_SERVER_ERROR,
+                ErrorKind::Transient | ErrorKind::Closed => StatusCode::SERVICE_UNAVAILABLE,
             },
             Self::Api(_, ApiError::TimeOut) | Self::OutOfTime(_) => StatusCode::GATEWAY_TIMEOUT,
         }
@@ -234,8 +234,8 @@ fn refused(error: &PortError) -> String {
         );
     }
     match error.kind {
-        ErrorKind::Passing => format!("{error}; ask again, the same call goes on from here"),
-        ErrorKind::Lasting | ErrorKind::Closed => {
+        ErrorKind::Transient => format!("{error}; ask again, the same call goes on from here"),
+        ErrorKind::Permanent | ErrorKind::Closed => {
             format!("{error}; look into this function's log and correct it, then ask again")
         }
     }

@@ -87,7 +87,7 @@ impl Caller {
         })
     }
 
-    /// A caller of one address with lasting credentials.
+    /// A caller of one address with long-lived credentials.
     pub fn of(endpoint: &str, region: &str, access_key_id: &str, secret_access_key: &str) -> Self {
         Self {
             access_key_id: access_key_id.to_owned(),

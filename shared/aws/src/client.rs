@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_roots_are_read_and_an_unreachable_service_is_a_passing_error() {
+    async fn the_roots_are_read_and_an_unreachable_service_is_a_transient_error() {
         // Nothing listens on the discard port of this machine.
         let client = aws("https://127.0.0.1:9").await.sqs();
         client.warm().await;
@@ -275,7 +275,7 @@ mod tests {
         let error = crate::failure::port_error("listing queues", &error, |_| false);
         assert_eq!(
             (error.code.as_str(), error.kind),
-            ("connection", ErrorKind::Passing)
+            ("connection", ErrorKind::Transient)
         );
     }
 

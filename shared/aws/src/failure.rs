@@ -10,19 +10,19 @@ use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use domain::ports::{ErrorKind, PortError};
 
 /// A service's table: whether a code says that the content itself was refused.
-pub(crate) type IsLasting = fn(&str) -> bool;
+pub(crate) type IsPermanent = fn(&str) -> bool;
 
 /// Says what came of `what`, by the table of the service that was asked.
 pub(crate) fn port_error<E: ProvideErrorMetadata>(
     what: &'static str,
     error: &SdkError<E, HttpResponse>,
-    is_lasting: IsLasting,
+    is_permanent: IsPermanent,
 ) -> PortError {
     let code = code_of(error);
-    let kind = if is_lasting(&code) {
-        ErrorKind::Lasting
+    let kind = if is_permanent(&code) {
+        ErrorKind::Permanent
     } else {
-        ErrorKind::Passing
+        ErrorKind::Transient
     };
     PortError { what, code, kind }
 }

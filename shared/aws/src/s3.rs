@@ -19,7 +19,7 @@ const GETTING: &str = "getting an object";
 
 /// Whether a code says that the content was refused. An object that is not there is no such code: a version
 /// of it may be restored.
-fn is_lasting(code: &str) -> bool {
+fn is_permanent(code: &str) -> bool {
     matches!(code, "EntityTooLarge" | "KeyTooLongError" | "InvalidURI")
 }
 
@@ -55,14 +55,14 @@ impl Oversize for S3Oversize {
             .body(ByteStream::from(bytes.to_vec()))
             .send()
             .await
-            .map_err(|error| port_error(PUTTING, &error, is_lasting))?;
+            .map_err(|error| port_error(PUTTING, &error, is_permanent))?;
         Ok(DataRef::new(&self.bucket, key))
     }
 
     async fn get(&self, place: &DataRef) -> Result<Vec<u8>, PortError> {
         let key = match place.object() {
             Some((bucket, key)) if bucket == self.bucket => key,
-            _ => return Err(PortError::passing(GETTING, FOREIGN)),
+            _ => return Err(PortError::transient(GETTING, FOREIGN)),
         };
         let mut object = self
             .client
@@ -71,17 +71,17 @@ impl Oversize for S3Oversize {
             .key(key)
             .send()
             .await
-            .map_err(|error| port_error(GETTING, &error, is_lasting))?;
+            .map_err(|error| port_error(GETTING, &error, is_permanent))?;
         let announced = object.content_length().unwrap_or_default();
         if usize::try_from(announced).is_ok_and(|length| length > LARGEST) {
-            return Err(PortError::lasting(GETTING, TOO_LARGE));
+            return Err(PortError::permanent(GETTING, TOO_LARGE));
         }
         let mut bytes = Vec::with_capacity(usize::try_from(announced).unwrap_or_default());
         while let Some(part) = object.body.next().await {
-            let part = part.map_err(|_| PortError::passing(GETTING, "connection"))?;
+            let part = part.map_err(|_| PortError::transient(GETTING, "connection"))?;
             // The announced length is only what the answer says of itself.
             if bytes.len() + part.len() > LARGEST {
-                return Err(PortError::lasting(GETTING, TOO_LARGE));
+                return Err(PortError::permanent(GETTING, TOO_LARGE));
             }
             bytes.extend_from_slice(&part);
         }

@@ -25,7 +25,7 @@ const OLD_PREFIX: &str = "AWS.SimpleQueueService.";
 /// Whether a code says that the content was refused: sent again, it is refused again.
 ///
 /// Everything else may pass: throttling, the service's own errors and whatever code comes to be tomorrow.
-fn is_lasting(code: &str) -> bool {
+fn is_permanent(code: &str) -> bool {
     matches!(
         code.strip_prefix(OLD_PREFIX).unwrap_or(code),
         // Characters that SQS does not take.
@@ -78,10 +78,10 @@ fn of_queue(error: PortError) -> PortError {
 /// What became of one entry. The service's own fault is never the content's, whatever the code.
 fn entry_error(what: &'static str, failed: &BatchResultErrorEntry) -> PortError {
     let code = failed.code();
-    if failed.sender_fault() && is_lasting(code) {
-        PortError::lasting(what, code)
+    if failed.sender_fault() && is_permanent(code) {
+        PortError::permanent(what, code)
     } else {
-        of_queue(PortError::passing(what, code))
+        of_queue(PortError::transient(what, code))
     }
 }
 
@@ -129,7 +129,7 @@ impl SqsQueues {
             .set_entries(Some(entries.map_err(|_| construction(DELAYING))?))
             .send()
             .await
-            .map_err(|error| port_error(DELAYING, &error, is_lasting))?;
+            .map_err(|error| port_error(DELAYING, &error, is_permanent))?;
         match answer.failed().first() {
             Some(failed) => Err(entry_error(DELAYING, failed)),
             None => Ok(()),
@@ -158,7 +158,7 @@ impl Queues for SqsQueues {
             .set_entries(Some(entries.map_err(|_| construction(SENDING))?))
             .send()
             .await
-            .map_err(|error| of_queue(port_error(SENDING, &error, is_lasting)))?;
+            .map_err(|error| of_queue(port_error(SENDING, &error, is_permanent)))?;
         let accepted = answer
             .successful()
             .iter()
@@ -197,7 +197,7 @@ fn results<'a>(
     accepted: impl Iterator<Item = &'a str>,
     failed: &[BatchResultErrorEntry],
 ) -> Vec<Result<(), PortError>> {
-    let mut results = vec![Err(PortError::passing(SENDING, "unanswered")); count];
+    let mut results = vec![Err(PortError::transient(SENDING, "unanswered")); count];
     let mut set = |id: &str, result| {
         let position = id.parse::<usize>().ok();
         if let Some(place) = position.and_then(|position| results.get_mut(position)) {
@@ -215,7 +215,7 @@ fn results<'a>(
 
 /// A request that the SDK does not make: a required member is missing, which ours never is.
 fn construction(what: &'static str) -> PortError {
-    PortError::passing(what, "construction")
+    PortError::transient(what, "construction")
 }
 
 impl Redelivery for SqsQueues {
@@ -253,8 +253,8 @@ mod tests {
     #[case::no_connection("connection", false)]
     #[case::gateway("http_503", false)]
     #[case::unheard_of("SomethingNew", false)]
-    fn only_the_content_makes_a_refusal_last(#[case] code: &str, #[case] lasting: bool) {
-        assert_eq!(is_lasting(code), lasting);
+    fn only_the_content_makes_a_refusal_last(#[case] code: &str, #[case] permanent: bool) {
+        assert_eq!(is_permanent(code), permanent);
     }
 
     #[rstest]
@@ -270,9 +270,9 @@ mod tests {
     #[case::no_answer("timeout", false)]
     #[case::unheard_of("SomethingNew", false)]
     fn a_queue_that_takes_nothing_from_us_is_closed(#[case] code: &str, #[case] closed: bool) {
-        let error = of_queue(PortError::passing(SENDING, code));
+        let error = of_queue(PortError::transient(SENDING, code));
         assert_eq!(error.is_closed(), closed);
-        assert!(error.is_passing());
+        assert!(error.is_transient());
     }
 
     fn failed(id: &str, code: &str, sender_fault: bool) -> BatchResultErrorEntry {
@@ -306,11 +306,11 @@ mod tests {
         assert_eq!(
             kinds,
             [
-                Some(("InvalidMessageContents", ErrorKind::Passing)),
-                Some(("InternalError", ErrorKind::Passing)),
+                Some(("InvalidMessageContents", ErrorKind::Transient)),
+                Some(("InternalError", ErrorKind::Transient)),
                 None,
-                Some(("InvalidMessageContents", ErrorKind::Lasting)),
-                Some(("unanswered", ErrorKind::Passing)),
+                Some(("InvalidMessageContents", ErrorKind::Permanent)),
+                Some(("unanswered", ErrorKind::Transient)),
             ]
         );
     }

@@ -36,39 +36,39 @@ const UNREADABLE: &str = "unreadable";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
     /// The content was refused: it will be refused again.
-    Lasting,
+    Permanent,
     /// The place refuses whatever is asked: it is gone, or we may not use it. An operator has to repair it, so asking again
     /// at once is of no use, and asking later can help.
     Closed,
     /// Anything else: asking again can help.
-    Passing,
+    Transient,
 }
 
 impl PortError {
     /// An error that may pass.
     #[must_use]
-    pub fn passing(what: &'static str, code: impl Into<String>) -> Self {
+    pub fn transient(what: &'static str, code: impl Into<String>) -> Self {
         Self {
             what,
             code: code.into(),
-            kind: ErrorKind::Passing,
+            kind: ErrorKind::Transient,
         }
     }
 
     /// A refusal of the content.
     #[must_use]
-    pub fn lasting(what: &'static str, code: impl Into<String>) -> Self {
+    pub fn permanent(what: &'static str, code: impl Into<String>) -> Self {
         Self {
             what,
             code: code.into(),
-            kind: ErrorKind::Lasting,
+            kind: ErrorKind::Permanent,
         }
     }
 
     /// What is stored cannot be read by this release: another wrote it, or it is damaged.
     #[must_use]
     pub fn unreadable(what: &'static str) -> Self {
-        Self::lasting(what, UNREADABLE)
+        Self::permanent(what, UNREADABLE)
     }
 
     /// Whether what is stored is there and cannot be read.
@@ -95,10 +95,10 @@ impl PortError {
 
     /// Whether asking again can help, at once or later.
     #[must_use]
-    pub fn is_passing(&self) -> bool {
+    pub fn is_transient(&self) -> bool {
         match self.kind {
-            ErrorKind::Passing | ErrorKind::Closed => true,
-            ErrorKind::Lasting => false,
+            ErrorKind::Transient | ErrorKind::Closed => true,
+            ErrorKind::Permanent => false,
         }
     }
 }
@@ -489,11 +489,11 @@ mod tests {
 
     #[test]
     fn whether_a_refusal_passes_is_said_by_whoever_makes_it() {
-        assert!(PortError::passing("sending", "ServiceUnavailable").is_passing());
-        assert!(!PortError::lasting("sending", "InvalidMessageContents").is_passing());
+        assert!(PortError::transient("sending", "ServiceUnavailable").is_transient());
+        assert!(!PortError::permanent("sending", "InvalidMessageContents").is_transient());
         let closed = PortError::closed("sending", "QueueDoesNotExist");
-        assert!(closed.is_passing() && closed.is_closed());
-        assert!(!PortError::passing("sending", "timeout").is_closed());
+        assert!(closed.is_transient() && closed.is_closed());
+        assert!(!PortError::transient("sending", "timeout").is_closed());
     }
 
     #[test]

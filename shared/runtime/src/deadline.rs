@@ -31,7 +31,7 @@ pub async fn in_time<T>(
 ) -> Result<T, PortError> {
     timeout_at(deadline, call)
         .await
-        .unwrap_or_else(|_| Err(PortError::passing(what, TIMEOUT)))
+        .unwrap_or_else(|_| Err(PortError::transient(what, TIMEOUT)))
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ const SENDING: &str = "sending to a queue";
 const NOT_SENT: &str = "not_sent";
 
 /// Sends messages to one queue, and returns for each whether the queue accepted it: as many answers as
-/// messages, in their order. What is refused for a passing reason is sent again until `deadline`; what a queue refuses
+/// messages, in their order. What is refused for a transient reason is sent again until `deadline`; what a queue refuses
 /// because it is gone or closed to us is not.
 pub async fn enqueue<Q: Queues>(
     queues: &Q,
@@ -33,7 +33,7 @@ pub async fn enqueue<Q: Queues>(
     messages: &[Message<'_>],
     deadline: Instant,
 ) -> Vec<Result<(), PortError>> {
-    let mut answers = vec![Err(PortError::passing(SENDING, NOT_SENT)); messages.len()];
+    let mut answers = vec![Err(PortError::transient(SENDING, NOT_SENT)); messages.len()];
     let mut open: Vec<usize> = (0..messages.len()).collect();
     let mut pause = FIRST_PAUSE;
     loop {
@@ -58,7 +58,7 @@ pub async fn enqueue<Q: Queues>(
 }
 
 fn is_worth_another_try(error: &PortError) -> bool {
-    error.is_passing() && !error.is_closed()
+    error.is_transient() && !error.is_closed()
 }
 
 /// Whether a try was only cut short by the deadline, and the queue itself had refused an earlier one: that is the
@@ -109,11 +109,11 @@ async fn send_batch<Q: Queues>(
         .collect();
     match in_time(deadline, SENDING, queues.send(queue, &batch)).await {
         Ok(answers) => {
-            let unsaid = || Err(PortError::passing(SENDING, "no_answer"));
+            let unsaid = || Err(PortError::transient(SENDING, "no_answer"));
             let answers = answers.into_iter().chain(std::iter::repeat_with(unsaid));
             positions.iter().copied().zip(answers).collect()
         }
-        Err(error) if error.is_passing() || batch.len() == 1 => positions
+        Err(error) if error.is_transient() || batch.len() == 1 => positions
             .iter()
             .map(|position| (*position, Err(error.clone())))
             .collect(),
@@ -125,7 +125,7 @@ async fn send_batch<Q: Queues>(
                     Ok(one) => one
                         .into_iter()
                         .next()
-                        .unwrap_or_else(|| Err(PortError::passing(SENDING, "no_answer"))),
+                        .unwrap_or_else(|| Err(PortError::transient(SENDING, "no_answer"))),
                     Err(error) => Err(error),
                 };
                 answers.push((*position, answer));
@@ -212,11 +212,11 @@ mod tests {
     }
 
     fn busy() -> PortError {
-        PortError::passing("sending to a queue", "ServiceUnavailable")
+        PortError::transient("sending to a queue", "ServiceUnavailable")
     }
 
     fn bad() -> PortError {
-        PortError::lasting("sending to a queue", "InvalidMessageContents")
+        PortError::permanent("sending to a queue", "InvalidMessageContents")
     }
 
     #[tokio::test(start_paused = true)]
@@ -356,7 +356,7 @@ mod tests {
                 if std::mem::replace(&mut *self.0.lock().unwrap(), true) {
                     std::future::pending::<()>().await;
                 }
-                Err(PortError::passing(SENDING, "QueueDoesNotExist"))
+                Err(PortError::transient(SENDING, "QueueDoesNotExist"))
             }
         }
         let deadline = Instant::now() + Duration::from_secs(1);
@@ -364,7 +364,7 @@ mod tests {
         let answers = enqueue(&gone, &QueueUrl::new("queue"), &messages(&["a"]), deadline).await;
         assert_eq!(
             answers,
-            [Err(PortError::passing(SENDING, "QueueDoesNotExist"))]
+            [Err(PortError::transient(SENDING, "QueueDoesNotExist"))]
         );
     }
 
@@ -386,7 +386,7 @@ mod tests {
         .await;
         assert_eq!(
             answers,
-            [Err(PortError::passing("sending to a queue", "timeout"))]
+            [Err(PortError::transient("sending to a queue", "timeout"))]
         );
         assert!(Instant::now() <= deadline + Duration::from_millis(2));
     }

@@ -69,9 +69,9 @@ const DELAY: &str = "sqs:ChangeMessageVisibilityBatch";
 fn at_all_times() -> Vec<(Kind, u32, Value)> {
     let refuse = |code: &str| json!({ "refuse": { "status": 400, "code": code } });
     // Of a batch, the events of one colour.
-    let part = |tint: &str, code: &str, lasting: bool| {
+    let part = |tint: &str, code: &str, permanent: bool| {
         json!({ "refuse_entries": {
-            "contains": format!(r#""tint":"{tint}""#), "code": code, "sender_fault": lasting,
+            "contains": format!(r#""tint":"{tint}""#), "code": code, "sender_fault": permanent,
         }})
     };
     let of = |operation: &str, fault: Value| json!({ "operation": operation, "fault": fault });

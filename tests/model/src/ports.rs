@@ -66,7 +66,7 @@ impl Wire {
         world.agenda.turn(at, tie).await;
         let fault = world.decide(actor, step, entries, &mut chance);
         let mut pause = chance.between(0, 4);
-        let passing = |code: &str| PortError::passing(step.as_str(), code);
+        let transient = |code: &str| PortError::transient(step.as_str(), code);
         let mut doing = Doing {
             actor,
             fault,
@@ -74,11 +74,11 @@ impl Wire {
         };
         let answer = match fault {
             None | Some(Kind::Part | Kind::Content) => work(world, &mut doing),
-            Some(Kind::Refused) => Err(passing("ServiceUnavailable")),
-            Some(Kind::Throttled) => Err(passing("ThrottlingException")),
+            Some(Kind::Refused) => Err(transient("ServiceUnavailable")),
+            Some(Kind::Throttled) => Err(transient("ThrottlingException")),
             Some(Kind::Lost) => {
                 let _ = work(world, &mut doing);
-                Err(passing("timeout"))
+                Err(transient("timeout"))
             }
             Some(Kind::Slow) => {
                 let took = chance.between(300, 6000);
@@ -457,7 +457,7 @@ impl World {
             let is = |body: &String| ledger.poisoned.contains(&poison(queue.as_str(), body));
             bodies.iter().map(is).collect()
         };
-        let lasting = || PortError::lasting(step.as_str(), "InvalidMessageContents");
+        let permanent = || PortError::permanent(step.as_str(), "InvalidMessageContents");
         if poisoned.contains(&true)
             && let Some(actor) = lock(&self.ledger).actors.get_mut(doing.actor)
         {
@@ -465,14 +465,14 @@ impl World {
         }
         // Some queues refuse a batch for one of its entries.
         if poisoned.contains(&true) && word(queue.as_str()) % 2 == self.plan.seed % 2 {
-            return Err(lasting());
+            return Err(permanent());
         }
         let mut answers =
-            vec![Err(PortError::passing(step.as_str(), "ServiceUnavailable")); bodies.len()];
+            vec![Err(PortError::transient(step.as_str(), "ServiceUnavailable")); bodies.len()];
         let mut sent = Vec::new();
         for (position, message) in messages.into_iter().enumerate() {
             match (refused[position], poisoned[position]) {
-                (_, true) => answers[position] = Err(lasting()),
+                (_, true) => answers[position] = Err(permanent()),
                 (true, _) => {}
                 (false, false) => sent.push((position, message)),
             }

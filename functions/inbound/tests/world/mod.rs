@@ -178,10 +178,10 @@ impl World {
         marker
     }
 
-    /// Makes the queues refuse every event for a passing reason, until they are healed.
+    /// Makes the queues refuse every event for a transient reason, until they are healed.
     pub fn refuse_lanes(&self) {
         let send = self.queues.script().on("send").always();
-        send.fault(Fault::passing("ServiceUnavailable"));
+        send.fault(Fault::transient("ServiceUnavailable"));
     }
 
     /// The messages of a queue.

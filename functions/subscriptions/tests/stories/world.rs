@@ -109,8 +109,10 @@ impl Fate {
 
     async fn store<T>(&self, work: impl Future<Output = T>) -> Result<T, PortError> {
         let work = async { Ok(work.await) };
-        self.meet(work, || PortError::passing("a call to a store", "timeout"))
-            .await
+        self.meet(work, || {
+            PortError::transient("a call to a store", "timeout")
+        })
+        .await
     }
 }
 

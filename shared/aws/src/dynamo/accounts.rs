@@ -24,7 +24,7 @@ use domain::subscription::{
 use domain::timestamp::Timestamp;
 
 use super::tokens::{token_entry, token_item};
-use super::{Item, PK, is_lasting, keys, number, number_of, text, text_of};
+use super::{Item, PK, is_permanent, keys, number, number_of, text, text_of};
 use crate::failure::port_error;
 
 const LEASING: &str = "leasing an account";
@@ -67,7 +67,7 @@ impl DynamoAccounts {
             .consistent_read(true)
             .send()
             .await
-            .map_err(|error| port_error(what, &error, is_lasting))?;
+            .map_err(|error| port_error(what, &error, is_permanent))?;
         Ok(answer.item)
     }
 }
@@ -121,7 +121,7 @@ impl Leases for DynamoAccounts {
                         },
                     })
                 }
-                _ => Err(port_error(LEASING, &error, is_lasting)),
+                _ => Err(port_error(LEASING, &error, is_permanent)),
             },
         }
     }
@@ -149,12 +149,12 @@ impl Leases for DynamoAccounts {
                 Ok(_) => Ok(Saved::Yes),
                 Err(error) => match error.as_service_error() {
                     Some(PutItemError::ConditionalCheckFailedException(_)) => Ok(Saved::LeaseLost),
-                    _ => Err(port_error(SAVING, &error, is_lasting)),
+                    _ => Err(port_error(SAVING, &error, is_permanent)),
                 },
             };
         }
 
-        let building = |_| PortError::lasting(SAVING, "construction");
+        let building = |_| PortError::permanent(SAVING, "construction");
         let account_put = Put::builder()
             .table_name(&self.table)
             .set_item(Some(item))
@@ -186,7 +186,7 @@ impl Leases for DynamoAccounts {
                 {
                     Ok(Saved::LeaseLost)
                 }
-                _ => Err(port_error(SAVING, &error, is_lasting)),
+                _ => Err(port_error(SAVING, &error, is_permanent)),
             },
         }
     }
@@ -207,7 +207,7 @@ impl Leases for DynamoAccounts {
             Ok(_) => return Ok(()),
             Err(error) => match error.as_service_error() {
                 Some(UpdateItemError::ConditionalCheckFailedException(_)) => {}
-                _ => return Err(port_error(RELEASING, &error, is_lasting)),
+                _ => return Err(port_error(RELEASING, &error, is_permanent)),
             },
         }
         // Either the lease is no longer ours, or the name was only reserved.
@@ -224,7 +224,7 @@ impl Leases for DynamoAccounts {
             Ok(_) => Ok(()),
             Err(error) => match error.as_service_error() {
                 Some(DeleteItemError::ConditionalCheckFailedException(_)) => Ok(()),
-                _ => Err(port_error(RELEASING, &error, is_lasting)),
+                _ => Err(port_error(RELEASING, &error, is_permanent)),
             },
         }
     }
@@ -247,7 +247,7 @@ impl Accounts for DynamoAccounts {
             .send();
         let mut all = AllAccounts::default();
         while let Some(page) = pages.next().await {
-            let page = page.map_err(|error| port_error(LISTING, &error, is_lasting))?;
+            let page = page.map_err(|error| port_error(LISTING, &error, is_permanent))?;
             for item in page.items() {
                 match account(item) {
                     Ok(account) => all.accounts.extend(account),

@@ -29,7 +29,7 @@ pub(crate) const EXPIRES_AT: &str = "expires_at";
 pub(crate) const MALFORMED_ITEM: &str = "malformed_item";
 
 /// Whether a code says that the content was refused: too large, too deep, a number too long.
-pub(crate) fn is_lasting(code: &str) -> bool {
+pub(crate) fn is_permanent(code: &str) -> bool {
     matches!(code, "ValidationException" | "http_413")
 }
 

@@ -5,7 +5,7 @@ use domain::account::{KeysVersion, TokenEntry, TokenHash, WebhookId};
 use domain::ports::{PortError, Tokens};
 use domain::source::Source;
 
-use super::{Item, MALFORMED_ITEM, PK, is_lasting, keys, number, number_of, text, text_of};
+use super::{Item, MALFORMED_ITEM, PK, is_permanent, keys, number, number_of, text, text_of};
 use crate::failure::port_error;
 
 const FINDING: &str = "finding a URL token";
@@ -45,9 +45,9 @@ impl Tokens for DynamoTokens {
             .key(PK, keys::token(token))
             .send()
             .await
-            .map_err(|error| port_error(FINDING, &error, is_lasting))?;
+            .map_err(|error| port_error(FINDING, &error, is_permanent))?;
         let entry = answer.item().map(|item| {
-            token_entry(item).ok_or_else(|| PortError::passing(FINDING, MALFORMED_ITEM))
+            token_entry(item).ok_or_else(|| PortError::transient(FINDING, MALFORMED_ITEM))
         });
         entry.transpose()
     }

@@ -20,7 +20,7 @@ use crate::failure::port_error;
 const READING: &str = "reading signing keys";
 
 /// Whether a code says that the content was refused. Reading sends no content.
-fn is_lasting(_: &str) -> bool {
+fn is_permanent(_: &str) -> bool {
     false
 }
 
@@ -54,7 +54,7 @@ impl Keys for SigningSecrets {
             Ok(answer) => stored::keys(answer.secret_string().unwrap_or_default())
                 .ok_or_else(|| PortError::unreadable(READING)),
             Err(error) if is_absent(&error) => Ok(SigningKeys::default()),
-            Err(error) => Err(port_error(READING, &error, is_lasting)),
+            Err(error) => Err(port_error(READING, &error, is_permanent)),
         }
     }
 }

@@ -26,10 +26,10 @@ const NOT_FOUND: &str = "ResourceNotFoundException";
 const INVALID_REQUEST: &str = "InvalidRequestException";
 
 fn unwritten() -> PortError {
-    PortError::lasting(KEEPING, "construction")
+    PortError::permanent(KEEPING, "construction")
 }
 
-fn is_lasting(code: &str) -> bool {
+fn is_permanent(code: &str) -> bool {
     matches!(
         code,
         "InvalidParameterException" | "InvalidRequestException" | "LimitExceededException"
@@ -71,7 +71,7 @@ impl AccountSecrets {
                 Ok(Some(text.into()))
             }
             Err(error) if self.is_absent(id, &error).await => Ok(None),
-            Err(error) => Err(port_error(READING, &error, is_lasting)),
+            Err(error) => Err(port_error(READING, &error, is_permanent)),
         }
     }
 
@@ -84,7 +84,7 @@ impl AccountSecrets {
                 let created = self.client.create_secret().name(id).secret_string(text);
                 match created.send().await {
                     Ok(_) => Ok(()),
-                    Err(error) => Err(port_error(KEEPING, &error, is_lasting)),
+                    Err(error) => Err(port_error(KEEPING, &error, is_permanent)),
                 }
             }
             Some(INVALID_REQUEST) if self.is_scheduled_for_deletion(id).await => {
@@ -93,12 +93,12 @@ impl AccountSecrets {
                     .secret_id(id)
                     .send()
                     .await
-                    .map_err(|error| port_error(KEEPING, &error, is_lasting))?;
+                    .map_err(|error| port_error(KEEPING, &error, is_permanent))?;
                 self.put_value(id, text)
                     .await
-                    .map_err(|error| port_error(KEEPING, &error, is_lasting))
+                    .map_err(|error| port_error(KEEPING, &error, is_permanent))
             }
-            _ => Err(port_error(KEEPING, &error, is_lasting)),
+            _ => Err(port_error(KEEPING, &error, is_permanent)),
         }
     }
 
@@ -130,7 +130,7 @@ impl AccountSecrets {
         match deletion.send().await {
             Ok(_) => Ok(()),
             Err(error) if self.is_absent(id, &error).await => Ok(()),
-            Err(error) => Err(port_error(DELETING, &error, is_lasting)),
+            Err(error) => Err(port_error(DELETING, &error, is_permanent)),
         }
     }
 

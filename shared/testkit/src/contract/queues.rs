@@ -74,7 +74,7 @@ pub async fn queues(queues: &impl Queues, set: &QueueSet, reader: &impl QueueRea
     assert_eq!(nothing, vec![], "an empty batch is sent without a word");
     let batch = [message("lost")];
     let error = queues.send(&set.missing, &batch).await.unwrap_err();
-    assert!(error.is_passing(), "a missing queue can be made: {error}");
+    assert!(error.is_transient(), "a missing queue can be made: {error}");
 }
 
 async fn what_is_sent_arrives(queues: &impl Queues, set: &QueueSet, reader: &impl QueueReader) {
@@ -145,11 +145,11 @@ async fn one_bad_message_is_told_from_the_others(
             let kinds: Vec<_> = answers.iter().map(Result::is_ok).collect();
             assert_eq!(kinds, [true, false, true]);
             let error = answers[1].as_ref().unwrap_err();
-            assert!(!error.is_passing(), "the characters stay: {error}");
+            assert!(!error.is_transient(), "the characters stay: {error}");
             2
         }
         Err(error) => {
-            assert!(!error.is_passing(), "the characters stay: {error}");
+            assert!(!error.is_transient(), "the characters stay: {error}");
             0
         }
     };
@@ -197,7 +197,7 @@ pub async fn queue_laxity(
             Err(error) => vec![Err(error)],
         };
         for error in answers.iter().filter_map(|answer| answer.as_ref().err()) {
-            let lasts = !laxity.is_of_content() || !error.is_passing();
+            let lasts = !laxity.is_of_content() || !error.is_transient();
             assert!(lasts, "{laxity:?} will not pass: {error}");
         }
         let accepted = accepted(&answers);
@@ -359,7 +359,7 @@ mod tests {
             .within(&queue)
             .fault(Fault::entries_with(
                 |body| body.contains("two"),
-                ErrorKind::Passing,
+                ErrorKind::Transient,
                 "InternalError",
             ));
         fake.script().on("send").fault(Fault::lost());
@@ -367,7 +367,7 @@ mod tests {
         let answers = fake.send(&queue, &batch).await.unwrap();
         assert_eq!(
             answers[1],
-            Err(PortError::passing("queues.send", "InternalError"))
+            Err(PortError::transient("queues.send", "InternalError"))
         );
         assert_eq!(accepted(&answers), 1);
         fake.send(&queue, &batch[1..]).await.unwrap_err();

@@ -64,7 +64,7 @@ impl Oversize for FakeOversize {
         let begun = self.script.begin("put", key).await?;
         // <https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html>
         if key.is_empty() || key.len() > 1024 {
-            return Err(begun.lasting("KeyTooLongError"));
+            return Err(begun.permanent("KeyTooLongError"));
         }
         lock(&self.objects).insert(key.to_owned(), bytes.to_vec());
         begun.done(DataRef::new(BUCKET, key))
@@ -76,7 +76,7 @@ impl Oversize for FakeOversize {
         let bytes = lock(&self.objects).get(key).cloned();
         match bytes {
             Some(bytes) if bucket == BUCKET => begun.done(bytes),
-            _ => Err(begun.passing("NoSuchKey")),
+            _ => Err(begun.transient("NoSuchKey")),
         }
     }
 }

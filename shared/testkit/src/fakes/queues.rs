@@ -167,7 +167,7 @@ impl State {
             return Err(begun.closed("QueueDoesNotExist"));
         }
         if let Some(code) = batch_fault(batch) {
-            return Err(begun.lasting(code));
+            return Err(begun.permanent(code));
         }
         let limit = self.limits.get(queue).copied().unwrap_or(BATCH_BYTES);
         let faults: Vec<_> = batch
@@ -223,8 +223,8 @@ impl From<&Message<'_>> for Sent {
 /// made otherwise.
 fn refusal(begun: &Begun<'_>, code: &str) -> PortError {
     match code {
-        MISSING => begun.passing(code),
-        _ => begun.lasting(code),
+        MISSING => begun.transient(code),
+        _ => begun.permanent(code),
     }
 }
 

@@ -94,7 +94,7 @@ impl Records for FakeRecords {
     async fn update(&self, key: &RecordKey, update: &Update<'_>) -> Result<Written, PortError> {
         let begun = self.script.begin("update", &key.to_string()).await?;
         if !fits(key) {
-            return Err(begun.lasting("ValidationException"));
+            return Err(begun.permanent("ValidationException"));
         }
         let written = lock(&self.records)
             .entry(key.clone())
@@ -106,7 +106,7 @@ impl Records for FakeRecords {
     async fn delete(&self, key: &RecordKey, delete: &Change) -> Result<Known, PortError> {
         let begun = self.script.begin("delete", &key.to_string()).await?;
         if !fits(key) {
-            return Err(begun.lasting("ValidationException"));
+            return Err(begun.permanent("ValidationException"));
         }
         let known = {
             let mut records = lock(&self.records);

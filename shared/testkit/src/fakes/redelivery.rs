@@ -78,7 +78,7 @@ impl Redelivery for FakeRedelivery {
             match begun.refusal(position, handle) {
                 Some(error) => refused = Some(error),
                 None if handle.is_empty() => {
-                    refused = Some(begun.lasting("InvalidParameterValue"));
+                    refused = Some(begun.permanent("InvalidParameterValue"));
                 }
                 None => {
                     let seconds = (*seconds).min(LONGEST);

@@ -107,14 +107,14 @@ impl Fault {
 
     /// Nothing is done; asking again can help.
     #[must_use]
-    pub fn passing(code: &str) -> Self {
-        Self::new(Act::Refuse(ErrorKind::Passing, code.to_owned()))
+    pub fn transient(code: &str) -> Self {
+        Self::new(Act::Refuse(ErrorKind::Transient, code.to_owned()))
     }
 
     /// Nothing is done, and nothing will be.
     #[must_use]
-    pub fn lasting(code: &str) -> Self {
-        Self::new(Act::Refuse(ErrorKind::Lasting, code.to_owned()))
+    pub fn permanent(code: &str) -> Self {
+        Self::new(Act::Refuse(ErrorKind::Permanent, code.to_owned()))
     }
 
     /// The place is gone, or closed to us.
@@ -126,7 +126,7 @@ impl Fault {
     /// The work is done, and the answer is lost: a time-out after the fact.
     #[must_use]
     pub fn lost() -> Self {
-        Self::new(Act::Lose(ErrorKind::Passing, "timeout".to_owned()))
+        Self::new(Act::Lose(ErrorKind::Transient, "timeout".to_owned()))
     }
 
     /// The call does its work but for the entries of a batch at these positions.
@@ -216,7 +216,7 @@ impl Faults<'_> {
 /// ```
 /// # use testkit::fakes::{FakeReceipts, Fault};
 /// let receipts = FakeReceipts::default();
-/// receipts.script().on("keep").times(2).fault(Fault::passing("ServiceUnavailable"));
+/// receipts.script().on("keep").times(2).fault(Fault::transient("ServiceUnavailable"));
 /// ```
 #[derive(Debug)]
 pub struct Script {
@@ -352,8 +352,8 @@ impl Begun<'_> {
     }
 
     /// A refusal of the content, in this call's name.
-    pub(super) fn lasting(&self, code: &str) -> PortError {
-        PortError::lasting(self.call, code)
+    pub(super) fn permanent(&self, code: &str) -> PortError {
+        PortError::permanent(self.call, code)
     }
 
     /// A refusal by a place that is gone, in this call's name.
@@ -362,8 +362,8 @@ impl Begun<'_> {
     }
 
     /// A refusal that may pass, in this call's name.
-    pub(super) fn passing(&self, code: &str) -> PortError {
-        PortError::passing(self.call, code)
+    pub(super) fn transient(&self, code: &str) -> PortError {
+        PortError::transient(self.call, code)
     }
 
     /// Ends the call after its work: with the answer, or with its loss.
@@ -400,7 +400,7 @@ mod tests {
             .on("get")
             .within("a")
             .times(2)
-            .fault(Fault::passing("Busy"));
+            .fault(Fault::transient("Busy"));
         script.on("put").always().fault(Fault::hang());
         script.on("get").within("a").fault(Fault::lost());
         assert_eq!(call(&script, "b").await, Ok(()));
@@ -409,7 +409,7 @@ mod tests {
         }
         assert_eq!(call(&script, "a").await, Ok(()));
         assert_eq!(script.calls(), BTreeMap::from([("get", 5)]));
-        script.on("get").always().fault(Fault::lasting("No"));
+        script.on("get").always().fault(Fault::permanent("No"));
         script.heal();
         assert_eq!(call(&script, "a").await, Ok(()));
     }
@@ -434,7 +434,7 @@ mod tests {
     async fn the_journal_tells_what_was_done_before_what() {
         let script = Script::new("store", OPERATIONS);
         call(&script, "a").await.unwrap();
-        script.on("get").fault(Fault::passing("Busy"));
+        script.on("get").fault(Fault::transient("Busy"));
         call(&script, "b").await.unwrap_err();
         call(&script, "c").await.unwrap();
         let about = |scope: &'static str| move |step: &Step| step.scope == scope;

@@ -12,7 +12,7 @@ use domain::timestamp::Timestamp;
 
 use super::{ATTEMPTS, BODY, CAUSE, DATAREF, PROOF, REGISTRATION, WEBHOOK};
 use crate::dynamo::compression::unpack;
-use crate::dynamo::{Item, MALFORMED_ITEM, PK, SK, is_lasting, keys, number_of, text, text_of};
+use crate::dynamo::{Item, MALFORMED_ITEM, PK, SK, is_permanent, keys, number_of, text, text_of};
 use crate::failure::port_error;
 
 const READING: &str = "reading a receipt";
@@ -85,7 +85,7 @@ impl Deliveries for DynamoDeliveries {
             .projection_expression(RECEIPT)
             .send()
             .await
-            .map_err(|error| port_error(READING_RECEIPTS, &error, is_lasting))?;
+            .map_err(|error| port_error(READING_RECEIPTS, &error, is_permanent))?;
         Ok(answer.item().and_then(arrival))
     }
 
@@ -137,7 +137,7 @@ async fn first(
         let Some(page) = pages.next().await else {
             break;
         };
-        let page = page.map_err(|error| port_error(what, &error, is_lasting))?;
+        let page = page.map_err(|error| port_error(what, &error, is_permanent))?;
         found.extend(page.items.unwrap_or_default());
     }
     found.truncate(most);
@@ -169,7 +169,7 @@ fn failed_delivery(item: &Item) -> Option<FailedDelivery> {
 /// # Errors
 /// The item is no receipt, or the store did not answer.
 pub async fn read_body(item: &Item, oversize: &impl Oversize) -> Result<Vec<u8>, PortError> {
-    let malformed = || PortError::passing(READING, MALFORMED_ITEM);
+    let malformed = || PortError::transient(READING, MALFORMED_ITEM);
     if let Some(AttributeValue::B(packed)) = item.get(BODY) {
         return unpack(packed.as_ref()).map_err(|_| malformed());
     }

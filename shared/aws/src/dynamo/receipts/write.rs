@@ -18,7 +18,7 @@ use super::{ATTEMPTS, BODY, CAUSE, DATAREF, PROOF, REGISTRATION, WEBHOOK};
 use crate::dynamo::changes::Changes;
 use crate::dynamo::compression::pack;
 use crate::dynamo::{
-    EXPIRES_AT, Item, MALFORMED_ITEM, PK, SK, is_lasting, keys, number, number_of, text, text_of,
+    EXPIRES_AT, Item, MALFORMED_ITEM, PK, SK, is_permanent, keys, number, number_of, text, text_of,
 };
 use crate::failure::port_error;
 
@@ -70,7 +70,8 @@ impl<O: Oversize> DynamoReceipts<O> {
 
     /// The body as the receipt has it: compressed, or elsewhere, where an operator can read it as it is.
     async fn content(&self, receipt: &Receipt<'_>) -> Result<Changes, PortError> {
-        let packed = pack(receipt.body).map_err(|_| PortError::passing(KEEPING, "compression"))?;
+        let packed =
+            pack(receipt.body).map_err(|_| PortError::transient(KEEPING, "compression"))?;
         if packed.len() + OTHER_ATTRIBUTES <= self.inline_limit {
             let body = AttributeValue::B(Blob::new(packed));
             return Ok(Changes::default().set(BODY, body).remove(DATAREF));
@@ -112,7 +113,7 @@ impl<O: Oversize> Receipts for DynamoReceipts<O> {
         let answer = changes.into_call(call).send().await;
         answer
             .map(drop)
-            .map_err(|error| port_error(KEEPING, &error, is_lasting))
+            .map_err(|error| port_error(KEEPING, &error, is_permanent))
     }
 
     async fn strike(&self, strike: &Strike<'_>) -> Result<(), PortError> {
@@ -129,7 +130,7 @@ impl<O: Oversize> Receipts for DynamoReceipts<O> {
             .await;
         answer
             .map(drop)
-            .map_err(|error| port_error(STRIKING, &error, is_lasting))
+            .map_err(|error| port_error(STRIKING, &error, is_permanent))
     }
 }
 
@@ -144,8 +145,8 @@ impl<O: Oversize> Markers for DynamoReceipts<O> {
             .consistent_read(true)
             .send()
             .await
-            .map_err(|error| port_error(READING_MARKER, &error, is_lasting))?;
-        let malformed = || PortError::passing(READING_MARKER, MALFORMED_ITEM);
+            .map_err(|error| port_error(READING_MARKER, &error, is_permanent))?;
+        let malformed = || PortError::transient(READING_MARKER, MALFORMED_ITEM);
         let marker = answer.item().map(|item| marker(item).ok_or_else(malformed));
         marker.transpose()
     }
@@ -181,7 +182,7 @@ impl<O: Oversize> Markers for DynamoReceipts<O> {
                 let item = failed.item();
                 Ok(item.is_some_and(|item| text_of(item, HOLDER) == Some(&holder)))
             }
-            _ => Err(port_error(LEASING, &error, is_lasting)),
+            _ => Err(port_error(LEASING, &error, is_permanent)),
         }
     }
 
@@ -221,7 +222,7 @@ impl<O: Oversize> Markers for DynamoReceipts<O> {
             {
                 Ok(())
             }
-            Err(error) => Err(port_error(MARKING, &error, is_lasting)),
+            Err(error) => Err(port_error(MARKING, &error, is_permanent)),
         }
     }
 
@@ -247,7 +248,7 @@ impl<O: Oversize> Markers for DynamoReceipts<O> {
             {
                 Ok(())
             }
-            Err(error) => Err(port_error(UNMARKING, &error, is_lasting)),
+            Err(error) => Err(port_error(UNMARKING, &error, is_permanent)),
         }
     }
 }
@@ -281,7 +282,7 @@ impl<O: Oversize> CheckClaims for DynamoReceipts<O> {
             {
                 Ok(false)
             }
-            Err(error) => Err(port_error(CLAIMING, &error, is_lasting)),
+            Err(error) => Err(port_error(CLAIMING, &error, is_permanent)),
         }
     }
 }
@@ -301,7 +302,7 @@ fn marker(item: &Item) -> Option<Marker> {
 
 fn random_holder() -> Result<String, PortError> {
     let mut bytes = [0; 8];
-    getrandom::fill(&mut bytes).map_err(|_| PortError::passing(LEASING, "randomness"))?;
+    getrandom::fill(&mut bytes).map_err(|_| PortError::transient(LEASING, "randomness"))?;
     Ok(format!("{:016x}", u64::from_be_bytes(bytes)))
 }
 

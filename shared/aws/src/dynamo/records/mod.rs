@@ -34,7 +34,7 @@ use thiserror::Error;
 use tracing::warn;
 
 use super::changes::Changes;
-use super::{Item, MALFORMED_ITEM, PK, SK, is_lasting, text, text_of};
+use super::{Item, MALFORMED_ITEM, PK, SK, is_permanent, text, text_of};
 use crate::failure::port_error;
 
 mod compact;
@@ -165,7 +165,7 @@ impl<O: Oversize> DynamoRecords<O> {
             }
             Form::Compact => {
                 let packed = compact::pack(update.data)
-                    .map_err(|_| PortError::passing(UPDATING, "compression"))?;
+                    .map_err(|_| PortError::transient(UPDATING, "compression"))?;
                 let fits = packed.len() <= CONTENT_LIMIT;
                 Ok(fits.then(|| (COMPACT, AttributeValue::B(Blob::new(packed)))))
             }
@@ -197,7 +197,7 @@ impl<O: Oversize> DynamoRecords<O> {
         };
         match error.as_service_error() {
             Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {
-                let malformed = || PortError::passing(UPDATING, MALFORMED_ITEM);
+                let malformed = || PortError::transient(UPDATING, MALFORMED_ITEM);
                 let before = failed.item().ok_or_else(malformed).and_then(known);
                 Ok(before.map(Written::Kept))
             }
@@ -212,7 +212,7 @@ impl<O: Oversize> DynamoRecords<O> {
         key: &RecordKey,
         update: &Update<'_>,
     ) -> Result<Result<Written, PortError>, PortError> {
-        let mut refused = PortError::passing(UPDATING, "no_form");
+        let mut refused = PortError::transient(UPDATING, "no_form");
         for form in self.format.forms() {
             let Some(content) = self.content(*form, key, update).await? else {
                 continue;
@@ -228,13 +228,13 @@ impl<O: Oversize> DynamoRecords<O> {
                         }
                     };
                 }
-                Err(error) => port_error(UPDATING, &error, is_lasting),
+                Err(error) => port_error(UPDATING, &error, is_permanent),
             };
-            if error.is_passing() {
+            if error.is_transient() {
                 return Err(error);
             }
             // This form was refused; the next one may not be.
-            refused = PortError::passing(UPDATING, error.code);
+            refused = PortError::transient(UPDATING, error.code);
         }
         Ok(Err(refused))
     }
@@ -248,10 +248,10 @@ impl<O: Oversize> DynamoRecords<O> {
     ) -> Result<Result<(), PortError>, PortError> {
         let changes = Changes::default().add(EVENT_IDS, ids(events));
         let answer = changes.into_call(self.call(key)).send().await;
-        match answer.map_err(|error| port_error(COLLECTING, &error, is_lasting)) {
+        match answer.map_err(|error| port_error(COLLECTING, &error, is_permanent)) {
             Ok(_) => Ok(Ok(())),
-            Err(error) if error.is_passing() => Err(error),
-            Err(error) => Ok(Err(PortError::passing(COLLECTING, error.code))),
+            Err(error) if error.is_transient() => Err(error),
+            Err(error) => Ok(Err(PortError::transient(COLLECTING, error.code))),
         }
     }
 }
@@ -349,7 +349,7 @@ fn ids(events: &[EventId]) -> AttributeValue {
 
 /// What an item knows of its record, data aside.
 fn known(item: &Item) -> Result<Known, PortError> {
-    let malformed = || PortError::passing(READING, MALFORMED_ITEM);
+    let malformed = || PortError::transient(READING, MALFORMED_ITEM);
     let latest = match text_of(item, EVENT_ID) {
         Some(id) => Some(KnownEvent {
             id: id.parse().map_err(|_| malformed())?,
@@ -372,7 +372,7 @@ fn known(item: &Item) -> Result<Known, PortError> {
 
 fn hash<T: FromStr>(item: &Item, name: &str) -> Result<Option<T>, PortError> {
     let hash = text_of(item, name).map(str::parse).transpose();
-    hash.map_err(|_| PortError::passing(READING, MALFORMED_ITEM))
+    hash.map_err(|_| PortError::transient(READING, MALFORMED_ITEM))
 }
 
 impl<O: Oversize> Records for DynamoRecords<O> {
@@ -417,7 +417,7 @@ pub async fn read_record(
     item: &Item,
     oversize: &impl Oversize,
 ) -> Result<Option<String>, PortError> {
-    let malformed = || PortError::passing(READING, MALFORMED_ITEM);
+    let malformed = || PortError::transient(READING, MALFORMED_ITEM);
     match (item.get(DATA), item.get(COMPACT), text_of(item, DATAREF)) {
         (Some(data), None, None) => native::to_json(data).map(Some).map_err(|_| malformed()),
         (None, Some(AttributeValue::B(packed)), None) => compact::unpack(packed.as_ref())
@@ -525,7 +525,7 @@ mod tests {
     async fn what_is_no_record_is_told(#[case] item: Item) {
         let error = read_record(&item, &Kept(RECORD)).await.unwrap_err();
         assert_eq!(
-            (error.code.as_str(), error.is_passing()),
+            (error.code.as_str(), error.is_transient()),
             (MALFORMED_ITEM, true)
         );
     }
