@@ -9,7 +9,6 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use crate::aws::{Aws, EVENT_SOURCE_MAPPINGS};
 use crate::build;
 use crate::emulator::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY, endpoint};
 use crate::job;
@@ -17,6 +16,7 @@ use crate::outputs::Outputs;
 use crate::places::Places;
 use crate::progress::Progress;
 use crate::tools::Tools;
+use operate::aws::EVENT_SOURCE_MAPPINGS;
 
 /// The name of the local stack.
 pub const STACK_NAME: &str = "orderhook";
@@ -123,7 +123,7 @@ async fn stack_outputs(
 /// The emulator keeps a limit that is a parameter as text, which its poller cannot compare with a number. So each is set
 /// once more.
 async fn limit_concurrency(outputs: &Outputs) -> Result<()> {
-    let aws = Aws::of(outputs)?;
+    let aws = outputs.aws()?;
     let mappings = aws.lambda(Method::GET, EVENT_SOURCE_MAPPINGS, None).await?;
     let mappings = mappings
         .get("EventSourceMappings")
@@ -144,7 +144,8 @@ async fn limit_concurrency(outputs: &Outputs) -> Result<()> {
 
 /// The emulator ignores the expiry that the template asks for, so it is switched on as an operator would.
 async fn switch_on_expiry(outputs: &Outputs) -> Result<()> {
-    Aws::of(outputs)?
+    outputs
+        .aws()?
         .dynamodb(
             "UpdateTimeToLive",
             &json!({

@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-use crate::aws::local_client;
 use crate::detached::Detached;
 use crate::job;
 use crate::places::Places;
 use crate::progress::Progress;
 use crate::tools::Tools;
+use operate::aws::local_client;
 
 /// The region of the local stack.
 pub const REGION: &str = "eu-west-1";

@@ -8,7 +8,6 @@
 //! [`outputs`] tells others where everything is, [`stack`] puts these in order, [`demo`] and [`verify`] use it. [`fuzz`]
 //! and [`mutants`] need none of it.
 
-pub mod aws;
 pub mod build;
 pub mod cli;
 pub mod demo;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
+use operate::aws::Aws;
 use serde::{Deserialize, Serialize};
 
 use crate::refusal::Refusal;
@@ -34,6 +35,19 @@ pub struct Outputs {
 }
 
 impl Outputs {
+    /// A caller of the emulator.
+    ///
+    /// # Errors
+    /// No HTTP client can be made.
+    pub fn aws(&self) -> Result<Aws> {
+        Aws::new(
+            &self.endpoint_url,
+            &self.region,
+            &self.access_key_id,
+            &self.secret_access_key,
+        )
+    }
+
     /// One output of the template.
     ///
     /// # Errors

@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::aws::local_client;
 use crate::build;
 use crate::detached::Detached;
 use crate::job;
 use crate::places::Places;
 use crate::progress::Progress;
 use crate::tools::without_cargos_own;
+use operate::aws::local_client;
 
 /// The name of the program.
 const PROGRAM: &str = "proxy";

@@ -10,11 +10,11 @@ use anyhow::{Result, bail};
 use simulator::Simulator;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::aws::local_client;
 use crate::detached::Detached;
 use crate::job;
 use crate::places::Places;
 use crate::ports;
+use operate::aws::local_client;
 
 /// This very program, also when a build has put another in the place of its file since it was started.
 /// <https://man7.org/linux/man-pages/man5/proc_pid_exe.5.html>

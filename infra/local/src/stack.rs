@@ -9,7 +9,6 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::aws::local_client;
 use crate::build::Build;
 use crate::detached::Detached;
 use crate::outputs::Outputs;
@@ -19,6 +18,7 @@ use crate::refusal::Refusal;
 use crate::template::{Template, rules};
 use crate::tools::Tools;
 use crate::{build, deploy, emulator, job, ports, proxy, simulator};
+use operate::aws::local_client;
 
 /// How a stack is to be started.
 #[derive(Clone, Debug, Default)]

@@ -184,3 +184,25 @@ fn a_port_has_at_most_four_methods() {
         "a port for each of their users: {ports:?}"
     );
 }
+
+/// An operator's first build takes seconds, and has nothing in it that belongs to this machine's stack.
+#[test]
+fn the_operators_command_has_nothing_of_the_local_stack() {
+    let output = Command::new(env!("CARGO"))
+        .args(["tree", "--package", "orderhook", "--edges", "normal"])
+        .args(["--prefix", "none", "--locked", "--offline"])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    let tree = String::from_utf8(output.stdout).unwrap();
+    let packages: Vec<&str> = tree
+        .lines()
+        .filter_map(|line| line.split(' ').next())
+        .collect();
+    assert!(packages.contains(&"operate"), "{tree}");
+    let local = ["local", "simulator", "testkit", "aws-sdk-sqs"];
+    assert!(
+        !packages.iter().any(|package| local.contains(package)),
+        "{tree}"
+    );
+}

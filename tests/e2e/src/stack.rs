@@ -13,8 +13,8 @@ use aws::s3::S3Oversize;
 use aws_sdk_dynamodb::config::Credentials;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use http::Method;
-use local::aws::Answer;
 use local::outputs::Outputs;
+use operate::aws::Answer;
 use serde_json::Value;
 use simulator::Control;
 
@@ -45,7 +45,7 @@ pub struct Stack {
     pub oversize: S3Oversize,
     /// HTTP without redirects.
     pub http: reqwest::Client,
-    admin: local::aws::Aws,
+    admin: operate::aws::Aws,
 }
 
 impl Stack {
@@ -108,7 +108,7 @@ impl Stack {
             oversize: S3Oversize::new(s3.clone(), bucket),
             s3,
             http: http.build().expect("a client for 127.0.0.1 can be made"),
-            admin: local::aws::Aws::of(&outputs).expect("a client for 127.0.0.1 can be made"),
+            admin: outputs.aws().expect("a client for 127.0.0.1 can be made"),
             directory: path.parent().unwrap_or(Path::new(".")).to_path_buf(),
             outputs,
         }

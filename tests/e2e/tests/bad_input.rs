@@ -9,7 +9,7 @@
 
 use e2e::{Operator, World, until};
 use http::Method;
-use local::aws::Answer;
+use operate::aws::Answer;
 use rstest::rstest;
 use serde_json::{Value, json};
 use simulator::{Door, Fault, FaultKind};

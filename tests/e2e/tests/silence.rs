@@ -166,7 +166,7 @@ async fn a_new_account_is_not_suspect() {
 
 /// Invokes the function as the schedule does.
 async fn watch(operator: &Operator) {
-    let aws = local::aws::Aws::of(&operator.stack.outputs).unwrap();
+    let aws = operator.stack.outputs.aws().unwrap();
     let functions = aws.lambda(Method::GET, "/2015-03-31/functions/", None);
     let functions = functions.await.unwrap();
     let names = functions["Functions"].as_array().unwrap().iter();

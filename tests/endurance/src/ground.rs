@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
-use local::aws::Aws;
 use local::build::Build;
 use local::detached::Detached;
 use local::outputs::Outputs;
@@ -14,6 +13,7 @@ use local::ports;
 use local::progress::Progress;
 use local::refusal::Refusal;
 use local::stack::{self, Options, Stack};
+use operate::aws::Aws;
 use serde_json::json;
 
 use crate::disturb;
@@ -122,7 +122,7 @@ impl Where {
             )
         })?;
         Ok(Ground {
-            aws: Aws::of(&outputs)?,
+            aws: outputs.aws()?,
             emulator: stack::process(places, "emulator")?,
             outputs,
             proxy,
@@ -132,7 +132,7 @@ impl Where {
 
 /// Gives the lanes their short visibility timeout.
 async fn hide_for_a_short_time(outputs: &Outputs) -> Result<()> {
-    let aws = Aws::of(outputs)?;
+    let aws = outputs.aws()?;
     for lane in LANES {
         let url = outputs.get(&format!("{lane}QueueUrl"))?;
         let set =

@@ -14,12 +14,12 @@ use serde_json::{Value, json};
 use simulator::control::{Deliver, NewSite, RawBody};
 use simulator::{Control, RetryPolicy, SiteControl};
 
-use crate::aws::Aws;
 use crate::demo::examples::{Example, ExampleEvent};
 use crate::demo::healing::{self, Healing};
 use crate::outputs::Outputs;
 use crate::progress::Progress;
 use crate::refusal::Refusal;
+use operate::aws::Aws;
 
 /// The lanes, as the template names their queues and as a reader knows them.
 const LANES: [(&str, &str); 6] = [
@@ -142,7 +142,7 @@ pub async fn tell(
              the examples. Start one with `cargo local up` without --api-url.",
         ));
     };
-    let aws = Aws::of(outputs)?;
+    let aws = outputs.aws()?;
     let account = account_name()?;
     let step = progress.step(format!("Connecting the account {account}"));
     let site = connect(outputs, &aws, simulator, &account).await?;

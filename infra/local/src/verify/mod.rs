@@ -15,7 +15,6 @@ use anyhow::{Context as _, Result};
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::aws::{Aws, EVENT_SOURCE_MAPPINGS};
 use crate::build::Build;
 use crate::cli::Verify;
 use crate::demo::{examples, story};
@@ -25,6 +24,7 @@ use crate::ports;
 use crate::progress::Progress;
 use crate::stack::{self, Options, Stack};
 use crate::tools::Tools;
+use operate::aws::EVENT_SOURCE_MAPPINGS;
 
 use self::conformance::{Evidence, TestResults};
 use self::report::{Outcome, Report};
@@ -311,7 +311,7 @@ async fn stopped_consumer_noticed(
     stack: &Stack,
     progress: Progress,
 ) -> Result<Outcome> {
-    let aws = Aws::of(&stack.outputs)?;
+    let aws = stack.outputs.aws()?;
     let queue = stack.outputs.get("OrdersQueueUrl")?;
     let name = queue.rsplit('/').next().unwrap_or_default();
     let mappings = aws.lambda(Method::GET, EVENT_SOURCE_MAPPINGS, None).await?;

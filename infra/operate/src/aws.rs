@@ -1,4 +1,4 @@
-//! The few AWS calls that the local stack makes itself, as plain signed requests.
+//! A caller of AWS's APIs, or of an emulator's, by plain signed requests.
 //!
 //! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html>
 
@@ -11,9 +11,10 @@ use aws_sigv4::sign::v4;
 use http::{Method, Request, Response};
 use serde_json::Value;
 
-use crate::outputs::Outputs;
+/// Where credentials say that they are from.
+const SOURCE: &str = "given";
 
-/// How long one call may take. The emulator is slow while functions start.
+/// How long one call may take. An emulator is slow while functions start.
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The list of Lambda's event sources; the id of one may follow.
@@ -40,20 +41,7 @@ pub struct Answer {
 }
 
 impl Aws {
-    /// A caller of the emulator that `outputs` describes.
-    ///
-    /// # Errors
-    /// No HTTP client can be made.
-    pub fn of(outputs: &Outputs) -> Result<Self> {
-        Self::new(
-            &outputs.endpoint_url,
-            &outputs.region,
-            &outputs.access_key_id,
-            &outputs.secret_access_key,
-        )
-    }
-
-    /// A caller of `endpoint`.
+    /// A caller of `endpoint`, such as `https://sqs.eu-west-1.amazonaws.com`.
     ///
     /// # Errors
     /// No HTTP client can be made.
@@ -66,8 +54,8 @@ impl Aws {
         Ok(Self {
             endpoint: endpoint.to_owned(),
             region: region.to_owned(),
-            credentials: Credentials::new(access_key_id, secret_access_key, None, None, "local"),
-            http: local_client()?,
+            credentials: Credentials::new(access_key_id, secret_access_key, None, None, SOURCE),
+            http: client(endpoint)?,
         })
     }
 
@@ -78,14 +66,14 @@ impl Aws {
             self.credentials.access_key_id().to_owned(),
             self.credentials.secret_access_key().to_owned(),
         );
-        self.credentials = Credentials::new(id, key, token, None, "local");
+        self.credentials = Credentials::new(id, key, token, None, SOURCE);
         self
     }
 
     /// Calls DynamoDB: `operation` such as `Query`.
     ///
     /// # Errors
-    /// The emulator does not answer, or refuses.
+    /// The service does not answer, or refuses.
     pub async fn dynamodb(&self, operation: &str, input: &Value) -> Result<Value> {
         self.json("dynamodb", &format!("DynamoDB_20120810.{operation}"), input)
             .await
@@ -94,7 +82,7 @@ impl Aws {
     /// Calls SQS: `operation` such as `ReceiveMessage`.
     ///
     /// # Errors
-    /// The emulator does not answer, or refuses.
+    /// The service does not answer, or refuses.
     pub async fn sqs(&self, operation: &str, input: &Value) -> Result<Value> {
         self.json("sqs", &format!("AmazonSQS.{operation}"), input)
             .await
@@ -103,7 +91,7 @@ impl Aws {
     /// Calls any service in AWS's JSON protocol: `target` such as `Logs_20140328.GetLogEvents`.
     ///
     /// # Errors
-    /// The emulator does not answer, or refuses.
+    /// The service does not answer, or refuses.
     pub async fn json(&self, service: &str, target: &str, input: &Value) -> Result<Value> {
         let request = Request::builder()
             .method(Method::POST)
@@ -136,7 +124,7 @@ impl Aws {
     /// Calls Lambda's API: `path` such as [`EVENT_SOURCE_MAPPINGS`].
     ///
     /// # Errors
-    /// The emulator does not answer, or refuses.
+    /// The service does not answer, or refuses.
     pub async fn lambda(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value> {
         let url = format!("{}{path}", self.endpoint);
         let answer = self.rest("lambda", method, &url, body).await?;
@@ -149,7 +137,7 @@ impl Aws {
     /// Calls an API that speaks AWS's query protocol: `action` such as `PutRolePolicy` of `iam`.
     ///
     /// # Errors
-    /// The emulator does not answer, or refuses.
+    /// The service does not answer, or refuses.
     pub async fn query(
         &self,
         service: &str,
@@ -181,7 +169,7 @@ impl Aws {
     /// An object of a bucket.
     ///
     /// # Errors
-    /// The emulator does not answer, or there is none.
+    /// The service does not answer, or there is none.
     pub async fn object(&self, bucket: &str, key: &str) -> Result<Vec<u8>> {
         let request = Request::builder()
             .method(Method::GET)
@@ -263,6 +251,15 @@ impl Aws {
         let mut answer = Response::new(response.bytes().await?.to_vec());
         (*answer.status_mut(), *answer.headers_mut()) = (status, headers);
         Ok(answer)
+    }
+}
+
+/// An HTTP client for an endpoint. No proxy stands between this machine and itself.
+fn client(endpoint: &str) -> Result<reqwest::Client> {
+    let host = reqwest::Url::parse(endpoint)?.host_str().map(str::to_owned);
+    match host.as_deref() {
+        Some("127.0.0.1" | "localhost") => local_client(),
+        _ => Ok(reqwest::Client::builder().timeout(CALL_TIMEOUT).build()?),
     }
 }
 
