@@ -8,9 +8,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-/// How long anything may take to come about, on a machine that does much else. Messages of an invocation that fails as a
-/// whole, because its function could not be started in time, come again after the lanes' visibility timeout of 290 s.
-pub const PATIENCE: Duration = Duration::from_secs(350);
+/// How long anything may take to come about, on a machine that does much else.
+pub const PATIENCE: Duration = Duration::from_secs(90);
 
 /// The pause between two questions.
 const PAUSE: Duration = Duration::from_millis(100);

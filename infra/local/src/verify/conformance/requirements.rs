@@ -405,7 +405,7 @@ const STATE: &[Requirement] = &[
         "state-clocks",
         "Events of two deliveries that are closer than the gateway's clocks agree are unordered",
         Meant(
-            "Orderspace sends no time of change. What is known is when a delivery came in; the README says so to the teams.",
+            "Orderspace sends no time of change. What is known is when a delivery came in; teams read so in infra/docs/consumers.md.",
         ),
     ),
 ];
@@ -950,7 +950,9 @@ const RECORDS: &[Requirement] = &[
     is(
         "record-invoice",
         "An invoice's record does not learn of its payments",
-        Meant("Orderspace sends no event for it. The README tells teams to add up the payments."),
+        Meant(
+            "Orderspace sends no event for it. infra/docs/consumers.md asks teams to add up the payments.",
+        ),
     ),
 ];
 
