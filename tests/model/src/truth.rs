@@ -187,6 +187,10 @@ impl<'a> Sent<'a> {
         else {
             return Err(format!("nothing was sent with key {latest:?}"));
         };
+        // Of an event that was not answered with 200 the lane may have a part all the same: the record is ahead.
+        if self.happened.get(&earlier.occurrence) > self.happened.get(&last) {
+            return Ok(None);
+        }
         let before: Vec<&Attempt> = self.carried[&earlier.occurrence]
             .iter()
             .map(|(attempt, _)| *attempt)
@@ -211,7 +215,7 @@ impl<'a> Sent<'a> {
         giver: &Attempt,
         before: &[&Attempt],
     ) -> Result<Cause, &'static str> {
-        // Who removes the retry marker has made all of it durable, also if he dies before he answers.
+        // An attempt that removes the retry marker has made all of it durable, also if it dies before it answers.
         let removes = |attempt: &Attempt| {
             let actor = self.actor(attempt);
             actor.is_some_and(|by| by.counts.contains_key(&Step::RemoveMarker))

@@ -254,22 +254,6 @@ const NOTHING_LOST: &[Requirement] = &[
         ]),
     ),
     is(
-        "parameters-keep-promises",
-        "Parameters inside their allowed ranges keep every promise: times, receives, memory and expiry; routes that cannot be read are refused before they are deployed",
-        By(&[
-            Check("template rules"),
-            Test(
-                "local",
-                "template::rules::tests::a_broken_template_is_caught",
-            ),
-            Test(
-                "local",
-                "template::rules::tests::routes_that_cannot_be_read_are_refused_before_they_are_deployed",
-            ),
-            Test("consumer::sizes", "MEMORY_TEST"),
-        ]),
-    ),
-    is(
         "resend-complete",
         "Sending a team's events again never says that nothing is left while something is",
         By(&[
