@@ -93,7 +93,11 @@ async fn strip(program: &Path, copy: &Path) -> Result<()> {
     Ok(())
 }
 
-fn cargo() -> Result<PathBuf> {
+/// Where cargo is.
+///
+/// # Errors
+/// A [`Refusal`] where it is not on the PATH.
+pub(crate) fn cargo() -> Result<PathBuf> {
     job::on_path("cargo").ok_or_else(|| {
         Refusal::error(
             "cargo is not on the PATH. Install Rust from https://rustup.rs and open a new shell.",
@@ -102,7 +106,15 @@ fn cargo() -> Result<PathBuf> {
 }
 
 /// Runs a build and shows what it is at.
-async fn compile(what: &str, command: Command, log: &Path, mut step: Step) -> Result<()> {
+///
+/// # Errors
+/// Something does not compile, with the end of the output.
+pub(crate) async fn compile(
+    what: &str,
+    command: Command,
+    log: &Path,
+    mut step: Step,
+) -> Result<()> {
     let mut compiled = 0;
     job::succeed(what, command, log, |line| {
         let line = line.trim_start();

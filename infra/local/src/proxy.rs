@@ -30,8 +30,8 @@ const START_PATIENCE: Duration = Duration::from_secs(30);
 /// # Errors
 /// Something does not compile.
 pub async fn build(places: &Places, progress: Progress) -> Result<PathBuf> {
-    let mut step = progress.step("Building the tests");
-    let cargo = job::on_path("cargo").context("cargo is not on the PATH")?;
+    let step = progress.step("Building the tests");
+    let cargo = build::cargo()?;
     let target = build::target_directory(places, &cargo).await?;
     let log = places.log_of("build-tests");
     std::fs::write(&log, "").with_context(|| format!("{} could not be written", log.display()))?;
@@ -48,15 +48,7 @@ pub async fn build(places: &Places, progress: Progress) -> Result<PathBuf> {
         ])
         .current_dir(&places.root);
     without_cargos_own(&mut command);
-    let mut compiled = 0;
-    job::succeed("the build of the tests", command, &log, |line| {
-        if line.trim_start().starts_with("Compiling ") {
-            compiled += 1;
-            step.update(&format!("{compiled}: {}", line.trim()));
-        }
-    })
-    .await?;
-    step.done("");
+    build::compile("the build of the tests", command, &log, step).await?;
     Ok(target.join("debug").join(PROGRAM))
 }
 

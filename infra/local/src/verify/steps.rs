@@ -334,7 +334,7 @@ impl<'a> Steps<'a> {
     /// # Errors
     /// The target directory cannot be found.
     pub async fn endurance(&self) -> Result<PathBuf> {
-        let cargo = job::on_path("cargo").context("cargo is not on the PATH")?;
+        let cargo = build::cargo()?;
         let target = build::target_directory(self.places, &cargo).await?;
         Ok(target.join("debug").join(ENDURANCE))
     }
