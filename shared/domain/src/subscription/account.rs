@@ -221,7 +221,6 @@ impl Account {
         }
         self.desired = Desired::Connected;
         self.events = events;
-        self.uncorrected.clear();
     }
 
     /// Where the account is.
