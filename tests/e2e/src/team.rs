@@ -59,6 +59,18 @@ impl TeamEvent {
         }
     }
 
+    /// The record in the message, as JSON.
+    ///
+    /// # Panics
+    /// The record is behind a pointer, or is no JSON.
+    #[must_use]
+    pub fn inline_record(&self) -> Value {
+        let Data::Inline(record) = &self.data else {
+            panic!("{self:?}");
+        };
+        serde_json::from_str(record).expect("a record is JSON")
+    }
+
     /// The record's bytes, wherever they are.
     pub async fn record(&self, stack: &Stack) -> Vec<u8> {
         match &self.data {

@@ -22,7 +22,7 @@ const SEND: &str = "sqs:SendMessageBatch";
 /// How many strangers come.
 const STRANGERS: usize = 60;
 
-/// What a permanent problem of a queue's owner looks like: mended, it lets the same message pass.
+/// What a permanent problem of a queue's owner looks like: once it is corrected, the same message is accepted.
 fn gone() -> Fault {
     Fault::Refuse {
         status: 400,

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use e2e::mail::Mailbox;
-use e2e::team::{Data, TeamEvent, TeamQueue};
+use e2e::team::{TeamEvent, TeamQueue};
 use e2e::{Operator, until};
 use http::Method;
 use serde_json::{Value, json};
@@ -40,11 +40,7 @@ fn numbered(number: u64) -> Deliver {
 }
 
 fn number(event: &TeamEvent) -> u64 {
-    let Data::Inline(record) = &event.data else {
-        unreachable!("a small record travels whole");
-    };
-    let record: Value = serde_json::from_str(record).unwrap();
-    record["number"].as_u64().unwrap()
+    event.inline_record()["number"].as_u64().unwrap()
 }
 
 #[tokio::test]
@@ -54,8 +50,8 @@ async fn no_acknowledged_delivery_is_lost_in_an_account_s_whole_life() {
         ..NewSite::default()
     };
     let operator = Operator::at(site).await;
-    let wish = operator.wish(&json!(["*"]));
-    operator.put_until_done(&wish).await;
+    let all_events = operator.wish(&json!(["*"]));
+    operator.put_until_done(&all_events).await;
     let accepted: RefCell<BTreeSet<u64>> = RefCell::default();
     let is_over = Cell::new(false);
     // Orderspace delivers all the time, to whichever webhooks there are.
@@ -106,7 +102,7 @@ async fn no_acknowledged_delivery_is_lost_in_an_account_s_whole_life() {
         })
         .await;
         assert!(operator.site.webhooks().await.unwrap().is_empty());
-        operator.put_until_done(&wish).await;
+        operator.put_until_done(&all_events).await;
         serves("connected again").await;
         let webhook = operator.site.webhooks().await.unwrap().remove(0);
         let disabled = WebhookChange {

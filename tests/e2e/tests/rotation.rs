@@ -10,7 +10,7 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::account::UrlToken;
 use e2e::tables::text;
-use e2e::team::{Data, TeamEvent};
+use e2e::team::TeamEvent;
 use e2e::{World, until};
 use http::Method;
 use operate::aws::Answer;
@@ -97,11 +97,7 @@ async fn bring(world: &World, by: &WebhookStatus, behind: &WebhookStatus, event:
 }
 
 fn number(event: &TeamEvent) -> u64 {
-    let Data::Inline(record) = &event.data else {
-        panic!("{event:?}");
-    };
-    let record: Value = serde_json::from_str(record).unwrap();
-    record["number"].as_u64().unwrap()
+    event.inline_record()["number"].as_u64().unwrap()
 }
 
 /// A webhook delivers in its own order, and the two know nothing of each other. What a team sees: every event of

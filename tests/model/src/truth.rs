@@ -6,13 +6,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::deliveries::About;
 use crate::faults::Step;
 use crate::oracle::Expected;
 use crate::plan::Plan;
 use crate::world::{Actor, Attempt, Key, Ledger, Subject};
 
-/// Why a record says something earlier than what Orderspace said last and was told to be taken.
+/// Why a record says something earlier than the last event of it that was answered with 200.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(usize)]
 pub enum Cause {
@@ -168,7 +167,7 @@ impl<'a> Sent<'a> {
             return Ok(None);
         };
         let says_the_same = accepted[&own].event.says_what(&accepted[&latest].event);
-        if says_the_same || matches!(subject.1, About::Nothing(_)) {
+        if says_the_same {
             return Ok(None);
         }
         let carries = |attempt: &Attempt, what: u32| {
