@@ -8,7 +8,7 @@ use domain::event::Effect;
 use domain::fold::{Change, Known, Outcome, Verdict, fold, judge};
 use domain::identity::{ContentHash, EventId};
 use domain::lane::Lane;
-use domain::ports::{Oversize, PortError, Records, Update, Written};
+use domain::ports::{ClaimCheck, PortError, Records, Update, Written};
 use domain::record::RecordKey;
 use futures::{FutureExt as _, StreamExt as _, stream};
 use runtime::deadline::in_time;
@@ -85,7 +85,7 @@ impl<'m> Arrived<'m> {
 }
 
 /// Applies events, and returns those that are applied with what is to be said of each. The others failed.
-pub(crate) async fn apply<'m, R: Records, O: Oversize>(
+pub(crate) async fn apply<'m, R: Records, O: ClaimCheck>(
     records: &R,
     oversize: &O,
     arrived: Vec<Arrived<'m>>,
@@ -118,7 +118,7 @@ const NO_RECORD: Verdict = Verdict {
 };
 
 /// Applies the events about one record; all of them succeed or none.
-async fn apply_group<'m, R: Records, O: Oversize>(
+async fn apply_group<'m, R: Records, O: ClaimCheck>(
     records: &R,
     oversize: &O,
     key: &RecordKey,
@@ -146,7 +146,7 @@ async fn apply_group<'m, R: Records, O: Oversize>(
 }
 
 /// Gets the records that travel apart. An event whose record cannot be had is left out, and fails.
-async fn fetch<'m, O: Oversize>(
+async fn fetch<'m, O: ClaimCheck>(
     oversize: &O,
     group: Vec<Arrived<'m>>,
     deadline: Instant,

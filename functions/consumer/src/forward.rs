@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 
-use domain::envelope::{Envelope, Text, is_sendable, json_string};
+use domain::envelope::{Body, Envelope, is_sendable, json_string};
 use domain::fold::Verdict;
 use domain::ports::{Message, Queues};
 use domain::route::Route;
@@ -114,7 +114,7 @@ async fn set_aside<Q: Queues>(
             let before =
                 format!(r#"{{"team":{team},"queue":{queue},"reason":{reason},"envelope":"#);
             Message {
-                text: Text::around(before, envelope),
+                text: Body::wrapping(before, envelope),
                 group: Some(route.team.clone()).filter(|team| is_group(team)),
                 deduplication: None,
                 attributes: Vec::new(),

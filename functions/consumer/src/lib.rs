@@ -27,7 +27,7 @@ use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMe
 use domain::envelope::{Envelope, EnvelopeError};
 use domain::fold::Verdict;
 use domain::lane::Lane;
-use domain::ports::{Oversize, Queues, Records, Redelivery};
+use domain::ports::{ClaimCheck, Queues, Records, Redelivery};
 use runtime::deadline::in_time;
 use tokio::time::Instant;
 use tracing::{Instrument as _, error, info, info_span, warn};
@@ -49,7 +49,7 @@ pub struct Consumer<'p, R, Q, O, D> {
     config: Config,
 }
 
-impl<'p, R: Records, Q: Queues, O: Oversize, D: Redelivery> Consumer<'p, R, Q, O, D> {
+impl<'p, R: Records, Q: Queues, O: ClaimCheck, D: Redelivery> Consumer<'p, R, Q, O, D> {
     /// Puts the function together.
     pub fn new(
         records: &'p R,

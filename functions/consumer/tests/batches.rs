@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use domain::envelope::DataRef;
 use domain::lane::Lane;
-use domain::ports::{ErrorKind, Oversize as _, QueueUrl};
+use domain::ports::{ClaimCheck as _, ErrorKind, QueueUrl};
 use rstest::rstest;
 use serde_json::json;
 use testkit::fakes::Fault;
@@ -341,7 +341,7 @@ async fn a_team_s_queue_that_is_gone_is_set_aside_at_once() {
     assert_eq!(world.queue("undelivered").len(), 2);
     // Of each batch: one call to each of two teams, and one to the undelivered queue.
     assert_eq!(world.queues.script().calls().values().sum::<usize>(), 2 * 3);
-    world.queues.script().heal();
+    world.queues.script().repair();
     assert!(world.take(&[order(3, "created", "c")]).await.is_empty());
     assert_eq!(world.queue("sales").len(), 1);
     assert_eq!(world.queue("ledger.fifo").len(), 3);

@@ -7,7 +7,7 @@
 mod world;
 
 use domain::envelope::{Content, DataRef};
-use domain::ports::Oversize as _;
+use domain::ports::ClaimCheck as _;
 use peak_alloc::PeakAlloc;
 use world::{envelope, world};
 

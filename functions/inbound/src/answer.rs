@@ -18,7 +18,7 @@ pub enum Answer {
     Refused(Refused),
 }
 
-/// Why a request is a stranger's.
+/// Why a request is an unauthenticated request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unverified {
     /// The gateway's event is none, or has a body that cannot be read.
@@ -172,7 +172,7 @@ mod tests {
         use Unverified::{
             Disconnected, MalformedSignature, NoSignature, UnknownToken, WrongSignature,
         };
-        let strangers = [
+        let unauthenticated = [
             UnknownToken,
             Disconnected,
             NoSignature,
@@ -180,7 +180,7 @@ mod tests {
             WrongSignature,
         ];
         assert_eq!(
-            strangers.map(Unverified::as_str),
+            unauthenticated.map(Unverified::as_str),
             [
                 "unknown_token",
                 "disconnected",

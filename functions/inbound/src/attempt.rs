@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use domain::identity::{BodyHash, DeliveryId};
+use domain::identity::DeliveryId;
 use domain::ports::{Marker, MarkerKey, Markers, PortError};
 use domain::timestamp::Timestamp;
 use runtime::deadline::in_time;
@@ -85,10 +85,6 @@ impl<'a> Attempt<'a> {
 
     pub(crate) fn delivery(&self) -> DeliveryId {
         self.delivery
-    }
-
-    pub(crate) fn hash(&self) -> BodyHash {
-        self.key.hash
     }
 
     /// Ends a successful attempt. A marker that stays would give its identity to the next delivery of these

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use domain::envelope::{Content, Envelope, InlineLimit, Marks, Text};
+use domain::envelope::{Body, Content, Envelope, InlineLimit, Marks};
 use domain::event::Event;
 use domain::identity::EventIndex;
 use domain::lane::Lane;
-use domain::ports::{Message, Oversize, PortError, Queues, Receipt};
+use domain::ports::{ClaimCheck, Message, PortError, Queues, Receipt};
 use domain::provenance::Provenance;
 use domain::record::Subject;
 use domain::source::Source;
@@ -33,7 +33,7 @@ pub(crate) struct Lanes<'l, Q, O> {
 ///
 /// # Errors
 /// An event is not durable, and a retry of the delivery can help.
-pub(crate) async fn send<Q: Queues, O: Oversize>(
+pub(crate) async fn send<Q: Queues, O: ClaimCheck>(
     lanes: Lanes<'_, Q, O>,
     source: Source,
     receipt: &Receipt<'_>,
@@ -53,7 +53,7 @@ pub(crate) async fn send<Q: Queues, O: Oversize>(
     Ok(refused.concat())
 }
 
-impl<Q: Queues, O: Oversize> Lanes<'_, Q, O> {
+impl<Q: Queues, O: ClaimCheck> Lanes<'_, Q, O> {
     async fn send_lane(
         &self,
         lane: Lane,
@@ -167,7 +167,7 @@ fn span(lane: Lane, envelope: &Envelope<'_>) -> Span {
 /// A message of this account's group, so that fair queues keep one account's burst from delaying another.
 ///
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-fair-queues.html>
-fn message<'a>(envelope: &Envelope<'_>, text: Text<'a>) -> Message<'a> {
+fn message<'a>(envelope: &Envelope<'_>, text: Body<'a>) -> Message<'a> {
     let group = Some(envelope.account.to_string());
     Message {
         text,

@@ -24,8 +24,8 @@ use domain::account::AccountName;
 use domain::delivery::{Split, Unreadable};
 use domain::identity::BodyHash;
 use domain::ports::{
-    CheckClaims, Keys, MarkerKey, Markers, Oversize, PortError, Queues, Receipt, Receipts, Strike,
-    Tokens,
+    CheckClaims, ClaimCheck, DeliveryFailure, Keys, MarkerKey, Markers, PortError, Queues, Receipt,
+    Receipts, Tokens,
 };
 use domain::timestamp::Timestamp;
 use lambda_http::{Body, Request, Response};
@@ -57,7 +57,7 @@ pub struct Inbound<'p, T, K, Q, R, O> {
     config: Config,
 }
 
-impl<'p, T: Tokens, K: Keys, Q: Queues, R: Receipts + Markers + CheckClaims, O: Oversize>
+impl<'p, T: Tokens, K: Keys, Q: Queues, R: Receipts + Markers + CheckClaims, O: ClaimCheck>
     Inbound<'p, T, K, Q, R, O>
 {
     /// Puts the function together.
@@ -86,7 +86,7 @@ impl<'p, T: Tokens, K: Keys, Q: Queues, R: Receipts + Markers + CheckClaims, O: 
             // Boxed: this future is the deepest of all, and large.
             Some(request) => Box::pin(self.handle(&request, now)).await,
             None => {
-                let answer = refuse_stranger(Unverified::MalformedRequest);
+                let answer = refuse_unverified(Unverified::MalformedRequest);
                 answer.count();
                 answer.to_response()
             }
@@ -113,22 +113,23 @@ impl<'p, T: Tokens, K: Keys, Q: Queues, R: Receipts + Markers + CheckClaims, O: 
         let budget = Budget::begin(self.config.answer_budget);
         let posted = match Posted::read(request, now) {
             Ok(posted) => posted,
-            Err(cause) => return refuse_stranger(cause),
+            Err(cause) => return refuse_unverified(cause),
         };
         let proven = match timeout_at(budget.end(), self.keyring.verify(&posted)).await {
             Ok(Ok(proven)) => proven,
-            Ok(Err(keyring::Refusal::Unverified(cause))) => return refuse_stranger(cause),
+            Ok(Err(keyring::Refusal::Unverified(cause))) => return refuse_unverified(cause),
             Ok(Err(keyring::Refusal::WrongSignature(account))) => {
                 self.ask_for_check(&account, now, budget.end()).await;
-                return refuse_stranger(Unverified::WrongSignature);
+                return refuse_unverified(Unverified::WrongSignature);
             }
             Ok(Err(keyring::Refusal::NotReady(cause))) => return Answer::NotReady(cause),
             Err(_) => return Answer::NotReady(answer::NotReady::OutOfTime),
         };
+        let hash = BodyHash::of(posted.request.body);
         let key = MarkerKey {
             account: &proven.entry.account,
             registration: proven.registration,
-            hash: BodyHash::of(posted.request.body),
+            retry: protocol(posted.source).retry_key(proven.proof.delivery(), hash),
         };
         let attempt = Attempt::begin(
             self.receipts,
@@ -139,7 +140,10 @@ impl<'p, T: Tokens, K: Keys, Q: Queues, R: Receipts + Markers + CheckClaims, O: 
             budget.asking(),
         );
         match attempt.await {
-            Ok(attempt) => self.answer(&posted, &proven, &attempt, &budget, now).await,
+            Ok(attempt) => {
+                let identity = (&attempt, hash);
+                self.answer(&posted, &proven, identity, &budget, now).await
+            }
             Err(error) => {
                 warn!(%error, "no randomness for a delivery id");
                 Answer::NotReady(answer::NotReady::NoRandomness)
@@ -159,7 +163,7 @@ impl<'p, T: Tokens, K: Keys, Q: Queues, R: Receipts + Markers + CheckClaims, O: 
         &self,
         posted: &Posted<'_>,
         proven: &Proven<'_>,
-        attempt: &Attempt<'_>,
+        (attempt, hash): (&Attempt<'_>, BodyHash),
         budget: &Budget,
         now: Timestamp,
     ) -> Answer {
@@ -175,7 +179,7 @@ impl<'p, T: Tokens, K: Keys, Q: Queues, R: Receipts + Markers + CheckClaims, O: 
             webhook: proven.entry.webhook.as_ref(),
             assurance: proven.proof.assurance(),
             received: posted.received,
-            hash: attempt.hash(),
+            hash,
             events: split.as_ref().map_or(0, |split| split.events.len()),
             body: genuine.body,
         };
@@ -196,7 +200,7 @@ impl<'p, T: Tokens, K: Keys, Q: Queues, R: Receipts + Markers + CheckClaims, O: 
                     events,
                     duration_ms, outcome, "delivery refused; the source sends it again"
                 );
-                self.strike(attempt, account, cause, now, budget.end())
+                self.record_failure(attempt, account, cause, now, budget.end())
                     .await;
                 Answer::Refused(cause)
             }
@@ -269,7 +273,7 @@ impl<'p, T: Tokens, K: Keys, Q: Queues, R: Receipts + Markers + CheckClaims, O: 
 
     /// Leaves what a retry needs to keep its identity, and counts the failure. Whatever of it does not
     /// succeed in time is counted too: the answer is the same.
-    async fn strike(
+    async fn record_failure(
         &self,
         attempt: &Attempt<'_>,
         account: &AccountName,
@@ -277,22 +281,29 @@ impl<'p, T: Tokens, K: Keys, Q: Queues, R: Receipts + Markers + CheckClaims, O: 
         now: Timestamp,
         deadline: Instant,
     ) {
-        let strike = Strike {
+        let failure = DeliveryFailure {
             account,
             delivery: attempt.delivery(),
             at: now,
             cause: cause.as_str(),
         };
         let expires = now.plus_seconds(self.config.marker_ttl_seconds);
-        let (marked, struck) = tokio::join!(
+        let (marked, recorded) = tokio::join!(
             in_time(
                 deadline,
                 "leaving a retry marker",
                 attempt.fail(self.receipts, expires)
             ),
-            in_time(deadline, "counting a strike", self.receipts.strike(&strike)),
+            in_time(
+                deadline,
+                "recording a failed delivery",
+                self.receipts.record_failure(&failure)
+            ),
         );
-        for (what, result) in [("RetryMarkersLost", marked), ("StrikesLost", struck)] {
+        for (what, result) in [
+            ("RetryMarkersLost", marked),
+            ("FailedDeliveriesLost", recorded),
+        ] {
             if let Err(error) = result {
                 warn!(%error, lost = what, "after a refused delivery");
                 runtime::metrics::count(what, 1, &[]);
@@ -301,7 +312,7 @@ impl<'p, T: Tokens, K: Keys, Q: Queues, R: Receipts + Markers + CheckClaims, O: 
     }
 }
 
-fn refuse_stranger(cause: Unverified) -> Answer {
+fn refuse_unverified(cause: Unverified) -> Answer {
     warn!(cause = cause.as_str(), "a request that is not verified");
     Answer::Unverified(cause)
 }

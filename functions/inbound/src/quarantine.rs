@@ -2,7 +2,7 @@
 //! which part, and why.
 
 use domain::delivery::{BadElement, Unreadable};
-use domain::envelope::Text;
+use domain::envelope::Body;
 use domain::identity::EventIndex;
 use domain::ports::{Message, QueueUrl, Queues, Receipt};
 use runtime::enqueue::enqueue;
@@ -105,7 +105,7 @@ impl Quarantined {
         };
         let text = serde_json::to_string(&notice).map_err(|_| Refused::QuarantineRefused)?;
         let message = Message {
-            text: Text::plain(text),
+            text: Body::whole(text),
             group: Some(receipt.account.to_string()),
             deduplication: None,
             attributes: Vec::new(),

@@ -113,7 +113,7 @@ async fn bad_elements_are_quarantined_and_the_others_go_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn strangers_are_all_answered_alike_and_cost_one_check_at_most() {
+async fn unauthenticated_requests_are_all_answered_alike_and_cost_one_check_at_most() {
     let world = world();
     let body = delivery().event("order.created", ORDER).body();
     let token = world.token.expose();
@@ -124,7 +124,7 @@ async fn strangers_are_all_answered_alike_and_cost_one_check_at_most() {
     );
     let unknown = UrlToken::from_random(&[8; 32]);
     let signature = testkit::signing::sign(KEY, &body);
-    let strangers = [
+    let unauthenticated = [
         hook(unknown.expose(), body.clone()).signed(KEY),
         hook("short", body.clone()).signed(KEY),
         hook(token, body.clone()).of_source("elsewhere").signed(KEY),
@@ -139,12 +139,12 @@ async fn strangers_are_all_answered_alike_and_cost_one_check_at_most() {
         hook(token, body.clone()).signed(KEY).signed(KEY),
         hook(token, [&body[..], b" "].concat()).header("x-orderspace-signature", &signature),
     ];
-    for stranger in &strangers {
-        let answered = world.post(stranger).await;
+    for forged in &unauthenticated {
+        let answered = world.post(forged).await;
         assert_eq!(
             (answered.status, &*answered.word),
             (401, "unauthorized"),
-            "{stranger:?}"
+            "{forged:?}"
         );
     }
     // Three of them know the token and prove nothing: together they ask for one check of the account.
@@ -225,9 +225,9 @@ async fn without_the_parameter_the_route_names_the_source(
 #[tokio::test(start_paused = true)]
 async fn wrong_signatures_do_not_make_us_read_secrets_at_will() {
     let world = world();
-    let stranger = hook(world.token.expose(), "[]").signed("another key");
+    let forged = hook(world.token.expose(), "[]").signed("another key");
     for _ in 0..1000 {
-        assert_eq!(world.post(&stranger).await.status, 401);
+        assert_eq!(world.post(&forged).await.status, 401);
     }
     assert_eq!(world.calls().get("tokens.find"), Some(&1));
     assert_eq!(
@@ -237,7 +237,7 @@ async fn wrong_signatures_do_not_make_us_read_secrets_at_will() {
     );
     for _ in 0..60 {
         tokio::time::advance(Duration::from_secs(1)).await;
-        assert_eq!(world.post(&stranger).await.status, 401);
+        assert_eq!(world.post(&forged).await.status, 401);
     }
     let reads = world.calls()["keys.read"];
     assert!((5..=8).contains(&reads), "{reads} reads in a minute");
@@ -247,9 +247,9 @@ async fn wrong_signatures_do_not_make_us_read_secrets_at_will() {
 async fn unknown_tokens_cost_one_cached_read_each() {
     let world = world();
     let unknown = UrlToken::from_random(&[8; 32]);
-    let stranger = hook(unknown.expose(), "[]").signed(KEY);
+    let forged = hook(unknown.expose(), "[]").signed(KEY);
     for _ in 0..50 {
-        assert_eq!(world.post(&stranger).await.status, 401);
+        assert_eq!(world.post(&forged).await.status, 401);
     }
     assert_eq!(world.calls(), [("tokens.find".to_owned(), 1)].into());
 
@@ -258,7 +258,7 @@ async fn unknown_tokens_cost_one_cached_read_each() {
     world.tokens.put(unknown.hash(), entry);
     world.keys.put(&world.account, unknown.hash(), 0, &[KEY]);
     tokio::time::advance(Duration::from_secs(10)).await;
-    assert_eq!(world.post(&stranger).await.status, 200);
+    assert_eq!(world.post(&forged).await.status, 200);
 }
 
 #[tokio::test(start_paused = true)]
@@ -474,16 +474,16 @@ async fn keys_that_cannot_be_read_are_not_asked_for_at_will() {
     let world = world();
     let unavailable = Fault::transient("InternalServiceError");
     world.keys.script().on("read").always().fault(unavailable);
-    let stranger = hook(world.token.expose(), "[]").signed("another key");
+    let forged = hook(world.token.expose(), "[]").signed("another key");
     for _ in 0..100 {
-        assert_eq!(world.post(&stranger).await.status, 503);
+        assert_eq!(world.post(&forged).await.status, 503);
     }
     assert_eq!(world.calls().get("keys.read"), Some(&1));
     tokio::time::advance(Duration::from_millis(199)).await;
-    assert_eq!(world.post(&stranger).await.status, 503);
+    assert_eq!(world.post(&forged).await.status, 503);
     assert_eq!(world.calls().get("keys.read"), Some(&1));
     tokio::time::advance(Duration::from_millis(1)).await;
-    assert_eq!(world.post(&stranger).await.status, 503);
+    assert_eq!(world.post(&forged).await.status, 503);
     assert_eq!(world.calls().get("keys.read"), Some(&2));
 }
 
@@ -638,12 +638,12 @@ async fn a_delivery_refused_half_way_keeps_its_identity() {
     assert_eq!(world.counts(), [("orders".to_owned(), 1)].into());
     let stored = world.oversize.objects();
     assert!(stored.is_empty(), "nothing was refused for its content");
-    let strikes = world.receipts.strikes();
-    assert_eq!((strikes.len(), strikes[0].cause), (1, "queue_refused"));
+    let failures = world.receipts.failures();
+    assert_eq!((failures.len(), failures[0].cause), (1, "queue_refused"));
     let marker = world.receipts.marker_of(&world.account, &body).unwrap();
     assert_eq!(marker.expires.millis(), RECEIVED_MILLIS + 86_400_000);
 
-    world.queues.script().heal();
+    world.queues.script().repair();
     let later = RECEIVED_MILLIS + 60_000;
     assert_eq!(
         world
@@ -688,7 +688,7 @@ async fn a_marker_serves_one_attempt_at_a_time_and_not_for_ever() {
     };
     refuse();
     assert_eq!(world.post(&request).await.status, 503);
-    world.queues.script().heal();
+    world.queues.script().repair();
 
     // Somebody holds the marker, and does not come back.
     world
@@ -708,7 +708,7 @@ async fn a_marker_serves_one_attempt_at_a_time_and_not_for_ever() {
 
     refuse();
     assert_eq!(world.post(&request).await.status, 503);
-    world.queues.script().heal();
+    world.queues.script().repair();
     let expired = RECEIVED_MILLIS + 86_400_000;
     assert_eq!(
         world
@@ -822,7 +822,7 @@ async fn a_refused_attempt_leaves_a_marker_that_it_could_not_read() {
         .fault(Fault::transient("InternalServerError"));
     world.refuse_lanes();
     assert_eq!(world.deliver(body.clone()).await, 503);
-    world.queues.script().heal();
+    world.queues.script().repair();
     assert_eq!(
         world.receipts.marker_of(&world.account, &body),
         Some(earlier)
@@ -859,7 +859,7 @@ async fn a_lease_that_outlived_its_function_can_be_taken_over() {
         .always()
         .fault(Fault::transient("ServiceUnavailable"));
     assert_eq!(world.post(&request).await.status, 503);
-    world.queues.script().heal();
+    world.queues.script().repair();
     // An attempt that takes the lease and is killed before its end.
     world.queues.script().on("send").fault(Fault::hang());
     let killed = tokio::time::timeout(Duration::from_millis(10), world.post(&request)).await;
@@ -904,7 +904,7 @@ async fn a_marker_that_could_not_be_read_does_not_outlive_the_success(
         .always()
         .fault(Fault::hang());
     assert_eq!(world.deliver(stock("20")).await, 503);
-    world.queues.script().heal();
+    world.queues.script().repair();
     // Whether this is its retry cannot be told.
     world.receipts.script().on(call).fault(fault);
     assert_eq!(
@@ -964,7 +964,7 @@ async fn a_receipt_alone_is_no_reason_to_refuse_unless_something_points_at_it() 
         .fault(Fault::transient("InternalServerError"));
     assert_eq!(world.deliver("not json").await, 503);
     assert!(world.queue("quarantine").is_empty());
-    assert_eq!(world.receipts.strikes()[0].cause, "no_receipt");
+    assert_eq!(world.receipts.failures()[0].cause, "no_receipt");
 }
 
 #[rstest]
@@ -1097,7 +1097,7 @@ async fn a_large_event_that_cannot_be_kept_is_a_refusal() {
             .await,
         503
     );
-    assert_eq!(world.receipts.strikes()[0].cause, "oversize_refused");
+    assert_eq!(world.receipts.failures()[0].cause, "oversize_refused");
 }
 
 #[rstest]

@@ -1,4 +1,4 @@
-//! Events: what invokes the function, told apart once.
+//! Events: what invokes the function, distinguished once.
 //!
 //! | event | is |
 //! |---|---|

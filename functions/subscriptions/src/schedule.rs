@@ -9,7 +9,7 @@
 //!
 //! | what a check came to | its message |
 //! |---|---|
-//! | all is well, or mended | is done |
+//! | all is well, or repaired | is done |
 //! | the source refuses, is down or slow | is done: the account says so, and the next run tries again |
 //! | the old webhook of a rotation has to stay, because it alone delivers | is done: the account says so |
 //! | another call holds the account | is done: that call does the same |

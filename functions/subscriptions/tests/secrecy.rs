@@ -44,12 +44,12 @@ async fn no_secret_is_logged_or_answered() {
     answers += &world.connect().await.body.to_string();
     world.revoke_access_tokens().await;
     answers += &world
-        .put("acme", &world.wish(&["order.created"]))
+        .put("acme", &world.desired(&["order.created"]))
         .await
         .body
         .to_string();
     remember(&world).await;
-    let mut wrong = world.wish(&["*"]);
+    let mut wrong = world.desired(&["*"]);
     wrong["source"] = json!(world.site.client_secret);
     answers += &world.put("acme", &wrong).await.body.to_string();
     answers += &world.show("acme").await.body.to_string();

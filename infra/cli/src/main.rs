@@ -23,7 +23,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Send what a team's queue refused to that team again, once its queue is mended.
+    /// Send what a team's queue refused to that team again, once its queue is repaired.
     ///
     /// Takes the team's messages from the undelivered queue one after the other, sends each envelope as it is, under the
     /// id that it had, and deletes a message only after the team's queue has accepted it. Stops at the first refusal of the

@@ -255,20 +255,20 @@ fn require_kept_rules(places: &Places, parameters: &[String]) -> Result<()> {
     )))
 }
 
-/// Sees that inbound starts and answers: a request without an account gets the answer for strangers.
+/// Sees that inbound starts and answers: a request without an account gets the answer for unauthenticated requests.
 async fn answers(outputs: &Outputs, log: &std::path::Path, progress: Progress) -> Result<()> {
     let step = progress.step("Waiting for the first answer");
     let url = format!("{}/orderspace/nobody", outputs.get("HooksUrl")?);
     let status = local_client()?.post(&url).body("[]").send().await?.status();
     if status.as_u16() != 401 {
         anyhow::bail!(
-            "the deployed stack answered {status} to a stranger, where 401 is right. The end of the emulator's log, which \
+            "the deployed stack answered {status} to an unauthenticated request, where 401 is right. The end of the emulator's log, which \
              is also the functions':\n\n{}\n\nAll of it is in {}",
             job::tail(log, 0)?,
             log.display()
         );
     }
-    step.done("a stranger got 401");
+    step.done("an unauthenticated request got 401");
     Ok(())
 }
 

@@ -7,7 +7,7 @@
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
 use domain::envelope::DataRef;
-use domain::ports::{Oversize, PortError};
+use domain::ports::{ClaimCheck, PortError};
 
 use crate::failure::port_error;
 
@@ -46,7 +46,7 @@ impl S3Oversize {
     }
 }
 
-impl Oversize for S3Oversize {
+impl ClaimCheck for S3Oversize {
     async fn put(&self, key: &str, bytes: &[u8]) -> Result<DataRef, PortError> {
         self.client
             .put_object()

@@ -231,7 +231,7 @@ impl Redelivery for SqsQueues {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::envelope::Text;
+    use domain::envelope::Body;
     use domain::ports::ErrorKind;
     use rstest::rstest;
 
@@ -318,7 +318,7 @@ mod tests {
     #[test]
     fn an_entry_says_what_the_message_says() {
         let message = Message {
-            text: Text::around(r#"{"data":"#.to_owned(), "{}"),
+            text: Body::wrapping(r#"{"data":"#.to_owned(), "{}"),
             group: Some("acme".to_owned()),
             deduplication: None,
             attributes: vec![("type", "order.created".to_owned())],

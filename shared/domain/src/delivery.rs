@@ -23,6 +23,8 @@ pub struct Request<'a> {
 /// A delivery that was proved to be genuine, now or when its receipt was written.
 #[derive(Debug, Clone, Copy)]
 pub struct Delivery<'a> {
+    /// The headers, names in lower case. A receipt keeps those that the source's facts name, so nothing else may be read.
+    pub headers: &'a HeaderMap,
     /// The part of the registration that it came by; empty where there is but one.
     pub part: &'a str,
     /// The body, byte for byte as it was sent.

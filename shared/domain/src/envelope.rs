@@ -126,23 +126,23 @@ impl InlineLimit {
 
     /// Whether a body may travel in a message: it is small enough, and every character is one that SQS takes.
     #[must_use]
-    pub fn admits(self, text: &Text<'_>) -> bool {
+    pub fn admits(self, text: &Body<'_>) -> bool {
         text.len() + HEADROOM <= self.0 && text.is_sendable()
     }
 }
 
 /// A message's body around a record that is copied once, when the message is made.
 #[derive(Debug, Clone)]
-pub struct Text<'a> {
+pub struct Body<'a> {
     before: String,
     record: &'a str,
     after: &'static str,
 }
 
-impl<'a> Text<'a> {
+impl<'a> Body<'a> {
     /// A body that consists of its own words.
     #[must_use]
-    pub fn plain(text: String) -> Self {
+    pub fn whole(text: String) -> Self {
         Self {
             before: text,
             record: "",
@@ -152,7 +152,7 @@ impl<'a> Text<'a> {
 
     /// A body with JSON of somebody else's as its last member. `before` is open at that point.
     #[must_use]
-    pub fn around(before: String, json: &'a str) -> Self {
+    pub fn wrapping(before: String, json: &'a str) -> Self {
         Self {
             before,
             record: json,
@@ -207,7 +207,7 @@ impl<'a> Envelope<'a> {
 
     /// Writes the envelope around its record.
     #[must_use]
-    pub fn to_text(&self) -> Text<'a> {
+    pub fn to_text(&self) -> Body<'a> {
         let Self {
             id,
             source,
@@ -245,13 +245,13 @@ impl<'a> Envelope<'a> {
         match content {
             Content::Inline(record) => {
                 text.push_str(r#","data":"#);
-                Text::around(text, record.get())
+                Body::wrapping(text, record.get())
             }
             Content::Stored(place) => {
                 text.push_str(r#","dataref":"#);
                 text.push_str(&json_string(place.as_str()));
                 text.push('}');
-                Text::plain(text)
+                Body::whole(text)
             }
         }
     }
@@ -602,10 +602,10 @@ mod tests {
 
     #[test]
     fn the_limit_counts_what_comes_on_top() {
-        let text = Text::plain("x".repeat(1000));
+        let text = Body::whole("x".repeat(1000));
         assert!(InlineLimit::new(1000 + HEADROOM).admits(&text));
         assert!(!InlineLimit::new(999 + HEADROOM).admits(&text));
-        assert!(!InlineLimit::new(250_000).admits(&Text::plain("\u{FFFF}".to_owned())));
+        assert!(!InlineLimit::new(250_000).admits(&Body::whole("\u{FFFF}".to_owned())));
     }
 
     /// An envelope with a part of its text replaced by another.
@@ -695,8 +695,8 @@ mod tests {
 
     #[test]
     fn a_text_is_as_long_as_its_parts() {
-        assert!(Text::plain(String::new()).is_empty());
-        let text = Text::around(r#"{"é":"#.to_owned(), "1");
+        assert!(Body::whole(String::new()).is_empty());
+        let text = Body::wrapping(r#"{"é":"#.to_owned(), "1");
         assert_eq!((text.len(), text.is_empty()), (8, false));
         assert_eq!(text.to_text(), r#"{"é":1}"#);
     }

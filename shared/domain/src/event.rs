@@ -9,6 +9,7 @@ use thiserror::Error;
 
 use crate::identity::EventIndex;
 use crate::lane::Lane;
+use crate::provenance::{SourceEventId, SourceTime};
 use crate::record::RecordId;
 
 /// The longest event type, in characters.
@@ -100,6 +101,8 @@ pub struct Meaning {
     pub effect: Effect,
     /// The lane that such events take.
     pub lane: Lane,
+    /// Whether such events are ordered by the source's own time.
+    pub timed: bool,
 }
 
 /// An event type that a source documents, and its meaning.
@@ -113,9 +116,20 @@ pub struct TypeRow {
     pub effect: Effect,
     /// The lane that such events take.
     pub lane: Lane,
+    /// Whether such events are ordered by the source's own time. All types of one kind agree on it.
+    pub timed: bool,
 }
 
 impl TypeRow {
+    /// The row of a type whose events are ordered by the source's own time.
+    #[must_use]
+    pub const fn timed(self) -> Self {
+        Self {
+            timed: true,
+            ..self
+        }
+    }
+
     /// The row's meaning.
     #[must_use]
     pub fn meaning(&self) -> Meaning {
@@ -123,6 +137,7 @@ impl TypeRow {
             kind: Cow::Borrowed(self.kind),
             effect: self.effect,
             lane: self.lane,
+            timed: self.timed,
         }
     }
 }
@@ -138,6 +153,10 @@ pub struct Event<'a> {
     pub meaning: Meaning,
     /// To which record, where the record has a usable identity.
     pub record_id: Option<RecordId>,
+    /// The source's own id of the event, where it gives one.
+    pub source_id: Option<SourceEventId>,
+    /// When the source says that it happened.
+    pub source_time: Option<SourceTime>,
     /// The record, byte for byte as it was sent.
     pub record: &'a RawValue,
 }

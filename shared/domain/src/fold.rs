@@ -7,7 +7,7 @@
 //! - whether any delete was seen. Nothing takes that back, and the last known data stays readable.
 //!
 //! Beside its data it remembers its last contents, and of each the event that brought it ([`Memory`]). They decide
-//! nothing but the mark of what may be told twice.
+//! nothing but the mark of what may be delivered twice.
 
 use crate::identity::{ContentHash, EventId};
 

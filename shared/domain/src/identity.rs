@@ -117,7 +117,7 @@ impl EventId {
         self.index
     }
 
-    /// Eight bytes by which an event is told from others of its record: its delivery's time, random bytes and its position,
+    /// Eight bytes by which an event is distinguished from others of its record: its delivery's time, random bytes and its position,
     /// one over the other.
     #[must_use]
     pub fn fingerprint(self) -> [u8; 8] {
@@ -175,6 +175,39 @@ impl fmt::Display for BodyHash {
 }
 
 impl fmt::Debug for BodyHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// What a retry of a delivery is recognised by. Its text is 64 hex digits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct RetryKey([u8; 32]);
+
+/// The key of a source whose retries repeat the delivery's bytes.
+impl From<BodyHash> for RetryKey {
+    fn from(body: BodyHash) -> Self {
+        Self(body.0)
+    }
+}
+
+impl RetryKey {
+    /// The key of a source whose retries repeat the event's id, and perhaps nothing else. No body has it but one that
+    /// begins with a zero byte, which is no delivery.
+    #[must_use]
+    pub fn of_event_id(id: &str) -> Self {
+        let hash = Sha256::new().chain_update([0]).chain_update(id);
+        Self(hash.finalize().into())
+    }
+}
+
+impl fmt::Display for RetryKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+impl fmt::Debug for RetryKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
@@ -265,6 +298,15 @@ mod tests {
         fingerprints.sort_unstable();
         fingerprints.dedup();
         assert_eq!(fingerprints.len(), all);
+    }
+
+    #[test]
+    fn a_retry_is_recognised_by_its_bytes_or_by_its_id() {
+        let body = RetryKey::from(BodyHash::of(b"evt_1"));
+        assert_eq!(body.to_string(), BodyHash::of(b"evt_1").to_string());
+        let id = RetryKey::of_event_id("evt_1");
+        assert_eq!(id, RetryKey::of_event_id("evt_1"));
+        assert!(id != body && id != RetryKey::of_event_id("evt_2"));
     }
 
     #[test]

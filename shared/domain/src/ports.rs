@@ -10,9 +10,9 @@ use serde::Deserialize;
 use thiserror::Error;
 
 use crate::account::{AccountName, TokenEntry, TokenHash, WebhookId};
-use crate::envelope::Text;
+use crate::envelope::Body;
 use crate::fold::{Change, Known};
-use crate::identity::{BodyHash, DeliveryId, EventId};
+use crate::identity::{BodyHash, DeliveryId, EventId, RetryKey};
 use crate::record::RecordKey;
 use crate::signature::{Assurance, SigningKeys};
 use crate::timestamp::Timestamp;
@@ -144,7 +144,7 @@ impl fmt::Display for QueueUrl {
 #[derive(Debug, Clone)]
 pub struct Message<'a> {
     /// The body.
-    pub text: Text<'a>,
+    pub text: Body<'a>,
     /// The message group: fairness on a standard queue, order on a FIFO queue.
     pub group: Option<String>,
     /// The deduplication id, for FIFO queues.
@@ -254,7 +254,7 @@ pub struct Marker {
     pub leased_until: Timestamp,
 }
 
-/// Which deliveries a retry marker is for: those of the same bytes by the same registration. Another registration's
+/// Which deliveries a retry marker is for: those with the same retry key by the same registration. Another registration's
 /// webhook sends what happened anew, however equal its bytes are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MarkerKey<'a> {
@@ -262,13 +262,13 @@ pub struct MarkerKey<'a> {
     pub account: &'a AccountName,
     /// The registration whose keys proved it.
     pub registration: TokenHash,
-    /// The body's hash.
-    pub hash: BodyHash,
+    /// What its retries are recognised by.
+    pub retry: RetryKey,
 }
 
 /// Why a verified delivery was not answered with success.
 #[derive(Debug, Clone, Copy)]
-pub struct Strike<'a> {
+pub struct DeliveryFailure<'a> {
     /// Whose delivery.
     pub account: &'a AccountName,
     /// Which one.
@@ -291,7 +291,10 @@ pub trait Receipts: Sync {
     ///
     /// # Errors
     /// It is not counted.
-    fn strike(&self, strike: &Strike<'_>) -> impl Future<Output = Result<(), PortError>> + Send;
+    fn record_failure(
+        &self,
+        failure: &DeliveryFailure<'_>,
+    ) -> impl Future<Output = Result<(), PortError>> + Send;
 }
 
 /// The retry markers of the receipts table: what a retry needs to keep its identity.
@@ -355,7 +358,7 @@ pub trait CheckClaims: Sync {
 }
 
 /// The store for what is too large for a message or an item.
-pub trait Oversize: Sync {
+pub trait ClaimCheck: Sync {
     /// Keeps bytes under a key, replacing what was there, and returns a reference to them.
     ///
     /// # Errors
@@ -469,7 +472,7 @@ mod tests {
     #[test]
     fn a_message_counts_its_body_and_its_attributes_with_names_and_types() {
         let message = Message {
-            text: Text::plain("four".to_owned()),
+            text: Body::whole("four".to_owned()),
             group: Some("a group".to_owned()),
             deduplication: None,
             attributes: vec![("type", "order.created".to_owned()), ("é", String::new())],

@@ -1,4 +1,4 @@
-//! Records: what events are about, and how one is told from another.
+//! Records: what events are about, and how one is distinguished from another.
 
 use std::fmt;
 

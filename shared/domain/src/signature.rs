@@ -428,6 +428,7 @@ impl<'a> Verified<'a> {
     #[must_use]
     pub fn delivery(&self) -> Delivery<'a> {
         Delivery {
+            headers: self.request.headers,
             part: self.request.part,
             body: self.request.body,
         }

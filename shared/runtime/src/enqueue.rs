@@ -159,7 +159,7 @@ fn pack(messages: &[Message<'_>], positions: &[usize]) -> Vec<Vec<usize>> {
 mod tests {
     use std::sync::Mutex;
 
-    use domain::envelope::Text;
+    use domain::envelope::Body;
     use rstest::rstest;
 
     use super::*;
@@ -203,7 +203,7 @@ mod tests {
 
     fn messages(bodies: &[&str]) -> Vec<Message<'static>> {
         let message = |body: &&str| Message {
-            text: Text::plain((*body).to_owned()),
+            text: Body::whole((*body).to_owned()),
             group: None,
             deduplication: None,
             attributes: Vec::new(),
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_lasting_refusal_is_final_and_a_missing_answer_is_none() {
+    async fn a_permanent_refusal_is_final_and_a_missing_answer_is_none() {
         let queues = Scripted::answering(vec![Ok(vec![Err(bad())])]);
         assert_eq!(enqueued(&queues, &["a", "b"]).await, [false, true]);
         assert_eq!(queues.batches(), [vec!["a", "b"], vec!["b"]]);

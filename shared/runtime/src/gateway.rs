@@ -154,7 +154,7 @@ mod tests {
     #[case::cookies(json!({ "cookies": ["a=\n", "b=é"] }))]
     #[case::cookies_of_no_kind(json!({ "cookies": 7 }))]
     #[case::parameters(json!({ "pathParameters": { "token": "é\u{0}" }, "queryStringParameters": { "\"": "\"" } }))]
-    fn whatever_strangers_send_becomes_a_request(#[case] changes: Value) {
+    fn whatever_is_sent_becomes_a_request(#[case] changes: Value) {
         let request = GatewayEvent::parse(&event(&changes))
             .into_request()
             .unwrap();

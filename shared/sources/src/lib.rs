@@ -18,6 +18,7 @@ use std::borrow::Cow;
 use ::http::HeaderMap;
 use domain::delivery::{Delivery, Request, Split, Unreadable};
 use domain::event::{Effect, EventType, Meaning, TypeRow};
+use domain::identity::{BodyHash, RetryKey};
 use domain::lane::Lane;
 use domain::signature::{Form, Offer, Policy, ProofError};
 use domain::source::Source;
@@ -39,6 +40,9 @@ pub struct Facts {
     pub types: &'static [TypeRow],
     /// What becomes of a request that offers no proof but its URL token.
     pub policy: Policy,
+    /// The headers, names in lower case, that a delivery is split by. A receipt keeps them; a credential or a signature is
+    /// never one of them.
+    pub headers: &'static [&'static str],
     /// What the life of a webhook depends on.
     pub life_cycle: LifeCycle,
 }
@@ -72,6 +76,12 @@ pub trait Protocol: Sync {
     /// No events are recognised in the body, or more than [`domain::delivery::MOST_EVENTS`].
     fn split<'a>(&self, delivery: Delivery<'a>) -> Result<Split<'a>, Unreadable>;
 
+    /// By what a retry of a delivery is recognised: by its bytes, unless the source's retries change them.
+    /// `body` is the hash of those bytes.
+    fn retry_key(&self, _delivery: Delivery<'_>, body: BodyHash) -> RetryKey {
+        body.into()
+    }
+
     /// What an event of this type means, whether or not this release knows the type.
     fn meaning(&self, event_type: &EventType) -> Meaning;
 }
@@ -92,6 +102,7 @@ const fn row(name: &'static str, kind: &'static str, effect: Effect, lane: Lane)
         kind,
         effect,
         lane,
+        timed: false,
     }
 }
 
@@ -106,6 +117,7 @@ fn by_last_dot(event_type: &EventType) -> Meaning {
             _ => Effect::State,
         },
         lane: Lane::Other,
+        timed: false,
     }
 }
 

@@ -10,6 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
+use std::sync::LazyLock;
 
 use domain::delivery::{Delivery, Request, Split, Unreadable};
 use domain::envelope::{Content, DataRef, Envelope, InlineLimit, Marks, is_sendable};
@@ -87,7 +88,13 @@ fn verified<'a>(
 }
 
 fn split(source: Source, body: &[u8]) -> Result<Split<'_>, Unreadable> {
-    protocol(source).split(Delivery { part: "", body })
+    // What a receipt keeps suffices: here, nothing but the body.
+    static NONE: LazyLock<HeaderMap> = LazyLock::new(HeaderMap::new);
+    protocol(source).split(Delivery {
+        headers: &NONE,
+        part: "",
+        body,
+    })
 }
 
 fn delivery_id() -> DeliveryId {

@@ -9,9 +9,9 @@
 //! | [`stack`] | where the stack is, and clients for all of it |
 //! | [`world`] | one test's account: connecting it, posting as Orderspace does |
 //! | [`operator`] | one test's account, before it is connected: calling the admin API |
-//! | [`mail`] | reading queues that all tests share |
+//! | [`queue_reader`] | reading queues that all tests share |
 //! | [`team`] | what a team's queue holds: events, held against the published schema |
-//! | [`tables`] | records, receipts, retry markers and strikes |
+//! | [`tables`] | records, receipts, retry markers and failed deliveries |
 //! | [`story`] | a fixture's whole way, held against the manifest |
 //! | [`proxy`] | what stands between the functions and AWS, counts and disturbs |
 //! | [`waiting`] | asking until it is so |
@@ -19,9 +19,9 @@
 //! The stack is the one that `ORDERHOOK_OUTPUTS` or `.local/outputs.json` describes. Without one every test fails
 //! and says how to get one.
 
-pub mod mail;
 pub mod operator;
 pub mod proxy;
+pub mod queue_reader;
 pub mod stack;
 pub mod story;
 pub mod tables;

@@ -76,21 +76,23 @@ impl Operator {
     /// It cannot be connected.
     pub async fn connected() -> Self {
         let operator = Self::new().await;
-        operator.put_until_done(&operator.wish(&json!(["*"]))).await;
+        operator
+            .put_until_done(&operator.desired(&json!(["*"])))
+            .await;
         operator
     }
 
     /// What is asked for to connect the account.
     #[must_use]
-    pub fn wish(&self, events: &Value) -> Value {
+    pub fn desired(&self, events: &Value) -> Value {
         json!({
             "source": "orderspace", "client_id": self.account, "client_secret": self.secret, "events": events,
         })
     }
 
     /// Connects once.
-    pub async fn put(&self, wish: &Value) -> Answer {
-        self.call(Method::PUT, Some(wish)).await
+    pub async fn put(&self, desired: &Value) -> Answer {
+        self.call(Method::PUT, Some(desired)).await
     }
 
     /// Calls about the account.
@@ -105,13 +107,13 @@ impl Operator {
         self.stack.admin(Method::POST, &path, None).await
     }
 
-    /// Asks until the wish is fulfilled, as an operator does who is told to ask again.
+    /// Asks until the desired state is reached, as an operator does who is told to ask again.
     ///
     /// # Panics
     /// It is not in time.
-    pub async fn put_until_done(&self, wish: &Value) -> Answer {
+    pub async fn put_until_done(&self, desired: &Value) -> Answer {
         until("the account is connected", async || {
-            let answer = self.put(wish).await;
+            let answer = self.put(desired).await;
             match answer.status {
                 200 => Ok(answer),
                 status => Err(format!("{status} {}", answer.body)),

@@ -148,8 +148,8 @@ fn check_pairs(name: &str, expected: &ExpectedEvents, events: &[TeamEvent]) {
 async fn check_bad(world: &World, fixture: &Fixture, bad: &[u32]) {
     let name = &fixture.name;
     if bad.is_empty() {
-        let letters = world.mailbox("QuarantineQueueUrl").letters().await;
-        assert_eq!(letters, [], "{name}: nothing is bad");
+        let messages = world.reader("QuarantineQueueUrl").messages().await;
+        assert_eq!(messages, [], "{name}: nothing is bad");
         return;
     }
     let messages = world.quarantined(1).await;
@@ -174,7 +174,7 @@ async fn check_bad(world: &World, fixture: &Fixture, bad: &[u32]) {
 
 /// Each element is an event or quarantined, and none is both or neither.
 async fn check_either(world: &World, name: &str, elements: usize) {
-    let quarantine = world.mailbox("QuarantineQueueUrl");
+    let quarantine = world.reader("QuarantineQueueUrl");
     let what = format!("{name}: every element is somewhere");
     until(&what, async || {
         let mut good: Vec<u32> = world
@@ -187,12 +187,12 @@ async fn check_either(world: &World, name: &str, elements: usize) {
         // A queue may deliver twice.
         good.dedup();
         let bad: Vec<u32> = quarantine
-            .letters()
+            .messages()
             .await
             .iter()
-            .flat_map(|letter| {
+            .flat_map(|message| {
                 let message: crate::world::Quarantined =
-                    serde_json::from_str(&letter.body).expect("a quarantine message");
+                    serde_json::from_str(&message.body).expect("a quarantine message");
                 message.elements.into_iter().map(|element| element.index)
             })
             .collect();

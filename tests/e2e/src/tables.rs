@@ -117,8 +117,8 @@ impl Stack {
             .collect()
     }
 
-    /// The causes of an account's strikes, in the order of time.
-    pub async fn strikes(&self, account: &str) -> Vec<String> {
+    /// The causes of an account's failed deliveries, in the order of time.
+    pub async fn failures(&self, account: &str) -> Vec<String> {
         let items = self
             .query(self.output("ReceiptsTable"), &format!("#strike#{account}"))
             .await;

@@ -10,13 +10,13 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use domain::envelope::DataRef;
-use domain::ports::Oversize as _;
+use domain::ports::ClaimCheck as _;
 use jsonschema::Validator;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use crate::mail::{Letter, Mailbox};
+use crate::queue_reader::{QueueMessage, QueueReader};
 use crate::stack::Stack;
 use crate::waiting::until;
 
@@ -36,7 +36,7 @@ pub struct TeamEvent {
     /// The record.
     pub data: Data,
     /// The message's attributes.
-    pub letter: Letter,
+    pub message: QueueMessage,
 }
 
 /// The record of an event.
@@ -169,10 +169,10 @@ impl Schema {
     /// # Panics
     /// The schema does not admit it, or its attributes contradict it.
     #[must_use]
-    pub fn read(&self, letter: &Letter) -> TeamEvent {
-        self.check(&letter.body);
-        let wire: Wire<'_> = serde_json::from_str(&letter.body).expect("the schema admits it");
-        let attribute = |name: &str| letter.attributes.get(name).map(String::as_str);
+    pub fn read(&self, message: &QueueMessage) -> TeamEvent {
+        self.check(&message.body);
+        let wire: Wire<'_> = serde_json::from_str(&message.body).expect("the schema admits it");
+        let attribute = |name: &str| message.attributes.get(name).map(String::as_str);
         assert_eq!(attribute("type"), Some(&*wire.event_type));
         assert_eq!(attribute("account"), Some(&*wire.account));
         if let Some(subject) = attribute("subject") {
@@ -194,7 +194,7 @@ impl Schema {
             delivery: wire.deliveryid.into_owned(),
             possible_duplicate: wire.possibleduplicate,
             data,
-            letter: letter.clone(),
+            message: message.clone(),
         }
     }
 }
@@ -202,7 +202,7 @@ impl Schema {
 /// One account's events in the example team's queue.
 #[derive(Debug)]
 pub struct TeamQueue {
-    mailbox: Mailbox,
+    reader: QueueReader,
     schema: Schema,
 }
 
@@ -211,17 +211,17 @@ impl TeamQueue {
     #[must_use]
     pub fn of(stack: &Stack, account: &str) -> Self {
         Self {
-            mailbox: Mailbox::new(stack, "ExampleTeamQueueUrl", account),
+            reader: QueueReader::new(stack, "ExampleTeamQueueUrl", account),
             schema: Schema::closed(),
         }
     }
 
     /// Every message so far, in the order of event ids; a repeat stands twice.
     pub async fn messages(&self) -> Vec<TeamEvent> {
-        let letters = self.mailbox.letters().await;
-        let mut events: Vec<_> = letters
+        let messages = self.reader.messages().await;
+        let mut events: Vec<_> = messages
             .iter()
-            .map(|letter| self.schema.read(letter))
+            .map(|message| self.schema.read(message))
             .collect();
         events.sort_by(|one, other| one.id.cmp(&other.id));
         events
@@ -251,13 +251,13 @@ impl TeamQueue {
         let what = format!("{count} different events in the team's queue");
         let events = until(&what, async || {
             // The schema is held against every message once they are all there.
-            let letters = self.mailbox.letters().await;
-            if letters.len() < count {
-                return Err(format!("there are {} messages", letters.len()));
+            let messages = self.reader.messages().await;
+            if messages.len() < count {
+                return Err(format!("there are {} messages", messages.len()));
             }
-            let mut events: Vec<_> = letters
+            let mut events: Vec<_> = messages
                 .iter()
-                .map(|letter| self.schema.read(letter))
+                .map(|message| self.schema.read(message))
                 .collect();
             events.sort_by(|one, other| one.id.cmp(&other.id));
             events.dedup_by(|one, other| one.id == other.id);

@@ -17,8 +17,8 @@ use simulator::SiteControl;
 use simulator::control::{NewSite, WebhookStatus};
 use testkit::signing::{SIGNATURE_HEADER, sign};
 
-use crate::mail::{ACCOUNT_PREFIX, Letter, Mailbox};
 use crate::proxy::{Call, Fault, Rule};
+use crate::queue_reader::{ACCOUNT_PREFIX, QueueMessage, QueueReader};
 use crate::stack::Stack;
 use crate::tables::Record;
 use crate::team::TeamQueue;
@@ -122,12 +122,12 @@ impl World {
             .expect("a site of its own");
         let site = simulator.site(&client_id);
         note_secret(&stack, &client_secret);
-        let wish = json!({
+        let desired = json!({
             "source": "orderspace", "client_id": client_id, "client_secret": client_secret, "events": ["*"],
         });
         let path = format!("/accounts/{account}");
         until("the account is connected", async || {
-            let answer = stack.admin(Method::PUT, &path, Some(&wish)).await;
+            let answer = stack.admin(Method::PUT, &path, Some(&desired)).await;
             match answer.status {
                 200 => Ok(()),
                 status => Err(format!("{status} {}", answer.body)),
@@ -348,23 +348,23 @@ impl World {
 
     /// This account's mail in a queue, by the name of the template's output.
     #[must_use]
-    pub fn mailbox(&self, queue: &str) -> Mailbox {
-        Mailbox::new(&self.stack, queue, &self.account)
+    pub fn reader(&self, queue: &str) -> QueueReader {
+        QueueReader::new(&self.stack, queue, &self.account)
     }
 
     /// Waits for so many messages in a queue, and returns all that are there.
     ///
     /// # Panics
     /// They do not come.
-    pub async fn letters(&self, queue: &str, count: usize) -> Vec<Letter> {
-        let mailbox = self.mailbox(queue);
+    pub async fn messages(&self, queue: &str, count: usize) -> Vec<QueueMessage> {
+        let reader = self.reader(queue);
         let what = format!("{count} messages in {queue}");
         until(&what, async || {
-            let letters = mailbox.letters().await;
-            if letters.len() < count {
-                return Err(format!("there are {}", letters.len()));
+            let messages = reader.messages().await;
+            if messages.len() < count {
+                return Err(format!("there are {}", messages.len()));
             }
-            Ok(letters)
+            Ok(messages)
         })
         .await
     }
@@ -374,11 +374,11 @@ impl World {
     /// # Panics
     /// They do not come, there are more, or they are malformed.
     pub async fn quarantined(&self, count: usize) -> Vec<Quarantined> {
-        let letters = self.letters("QuarantineQueueUrl", count).await;
-        assert_eq!(letters.len(), count, "messages in quarantine");
-        let read = letters.iter().map(|letter| {
-            let message: Quarantined = serde_json::from_str(&letter.body)
-                .unwrap_or_else(|error| panic!("{error} in {}", letter.body));
+        let messages = self.messages("QuarantineQueueUrl", count).await;
+        assert_eq!(messages.len(), count, "messages in quarantine");
+        let read = messages.iter().map(|message| {
+            let message: Quarantined = serde_json::from_str(&message.body)
+                .unwrap_or_else(|error| panic!("{error} in {}", message.body));
             assert_eq!(message.account, self.account);
             message
         });

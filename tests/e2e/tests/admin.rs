@@ -27,7 +27,7 @@ fn message(answer: &Answer) -> &str {
 async fn connect_list_show_and_disconnect() {
     let operator = Operator::new().await;
     let answer = operator
-        .put_until_done(&operator.wish(&json!(["order.created"])))
+        .put_until_done(&operator.desired(&json!(["order.created"])))
         .await;
     assert_eq!(answer.body["state"], "connected");
     assert_eq!(answer.body["events"], json!(["order.created"]));
@@ -85,12 +85,14 @@ async fn connect_list_show_and_disconnect() {
 #[tokio::test]
 async fn connecting_again_changes_nothing_and_another_selection_is_set() {
     let operator = Operator::new().await;
-    let wish = operator.wish(&json!(["order.created"]));
-    operator.put_until_done(&wish).await;
+    let desired = operator.desired(&json!(["order.created"]));
+    operator.put_until_done(&desired).await;
     let before = operator.site.webhooks().await.unwrap();
-    operator.put_until_done(&wish).await;
+    operator.put_until_done(&desired).await;
     assert_eq!(operator.site.webhooks().await.unwrap(), before);
-    let answer = operator.put_until_done(&operator.wish(&json!(["*"]))).await;
+    let answer = operator
+        .put_until_done(&operator.desired(&json!(["*"])))
+        .await;
     assert_eq!(answer.body["events"].as_array().unwrap().len(), 14);
     let after = operator.site.webhooks().await.unwrap();
     assert_eq!(after.len(), 1);
@@ -99,7 +101,7 @@ async fn connecting_again_changes_nothing_and_another_selection_is_set() {
 }
 
 #[tokio::test]
-async fn after_disconnecting_deliveries_are_a_strangers() {
+async fn after_disconnecting_deliveries_are_answered_401() {
     let world = World::connected().await;
     let path = format!("/accounts/{}", world.account);
     let gone = world.stack.admin(Method::DELETE, &path, None).await;
@@ -139,10 +141,10 @@ async fn a_url_is_refused_ten_seconds_after_its_account_was_disconnected() {
 #[tokio::test]
 async fn a_disconnected_account_can_be_connected_again() {
     let operator = Operator::new().await;
-    let wish = operator.wish(&json!(["*"]));
-    operator.put_until_done(&wish).await;
+    let desired = operator.desired(&json!(["*"]));
+    operator.put_until_done(&desired).await;
     assert_eq!(operator.call(Method::DELETE, None).await.status, 200);
-    operator.put_until_done(&wish).await;
+    operator.put_until_done(&desired).await;
     assert_eq!(operator.site.webhooks().await.unwrap().len(), 1);
     let event = EventText::parse(r#"{"event":"order.created","data":{"order":{"id":"or_1"}}}"#);
     let deliver = Deliver::events(&[event.unwrap()]);
@@ -160,12 +162,12 @@ async fn a_disconnected_account_can_be_connected_again() {
 #[tokio::test]
 async fn a_bad_field_is_named(#[case] field: &str, #[case] value: Value) {
     let operator = Operator::new().await;
-    let mut wish = operator.wish(&json!(["*"]));
-    wish[field] = value;
-    if wish[field].is_null() {
-        wish.as_object_mut().unwrap().remove(field);
+    let mut desired = operator.desired(&json!(["*"]));
+    desired[field] = value;
+    if desired[field].is_null() {
+        desired.as_object_mut().unwrap().remove(field);
     }
-    let answer = operator.put(&wish).await;
+    let answer = operator.put(&desired).await;
     assert_eq!(answer.status, 400, "{}", answer.body);
     assert_eq!(answer.body["field"], field);
     assert!(message(&answer).contains(field), "{}", answer.body);
@@ -183,9 +185,12 @@ async fn a_bad_field_is_named(#[case] field: &str, #[case] value: Value) {
 #[tokio::test]
 async fn a_bad_account_name_is_named(#[case] name: &str) {
     let operator = Operator::new().await;
-    let wish = operator.wish(&json!(["*"]));
+    let desired = operator.desired(&json!(["*"]));
     let path = format!("/accounts/{name}");
-    let answer = operator.stack.admin(Method::PUT, &path, Some(&wish)).await;
+    let answer = operator
+        .stack
+        .admin(Method::PUT, &path, Some(&desired))
+        .await;
     assert_eq!(answer.status, 400, "{}", answer.body);
     assert_eq!(answer.body["field"], "account");
 }
@@ -208,14 +213,16 @@ async fn an_unknown_account_is_not_found(#[case] method: Method) {
 #[tokio::test]
 async fn wrong_credentials_are_passed_through() {
     let operator = Operator::new().await;
-    let mut wish = operator.wish(&json!(["*"]));
-    wish["client_secret"] = json!("another-secret");
-    let answer = operator.put(&wish).await;
+    let mut desired = operator.desired(&json!(["*"]));
+    desired["client_secret"] = json!("another-secret");
+    let answer = operator.put(&desired).await;
     assert_eq!(answer.status, 422, "{}", answer.body);
     assert!(message(&answer).contains("credentials"), "{}", answer.body);
     assert!(!answer.body.to_string().contains("another-secret"));
     assert_eq!(operator.call(Method::GET, None).await.status, 404);
-    operator.put_until_done(&operator.wish(&json!(["*"]))).await;
+    operator
+        .put_until_done(&operator.desired(&json!(["*"])))
+        .await;
 }
 
 #[rstest]
@@ -230,8 +237,8 @@ async fn while_orderspace_is_down_the_caller_is_told_and_then_there_is_one_webho
     let operator = Operator::new().await;
     let outage = Fault::on(Door::Api, kind).method("POST");
     operator.site.set_faults(&[outage]).await.unwrap();
-    let wish = operator.wish(&json!(["*"]));
-    let answer = operator.put(&wish).await;
+    let desired = operator.desired(&json!(["*"]));
+    let answer = operator.put(&desired).await;
     assert!(
         matches!(answer.status, 502..=504),
         "{} {}",
@@ -240,7 +247,7 @@ async fn while_orderspace_is_down_the_caller_is_told_and_then_there_is_one_webho
     );
     assert!(!message(&answer).is_empty());
     operator.site.set_faults(&[]).await.unwrap();
-    operator.put_until_done(&wish).await;
+    operator.put_until_done(&desired).await;
     assert_eq!(operator.site.webhooks().await.unwrap().len(), 1);
     let event = EventText::parse(r#"{"event":"order.created","data":{"order":{"id":"or_1"}}}"#);
     let deliver = Deliver::events(&[event.unwrap()]);
@@ -253,9 +260,9 @@ async fn an_orderspace_that_never_answers_is_told_before_the_gateway_gives_up() 
     let operator = Operator::new().await;
     let outage = Fault::on(Door::Token, FaultKind::TimeOutMs(60_000));
     operator.site.set_faults(&[outage]).await.unwrap();
-    let wish = operator.wish(&json!(["*"]));
+    let desired = operator.desired(&json!(["*"]));
     let begun = Instant::now();
-    let answer = operator.put(&wish).await;
+    let answer = operator.put(&desired).await;
     assert!(
         matches!(answer.status, 502..=504),
         "{} {}",
@@ -268,7 +275,7 @@ async fn an_orderspace_that_never_answers_is_told_before_the_gateway_gives_up() 
     );
     assert!(begun.elapsed().as_secs() < 30);
     operator.site.set_faults(&[]).await.unwrap();
-    operator.put_until_done(&wish).await;
+    operator.put_until_done(&desired).await;
     assert_eq!(operator.site.webhooks().await.unwrap().len(), 1);
 }
 

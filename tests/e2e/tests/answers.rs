@@ -19,8 +19,8 @@ use testkit::signing::{OTHER_SIGNING_KEY, SIGNATURE_HEADER, sign, sign_in_hex};
 
 const SEND: &str = "sqs:SendMessageBatch";
 
-/// How many strangers come.
-const STRANGERS: usize = 60;
+/// How many unauthenticated requests come.
+const UNAUTHENTICATED: usize = 60;
 
 /// What a permanent problem of a queue's owner looks like: once it is corrected, the same message is accepted.
 fn gone() -> Fault {
@@ -35,8 +35,8 @@ fn one_order(id: &str) -> Vec<u8> {
     delivery().event("order.created", &record).body()
 }
 
-/// What a stranger is, the URL and the headers.
-type Stranger = (&'static str, String, Vec<(&'static str, String)>);
+/// What an unauthenticated request is, the URL and the headers.
+type Unauthenticated = (&'static str, String, Vec<(&'static str, String)>);
 
 /// Answers with nothing that differs from one request to the next.
 fn shape(answer: &Answer) -> (u16, String, Vec<(String, String)>) {
@@ -62,7 +62,7 @@ fn is_write(call: &&Call) -> bool {
 }
 
 #[tokio::test]
-async fn strangers_get_one_answer_and_leave_no_trace() {
+async fn unauthenticated_requests_get_one_answer_and_leave_no_trace() {
     let world = World::planted().await;
     let disconnected = World::planted().await;
     disconnected.set_token(TokenStatus::Retired).await;
@@ -70,12 +70,12 @@ async fn strangers_get_one_answer_and_leave_no_trace() {
     let good = sign(world.key(), &body);
     let unknown = domain::account::UrlToken::from_random(&[7; 32]);
 
-    // The record's id stands in the body: whatever call were made for a stranger's delivery would name it.
+    // The record's id stands in the body: whatever call were made for an unauthenticated request delivery would name it.
     let watch = world.watch(&format!("or_{}", world.account)).await;
     let of_account = world.watch(&world.account).await;
 
     let signed = |signature: &str| vec![(SIGNATURE_HEADER, signature.to_owned())];
-    let cases: Vec<Stranger> = vec![
+    let cases: Vec<Unauthenticated> = vec![
         (
             "an unknown token",
             world.url_of(unknown.expose()),
@@ -132,13 +132,13 @@ async fn strangers_get_one_answer_and_leave_no_trace() {
     }
     let (_, first) = &shapes[0];
     for (what, other) in &shapes {
-        assert_eq!(other, first, "{what} is told apart");
+        assert_eq!(other, first, "{what} is distinguished");
     }
 
     assert_eq!(
         watch.settled().await,
         [],
-        "something was done for a stranger"
+        "something was done for an unauthenticated request"
     );
     let calls = of_account.settled().await;
     of_account.end().await;
@@ -163,12 +163,12 @@ async fn strangers_get_one_answer_and_leave_no_trace() {
 }
 
 #[tokio::test]
-async fn strangers_cannot_make_us_read_secrets_at_will() {
+async fn unauthenticated_requests_cannot_make_us_read_secrets_at_will() {
     let world = World::planted().await;
     let watch = world.watch(&world.account).await;
     let body = one_order("or_1");
     let wrong = sign(OTHER_SIGNING_KEY, &body);
-    for _ in 0..STRANGERS {
+    for _ in 0..UNAUTHENTICATED {
         let answer = world
             .request(&world.url(), &body, &[(SIGNATURE_HEADER, &wrong)])
             .await;
@@ -182,8 +182,8 @@ async fn strangers_cannot_make_us_read_secrets_at_will() {
     // Once for each instance of the function that has a part in it, and once more after ten seconds.
     let reads = reads.count();
     assert!(
-        (1..=STRANGERS / 4).contains(&reads),
-        "{STRANGERS} wrong signatures caused {reads} reads"
+        (1..=UNAUTHENTICATED / 4).contains(&reads),
+        "{UNAUTHENTICATED} wrong signatures caused {reads} reads"
     );
 }
 
@@ -219,7 +219,7 @@ async fn a_verified_delivery_is_accepted_with_its_receipt() {
     assert_eq!(receipts[0].body, body);
     let events = world.team.wait_for(1).await;
     assert_eq!(events[0].subject, "order/or_1");
-    assert!(world.stack.strikes(&world.account).await.is_empty());
+    assert!(world.stack.failures(&world.account).await.is_empty());
     assert!(world.stack.markers(&world.account).await.is_empty());
 }
 
@@ -321,7 +321,10 @@ async fn without_keys_it_is_asked_to_come_again_and_then_accepted() {
 #[case::keys("secretsmanager:GetSecretValue", true)]
 #[case::tokens("dynamodb:GetItem", false)]
 #[tokio::test]
-async fn what_cannot_be_read_is_no_strangers_fault(#[case] operation: &str, #[case] by_name: bool) {
+async fn what_cannot_be_read_is_not_answered_with_401(
+    #[case] operation: &str,
+    #[case] by_name: bool,
+) {
     let world = World::planted().await;
     let marker = match by_name {
         true => world.account.clone(),
@@ -347,7 +350,7 @@ async fn what_cannot_be_read_is_no_strangers_fault(#[case] operation: &str, #[ca
 #[case::that_refuses_entries(Fault::RefuseEntries { contains: String::new(), code: "InternalError".to_owned(), sender_fault: false })]
 #[case::that_may_not_be_sent_to(Fault::Refuse { status: 400, code: "AccessDeniedException".to_owned() })]
 #[tokio::test]
-async fn a_queue_that_refuses_for_now_makes_a_strike_and_the_retry_keeps_its_ids(
+async fn a_queue_that_refuses_for_now_fails_the_delivery_and_the_retry_keeps_its_ids(
     #[case] fault: Fault,
 ) {
     let world = World::planted().await;
@@ -369,7 +372,10 @@ async fn a_queue_that_refuses_for_now_makes_a_strike_and_the_retry_keeps_its_ids
 
     let markers = world.stack.markers(&world.account).await;
     assert_eq!(markers.len(), 1, "a marker for the retry");
-    assert_eq!(world.stack.strikes(&world.account).await, ["queue_refused"]);
+    assert_eq!(
+        world.stack.failures(&world.account).await,
+        ["queue_refused"]
+    );
     // The other lane got through at once.
     let first = world.team.wait_for(1).await;
     assert_eq!(first[0].id, format!("{}.00000", markers[0]));
@@ -381,7 +387,7 @@ async fn a_queue_that_refuses_for_now_makes_a_strike_and_the_retry_keeps_its_ids
     let expected = [0, 0, 1].map(|index| format!("{}.{index:05}", markers[0]));
     assert_eq!(ids, expected, "the retry has other ids");
     assert!(world.stack.markers(&world.account).await.is_empty());
-    assert_eq!(world.stack.strikes(&world.account).await.len(), 1);
+    assert_eq!(world.stack.failures(&world.account).await.len(), 1);
     let receipts = world.stack.receipts(&world.account).await;
     assert_eq!(receipts.len(), 1);
     assert_eq!(receipts[0].delivery, markers[0]);
@@ -405,7 +411,10 @@ async fn a_queue_that_is_too_slow_uses_up_the_budget() {
     let waited = begun.elapsed();
     assert_eq!((answer.status, answer.body.as_str()), (503, "retry"));
     assert!(waited < Duration::from_secs(7), "{waited:?}");
-    assert_eq!(world.stack.strikes(&world.account).await, ["queue_refused"]);
+    assert_eq!(
+        world.stack.failures(&world.account).await,
+        ["queue_refused"]
+    );
     slow.end().await;
     assert_eq!(world.deliver(&body).await.last(), Some(&200));
     // The first attempt's message may have come through as well, late; it has the same id.
@@ -449,8 +458,8 @@ async fn an_event_whose_content_a_queue_refuses_goes_by_the_oversize_path() {
     };
     assert!(place.contains(&events[1].id), "{place}");
     assert_eq!(events[1].record(&world.stack).await, spoilt.into_bytes());
-    let letters = world.mailbox("QuarantineQueueUrl").letters().await;
-    assert_eq!(letters, []);
+    let messages = world.reader("QuarantineQueueUrl").messages().await;
+    assert_eq!(messages, []);
 }
 
 #[rstest]
@@ -520,8 +529,8 @@ async fn what_needs_its_receipt_is_refused_without_it() {
     let outage = world.disturb_by(rule).await;
     let answer = world.post(b"not json").await;
     assert_eq!((answer.status, answer.body.as_str()), (503, "retry"));
-    assert_eq!(world.stack.strikes(&world.account).await, ["no_receipt"]);
-    assert_eq!(world.mailbox("QuarantineQueueUrl").letters().await, []);
+    assert_eq!(world.stack.failures(&world.account).await, ["no_receipt"]);
+    assert_eq!(world.reader("QuarantineQueueUrl").messages().await, []);
     outage.end().await;
     assert_eq!(world.deliver(b"not json").await.last(), Some(&200));
     let message = world.quarantined(1).await.remove(0);
@@ -529,13 +538,13 @@ async fn what_needs_its_receipt_is_refused_without_it() {
 }
 
 #[tokio::test]
-async fn a_quarantine_queue_that_refuses_makes_a_strike() {
+async fn a_quarantine_queue_that_refuses_fails_the_delivery() {
     let world = World::planted().await;
     let outage = world.disturb(SEND, "Quarantine", gone()).await;
     let answer = world.post(b"not json").await;
     assert_eq!((answer.status, answer.body.as_str()), (503, "retry"));
     assert_eq!(
-        world.stack.strikes(&world.account).await,
+        world.stack.failures(&world.account).await,
         ["quarantine_refused"]
     );
     outage.end().await;
@@ -544,7 +553,7 @@ async fn a_quarantine_queue_that_refuses_makes_a_strike() {
 }
 
 #[tokio::test]
-async fn a_large_event_whose_store_refuses_makes_a_strike() {
+async fn a_large_event_whose_store_refuses_fails_the_delivery() {
     let world = World::planted().await;
     let record = format!(r#"{{"id":"pr_1","text":"{}"}}"#, "x".repeat(300_000));
     let body = delivery().event("product.updated", &record).body();
@@ -555,7 +564,7 @@ async fn a_large_event_whose_store_refuses_makes_a_strike() {
     let outage = world.disturb("s3:PUT", "events/", fault).await;
     assert_eq!(world.post(&body).await.status, 503);
     assert_eq!(
-        world.stack.strikes(&world.account).await,
+        world.stack.failures(&world.account).await,
         ["oversize_refused"]
     );
     outage.end().await;

@@ -71,8 +71,8 @@ async fn a_bad_day_of_orderspace_is_explained(
         .set_faults(&[Fault::on(door, kind)])
         .await
         .unwrap();
-    let wish = operator.wish(&json!(["order.created"]));
-    let answer = operator.put(&wish).await;
+    let desired = operator.desired(&json!(["order.created"]));
+    let answer = operator.put(&desired).await;
     assert_eq!(answer.status, status, "{}", answer.body);
     described("PUT", &answer);
     let body = shown(&operator).await;
@@ -91,7 +91,7 @@ async fn a_bad_day_of_orderspace_is_explained(
         // It is left alone for a minute; that it goes on then is told without waiting elsewhere.
         return;
     }
-    operator.put_until_done(&wish).await;
+    operator.put_until_done(&desired).await;
     let body = shown(&operator).await;
     assert_eq!(body["state"], "connected");
     assert_eq!(body["last_error"], Value::Null);
@@ -101,7 +101,7 @@ async fn a_bad_day_of_orderspace_is_explained(
 #[tokio::test]
 async fn refused_credentials_make_no_account_and_replace_none() {
     let operator = Operator::new().await;
-    let mut wrong = operator.wish(&json!(["*"]));
+    let mut wrong = operator.desired(&json!(["*"]));
     wrong["client_secret"] = json!("wrong");
     let answer = operator.put(&wrong).await;
     assert_eq!(answer.status, 422, "{}", answer.body);
@@ -109,7 +109,9 @@ async fn refused_credentials_make_no_account_and_replace_none() {
     let answer = operator.call(Method::GET, None).await;
     assert_eq!(answer.status, 404);
     described("GET", &answer);
-    operator.put_until_done(&operator.wish(&json!(["*"]))).await;
+    operator
+        .put_until_done(&operator.desired(&json!(["*"])))
+        .await;
     let before = shown(&operator).await;
     let answer = operator.put(&wrong).await;
     assert_eq!(answer.status, 422, "{}", answer.body);
@@ -122,7 +124,7 @@ async fn credentials_of_another_site_are_a_conflict() {
     let operator = Operator::connected().await;
     let other = Operator::new().await;
     let before = shown(&operator).await;
-    let answer = operator.put(&other.wish(&json!(["*"]))).await;
+    let answer = operator.put(&other.desired(&json!(["*"]))).await;
     assert_eq!(answer.status, 409, "{}", answer.body);
     described("PUT", &answer);
     assert!(text(&answer.body, "/message").contains("disconnect it first"));
@@ -136,7 +138,7 @@ async fn an_unknown_event_type_changes_nothing() {
     let operator = Operator::connected().await;
     let before = shown(&operator).await;
     for (method, body) in [
-        (Method::PUT, operator.wish(&json!(["order.paid"]))),
+        (Method::PUT, operator.desired(&json!(["order.paid"]))),
         (Method::PATCH, json!({ "events": ["order.paid"] })),
     ] {
         let answer = operator.call(method.clone(), Some(&body)).await;
@@ -159,8 +161,8 @@ async fn an_unknown_event_type_changes_nothing() {
 async fn a_name_that_does_not_fit_a_key_is_refused(#[case] name: &str) {
     let operator = Operator::new().await;
     let path = format!("/accounts/{name}");
-    let wish = operator.wish(&json!(["*"]));
-    for (method, body) in [(Method::PUT, Some(&wish)), (Method::GET, None)] {
+    let desired = operator.desired(&json!(["*"]));
+    for (method, body) in [(Method::PUT, Some(&desired)), (Method::GET, None)] {
         let answer = operator.stack.admin(method.clone(), &path, body).await;
         assert_eq!(answer.status, 400, "{}", answer.body);
         described(method.as_str(), &answer);
@@ -231,8 +233,8 @@ async fn an_account_without_its_key_explains_itself() {
         .operation("secretsmanager:PutSecretValue")
         .resource(format!("signing/{}", operator.account));
     let outage = world.disturb_by(rule).await;
-    let wish = operator.wish(&json!(["*"]));
-    let answer = operator.put(&wish).await;
+    let desired = operator.desired(&json!(["*"]));
+    let answer = operator.put(&desired).await;
     assert_eq!(answer.status, 503, "{}", answer.body);
     described("PUT", &answer);
     let body = shown(&operator).await;

@@ -423,7 +423,7 @@ impl ReceiptReader for ReceiptsTable {
         })
     }
 
-    async fn strikes(&self, account: &AccountName) -> usize {
+    async fn failures(&self, account: &AccountName) -> usize {
         let answer = self
             .place
             .aws

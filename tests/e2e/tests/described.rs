@@ -50,7 +50,7 @@ impl<'a> Call<'a> {
 
     fn body(&self) -> Option<Value> {
         match self.operation.method.as_str() {
-            "PUT" => Some(self.operator.wish(&json!(["*"]))),
+            "PUT" => Some(self.operator.desired(&json!(["*"]))),
             "PATCH" => Some(json!({ "events": ["order.created"] })),
             _ => None,
         }

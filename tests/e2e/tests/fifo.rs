@@ -117,7 +117,7 @@ async fn a_fifo_queue_gets_a_record_s_events_in_order_and_a_repeat_once() {
     let orders = QueueUrl::new(output("OrdersQueueUrl"));
     let arn = format!("arn:aws:sqs:eu-west-1:000000000000:{}", orders.name());
     let messages = events.iter().fold(batch(&arn), |batch, event| {
-        batch.message(&event.letter.body)
+        batch.message(&event.message.body)
     });
     let messages: SqsEvent = serde_json::from_str(&messages.to_json()).unwrap();
     for _ in ["the first time", "again, as after a crash"] {
@@ -130,7 +130,7 @@ async fn a_fifo_queue_gets_a_record_s_events_in_order_and_a_repeat_once() {
     let schema = Schema::closed();
     let mut groups: BTreeMap<String, Vec<TeamEvent>> = BTreeMap::new();
     for message in &taken {
-        let event = schema.read(&e2e::mail::letter(message));
+        let event = schema.read(&e2e::queue_reader::received(message));
         assert_eq!(
             attribute(message, &MessageSystemAttributeName::MessageDeduplicationId),
             event.id

@@ -43,7 +43,7 @@ async fn send(world: &World, deliver: &Deliver) {
 /// Waits until a delivery was answered with a refusal.
 async fn refused(world: &World) {
     e2e::until("a delivery was refused", async || {
-        match world.stack.strikes(&world.account).await.len() {
+        match world.stack.failures(&world.account).await.len() {
             0 => Err("no strike".to_owned()),
             _ => Ok(()),
         }
@@ -298,7 +298,7 @@ async fn stock_that_goes_and_comes_back_is_three_events() {
     let events = world.team.wait_for(3).await;
     let on_hand: Vec<bool> = events
         .iter()
-        .map(|event| event.letter.body.contains(r#""on_hand":20.0"#))
+        .map(|event| event.message.body.contains(r#""on_hand":20.0"#))
         .collect();
     assert_eq!(on_hand, [true, false, true]);
     let level = world.record("inventory_level", "AD01").await.unwrap();
@@ -413,7 +413,7 @@ async fn messages_have_attributes_to_filter_by() {
     let body = delivery().event("order.created", r#"{"id":"or_1"}"#).body();
     world.deliver(&body).await;
     let events = world.team.wait_for(1).await;
-    let attribute = |name: &str| events[0].letter.attributes.get(name).cloned();
+    let attribute = |name: &str| events[0].message.attributes.get(name).cloned();
     assert_eq!(
         attribute("type").as_deref(),
         Some("orderspace.order.created")

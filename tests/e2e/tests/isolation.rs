@@ -54,12 +54,12 @@ async fn what_a_teams_queue_refuses_waits_for_that_team_alone(#[case] code: &str
     assert_eq!(world.deliver(&body).await.last(), Some(&200));
     assert_eq!(neighbour.deliver(&body).await.last(), Some(&200));
 
-    let letters = world.letters("UndeliveredQueueUrl", 3).await;
-    assert_eq!(letters.len(), 3);
+    let messages = world.messages("UndeliveredQueueUrl", 3).await;
+    assert_eq!(messages.len(), 3);
     let receipt = world.stack.receipts(&world.account).await.remove(0);
     let mut indexes = Vec::new();
-    for letter in &letters {
-        let undelivered: Undelivered<'_> = serde_json::from_str(&letter.body).unwrap();
+    for message in &messages {
+        let undelivered: Undelivered<'_> = serde_json::from_str(&message.body).unwrap();
         assert_eq!(undelivered.team, "example");
         assert_eq!(undelivered.queue, world.stack.output("ExampleTeamQueueUrl"));
         assert!(undelivered.reason.contains(code), "{}", undelivered.reason);
@@ -109,28 +109,28 @@ async fn a_message_that_nobody_can_read_dies_alone_and_whole() {
     };
     world.deliver(&good(0)).await;
     world.team.wait_for(1).await;
-    let dead = world.mailbox("OtherDlqUrl");
-    assert_eq!(dead.letters().await, [], "it was given up at once");
-    let letters = until_within(
+    let dead = world.reader("OtherDlqUrl");
+    assert_eq!(dead.messages().await, [], "it was given up at once");
+    let messages = until_within(
         DEAD_LETTER_PATIENCE,
-        "the message is a dead letter",
+        "the message is a dead message",
         async || {
-            let letters = dead.letters().await;
-            match letters.len() {
+            let messages = dead.messages().await;
+            match messages.len() {
                 0 => Err("it is not".to_owned()),
-                _ => Ok(letters),
+                _ => Ok(messages),
             }
         },
     )
     .await;
-    assert_eq!(letters.len(), 1);
-    assert_eq!(letters[0].body, poison, "byte for byte");
+    assert_eq!(messages.len(), 1);
+    assert_eq!(messages[0].body, poison, "byte for byte");
     world.deliver(&good(1)).await;
     assert_eq!(world.team.wait_for(2).await.len(), 2);
 }
 
 #[tokio::test]
-async fn a_passing_failure_of_the_records_table_makes_no_dead_letter_and_loses_nothing() {
+async fn a_transient_failure_of_the_records_table_makes_no_dead_letter_and_loses_nothing() {
     let world = World::planted().await;
     let outage = world
         .disturb("dynamodb:UpdateItem", "Records", Fault::Status(503))
@@ -150,5 +150,5 @@ async fn a_passing_failure_of_the_records_table_makes_no_dead_letter_and_loses_n
     outage.end().await;
     assert_eq!(world.team.wait_for(2).await.len(), 2);
     assert!(world.record("order", "or_00001").await.is_some());
-    assert_eq!(world.mailbox("OrdersDlqUrl").letters().await, []);
+    assert_eq!(world.reader("OrdersDlqUrl").messages().await, []);
 }

@@ -20,8 +20,8 @@ async fn a_delivery_before_its_key_is_refused_with_503_comes_again_and_is_accept
         .operation("secretsmanager:PutSecretValue")
         .resource(format!("signing/{}", operator.account));
     let no_key = proxy.disturb_by(no_key).await;
-    let wish = operator.wish(&json!(["*"]));
-    let answer = operator.put(&wish).await;
+    let desired = operator.desired(&json!(["*"]));
+    let answer = operator.put(&desired).await;
     assert_eq!(answer.status, 503, "{}", answer.body);
     assert!(no_key.met().await > 0);
     assert_eq!(answer.body["state"], "connecting");
@@ -50,7 +50,7 @@ async fn a_delivery_before_its_key_is_refused_with_503_comes_again_and_is_accept
     .await;
     assert_eq!(first, 503);
     no_key.end().await;
-    operator.put_until_done(&wish).await;
+    operator.put_until_done(&desired).await;
     assert_eq!(operator.site.webhooks().await.unwrap().len(), 1);
     until("it is accepted", async || match statuses().await {
         statuses if statuses.last() == Some(&200) => Ok(()),

@@ -9,7 +9,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use e2e::mail::Mailbox;
+use e2e::queue_reader::QueueReader;
 use e2e::team::{TeamEvent, TeamQueue};
 use e2e::{Operator, until};
 use http::Method;
@@ -23,7 +23,7 @@ const ENOUGH: usize = 3;
 /// The pause between two deliveries.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// A delivery of one event about one order, told apart by its number.
+/// A delivery of one event about one order, distinguished by its number.
 fn numbered(number: u64) -> Deliver {
     let record = json!({ "id": "or_1", "number": number });
     let event = json!({ "event": "order.updated", "data": { "order": record } });
@@ -50,7 +50,7 @@ async fn no_acknowledged_delivery_is_lost_in_an_account_s_whole_life() {
         ..NewSite::default()
     };
     let operator = Operator::at(site).await;
-    let all_events = operator.wish(&json!(["*"]));
+    let all_events = operator.desired(&json!(["*"]));
     operator.put_until_done(&all_events).await;
     let accepted: RefCell<BTreeSet<u64>> = RefCell::default();
     let is_over = Cell::new(false);
@@ -139,6 +139,6 @@ async fn no_acknowledged_delivery_is_lost_in_an_account_s_whole_life() {
             .as_u64()
             .is_some_and(|number| number >= *last && seen.contains(&number))
     );
-    let dead = Mailbox::new(&operator.stack, "OrdersDlqUrl", &operator.account);
-    assert_eq!(dead.letters().await, []);
+    let dead = QueueReader::new(&operator.stack, "OrdersDlqUrl", &operator.account);
+    assert_eq!(dead.messages().await, []);
 }

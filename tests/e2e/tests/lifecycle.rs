@@ -1,4 +1,4 @@
-//! The life of a subscription: what goes wrong with it at Orderspace is found and mended, and told.
+//! The life of a subscription: what goes wrong with it at Orderspace is found and repaired, and told.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -55,9 +55,9 @@ async fn a_deleted_webhook_is_healed_and_the_next_delivery_arrives() {
         history.contains(&format!("found: webhook {}", old.id)),
         "{history}"
     );
-    deliver(&world, "or_healed").await;
+    deliver(&world, "or_repaired").await;
     let events = world.team.wait_for(1).await;
-    assert_eq!(events[0].subject, "order/or_healed");
+    assert_eq!(events[0].subject, "order/or_repaired");
 }
 
 #[tokio::test]
@@ -98,9 +98,9 @@ async fn what_the_schedule_sends_is_checked() {
 async fn another_selection_is_set_at_orderspace() {
     let world = World::connected().await;
     let before = world.site().webhooks().await.unwrap().remove(0);
-    let wish = json!({ "events": ["order.created", "order.updated"] });
+    let desired = json!({ "events": ["order.created", "order.updated"] });
     until("the selection is changed", async || {
-        let answer = admin(&world, Method::PATCH, "", Some(&wish)).await;
+        let answer = admin(&world, Method::PATCH, "", Some(&desired)).await;
         match answer.status {
             200 => Ok(()),
             status => Err(format!("{status} {}", answer.body)),
@@ -130,7 +130,7 @@ async fn refused_deliveries_are_shown_until_one_is_accepted() {
         .await;
     let answer = world.post(body).await;
     assert_eq!(answer.status, 503, "{}", answer.body);
-    let shown = until("the strike is shown", async || {
+    let shown = until("the failure is shown", async || {
         let shown = admin(&world, Method::GET, "", None).await;
         match shown.body["strikes"]["count"].as_u64() {
             Some(1..) => Ok(shown),
@@ -138,10 +138,10 @@ async fn refused_deliveries_are_shown_until_one_is_accepted() {
         }
     })
     .await;
-    let strike = &shown.body["strikes"]["latest"][0];
+    let failure = &shown.body["strikes"]["latest"][0];
     assert!(
-        strike["cause"].is_string() && strike["at"].is_string(),
-        "{strike}"
+        failure["cause"].is_string() && failure["at"].is_string(),
+        "{failure}"
     );
     outage.end().await;
     world.deliver(body).await;

@@ -28,7 +28,7 @@ use aws_sdk_dynamodb::types::{
 };
 use domain::account::{AccountName, KeysVersion, UrlToken};
 use domain::identity::{BodyHash, DeliveryId};
-use domain::ports::{Keys as _, Receipt, Receipts as _, Strike, Tokens as _};
+use domain::ports::{DeliveryFailure, Keys as _, Receipt, Receipts as _, Tokens as _};
 use domain::signature::{Assurance, RegistrationKeys, SigningKeys};
 use domain::source::Source;
 use domain::subscription::{
@@ -192,7 +192,7 @@ async fn the_last_delivery_of_a_day_is_found() {
 
 /// What inbound writes of an attempt is what subscriptions reads of it.
 #[tokio::test]
-async fn receipts_and_strikes_of_inbound_are_read() {
+async fn receipts_and_failed_deliveries_of_inbound_are_read() {
     let (aws, table) = place("strikes").await;
     let keys = [("pk", KeyType::Hash), ("sk", KeyType::Range)];
     make_table(&aws, &table, &keys).await;
@@ -218,13 +218,13 @@ async fn receipts_and_strikes_of_inbound_are_read() {
         receipts.keep(&receipt).await.unwrap();
     }
     for (seconds, cause) in [(1, "budget"), (2, "queue")] {
-        let strike = Strike {
+        let failure = DeliveryFailure {
             account: &name,
             delivery: ids[0],
             at: noon.plus_seconds(seconds),
             cause,
         };
-        receipts.strike(&strike).await.unwrap();
+        receipts.record_failure(&failure).await.unwrap();
     }
     let arrivals = deliveries.arrivals(&name, &noon.day(), 10).await.unwrap();
     let expected = [(ids[1], 1), (ids[0], 2)].map(|(delivery, attempts)| Arrival {
@@ -239,12 +239,15 @@ async fn receipts_and_strikes_of_inbound_are_read() {
     assert_eq!(newest, expected[..1]);
     let own = deliveries.arrival(&name, ids[0]).await.unwrap();
     assert_eq!(own.as_ref(), expected.last());
-    let strikes = deliveries.failed(&name, 10).await.unwrap();
-    let causes: Vec<_> = strikes.iter().map(|strike| strike.cause.as_str()).collect();
+    let failures = deliveries.failed(&name, 10).await.unwrap();
+    let causes: Vec<_> = failures
+        .iter()
+        .map(|failure| failure.cause.as_str())
+        .collect();
     assert_eq!(causes, ["queue", "budget"]);
-    assert_eq!(strikes[0].at, noon.plus_seconds(2));
-    assert_eq!(strikes[0].delivery, ids[0]);
-    assert_eq!(deliveries.failed(&name, 1).await.unwrap(), strikes[..1]);
+    assert_eq!(failures[0].at, noon.plus_seconds(2));
+    assert_eq!(failures[0].delivery, ids[0]);
+    assert_eq!(deliveries.failed(&name, 1).await.unwrap(), failures[..1]);
     let other = "other".parse().unwrap();
     assert!(deliveries.failed(&other, 10).await.unwrap().is_empty());
     drop_table(&aws, &table).await;

@@ -53,7 +53,7 @@ async fn rotating() -> (World, WebhookStatus, WebhookStatus) {
     (world, old, new)
 }
 
-/// An event about an order, told apart by its number.
+/// An event about an order, distinguished by its number.
 fn event(order: &str, number: u32) -> EventText {
     let record = json!({ "id": order, "number": number });
     let event = json!({ "event": "order.updated", "data": { "order": record } });
@@ -224,7 +224,7 @@ async fn end_the_grace(world: &World, old: &WebhookStatus) {
 
 /// An instance believes what it has read of a token for minutes, so nothing may have come by this one before.
 #[tokio::test]
-async fn after_the_grace_the_old_token_is_a_strangers() {
+async fn after_the_grace_the_old_token_is_unknown() {
     let (world, old, new) = rotating().await;
     bring(&world, &new, &old, event("or_1", 1)).await;
     until("the old webhook is gone", async || {
@@ -269,7 +269,7 @@ async fn after_the_grace_the_old_token_is_a_strangers() {
 }
 
 #[tokio::test]
-async fn a_key_that_changed_at_orderspace_is_picked_up_and_strangers_cannot_hurry_that() {
+async fn a_key_that_changed_at_orderspace_is_picked_up_and_wrong_signatures_cannot_hurry_that() {
     let world = World::connected().await;
     let body = delivery().event("order.created", r#"{"id":"or_1"}"#).body();
     assert_eq!(world.deliver(&body).await.last(), Some(&200));
@@ -294,10 +294,10 @@ async fn a_key_that_changed_at_orderspace_is_picked_up_and_strangers_cannot_hurr
 
     // However many wrong signatures come, the keys are read again at most once in ten seconds by an instance.
     let watch = world.watch(&format!("signing/{}", world.account)).await;
-    let mut strangers = 20;
+    let mut unauthenticated = 20;
     until("the new key is taken", async || {
         assert_eq!(post(OTHER_SIGNING_KEY).await, 401);
-        strangers += 1;
+        unauthenticated += 1;
         match post(&changed.signing_key).await {
             200 => Ok(()),
             status => Err(status.to_string()),
@@ -310,9 +310,9 @@ async fn a_key_that_changed_at_orderspace_is_picked_up_and_strangers_cannot_hurr
     let reads = watch.settled().await.len();
     watch.end().await;
     // Once for each instance of the function that has a part in it, and once more after ten seconds.
-    let most = 2 + strangers / 4;
+    let most = 2 + unauthenticated / 4;
     assert!(
         (1..=most).contains(&reads),
-        "{strangers} wrong signatures caused {reads} reads"
+        "{unauthenticated} wrong signatures caused {reads} reads"
     );
 }

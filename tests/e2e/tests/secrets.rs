@@ -57,16 +57,16 @@ async fn provoke(world: &World) -> Vec<String> {
     // Refusals of the admin API have the client secret in their hands, too.
     let path = format!("/accounts/{}", world.account);
     let another = format!("another-{}", world.token());
-    let wish = json!({
+    let desired = json!({
         "source": "orderspace", "client_id": world.account, "client_secret": another, "events": ["*"],
     });
-    let answer = world.stack.admin(Method::PUT, &path, Some(&wish)).await;
+    let answer = world.stack.admin(Method::PUT, &path, Some(&desired)).await;
     assert_eq!(answer.status, 422, "{}", answer.body);
-    let wish = json!({ "source": "orderspace", "client_secret": another });
+    let desired = json!({ "source": "orderspace", "client_secret": another });
     assert_eq!(
         world
             .stack
-            .admin(Method::PUT, &path, Some(&wish))
+            .admin(Method::PUT, &path, Some(&desired))
             .await
             .status,
         400

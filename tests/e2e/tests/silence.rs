@@ -122,13 +122,15 @@ async fn a_silence_is_told_once_and_is_over_with_the_next_delivery() {
 }
 
 #[tokio::test]
-async fn an_account_that_fell_silent_between_checks_is_checked_and_healed() {
+async fn an_account_that_fell_silent_between_checks_is_checked_and_repaired() {
     let operator = Operator::at(NewSite {
         hides_disabled: true,
         ..NewSite::default()
     })
     .await;
-    operator.put_until_done(&operator.wish(&json!(["*"]))).await;
+    operator
+        .put_until_done(&operator.desired(&json!(["*"])))
+        .await;
     let old = operator.site.webhooks().await.unwrap().remove(0);
     let disabled = WebhookChange {
         enabled: Some(false),

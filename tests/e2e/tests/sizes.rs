@@ -100,13 +100,13 @@ async fn the_inline_limit_decides(#[case] more: usize, #[case] behind_a_pointer:
     let record = |bytes| format!(r#"{{"id":"pr_1","text":"{}"}}"#, "x".repeat(bytes));
     let body = |bytes| delivery().event("product.updated", &record(bytes)).body();
     world.deliver(&body(0)).await;
-    let around = world.team.wait_for(1).await[0].letter.body.len();
+    let around = world.team.wait_for(1).await[0].message.body.len();
     let bytes = LARGEST_BODY - around + more;
     world.deliver(&body(bytes)).await;
     let events = world.team.wait_for(2).await;
     assert_eq!(matches!(events[1].data, Data::Stored(_)), behind_a_pointer);
     if !behind_a_pointer {
-        assert_eq!(events[1].letter.body.len(), LARGEST_BODY);
+        assert_eq!(events[1].message.body.len(), LARGEST_BODY);
     }
     assert!(events[1].record(&world.stack).await == record(bytes).as_bytes());
 }

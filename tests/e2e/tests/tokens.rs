@@ -63,7 +63,7 @@ async fn credentials_that_were_revoked_are_told_until_there_are_others() {
         "{explanation}"
     );
     operator.site.set_faults(&[]).await.unwrap();
-    let wish = operator.wish(&serde_json::json!(["*"]));
-    let answer = operator.put_until_done(&wish).await;
+    let desired = operator.desired(&serde_json::json!(["*"]));
+    let answer = operator.put_until_done(&desired).await;
     assert!(answer.body["last_error"].is_null());
 }

@@ -9,8 +9,8 @@ use serde_json::json;
 use simulator::control::NewSite;
 use simulator::{Control, SigningKey, Target};
 
-use crate::ground::Ground;
 use crate::log::now;
+use crate::test_stack::TestStack;
 
 /// How long connecting one account may take.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -30,9 +30,13 @@ pub(crate) struct Accounts {
 ///
 /// # Errors
 /// One cannot be connected.
-pub(crate) async fn connect(ground: &Ground, count: usize, progress: Progress) -> Result<Accounts> {
+pub(crate) async fn connect(
+    stack: &TestStack,
+    count: usize,
+    progress: Progress,
+) -> Result<Accounts> {
     let mut step = progress.step(format!("Connecting {count} accounts"));
-    let url = ground.outputs.simulator_url.as_deref();
+    let url = stack.outputs.simulator_url.as_deref();
     let simulator =
         Control::new(url.context("the stack has another Orderspace than the simulator")?)?;
     // No two runs on one stack have the same.
@@ -49,14 +53,14 @@ pub(crate) async fn connect(ground: &Ground, count: usize, progress: Progress) -
             ..NewSite::default()
         };
         let credentials = simulator.create_site(&new).await?;
-        let wish = json!({
+        let desired = json!({
             "source": "orderspace", "client_id": credentials.client_id,
             "client_secret": credentials.client_secret, "events": ["*"],
         });
-        let path = format!("{}/accounts/{name}", ground.output("AdminUrl")?);
+        let path = format!("{}/accounts/{name}", stack.output("AdminUrl")?);
         let begun = Instant::now();
         loop {
-            let answer = ground.aws.api(Method::PUT, &path, Some(&wish)).await?;
+            let answer = stack.aws.api(Method::PUT, &path, Some(&desired)).await?;
             if answer.status == 200 {
                 break;
             }

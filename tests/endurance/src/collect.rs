@@ -16,7 +16,7 @@ const HIDDEN_SECONDS: u32 = 15;
 
 /// A message, out of its queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Letter {
+pub(crate) struct QueueMessage {
     /// The body, byte for byte.
     pub(crate) body: String,
     /// When the queue got it, in milliseconds since 1970.
@@ -25,30 +25,30 @@ pub(crate) struct Letter {
 
 /// One queue's messages of this run.
 #[derive(Debug)]
-pub(crate) struct Mailbox {
+pub(crate) struct QueueReader {
     aws: Aws,
     /// The queue.
     pub(crate) url: String,
     /// What every message of this run has in it.
     marker: String,
-    letters: Mutex<BTreeMap<String, Letter>>,
+    messages: Mutex<BTreeMap<String, QueueMessage>>,
     /// Messages that are not this run's, by their ids.
     others: Mutex<BTreeSet<String>>,
 }
 
-impl Mailbox {
+impl QueueReader {
     pub(crate) fn new(aws: &Aws, url: &str, marker: &str) -> Self {
         Self {
             aws: aws.clone(),
             url: url.to_owned(),
             marker: marker.to_owned(),
-            letters: Mutex::default(),
+            messages: Mutex::default(),
             others: Mutex::default(),
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Letter>> {
-        self.letters.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, QueueMessage>> {
+        self.messages.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How many messages there were.
@@ -57,10 +57,10 @@ impl Mailbox {
     }
 
     /// All messages so far, in the order in which the queue got them.
-    pub(crate) fn letters(&self) -> Vec<Letter> {
-        let mut letters: Vec<Letter> = self.lock().values().cloned().collect();
-        letters.sort_by_key(|letter| letter.sent);
-        letters
+    pub(crate) fn messages(&self) -> Vec<QueueMessage> {
+        let mut messages: Vec<QueueMessage> = self.lock().values().cloned().collect();
+        messages.sort_by_key(|message| message.sent);
+        messages
     }
 
     /// Collects until the queue has none of this run's messages, also none that somebody received and did not delete.
@@ -129,12 +129,12 @@ impl Mailbox {
                 continue;
             }
             let sent = text(message, "/Attributes/SentTimestamp");
-            let letter = Letter {
+            let kept = QueueMessage {
                 body,
                 sent: sent.parse().unwrap_or_default(),
             };
             // One that could not be deleted comes again under the same id.
-            self.lock().insert(text(message, "/MessageId"), letter);
+            self.lock().insert(text(message, "/MessageId"), kept);
             handles.push(text(message, "/ReceiptHandle"));
         }
         if !handles.is_empty() {

@@ -11,7 +11,7 @@ use operate::aws::local_client;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::chance::Chance;
+use crate::rng::Rng;
 
 /// What a fault is to whoever meets it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -212,21 +212,21 @@ impl Disturbance {
     }
 
     /// Has outages come and go until it is dropped.
-    pub(crate) async fn outages(&mut self, mut chance: Chance, longest: Duration) -> Result<()> {
+    pub(crate) async fn outages(&mut self, mut rng: Rng, longest: Duration) -> Result<()> {
         let all = outages();
         // Each once, and then by chance.
         for round in 0.. {
             let (kind, _, rule) = match all.get(round) {
                 Some(outage) => outage,
-                None => chance.pick(&all).context("there is an outage")?,
+                None => rng.pick(&all).context("there is an outage")?,
             };
             tokio::time::sleep(Duration::from_millis(
-                u64::try_from(chance.between(1_500, 5_000)).unwrap_or(3_000),
+                u64::try_from(rng.between(1_500, 5_000)).unwrap_or(3_000),
             ))
             .await;
             let id = self.add(rule).await?;
             self.rules.insert(id, *kind);
-            let length = chance.between(1_000, usize::try_from(longest.as_millis())?);
+            let length = rng.between(1_000, usize::try_from(longest.as_millis())?);
             tokio::time::sleep(Duration::from_millis(u64::try_from(length)?)).await;
             self.end(id).await?;
         }

@@ -3,7 +3,7 @@
 //! No two records are equal in their bytes, so an event that turns up twice under different ids is one that was sent
 //! twice. A few deliveries hold what nobody can understand.
 
-use crate::chance::Chance;
+use crate::rng::Rng;
 
 /// The kinds of records, each with its types. The lanes follow from these.
 const TYPES: [(&str, &[&str], usize); 8] = [
@@ -109,21 +109,21 @@ impl Delivery {
 }
 
 /// Deliveries of together `events` events, from `accounts` accounts. The number in a mark is the event's place.
-pub(crate) fn deliveries(chance: &mut Chance, events: usize, accounts: usize) -> Vec<Delivery> {
+pub(crate) fn deliveries(rng: &mut Rng, events: usize, accounts: usize) -> Vec<Delivery> {
     let mut made = 0;
     let mut deliveries = Vec::new();
     let records = (events / accounts.max(1) / EVENTS_A_RECORD).max(2);
     while made < events {
-        let account = chance.below(accounts);
-        let size = match chance.below(10) {
-            0..6 => chance.between(1, 3),
-            6..9 => chance.between(4, 15),
-            _ => chance.between(25, 50),
+        let account = rng.below(accounts);
+        let size = match rng.below(10) {
+            0..6 => rng.between(1, 3),
+            6..9 => rng.between(4, 15),
+            _ => rng.between(25, 50),
         }
         .min(events - made);
         let mut elements = Vec::with_capacity(size + 1);
         for _ in 0..size {
-            let event = event(chance, account, records, made);
+            let event = event(rng, account, records, made);
             let text = format!(
                 r#"{{"event":"{}","data":{{"{}":{}}}}}"#,
                 event.name, event.kind, event.record
@@ -131,19 +131,19 @@ pub(crate) fn deliveries(chance: &mut Chance, events: usize, accounts: usize) ->
             elements.push((Element::Good(event), text));
             made += 1;
         }
-        if chance.percent(1) {
-            let place = chance.below(elements.len() + 1);
+        if rng.percent(1) {
+            let place = rng.below(elements.len() + 1);
             let text = format!(r#"{{"no":"event","beside":{made}}}"#);
             elements.insert(place, (Element::Bad, text));
         }
         deliveries.push(Delivery {
             account,
-            splits: elements.len() > 1 && chance.percent(20),
-            comes_again: chance.percent(2),
+            splits: elements.len() > 1 && rng.percent(20),
+            comes_again: rng.percent(2),
             elements,
             unreadable: None,
         });
-        if chance.percent(1) {
+        if rng.percent(1) {
             deliveries.push(Delivery {
                 account,
                 elements: Vec::new(),
@@ -157,8 +157,8 @@ pub(crate) fn deliveries(chance: &mut Chance, events: usize, accounts: usize) ->
 }
 
 /// One event about one of so many records of each kind.
-pub(crate) fn event(chance: &mut Chance, account: usize, records: usize, mark: usize) -> Event {
-    let mut weight = chance.below(100);
+pub(crate) fn event(rng: &mut Rng, account: usize, records: usize, mark: usize) -> Event {
+    let mut weight = rng.below(100);
     let (kind, names) = TYPES
         .iter()
         .find_map(|(kind, names, share)| match weight.checked_sub(*share) {
@@ -169,36 +169,36 @@ pub(crate) fn event(chance: &mut Chance, account: usize, records: usize, mark: u
             }
         })
         .unwrap_or(("order", &["order.updated"]));
-    let name = if chance.percent(5) {
+    let name = if rng.percent(5) {
         names.last()
     } else {
-        names.get(chance.below(names.len().min(2)))
+        names.get(rng.below(names.len().min(2)))
     };
     let name = *name.unwrap_or(&"order.updated");
-    let number = chance.below(records);
-    about(chance, kind, name, &format!("{account}-{number}"), mark)
+    let number = rng.below(records);
+    about(rng, kind, name, &format!("{account}-{number}"), mark)
 }
 
 /// An event of this type about this record.
 pub(crate) fn about(
-    chance: &mut Chance,
+    rng: &mut Rng,
     kind: &'static str,
     name: &'static str,
     id: &str,
     mark: usize,
 ) -> Event {
-    let tint = chance.below(16);
+    let tint = rng.below(16);
     let rest = format!(r#""mark":{mark},"tint":"t{tint:x}""#);
     let (key, record) = match kind {
         "inventory_level" => {
-            let on_hand = chance.below(1000);
+            let on_hand = rng.below(1000);
             let record = format!(
                 r#"{{"sku":"S {id}/x","on_hand":{on_hand}.0, "available":{on_hand},{rest}}}"#
             );
             (Key::Is(format!("S {id}/x")), record)
         }
         "payment" => {
-            let cents = chance.below(3);
+            let cents = rng.below(3);
             let identity = format!(
                 r#""invoice_id":"iv_{id}","payment_date":"2026-11-20","amount":26.7{cents},"source":"card","reference":null"#
             );
@@ -211,7 +211,7 @@ pub(crate) fn about(
             let record = if name.ends_with(".deleted") {
                 format!(r#"{{"id":"{key}","deleted":true,{rest}}}"#)
             } else {
-                let body = match chance.below(5) {
+                let body = match rng.below(5) {
                     0 => r#""note":"Fish \u0026 Chips, 3 \u00bd","lines":[{"quantity":1e2}]"#,
                     1 => r#" "total" : 1204.50 ,  "tags":["a","é",null,true]"#,
                     2 => r#""brand_new_field":{"deep":[[],{}]},"discount":-0.5"#,
@@ -239,7 +239,7 @@ mod tests {
 
     #[test]
     fn a_plan_has_every_kind_and_no_two_equal_records() {
-        let plan = deliveries(&mut Chance::new(1), 3000, 5);
+        let plan = deliveries(&mut Rng::new(1), 3000, 5);
         let events: Vec<&Event> = plan
             .iter()
             .flat_map(|delivery| &delivery.elements)

@@ -13,16 +13,16 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::accounts::{self, Accounts};
-use crate::chance::Chance;
-use crate::collect::{Letter, Mailbox};
+use crate::collect::{QueueMessage, QueueReader};
 use crate::disturb::{Disturbance, Kind};
 use crate::events;
-use crate::ground::{Ground, LANES};
 use crate::kill::{self, Victims};
 use crate::log::Log;
 use crate::oracle::{self, Evidence, Figures, Notice};
 use crate::records;
+use crate::rng::Rng;
 use crate::sending::{self, Sent};
+use crate::test_stack::{LANES, TestStack};
 
 /// The events of a long run.
 pub(crate) const EVENTS: u32 = 20_000;
@@ -71,10 +71,10 @@ pub(crate) struct Outcome {
 ///
 /// # Errors
 /// The stack does not do what every run needs.
-pub(crate) async fn run(ground: &Ground, faults: &Faults, progress: Progress) -> Result<Outcome> {
+pub(crate) async fn run(stack: &TestStack, faults: &Faults, progress: Progress) -> Result<Outcome> {
     let begun = Instant::now();
-    let chance = Chance::new(faults.seed);
-    let (visibility, gentle) = ground.visibility().await?;
+    let rng = Rng::new(faults.seed);
+    let (visibility, gentle) = stack.visibility().await?;
     let victims = if gentle {
         Victims::Inbound
     } else {
@@ -84,30 +84,30 @@ pub(crate) async fn run(ground: &Ground, faults: &Faults, progress: Progress) ->
         marker,
         names,
         targets,
-    } = accounts::connect(ground, usize::from(faults.accounts), progress).await?;
+    } = accounts::connect(stack, usize::from(faults.accounts), progress).await?;
     let events = usize::try_from(faults.events)?;
     let mut log = Log {
-        deliveries: events::deliveries(&mut chance.apart(1), events, names.len()),
+        deliveries: events::deliveries(&mut rng.apart(1), events, names.len()),
         accounts: names,
         ..Log::default()
     };
-    let boxes = Boxes::new(ground, &marker)?;
+    let boxes = Boxes::new(stack, &marker)?;
 
     let mut step = progress.step(format!(
         "Sending {events} events in {} deliveries, with faults",
         log.deliveries.len()
     ));
-    let mut disturbance = Disturbance::begin(&ground.proxy, gentle).await?;
+    let mut disturbance = Disturbance::begin(&stack.proxy, gentle).await?;
     let killed = Mutex::new(BTreeMap::new());
     let sent = Sent::default();
     let longest = Duration::from_millis(if gentle { 2_000 } else { 4_000 });
     log.attempts = tokio::select! {
         attempts = sending::send(&targets, &log.deliveries, &sent) => attempts?,
-        outages = disturbance.outages(chance.apart(2), longest) => {
+        outages = disturbance.outages(rng.apart(2), longest) => {
             outages?;
             bail!("the outages ended before the sending did");
         }
-        () = kill::at_random(ground.emulator.pid, victims, chance.apart(3), Duration::from_millis(faults.kill_every), &killed) => {
+        () = kill::at_random(stack.emulator.pid, victims, rng.apart(3), Duration::from_millis(faults.kill_every), &killed) => {
             bail!("the killing ended before the sending did");
         }
         () = boxes.keep_collecting() => bail!("the collecting ended before the sending did"),
@@ -122,9 +122,9 @@ pub(crate) async fn run(ground: &Ground, faults: &Faults, progress: Progress) ->
     let met = disturbance.finish().await?;
     step.done(&format!("{} requests", log.attempts.len()));
 
-    boxes.drain(ground, progress).await?;
+    boxes.drain(stack, progress).await?;
     let step = progress.step("Judging by the log");
-    let judgement = boxes.judge(ground, &log, &boxes.dead_letters()).await?;
+    let judgement = boxes.judge(stack, &log, &boxes.dead_letters()).await?;
     step.done(&format!("{} ids", judgement.figures.ids));
 
     let mut answers: BTreeMap<String, usize> = BTreeMap::new();
@@ -214,12 +214,12 @@ pub(crate) async fn show(step: &mut local::progress::Step, text: impl Fn() -> St
 #[derive(Debug)]
 pub(crate) struct Boxes {
     /// The team's queue.
-    pub(crate) team: Mailbox,
+    pub(crate) team: QueueReader,
     /// What the team's queue refused.
-    pub(crate) undelivered: Mailbox,
-    quarantine: Mailbox,
+    pub(crate) undelivered: QueueReader,
+    quarantine: QueueReader,
     /// The dead-letter queues.
-    pub(crate) dead: Vec<Mailbox>,
+    pub(crate) dead: Vec<QueueReader>,
 }
 
 impl Boxes {
@@ -227,9 +227,9 @@ impl Boxes {
     ///
     /// # Errors
     /// The stack lacks one of the queues.
-    pub(crate) fn new(ground: &Ground, marker: &str) -> Result<Self> {
+    pub(crate) fn new(stack: &TestStack, marker: &str) -> Result<Self> {
         let mailbox = |output: &str| {
-            Ok::<_, anyhow::Error>(Mailbox::new(&ground.aws, ground.output(output)?, marker))
+            Ok::<_, anyhow::Error>(QueueReader::new(&stack.aws, stack.output(output)?, marker))
         };
         Ok(Self {
             team: mailbox("ExampleTeamQueueUrl")?,
@@ -242,21 +242,21 @@ impl Boxes {
         })
     }
 
-    fn all(&self) -> impl Iterator<Item = &Mailbox> {
+    fn all(&self) -> impl Iterator<Item = &QueueReader> {
         [&self.team, &self.undelivered, &self.quarantine]
             .into_iter()
             .chain(&self.dead)
     }
 
     /// What is in any dead-letter queue.
-    pub(crate) fn dead_letters(&self) -> Vec<Letter> {
-        self.dead.iter().flat_map(Mailbox::letters).collect()
+    pub(crate) fn dead_letters(&self) -> Vec<QueueMessage> {
+        self.dead.iter().flat_map(QueueReader::messages).collect()
     }
 
     /// Collects until it is dropped.
     pub(crate) async fn keep_collecting(&self) {
         // The team's queue gets nearly everything.
-        let others = self.all().map(Mailbox::keep_collecting);
+        let others = self.all().map(QueueReader::keep_collecting);
         futures::join!(join_all(others), self.team.keep_collecting());
     }
 
@@ -264,11 +264,11 @@ impl Boxes {
     ///
     /// # Errors
     /// A queue does not answer.
-    pub(crate) async fn drain(&self, ground: &Ground, progress: Progress) -> Result<()> {
+    pub(crate) async fn drain(&self, stack: &TestStack, progress: Progress) -> Result<()> {
         let mut step = progress.step("Waiting until every lane is empty");
         let empty = async {
             loop {
-                let waiting = ground.waiting_in_lanes().await?;
+                let waiting = stack.waiting_in_lanes().await?;
                 if waiting == 0 {
                     return Ok::<_, anyhow::Error>(());
                 }
@@ -296,31 +296,31 @@ impl Boxes {
     /// A table or a bucket does not answer.
     pub(crate) async fn judge(
         &self,
-        ground: &Ground,
+        stack: &TestStack,
         log: &Log,
-        dead: &[Letter],
+        dead: &[QueueMessage],
     ) -> Result<oracle::Judgement> {
-        let (team, undelivered) = (self.team.letters(), self.undelivered.letters());
+        let (team, undelivered) = (self.team.messages(), self.undelivered.messages());
         let mut objects = BTreeMap::new();
-        for letter in team.iter().chain(&undelivered).chain(dead) {
-            if let Some(reference) = oracle::reference(&letter.body) {
+        for message in team.iter().chain(&undelivered).chain(dead) {
+            if let Some(reference) = oracle::reference(&message.body) {
                 let (bucket, key) = reference
                     .strip_prefix("s3://")
                     .and_then(|place| place.split_once('/'))
                     .with_context(|| format!("{reference} is no reference"))?;
-                let object = ground.aws.object(bucket, key).await?;
+                let object = stack.aws.object(bucket, key).await?;
                 objects.insert(reference.clone(), String::from_utf8(object)?);
             }
         }
         let mut notices = Vec::new();
-        for letter in self.quarantine.letters() {
-            let mut notice: Notice = serde_json::from_str(&letter.body)
-                .with_context(|| format!("a quarantine message: {}", letter.body))?;
-            notice.hash = hash_of(ground, &notice).await?;
+        for message in self.quarantine.messages() {
+            let mut notice: Notice = serde_json::from_str(&message.body)
+                .with_context(|| format!("a quarantine message: {}", message.body))?;
+            notice.hash = hash_of(stack, &notice).await?;
             notices.push(notice);
         }
-        let records = ground.output("RecordsTable")?;
-        let records = records::read(&ground.aws, records, &log.accounts, events::kinds()).await?;
+        let records = stack.output("RecordsTable")?;
+        let records = records::read(&stack.aws, records, &log.accounts, events::kinds()).await?;
         Ok(oracle::judge(&Evidence {
             log,
             team: &team,
@@ -334,10 +334,10 @@ impl Boxes {
 }
 
 /// The hash in the receipt that a quarantine message points at.
-async fn hash_of(ground: &Ground, notice: &Notice) -> Result<Option<String>> {
+async fn hash_of(stack: &TestStack, notice: &Notice) -> Result<Option<String>> {
     let key = json!({ "pk": { "S": notice.receipt.pk }, "sk": { "S": notice.receipt.sk } });
-    let input = json!({ "TableName": ground.output("ReceiptsTable")?, "Key": key });
-    let answer = ground.aws.dynamodb("GetItem", &input).await?;
+    let input = json!({ "TableName": stack.output("ReceiptsTable")?, "Key": key });
+    let answer = stack.aws.dynamodb("GetItem", &input).await?;
     let hash = answer.pointer("/Item/hash/S").and_then(Value::as_str);
     Ok(hash.map(str::to_owned))
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::chance::Chance;
+use crate::rng::Rng;
 
 /// A function's process.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub(crate) enum Victims {
 pub(crate) async fn at_random(
     emulator: i32,
     victims: Victims,
-    mut chance: Chance,
+    mut rng: Rng,
     every: Duration,
     killed: &std::sync::Mutex<BTreeMap<String, u64>>,
 ) {
@@ -42,10 +42,10 @@ pub(crate) async fn at_random(
         } else {
             victims
         };
-        let pause = chance.between(every / 2, every + every / 2);
+        let pause = rng.between(every / 2, every + every / 2);
         tokio::time::sleep(Duration::from_millis(u64::try_from(pause).unwrap_or(2_000))).await;
         let functions = of_emulator(emulator, victims);
-        let Some(function) = chance.pick(&functions) else {
+        let Some(function) = rng.pick(&functions) else {
             continue;
         };
         let pid = Pid::from_raw(function.pid).filter(|_| is_child(function.pid, emulator));

@@ -11,12 +11,10 @@
 )]
 
 mod accounts;
-mod chance;
 mod collect;
 mod disturb;
 mod events;
 mod faults;
-mod ground;
 mod kill;
 mod log;
 mod neighbours;
@@ -24,7 +22,9 @@ mod oracle;
 mod poison;
 mod records;
 mod report;
+mod rng;
 mod sending;
+mod test_stack;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -37,8 +37,8 @@ use local::progress::Progress;
 use local::refusal::{self, Refusal};
 use local::stack;
 
-use crate::ground::Where;
 use crate::report::Report;
+use crate::test_stack::Where;
 
 /// Long runs on the local stack that break things on purpose, and count what came of it.
 ///
@@ -166,10 +166,10 @@ async fn run(cli: &Cli) -> Result<Report> {
     let interrupted = interrupted();
     tokio::pin!(interrupted);
     // A stack that cannot be started has stopped itself.
-    let ground = tokio::select! {
-        ground = cli.place.find(&places, progress) => ground?,
+    let stack = tokio::select! {
+        stack = cli.place.find(&places, progress) => stack?,
         () = &mut interrupted => {
-            ground::leave(&places, cli.place.running()).await?;
+            test_stack::leave(&places, cli.place.running()).await?;
             return Err(interruption(cli));
         }
     };
@@ -180,15 +180,15 @@ async fn run(cli: &Cli) -> Result<Report> {
         ))
     };
     let mut outcome = tokio::select! {
-        outcome = command(cli, &ground, progress) => outcome,
-        () = ground::gone(&ground.emulator) => Err(emulator_gone()),
+        outcome = command(cli, &stack, progress) => outcome,
+        () = test_stack::gone(&stack.emulator) => Err(emulator_gone()),
         () = &mut interrupted => Err(interruption(cli)),
     };
     // A call that broke off may be the first to tell.
-    if outcome.is_err() && !ground.emulator.runs() {
+    if outcome.is_err() && !stack.emulator.runs() {
         outcome = Err(emulator_gone());
     }
-    let left = ground::leave(&places, cli.place.running()).await;
+    let left = test_stack::leave(&places, cli.place.running()).await;
     match (outcome, left) {
         (Ok(report), left) => left.map(|()| report),
         // An emulator that is gone cannot be calmed.
@@ -204,11 +204,11 @@ fn interruption(cli: &Cli) -> anyhow::Error {
     })
 }
 
-async fn command(cli: &Cli, ground: &ground::Ground, progress: Progress) -> Result<Report> {
+async fn command(cli: &Cli, stack: &test_stack::TestStack, progress: Progress) -> Result<Report> {
     match &cli.command {
         Command::Faults(faults) => {
             let work = async {
-                let outcome = faults::run(ground, faults, progress).await?;
+                let outcome = faults::run(stack, faults, progress).await?;
                 Report::new(
                     outcome.lines(),
                     &outcome,
@@ -220,7 +220,7 @@ async fn command(cli: &Cli, ground: &ground::Ground, progress: Progress) -> Resu
         }
         Command::Neighbours(neighbours) => {
             let work = async {
-                let outcome = neighbours::run(ground, neighbours, progress).await?;
+                let outcome = neighbours::run(stack, neighbours, progress).await?;
                 Report::new(
                     outcome.lines(),
                     &outcome,
@@ -232,7 +232,7 @@ async fn command(cli: &Cli, ground: &ground::Ground, progress: Progress) -> Resu
         }
         Command::Poison(poison) => {
             let work = async {
-                let outcome = poison::run(ground, poison, progress).await?;
+                let outcome = poison::run(stack, poison, progress).await?;
                 Report::new(
                     outcome.lines(),
                     &outcome,

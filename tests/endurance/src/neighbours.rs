@@ -19,13 +19,13 @@ use serde::{Deserialize, Serialize};
 use simulator::Target;
 
 use crate::accounts;
-use crate::chance::Chance;
-use crate::collect::{self, Letter};
+use crate::collect::{self, QueueMessage};
 use crate::events::{Delivery, Element, about};
 use crate::faults::{Boxes, show};
-use crate::ground::Ground;
 use crate::log::{Attempt, Log};
+use crate::rng::Rng;
 use crate::sending::{self, Sent};
+use crate::test_stack::TestStack;
 
 /// The stock events of a long run.
 pub(crate) const STOCK: u32 = 10_000;
@@ -89,12 +89,12 @@ pub(crate) struct Outcome {
 /// # Errors
 /// The stack does not do what every run needs.
 pub(crate) async fn run(
-    ground: &Ground,
+    stack: &TestStack,
     arguments: &Neighbours,
     progress: Progress,
 ) -> Result<Outcome> {
     let begun = Instant::now();
-    let chance = Chance::new(arguments.seed);
+    let rng = Rng::new(arguments.seed);
     let mut problems = Vec::new();
     let (stock, orders) = (
         usize::try_from(arguments.stock)?,
@@ -102,9 +102,9 @@ pub(crate) async fn run(
     );
 
     let mut groups = Groups::default();
-    let stock = burst(&mut chance.apart(1), "inventory_level", stock);
+    let stock = burst(&mut rng.apart(1), "inventory_level", stock);
     let across_lanes = tell(
-        ground,
+        stack,
         "Inventory",
         stock,
         &mut groups,
@@ -112,9 +112,9 @@ pub(crate) async fn run(
         progress,
     )
     .await?;
-    let orders = burst(&mut chance.apart(2), "order", orders);
+    let orders = burst(&mut rng.apart(2), "order", orders);
     let in_one_lane = tell(
-        ground,
+        stack,
         "Orders",
         orders,
         &mut groups,
@@ -145,7 +145,7 @@ pub(crate) async fn run(
 }
 
 /// Events of one kind, each about a record of its own, in full deliveries.
-fn burst(chance: &mut Chance, kind: &'static str, count: usize) -> Vec<Delivery> {
+fn burst(rng: &mut Rng, kind: &'static str, count: usize) -> Vec<Delivery> {
     let name = match kind {
         "order" => "order.created",
         _ => "inventory_level.updated",
@@ -156,7 +156,7 @@ fn burst(chance: &mut Chance, kind: &'static str, count: usize) -> Vec<Delivery>
         .map(|marks| {
             let events = marks
                 .iter()
-                .map(|mark| about(chance, kind, name, &mark.to_string(), *mark));
+                .map(|mark| about(rng, kind, name, &mark.to_string(), *mark));
             delivery(0, events.collect())
         })
         .collect()
@@ -188,9 +188,9 @@ struct Groups {
 
 impl Groups {
     /// Looks at a lane until it is dropped.
-    async fn look(&mut self, ground: &Ground, lane: &str) -> Result<()> {
+    async fn look(&mut self, stack: &TestStack, lane: &str) -> Result<()> {
         loop {
-            let found = collect::groups(&ground.aws, ground.lane(lane)?).await?;
+            let found = collect::groups(&stack.aws, stack.lane(lane)?).await?;
             for (account, group) in found {
                 self.seen += 1;
                 if group.as_ref() != Some(&account) {
@@ -204,15 +204,15 @@ impl Groups {
 
 /// Sends a burst, and single orders of another account for as long as the burst is on its way.
 async fn tell(
-    ground: &Ground,
+    stack: &TestStack,
     lane: &str,
     deliveries: Vec<Delivery>,
     groups: &mut Groups,
     problems: &mut Vec<String>,
     progress: Progress,
 ) -> Result<Story> {
-    let accounts = accounts::connect(ground, 2, progress).await?;
-    let boxes = Boxes::new(ground, &accounts.marker)?;
+    let accounts = accounts::connect(stack, 2, progress).await?;
+    let boxes = Boxes::new(stack, &accounts.marker)?;
     let mut log = Log {
         accounts: accounts.names,
         deliveries,
@@ -240,10 +240,10 @@ async fn tell(
         let attempts: Vec<Vec<Attempt>> = attempts.into_iter().collect::<Result<_>>()?;
         Ok::<_, anyhow::Error>(attempts.concat())
     };
-    let ordering = orders_meanwhile(ground, lane, neighbour, log.deliveries.len(), &is_sent);
+    let ordering = orders_meanwhile(stack, lane, neighbour, log.deliveries.len(), &is_sent);
     let (attempts, orders) = tokio::select! {
         both = async { futures::try_join!(burst_sent, ordering) } => both?,
-        looked = groups.look(ground, lane) => {
+        looked = groups.look(stack, lane) => {
             looked?;
             bail!("the looking ended before the sending did");
         }
@@ -258,19 +258,19 @@ async fn tell(
     let first_order = log.deliveries.len();
     log.attempts = [attempts, orders.1].concat();
     log.deliveries.extend(orders.0);
-    boxes.drain(ground, progress).await?;
-    let judgement = boxes.judge(ground, &log, &boxes.dead_letters()).await?;
+    boxes.drain(stack, progress).await?;
+    let judgement = boxes.judge(stack, &log, &boxes.dead_letters()).await?;
     problems.extend(judgement.problems);
-    let letters = boxes.team.letters();
+    let messages = boxes.team.messages();
     Ok(Story {
         burst,
-        orders: count(&log, first_order, &letters),
+        orders: count(&log, first_order, &messages),
     })
 }
 
 /// Single orders, one after the other, until the burst is sent and hardly anything of it is left.
 async fn orders_meanwhile(
-    ground: &Ground,
+    stack: &TestStack,
     lane: &str,
     target: &Target,
     first: usize,
@@ -278,22 +278,16 @@ async fn orders_meanwhile(
 ) -> Result<(Vec<Delivery>, Vec<Attempt>)> {
     let sender = sending::sender()?;
     let sent = Sent::default();
-    let mut chance = Chance::new(0);
+    let mut rng = Rng::new(0);
     let (mut deliveries, mut attempts) = (Vec::new(), Vec::new());
     loop {
         let number = first + deliveries.len();
         let mark = 20_000_000 + number;
-        let order = about(
-            &mut chance,
-            "order",
-            "order.created",
-            &mark.to_string(),
-            mark,
-        );
+        let order = about(&mut rng, "order", "order.created", &mark.to_string(), mark);
         let order = delivery(1, vec![order]);
         attempts.extend(sending::one(&sender, target, number, &order, &sent).await?);
         deliveries.push(order);
-        let waiting = collect::waiting(&ground.aws, ground.lane(lane)?).await?;
+        let waiting = collect::waiting(&stack.aws, stack.lane(lane)?).await?;
         if is_sent.load(Ordering::Relaxed) && waiting < FEW {
             return Ok((deliveries, attempts));
         }
@@ -302,7 +296,7 @@ async fn orders_meanwhile(
 }
 
 /// What each order met that met anything to speak of.
-fn count(log: &Log, first_order: usize, letters: &[Letter]) -> Vec<Met> {
+fn count(log: &Log, first_order: usize, messages: &[QueueMessage]) -> Vec<Met> {
     #[derive(Deserialize)]
     struct Marked {
         data: Mark,
@@ -312,10 +306,10 @@ fn count(log: &Log, first_order: usize, letters: &[Letter]) -> Vec<Met> {
         mark: usize,
     }
     let mut reached: BTreeMap<usize, u64> = BTreeMap::new();
-    for letter in letters {
-        if let Ok(marked) = serde_json::from_str::<Marked>(&letter.body) {
-            let at = reached.entry(marked.data.mark).or_insert(letter.sent);
-            *at = letter.sent.min(*at);
+    for message in messages {
+        if let Ok(marked) = serde_json::from_str::<Marked>(&message.body) {
+            let at = reached.entry(marked.data.mark).or_insert(message.sent);
+            *at = message.sent.min(*at);
         }
     }
     // When each foreign event was accepted, and when it reached the team.
@@ -442,14 +436,14 @@ mod tests {
 
     #[test]
     fn what_was_served_before_an_order_is_counted_from_its_acceptance() {
-        let mut chance = Chance::new(1);
+        let mut rng = Rng::new(1);
         let mut log = Log {
             accounts: vec!["a".to_owned(), "b".to_owned()],
-            deliveries: burst(&mut chance, "inventory_level", 400),
+            deliveries: burst(&mut rng, "inventory_level", 400),
             ..Log::default()
         };
         let first = log.deliveries.len();
-        let order = about(&mut chance, "order", "order.created", "1", 1000);
+        let order = about(&mut rng, "order", "order.created", "1", 1000);
         log.deliveries.push(delivery(1, vec![order]));
         let attempt = |delivery: usize, elements: usize, before: u64| Attempt {
             delivery,
@@ -463,19 +457,19 @@ mod tests {
             .collect();
         log.attempts.push(attempt(first, 1, 150));
         // One foreign message reaches the team every millisecond from 101 on, the order at 180.
-        let letter = |mark: usize, sent: u64| Letter {
+        let message = |mark: usize, sent: u64| QueueMessage {
             body: format!(r#"{{"data":{{"mark":{mark}}}}}"#),
             sent,
         };
-        let mut letters: Vec<Letter> = (0..400)
-            .map(|mark| letter(mark, 101 + mark as u64))
+        let mut messages: Vec<QueueMessage> = (0..400)
+            .map(|mark| message(mark, 101 + mark as u64))
             .collect();
-        letters.push(letter(1000, 180));
+        messages.push(message(1000, 180));
         let met = Met {
             waiting: 350,
             served_before: 29,
         };
-        assert_eq!(count(&log, first, &letters), [met]);
+        assert_eq!(count(&log, first, &messages), [met]);
         let mut problems = Vec::new();
         let story = |orders| Story { burst: 400, orders };
         judge_across_lanes(&story(vec![met]), &mut problems);

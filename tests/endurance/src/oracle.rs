@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
-use crate::collect::Letter;
+use crate::collect::QueueMessage;
 use crate::events::{Element, Event, Key};
 use crate::log::{Attempt, Log};
 use crate::records::{Record, RecordKey, of_text};
@@ -35,11 +35,11 @@ pub(crate) struct Evidence<'a> {
     /// What was sent.
     pub(crate) log: &'a Log,
     /// The team's queue.
-    pub(crate) team: &'a [Letter],
+    pub(crate) team: &'a [QueueMessage],
     /// The queue for what the team's queue refused.
-    pub(crate) undelivered: &'a [Letter],
+    pub(crate) undelivered: &'a [QueueMessage],
     /// All dead-letter queues.
-    pub(crate) dead: &'a [Letter],
+    pub(crate) dead: &'a [QueueMessage],
     /// What is in quarantine.
     pub(crate) notices: &'a [Notice],
     /// Records that travel apart, by their references.
@@ -207,13 +207,13 @@ struct Court<'a> {
 /// Judges.
 pub(crate) fn judge(evidence: &Evidence<'_>) -> Judgement {
     let mut court = Court::new(evidence.log, evidence.objects);
-    for (place, letters) in [
+    for (place, messages) in [
         (Place::Team, evidence.team),
         (Place::Undelivered, evidence.undelivered),
         (Place::Dead, evidence.dead),
     ] {
-        for letter in letters {
-            court.hear(place, &letter.body);
+        for message in messages {
+            court.hear(place, &message.body);
         }
     }
     for notice in evidence.notices {

@@ -17,14 +17,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::accounts::{self, Accounts};
-use crate::chance::Chance;
-use crate::collect::{self, Letter, Mailbox};
+use crate::collect::{self, QueueMessage, QueueReader};
 use crate::disturb;
 use crate::events::{self, Delivery};
 use crate::faults::{Boxes, show};
-use crate::ground::{Ground, LANES};
 use crate::log::Log;
+use crate::rng::Rng;
 use crate::sending::{self, Sent};
+use crate::test_stack::{LANES, TestStack};
 
 /// How often a lane is looked at.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -70,19 +70,19 @@ pub(crate) struct Outcome {
 /// # Errors
 /// The stack does not do what every run needs.
 pub(crate) async fn run(
-    ground: &Ground,
+    stack: &TestStack,
     arguments: &Poison,
     progress: Progress,
 ) -> Result<Outcome> {
     let begun = Instant::now();
-    let chance = Chance::new(arguments.seed);
+    let rng = Rng::new(arguments.seed);
     let events = usize::try_from(arguments.events)?;
     let mut outcome = Outcome {
         seed: arguments.seed,
         ..Outcome::default()
     };
-    flow_past(ground, chance.apart(1), events, &mut outcome, progress).await?;
-    lose_a_queue(ground, chance.apart(2), events, &mut outcome, progress).await?;
+    flow_past(stack, rng.apart(1), events, &mut outcome, progress).await?;
+    lose_a_queue(stack, rng.apart(2), events, &mut outcome, progress).await?;
     outcome.seconds = begun.elapsed().as_secs();
     Ok(outcome)
 }
@@ -100,8 +100,8 @@ fn poison(marker: &str, lane: &str) -> Vec<String> {
 }
 
 async fn flow_past(
-    ground: &Ground,
-    mut chance: Chance,
+    stack: &TestStack,
+    mut rng: Rng,
     events: usize,
     outcome: &mut Outcome,
     progress: Progress,
@@ -110,20 +110,20 @@ async fn flow_past(
         marker,
         names,
         targets,
-    } = accounts::connect(ground, 3, progress).await?;
-    let boxes = Boxes::new(ground, &marker)?;
+    } = accounts::connect(stack, 3, progress).await?;
+    let boxes = Boxes::new(stack, &marker)?;
     let mut put: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for lane in LANES {
         for body in poison(&marker, lane) {
-            let input = json!({ "QueueUrl": ground.lane(lane)?, "MessageBody": body });
-            ground.aws.sqs("SendMessage", &input).await?;
+            let input = json!({ "QueueUrl": stack.lane(lane)?, "MessageBody": body });
+            stack.aws.sqs("SendMessage", &input).await?;
             put.entry(lane).or_default().push(body);
         }
     }
     outcome.poison = put.values().map(Vec::len).sum();
 
     let mut log = Log {
-        deliveries: events::deliveries(&mut chance, events, names.len()),
+        deliveries: events::deliveries(&mut rng, events, names.len()),
         accounts: names,
         ..Log::default()
     };
@@ -132,11 +132,11 @@ async fn flow_past(
         outcome.poison
     ));
     let sent = Sent::default();
-    let dead = || boxes.dead.iter().map(Mailbox::count).sum::<usize>();
+    let dead = || boxes.dead.iter().map(QueueReader::count).sum::<usize>();
     let passed = async {
         let attempts = sending::send(&targets, &log.deliveries, &sent).await?;
         // Whoever is still in a lane once the good have left is poison.
-        while ground.waiting_in_lanes().await? + dead() > outcome.poison {
+        while stack.waiting_in_lanes().await? + dead() > outcome.poison {
             tokio::time::sleep(PAUSE).await;
         }
         Ok::<_, anyhow::Error>(attempts)
@@ -150,7 +150,7 @@ async fn flow_past(
     };
     outcome.dead_when_the_good_had_passed = dead();
     step.done(&format!("{} with the team", boxes.team.count()));
-    boxes.drain(ground, progress).await?;
+    boxes.drain(stack, progress).await?;
 
     if outcome.dead_when_the_good_had_passed >= outcome.poison {
         outcome
@@ -158,8 +158,11 @@ async fn flow_past(
             .push("the poison was dead before the good events had passed".to_owned());
     }
     for (lane, mailbox) in LANES.iter().zip(&boxes.dead) {
-        let letters = mailbox.letters();
-        let mut found: Vec<&str> = letters.iter().map(|letter| letter.body.as_str()).collect();
+        let messages = mailbox.messages();
+        let mut found: Vec<&str> = messages
+            .iter()
+            .map(|message| message.body.as_str())
+            .collect();
         let mut expected: Vec<&str> = put
             .get(lane)
             .into_iter()
@@ -176,7 +179,7 @@ async fn flow_past(
         }
     }
     // What the oracle has to say is about the good ones.
-    let judgement = boxes.judge(ground, &log, &[]).await?;
+    let judgement = boxes.judge(stack, &log, &[]).await?;
     outcome.good_events_past_it = judgement.figures.events_accepted;
     outcome.problems.extend(judgement.problems);
     Ok(())
@@ -184,7 +187,7 @@ async fn flow_past(
 
 /// Two more teams, each with a queue and a route.
 struct Teams<'a> {
-    ground: &'a Ground,
+    stack: &'a TestStack,
     /// The name that begins their queues' names.
     marker: String,
     queues: BTreeMap<&'static str, String>,
@@ -199,9 +202,9 @@ const TEAMS: [&str; 2] = ["sales", "finance"];
 const POLICY: &str = "endurance-teams";
 
 impl<'a> Teams<'a> {
-    async fn add(ground: &'a Ground, marker: &str) -> Result<Self> {
+    async fn add(stack: &'a TestStack, marker: &str) -> Result<Self> {
         let mut teams = Self {
-            ground,
+            stack,
             marker: marker.to_owned(),
             queues: BTreeMap::new(),
             before: Vec::new(),
@@ -210,7 +213,7 @@ impl<'a> Teams<'a> {
         for team in TEAMS {
             teams.create(team).await?;
         }
-        let functions = ground.aws.lambda(Method::GET, FUNCTIONS, None).await?;
+        let functions = stack.aws.lambda(Method::GET, FUNCTIONS, None).await?;
         let functions = functions
             .get("Functions")
             .and_then(Value::as_array)
@@ -253,7 +256,7 @@ impl<'a> Teams<'a> {
 
     async fn create(&mut self, team: &'static str) -> Result<()> {
         let input = json!({ "QueueName": format!("{}{team}", self.marker) });
-        let answer = self.ground.aws.sqs("CreateQueue", &input).await?;
+        let answer = self.stack.aws.sqs("CreateQueue", &input).await?;
         let url = answer.get("QueueUrl").and_then(Value::as_str);
         let url = url.context("a queue without a URL")?.to_owned();
         self.queues.insert(team, url);
@@ -279,7 +282,7 @@ impl<'a> Teams<'a> {
             ("PolicyName", POLICY),
             ("PolicyDocument", policy.as_str()),
         ];
-        let aws = &self.ground.aws;
+        let aws = &self.stack.aws;
         aws.query("iam", "PutRolePolicy", "2010-05-08", &input)
             .await
     }
@@ -287,7 +290,7 @@ impl<'a> Teams<'a> {
     async fn configure(&self, function: &str, variables: &Value) -> Result<()> {
         let path = format!("{FUNCTIONS}{function}/configuration");
         let input = json!({ "Environment": { "Variables": variables } });
-        self.ground
+        self.stack
             .aws
             .lambda(Method::PUT, &path, Some(&input))
             .await?;
@@ -301,19 +304,19 @@ impl<'a> Teams<'a> {
         }
         for role in &self.roles {
             let input = [("RoleName", role.as_str()), ("PolicyName", POLICY)];
-            let aws = &self.ground.aws;
+            let aws = &self.stack.aws;
             aws.query("iam", "DeleteRolePolicy", "2010-05-08", &input)
                 .await?;
         }
         for queue in self.queues.values() {
-            delete(self.ground, queue).await?;
+            delete(self.stack, queue).await?;
         }
         Ok(())
     }
 }
 
-async fn delete(ground: &Ground, queue: &str) -> Result<()> {
-    ground
+async fn delete(stack: &TestStack, queue: &str) -> Result<()> {
+    stack
         .aws
         .sqs("DeleteQueue", &json!({ "QueueUrl": queue }))
         .await?;
@@ -321,8 +324,8 @@ async fn delete(ground: &Ground, queue: &str) -> Result<()> {
 }
 
 async fn lose_a_queue(
-    ground: &Ground,
-    mut chance: Chance,
+    stack: &TestStack,
+    mut rng: Rng,
     events: usize,
     outcome: &mut Outcome,
     progress: Progress,
@@ -331,16 +334,16 @@ async fn lose_a_queue(
         marker,
         names,
         targets,
-    } = accounts::connect(ground, 3, progress).await?;
+    } = accounts::connect(stack, 3, progress).await?;
     let step = progress.step("Giving two more teams a queue and a route");
-    let mut teams = Teams::add(ground, &marker).await?;
+    let mut teams = Teams::add(stack, &marker).await?;
     step.done("");
-    let boxes = Boxes::new(ground, &marker)?;
-    let others = collect::waiting(&ground.aws, &boxes.undelivered.url).await?;
-    let sales = Mailbox::new(&ground.aws, teams.queue("sales")?, &marker);
-    let finance = Mailbox::new(&ground.aws, teams.queue("finance")?, &marker);
+    let boxes = Boxes::new(stack, &marker)?;
+    let others = collect::waiting(&stack.aws, &boxes.undelivered.url).await?;
+    let sales = QueueReader::new(&stack.aws, teams.queue("sales")?, &marker);
+    let finance = QueueReader::new(&stack.aws, teams.queue("finance")?, &marker);
     let mut log = Log {
-        deliveries: events::deliveries(&mut chance, events, names.len()),
+        deliveries: events::deliveries(&mut rng, events, names.len()),
         accounts: names,
         ..Log::default()
     };
@@ -354,7 +357,7 @@ async fn lose_a_queue(
         while sent.deliveries.load(std::sync::atomic::Ordering::Relaxed) < half {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        empty_and_delete(ground, &sales).await
+        empty_and_delete(stack, &sales).await
     };
     let collecting = async { futures::join!(boxes.keep_collecting(), finance.keep_collecting()) };
     let work =
@@ -366,40 +369,40 @@ async fn lose_a_queue(
             bail!("the display ended before the sending did");
         }
     };
-    let before = ids(&sales.letters());
+    let before = ids(&sales.messages());
     step.done(&format!("the team had {} events by then", before.len()));
-    boxes.drain(ground, progress).await?;
+    boxes.drain(stack, progress).await?;
     finance.empty().await?;
 
     outcome.events_for_three_teams = log.deliveries.iter().map(events_in).sum();
     outcome.had_before_the_deletion = before.len();
-    let undelivered = boxes.undelivered.letters();
+    let undelivered = boxes.undelivered.messages();
     outcome.undelivered = undelivered.len();
     // They were collected, and are put back as they were.
-    for letter in &undelivered {
-        let input = json!({ "QueueUrl": boxes.undelivered.url, "MessageBody": letter.body });
-        ground.aws.sqs("SendMessage", &input).await?;
+    for message in &undelivered {
+        let input = json!({ "QueueUrl": boxes.undelivered.url, "MessageBody": message.body });
+        stack.aws.sqs("SendMessage", &input).await?;
     }
 
     let step = progress.step("Mending the queue and sending again what it had refused");
     teams.create("sales").await?;
     let caller = Caller::of(
-        &ground.outputs.endpoint_url,
-        &ground.outputs.region,
-        &ground.outputs.access_key_id,
-        &ground.outputs.secret_access_key,
+        &stack.outputs.endpoint_url,
+        &stack.outputs.region,
+        &stack.outputs.access_key_id,
+        &stack.outputs.secret_access_key,
     );
     let arguments = Resend {
         team: "sales".to_owned(),
-        from: ground.output("UndeliveredQueueUrl")?.to_owned(),
+        from: stack.output("UndeliveredQueueUrl")?.to_owned(),
         to: teams.queue("sales")?.to_owned(),
     };
     outcome.sent_again = resend(&caller, &arguments).await?.sent;
     sales.empty().await?;
     step.done(&format!("{} events", outcome.sent_again));
 
-    let (example, finance) = (boxes.team.letters(), finance.letters());
-    let (all, after) = (ids(&example), ids(&sales.letters()));
+    let (example, finance) = (boxes.team.messages(), finance.messages());
+    let (all, after) = (ids(&example), ids(&sales.messages()));
     outcome.had_at_the_end = after.len();
     let mut problems = Vec::new();
     let mut problem = |text: String| problems.push(text);
@@ -407,8 +410,8 @@ async fn lose_a_queue(
         problem("the queue was not deleted in the middle: this run proves too little".to_owned());
     }
     let mut named = 0;
-    for letter in &undelivered {
-        let undelivered: Undelivered = serde_json::from_str(&letter.body)?;
+    for message in &undelivered {
+        let undelivered: Undelivered = serde_json::from_str(&message.body)?;
         named += usize::from(is_gone(&undelivered.reason));
         if undelivered.team != "sales" || undelivered.reason.is_empty() {
             problem(format!(
@@ -439,13 +442,13 @@ async fn lose_a_queue(
             }
         }
     }
-    let left = collect::waiting(&ground.aws, &boxes.undelivered.url).await?;
+    let left = collect::waiting(&stack.aws, &boxes.undelivered.url).await?;
     if left != others {
         problems.push(format!(
             "{left} messages are in the undelivered queue, of others {others}"
         ));
     }
-    let judgement = boxes.judge(ground, &log, &boxes.dead_letters()).await?;
+    let judgement = boxes.judge(stack, &log, &boxes.dead_letters()).await?;
     outcome.problems.extend(judgement.problems);
     outcome.problems.extend(problems);
     teams.remove().await
@@ -453,18 +456,18 @@ async fn lose_a_queue(
 
 /// Takes everything that a team's queue has and deletes it, so that nothing goes with it: from the moment when the
 /// proxy says that it is gone nothing is put in any more.
-async fn empty_and_delete(ground: &Ground, queue: &Mailbox) -> Result<()> {
+async fn empty_and_delete(stack: &TestStack, queue: &QueueReader) -> Result<()> {
     let name = queue.url.rsplit('/').next().unwrap_or_default();
     let gone = json!({
         "operation": "sqs:SendMessageBatch", "resource": name,
         "fault": { "refuse": { "status": 400, "code": "QueueDoesNotExist" } },
     });
-    disturb::add(&ground.proxy, &gone).await?;
+    disturb::add(&stack.proxy, &gone).await?;
     // What was on its way arrives.
     tokio::time::sleep(Duration::from_secs(3)).await;
     queue.empty().await?;
-    delete(ground, &queue.url).await?;
-    disturb::calm(&ground.proxy).await
+    delete(stack, &queue.url).await?;
+    disturb::calm(&stack.proxy).await
 }
 
 #[derive(Deserialize)]
@@ -484,16 +487,16 @@ fn events_in(delivery: &Delivery) -> usize {
 }
 
 /// The messages by their events' ids.
-fn ids(letters: &[Letter]) -> BTreeMap<String, String> {
+fn ids(messages: &[QueueMessage]) -> BTreeMap<String, String> {
     #[derive(Deserialize)]
     struct Identified {
         id: String,
     }
-    letters
+    messages
         .iter()
-        .filter_map(|letter| {
-            let identified: Identified = serde_json::from_str(&letter.body).ok()?;
-            Some((identified.id, letter.body.clone()))
+        .filter_map(|message| {
+            let identified: Identified = serde_json::from_str(&message.body).ok()?;
+            Some((identified.id, message.body.clone()))
         })
         .collect()
 }
@@ -527,7 +530,7 @@ impl Outcome {
                 self.dead_when_the_good_had_passed,
             ),
             (
-                "  dead letters at the end, byte for byte",
+                "  dead messages at the end, byte for byte",
                 self.dead_letters,
             ),
             ("events for three teams", self.events_for_three_teams),

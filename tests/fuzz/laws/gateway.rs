@@ -12,7 +12,7 @@ use testkit::fakes::{FakeKeys, FakeOversize, FakeQueues, FakeReceipts, FakeToken
 use testkit::gateway::{RECEIVED_MILLIS, hook};
 use testkit::signing::SIGNING_KEY;
 
-/// An event that is none, a stranger's or a genuine one gets an answer of the table. A stranger's leaves nothing; a
+/// An event that is none, an unauthenticated request or a genuine one gets an answer of the table. an unauthenticated request leaves nothing; a
 /// genuine one, made of the input as its body, is kept whole.
 pub fn gateway(data: &[u8]) {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -81,7 +81,7 @@ async fn as_it_came(event: GatewayEvent) {
     let fakes = Fakes::default();
     match fakes.answer(event).await {
         200 => assert_eq!(fakes.receipts.kept().len(), 1),
-        401 => assert!(fakes.is_untouched(), "a stranger left something"),
+        401 => assert!(fakes.is_untouched(), "an unauthenticated request left something"),
         other => panic!("{other} is no answer while everything works"),
     }
 }

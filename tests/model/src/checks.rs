@@ -9,12 +9,12 @@ use domain::ports::{Marker, Message, QueueUrl};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::chance::word;
 use crate::deliveries::{About, Event};
 use crate::faults::Step;
 use crate::lock;
 use crate::oracle::{self, LANES, Seen};
 use crate::plan::{BUDGET, CHECKS_EVERY, KEYS_REREAD, KEYS_TTL, KEYS_UNREADABLE, LEASE};
+use crate::rng::word;
 use crate::truth;
 use crate::world::{Accepted, Key, KeysRead, Ledger, Place, Row, ShadowMarker, Subject, World};
 
@@ -39,7 +39,7 @@ pub enum Invariant {
     Verbatim,
     /// Who is not verified causes no write and no message, and at most one read of each kind; and however often he comes,
     /// he cannot make an instance read keys at will.
-    Strangers,
+    Unauthenticated,
     /// A message that is no event stays, until it is a dead letter.
     Unreadable,
     /// A genuine delivery is answered in time, and is refused only where something went wrong.
@@ -63,7 +63,7 @@ impl Invariant {
             Self::Identity => "identity (promise 4)",
             Self::Marks => "marks (promise 4)",
             Self::Verbatim => "verbatim (promise 5)",
-            Self::Strangers => "strangers (promise 7)",
+            Self::Unauthenticated => "unauthenticated (promise 7)",
             Self::Unreadable => "unreadable (promise 2)",
             Self::Answers => "answers (promise 1)",
             Self::Order => "order (FIFO)",
@@ -323,7 +323,7 @@ impl World {
         };
         self.tell(|| format!("attempt {number} is answered {status}"));
         if !genuine {
-            return self.answered_stranger(number, actor, status);
+            return self.answered_unverified(number, actor, status);
         }
         if status == 200 {
             if let Some(missing) = self.missing(number) {
@@ -389,8 +389,8 @@ impl World {
         }
     }
 
-    /// A request makes its instance ask for keys. A stranger's may only where they were not asked for just before, or where
-    /// it had the token looked up: its webhook may be younger than the keys. Strangers come long before keys are too old.
+    /// A request makes its instance ask for keys. an unauthenticated request may only where they were not asked for just before, or where
+    /// it had the token looked up: its webhook may be younger than the keys. Unauthenticated requests come long before keys are too old.
     pub(crate) fn asks_for_keys(&self, actor: usize) {
         let Some(number) = self.attempt_of(actor) else {
             return;
@@ -410,8 +410,8 @@ impl World {
         };
         let ago = self.now() - since;
         if ago < least {
-            self.broken(Invariant::Strangers, || {
-                format!("attempt {number}, a stranger's, has keys read that {what} {ago} ms ago")
+            self.broken(Invariant::Unauthenticated, || {
+                format!("attempt {number}, unauthenticated, has keys read that {what} {ago} ms ago")
             });
         }
     }
@@ -438,7 +438,7 @@ impl World {
         ledger.keys_read.insert(of, KeysRead { asked, at, held });
     }
 
-    /// An instance writes to claim an account's check. Strangers who know a token may cause that once in five minutes.
+    /// An instance writes to claim an account's check. Whoever knows a token may cause that once in five minutes.
     pub(crate) fn claims_check(&self, actor: usize, account: &AccountName) {
         let Some(number) = self.attempt_of(actor) else {
             return;
@@ -449,7 +449,7 @@ impl World {
         let before = ledger.claims.insert(of, at);
         drop(ledger);
         if before.is_some_and(|before| at - before < CHECKS_EVERY) {
-            self.broken(Invariant::Strangers, || {
+            self.broken(Invariant::Unauthenticated, || {
                 format!("attempt {number} claims a check of {account} that its instance claimed")
             });
         }
@@ -462,14 +462,14 @@ impl World {
             let at = self.now();
             let before = lock(&self.ledger).checks.insert(order.clone(), at);
             if before.is_some_and(|before| at - before < CHECKS_EVERY) {
-                self.broken(Invariant::Strangers, || {
+                self.broken(Invariant::Unauthenticated, || {
                     format!("{order} is asked for again")
                 });
             }
         }
     }
 
-    fn answered_stranger(&self, number: usize, actor: usize, status: u16) {
+    fn answered_unverified(&self, number: usize, actor: usize, status: u16) {
         let counts = lock(&self.ledger).actors[actor].counts.clone();
         let count = |step| counts.get(&step).copied().unwrap_or_default();
         let writes: u32 = counts
@@ -486,8 +486,8 @@ impl World {
             _ => Some("is answered otherwise than 401 or 503"),
         };
         if let Some(wrong) = wrong {
-            self.broken(Invariant::Strangers, || {
-                format!("attempt {number}, a stranger's, {wrong}")
+            self.broken(Invariant::Unauthenticated, || {
+                format!("attempt {number}, unauthenticated, {wrong}")
             });
         }
     }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::chance::Chance;
+use crate::rng::Rng;
 
 /// An element of a delivery.
 #[derive(Debug, Clone)]
@@ -76,8 +76,8 @@ pub struct Delivery {
 
 /// A body that is no list of events.
 #[must_use]
-pub fn unreadable(chance: &mut Chance) -> Delivery {
-    let body = chance.pick(&["not json", "{}", "[{\"event\":", "7"]);
+pub fn unreadable(rng: &mut Rng) -> Delivery {
+    let body = rng.pick(&["not json", "{}", "[{\"event\":", "7"]);
     Delivery {
         elements: Vec::new(),
         body: body.as_bytes().into(),
@@ -116,8 +116,8 @@ pub fn element(occurrence: u32, event: Event) -> Element {
 
 /// An element that is no event.
 #[must_use]
-pub fn bad_element(occurrence: u32, chance: &mut Chance) -> Element {
-    let json = chance.pick(&[
+pub fn bad_element(occurrence: u32, rng: &mut Rng) -> Element {
+    let json = rng.pick(&[
         "7",
         "null",
         r#"{"data":{"order":{"id":"or_1"}}}"#,
@@ -141,81 +141,81 @@ const CONTENTS: [&str; 4] = [
 /// An event like those that Orderspace sends. With `focused`, most are about one record, and what happens to
 /// it at the same time meets.
 #[must_use]
-pub fn event(chance: &mut Chance, focused: bool) -> Event {
-    let content = |chance: &mut Chance| match chance.below(24) {
+pub fn event(rng: &mut Rng, focused: bool) -> Event {
+    let content = |rng: &mut Rng| match rng.below(24) {
         // Larger than the inline limit of a schedule.
         0 => format!(r#""long":"{}""#, "x".repeat(900)),
         // What no queue takes as text.
         1 => "\"odd\":\"\u{FFFF}\"".to_owned(),
-        _ => chance.pick(&CONTENTS).to_owned(),
+        _ => rng.pick(&CONTENTS).to_owned(),
     };
     let named = |event_type: &'static str, kind: &'static str, id: String, content: String| Event {
         event_type,
         record: format!(r#"{{"id":"{id}",{content}}}"#),
         about: About::Record(kind, id),
     };
-    if focused && chance.percent(75) {
+    if focused && rng.percent(75) {
         let id = "or_0".to_owned();
-        return match chance.below(5) {
+        return match rng.below(5) {
             0 => deleted("order.deleted", "order", &id),
-            _ => named("order.updated", "order", id, content(chance)),
+            _ => named("order.updated", "order", id, content(rng)),
         };
     }
-    match chance.below(100) {
+    match rng.below(100) {
         0..30 => {
-            let sku = chance.pick(&["A 1", "B/2"]);
-            stock(sku, chance.pick(&["10", "20", "20.0"]))
+            let sku = rng.pick(&["A 1", "B/2"]);
+            stock(sku, rng.pick(&["10", "20", "20.0"]))
         }
         30..55 => {
-            let id = format!("or_{}", chance.below(2));
-            match chance.below(8) {
-                0..2 => named("order.created", "order", id, content(chance)),
-                2..6 => named("order.updated", "order", id, content(chance)),
+            let id = format!("or_{}", rng.below(2));
+            match rng.below(8) {
+                0..2 => named("order.created", "order", id, content(rng)),
+                2..6 => named("order.updated", "order", id, content(rng)),
                 _ => deleted("order.deleted", "order", &id),
             }
         }
         55..70 => {
-            let id = format!("cu_{}", chance.below(2));
-            match chance.below(6) {
-                0 => named("customer.created", "customer", id, content(chance)),
-                1..5 => named("customer.updated", "customer", id, content(chance)),
+            let id = format!("cu_{}", rng.below(2));
+            match rng.below(6) {
+                0 => named("customer.created", "customer", id, content(rng)),
+                1..5 => named("customer.updated", "customer", id, content(rng)),
                 _ => deleted("customer.deleted", "customer", &id),
             }
         }
         70..82 => payment(
             "iv_1",
-            u32::try_from(chance.below(2)).unwrap_or_default(),
-            chance.percent(50),
+            u32::try_from(rng.below(2)).unwrap_or_default(),
+            rng.percent(50),
         ),
-        82..87 => match chance.below(3) {
+        82..87 => match rng.below(3) {
             0 => deleted("invoice.deleted", "invoice", "iv_1"),
             _ => named(
                 "invoice.created",
                 "invoice",
                 "iv_1".to_owned(),
-                content(chance),
+                content(rng),
             ),
         },
-        87..91 => match chance.below(3) {
+        87..91 => match rng.below(3) {
             0 => deleted("product.deleted", "product", "pr_1"),
             _ => named(
                 "product.updated",
                 "product",
                 "pr_1".to_owned(),
-                content(chance),
+                content(rng),
             ),
         },
         91..94 => named(
             "dispatch.created",
             "dispatch",
             "di_1".to_owned(),
-            content(chance),
+            content(rng),
         ),
         94..97 => named(
             "standing_order.paused",
             "standing_order",
             "so_1".to_owned(),
-            content(chance),
+            content(rng),
         ),
         _ => Event {
             event_type: "order.created",

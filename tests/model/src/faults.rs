@@ -28,8 +28,8 @@ pub enum Step {
     RemoveMarker,
     /// Inbound leaves a retry marker.
     LeaveMarker,
-    /// Inbound counts a strike.
-    Strike,
+    /// Inbound counts a failed delivery.
+    DeliveryFailure,
     /// Inbound's answer on its way to Orderspace.
     Answer,
     /// A message on its way from a lane to a consumer.
@@ -66,7 +66,7 @@ impl Step {
         Self::SendQuarantine,
         Self::RemoveMarker,
         Self::LeaveMarker,
-        Self::Strike,
+        Self::DeliveryFailure,
         Self::Answer,
         Self::Receive,
         Self::GetLarge,
@@ -94,7 +94,7 @@ impl Step {
             Self::SendQuarantine => "inbound: send, quarantine",
             Self::RemoveMarker => "inbound: receipts.unmark",
             Self::LeaveMarker => "inbound: receipts.mark",
-            Self::Strike => "inbound: receipts.strike",
+            Self::DeliveryFailure => "inbound: receipts.record_failure",
             Self::Answer => "orderspace: answer",
             Self::Receive => "lane: receive",
             Self::GetLarge => "consumer: oversize.get",
@@ -135,7 +135,7 @@ impl Step {
     pub(crate) fn weight(self) -> u64 {
         match self {
             Self::LeaseMarker | Self::RemoveMarker => 5,
-            Self::SendUndelivered | Self::LeaveMarker | Self::Strike => 3,
+            Self::SendUndelivered | Self::LeaveMarker | Self::DeliveryFailure => 3,
             Self::SendQuarantine | Self::PutLarge | Self::GetLarge | Self::DeleteRecord => 3,
             Self::FindToken | Self::ReadKeys => 2,
             _ => 1,

@@ -1,4 +1,4 @@
-//! Orderspace, strangers, and the instances of inbound that take their requests.
+//! Orderspace, unauthenticated requests, and the instances of inbound that take their requests.
 
 use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
@@ -17,12 +17,14 @@ use runtime::gateway::GatewayEvent;
 use testkit::gateway::hook;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::chance::{Chance, word};
 use crate::checks::Invariant;
 use crate::deliveries::{self, Delivery, Element};
 use crate::faults::{Kind, Step};
-use crate::plan::{Genuine, Habit, INBOUND_TIMEOUT, KEYS_REREAD, KEYS_TTL, LEASE, Stranger, WALL};
+use crate::plan::{
+    Genuine, Habit, INBOUND_TIMEOUT, KEYS_REREAD, KEYS_TTL, LEASE, Unauthenticated, WALL,
+};
 use crate::ports::Wire;
+use crate::rng::{Rng, word};
 use crate::world::{Attempt, Instance, World, seconds};
 use crate::{TOLD_TO_PANIC, lock};
 
@@ -123,11 +125,11 @@ async fn instance(world: Arc<World>, number: usize, mut jobs: mpsc::UnboundedRec
             inbound.handle(&request, now),
         )
         .await;
-        let mut chance = world.chance(&[word("answer"), u64::try_from(actor).unwrap_or_default()]);
-        let tie = chance.number();
+        let mut rng = world.rng(&[word("answer"), u64::try_from(actor).unwrap_or_default()]);
+        let tie = rng.number();
         world
             .agenda
-            .turn(world.now() + chance.between(0, 5), tie)
+            .turn(world.now() + rng.between(0, 5), tie)
             .await;
         match ended {
             Ended::Answer(response) => {
@@ -156,9 +158,9 @@ async fn instance(world: Arc<World>, number: usize, mut jobs: mpsc::UnboundedRec
 }
 
 /// Posts a request and waits for its answer. 0 is no answer.
-async fn post(world: &Arc<World>, made: Made, patience: u64, chance: &mut Chance) -> u16 {
+async fn post(world: &Arc<World>, made: Made, patience: u64, rng: &mut Rng) -> u16 {
     let fault = if made.genuine {
-        world.decide_transport(Step::Request, chance)
+        world.decide_transport(Step::Request, rng)
     } else {
         None
     };
@@ -168,49 +170,49 @@ async fn post(world: &Arc<World>, made: Made, patience: u64, chance: &mut Chance
         Some(Kind::Lost) => {
             world
                 .agenda
-                .turn(world.now() + patience, chance.number())
+                .turn(world.now() + patience, rng.number())
                 .await;
             return 0;
         }
-        Some(Kind::Slow) => delay(world, chance, 300, 5_000).await,
-        Some(Kind::Reordered) => delay(world, chance, 2_000, 15_000).await,
+        Some(Kind::Slow) => delay(world, rng, 300, 5_000).await,
+        Some(Kind::Reordered) => delay(world, rng, 2_000, 15_000).await,
         Some(Kind::TwiceAtOnce) => {
-            let within = chance.pick(&[3, 3, 400]);
-            again(world, &made, chance, 0, within);
+            let within = rng.pick(&[3, 3, 400]);
+            again(world, &made, rng, 0, within);
         }
-        Some(Kind::TwiceAfter) => again(world, &made, chance, 4_000, 60_000),
+        Some(Kind::TwiceAfter) => again(world, &made, rng, 4_000, 60_000),
         _ => {}
     }
-    let arrived = arrive(world, made, chance);
+    let arrived = arrive(world, made, rng);
     let timeout = Duration::from_millis(patience);
     let answer = tokio::time::timeout(timeout, arrived).await;
-    world.agenda.turn(world.now(), chance.number()).await;
+    world.agenda.turn(world.now(), rng.number()).await;
     let Ok(Ok(status)) = answer else {
         return 0;
     };
-    match world.decide_transport(Step::Answer, chance) {
+    match world.decide_transport(Step::Answer, rng) {
         Some(Kind::Lost) => return 0,
-        Some(Kind::Slow) => delay(world, chance, 300, 3_000).await,
+        Some(Kind::Slow) => delay(world, rng, 300, 3_000).await,
         _ => {}
     }
     status
 }
 
-async fn delay(world: &Arc<World>, chance: &mut Chance, least: u64, most: u64) {
-    let at = world.now() + chance.between(least, most);
-    world.agenda.turn(at, chance.number()).await;
+async fn delay(world: &Arc<World>, rng: &mut Rng, least: u64, most: u64) {
+    let at = world.now() + rng.between(least, most);
+    world.agenda.turn(at, rng.number()).await;
 }
 
 /// The same request once more, whose answer nobody waits for.
-fn again(world: &Arc<World>, made: &Made, chance: &mut Chance, least: u64, most: u64) {
+fn again(world: &Arc<World>, made: &Made, rng: &mut Rng, least: u64, most: u64) {
     let (world, made) = (Arc::clone(world), made.clone());
-    let mut chance = Chance::of(&[chance.number()]);
-    let at = world.now() + chance.between(least, most);
+    let mut rng = Rng::of(&[rng.number()]);
+    let at = world.now() + rng.between(least, most);
     lock(&world.ledger).senders += 1;
     let agenda = Arc::clone(&world.agenda);
     agenda.spawn(async move {
-        world.agenda.turn(at, chance.number()).await;
-        let _ = arrive(&world, made, &mut chance).await;
+        world.agenda.turn(at, rng.number()).await;
+        let _ = arrive(&world, made, &mut rng).await;
         lock(&world.ledger).senders -= 1;
     });
 }
@@ -227,8 +229,8 @@ struct Made {
 }
 
 /// A request reaches the gateway, which gives it a time and finds an instance.
-fn arrive(world: &Arc<World>, made: Made, chance: &mut Chance) -> oneshot::Receiver<u16> {
-    let epoch = world.epoch(chance);
+fn arrive(world: &Arc<World>, made: Made, rng: &mut Rng) -> oneshot::Receiver<u16> {
+    let epoch = world.epoch(rng);
     let mut request = hook(&made.token, made.delivery.body.to_vec()).at(epoch);
     if let Some(key) = &made.key {
         request = request.signed(key);
@@ -240,7 +242,7 @@ fn arrive(world: &Arc<World>, made: Made, chance: &mut Chance) -> oneshot::Recei
     let what = if made.genuine {
         "of Orderspace"
     } else {
-        "of a stranger"
+        "of an unauthenticated request"
     };
     let line = format!(
         "attempt {attempt} {what}, account {}, id {}: {}",
@@ -279,7 +281,7 @@ fn arrive(world: &Arc<World>, made: Made, chance: &mut Chance) -> oneshot::Recei
         reply,
     };
     if !free.is_empty() {
-        let number = chance.pick(&free);
+        let number = rng.pick(&free);
         let instance = &mut ledger.instances[number];
         instance.free = false;
         match instance.jobs.send(job) {
@@ -305,24 +307,24 @@ fn arrive(world: &Arc<World>, made: Made, chance: &mut Chance) -> oneshot::Recei
 
 /// Orderspace delivers: it tries until it is answered 200, or gives up.
 pub(crate) fn deliver(world: &Arc<World>, number: usize, genuine: Genuine) {
-    let chance = world.chance(&[
+    let rng = world.rng(&[
         word("orderspace"),
         u64::try_from(number).unwrap_or_default(),
     ]);
-    insist(world, genuine, chance);
+    insist(world, genuine, rng);
 }
 
-fn insist(world: &Arc<World>, genuine: Genuine, mut chance: Chance) {
+fn insist(world: &Arc<World>, genuine: Genuine, mut rng: Rng) {
     lock(&world.ledger).senders += 1;
     let world = Arc::clone(world);
     let agenda = Arc::clone(&world.agenda);
     agenda.spawn(async move {
-        try_until_taken(&world, genuine, &mut chance).await;
+        try_until_taken(&world, genuine, &mut rng).await;
         lock(&world.ledger).senders -= 1;
     });
 }
 
-async fn try_until_taken(world: &Arc<World>, genuine: Genuine, chance: &mut Chance) {
+async fn try_until_taken(world: &Arc<World>, genuine: Genuine, rng: &mut Rng) {
     let Genuine {
         account,
         at,
@@ -331,7 +333,7 @@ async fn try_until_taken(world: &Arc<World>, genuine: Genuine, chance: &mut Chan
         most,
         mut backoff,
     } = genuine;
-    world.agenda.turn(at, chance.number()).await;
+    world.agenda.turn(at, rng.number()).await;
     let connected = &world.plan.accounts[account];
     for attempt in 1..=most {
         if lock(&world.ledger).disabled.contains(&account) {
@@ -348,7 +350,7 @@ async fn try_until_taken(world: &Arc<World>, genuine: Genuine, chance: &mut Chan
             token: connected.token.expose().to_owned(),
             key: Some(connected.key.clone()),
         };
-        let status = post(world, made, patience, chance).await;
+        let status = post(world, made, patience, rng).await;
         if status == 200 {
             world.tell(|| {
                 format!(
@@ -356,15 +358,15 @@ async fn try_until_taken(world: &Arc<World>, genuine: Genuine, chance: &mut Chan
                     seconds(at)
                 )
             });
-            lock(&world.ledger).strikes[account] = 0;
+            lock(&world.ledger).failures[account] = 0;
             return;
         }
-        let strikes = {
+        let failures = {
             let mut ledger = lock(&world.ledger);
-            ledger.strikes[account] += 1;
-            ledger.strikes[account]
+            ledger.failures[account] += 1;
+            ledger.failures[account]
         };
-        if strikes > 14 && !world.plan.is_scripted() {
+        if failures > 14 && !world.plan.is_scripted() {
             world.tell(|| format!("Orderspace disables the webhook of account {account}"));
             if lock(&world.ledger).disabled.insert(account) {
                 world.has(Habit::Disable);
@@ -374,41 +376,38 @@ async fn try_until_taken(world: &Arc<World>, genuine: Genuine, chance: &mut Chan
             world.tell(|| "Orderspace gives up".to_owned());
             return;
         }
-        let pause = backoff + chance.below(backoff / 4 + 1);
+        let pause = backoff + rng.below(backoff / 4 + 1);
         backoff = (backoff * 2).min(300_000);
         // Nothing says that a retry has the same bytes, or the same events.
         if !world.plan.is_scripted() {
-            if chance.percent(10) {
-                let other = respaced(&delivery, chance);
+            if rng.percent(10) {
+                let other = respaced(&delivery, rng);
                 if other.body != delivery.body {
                     world.has(Habit::Respace);
                 }
                 delivery = other;
-            } else if chance.percent(5) && !delivery.elements.is_empty() {
+            } else if rng.percent(5) && !delivery.elements.is_empty() {
                 world.tell(|| "Orderspace keeps a delivery for another's retry".to_owned());
                 lock(&world.ledger)
                     .parked
                     .push((account, delivery.elements));
                 return;
-            } else if chance.percent(10) && delivery.elements.len() > 1 {
+            } else if rng.percent(10) && delivery.elements.len() > 1 {
                 world.has(Habit::Split);
                 let (first, second) = delivery.elements.split_at(delivery.elements.len() / 2);
                 let rest = Genuine {
                     account,
-                    at: world.now() + chance.below(5_000),
+                    at: world.now() + rng.below(5_000),
                     delivery: deliveries::delivery(second.to_vec(), 0),
                     patience,
                     most,
                     backoff,
                 };
                 delivery = deliveries::delivery(first.to_vec(), 0);
-                insist(world, rest, Chance::of(&[chance.number()]));
+                insist(world, rest, Rng::of(&[rng.number()]));
             }
         }
-        world
-            .agenda
-            .turn(world.now() + pause, chance.number())
-            .await;
+        world.agenda.turn(world.now() + pause, rng.number()).await;
     }
 }
 
@@ -428,29 +427,35 @@ fn merge(world: &World, account: usize, delivery: &mut Delivery) {
     *delivery = deliveries::delivery(elements, 0);
 }
 
-fn respaced(delivery: &Delivery, chance: &mut Chance) -> Delivery {
+fn respaced(delivery: &Delivery, rng: &mut Rng) -> Delivery {
     if delivery.readable {
-        deliveries::delivery(delivery.elements.clone(), chance.below(3))
+        deliveries::delivery(delivery.elements.clone(), rng.below(3))
     } else {
         delivery.clone()
     }
 }
 
-/// A stranger tries once.
-pub(crate) fn intrude(world: &Arc<World>, number: usize, at: u64, what: Stranger, account: usize) {
-    let mut chance = world.chance(&[word("stranger"), u64::try_from(number).unwrap_or_default()]);
+/// An unauthenticated request tries once.
+pub(crate) fn intrude(
+    world: &Arc<World>,
+    number: usize,
+    at: u64,
+    what: Unauthenticated,
+    account: usize,
+) {
+    let mut rng = world.rng(&[word("stranger"), u64::try_from(number).unwrap_or_default()]);
     lock(&world.ledger).senders += 1;
     let world = Arc::clone(world);
     let agenda = Arc::clone(&world.agenda);
     agenda.spawn(async move {
-        world.agenda.turn(at, chance.number()).await;
+        world.agenda.turn(at, rng.number()).await;
         let connected = &world.plan.accounts[account];
-        let unknown = crate::world::url_token(&[chance.number()]);
+        let unknown = crate::world::url_token(&[rng.number()]);
         let (token, key) = match what {
-            Stranger::UnknownToken => (unknown.expose(), Some(connected.key.clone())),
-            Stranger::Retired => (connected.retired.expose(), Some(connected.key.clone())),
-            Stranger::WrongKey => (connected.token.expose(), Some("another key".to_owned())),
-            Stranger::NoSignature => (connected.token.expose(), None),
+            Unauthenticated::UnknownToken => (unknown.expose(), Some(connected.key.clone())),
+            Unauthenticated::Retired => (connected.retired.expose(), Some(connected.key.clone())),
+            Unauthenticated::WrongKey => (connected.token.expose(), Some("another key".to_owned())),
+            Unauthenticated::NoSignature => (connected.token.expose(), None),
         };
         let elements = vec![deliveries::element(0, deliveries::stock("A 1", "666"))];
         let made = Made {
@@ -460,9 +465,11 @@ pub(crate) fn intrude(world: &Arc<World>, number: usize, at: u64, what: Stranger
             token: token.to_owned(),
             key,
         };
-        let status = post(&world, made, 12_000, &mut chance).await;
+        let status = post(&world, made, 12_000, &mut rng).await;
         if status == 200 {
-            world.broken(Invariant::Strangers, || "a stranger is told 200".to_owned());
+            world.broken(Invariant::Unauthenticated, || {
+                "an unauthenticated request is answered 200".to_owned()
+            });
         }
         lock(&world.ledger).senders -= 1;
     });

@@ -11,13 +11,13 @@ use runtime::config::Variables;
 use serde_json::json;
 use tokio::time::Instant;
 
-use crate::chance::{Chance, word};
 use crate::checks::{Invariant, name};
 use crate::faults::{Kind, Step};
 use crate::inbounds::{Ended, run};
 use crate::lock;
 use crate::oracle::LANES;
 use crate::ports::Wire;
+use crate::rng::{Rng, word};
 use crate::world::{Key, LaneMessage, Place, World};
 
 /// What of the function's time is left for its answer.
@@ -99,28 +99,28 @@ async fn poll(world: &Arc<World>, lane: usize, position: usize) {
         (message.visible_at, message.receives)
     };
     let number = |number: usize| u64::try_from(number).unwrap_or_default();
-    let mut chance = world.chance(&[
+    let mut rng = world.rng(&[
         word("poll"),
         number(lane),
         number(position),
         u64::from(receives),
         visible_at,
     ]);
-    let mut at = visible_at.max(world.now()) + chance.between(0, world.plan.unseen);
-    let fault = world.decide_transport(Step::Receive, &mut chance);
+    let mut at = visible_at.max(world.now()) + rng.between(0, world.plan.unseen);
+    let fault = world.decide_transport(Step::Receive, &mut rng);
     match fault {
-        Some(Kind::Slow) => at += chance.between(2_000, 120_000),
-        Some(Kind::Reordered) => at += chance.between(1_200, 20_000),
+        Some(Kind::Slow) => at += rng.between(2_000, 120_000),
+        Some(Kind::Reordered) => at += rng.between(1_200, 20_000),
         _ => {}
     }
-    world.agenda.turn(at, chance.number()).await;
-    let batch = take(world, lane, position, fault, &mut chance);
+    world.agenda.turn(at, rng.number()).await;
+    let batch = take(world, lane, position, fault, &mut rng);
     if fault == Some(Kind::Lost) {
         return;
     }
     if !batch.is_empty() {
         lock(&world.ledger).invocations += 1;
-        invoke(world, lane, batch, &mut chance).await;
+        invoke(world, lane, batch, &mut rng).await;
         lock(&world.ledger).invocations -= 1;
     }
 }
@@ -131,7 +131,7 @@ fn take(
     lane: usize,
     position: usize,
     fault: Option<Kind>,
-    chance: &mut Chance,
+    rng: &mut Rng,
 ) -> Vec<Received> {
     let now = world.now();
     let plan = &world.plan;
@@ -144,11 +144,11 @@ fn take(
     let mut others: Vec<usize> = (0..ledger.lanes[lane].len())
         .filter(|other| *other != position && is_visible(&ledger.lanes[lane][*other]))
         .collect();
-    chance.shuffle(&mut others);
-    let more = chance.below(plan.largest_batch);
+    rng.shuffle(&mut others);
+    let more = rng.below(plan.largest_batch);
     others.truncate(usize::try_from(more).unwrap_or_default());
     others.push(position);
-    chance.shuffle(&mut others);
+    rng.shuffle(&mut others);
     let mut batch = Vec::new();
     for position in others {
         ledger.handles += 1;
@@ -162,7 +162,7 @@ fn take(
         }
         message.visible_at = now + plan.visibility;
         match fault {
-            Some(Kind::TwiceAtOnce) => message.visible_at = now + chance.below(2_000),
+            Some(Kind::TwiceAtOnce) => message.visible_at = now + rng.below(2_000),
             Some(Kind::TwiceAfter) => message.ghost = true,
             _ => {}
         }
@@ -205,7 +205,7 @@ fn config(world: &World) -> Config {
 }
 
 /// One invocation of the consumer.
-async fn invoke(world: &Arc<World>, lane: usize, batch: Vec<Received>, chance: &mut Chance) {
+async fn invoke(world: &Arc<World>, lane: usize, batch: Vec<Received>, rng: &mut Rng) {
     let timeout = world.plan.consumer_timeout;
     let deadline = timeout - RESERVE;
     let actor = world.actor(None, world.now() + deadline - DELAYING);
@@ -234,11 +234,11 @@ async fn invoke(world: &Arc<World>, lane: usize, batch: Vec<Received>, chance: &
     let ended = run(world, actor, timeout, consumer.handle(&event, until)).await;
     world
         .agenda
-        .turn(world.now() + chance.between(0, 5), chance.number())
+        .turn(world.now() + rng.between(0, 5), rng.number())
         .await;
-    let lost = world.decide_transport(Step::Report, chance);
+    let lost = world.decide_transport(Step::Report, rng);
     match ended {
-        Ended::Answer(response) if lost.is_none() => report(world, lane, &batch, &response, chance),
+        Ended::Answer(response) if lost.is_none() => report(world, lane, &batch, &response, rng),
         Ended::Failed(how) => world.broken(Invariant::Ends, || format!("invocation {actor} {how}")),
         Ended::Answer(_) | Ended::Crashed => {
             world.tell(|| format!("invocation {actor} ends without a report"));
@@ -270,7 +270,7 @@ fn report(
     lane: usize,
     batch: &[Received],
     response: &SqsBatchResponse,
-    chance: &mut Chance,
+    rng: &mut Rng,
 ) {
     let failed: HashSet<&str> = response
         .batch_item_failures
@@ -305,7 +305,7 @@ fn report(
         if message.ghost {
             // A server of the queue's was away when it was taken out.
             message.ghost = false;
-            message.visible_at = now + chance.between(500, 30_000);
+            message.visible_at = now + rng.between(500, 30_000);
             ledger.woken.push((lane, received.position));
         } else {
             message.place = Place::Gone;

@@ -16,7 +16,6 @@
     reason = "a check stops where it is itself at fault"
 )]
 
-pub mod chance;
 pub mod checks;
 pub mod deliveries;
 pub mod faults;
@@ -25,8 +24,9 @@ mod lanes;
 mod oracle;
 pub mod plan;
 mod ports;
+pub mod rng;
 pub mod run;
-pub mod stage;
+pub mod scheduler;
 pub mod truth;
 mod world;
 

@@ -6,8 +6,8 @@
     reason = "a command's output is its purpose"
 )]
 
-mod fleet;
 mod mistakes;
+mod workers;
 
 use std::process::ExitCode;
 
@@ -29,7 +29,7 @@ enum Command {
     Mistakes(mistakes::Options),
     /// A share of the schedules, for the command itself: reports on the error stream.
     #[command(hide = true)]
-    Share(fleet::Share),
+    Share(workers::Share),
     /// One schedule's story, for the command itself.
     #[command(hide = true)]
     Story {
@@ -60,13 +60,13 @@ fn main() -> ExitCode {
     let done = match cli.command {
         Some(Command::Mistakes(options)) => mistakes::run(&options),
         Some(Command::Share(share)) => {
-            fleet::share(share);
+            workers::share(share);
             Ok(true)
         }
-        Some(Command::Story { seed }) => Ok(fleet::story(seed)),
+        Some(Command::Story { seed }) => Ok(workers::story(seed)),
         None => match cli.range.seed {
-            Some(seed) => fleet::tell(seed),
-            None => fleet::run(cli.range.from, cli.range.schedules, cli.range.seconds),
+            Some(seed) => workers::tell(seed),
+            None => workers::run(cli.range.from, cli.range.schedules, cli.range.seconds),
         },
     };
     match done {

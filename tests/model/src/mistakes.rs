@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, bail, ensure};
 use clap::Args;
 
-use crate::fleet;
+use crate::workers;
 
 /// Which mistakes to make.
 #[derive(Debug, Args)]
@@ -77,7 +77,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<bool> {
     // Without a mistake nothing must be caught: the copy is the product.
     copy.restore(&[])?;
     let program = copy.build()?;
-    if let Some((seed, what)) = fleet::first_broken(&program, 500)? {
+    if let Some((seed, what)) = workers::first_broken(&program, 500)? {
         bail!("the copy breaks without any mistake: seed {seed}, {what}");
     }
     let mut good = true;
@@ -87,7 +87,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<bool> {
         let program = copy
             .build()
             .with_context(|| format!("mistakes/{}.patch", mistake.name))?;
-        let caught = fleet::first_broken(&program, options.schedules)?;
+        let caught = workers::first_broken(&program, options.schedules)?;
         let (by, seed) = match &caught {
             Some((seed, what)) => {
                 let by = what.split([' ', ':']).next().unwrap_or_default();

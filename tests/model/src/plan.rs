@@ -5,10 +5,10 @@ use std::sync::Mutex;
 
 use domain::account::{AccountName, UrlToken};
 
-use crate::chance::Chance;
 use crate::deliveries::{self, Delivery, Element};
 use crate::faults::{Kind, Step};
 use crate::lock;
+use crate::rng::Rng;
 use crate::world::url_token;
 
 /// The wall clock at the beginning: 2026-11-20T12:00:00.000Z, in milliseconds.
@@ -106,9 +106,9 @@ pub(crate) struct Genuine {
     pub(crate) backoff: u64,
 }
 
-/// What a stranger tries.
+/// What an unauthenticated request tries.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Stranger {
+pub(crate) enum Unauthenticated {
     UnknownToken,
     Retired,
     WrongKey,
@@ -164,7 +164,7 @@ pub struct Plan {
     pub(crate) accounts: Vec<Account>,
     pub(crate) teams: Vec<TeamPlan>,
     pub(crate) genuine: Vec<Genuine>,
-    pub(crate) strangers: Vec<(u64, Stranger, usize)>,
+    pub(crate) unauthenticated: Vec<(u64, Unauthenticated, usize)>,
     /// Lanes in which a message lies that is no event, and when.
     pub(crate) garbage: Vec<(u64, usize)>,
     /// Faults in a thousand calls.
@@ -188,42 +188,42 @@ impl Plan {
     /// The plan that a seed makes.
     #[must_use]
     pub fn of(seed: u64) -> Self {
-        let mut chance = Chance::of(&[seed]);
-        let chance = &mut chance;
-        let mut plan = Self::empty(seed, 2 + chance.below(2));
-        plan.teams = teams(chance);
-        plan.rate = chance.pick(&[0, 15, 30, 30, 60, 60, 100, 160]);
-        plan.quiet_at = chance.between(30_000, 400_000);
-        plan.marker_ttl = chance.pick(&[60, 86_400, 86_400]);
-        plan.visibility = chance.pick(&[40_000, 190_000]);
-        plan.most_receives = u32::try_from(chance.between(3, 10)).unwrap_or(3);
-        plan.consumer_timeout = chance.pick(&[5_000, 30_000]);
-        plan.largest_batch = chance.pick(&[1, 4, 10, 10, 30]);
-        plan.unseen = chance.pick(&[5, 1200, 1200]);
-        plan.focused = chance.percent(25);
-        if chance.percent(10)
+        let mut rng = Rng::of(&[seed]);
+        let rng = &mut rng;
+        let mut plan = Self::empty(seed, 2 + rng.below(2));
+        plan.teams = teams(rng);
+        plan.rate = rng.pick(&[0, 15, 30, 30, 60, 60, 100, 160]);
+        plan.quiet_at = rng.between(30_000, 400_000);
+        plan.marker_ttl = rng.pick(&[60, 86_400, 86_400]);
+        plan.visibility = rng.pick(&[40_000, 190_000]);
+        plan.most_receives = u32::try_from(rng.between(3, 10)).unwrap_or(3);
+        plan.consumer_timeout = rng.pick(&[5_000, 30_000]);
+        plan.largest_batch = rng.pick(&[1, 4, 10, 10, 30]);
+        plan.unseen = rng.pick(&[5, 1200, 1200]);
+        plan.focused = rng.percent(25);
+        if rng.percent(10)
             && let Some(account) = plan.accounts.last_mut()
         {
-            account.keys_held_from = chance.between(1, 30_000);
+            account.keys_held_from = rng.between(1, 30_000);
         }
-        plan.compose(chance);
-        for _ in 0..chance.below(3) {
-            let what = chance.pick(&[
-                Stranger::UnknownToken,
-                Stranger::Retired,
-                Stranger::WrongKey,
-                Stranger::WrongKey,
-                Stranger::NoSignature,
+        plan.compose(rng);
+        for _ in 0..rng.below(3) {
+            let what = rng.pick(&[
+                Unauthenticated::UnknownToken,
+                Unauthenticated::Retired,
+                Unauthenticated::WrongKey,
+                Unauthenticated::WrongKey,
+                Unauthenticated::NoSignature,
             ]);
-            let account = chance.position(plan.accounts.len());
-            plan.strangers.push((chance.below(40_000), what, account));
+            let account = rng.position(plan.accounts.len());
+            plan.unauthenticated
+                .push((rng.below(40_000), what, account));
         }
-        if chance.percent(10) {
-            plan.flood(chance);
+        if rng.percent(10) {
+            plan.flood(rng);
         }
-        if chance.percent(15) {
-            plan.garbage
-                .push((chance.below(30_000), chance.position(6)));
+        if rng.percent(15) {
+            plan.garbage.push((rng.below(30_000), rng.position(6)));
         }
         plan
     }
@@ -248,7 +248,7 @@ impl Plan {
                 team("ledger", "ledger.fifo", "*", None),
             ],
             genuine: Vec::new(),
-            strangers: Vec::new(),
+            unauthenticated: Vec::new(),
             garbage: Vec::new(),
             rate: 0,
             quiet_at: 600_000,
@@ -264,30 +264,31 @@ impl Plan {
         }
     }
 
-    /// A stranger who knows a token, and insists.
-    fn flood(&mut self, chance: &mut Chance) {
-        let account = chance.position(self.accounts.len());
-        let mut at = chance.below(20_000);
-        for _ in 0..chance.between(5, 15) {
-            at += chance.pick(&[100, 400, 900, 3_000]);
-            self.strangers.push((at, Stranger::WrongKey, account));
+    /// An unauthenticated request who knows a token, and insists.
+    fn flood(&mut self, rng: &mut Rng) {
+        let account = rng.position(self.accounts.len());
+        let mut at = rng.below(20_000);
+        for _ in 0..rng.between(5, 15) {
+            at += rng.pick(&[100, 400, 900, 3_000]);
+            self.unauthenticated
+                .push((at, Unauthenticated::WrongKey, account));
         }
     }
 
     /// Draws what Orderspace delivers.
-    fn compose(&mut self, chance: &mut Chance) {
+    fn compose(&mut self, rng: &mut Rng) {
         let mut occurrence = 0;
         let mut earlier: Vec<(usize, Vec<Element>, u64)> = Vec::new();
-        let span = chance.pick(&[2_000, 20_000, 90_000]);
-        for _ in 0..chance.between(3, 6) {
-            let account = chance.position(self.accounts.len());
+        let span = rng.pick(&[2_000, 20_000, 90_000]);
+        for _ in 0..rng.between(3, 6) {
+            let account = rng.position(self.accounts.len());
             let again = earlier
                 .iter()
                 .filter(|(whose, ..)| *whose == account)
                 .collect::<Vec<_>>();
-            let (elements, spacing) = if !again.is_empty() && chance.percent(35) {
+            let (elements, spacing) = if !again.is_empty() && rng.percent(35) {
                 // The same bytes once more, and it is not a retry.
-                let (_, elements, spacing) = chance.pick(&again);
+                let (_, elements, spacing) = rng.pick(&again);
                 let elements = elements.iter().map(|element| {
                     occurrence += 1;
                     Element {
@@ -297,36 +298,36 @@ impl Plan {
                 });
                 (elements.collect(), *spacing)
             } else {
-                let count = match chance.below(20) {
+                let count = match rng.below(20) {
                     0 => 0,
-                    1 => chance.between(11, 14),
+                    1 => rng.between(11, 14),
                     2..10 => 1,
-                    _ => chance.between(2, 6),
+                    _ => rng.between(2, 6),
                 };
                 let mut elements = Vec::new();
                 for _ in 0..count {
                     occurrence += 1;
-                    elements.push(if chance.percent(4) {
-                        deliveries::bad_element(occurrence, chance)
+                    elements.push(if rng.percent(4) {
+                        deliveries::bad_element(occurrence, rng)
                     } else {
-                        deliveries::element(occurrence, deliveries::event(chance, self.focused))
+                        deliveries::element(occurrence, deliveries::event(rng, self.focused))
                     });
                 }
                 (elements, 0)
             };
-            let delivery = if chance.percent(3) {
-                deliveries::unreadable(chance)
+            let delivery = if rng.percent(3) {
+                deliveries::unreadable(rng)
             } else {
                 earlier.push((account, elements.clone(), spacing));
                 deliveries::delivery(elements, spacing)
             };
             self.genuine.push(Genuine {
                 account,
-                at: chance.below(span),
+                at: rng.below(span),
                 delivery,
-                patience: chance.pick(&[2_000, 5_000, 12_000, 12_000]),
-                most: u32::try_from(chance.between(3, 9)).unwrap_or(3),
-                backoff: chance.pick(&[200, 2_000, 10_000, 40_000]),
+                patience: rng.pick(&[2_000, 5_000, 12_000, 12_000]),
+                most: u32::try_from(rng.between(3, 9)).unwrap_or(3),
+                backoff: rng.pick(&[200, 2_000, 10_000, 40_000]),
             });
         }
     }
@@ -394,27 +395,27 @@ fn team(name: &str, queue: &str, types: &'static str, account: Option<usize>) ->
 }
 
 /// Two to four teams, one with a FIFO queue.
-fn teams(chance: &mut Chance) -> Vec<TeamPlan> {
+fn teams(rng: &mut Rng) -> Vec<TeamPlan> {
     let mut teams = vec![
         team(
             "ledger",
             "ledger.fifo",
-            chance.pick(&["*", "*", "order.*"]),
+            rng.pick(&["*", "*", "order.*"]),
             None,
         ),
         team("all", "all", "*", None),
     ];
-    if chance.percent(40) {
+    if rng.percent(40) {
         teams.push(team(
             "sales",
             "sales",
-            chance.pick(&["order.*", "payment.created", "inventory_level.*"]),
+            rng.pick(&["order.*", "payment.created", "inventory_level.*"]),
             None,
         ));
     }
-    if chance.percent(25) {
-        teams.push(team("firm", "firm", "*", Some(chance.position(2))));
+    if rng.percent(25) {
+        teams.push(team("firm", "firm", "*", Some(rng.position(2))));
     }
-    chance.shuffle(&mut teams);
+    rng.shuffle(&mut teams);
     teams
 }

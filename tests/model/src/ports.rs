@@ -5,20 +5,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use domain::account::{AccountName, TokenEntry, TokenHash, WebhookId};
-use domain::envelope::{DataRef, Text};
+use domain::envelope::{Body, DataRef};
 use domain::fold::{Change, Known};
-use domain::identity::{BodyHash, EventId};
+use domain::identity::{EventId, RetryKey};
 use domain::ports::{
-    CheckClaims, Keys, Marker, MarkerKey, Markers, Message, Oversize, PortError, QueueUrl, Queues,
-    Receipt, Receipts, Records, Redelivery, Strike, Tokens, Update, Written,
+    CheckClaims, ClaimCheck, DeliveryFailure, Keys, Marker, MarkerKey, Markers, Message, PortError,
+    QueueUrl, Queues, Receipt, Receipts, Records, Redelivery, Tokens, Update, Written,
 };
 use domain::record::RecordKey;
 use domain::signature::SigningKeys;
 use domain::timestamp::Timestamp;
 
-use crate::chance::{Chance, word};
 use crate::faults::{Kind, Step};
 use crate::plan::CHECK_QUEUE;
+use crate::rng::{Rng, word};
 use crate::world::{Key, World, now, poison};
 use crate::{TOLD_TO_PANIC, lock};
 
@@ -33,7 +33,7 @@ pub(crate) struct Wire {
 struct Doing<'d> {
     actor: usize,
     fault: Option<Kind>,
-    chance: &'d mut Chance,
+    rng: &'d mut Rng,
 }
 
 impl Wire {
@@ -62,15 +62,15 @@ impl Wire {
             answer
         };
         let actor = self.actor.load(Ordering::Relaxed);
-        let (at, mut chance, tie) = world.enter(actor, step, scope);
+        let (at, mut rng, tie) = world.enter(actor, step, scope);
         world.agenda.turn(at, tie).await;
-        let fault = world.decide(actor, step, entries, &mut chance);
-        let mut pause = chance.between(0, 4);
+        let fault = world.decide(actor, step, entries, &mut rng);
+        let mut pause = rng.between(0, 4);
         let transient = |code: &str| PortError::transient(step.as_str(), code);
         let mut doing = Doing {
             actor,
             fault,
-            chance: &mut chance,
+            rng: &mut rng,
         };
         let answer = match fault {
             None | Some(Kind::Part | Kind::Content) => work(world, &mut doing),
@@ -81,8 +81,8 @@ impl Wire {
                 Err(transient("timeout"))
             }
             Some(Kind::Slow) => {
-                let took = chance.between(300, 6000);
-                if chance.percent(50) {
+                let took = rng.between(300, 6000);
+                if rng.percent(50) {
                     // The question takes its time, and meanwhile others write.
                     world.agenda.turn(world.now() + took, tie).await;
                 } else {
@@ -91,12 +91,12 @@ impl Wire {
                 let mut doing = Doing {
                     actor,
                     fault,
-                    chance: &mut chance,
+                    rng: &mut rng,
                 };
                 work(world, &mut doing)
             }
             Some(Kind::Late) => {
-                let later = world.now() + chance.between(100, 40_000);
+                let later = world.now() + rng.between(100, 40_000);
                 let world = Arc::clone(world);
                 lock(&world.ledger).late += 1;
                 self.world.agenda.spawn(async move {
@@ -108,7 +108,7 @@ impl Wire {
                         &mut Doing {
                             actor,
                             fault,
-                            chance: &mut chance,
+                            rng: &mut rng,
                         },
                     );
                     lock(&world.ledger).late -= 1;
@@ -188,23 +188,23 @@ impl Receipts for Wire {
         self.call(Step::KeepReceipt, 0, 1, work).await
     }
 
-    async fn strike(&self, strike: &Strike<'_>) -> Result<(), PortError> {
+    async fn record_failure(&self, failure: &DeliveryFailure<'_>) -> Result<(), PortError> {
         let (account, delivery, at, cause) = (
-            strike.account.clone(),
-            strike.delivery,
-            strike.at,
-            strike.cause,
+            failure.account.clone(),
+            failure.delivery,
+            failure.at,
+            failure.cause,
         );
         let work = move |world: &World, _: &mut Doing<'_>| {
-            let strike = Strike {
+            let failure = DeliveryFailure {
                 account: &account,
                 delivery,
                 at,
                 cause,
             };
-            now(world.receipts.strike(&strike))
+            now(world.receipts.record_failure(&failure))
         };
-        self.call(Step::Strike, 0, 1, work).await
+        self.call(Step::DeliveryFailure, 0, 1, work).await
     }
 }
 
@@ -273,7 +273,7 @@ impl Markers for Wire {
 struct Held {
     account: AccountName,
     registration: TokenHash,
-    hash: BodyHash,
+    retry: RetryKey,
 }
 
 impl Held {
@@ -281,7 +281,7 @@ impl Held {
         Self {
             account: key.account.clone(),
             registration: key.registration,
-            hash: key.hash,
+            retry: key.retry,
         }
     }
 
@@ -289,12 +289,12 @@ impl Held {
         MarkerKey {
             account: &self.account,
             registration: self.registration,
-            hash: self.hash,
+            retry: self.retry,
         }
     }
 }
 
-impl Oversize for Wire {
+impl ClaimCheck for Wire {
     async fn put(&self, key: &str, bytes: &[u8]) -> Result<DataRef, PortError> {
         let (key, bytes) = (key.to_owned(), bytes.to_vec());
         let scope = place_word(event_at(&key));
@@ -360,7 +360,7 @@ impl Redelivery for Wire {
         let work = move |world: &World, doing: &mut Doing<'_>| {
             // The product's delays are partly random; the schedule's are its own, in the same range.
             for (handle, delay) in &messages {
-                let millis = doing.chance.between(500, 20_000);
+                let millis = doing.rng.between(500, 20_000);
                 world.delays(queue.as_str(), handle, *delay, millis);
             }
             Ok(())
@@ -404,7 +404,7 @@ impl Queues for Wire {
         let messages: Vec<Message<'static>> = batch
             .iter()
             .map(|message| Message {
-                text: Text::plain(message.text.to_text()),
+                text: Body::whole(message.text.to_text()),
                 group: message.group.clone(),
                 deduplication: message.deduplication.clone(),
                 attributes: message.attributes.clone(),
@@ -432,10 +432,9 @@ impl World {
             .collect();
         let refused: Vec<bool> = match doing.fault {
             Some(Kind::Part) => {
-                let mut refused: Vec<bool> =
-                    bodies.iter().map(|_| doing.chance.percent(50)).collect();
+                let mut refused: Vec<bool> = bodies.iter().map(|_| doing.rng.percent(50)).collect();
                 // One at least is refused, and one at least is not.
-                let position = doing.chance.position(refused.len());
+                let position = doing.rng.position(refused.len());
                 if let Some(first) = refused.get(position).copied()
                     && refused.iter().all(|one| *one == first)
                     && let Some(one) = refused.get_mut(position)
@@ -447,7 +446,7 @@ impl World {
             _ => vec![false; bodies.len()],
         };
         if doing.fault == Some(Kind::Content) {
-            let body = doing.chance.pick(&bodies);
+            let body = doing.rng.pick(&bodies);
             lock(&self.ledger)
                 .poisoned
                 .insert(poison(queue.as_str(), &body));

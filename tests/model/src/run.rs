@@ -2,11 +2,11 @@
 
 use std::sync::{Arc, Mutex};
 
-use crate::chance::word;
 use crate::checks::{Broken, Invariant};
 use crate::faults::Coverage;
-use crate::plan::{Habit, Plan, Stranger};
-use crate::stage::perform;
+use crate::plan::{Habit, Plan, Unauthenticated};
+use crate::rng::word;
+use crate::scheduler::perform;
 use crate::truth::Cause;
 use crate::world::World;
 use crate::{inbounds, lanes, lock, oracle};
@@ -32,7 +32,7 @@ pub struct Outcome {
 pub struct Counts {
     /// Deliveries that Orderspace had.
     pub deliveries: u64,
-    /// Requests, retries and strangers included.
+    /// Requests, retries and unauthenticated requests included.
     pub attempts: u64,
     /// Events that lanes accepted.
     pub events: u64,
@@ -70,8 +70,8 @@ async fn schedule(world: Arc<World>) {
     for (number, genuine) in world.plan.genuine.iter().enumerate() {
         inbounds::deliver(&world, number, genuine.clone());
     }
-    for (number, (at, what, account)) in world.plan.strangers.iter().enumerate() {
-        let (at, what, account): (u64, Stranger, usize) = (*at, *what, *account);
+    for (number, (at, what, account)) in world.plan.unauthenticated.iter().enumerate() {
+        let (at, what, account): (u64, Unauthenticated, usize) = (*at, *what, *account);
         inbounds::intrude(&world, number, at, what, account);
     }
     for (at, lane) in world.plan.garbage.clone() {
@@ -98,7 +98,7 @@ async fn schedule(world: Arc<World>) {
 }
 
 async fn finish(world: &Arc<World>) {
-    let last_stranger = world
+    let last_unverified = world
         .plan
         .garbage
         .iter()
@@ -107,7 +107,7 @@ async fn finish(world: &Arc<World>) {
         .unwrap_or_default();
     // Orderspace is done with everything, taken or given up, or time is up: then faults are over.
     while world.now() < world.plan.quiet_at
-        && !(is_sent(world) && is_still(world) && world.now() > last_stranger)
+        && !(is_sent(world) && is_still(world) && world.now() > last_unverified)
     {
         if !step(world).await {
             return;

@@ -8,13 +8,13 @@ use domain::source::Source;
 use futures::future::FutureExt as _;
 use testkit::fakes::{FakeKeys, FakeOversize, FakeQueues, FakeReceipts, FakeRecords, FakeTokens};
 
-use crate::chance::{Chance, word};
 use crate::checks::{Broken, Invariant};
 use crate::deliveries::{About, Delivery, Element, Event};
 use crate::faults::{Coverage, Kind, Step, kinds};
 use crate::lock;
 use crate::plan::{BUDGET, Habit, Plan, SENDING, WALL};
-use crate::stage::Agenda;
+use crate::rng::{Rng, word};
+use crate::scheduler::Agenda;
 use crate::truth::Stale;
 
 /// An event's identity as the log knows it: the millisecond in its id, which no two attempts share, and its
@@ -62,14 +62,14 @@ pub(crate) struct Ledger {
     pub(crate) table: BTreeMap<Subject, Row>,
     pub(crate) payments: BTreeMap<String, Subject>,
     pub(crate) instances: Vec<Instance>,
-    /// Deliveries that Orderspace has not done with, strangers included.
+    /// Deliveries that Orderspace has not done with, unauthenticated requests included.
     pub(crate) senders: usize,
     pub(crate) invocations: usize,
     pub(crate) late: usize,
     pub(crate) handles: u64,
     /// Messages for which a poller has to look.
     pub(crate) woken: Vec<(usize, usize)>,
-    pub(crate) strikes: Vec<usize>,
+    pub(crate) failures: Vec<usize>,
     pub(crate) disabled: BTreeSet<usize>,
     /// Deliveries of an account that Orderspace sends with another one, if there is one.
     pub(crate) parked: Vec<(usize, Vec<Element>)>,
@@ -130,12 +130,12 @@ pub(crate) struct KeysRead {
     pub(crate) held: Option<u64>,
 }
 
-/// One request of Orderspace's, or of a stranger's.
+/// One request of Orderspace's, or of an unauthenticated request.
 pub(crate) struct Attempt {
     /// The instance that takes it.
     pub(crate) instance: usize,
     pub(crate) account: usize,
-    /// What Orderspace tries to deliver; none for a stranger.
+    /// What Orderspace tries to deliver; none for an unauthenticated request.
     pub(crate) genuine: bool,
     pub(crate) delivery: Delivery,
     pub(crate) epoch: u64,
@@ -231,7 +231,7 @@ impl World {
         let ledger = Ledger {
             lanes: crate::oracle::LANES.map(|_| Vec::new()).into(),
             teams: plan.teams.iter().map(|_| Team::default()).collect(),
-            strikes: vec![0; plan.accounts.len()],
+            failures: vec![0; plan.accounts.len()],
             story: story.then(Vec::new),
             ..Ledger::default()
         };
@@ -252,11 +252,11 @@ impl World {
         self.agenda.now()
     }
 
-    /// A source of chance of its own.
-    pub(crate) fn chance(&self, words: &[u64]) -> Chance {
+    /// A generator of random numbers of its own.
+    pub(crate) fn rng(&self, words: &[u64]) -> Rng {
         let mut all = vec![self.plan.seed];
         all.extend_from_slice(words);
-        Chance::of(&all)
+        Rng::of(&all)
     }
 
     pub(crate) fn tell(&self, line: impl FnOnce() -> String) {
@@ -293,22 +293,22 @@ impl World {
         ledger.actors.len() - 1
     }
 
-    /// A call begins: when its turn is, its chance, and its word among those of its millisecond.
+    /// A call begins: when its turn is, its random numbers, and its word among those of its millisecond.
     ///
     /// The product's pauses between two tries of sending are random from half of a length to all of it. Here
     /// every call takes its turn as if the pause had been the whole of it, so what is random in the product
     /// changes nothing.
-    pub(crate) fn enter(&self, actor: usize, step: Step, scope: u64) -> (u64, Chance, u64) {
+    pub(crate) fn enter(&self, actor: usize, step: Step, scope: u64) -> (u64, Rng, u64) {
         let now = self.now();
         let mut ledger = lock(&self.ledger);
         let seed = self.plan.seed;
         let number = u64::try_from(actor).unwrap_or_default();
         let Some(actor) = ledger.actors.get_mut(actor) else {
-            return (now, Chance::of(&[]), 0);
+            return (now, Rng::of(&[]), 0);
         };
         let count = actor.calls.entry((step, scope)).or_default();
         *count += 1;
-        let mut chance = Chance::of(&[seed, number, step as u64, scope, *count]);
+        let mut rng = Rng::of(&[seed, number, step as u64, scope, *count]);
         *actor.counts.entry(step).or_default() += 1;
         let mut at = now;
         if step.is_send() {
@@ -329,8 +329,8 @@ impl World {
                 }
             }
         }
-        let word = chance.number();
-        (at + chance.between(0, 4), chance, word)
+        let word = rng.number();
+        (at + rng.between(0, 4), rng, word)
     }
 
     /// When a call's answer comes. Whether there is time for another try must not hang on how long a random
@@ -364,7 +364,7 @@ impl World {
         actor: usize,
         step: Step,
         entries: usize,
-        chance: &mut Chance,
+        rng: &mut Rng,
     ) -> Option<Kind> {
         let mut ledger = lock(&self.ledger);
         if ledger.quiet {
@@ -385,8 +385,8 @@ impl World {
             {
                 Some(Kind::Throttled)
             }
-            None if chance.permille((self.plan.rate * step.weight()).min(600)) => {
-                Some(chance.pick(reachable(step)))
+            None if rng.permille((self.plan.rate * step.weight()).min(600)) => {
+                Some(rng.pick(reachable(step)))
             }
             None => None,
         }?;
@@ -395,7 +395,7 @@ impl World {
             kind => kind,
         };
         if kind == Kind::Throttled {
-            let until = self.now() + chance.between(200, 8000);
+            let until = self.now() + rng.between(200, 8000);
             ledger.outages.entry(step).or_insert(until);
             if ledger
                 .outages
@@ -428,15 +428,15 @@ impl World {
     }
 
     /// Whether something goes wrong on the way, and what.
-    pub(crate) fn decide_transport(&self, step: Step, chance: &mut Chance) -> Option<Kind> {
+    pub(crate) fn decide_transport(&self, step: Step, rng: &mut Rng) -> Option<Kind> {
         let mut ledger = lock(&self.ledger);
         if ledger.quiet {
             return None;
         }
         let kind = if self.plan.is_scripted() {
             self.plan.script.take(step, usize::MAX)??
-        } else if chance.permille(self.plan.rate * 2) {
-            chance.pick(reachable(step))
+        } else if rng.permille(self.plan.rate * 2) {
+            rng.pick(reachable(step))
         } else {
             return None;
         };
@@ -465,10 +465,10 @@ impl World {
     }
 
     /// Gives a request the gateway's time: a millisecond that no other request has, near our clock's.
-    pub(crate) fn epoch(&self, chance: &mut Chance) -> u64 {
+    pub(crate) fn epoch(&self, rng: &mut Rng) -> u64 {
         let mut ledger = lock(&self.ledger);
         // The gateway's clocks and ours agree to within some milliseconds.
-        let mut epoch = WALL + self.now() - chance.between(0, 20);
+        let mut epoch = WALL + self.now() - rng.between(0, 20);
         while !ledger.last_epoch.insert(epoch) {
             epoch += 1;
         }
@@ -515,8 +515,8 @@ pub(crate) fn webhook(number: usize) -> String {
 
 /// A URL token of these words.
 pub(crate) fn url_token(words: &[u64]) -> UrlToken {
-    let mut chance = Chance::of(words);
-    let bytes = std::array::from_fn(|_| u8::try_from(chance.below(256)).unwrap_or_default());
+    let mut rng = Rng::of(words);
+    let bytes = std::array::from_fn(|_| u8::try_from(rng.below(256)).unwrap_or_default());
     UrlToken::from_random(&bytes)
 }
 

@@ -340,7 +340,7 @@ fn line(attempt: &Attempt) -> String {
         attempt.delivery, attempt.attempt, attempt.outcome
     );
     if let Outcome::Answered { body, .. } = &attempt.outcome {
-        // The answer is a stranger's text: nothing in it may steer the terminal.
+        // The answer is an unauthenticated request text: nothing in it may steer the terminal.
         let shown: String = body
             .chars()
             .map(|letter| if letter.is_control() { ' ' } else { letter })

@@ -40,7 +40,7 @@ use crate::journal::Journal;
 use crate::orderspace::answers;
 use crate::orderspace::events::{EVENT_NAMES, EventText};
 use crate::orderspace::signature::SigningKey;
-use crate::parcel::{RawDelivery, Signing};
+use crate::payload::{RawDelivery, Signing};
 use crate::random;
 use crate::rate_limit::RateLimit;
 use crate::sender::Target;

@@ -20,7 +20,7 @@ use crate::health::Health;
 use crate::journal::{Attempt, End, Journal, Outcome, Report};
 use crate::orderspace::events::EventText;
 use crate::orderspace::signature::SigningKey;
-use crate::parcel::{self, PackError, Parcel, RawDelivery};
+use crate::payload::{self, PackError, Payload, RawDelivery};
 use crate::random::Seeded;
 use crate::switches::{Rebatch, Repeat, RetryPolicy, Switches};
 
@@ -92,9 +92,9 @@ impl Target {
     }
 }
 
-/// A parcel with its place in the retry schedule.
+/// A payload with its place in the retry schedule.
 struct Pending {
-    parcel: Parcel,
+    payload: Payload,
     attempts_made: u32,
     repeat: bool,
 }
@@ -163,8 +163,8 @@ impl Sender {
         target: &Target,
         events: &[EventText],
     ) -> Result<(), SenderError> {
-        let parcels = parcel::pack(events, &self.switches)?;
-        self.dispatch(journal, target, parcels).await
+        let payloads = payload::pack(events, &self.switches)?;
+        self.dispatch(journal, target, payloads).await
     }
 
     /// Delivers arbitrary bytes, with the same retries. Of the switches, lateness, repeats and order apply.
@@ -191,11 +191,11 @@ impl Sender {
         target: &Target,
         deliveries: &[RawDelivery],
     ) -> Result<(), SenderError> {
-        let parcels = deliveries
+        let payloads = deliveries
             .iter()
-            .map(parcel::raw)
+            .map(payload::raw)
             .collect::<Result<_, _>>()?;
-        self.dispatch(journal, target, parcels).await
+        self.dispatch(journal, target, payloads).await
     }
 
     /// Whether these could be sent, without sending them.
@@ -204,10 +204,10 @@ impl Sender {
         events: &[EventText],
         deliveries: &[RawDelivery],
     ) -> Result<(), SenderError> {
-        parcel::pack(events, &self.switches)?;
+        payload::pack(events, &self.switches)?;
         deliveries
             .iter()
-            .try_for_each(|raw| parcel::raw(raw).map(drop))?;
+            .try_for_each(|raw| payload::raw(raw).map(drop))?;
         Ok(())
     }
 
@@ -215,30 +215,30 @@ impl Sender {
         &self,
         journal: &Journal,
         target: &Target,
-        mut parcels: Vec<Parcel>,
+        mut payloads: Vec<Payload>,
     ) -> Result<(), SenderError> {
         if let Some(seed) = self.switches.reorder_seed {
-            Seeded::new(seed).shuffle(&mut parcels);
+            Seeded::new(seed).shuffle(&mut payloads);
         }
         tokio::time::sleep(Duration::from_millis(self.switches.late_ms)).await;
         // A raw body has no events to be cut anew.
         let rebatches = self.switches.rebatch != Rebatch::Never
-            && parcels.iter().all(|parcel| !parcel.events.is_empty());
+            && payloads.iter().all(|payload| !payload.events.is_empty());
         if rebatches {
-            return self.in_rounds(journal, target, parcels).await;
+            return self.in_rounds(journal, target, payloads).await;
         }
-        stream::iter(parcels)
-            .for_each_concurrent(self.switches.in_flight.max(1), |parcel| {
-                self.deliver(journal, target, parcel)
+        stream::iter(payloads)
+            .for_each_concurrent(self.switches.in_flight.max(1), |payload| {
+                self.deliver(journal, target, payload)
             })
             .await;
         Ok(())
     }
 
     /// One delivery with its repeats.
-    async fn deliver(&self, journal: &Journal, target: &Target, parcel: Parcel) {
+    async fn deliver(&self, journal: &Journal, target: &Target, payload: Payload) {
         let pending = |repeat| Pending {
-            parcel: parcel.clone(),
+            payload: payload.clone(),
             attempts_made: 0,
             repeat,
         };
@@ -258,11 +258,11 @@ impl Sender {
     }
 
     async fn until_accepted(&self, journal: &Journal, target: &Target, pending: Pending) {
-        let delivery = journal.begin(pending.parcel.events.len(), pending.repeat);
+        let delivery = journal.begin(pending.payload.events.len(), pending.repeat);
         let mut made = pending.attempts_made;
         let end = loop {
             match self
-                .step(journal, target, delivery, &pending.parcel, made)
+                .step(journal, target, delivery, &pending.payload, made)
                 .await
             {
                 Step::Ended(end) => break end,
@@ -278,21 +278,21 @@ impl Sender {
         &self,
         journal: &Journal,
         target: &Target,
-        parcels: Vec<Parcel>,
+        payloads: Vec<Payload>,
     ) -> Result<(), SenderError> {
         let copies: &[bool] = match self.switches.repeat {
             Repeat::Once => &[false],
             Repeat::TwiceInTurn | Repeat::TwiceAtOnce => &[false, true],
         };
-        let mut due = parcels;
+        let mut due = payloads;
         let mut made = 0;
         while !due.is_empty() {
             let mut failed = Vec::new();
-            for parcel in due {
+            for payload in due {
                 let mut accepted_or_ended = true;
                 for repeat in copies {
-                    let delivery = journal.begin(parcel.events.len(), *repeat);
-                    let step = self.step(journal, target, delivery, &parcel, made).await;
+                    let delivery = journal.begin(payload.events.len(), *repeat);
+                    let step = self.step(journal, target, delivery, &payload, made).await;
                     match step {
                         Step::Ended(end) => journal.ended(delivery, end),
                         Step::Failed => {
@@ -302,7 +302,7 @@ impl Sender {
                     }
                 }
                 if !accepted_or_ended {
-                    failed.push(parcel);
+                    failed.push(payload);
                 }
             }
             made += 1;
@@ -314,29 +314,29 @@ impl Sender {
         Ok(())
     }
 
-    fn cut_anew(&self, failed: Vec<Parcel>) -> Result<Vec<Parcel>, SenderError> {
+    fn cut_anew(&self, failed: Vec<Payload>) -> Result<Vec<Payload>, SenderError> {
         let groups: Vec<Vec<EventText>> = match self.switches.rebatch {
             Rebatch::Never => return Ok(failed),
             Rebatch::Split => failed
                 .into_iter()
-                .flat_map(|mut parcel| {
-                    let half = parcel.events.len().div_ceil(2);
-                    let second = parcel.events.split_off(half);
-                    [parcel.events, second]
+                .flat_map(|mut payload| {
+                    let half = payload.events.len().div_ceil(2);
+                    let second = payload.events.split_off(half);
+                    [payload.events, second]
                 })
                 .collect(),
             Rebatch::Merge => vec![
                 failed
                     .into_iter()
-                    .flat_map(|parcel| parcel.events)
+                    .flat_map(|payload| payload.events)
                     .collect(),
             ],
         };
-        let mut parcels = Vec::new();
+        let mut payloads = Vec::new();
         for events in groups {
-            parcels.extend(parcel::pack(&events, &self.switches)?);
+            payloads.extend(payload::pack(&events, &self.switches)?);
         }
-        Ok(parcels)
+        Ok(payloads)
     }
 
     /// One attempt, and what it means for the delivery and the webhook.
@@ -345,13 +345,13 @@ impl Sender {
         journal: &Journal,
         target: &Target,
         delivery: u32,
-        parcel: &Parcel,
+        payload: &Payload,
         attempts_made: u32,
     ) -> Step {
         if !target.health.standing().enabled {
             return Step::Ended(End::Disabled);
         }
-        let outcome = self.attempt(target, parcel).await;
+        let outcome = self.attempt(target, payload).await;
         let accepted = outcome.is_accepted();
         if accepted {
             target.health.succeeded();
@@ -361,8 +361,8 @@ impl Sender {
         journal.attempted(Attempt {
             delivery,
             attempt: attempts_made + 1,
-            events: parcel.events.len(),
-            bytes: parcel.body.len(),
+            events: payload.events.len(),
+            bytes: payload.body.len(),
             outcome,
         });
         if accepted {
@@ -376,13 +376,13 @@ impl Sender {
         }
     }
 
-    async fn attempt(&self, target: &Target, parcel: &Parcel) -> Outcome {
+    async fn attempt(&self, target: &Target, payload: &Payload) -> Outcome {
         let answer = self
             .client
             .post(target.endpoint.clone())
             .timeout(Duration::from_millis(self.policy.timeout_ms))
-            .headers(parcel.headers(&target.key, &self.other_key))
-            .body(parcel.body.clone())
+            .headers(payload.headers(&target.key, &self.other_key))
+            .body(payload.body.clone())
             .send()
             .await;
         match answer {

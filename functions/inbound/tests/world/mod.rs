@@ -160,7 +160,7 @@ impl World {
         MarkerKey {
             account: &self.account,
             registration: self.token.hash(),
-            hash: BodyHash::of(body),
+            retry: BodyHash::of(body).into(),
         }
     }
 
@@ -178,7 +178,7 @@ impl World {
         marker
     }
 
-    /// Makes the queues refuse every event for a transient reason, until they are healed.
+    /// Makes the queues refuse every event for a transient reason, until they are repaired.
     pub fn refuse_lanes(&self) {
         let send = self.queues.script().on("send").always();
         send.fault(Fault::transient("ServiceUnavailable"));

@@ -1,4 +1,4 @@
-//! Checking and changing: what differs at Orderspace is found, mended, and told.
+//! Checking and changing: what differs at Orderspace is found, repaired, and told.
 
 use domain::account::{TokenStatus, UrlToken};
 use domain::source::Source;
@@ -287,7 +287,7 @@ async fn somebody_else_s_webhook_is_never_touched(#[case] endpoint: &str) {
 async fn another_account_at_the_same_site_is_left_alone() {
     let world = World::new().await;
     world.connect().await.expect(200);
-    world.put("other", &world.wish(&["*"])).await.expect(200);
+    world.put("other", &world.desired(&["*"])).await.expect(200);
     world.pass(7200);
     world.check().await.expect(200);
     world.pass(7200);
@@ -375,7 +375,7 @@ async fn what_is_not_connected_is_neither_changed_nor_checked() {
 }
 
 #[tokio::test]
-async fn a_finding_that_cannot_be_mended_is_entered_once() {
+async fn a_finding_that_cannot_be_repaired_is_entered_once() {
     let world = World::new().await;
     world.connect().await.expect(200);
     let id = world.webhooks().await[0].id.clone();

@@ -81,8 +81,8 @@ async fn changed_events_are_changed_at_orderspace() {
     let world = World::new().await;
     world.connect().await.expect(200);
     let before = world.webhooks().await;
-    let wish = world.wish(&["order.updated", "order.created"]);
-    let answer = world.put("acme", &wish).await.expect(200);
+    let desired = world.desired(&["order.updated", "order.created"]);
+    let answer = world.put("acme", &desired).await.expect(200);
     let after = world.webhooks().await;
     world.assert_connected(&after);
     assert_eq!(after[0].id, before[0].id);
@@ -126,7 +126,7 @@ async fn webhooks_of_others_are_left_alone() {
 async fn a_webhook_of_another_account_at_the_same_site_is_left_alone() {
     let world = World::new().await;
     world
-        .put("other", &world.wish(&["order.created"]))
+        .put("other", &world.desired(&["order.created"]))
         .await
         .expect(200);
     let other = world.webhooks().await;
@@ -239,10 +239,10 @@ async fn other_credentials_of_the_same_site_replace_the_kept_ones_and_those_of_a
     world.connect().await.expect(200);
     let before = world.account();
     let other = world.simulator.create_site(NewSite::default()).unwrap();
-    let mut wish = world.wish(&["*"]);
-    wish["client_id"] = json!(other.client_id);
-    wish["client_secret"] = json!(other.client_secret);
-    let answer = world.put("acme", &wish).await.expect(409);
+    let mut desired = world.desired(&["*"]);
+    desired["client_id"] = json!(other.client_id);
+    desired["client_secret"] = json!(other.client_secret);
+    let answer = world.put("acme", &desired).await.expect(409);
     assert!(
         answer.message().contains("disconnect it first"),
         "{}",
@@ -255,7 +255,7 @@ async fn other_credentials_of_the_same_site_replace_the_kept_ones_and_those_of_a
     );
     // After a disconnect the name is free for the other site.
     world.disconnect().await.expect(200);
-    world.put("acme", &wish).await.expect(200);
+    world.put("acme", &desired).await.expect(200);
     assert_eq!(
         world.oauth().unwrap().credentials.client_id.as_str(),
         other.client_id
@@ -268,9 +268,9 @@ async fn wrong_credentials_do_not_replace_right_ones() {
     let world = World::new().await;
     world.connect().await.expect(200);
     let before = world.account();
-    let mut wish = world.wish(&["order.created"]);
-    wish["client_secret"] = json!("wrong");
-    let answer = world.put("acme", &wish).await.expect(422);
+    let mut desired = world.desired(&["order.created"]);
+    desired["client_secret"] = json!("wrong");
+    let answer = world.put("acme", &desired).await.expect(422);
     assert!(
         answer.message().contains("refuses the credentials"),
         "{}",
@@ -297,11 +297,11 @@ async fn a_malformed_request_is_refused_before_anything_happens(
     #[case] field: &str,
 ) {
     let world = World::new().await;
-    let mut wish = world.wish(&["*"]);
+    let mut desired = world.desired(&["*"]);
     for (name, value) in change.as_object().unwrap() {
-        wish[name] = value.clone();
+        desired[name] = value.clone();
     }
-    let answer = world.put(account, &wish).await.expect(400);
+    let answer = world.put(account, &desired).await.expect(400);
     assert_eq!(answer.body["field"], field);
     assert!(!answer.message().is_empty());
     assert!(world.asked().await.is_empty());

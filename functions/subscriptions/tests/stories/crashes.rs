@@ -9,12 +9,12 @@ use serde_json::json;
 /// More calls than any story makes; a story that reaches it would not end.
 const TOO_MANY: usize = 60;
 
-async fn put(world: &World, wish: &serde_json::Value) {
+async fn put(world: &World, desired: &serde_json::Value) {
     let _ = world
         .try_call(
             "PUT /v1/accounts/{account}",
             json!({ "account": "acme" }),
-            Some(wish.to_string()),
+            Some(desired.to_string()),
         )
         .await;
 }
@@ -41,7 +41,7 @@ async fn a_first_connect(#[values(0, 1, 2, 3)] mishap: usize) {
     for nth in 0..TOO_MANY {
         let world = World::new().await;
         world.fate.plan(nth, mishap);
-        put(&world, &world.wish(&["*"])).await;
+        put(&world, &world.desired(&["*"])).await;
         if !world.fate.end() {
             assert!(nth > 8, "only {nth} calls");
             return;
@@ -70,15 +70,15 @@ async fn a_change_of_events(#[values(0, 1, 2, 3)] mishap: usize) {
     for nth in 0..TOO_MANY {
         let world = World::new().await;
         world.connect().await.expect(200);
-        let wish = world.wish(&["order.created"]);
+        let desired = world.desired(&["order.created"]);
         world.fate.plan(nth, mishap);
-        put(&world, &wish).await;
+        put(&world, &desired).await;
         if !world.fate.end() {
             assert!(nth > 4, "only {nth} calls");
             return;
         }
         outlive_the_lease(&world);
-        world.put("acme", &wish).await.expect(200);
+        world.put("acme", &desired).await.expect(200);
         let webhooks = world.webhooks().await;
         world.assert_connected(&webhooks);
         assert_eq!(webhooks[0].events, ["order.created"]);
@@ -96,7 +96,7 @@ async fn a_webhook_that_is_missing(#[values(0, 1, 2, 3)] mishap: usize) {
         let id = world.webhooks().await[0].id.clone();
         world.remove_webhook(&id).await;
         world.fate.plan(nth, mishap);
-        put(&world, &world.wish(&["*"])).await;
+        put(&world, &world.desired(&["*"])).await;
         if !world.fate.end() {
             assert!(nth > 6, "only {nth} calls");
             return;
@@ -347,7 +347,7 @@ async fn a_rotation(#[values(0, 1, 2, 3)] mishap: usize) {
         assert!(asked.len() <= 2, "{mishap:?} at {nth}: {asked:?}");
         let webhooks = world.webhooks().await;
         if !is_begun {
-            assert!(nth <= 1, "after the lease, the wish is kept first");
+            assert!(nth <= 1, "after the lease, the desired is kept first");
             world.assert_connected(&webhooks);
             continue;
         }

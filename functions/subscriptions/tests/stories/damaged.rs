@@ -10,7 +10,7 @@ async fn an_account_that_cannot_be_read_is_listed_and_left_alone() {
     let world = World::new().await;
     world.connect().await.expect(200);
     world
-        .put("other", &world.wish(&["order.created"]))
+        .put("other", &world.desired(&["order.created"]))
         .await
         .expect(200);
     world.damage("acme");

@@ -142,7 +142,7 @@ async fn a_refused_delivery_of_the_new_one_proves_nothing() {
     let (world, _, new) = rotating().await;
     let id = DeliveryId::new(world.now(), &[3; 10]);
     world.attempt("acme", id, Some(&new.id));
-    world.strike("acme", id, "budget");
+    world.record_failure("acme", id, "budget");
     world.check().await.expect(200);
     assert_eq!(world.webhooks().await.len(), 2);
     world.attempt("acme", id, None);
@@ -156,7 +156,7 @@ async fn an_old_webhook_that_owes_a_retry_stays_until_it_came() {
     let (world, old, new) = rotating().await;
     let id = DeliveryId::new(world.now(), &[3; 10]);
     world.attempt("acme", id, Some(&old.id));
-    world.strike("acme", id, "budget");
+    world.record_failure("acme", id, "budget");
     world.pass(60);
     world.deliver_by(&new.id);
     world.check().await.expect(200);
@@ -196,7 +196,7 @@ async fn while_receipts_cannot_be_read_the_old_one_stays() {
     let (world, _, new) = rotating().await;
     world.deliver_by(&new.id);
     world.pass(24 * 3600);
-    // After the lease, strikes, the deliveries of two days, credentials, the entries of two tokens, a new access token that
+    // After the lease, failed deliveries, the deliveries of two days, credentials, the entries of two tokens, a new access token that
     // is kept, the list, and keys.
     world.fate.plan(11, Mishap::Refused);
     world.check().await.expect(200);

@@ -21,7 +21,7 @@ async fn every_account_is_sent_and_checked() {
     let world = World::new().await;
     for name in ["acme", "beta", "gamma"] {
         world
-            .put(name, &world.wish(&["order.created"]))
+            .put(name, &world.desired(&["order.created"]))
             .await
             .expect(200);
     }
@@ -42,8 +42,8 @@ async fn every_account_is_sent_and_checked() {
 async fn more_accounts_than_a_batch_are_all_sent() {
     let world = World::new().await;
     for number in 0..23 {
-        let wish = world.wish(&["order.created"]);
-        world.put(&format!("a{number:02}"), &wish).await;
+        let desired = world.desired(&["order.created"]);
+        world.put(&format!("a{number:02}"), &desired).await;
         // Orderspace's limit is not what this is about.
         world.advance_orderspace(60_000).await;
     }
@@ -57,7 +57,7 @@ async fn more_accounts_than_a_batch_are_all_sent() {
 #[tokio::test]
 async fn what_is_disconnected_or_throttled_is_left_out() {
     let world = World::new().await;
-    world.put("gone", &world.wish(&["*"])).await.expect(200);
+    world.put("gone", &world.desired(&["*"])).await.expect(200);
     let parameters = json!({ "account": "gone" });
     world
         .call("DELETE /v1/accounts/{account}", parameters, None)
@@ -82,7 +82,7 @@ async fn what_is_disconnected_or_throttled_is_left_out() {
 async fn one_account_s_failure_stops_no_other() {
     let world = World::new().await;
     for name in ["acme", "beta"] {
-        world.put(name, &world.wish(&["*"])).await.expect(200);
+        world.put(name, &world.desired(&["*"])).await.expect(200);
     }
     for webhook in world.webhooks().await {
         world.remove_webhook(&webhook.id).await;

@@ -204,13 +204,13 @@ impl Story {
         let post = "POST /v1/accounts/{account}/{action}";
         match action {
             Action::Connect(selection) => {
-                let wish = world.wish(SELECTIONS[selection]).to_string();
-                let call = world.try_call("PUT /v1/accounts/{account}", account, Some(wish));
+                let desired = world.desired(SELECTIONS[selection]).to_string();
+                let call = world.try_call("PUT /v1/accounts/{account}", account, Some(desired));
                 call.await
             }
             Action::Change(selection) => {
-                let wish = json!({ "events": SELECTIONS[selection] }).to_string();
-                let call = world.try_call("PATCH /v1/accounts/{account}", account, Some(wish));
+                let desired = json!({ "events": SELECTIONS[selection] }).to_string();
+                let call = world.try_call("PATCH /v1/accounts/{account}", account, Some(desired));
                 call.await
             }
             Action::Rotate => world.try_call(post, of("rotate"), None).await,

@@ -16,7 +16,7 @@ async fn accounts_are_listed_by_name() {
     assert_eq!(empty.body, json!({ "accounts": [], "unreadable": [] }));
     for name in ["zeta", "acme"] {
         world
-            .put(name, &world.wish(&["order.created"]))
+            .put(name, &world.desired(&["order.created"]))
             .await
             .expect(200);
     }

@@ -122,7 +122,7 @@ async fn a_silence_is_told_once_and_is_over_with_the_next_delivery() {
 }
 
 #[tokio::test]
-async fn what_is_disabled_and_hidden_is_found_by_silence_and_healed() {
+async fn what_is_disabled_and_hidden_is_found_by_silence_and_repaired() {
     let hiding = NewSite {
         hides_disabled: true,
         ..NewSite::default()
@@ -153,7 +153,7 @@ async fn watch(world: &World) -> usize {
 #[tokio::test]
 async fn between_checks_only_those_that_became_silent_are_sent() {
     let world = connected().await;
-    world.put("other", &world.wish(&["*"])).await.expect(200);
+    world.put("other", &world.desired(&["*"])).await.expect(200);
     world.live_for_three_weeks();
     assert_eq!(watch(&world).await, 0);
     // What was known at the last check is not what came since.
@@ -191,7 +191,7 @@ async fn a_check_goes_on_where_receipts_cannot_be_read() {
     let id = world.webhooks().await[0].id.clone();
     world.remove_webhook(&id).await;
     world.pass(2 * HOUR);
-    // The lease is the first call, the strikes are the second, the receipts are the third.
+    // The lease is the first call, the failed deliveries are the second, the receipts are the third.
     world.fate.plan(2, Mishap::Refused);
     world.check().await.expect(200);
     assert!(world.fate.end());

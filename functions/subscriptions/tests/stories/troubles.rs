@@ -91,9 +91,9 @@ async fn a_registration_that_comes_through_late_is_taken_away() {
 #[tokio::test]
 async fn refused_credentials_make_no_account() {
     let world = World::new().await;
-    let mut wish = world.wish(&["*"]);
-    wish["client_secret"] = json!("wrong");
-    let answer = world.put("acme", &wish).await.expect(422);
+    let mut desired = world.desired(&["*"]);
+    desired["client_secret"] = json!("wrong");
+    let answer = world.put("acme", &desired).await.expect(422);
     assert!(
         answer.message().contains("refuses the credentials"),
         "{}",
@@ -168,9 +168,9 @@ async fn throttled_is_accepted_and_orderspace_is_left_alone_for_a_minute() {
     world.pass(59);
     world.connect().await.expect(202);
     world.disconnect().await.expect(202);
-    let mut wish = world.wish(&["*"]);
-    wish["client_secret"] = json!("another");
-    let answer = world.put("acme", &wish).await.expect(503);
+    let mut desired = world.desired(&["*"]);
+    desired["client_secret"] = json!("another");
+    let answer = world.put("acme", &desired).await.expect(503);
     assert_eq!(
         answer.retry_after.as_deref(),
         Some("1"),

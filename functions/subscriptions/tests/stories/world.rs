@@ -416,11 +416,11 @@ impl Api for FatefulApi {
     }
 }
 
-/// Receipts and strikes, in memory.
+/// Receipts and failed deliveries, in memory.
 #[derive(Default)]
 pub(crate) struct MemoryDeliveries {
     receipts: Mutex<BTreeMap<(String, DeliveryId), Arrival>>,
-    strikes: Mutex<Vec<(AccountName, FailedDelivery)>>,
+    failures: Mutex<Vec<(AccountName, FailedDelivery)>>,
     /// What was read since some other delivery.
     pub(crate) read: Mutex<Vec<DeliveryId>>,
     fate: std::sync::Arc<Fate>,
@@ -493,9 +493,9 @@ impl Deliveries for MemoryDeliveries {
     ) -> Result<Vec<FailedDelivery>, PortError> {
         self.fate
             .store(async {
-                let strikes = self.strikes.lock().unwrap();
-                let own = strikes.iter().rev().filter(|(name, _)| name == account);
-                own.map(|(_, strike)| strike.clone()).take(most).collect()
+                let failures = self.failures.lock().unwrap();
+                let own = failures.iter().rev().filter(|(name, _)| name == account);
+                own.map(|(_, failure)| failure.clone()).take(most).collect()
             })
             .await
     }
@@ -683,7 +683,7 @@ impl World {
         self.try_call(route, parameters, body).await.unwrap()
     }
 
-    pub(crate) fn wish(&self, events: &[&str]) -> Value {
+    pub(crate) fn desired(&self, events: &[&str]) -> Value {
         json!({
             "source": "orderspace",
             "client_id": self.site.client_id,
@@ -692,17 +692,17 @@ impl World {
         })
     }
 
-    pub(crate) async fn put(&self, account: &str, wish: &Value) -> Answer {
+    pub(crate) async fn put(&self, account: &str, desired: &Value) -> Answer {
         self.call(
             "PUT /v1/accounts/{account}",
             json!({ "account": account }),
-            Some(wish.clone()),
+            Some(desired.clone()),
         )
         .await
     }
 
     pub(crate) async fn connect(&self) -> Answer {
-        self.put("acme", &self.wish(&["*"])).await
+        self.put("acme", &self.desired(&["*"])).await
     }
 
     pub(crate) async fn disconnect(&self) -> Answer {
@@ -943,18 +943,18 @@ impl World {
     /// A delivery is refused now.
     pub(crate) fn refuse(&self, account: &str, id: DeliveryId, cause: &str) {
         self.attempt(account, id, None);
-        self.strike(account, id, cause);
+        self.record_failure(account, id, cause);
     }
 
     /// The last attempt at a delivery was refused.
-    pub(crate) fn strike(&self, account: &str, id: DeliveryId, cause: &str) {
-        let strike = FailedDelivery {
+    pub(crate) fn record_failure(&self, account: &str, id: DeliveryId, cause: &str) {
+        let failure = FailedDelivery {
             at: self.now(),
             delivery: id,
             cause: cause.to_owned(),
         };
-        let mut strikes = self.deliveries.strikes.lock().unwrap();
-        strikes.push((account.parse().unwrap(), strike));
+        let mut failures = self.deliveries.failures.lock().unwrap();
+        failures.push((account.parse().unwrap(), failure));
     }
 
     /// How it has to be after a connect, however it got there: one webhook of ours, whose key we hold and

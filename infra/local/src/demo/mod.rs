@@ -2,8 +2,8 @@
 //! webhook that Orderspace disables, and that a check replaces.
 
 pub mod examples;
-pub mod healing;
 pub mod indent;
+pub mod repairing;
 pub mod story;
 pub mod tables;
 

@@ -1,4 +1,4 @@
-//! The story: connect an account, send every example, read back what came of it, and heal a disabled webhook.
+//! The story: connect an account, send every example, read back what came of it, and repair a disabled webhook.
 //!
 //! Nothing here is remembered from the sending: the statuses are Orderspace's, the events are those of the team's queue,
 //! the records are the table's.
@@ -15,7 +15,7 @@ use simulator::control::{Deliver, NewSite, RawBody};
 use simulator::{Control, RetryPolicy, SiteControl};
 
 use crate::demo::examples::{Example, ExampleEvent};
-use crate::demo::healing::{self, Healing};
+use crate::demo::repairing::{self, Repairing};
 use crate::outputs::Outputs;
 use crate::progress::Progress;
 use crate::refusal::Refusal;
@@ -58,7 +58,7 @@ pub struct Seen {
     /// Messages in the undelivered queue.
     pub undelivered: u64,
     /// What came of it when Orderspace disabled the webhook.
-    pub healing: Healing,
+    pub repairing: Repairing,
     /// One message of the team's queue, as it was.
     pub message: Option<Box<RawValue>>,
     /// What is missing or wrong, for people.
@@ -155,7 +155,7 @@ pub async fn tell(
     let lanes = lanes(outputs, &aws, examples, &reached).await?;
     let records = records(outputs, &aws, &account, examples).await?;
     step.done("");
-    let healing = heal(outputs, &aws, &site, &account, patience, progress).await?;
+    let repairing = repair(outputs, &aws, &site, &account, patience, progress).await?;
     let mut seen = Seen {
         ok: false,
         lanes,
@@ -164,7 +164,7 @@ pub async fn tell(
         undelivered: depth(&aws, outputs.get("UndeliveredQueueUrl")?).await?,
         account,
         deliveries,
-        healing,
+        repairing,
         message: reached.message,
         problems: Vec::new(),
     };
@@ -174,23 +174,23 @@ pub async fn tell(
 }
 
 /// Has the webhook disabled, checked, and used.
-async fn heal(
+async fn repair(
     outputs: &Outputs,
     aws: &Aws,
     site: &SiteControl,
     account: &str,
     patience: Duration,
     progress: Progress,
-) -> Result<Healing> {
-    let example = [healing::example()];
-    let disabled = healing::disable(site).await?;
+) -> Result<Repairing> {
+    let example = [repairing::example()];
+    let disabled = repairing::disable(site).await?;
     let while_disabled = send(site, &example, progress).await?;
     let (found, registered) =
-        healing::check(outputs, aws, site, account, &disabled, progress).await?;
+        repairing::check(outputs, aws, site, account, &disabled, progress).await?;
     let next = send(site, &example, progress).await?;
     let reached = read_team_queue(outputs, aws, account, &example, patience, progress).await?;
     let statuses = |sent: Vec<Delivered>| sent.into_iter().flat_map(|sent| sent.statuses).collect();
-    Ok(Healing {
+    Ok(Repairing {
         disabled,
         while_disabled: statuses(while_disabled),
         found,
@@ -623,7 +623,7 @@ fn problems(seen: &Seen) -> Vec<String> {
         .chain(records)
         .chain(deleted)
         .chain(apart)
-        .chain(seen.healing.problems())
+        .chain(seen.repairing.problems())
         .collect()
 }
 
@@ -659,7 +659,7 @@ mod tests {
             }],
             quarantined: 0,
             undelivered: 0,
-            healing: Healing {
+            repairing: Repairing {
                 disabled: "wh_1".to_owned(),
                 while_disabled: Vec::new(),
                 found: Some("found: webhook wh_1 is missing".to_owned()),
@@ -685,7 +685,7 @@ mod tests {
     #[case::a_record_too_many(|seen: &mut Seen| seen.records[0].found = 2, "kind order")]
     #[case::a_record_that_lives_on(|seen: &mut Seen| seen.records[0].deleted = 0, "deleted")]
     #[case::a_quarantined_delivery(|seen: &mut Seen| seen.quarantined = 1, "quarantine")]
-    #[case::a_webhook_that_stays_disabled(|seen: &mut Seen| seen.healing.registered = None, "wh_1")]
+    #[case::a_webhook_that_stays_disabled(|seen: &mut Seen| seen.repairing.registered = None, "wh_1")]
     #[case::an_undelivered_event(|seen: &mut Seen| seen.undelivered = 1, "undelivered")]
     fn what_is_missing_is_told(#[case] spoil: fn(&mut Seen), #[case] word: &str) {
         let mut seen = good();

@@ -7,8 +7,8 @@ use comfy_table::presets::UTF8_BORDERS_ONLY;
 use comfy_table::{CellAlignment, Table};
 use console::style;
 
-use crate::demo::healing::Healing;
 use crate::demo::indent::indent;
+use crate::demo::repairing::Repairing;
 use crate::demo::story::Seen;
 use crate::places::Places;
 
@@ -86,7 +86,7 @@ pub fn print(seen: &Seen) {
     }
     println!("{table}");
 
-    print_healing(&seen.healing);
+    print_repairing(&seen.repairing);
 
     if let Some(message) = &seen.message {
         heading(
@@ -104,7 +104,7 @@ pub fn print(seen: &Seen) {
     }
 }
 
-fn print_healing(healing: &Healing) {
+fn print_repairing(repairing: &Repairing) {
     heading(
         "What was repaired",
         "a disabled webhook, which Orderspace tells nobody of",
@@ -119,21 +119,21 @@ fn print_healing(healing: &Healing) {
             .join(", "),
     };
     let mut table = table(["step", "seen"], &[]);
-    table.add_row(["Orderspace disables", healing.disabled.as_str()]);
+    table.add_row(["Orderspace disables", repairing.disabled.as_str()]);
     table.add_row([
         "a delivery meanwhile",
-        statuses(&healing.while_disabled).as_str(),
+        statuses(&repairing.while_disabled).as_str(),
     ]);
     table.add_row([
         "the check says".to_owned(),
-        healing.found.clone().unwrap_or_else(missing),
+        repairing.found.clone().unwrap_or_else(missing),
     ]);
     table.add_row([
         "the check registers".to_owned(),
-        healing.registered.clone().unwrap_or_else(missing),
+        repairing.registered.clone().unwrap_or_else(missing),
     ]);
-    table.add_row(["the next delivery", statuses(&healing.next).as_str()]);
-    let event = if healing.reached {
+    table.add_row(["the next delivery", statuses(&repairing.next).as_str()]);
+    let event = if repairing.reached {
         "in the team's queue"
     } else {
         "not in the team's queue"

@@ -7,7 +7,7 @@
 //! | receipts | [`Receipt::partition_of`]: `{account}#{yyyy-mm-dd}` | delivery id |
 //! | receipts | `#retry#{account}` | `{SHA-256 of the token, hex}#{SHA-256 of the body, hex}` |
 //! | receipts | `#check` | account |
-//! | receipts | `#strike#{account}` | `{milliseconds, 13 digits}#{delivery id}` |
+//! | receipts | `#failed delivery#{account}` | `{milliseconds, 13 digits}#{delivery id}` |
 //! | records | [`RecordKey::partition`]: `{account}#{kind}` | record id |
 //!
 //! What is not a receipt begins with `#`, as no account's name does: an account may be named `retry`, and another like
@@ -55,7 +55,7 @@ pub(crate) fn markers(account: &AccountName) -> AttributeValue {
 
 /// One of them.
 pub(crate) fn marker(key: MarkerKey<'_>) -> AttributeValue {
-    text(format!("{}#{}", key.registration, key.hash))
+    text(format!("{}#{}", key.registration, key.retry))
 }
 
 /// Who may ask for an account's check, in the receipts table; the sort key is the account's name.

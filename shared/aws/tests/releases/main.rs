@@ -24,7 +24,7 @@ use domain::account::{AccountName, TokenEntry, TokenHash, WebhookId};
 use domain::fold::{Change, Known};
 use domain::identity::{BodyHash, ContentHash, DeliveryId, EventId, EventIndex};
 use domain::ports::{
-    Keys as _, MarkerKey, Markers as _, Oversize as _, Receipt, Receipts as _, Records as _,
+    ClaimCheck as _, Keys as _, MarkerKey, Markers as _, Receipt, Receipts as _, Records as _,
     Tokens as _, Update,
 };
 use domain::record::{RecordId, RecordKey};
@@ -244,7 +244,7 @@ async fn markers_of_every_release_are_read() {
         let key = MarkerKey {
             account: &account,
             registration,
-            hash: BodyHash::of(example.text("body").as_bytes()),
+            retry: BodyHash::of(example.text("body").as_bytes()).into(),
         };
         let receipts = receipts(&service, 0);
         let found = receipts.find(key).await.unwrap();

@@ -412,6 +412,7 @@ mod tests {
             kind: "order",
             effect: Effect::State,
             lane: Lane::Orders,
+            timed: false,
         }
     }
 

@@ -1,7 +1,7 @@
 //! Check orders: messages that ask for the check of one account.
 
 use crate::account::AccountName;
-use crate::envelope::Text;
+use crate::envelope::Body;
 use crate::ports::Message;
 
 /// A message for the check queue: `{"account":"{name}"}`.
@@ -10,7 +10,7 @@ pub fn check_order(account: &AccountName) -> Message<'static> {
     // The alphabet of names needs no escapes.
     let text = format!(r#"{{"account":"{account}"}}"#);
     Message {
-        text: Text::plain(text),
+        text: Body::whole(text),
         group: Some(account.to_string()),
         deduplication: None,
         attributes: Vec::new(),

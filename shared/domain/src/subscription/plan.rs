@@ -323,6 +323,7 @@ mod tests {
             kind: "order",
             effect: Effect::State,
             lane: Lane::Orders,
+            timed: false,
         }
     }
 
@@ -367,7 +368,7 @@ mod tests {
     }
 
     /// A plan in short: the step's name and what it is about.
-    fn told(steps: &[Step<'_>]) -> Vec<String> {
+    fn described(steps: &[Step<'_>]) -> Vec<String> {
         steps
             .iter()
             .map(|step| match step {
@@ -437,7 +438,7 @@ mod tests {
             &EXAMPLE,
             now(),
         );
-        assert_eq!(told(&steps), expected);
+        assert_eq!(described(&steps), expected);
     }
 
     const REPLACING: RegistrationState = RegistrationState::Replacing;
@@ -520,7 +521,7 @@ mod tests {
             &EXAMPLE,
             now(),
         );
-        assert_eq!(told(&steps), expected);
+        assert_eq!(described(&steps), expected);
     }
 
     #[test]
@@ -547,7 +548,7 @@ mod tests {
             "correct wh_2",
             "adopt wh_2",
         ];
-        assert_eq!(told(&steps), expected);
+        assert_eq!(described(&steps), expected);
     }
 
     #[test]
@@ -571,7 +572,7 @@ mod tests {
                 &EXAMPLE,
                 now(),
             );
-            assert_eq!(told(&steps), ["correct wh_1", "adopt wh_1"]);
+            assert_eq!(described(&steps), ["correct wh_1", "adopt wh_1"]);
         }
     }
 
@@ -609,7 +610,7 @@ mod tests {
         let facts = LifeCycle { enables, ..EXAMPLE };
         let account = account(registrations);
         let steps = plan(&account, &hooks(), seen, Evidence::Silence, &facts, now());
-        assert_eq!(told(&steps), expected);
+        assert_eq!(described(&steps), expected);
     }
 
     #[test]
@@ -628,7 +629,7 @@ mod tests {
             ([differs], vec!["correct wh_1", "enable wh_1", "adopt wh_1"]),
         ] {
             let steps = plan(&account, &hooks(), &seen, Evidence::Unknown, &facts, now());
-            assert_eq!(told(&steps), expected);
+            assert_eq!(described(&steps), expected);
         }
     }
 
@@ -639,7 +640,7 @@ mod tests {
         hidden[0].webhook.endpoint = None;
         let facts = &EXAMPLE;
         let steps = plan(&account, &hooks(), &hidden, Evidence::Unknown, facts, now());
-        assert_eq!(told(&steps), ["adopt wh_1"]);
+        assert_eq!(described(&steps), ["adopt wh_1"]);
     }
 
     #[rstest]

@@ -144,14 +144,14 @@ mod tests {
     #[case::a_third_one(&[("other", LATE, 1)], &[], Evidence::Silence)]
     fn evidence(
         #[case] arrivals: &[(&str, u64, usize)],
-        #[case] struck: &[u64],
+        #[case] recorded: &[u64],
         #[case] expected: Evidence,
     ) {
         let arrivals: Vec<_> = arrivals
             .iter()
             .map(|(webhook, at, attempts)| arrival(webhook, *at, *attempts))
             .collect();
-        let failed: Vec<_> = struck
+        let failed: Vec<_> = recorded
             .iter()
             .map(|at| FailedDelivery {
                 at: Timestamp::from_millis(*at),

@@ -113,6 +113,7 @@ mod tests {
             kind: "any",
             effect: Effect::State,
             lane: Lane::Other,
+            timed: false,
         }
     }
 

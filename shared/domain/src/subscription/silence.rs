@@ -10,11 +10,11 @@
 //! So a week-end at which nothing ever comes weighs nothing, however long it is, and a busy hour weighs the more.
 //! Three times the worst that was usual makes a rule that each account sets for itself: one that brings its
 //! deliveries in bursts has long silences, and one that ticks like a clock has none. Eight missed deliveries of
-//! a source without any memory are chance once in three thousand times.
+//! a source without any memory are a matter of chance once in three thousand times.
 //!
 //! In the first two weeks nothing is too long: the first one fills the hours, the second tells what silences are
-//! usual. A day off in the middle of the week is no different from a dead webhook, and is told once. Every silence
-//! is learned from, up to a week of it, so an account that became slower is told a few times and then known for it.
+//! usual. A day off in the middle of the week is no different from a dead webhook, and is reported once. Every silence
+//! is learned from, up to a week of it, so an account that became slower is reported a few times and then known for it.
 
 use crate::identity::DeliveryId;
 use crate::timestamp::Timestamp;
@@ -29,7 +29,7 @@ const FULL_HOUR: u16 = 16;
 const WEEKS: u64 = 4;
 /// The same where the hours were a part of a silence that was too long: the account may have changed for good.
 const WEEKS_IF_SUSPECT: u64 = 2;
-/// So many missed deliveries at least are no chance.
+/// So many missed deliveries at least are no coincidence.
 const FEWEST_MISSED: u64 = 8 * ONE;
 /// So many times the usual silence is too long.
 const TIMES_USUAL: u64 = 3;
@@ -228,7 +228,7 @@ mod tests {
     struct Account {
         baseline: Baseline,
         now: u64,
-        told: Vec<u64>,
+        alerts: Vec<u64>,
         over: Vec<u64>,
     }
 
@@ -237,7 +237,7 @@ mod tests {
             Self {
                 baseline: Baseline::new(at(MONDAY)),
                 now: MONDAY,
-                told: Vec::new(),
+                alerts: Vec::new(),
                 over: Vec::new(),
             }
         }
@@ -257,7 +257,7 @@ mod tests {
                     self.over.push(self.now);
                 }
                 if self.baseline.notice(at(self.now)).is_some() {
-                    self.told.push(self.now);
+                    self.alerts.push(self.now);
                 }
             }
         }
@@ -289,7 +289,7 @@ mod tests {
     fn a_quiet_week_end_is_nothing_to_tell() {
         let mut account = Account::new();
         account.weeks(6, office);
-        assert_eq!(account.told, Vec::<u64>::new());
+        assert_eq!(account.alerts, Vec::<u64>::new());
     }
 
     #[test]
@@ -299,7 +299,7 @@ mod tests {
         account.go(account.now + 3 * DAY, []);
         // One is missed on Friday, and more than seven from eight to a quarter past nine on Monday.
         let morning = MONDAY + 3 * WEEK + 9 * HOUR + 15 * MINUTE;
-        assert_eq!(account.told, [morning]);
+        assert_eq!(account.alerts, [morning]);
         account.go(account.now + HOUR, [account.now + MINUTE]);
         assert_eq!(account.over.len(), 1);
         assert_eq!(account.baseline.suspect, None);
@@ -309,14 +309,14 @@ mod tests {
     fn a_new_account_is_never_suspect() {
         let mut account = Account::new();
         account.weeks(3, nothing);
-        assert_eq!((account.told.len(), account.baseline.hours), (0, 0));
+        assert_eq!((account.alerts.len(), account.baseline.hours), (0, 0));
         let mut account = Account::new();
         account.go(
             MONDAY + 13 * DAY,
             (1..13 * 144).map(|n| MONDAY + n * 10 * MINUTE),
         );
         account.weeks(3, nothing);
-        assert_eq!(account.told, Vec::<u64>::new());
+        assert_eq!(account.alerts, Vec::<u64>::new());
     }
 
     #[test]
@@ -337,7 +337,7 @@ mod tests {
         account.weeks(3, minutes);
         let silent = account.now;
         account.go(silent + DAY, []);
-        assert_eq!(account.told, [silent + 30 * MINUTE]);
+        assert_eq!(account.alerts, [silent + 30 * MINUTE]);
         let noticed = account.baseline.suspect.unwrap();
         assert_eq!(
             (noticed.noticed, noticed.missed),
@@ -355,10 +355,10 @@ mod tests {
     fn what_comes_in_bursts_or_seldom_is_known_for_it(#[case] day: fn(u64) -> Vec<u64>) {
         let mut account = Account::new();
         account.weeks(12, day);
-        assert_eq!(account.told, Vec::<u64>::new());
+        assert_eq!(account.alerts, Vec::<u64>::new());
         account.go(account.now + 20 * WEEK, []);
         assert_eq!(
-            account.told.len(),
+            account.alerts.len(),
             1,
             "a dead webhook is found all the same"
         );
@@ -375,8 +375,8 @@ mod tests {
                 Vec::new()
             }
         });
-        let told = account.told.len();
-        assert!((1..=7).contains(&told), "{told}");
+        let alerts = account.alerts.len();
+        assert!((1..=7).contains(&alerts), "{alerts}");
         account.weeks(10, |weekday| {
             if weekday == 2 {
                 vec![10 * HOUR]
@@ -384,7 +384,7 @@ mod tests {
                 Vec::new()
             }
         });
-        assert_eq!(account.told.len(), told);
+        assert_eq!(account.alerts.len(), alerts);
     }
 
     #[test]
@@ -474,9 +474,9 @@ mod tests {
             }
             account.go(account.now + DAY, arrivals);
         }
-        assert_eq!(account.told, Vec::<u64>::new());
+        assert_eq!(account.alerts, Vec::<u64>::new());
         account.go(account.now + 4 * WEEK, []);
-        assert_eq!(account.told.len(), 1);
+        assert_eq!(account.alerts.len(), 1);
     }
 
     proptest! {
@@ -517,7 +517,7 @@ mod tests {
                 arrivals.push(next);
             }
             account.go(MONDAY + 5 * WEEK, arrivals);
-            prop_assert_eq!(account.told, Vec::<u64>::new());
+            prop_assert_eq!(account.alerts, Vec::<u64>::new());
         }
     }
 }

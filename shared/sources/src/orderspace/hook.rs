@@ -57,6 +57,8 @@ pub(super) fn split(body: &[u8]) -> Result<Split<'_>, Unreadable> {
                             event_type: event_type.clone(),
                             meaning: meaning.clone(),
                             record_id,
+                            source_id: None,
+                            source_time: None,
                             record,
                         });
                     } else {
@@ -448,7 +450,7 @@ mod tests {
         assert_eq!(bad, [(0, ElementFault::NoRecord)]);
     }
 
-    /// A record keeps its key from release to release: a payment that is told again must not become another one.
+    /// A record keeps its key from release to release: a payment that is sent again must not become another one.
     #[test]
     fn a_payment_s_key_stays_what_it_is() {
         let payment = r#"{"invoice_id":"iv_1","payment_date":"2021-04-24","amount":26.70,"source":"card","reference":"pi_1"}"#;

@@ -26,6 +26,7 @@ static FACTS: Facts = Facts {
     // "HTTP 200 Success should be returned": 202 and 204 are retried like a failure.
     success: 200,
     policy: Policy::Require,
+    headers: &[],
     life_cycle: LifeCycle {
         credentials: &[
             CredentialField {

@@ -85,6 +85,8 @@ fn add<'a>(split: &mut Split<'a>, element: &'a RawValue) -> Result<(), Unreadabl
             meaning: meaning(&event_type),
             event_type,
             record_id,
+            source_id: None,
+            source_time: None,
             record,
         }),
         Err(reason) => split.bad.push(BadElement { index, reason }),

@@ -19,6 +19,7 @@ static FACTS: Facts = Facts {
     title: "StackOne",
     success: 200,
     policy: Policy::Require,
+    headers: &[],
     // No public call registers a webhook. Until accounts can be connected by hand, there is nothing to ask for.
     life_cycle: LifeCycle {
         credentials: &[],

@@ -1,17 +1,17 @@
-//! [`Oversize`]: bytes come back as they were put.
+//! [`ClaimCheck`]: bytes come back as they were put.
 
 use std::collections::BTreeSet;
 
 use domain::envelope::DataRef;
-use domain::ports::Oversize;
+use domain::ports::ClaimCheck;
 
 use super::Laxity;
 
-/// Holds an implementation of [`Oversize`] to its contract.
+/// Holds an implementation of [`ClaimCheck`] to its contract.
 ///
 /// # Panics
 /// It breaks it.
-pub async fn oversize(oversize: &impl Oversize) {
+pub async fn oversize(oversize: &impl ClaimCheck) {
     let large: Vec<u8> = (0..3_000_000_u32)
         .map(|n| n.to_le_bytes()[n as usize % 3])
         .collect();
@@ -58,7 +58,7 @@ pub async fn oversize(oversize: &impl Oversize) {
 }
 
 /// The refusals of S3 that an implementation does not have.
-pub async fn oversize_laxity(oversize: &impl Oversize) -> BTreeSet<Laxity> {
+pub async fn oversize_laxity(oversize: &impl ClaimCheck) -> BTreeSet<Laxity> {
     let mut lax = BTreeSet::new();
     if oversize.put(&"k".repeat(1025), b"bytes").await.is_ok() {
         lax.insert(Laxity::LongObjectKey);

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::future::Future;
 
-use domain::envelope::Text;
+use domain::envelope::Body;
 use domain::ports::{BATCH_BYTES, BATCH_COUNT, Message, PortError, QueueUrl, Queues};
 
 use super::Laxity;
@@ -36,7 +36,7 @@ impl QueueReader for FakeQueues {
 
 fn message(body: &str) -> Message<'static> {
     Message {
-        text: Text::plain(body.to_owned()),
+        text: Body::whole(body.to_owned()),
         group: None,
         deduplication: None,
         attributes: Vec::new(),
@@ -81,7 +81,7 @@ async fn what_is_sent_arrives(queues: &impl Queues, set: &QueueSet, reader: &imp
     let record = r#"{"name":"Panadería 日本 🥐 \ud83c","n":20.0}"#;
     let batch = [
         Message {
-            text: Text::around(r#"{"data":"#.to_owned(), record),
+            text: Body::wrapping(r#"{"data":"#.to_owned(), record),
             group: Some("acme".to_owned()),
             deduplication: None,
             attributes: vec![

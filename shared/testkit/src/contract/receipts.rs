@@ -1,10 +1,10 @@
-//! [`Receipts`], [`Markers`] and [`CheckClaims`]: bodies are kept byte for byte, a marker is held by one attempt at a time, strikes count.
+//! [`Receipts`], [`Markers`] and [`CheckClaims`]: bodies are kept byte for byte, a marker is held by one attempt at a time, failed deliveries count.
 
 use std::future::Future;
 
 use domain::account::{AccountName, TokenHash, UrlToken, WebhookId};
 use domain::identity::{BodyHash, DeliveryId};
-use domain::ports::{CheckClaims, Marker, MarkerKey, Markers, Receipt, Receipts, Strike};
+use domain::ports::{CheckClaims, DeliveryFailure, Marker, MarkerKey, Markers, Receipt, Receipts};
 use domain::signature::Assurance;
 use domain::timestamp::Timestamp;
 
@@ -39,8 +39,8 @@ pub trait ReceiptReader: Sync {
         delivery: DeliveryId,
     ) -> impl Future<Output = Option<ReadReceipt>> + Send;
 
-    /// How many strikes an account has.
-    fn strikes(&self, account: &AccountName) -> impl Future<Output = usize> + Send;
+    /// How many failed deliveries an account has.
+    fn failures(&self, account: &AccountName) -> impl Future<Output = usize> + Send;
 }
 
 impl ReceiptReader for FakeReceipts {
@@ -58,11 +58,11 @@ impl ReceiptReader for FakeReceipts {
         })
     }
 
-    async fn strikes(&self, account: &AccountName) -> usize {
-        let strikes = self.strikes();
-        strikes
+    async fn failures(&self, account: &AccountName) -> usize {
+        let failures = self.failures();
+        failures
             .iter()
-            .filter(|strike| strike.account == *account)
+            .filter(|failure| failure.account == *account)
             .count()
     }
 }
@@ -161,7 +161,7 @@ async fn a_marker_is_held_by_one(receipts: &impl Markers) {
     let key = MarkerKey {
         account: &acme,
         registration: token(1),
-        hash: BodyHash::of(b"refused"),
+        retry: BodyHash::of(b"refused").into(),
     };
     let free = Marker {
         delivery: delivery_id(1),
@@ -206,7 +206,7 @@ async fn a_marker_is_held_by_one(receipts: &impl Markers) {
             ..key
         },
         MarkerKey {
-            hash: BodyHash::of(b"something else"),
+            retry: BodyHash::of(b"something else").into(),
             ..key
         },
     ];
@@ -274,7 +274,7 @@ async fn of_two_leases_at_once_one_is_had(receipts: &impl Markers) {
         let key = MarkerKey {
             account: &acme,
             registration: token(1),
-            hash: BodyHash::of(format!("race {round}").as_bytes()),
+            retry: BodyHash::of(format!("race {round}").as_bytes()).into(),
         };
         let free = Marker {
             delivery: delivery_id(3),
@@ -295,16 +295,16 @@ async fn of_two_leases_at_once_one_is_had(receipts: &impl Markers) {
 async fn strikes_count(receipts: &impl Receipts, reader: &impl ReceiptReader) {
     let (acme, other) = (account("acme"), account("other"));
     for (delivery, millis) in [(1, 10), (1, 20), (2, 20)] {
-        let strike = Strike {
+        let failure = DeliveryFailure {
             account: &acme,
             delivery: delivery_id(delivery),
             at: at(millis),
             cause: "queue",
         };
-        receipts.strike(&strike).await.unwrap();
+        receipts.record_failure(&failure).await.unwrap();
     }
-    assert_eq!(reader.strikes(&acme).await, 3);
-    assert_eq!(reader.strikes(&other).await, 0);
+    assert_eq!(reader.failures(&acme).await, 3);
+    assert_eq!(reader.failures(&other).await, 0);
 }
 
 async fn a_check_is_claimed_once_in_its_time(receipts: &impl CheckClaims) {

@@ -35,7 +35,7 @@ impl FakeKeys {
         keys
     }
 
-    /// The faults; calls are told apart by the account.
+    /// The faults; calls are distinguished by the account.
     #[must_use]
     pub fn script(&self) -> &Script {
         &self.script

@@ -17,7 +17,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub use keys::FakeKeys;
 pub use oversize::FakeOversize;
 pub use queues::{FakeQueues, Sent};
-pub use receipts::{FakeReceipts, KeptReceipt, StruckStrike};
+pub use receipts::{FakeReceipts, KeptReceipt, RecordedFailure};
 pub use records::{FakeRecords, StoredRecord};
 pub use redelivery::FakeRedelivery;
 pub use script::{Fault, Faults, Journal, Script, Step};

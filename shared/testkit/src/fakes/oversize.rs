@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use domain::envelope::DataRef;
-use domain::ports::{Oversize, PortError};
+use domain::ports::{ClaimCheck, PortError};
 
 use super::lock;
 use super::script::{Journal, Script};
@@ -40,7 +40,7 @@ impl FakeOversize {
         oversize
     }
 
-    /// The faults; calls are told apart by the object's key.
+    /// The faults; calls are distinguished by the object's key.
     #[must_use]
     pub fn script(&self) -> &Script {
         &self.script
@@ -59,7 +59,7 @@ impl FakeOversize {
     }
 }
 
-impl Oversize for FakeOversize {
+impl ClaimCheck for FakeOversize {
     async fn put(&self, key: &str, bytes: &[u8]) -> Result<DataRef, PortError> {
         let begun = self.script.begin("put", key).await?;
         // <https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html>

@@ -78,7 +78,7 @@ impl FakeQueues {
         queues
     }
 
-    /// The faults; calls are told apart by the queue's URL.
+    /// The faults; calls are distinguished by the queue's URL.
     #[must_use]
     pub fn script(&self) -> &Script {
         &self.script

@@ -1,12 +1,12 @@
-//! Receipts, retry markers and strikes as the receipts table keeps them.
+//! Receipts, retry markers and failed deliveries as the receipts table keeps them.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Mutex;
 
 use domain::account::{AccountName, TokenHash, WebhookId};
-use domain::identity::{BodyHash, DeliveryId};
+use domain::identity::{BodyHash, DeliveryId, RetryKey};
 use domain::ports::{
-    CheckClaims, Marker, MarkerKey, Markers, PortError, Receipt, Receipts, Strike,
+    CheckClaims, DeliveryFailure, Marker, MarkerKey, Markers, PortError, Receipt, Receipts,
 };
 use domain::signature::Assurance;
 use domain::timestamp::Timestamp;
@@ -39,9 +39,9 @@ pub struct KeptReceipt {
     pub attempts: usize,
 }
 
-/// A strike that was counted.
+/// A failed delivery that was recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StruckStrike {
+pub struct RecordedFailure {
     /// Whose delivery.
     pub account: AccountName,
     /// Which one.
@@ -60,14 +60,14 @@ pub struct FakeReceipts {
 }
 
 /// A marker's key, without a borrow.
-type StoredKey = (AccountName, TokenHash, BodyHash);
+type StoredKey = (AccountName, TokenHash, RetryKey);
 
 #[derive(Debug, Default)]
 struct State {
     kept: BTreeMap<(AccountName, DeliveryId), KeptReceipt>,
     markers: HashMap<StoredKey, Marker>,
     claims: HashMap<AccountName, Timestamp>,
-    strikes: Vec<StruckStrike>,
+    failures: Vec<RecordedFailure>,
 }
 
 impl Default for FakeReceipts {
@@ -81,7 +81,7 @@ impl Default for FakeReceipts {
                     ("lease", "receipts.lease"),
                     ("mark", "receipts.mark"),
                     ("unmark", "receipts.unmark"),
-                    ("strike", "receipts.strike"),
+                    ("record_failure", "receipts.record_failure"),
                     ("claim_check", "receipts.claim_check"),
                 ],
             ),
@@ -99,7 +99,7 @@ impl FakeReceipts {
         receipts
     }
 
-    /// The faults; calls are told apart by the account.
+    /// The faults; calls are distinguished by the account.
     #[must_use]
     pub fn script(&self) -> &Script {
         &self.script
@@ -120,7 +120,7 @@ impl FakeReceipts {
     /// The marker for such bytes, without counting the question.
     #[must_use]
     pub fn marker_of(&self, account: &AccountName, body: &[u8]) -> Option<Marker> {
-        let hash = BodyHash::of(body);
+        let hash = RetryKey::from(BodyHash::of(body));
         let state = lock(&self.state);
         let mut markers = state.markers.iter();
         let found = markers.find(|((of, _, bytes), _)| of == account && *bytes == hash);
@@ -133,10 +133,10 @@ impl FakeReceipts {
         lock(&self.state).markers.len()
     }
 
-    /// The strikes, in the order in which they were counted.
+    /// The failed deliveries, in the order in which they were counted.
     #[must_use]
-    pub fn strikes(&self) -> Vec<StruckStrike> {
-        lock(&self.state).strikes.clone()
+    pub fn failures(&self) -> Vec<RecordedFailure> {
+        lock(&self.state).failures.clone()
     }
 }
 
@@ -163,13 +163,16 @@ impl Receipts for FakeReceipts {
         begun.done(())
     }
 
-    async fn strike(&self, strike: &Strike<'_>) -> Result<(), PortError> {
-        let begun = self.script.begin("strike", strike.account.as_str()).await?;
-        lock(&self.state).strikes.push(StruckStrike {
-            account: strike.account.clone(),
-            delivery: strike.delivery,
-            at: strike.at,
-            cause: strike.cause,
+    async fn record_failure(&self, failure: &DeliveryFailure<'_>) -> Result<(), PortError> {
+        let begun = self
+            .script
+            .begin("record_failure", failure.account.as_str())
+            .await?;
+        lock(&self.state).failures.push(RecordedFailure {
+            account: failure.account.clone(),
+            delivery: failure.delivery,
+            at: failure.at,
+            cause: failure.cause,
         });
         begun.done(())
     }
@@ -258,5 +261,5 @@ impl CheckClaims for FakeReceipts {
 }
 
 fn stored(key: MarkerKey<'_>) -> StoredKey {
-    (key.account.clone(), key.registration, key.hash)
+    (key.account.clone(), key.registration, key.retry)
 }

@@ -60,7 +60,7 @@ impl FakeRecords {
         records
     }
 
-    /// The faults; calls are told apart by the record's key as text.
+    /// The faults; calls are distinguished by the record's key as text.
     #[must_use]
     pub fn script(&self) -> &Script {
         &self.script

@@ -275,7 +275,7 @@ impl Script {
     }
 
     /// Forgets all rules: from here on everything works.
-    pub fn heal(&self) {
+    pub fn repair(&self) {
         lock(&self.rules).clear();
     }
 
@@ -410,7 +410,7 @@ mod tests {
         assert_eq!(call(&script, "a").await, Ok(()));
         assert_eq!(script.calls(), BTreeMap::from([("get", 5)]));
         script.on("get").always().fault(Fault::permanent("No"));
-        script.heal();
+        script.repair();
         assert_eq!(call(&script, "a").await, Ok(()));
     }
 

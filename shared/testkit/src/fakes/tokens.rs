@@ -34,7 +34,7 @@ impl FakeTokens {
         tokens
     }
 
-    /// The faults; calls are told apart by the token's hash.
+    /// The faults; calls are distinguished by the token's hash.
     #[must_use]
     pub fn script(&self) -> &Script {
         &self.script

@@ -143,8 +143,8 @@ impl Rules {
         &self.active
     }
 
-    /// The fault of the first rule that a call meets, and counts it. `chance` gives numbers from 0 to 1.
-    pub(super) fn meet(&mut self, request: &Request, chance: impl Fn() -> f64) -> Option<Fault> {
+    /// The fault of the first rule that a call meets, and counts it. `rng` gives numbers from 0 to 1.
+    pub(super) fn meet(&mut self, request: &Request, rng: impl Fn() -> f64) -> Option<Fault> {
         for ActiveRule { rule, met, .. } in &mut self.active {
             if rule.times == Some(0) || !rule.fits(request) {
                 continue;
@@ -153,7 +153,7 @@ impl Rules {
                 rule.skip -= 1;
                 continue;
             }
-            if rule.share.is_some_and(|share| chance() >= share) || !rule.fault.concerns(request) {
+            if rule.share.is_some_and(|share| rng() >= share) || !rule.fault.concerns(request) {
                 continue;
             }
             rule.times = rule.times.map(|times| times - 1);

@@ -176,7 +176,7 @@ async fn pass(
     let request = Request::read(parts.method, parts.uri, parts.headers, body);
     let (fault, number) = {
         let books = &mut *shared.books();
-        let fault = books.rules.meet(&request, chance);
+        let fault = books.rules.meet(&request, rng);
         let number = books
             .ledger
             .begin(&request, fault.as_ref().map(Fault::name));
@@ -266,7 +266,7 @@ async fn joined(shared: &Shared, mut parted: Parted) -> Response<Body> {
 }
 
 /// A number from 0 to 1; without randomness, a fault is met.
-fn chance() -> f64 {
+fn rng() -> f64 {
     getrandom::u32().map_or(0.0, |number| f64::from(number) / f64::from(u32::MAX))
 }
 

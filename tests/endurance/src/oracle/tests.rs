@@ -4,16 +4,16 @@ use rstest::rstest;
 use serde_json::Value;
 
 use super::*;
-use crate::chance::Chance;
 use crate::events::{Delivery, about};
+use crate::rng::Rng;
 
 const ACCOUNT: &str = "endurance-1-0";
 
 struct World {
     log: Log,
-    team: Vec<Letter>,
-    undelivered: Vec<Letter>,
-    dead: Vec<Letter>,
+    team: Vec<QueueMessage>,
+    undelivered: Vec<QueueMessage>,
+    dead: Vec<QueueMessage>,
     notices: Vec<Notice>,
     objects: BTreeMap<String, String>,
     records: BTreeMap<RecordKey, Record>,
@@ -57,7 +57,7 @@ fn delivery(elements: Vec<(Element, String)>) -> Delivery {
 }
 
 fn good(name: &'static str, record: &str, mark: usize) -> (Element, String) {
-    let event = about(&mut Chance::new(mark as u64), "order", name, record, mark);
+    let event = about(&mut Rng::new(mark as u64), "order", name, record, mark);
     let text = event.record.clone();
     (Element::Good(event), text)
 }
@@ -79,8 +79,8 @@ fn attempt(delivery: usize, elements: usize, at: u64, status: Option<u16>) -> At
     }
 }
 
-fn letter(body: String) -> Letter {
-    Letter { body, sent: 0 }
+fn message(body: String) -> QueueMessage {
+    QueueMessage { body, sent: 0 }
 }
 
 /// Three deliveries: two orders and a bad element; one of the same orders, refused once and accepted under its first
@@ -131,12 +131,12 @@ fn world() -> World {
     let newer = event(&world, 1, 0);
     let delete = event(&world, 2, 0);
     world.team = vec![
-        letter(envelope(&one, &id(1005, 0), false)),
-        letter(envelope(&two, &id(1005, 2), false)),
-        letter(envelope(&newer, &id(2010, 0), false)),
-        letter(envelope(&newer, &id(2010, 0), false)),
+        message(envelope(&one, &id(1005, 0), false)),
+        message(envelope(&two, &id(1005, 2), false)),
+        message(envelope(&newer, &id(2010, 0), false)),
+        message(envelope(&newer, &id(2010, 0), false)),
     ];
-    world.undelivered = vec![letter(format!(
+    world.undelivered = vec![message(format!(
         r#"{{"team":"example","queue":"q","reason":"QueueDoesNotExist","envelope":{}}}"#,
         envelope(&delete, &id(4001, 0), false)
     ))];
@@ -221,7 +221,7 @@ fn a_world_that_is_right_has_no_problem_and_is_counted() {
 }, "nobody was told")]
 #[case::no_reason(|world: &mut World| {
     let body = world.undelivered[0].body.replace("QueueDoesNotExist", "");
-    world.undelivered = vec![letter(body)];
+    world.undelivered = vec![message(body)];
 }, "without a reason")]
 #[case::other_bytes_in_quarantine(|world: &mut World| world.notices[0].hash = Some(sha256("other")), "never sent")]
 #[case::no_bytes_in_quarantine(|world: &mut World| world.notices[0].hash = None, "points at no receipt")]
@@ -249,7 +249,7 @@ fn a_repeat_under_another_id_is_counted_and_the_greater_id_decides() {
     let newer = event(&world, 1, 0);
     world
         .team
-        .push(letter(envelope(&newer, &id(3010, 0), true)));
+        .push(message(envelope(&newer, &id(3010, 0), true)));
     let problems = judged(&world).problems;
     assert!(
         problems.iter().any(|found| found.contains("must be")),
@@ -269,7 +269,7 @@ fn a_repeat_under_another_id_is_counted_and_the_greater_id_decides() {
 fn behind(world: &mut World) {
     let older = event(world, 0, 0);
     let late = id(5005, 0);
-    world.team.push(letter(envelope(&older, &late, true)));
+    world.team.push(message(envelope(&older, &late, true)));
     let record = world.records.values_mut().next().unwrap();
     record.data = of_text(&older.record).ok();
     record.event_id = Some(late);

@@ -66,7 +66,10 @@ pub const CHAPTERS: &[(&str, &[Requirement])] = &[
     ("Nothing is dropped as a repeat", REPEATS),
     ("Verbatim", VERBATIM),
     ("Secrets stay secret", SECRETS),
-    ("Strangers cost next to nothing", STRANGERS),
+    (
+        "Unauthenticated requests cost next to nothing",
+        UNAUTHENTICATED,
+    ),
     ("The answers of inbound", ANSWER_TABLE),
     ("The envelope and the teams", ENVELOPE),
     ("Records", RECORDS),
@@ -97,7 +100,7 @@ const DURABLE: &[Requirement] = &[
             ),
             Test(
                 "runtime",
-                "enqueue::tests::a_lasting_refusal_is_final_and_a_missing_answer_is_none",
+                "enqueue::tests::a_permanent_refusal_is_final_and_a_missing_answer_is_none",
             ),
         ]),
     ),
@@ -108,7 +111,7 @@ const DURABLE: &[Requirement] = &[
             Test(INBOUND, "every_lane_gets_through_although_one_refuses"),
             Test(
                 ANSWERS,
-                "a_queue_that_refuses_for_now_makes_a_strike_and_the_retry_keeps_its_ids",
+                "a_queue_that_refuses_for_now_fails_the_delivery_and_the_retry_keeps_its_ids",
             ),
         ]),
     ),
@@ -139,7 +142,10 @@ const DURABLE: &[Requirement] = &[
         "What travels behind a pointer is in the bucket before the pointer is sent; a bucket that refuses is 503",
         By(&[
             Test(INBOUND, "a_large_event_that_cannot_be_kept_is_a_refusal"),
-            Test(ANSWERS, "a_large_event_whose_store_refuses_makes_a_strike"),
+            Test(
+                ANSWERS,
+                "a_large_event_whose_store_refuses_fails_the_delivery",
+            ),
         ]),
     ),
 ];
@@ -291,7 +297,7 @@ const NOTHING_LOST: &[Requirement] = &[
             Test("consumer", "backoff::tests::delays_grow_up_to_a_limit"),
             Test(
                 "e2e::isolation",
-                "a_passing_failure_of_the_records_table_makes_no_dead_letter_and_loses_nothing",
+                "a_transient_failure_of_the_records_table_makes_no_dead_letter_and_loses_nothing",
             ),
             Check("template rules"),
         ]),
@@ -340,7 +346,7 @@ const STATE: &[Requirement] = &[
     ),
     is(
         "model-truth",
-        "Where a record says something earlier than what Orderspace said last and was told to be taken, one of seven known causes explains it, and each is counted",
+        "Where a record says something earlier than the last event of Orderspace that was answered 200, one of seven known causes explains it, and each is counted",
         By(&[
             Check("model"),
             Test(
@@ -622,16 +628,19 @@ const SECRETS: &[Requirement] = &[
     ),
 ];
 
-const STRANGERS: &[Requirement] = &[
+const UNAUTHENTICATED: &[Requirement] = &[
     is(
         "stranger-answer",
         "An unknown or retired token and a missing, wrong, repeated or misspelt signature get one and the same 401",
         By(&[
             Test(
                 INBOUND,
-                "strangers_are_all_answered_alike_and_cost_one_check_at_most",
+                "unauthenticated_requests_are_all_answered_alike_and_cost_one_check_at_most",
             ),
-            Test(ANSWERS, "strangers_get_one_answer_and_leave_no_trace"),
+            Test(
+                ANSWERS,
+                "unauthenticated_requests_get_one_answer_and_leave_no_trace",
+            ),
         ]),
     ),
     is(
@@ -644,7 +653,7 @@ const STRANGERS: &[Requirement] = &[
             ),
             Test(
                 INBOUND,
-                "strangers_are_all_answered_alike_and_cost_one_check_at_most",
+                "unauthenticated_requests_are_all_answered_alike_and_cost_one_check_at_most",
             ),
             Test(INBOUND, "unknown_tokens_cost_one_cached_read_each"),
         ]),
@@ -657,7 +666,10 @@ const STRANGERS: &[Requirement] = &[
                 INBOUND,
                 "wrong_signatures_do_not_make_us_read_secrets_at_will",
             ),
-            Test(ANSWERS, "strangers_cannot_make_us_read_secrets_at_will"),
+            Test(
+                ANSWERS,
+                "unauthenticated_requests_cannot_make_us_read_secrets_at_will",
+            ),
         ]),
     ),
     is(
@@ -667,7 +679,7 @@ const STRANGERS: &[Requirement] = &[
             Test(INBOUND, "odd_requests_are_answered"),
             Test(
                 "runtime",
-                "gateway::tests::whatever_strangers_send_becomes_a_request",
+                "gateway::tests::whatever_is_sent_becomes_a_request",
             ),
             Test("runtime", "gateway::tests::what_is_no_event_is_no_request"),
             Check("panics"),
@@ -687,7 +699,7 @@ const STRANGERS: &[Requirement] = &[
             ),
             Test(
                 INBOUND,
-                "strangers_are_all_answered_alike_and_cost_one_check_at_most",
+                "unauthenticated_requests_are_all_answered_alike_and_cost_one_check_at_most",
             ),
         ]),
     ),
@@ -789,7 +801,7 @@ const ANSWER_TABLE: &[Requirement] = &[
                 ANSWERS,
                 "without_keys_it_is_asked_to_come_again_and_then_accepted",
             ),
-            Test(ANSWERS, "what_cannot_be_read_is_no_strangers_fault"),
+            Test(ANSWERS, "what_cannot_be_read_is_not_answered_with_401"),
         ]),
     ),
     is(
@@ -913,7 +925,7 @@ const RECORDS: &[Requirement] = &[
     ),
     is(
         "record-payments",
-        "Payments are told apart by value; equal ones may both be real, and the record counts them",
+        "Payments are distinguished by value; equal ones may both be real, and the record counts them",
         By(&[
             Test(
                 "sources",
@@ -1053,8 +1065,8 @@ const SUBSCRIPTIONS: &[Requirement] = &[
         ]),
     ),
     is(
-        "subscription-heal",
-        "A webhook that is missing, wrong or disabled behind our back is mended by the check",
+        "subscription-repair",
+        "A webhook that is missing, wrong or disabled behind our back is repaired by the check",
         By(&[
             Test(ADMIN, "checking::a_missing_webhook_is_registered_again"),
             Test(ADMIN, "checking::other_events_are_corrected"),
@@ -1075,7 +1087,7 @@ const SUBSCRIPTIONS: &[Requirement] = &[
     ),
     is(
         "subscription-lease",
-        "Of two calls at once one is told to come again, and whoever was overtaken saves nothing",
+        "Of two calls at once one is answered with 409 and asked to retry, and whoever was overtaken saves nothing",
         By(&[
             Test(
                 ADMIN,
@@ -1090,12 +1102,12 @@ const SUBSCRIPTIONS: &[Requirement] = &[
     ),
     is(
         "subscription-disconnect",
-        "Disconnecting leaves nothing but the history, and deliveries become a stranger's",
+        "Disconnecting leaves nothing but the history, and deliveries are answered 401",
         By(&[
             Test(ADMIN, "disconnecting::nothing_is_left_but_the_history"),
             Test(
                 "e2e::admin",
-                "after_disconnecting_deliveries_are_a_strangers",
+                "after_disconnecting_deliveries_are_answered_401",
             ),
         ]),
     ),
@@ -1105,7 +1117,7 @@ const SUBSCRIPTIONS: &[Requirement] = &[
         By(&[
             Test(
                 ADMIN,
-                "strikes::strikes_are_shown_with_cause_and_time_until_a_delivery_is_accepted",
+                "failed_deliveries::failed_deliveries_are_shown_with_cause_and_time_until_a_delivery_is_accepted",
             ),
             Test(
                 "e2e::lifecycle",

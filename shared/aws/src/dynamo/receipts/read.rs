@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use domain::account::{AccountName, WebhookId};
 use domain::envelope::DataRef;
 use domain::identity::DeliveryId;
-use domain::ports::{Oversize, PortError};
+use domain::ports::{ClaimCheck, PortError};
 use domain::subscription::{Arrival, Deliveries, FailedDelivery};
 use domain::timestamp::Timestamp;
 
@@ -168,7 +168,7 @@ fn failed_delivery(item: &Item) -> Option<FailedDelivery> {
 ///
 /// # Errors
 /// The item is no receipt, or the store did not answer.
-pub async fn read_body(item: &Item, oversize: &impl Oversize) -> Result<Vec<u8>, PortError> {
+pub async fn read_body(item: &Item, oversize: &impl ClaimCheck) -> Result<Vec<u8>, PortError> {
     let malformed = || PortError::transient(READING, MALFORMED_ITEM);
     if let Some(AttributeValue::B(packed)) = item.get(BODY) {
         return unpack(packed.as_ref()).map_err(|_| malformed());

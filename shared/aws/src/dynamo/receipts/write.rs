@@ -10,7 +10,8 @@ use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
 use domain::account::AccountName;
 use domain::ports::{
-    CheckClaims, Marker, MarkerKey, Markers, Oversize, PortError, Receipt, Receipts, Strike,
+    CheckClaims, ClaimCheck, DeliveryFailure, Marker, MarkerKey, Markers, PortError, Receipt,
+    Receipts,
 };
 use domain::timestamp::Timestamp;
 
@@ -28,7 +29,7 @@ const LEASING: &str = "leasing a retry marker";
 const MARKING: &str = "leaving a retry marker";
 const UNMARKING: &str = "taking a retry marker away";
 const CLAIMING: &str = "claiming an account's check";
-const STRIKING: &str = "counting a strike";
+const RECORDING_FAILURE: &str = "recording a failed delivery";
 
 const DELIVERY: &str = "delivery";
 const EXPIRES: &str = "expires";
@@ -48,8 +49,8 @@ pub struct DynamoReceipts<O> {
     ttl_seconds: u64,
 }
 
-impl<O: Oversize> DynamoReceipts<O> {
-    /// Keeps deliveries and strikes for `ttl_seconds`. A body that is larger than `inline_limit` bytes when
+impl<O: ClaimCheck> DynamoReceipts<O> {
+    /// Keeps deliveries and failed deliveries for `ttl_seconds`. A body that is larger than `inline_limit` bytes when
     /// compressed goes to `oversize`.
     #[must_use]
     pub fn new(
@@ -84,7 +85,7 @@ impl<O: Oversize> DynamoReceipts<O> {
     }
 }
 
-impl<O: Oversize> Receipts for DynamoReceipts<O> {
+impl<O: ClaimCheck> Receipts for DynamoReceipts<O> {
     /// A retry's receipt is that of the first attempt, whose time, registration and proof stay. `attempts` counts at
     /// least once: a call whose answer was lost is made again.
     async fn keep(&self, receipt: &Receipt<'_>) -> Result<(), PortError> {
@@ -116,25 +117,25 @@ impl<O: Oversize> Receipts for DynamoReceipts<O> {
             .map_err(|error| port_error(KEEPING, &error, is_permanent))
     }
 
-    async fn strike(&self, strike: &Strike<'_>) -> Result<(), PortError> {
-        let expires = strike.at.plus_seconds(self.ttl_seconds);
+    async fn record_failure(&self, failure: &DeliveryFailure<'_>) -> Result<(), PortError> {
+        let expires = failure.at.plus_seconds(self.ttl_seconds);
         let answer = self
             .client
             .put_item()
             .table_name(&self.table)
-            .item(PK, keys::failed_deliveries(strike.account))
-            .item(SK, text(strike_key(strike)))
-            .item(CAUSE, text(strike.cause))
+            .item(PK, keys::failed_deliveries(failure.account))
+            .item(SK, text(failure_key(failure)))
+            .item(CAUSE, text(failure.cause))
             .item(EXPIRES_AT, number(expires.seconds()))
             .send()
             .await;
         answer
             .map(drop)
-            .map_err(|error| port_error(STRIKING, &error, is_permanent))
+            .map_err(|error| port_error(RECORDING_FAILURE, &error, is_permanent))
     }
 }
 
-impl<O: Oversize> Markers for DynamoReceipts<O> {
+impl<O: ClaimCheck> Markers for DynamoReceipts<O> {
     async fn find(&self, key: MarkerKey<'_>) -> Result<Option<Marker>, PortError> {
         let answer = self
             .client
@@ -253,7 +254,7 @@ impl<O: Oversize> Markers for DynamoReceipts<O> {
     }
 }
 
-impl<O: Oversize> CheckClaims for DynamoReceipts<O> {
+impl<O: ClaimCheck> CheckClaims for DynamoReceipts<O> {
     async fn claim_check(
         &self,
         account: &AccountName,
@@ -288,8 +289,8 @@ impl<O: Oversize> CheckClaims for DynamoReceipts<O> {
 }
 
 /// Sorts by time: 13 digits last until the year 2286.
-fn strike_key(strike: &Strike<'_>) -> String {
-    format!("{:013}#{}", strike.at.millis(), strike.delivery)
+fn failure_key(failure: &DeliveryFailure<'_>) -> String {
+    format!("{:013}#{}", failure.at.millis(), failure.delivery)
 }
 
 fn marker(item: &Item) -> Option<Marker> {
@@ -323,10 +324,10 @@ mod tests {
     }
 
     #[test]
-    fn strikes_sort_by_time() {
+    fn failed_deliveries_sort_by_time() {
         let account = "acme".parse().unwrap();
         let key = |millis| {
-            strike_key(&Strike {
+            failure_key(&DeliveryFailure {
                 account: &account,
                 delivery: delivery(1_795_176_000_123),
                 at: Timestamp::from_millis(millis),
@@ -360,7 +361,7 @@ mod tests {
     /// A store that is used by its name alone.
     struct Elsewhere;
 
-    impl Oversize for Elsewhere {
+    impl ClaimCheck for Elsewhere {
         async fn put(&self, key: &str, _: &[u8]) -> Result<DataRef, PortError> {
             Ok(DataRef::new("bucket", key))
         }

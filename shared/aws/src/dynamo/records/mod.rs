@@ -28,7 +28,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditi
 use domain::envelope::DataRef;
 use domain::fold::{Change, Known, KnownEvent, MOST_REMEMBERED, Memory, Said};
 use domain::identity::{ContentHash, EventId};
-use domain::ports::{Oversize, PortError, Records, Update, Written};
+use domain::ports::{ClaimCheck, PortError, Records, Update, Written};
 use domain::record::RecordKey;
 use thiserror::Error;
 use tracing::warn;
@@ -126,7 +126,7 @@ pub struct DynamoRecords<O> {
 
 type UpdateError = SdkError<UpdateItemError, HttpResponse>;
 
-impl<O: Oversize> DynamoRecords<O> {
+impl<O: ClaimCheck> DynamoRecords<O> {
     /// Keeps records in this table, in this format where it can hold them.
     #[must_use]
     pub fn new(
@@ -375,7 +375,7 @@ fn hash<T: FromStr>(item: &Item, name: &str) -> Result<Option<T>, PortError> {
     hash.map_err(|_| PortError::transient(READING, MALFORMED_ITEM))
 }
 
-impl<O: Oversize> Records for DynamoRecords<O> {
+impl<O: ClaimCheck> Records for DynamoRecords<O> {
     async fn update(&self, key: &RecordKey, update: &Update<'_>) -> Result<Written, PortError> {
         match self.in_some_form(key, update).await? {
             // An item has room for some nine thousand ids. The one that is too many must not keep its event from the teams.
@@ -415,7 +415,7 @@ impl<O: Oversize> Records for DynamoRecords<O> {
 /// The item is no record, or the store did not answer.
 pub async fn read_record(
     item: &Item,
-    oversize: &impl Oversize,
+    oversize: &impl ClaimCheck,
 ) -> Result<Option<String>, PortError> {
     let malformed = || PortError::transient(READING, MALFORMED_ITEM);
     match (item.get(DATA), item.get(COMPACT), text_of(item, DATAREF)) {
@@ -474,7 +474,7 @@ mod tests {
     /// A store of one object.
     struct Kept(&'static str);
 
-    impl Oversize for Kept {
+    impl ClaimCheck for Kept {
         async fn put(&self, key: &str, _: &[u8]) -> Result<DataRef, PortError> {
             Ok(DataRef::new("bucket", key))
         }

@@ -1,4 +1,4 @@
-//! The healing: Orderspace disables the webhook, a check finds it missing and registers another, and the next
+//! The repair: Orderspace disables the webhook, a check finds it missing and registers another, and the next
 //! delivery arrives.
 //!
 //! The simulated site does not list a disabled webhook. Orderspace does not say whether it does; where it does, an
@@ -18,7 +18,7 @@ use operate::aws::Aws;
 
 /// What was seen of it.
 #[derive(Debug, Serialize)]
-pub struct Healing {
+pub struct Repairing {
     /// The webhook that was disabled.
     pub disabled: String,
     /// How a delivery was answered then: there was none.
@@ -33,7 +33,7 @@ pub struct Healing {
     pub reached: bool,
 }
 
-impl Healing {
+impl Repairing {
     /// What is missing, one sentence each.
     pub fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
@@ -48,27 +48,27 @@ impl Healing {
         }
         if self.next.last() != Some(&200) {
             problems.push(format!(
-                "After the healing a delivery was answered with {:?}, where 200 is right.",
+                "After the repair a delivery was answered with {:?}, where 200 is right.",
                 self.next
             ));
         }
         if !self.reached {
-            problems.push("After the healing no event reached the team's queue.".to_owned());
+            problems.push("After the repair no event reached the team's queue.".to_owned());
         }
         problems
     }
 }
 
-/// The delivery that is sent while the webhook is disabled, and again when it is healed.
+/// The delivery that is sent while the webhook is disabled, and again when it is repaired.
 pub(super) fn example() -> Example {
     Example {
-        file: "healed".to_owned(),
+        file: "repaired".to_owned(),
         what: "an order that is sent after the repair".to_owned(),
-        body: r#"[{"event":"order.updated","data":{"order":{"id":"or_healed"}}}]"#.to_owned(),
+        body: r#"[{"event":"order.updated","data":{"order":{"id":"or_repaired"}}}]"#.to_owned(),
         events: vec![ExampleEvent {
             event_type: "order.updated".to_owned(),
             lane: "orders".to_owned(),
-            subject: "order/or_healed".to_owned(),
+            subject: "order/or_repaired".to_owned(),
         }],
     }
 }
@@ -131,8 +131,8 @@ mod tests {
 
     use super::*;
 
-    fn good() -> Healing {
-        Healing {
+    fn good() -> Repairing {
+        Repairing {
             disabled: "wh_1".to_owned(),
             while_disabled: Vec::new(),
             found: Some("found: webhook wh_1 is missing at Orderspace".to_owned()),
@@ -148,13 +148,13 @@ mod tests {
     }
 
     #[rstest]
-    #[case::a_webhook_that_was_not_disabled(|seen: &mut Healing| seen.while_disabled = vec![200], "served")]
-    #[case::nothing_found(|seen: &mut Healing| seen.found = None, "wh_1")]
-    #[case::nothing_registered(|seen: &mut Healing| seen.registered = None, "wh_1")]
-    #[case::a_refused_delivery(|seen: &mut Healing| seen.next = vec![401], "401")]
-    #[case::no_delivery(|seen: &mut Healing| seen.next = Vec::new(), "200 is right")]
-    #[case::no_event(|seen: &mut Healing| seen.reached = false, "team's queue")]
-    fn what_is_missing_is_told(#[case] spoil: fn(&mut Healing), #[case] word: &str) {
+    #[case::a_webhook_that_was_not_disabled(|seen: &mut Repairing| seen.while_disabled = vec![200], "served")]
+    #[case::nothing_found(|seen: &mut Repairing| seen.found = None, "wh_1")]
+    #[case::nothing_registered(|seen: &mut Repairing| seen.registered = None, "wh_1")]
+    #[case::a_refused_delivery(|seen: &mut Repairing| seen.next = vec![401], "401")]
+    #[case::no_delivery(|seen: &mut Repairing| seen.next = Vec::new(), "200 is right")]
+    #[case::no_event(|seen: &mut Repairing| seen.reached = false, "team's queue")]
+    fn what_is_missing_is_told(#[case] spoil: fn(&mut Repairing), #[case] word: &str) {
         let mut seen = good();
         spoil(&mut seen);
         let problems = seen.problems();

@@ -1,10 +1,10 @@
-//! Chance from a seed: the same seed makes the same plan on every machine.
+//! Rng from a seed: the same seed makes the same plan on every machine.
 
 /// A small seeded generator (SplitMix64).
 #[derive(Clone, Debug)]
-pub(crate) struct Chance(u64);
+pub(crate) struct Rng(u64);
 
-impl Chance {
+impl Rng {
     pub(crate) fn new(seed: u64) -> Self {
         Self(seed)
     }
@@ -53,12 +53,12 @@ mod tests {
     #[test]
     fn a_seed_makes_one_sequence_and_another_seed_another() {
         let drawn = |seed| {
-            let mut chance = Chance::new(seed);
-            (0..20).map(|_| chance.below(1000)).collect::<Vec<_>>()
+            let mut rng = Rng::new(seed);
+            (0..20).map(|_| rng.below(1000)).collect::<Vec<_>>()
         };
         assert_eq!(drawn(7), drawn(7));
         assert_ne!(drawn(7), drawn(8));
-        let mut parts = [Chance::new(7).apart(1), Chance::new(7).apart(2)];
+        let mut parts = [Rng::new(7).apart(1), Rng::new(7).apart(2)];
         let [one, other] = parts.each_mut().map(|part| part.below(1 << 30));
         assert_ne!(one, other);
     }

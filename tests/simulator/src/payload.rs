@@ -56,14 +56,14 @@ pub struct RawDelivery {
 
 /// One request to be made.
 #[derive(Clone, Debug)]
-pub(crate) struct Parcel {
+pub(crate) struct Payload {
     pub(crate) events: Vec<EventText>,
     pub(crate) body: Vec<u8>,
     headers: Vec<(HeaderName, HeaderValue)>,
     signing: Signing,
 }
 
-impl Parcel {
+impl Payload {
     /// The headers to send, signed with the given key of the webhook.
     pub(crate) fn headers(&self, key: &SigningKey, other_key: &SigningKey) -> HeaderMap {
         let mut headers = HeaderMap::new();
@@ -91,7 +91,7 @@ impl Parcel {
 }
 
 /// Packs a raw delivery.
-pub(crate) fn raw(delivery: &RawDelivery) -> Result<Parcel, PackError> {
+pub(crate) fn raw(delivery: &RawDelivery) -> Result<Payload, PackError> {
     let headers = delivery
         .headers
         .iter()
@@ -103,7 +103,7 @@ pub(crate) fn raw(delivery: &RawDelivery) -> Result<Parcel, PackError> {
             ))
         })
         .collect::<Result<_, PackError>>()?;
-    Ok(Parcel {
+    Ok(Payload {
         events: Vec::new(),
         body: delivery.body.clone(),
         headers,
@@ -112,14 +112,14 @@ pub(crate) fn raw(delivery: &RawDelivery) -> Result<Parcel, PackError> {
 }
 
 /// Packs events into bodies of the switches' shape and batch size, in order.
-pub(crate) fn pack(events: &[EventText], switches: &Switches) -> Result<Vec<Parcel>, PackError> {
+pub(crate) fn pack(events: &[EventText], switches: &Switches) -> Result<Vec<Payload>, PackError> {
     let size = switches.batch_size.max(1);
     let signing = if switches.wrong_key {
         Signing::WrongKey
     } else {
         Signing::Proper
     };
-    let parcel = |events: &[EventText], body: String| Parcel {
+    let payload = |events: &[EventText], body: String| Payload {
         events: events.to_vec(),
         body: if switches.rails_escapes {
             rails_escaped(&body).into_bytes()
@@ -132,16 +132,16 @@ pub(crate) fn pack(events: &[EventText], switches: &Switches) -> Result<Vec<Parc
     match switches.shape {
         Shape::Current => Ok(events
             .chunks(size)
-            .map(|batch| parcel(batch, array(batch)))
+            .map(|batch| payload(batch, array(batch)))
             .collect()),
         Shape::Old => {
-            let mut parcels = Vec::new();
+            let mut payloads = Vec::new();
             for group in by_name(events)? {
                 for batch in group.chunks(size) {
-                    parcels.push(parcel(batch, old_shape(batch)?));
+                    payloads.push(payload(batch, old_shape(batch)?));
                 }
             }
-            Ok(parcels)
+            Ok(payloads)
         }
     }
 }
@@ -227,7 +227,7 @@ mod tests {
         pack(events, switches)
             .unwrap()
             .into_iter()
-            .map(|parcel| String::from_utf8(parcel.body).unwrap())
+            .map(|payload| String::from_utf8(payload.body).unwrap())
             .collect()
     }
 
@@ -237,7 +237,7 @@ mod tests {
         let sizes: Vec<usize> = pack(&many, &Switches::default())
             .unwrap()
             .iter()
-            .map(|parcel| parcel.events.len())
+            .map(|payload| payload.events.len())
             .collect();
         assert_eq!(sizes, [50, 50, 1]);
     }
@@ -291,7 +291,7 @@ mod tests {
 
     #[test]
     fn chosen_headers_replace_the_senders_own_and_may_come_twice() {
-        let parcel = raw(&RawDelivery {
+        let payload = raw(&RawDelivery {
             body: b"x".to_vec(),
             headers: vec![
                 ("Content-Type".into(), "text/plain".into()),
@@ -302,7 +302,7 @@ mod tests {
         })
         .unwrap();
         let key = SigningKey::new("k");
-        let headers = parcel.headers(&key, &key);
+        let headers = payload.headers(&key, &key);
         assert_eq!(headers["content-type"], "text/plain");
         let signatures: Vec<_> = headers.get_all(SIGNATURE_HEADER).iter().collect();
         assert_eq!(signatures, ["a", "b"]);

@@ -1,4 +1,4 @@
-//! The stage: runs everything that happens in a schedule, one step at a time, in an order that the seed decides.
+//! The scheduler: runs everything that happens in a schedule, one step at a time, in an order that the seed decides.
 //!
 //! Handlers, Orderspace and queues are tasks. Whatever one of them does to the world it does after it has
 //! waited for its turn ([`Agenda::turn`]). Turns are given one by one, by time and, within a millisecond, by a
@@ -24,7 +24,7 @@ use crate::lock;
 pub type Task = Pin<Box<dyn Future<Output = ()>>>;
 
 thread_local! {
-    /// Tasks that were added and not yet taken in. A stage and its tasks live in one thread, and tasks need
+    /// Tasks that were added and not yet taken in. A scheduler and its tasks live in one thread, and tasks need
     /// not be able to leave it.
     static ADDED: RefCell<Vec<Task>> = const { RefCell::new(Vec::new()) };
 }
@@ -143,7 +143,7 @@ impl Drop for Turn<'_> {
 #[derive(Default)]
 struct Ready {
     tasks: Mutex<VecDeque<usize>>,
-    stage: Mutex<Option<Waker>>,
+    scheduler: Mutex<Option<Waker>>,
 }
 
 struct TaskWaker {
@@ -157,8 +157,8 @@ impl Wake for TaskWaker {
         if !self.queued.swap(true, Ordering::Relaxed) {
             lock(&self.ready.tasks).push_back(self.task);
         }
-        if let Some(stage) = lock(&self.ready.stage).take() {
-            stage.wake();
+        if let Some(scheduler) = lock(&self.ready.scheduler).take() {
+            scheduler.wake();
         }
     }
 }
@@ -187,11 +187,11 @@ where
             end.store(true, Ordering::Relaxed);
         });
         // One task of tokio's polls them all, so its budget for one task must not count.
-        tokio::task::unconstrained(Stage::new(agenda, ended)).await;
+        tokio::task::unconstrained(Scheduler::new(agenda, ended)).await;
     });
 }
 
-struct Stage {
+struct Scheduler {
     agenda: Arc<Agenda>,
     ended: Arc<AtomicBool>,
     tasks: Vec<Option<Task>>,
@@ -200,7 +200,7 @@ struct Stage {
     clock: Pin<Box<tokio::time::Sleep>>,
 }
 
-impl Stage {
+impl Scheduler {
     fn new(agenda: Arc<Agenda>, ended: Arc<AtomicBool>) -> Self {
         Self {
             clock: Box::pin(tokio::time::sleep_until(agenda.instant(0))),
@@ -249,12 +249,12 @@ impl Stage {
     }
 }
 
-impl Future for Stage {
+impl Future for Scheduler {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         loop {
-            *lock(&self.ready.stage) = Some(cx.waker().clone());
+            *lock(&self.ready.scheduler) = Some(cx.waker().clone());
             self.settle();
             if self.ended.load(Ordering::Relaxed) {
                 return Poll::Ready(());

@@ -11,7 +11,7 @@ fn fresh(world: &World) -> DeliveryId {
 }
 
 #[tokio::test]
-async fn strikes_are_shown_with_cause_and_time_until_a_delivery_is_accepted() {
+async fn failed_deliveries_are_shown_with_cause_and_time_until_a_delivery_is_accepted() {
     let world = World::new().await;
     world.connect().await.expect(200);
     let none = json!({ "count": 0, "causes": {}, "latest": [] });
@@ -50,7 +50,7 @@ async fn a_retry_that_is_accepted_ends_the_run_also_days_later() {
 }
 
 #[tokio::test]
-async fn a_check_goes_on_where_strikes_cannot_be_read() {
+async fn a_check_goes_on_where_failed_deliveries_cannot_be_read() {
     let world = World::new().await;
     world.connect().await.expect(200);
     let id = world.webhooks().await[0].id.clone();

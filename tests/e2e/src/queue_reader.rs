@@ -35,7 +35,7 @@ const WAIT_SECONDS: i32 = 1;
 
 /// A message, out of its queue.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Letter {
+pub struct QueueMessage {
     /// The id that the queue gave it.
     pub id: String,
     /// The body.
@@ -48,14 +48,14 @@ pub struct Letter {
 
 /// One account's mail in one queue.
 #[derive(Debug, Clone)]
-pub struct Mailbox {
+pub struct QueueReader {
     stack: Stack,
     queue: String,
     account: String,
     room: PathBuf,
 }
 
-impl Mailbox {
+impl QueueReader {
     /// The mail of `account` in the queue that the template's output `queue` names.
     #[must_use]
     pub fn new(stack: &Stack, queue: &str, account: &str) -> Self {
@@ -68,7 +68,7 @@ impl Mailbox {
     }
 
     /// Sorts what the queue has at this moment, and returns all of this account's mail so far, each message once.
-    pub async fn letters(&self) -> Vec<Letter> {
+    pub async fn messages(&self) -> Vec<QueueMessage> {
         self.sort().await;
         self.read()
     }
@@ -112,21 +112,21 @@ impl Mailbox {
         let mut kept = Vec::new();
         for message in answer.messages() {
             if let Some(account) = account_in(message.body().unwrap_or_default()) {
-                self.keep(account, &letter(message));
+                self.keep(account, &received(message));
                 kept.push(message.receipt_handle().expect("a receipt handle"));
             }
         }
         self.remove(&kept).await;
     }
 
-    /// Writes a letter into its account's box, whole or not at all.
-    fn keep(&self, account: &str, letter: &Letter) {
+    /// Writes a message into its account's box, whole or not at all.
+    fn keep(&self, account: &str, message: &QueueMessage) {
         let own = self.room.join(account);
         std::fs::create_dir_all(&own).expect("the stack's directory can be written to");
-        let text = serde_json::to_vec(letter).expect("a letter is JSON");
-        let beside = own.join(format!(".{}-{}", letter.id, std::process::id()));
+        let text = serde_json::to_vec(message).expect("a message is JSON");
+        let beside = own.join(format!(".{}-{}", message.id, std::process::id()));
         std::fs::write(&beside, text).expect("the stack's directory can be written to");
-        std::fs::rename(&beside, own.join(&letter.id))
+        std::fs::rename(&beside, own.join(&message.id))
             .expect("the stack's directory can be written to");
     }
 
@@ -152,7 +152,7 @@ impl Mailbox {
         drop(answer.await);
     }
 
-    fn read(&self) -> Vec<Letter> {
+    fn read(&self) -> Vec<QueueMessage> {
         let Ok(entries) = std::fs::read_dir(self.room.join(&self.account)) else {
             return Vec::new();
         };
@@ -160,7 +160,7 @@ impl Mailbox {
             .filter_map(|entry| Some(entry.ok()?.path()))
             .filter(|path| !is_beside(path))
             .collect();
-        names.iter().map(|path| read_letter(path)).collect()
+        names.iter().map(|path| read_message(path)).collect()
     }
 }
 
@@ -169,22 +169,22 @@ fn is_beside(path: &Path) -> bool {
         .is_some_and(|name| name.to_string_lossy().starts_with('.'))
 }
 
-fn read_letter(path: &Path) -> Letter {
-    let text = std::fs::read(path).expect("a letter that was just listed");
+fn read_message(path: &Path) -> QueueMessage {
+    let text = std::fs::read(path).expect("a message that was just listed");
     serde_json::from_slice(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// A message as a letter.
+/// A message as a message.
 ///
 /// # Panics
 /// It has no id.
 #[must_use]
-pub fn letter(message: &Message) -> Letter {
+pub fn received(message: &Message) -> QueueMessage {
     let attributes = message.message_attributes().into_iter().flatten();
     let group = message
         .attributes()
         .and_then(|attributes| attributes.get(&MessageSystemAttributeName::MessageGroupId));
-    Letter {
+    QueueMessage {
         id: message.message_id().expect("a message id").to_owned(),
         body: message.body().unwrap_or_default().to_owned(),
         attributes: attributes

@@ -38,7 +38,7 @@ const SHORT_TIMES: [&str; 5] = [
 ];
 
 /// A lane's visibility timeout in seconds: six times the consumer's time-out. The template asks for more, so that a function
-/// that cannot start makes no dead letters overnight; it is set on the queues once they are there.
+/// that cannot start makes no dead messages overnight; it is set on the queues once they are there.
 const SHORT_VISIBILITY: &str = "30";
 
 /// A lane that hides a message for longer is not worth waiting for.
@@ -60,7 +60,7 @@ pub(crate) struct Where {
 
 /// A stack that is up.
 #[derive(Debug)]
-pub(crate) struct Ground {
+pub(crate) struct TestStack {
     /// How to reach it.
     pub(crate) outputs: Outputs,
     /// Calls to the emulator that go past the proxy.
@@ -94,7 +94,7 @@ impl Where {
     ///
     /// # Errors
     /// A [`Refusal`] when something is in the way.
-    pub(crate) async fn find(&self, places: &Places, progress: Progress) -> Result<Ground> {
+    pub(crate) async fn find(&self, places: &Places, progress: Progress) -> Result<TestStack> {
         let stack = if self.running {
             Stack::running(places)?
         } else {
@@ -121,7 +121,7 @@ impl Where {
                  with `cargo local up --proxy`.",
             )
         })?;
-        Ok(Ground {
+        Ok(TestStack {
             aws: outputs.aws()?,
             emulator: stack::process(places, "emulator")?,
             outputs,
@@ -157,7 +157,7 @@ pub(crate) async fn leave(places: &Places, running: bool) -> Result<()> {
     }
 }
 
-impl Ground {
+impl TestStack {
     /// One output of the template.
     ///
     /// # Errors

@@ -1,13 +1,13 @@
-//! Chance from a seed: the same words give the same numbers, on every machine and in every run.
+//! Rng from a seed: the same words give the same numbers, on every machine and in every run.
 //!
 //! Every decision has a source of its own, named by words (the schedule, the actor, the call), rather than a
 //! share in one stream: so a decision does not change when something else happens sooner or later.
 
 /// A stream of numbers. The mixing is that of `SplitMix64`: <https://prng.di.unimi.it/splitmix64.c>.
 #[derive(Debug, Clone)]
-pub struct Chance(u64);
+pub struct Rng(u64);
 
-impl Chance {
+impl Rng {
     /// The stream that these words name.
     #[must_use]
     pub fn of(words: &[u64]) -> Self {
@@ -40,13 +40,13 @@ impl Chance {
     }
 
     /// Whether it happens, so many times in a hundred.
-    pub fn percent(&mut self, chance: u64) -> bool {
-        self.below(100) < chance
+    pub fn percent(&mut self, rng: u64) -> bool {
+        self.below(100) < rng
     }
 
     /// Whether it happens, so many times in a thousand.
-    pub fn permille(&mut self, chance: u64) -> bool {
-        self.below(1000) < chance
+    pub fn permille(&mut self, rng: u64) -> bool {
+        self.below(1000) < rng
     }
 
     /// One of these.
@@ -93,8 +93,8 @@ mod tests {
     #[test]
     fn a_seed_tells_the_same_numbers_and_another_seed_others() {
         let draw = |words: &[u64]| {
-            let mut chance = Chance::of(words);
-            (0..8).map(|_| chance.below(1000)).collect::<Vec<_>>()
+            let mut rng = Rng::of(words);
+            (0..8).map(|_| rng.below(1000)).collect::<Vec<_>>()
         };
         assert_eq!(draw(&[1, 2]), draw(&[1, 2]));
         assert_ne!(draw(&[1, 2]), draw(&[2, 1]));
@@ -102,15 +102,15 @@ mod tests {
 
     #[test]
     fn a_range_is_filled_to_both_ends_and_a_shuffle_loses_nothing() {
-        let mut chance = Chance::of(&[7]);
+        let mut rng = Rng::of(&[7]);
         let mut seen = [false; 5];
         for _ in 0..200 {
-            let number = chance.between(3, 7);
+            let number = rng.between(3, 7);
             seen[usize::try_from(number - 3).unwrap()] = true;
         }
         assert_eq!(seen, [true; 5]);
         let mut items: Vec<u8> = (0..20).collect();
-        chance.shuffle(&mut items);
+        rng.shuffle(&mut items);
         assert_ne!(items, (0..20).collect::<Vec<u8>>());
         items.sort_unstable();
         assert_eq!(items, (0..20).collect::<Vec<u8>>());
