@@ -13,10 +13,13 @@ use crate::deliveries::{About, Event};
 use crate::faults::Step;
 use crate::lock;
 use crate::oracle::{self, LANES, Seen};
-use crate::plan::{BUDGET, CHECKS_EVERY, KEYS_REREAD, KEYS_TTL, KEYS_UNREADABLE, LEASE};
+use crate::plan::{BUDGET, CHECKS_EVERY, Habit, KEYS_REREAD, KEYS_TTL, KEYS_UNREADABLE, LEASE};
+use crate::ports::TO_COME;
 use crate::rng::word;
 use crate::truth;
-use crate::world::{Accepted, Key, KeysRead, Ledger, Place, Row, ShadowMarker, Subject, World};
+use crate::world::{
+    Accepted, Bytes, Key, KeysRead, Ledger, Place, Row, ShadowMarker, Subject, World,
+};
 
 /// How many contents a record remembers.
 const REMEMBERED: usize = 8;
@@ -93,8 +96,6 @@ pub(crate) fn name(key: Key) -> String {
     format!("event {}.{}", crate::world::since(key.0), key.1)
 }
 
-type Marks = (usize, Arc<[u8]>);
-
 impl World {
     // What inbound does.
 
@@ -102,9 +103,9 @@ impl World {
         lock(&self.ledger).actors.get(actor)?.attempt
     }
 
-    fn bytes_of(ledger: &Ledger, attempt: usize) -> Option<Marks> {
+    fn bytes_of(ledger: &Ledger, attempt: usize) -> Option<Bytes> {
         let attempt = ledger.attempts.get(attempt)?;
-        Some((attempt.account, Arc::clone(&attempt.delivery.body)))
+        Some(attempt.bytes())
     }
 
     /// The identity in the marker that an attempt can take: valid, and held by nobody.
@@ -334,6 +335,10 @@ impl World {
             self.check_receipt(number, faults);
             self.acknowledged(number);
             self.check_unknown_marker(number, actor);
+            self.check_token(number, actor);
+        } else if identity.is_none() && self.may_be_refused(number, status) {
+            // Nothing is proved, so nothing may be left.
+            self.answered_unverified(number, actor, status);
         } else if status != 503 || (faults == 0 && keys_held) {
             self.broken(Invariant::Answers, || {
                 format!("attempt {number}, genuine, is answered {status}; {faults} faults met it")
@@ -369,7 +374,7 @@ impl World {
         let (attempt, actor) = (&ledger.attempts[number], &ledger.actors[actor]);
         let unknown = attempt.read.is_none()
             || (matches!(attempt.read, Some(Some(_))) && attempt.leased.is_none());
-        let bytes = (attempt.account, Arc::clone(&attempt.delivery.body));
+        let bytes = attempt.bytes();
         let stays = ledger
             .markers
             .get(&bytes)
@@ -395,10 +400,12 @@ impl World {
         let Some(number) = self.attempt_of(actor) else {
             return;
         };
-        let ledger = lock(&self.ledger);
+        let mut ledger = lock(&self.ledger);
+        let of = ledger.attempts[number].whose();
+        ledger.keys_asked.insert(of, self.now());
         let attempt = &ledger.attempts[number];
         let looked_up = ledger.actors[actor].counts.contains_key(&Step::FindToken);
-        let last = ledger.keys_read.get(&(attempt.instance, attempt.account));
+        let last = ledger.keys_read.get(&of);
         let Some(last) = last.filter(|_| !attempt.genuine && !looked_up).copied() else {
             return;
         };
@@ -423,10 +430,7 @@ impl World {
         };
         let at = self.now();
         let mut ledger = lock(&self.ledger);
-        let of = (
-            ledger.attempts[number].instance,
-            ledger.attempts[number].account,
-        );
+        let of = ledger.attempts[number].whose();
         let held = match read {
             true => Some(at),
             false => ledger
@@ -510,7 +514,7 @@ impl World {
                 && other.identity == this.identity
                 && what(other) != what(this)
         });
-        let bytes = (this.account, Arc::clone(&this.delivery.body));
+        let bytes = this.bytes();
         let left = ledger
             .markers
             .get(&bytes)
@@ -679,7 +683,11 @@ impl World {
     }
 
     fn arrive_in_lane(&self, lane: &str, body: &str, message: &Message<'_>, actor: usize) {
-        let Some((key, seen, account, event)) = self.read(body, None) else {
+        let known = body.replacen(TO_COME, "{", 1);
+        if known != body {
+            self.has(Habit::NextRelease);
+        }
+        let Some((key, seen, account, event)) = self.read(&known, None) else {
             return;
         };
         self.sees_identity(actor, key.0);
@@ -776,7 +784,7 @@ impl World {
                     == format!("{}#{}", notice.account, &oracle::rfc3339(identity)[..10])
                 && sent
                     .as_ref()
-                    .is_some_and(|(_, bytes)| **bytes == *kept.body)
+                    .is_some_and(|(.., bytes)| **bytes == *kept.body)
         });
         if !kept {
             self.broken(Invariant::Durable, || {

@@ -104,7 +104,8 @@ fn config(world: &World) -> Config {
 
 /// An instance: one invocation at a time, and what it remembers between them.
 async fn instance(world: Arc<World>, number: usize, mut jobs: mpsc::UnboundedReceiver<Job>) {
-    let wire = Wire::new(&world, 0);
+    let mut wire = Wire::new(&world, 0);
+    wire.next = world.plan.rollout.is_some() && number % 2 == 1;
     let inbound = Inbound::new(&wire, &wire, &wire, &wire, &wire, config(&world));
     while let Some(Job {
         attempt,
@@ -221,6 +222,7 @@ fn again(world: &Arc<World>, made: &Made, rng: &mut Rng, least: u64, most: u64) 
 #[derive(Clone)]
 struct Made {
     account: usize,
+    registration: usize,
     genuine: bool,
     delivery: Delivery,
     /// The URL's token, and the key that signs; none for no signature.
@@ -257,6 +259,7 @@ fn arrive(world: &Arc<World>, made: Made, rng: &mut Rng) -> oneshot::Receiver<u1
     ledger.attempts.push(Attempt {
         instance: usize::MAX,
         account: made.account,
+        registration: made.registration,
         genuine: made.genuine,
         delivery: made.delivery,
         epoch,
@@ -334,7 +337,11 @@ async fn try_until_taken(world: &Arc<World>, genuine: Genuine, rng: &mut Rng) {
         mut backoff,
     } = genuine;
     world.agenda.turn(at, rng.number()).await;
-    let connected = &world.plan.accounts[account];
+    // While the account is disconnected Orderspace has no webhook to send to.
+    let Some(number) = world.current(account) else {
+        return;
+    };
+    let registration = world.registration(account, number);
     for attempt in 1..=most {
         if lock(&world.ledger).disabled.contains(&account) {
             return;
@@ -345,10 +352,11 @@ async fn try_until_taken(world: &Arc<World>, genuine: Genuine, rng: &mut Rng) {
         }
         let made = Made {
             account,
+            registration: number,
             genuine: true,
             delivery: delivery.clone(),
-            token: connected.token.expose().to_owned(),
-            key: Some(connected.key.clone()),
+            token: registration.token.expose().to_owned(),
+            key: Some(registration.key.clone()),
         };
         let status = post(world, made, patience, rng).await;
         if status == 200 {
@@ -359,6 +367,11 @@ async fn try_until_taken(world: &Arc<World>, genuine: Genuine, rng: &mut Rng) {
                 )
             });
             lock(&world.ledger).failures[account] = 0;
+            return;
+        }
+        if status == 401 {
+            world.has(Habit::Retired);
+            world.tell(|| "Orderspace has no such webhook any more".to_owned());
             return;
         }
         let failures = {
@@ -460,6 +473,7 @@ pub(crate) fn intrude(
         let elements = vec![deliveries::element(0, deliveries::stock("A 1", "666"))];
         let made = Made {
             account,
+            registration: 0,
             genuine: false,
             delivery: deliveries::delivery(elements, 0),
             token: token.to_owned(),

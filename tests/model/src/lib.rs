@@ -21,6 +21,7 @@ pub mod deliveries;
 pub mod faults;
 mod inbounds;
 mod lanes;
+mod life;
 mod oracle;
 pub mod plan;
 mod ports;

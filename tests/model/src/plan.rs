@@ -7,9 +7,10 @@ use domain::account::{AccountName, UrlToken};
 
 use crate::deliveries::{self, Delivery, Element};
 use crate::faults::{Kind, Step};
+use crate::life::{self, Turn};
 use crate::lock;
 use crate::rng::Rng;
-use crate::world::url_token;
+use crate::world::{first_token, url_token};
 
 /// The wall clock at the beginning: 2026-11-20T12:00:00.000Z, in milliseconds.
 pub(crate) const WALL: u64 = 1_795_176_000_000;
@@ -23,6 +24,8 @@ pub(crate) const INBOUND_TIMEOUT: u64 = 10_000;
 pub(crate) const LEASE: u64 = 15_000;
 /// How long a signing key is kept, and how soon it may be read again, in seconds.
 pub(crate) const KEYS_TTL: u64 = 300;
+/// How long what a token stands for is believed, in milliseconds.
+pub(crate) const ENTRIES_BELIEVED: u64 = 10_000;
 /// The least time between two reads of keys that do not fit, in seconds.
 pub(crate) const KEYS_REREAD: u64 = 10;
 /// The least time between two reads of keys that could not be read, in milliseconds.
@@ -33,7 +36,7 @@ pub(crate) const CHECK_QUEUE: &str = "checks";
 /// The least time between two checks of an account that wrong signatures can cause, in milliseconds.
 pub(crate) const CHECKS_EVERY: u64 = 300_000;
 
-/// What Orderspace does besides sending a delivery once, and nobody says beforehand.
+/// What happens besides a delivery that is sent once, and nobody says beforehand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(usize)]
 pub enum Habit {
@@ -47,16 +50,25 @@ pub enum Habit {
     Merge,
     /// It disables the webhook of an account.
     Disable,
+    /// An account has another registration beside one that is about to go, or anew.
+    Register,
+    /// It sends by a registration that is retired, and is refused.
+    Retired,
+    /// A function of the next release writes what this one cannot read.
+    NextRelease,
 }
 
 impl Habit {
     /// Every habit.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 8] = [
         Self::Retry,
         Self::Respace,
         Self::Split,
         Self::Merge,
         Self::Disable,
+        Self::Register,
+        Self::Retired,
+        Self::NextRelease,
     ];
 
     /// How often it was seen, in words.
@@ -68,6 +80,9 @@ impl Habit {
             Self::Split => "with a part of the events",
             Self::Merge => "with another delivery's events",
             Self::Disable => "webhooks disabled",
+            Self::Register => "registrations made while deliveries flow",
+            Self::Retired => "refused with a retired token",
+            Self::NextRelease => "events written by the next release",
         }
     }
 }
@@ -81,6 +96,8 @@ pub(crate) struct Account {
     pub(crate) key: String,
     /// When its signing key is stored, in milliseconds: 0 from the beginning.
     pub(crate) keys_held_from: u64,
+    /// How its registrations change, and when.
+    pub(crate) life: Vec<(u64, Turn)>,
 }
 
 /// A team and what it wants.
@@ -181,6 +198,8 @@ pub struct Plan {
     pub(crate) unseen: u64,
     /// Whether most events are about one record.
     pub(crate) focused: bool,
+    /// While a release is rolled out, half of the instances are of the next one; and until when half of the consumers are not.
+    pub(crate) rollout: Option<u64>,
     pub(crate) script: Script,
 }
 
@@ -205,7 +224,12 @@ impl Plan {
             && let Some(account) = plan.accounts.last_mut()
         {
             account.keys_held_from = rng.between(1, 30_000);
+        } else if rng.percent(25)
+            && let Some(account) = plan.accounts.first_mut()
+        {
+            account.life = life::draw(rng);
         }
+        plan.rollout = rng.percent(15).then(|| rng.between(1_000, 100_000));
         plan.compose(rng);
         for _ in 0..rng.below(3) {
             let what = rng.pick(&[
@@ -235,10 +259,11 @@ impl Plan {
             name: format!("acme-{number}")
                 .parse()
                 .unwrap_or_else(|_| panic!("an account name")),
-            token: url_token(&[seed, number, 1]),
+            token: first_token(seed, number),
             retired: url_token(&[seed, number, 2]),
             key: format!("signing-key-{number}"),
             keys_held_from: 0,
+            life: Vec::new(),
         };
         Self {
             seed,
@@ -260,11 +285,12 @@ impl Plan {
             largest_batch: 10,
             unseen: 1200,
             focused: false,
+            rollout: None,
             script: Script::default(),
         }
     }
 
-    /// An unauthenticated request who knows a token, and insists.
+    /// Whoever knows a token sends unauthenticated requests by it, one after the other.
     fn flood(&mut self, rng: &mut Rng) {
         let account = rng.position(self.accounts.len());
         let mut at = rng.below(20_000);

@@ -83,6 +83,7 @@ async fn schedule(world: Arc<World>) {
         });
     }
     for (number, account) in world.plan.accounts.iter().enumerate() {
+        world.live(number, account.life.clone());
         if account.keys_held_from > 0 {
             let (inner, at) = (Arc::clone(&world), account.keys_held_from);
             world.agenda.spawn(async move {

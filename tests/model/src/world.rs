@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, OnceLock};
 
-use domain::account::{AccountName, KeysVersion, TokenEntry, TokenStatus, UrlToken, WebhookId};
+use domain::account::{
+    AccountName, KeysVersion, TokenEntry, TokenHash, TokenStatus, UrlToken, WebhookId,
+};
 use domain::source::Source;
 use futures::future::FutureExt as _;
 use testkit::fakes::{FakeKeys, FakeOversize, FakeQueues, FakeReceipts, FakeRecords, FakeTokens};
@@ -11,6 +13,7 @@ use testkit::fakes::{FakeKeys, FakeOversize, FakeQueues, FakeReceipts, FakeRecor
 use crate::checks::{Broken, Invariant};
 use crate::deliveries::{About, Delivery, Element, Event};
 use crate::faults::{Coverage, Kind, Step, kinds};
+use crate::life::{Registration, TokenRead};
 use crate::lock;
 use crate::plan::{BUDGET, Habit, Plan, SENDING, WALL};
 use crate::rng::{Rng, word};
@@ -20,6 +23,9 @@ use crate::truth::Stale;
 /// An event's identity as the log knows it: the millisecond in its id, which no two attempts share, and its
 /// position.
 pub(crate) type Key = (u64, u32);
+
+/// The bytes of a delivery, by account and registration.
+pub(crate) type Bytes = (usize, usize, Arc<[u8]>);
 
 /// Which record, and whose.
 pub(crate) type Subject = (usize, About);
@@ -56,9 +62,13 @@ pub(crate) struct Ledger {
     pub(crate) undelivered: BTreeSet<(usize, Key)>,
     /// What quarantine has: delivery and position, or none for all of a delivery.
     pub(crate) quarantined: BTreeSet<(u64, Option<u32>)>,
-    pub(crate) markers: HashMap<(usize, Arc<[u8]>), ShadowMarker>,
+    pub(crate) markers: HashMap<Bytes, ShadowMarker>,
     /// Bytes whose marker was left after its attempt had ended: what a success removed may be there again.
-    pub(crate) overtaken: HashSet<(usize, Arc<[u8]>)>,
+    pub(crate) overtaken: HashSet<Bytes>,
+    /// The registrations of each account, the first one first.
+    pub(crate) registrations: Vec<Vec<Registration>>,
+    /// What an instance of inbound knows of a token.
+    pub(crate) tokens_read: HashMap<(usize, TokenHash), TokenRead>,
     pub(crate) table: BTreeMap<Subject, Row>,
     pub(crate) payments: BTreeMap<String, Subject>,
     pub(crate) instances: Vec<Instance>,
@@ -77,6 +87,8 @@ pub(crate) struct Ledger {
     pub(crate) habits: [u64; Habit::ALL.len()],
     /// What an instance of inbound knows of an account's keys.
     pub(crate) keys_read: HashMap<(usize, usize), KeysRead>,
+    /// When an instance of inbound last asked for an account's keys.
+    pub(crate) keys_asked: HashMap<(usize, usize), u64>,
     /// When an account's check was last asked for, and when an instance last wrote to claim it.
     pub(crate) checks: HashMap<String, u64>,
     pub(crate) claims: HashMap<(usize, String), u64>,
@@ -135,6 +147,8 @@ pub(crate) struct Attempt {
     /// The instance that takes it.
     pub(crate) instance: usize,
     pub(crate) account: usize,
+    /// The registration by which it comes.
+    pub(crate) registration: usize,
     /// What Orderspace tries to deliver; none for an unauthenticated request.
     pub(crate) genuine: bool,
     pub(crate) delivery: Delivery,
@@ -156,6 +170,19 @@ pub(crate) struct Attempt {
     /// Whether its receipt was written.
     pub(crate) receipt: bool,
     pub(crate) keys_held: bool,
+}
+
+impl Attempt {
+    /// The bytes to which its retry marker belongs.
+    pub(crate) fn bytes(&self) -> Bytes {
+        let body = Arc::clone(&self.delivery.body);
+        (self.account, self.registration, body)
+    }
+
+    /// The instance, and whose keys it needs.
+    pub(crate) fn whose(&self) -> (usize, usize) {
+        (self.instance, self.account)
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -232,6 +259,15 @@ impl World {
             lanes: crate::oracle::LANES.map(|_| Vec::new()).into(),
             teams: plan.teams.iter().map(|_| Team::default()).collect(),
             failures: vec![0; plan.accounts.len()],
+            registrations: plan
+                .accounts
+                .iter()
+                .zip(0..)
+                .map(|(account, number)| {
+                    let token = first_token(plan.seed, number);
+                    vec![Registration::first(token, &account.key)]
+                })
+                .collect(),
             story: story.then(Vec::new),
             ..Ledger::default()
         };
@@ -499,7 +535,7 @@ fn reachable(step: Step) -> &'static [Kind] {
     &TABLE.get_or_init(|| Step::ALL.into_iter().map(kinds).collect())[step as usize]
 }
 
-fn entry(account: &AccountName, number: usize, status: TokenStatus) -> TokenEntry {
+pub(crate) fn entry(account: &AccountName, number: usize, status: TokenStatus) -> TokenEntry {
     TokenEntry {
         account: account.clone(),
         source: Source::Orderspace,
@@ -511,6 +547,11 @@ fn entry(account: &AccountName, number: usize, status: TokenStatus) -> TokenEntr
 
 pub(crate) fn webhook(number: usize) -> String {
     format!("wh_{number}")
+}
+
+/// The URL token of an account's first registration.
+pub(crate) fn first_token(seed: u64, account: u64) -> UrlToken {
+    url_token(&[seed, account, 1])
 }
 
 /// A URL token of these words.

@@ -30,12 +30,12 @@ fn two_thousand_schedules_hold() {
 
 #[test]
 fn a_seed_tells_its_story() {
-    let output = model(&["--seed", "7"]);
+    let output = model(&["--seed", "9"]);
     let story = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{story}");
     assert!(story.contains("attempt 0 of Orderspace"), "{story}");
     assert!(story.contains("is taken out of its lane"), "{story}");
-    let again = model(&["--seed", "7"]);
+    let again = model(&["--seed", "9"]);
     assert_eq!(output.stderr, again.stderr);
 }
 
