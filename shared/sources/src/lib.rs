@@ -8,6 +8,7 @@
 #[cfg(feature = "api")]
 pub mod http;
 mod json;
+mod objects;
 pub mod orderspace;
 #[cfg(feature = "api")]
 mod source_urls;
