@@ -5,6 +5,7 @@
 
 #![warn(clippy::too_many_lines)]
 
+pub mod apideck;
 #[cfg(feature = "api")]
 pub mod http;
 mod json;
@@ -91,6 +92,7 @@ pub trait Protocol: Sync {
 #[must_use]
 pub fn protocol(source: Source) -> &'static dyn Protocol {
     match source {
+        Source::Apideck => &apideck::Apideck,
         Source::Orderspace => &orderspace::Orderspace,
         Source::StackOne => &stackone::StackOne,
     }
