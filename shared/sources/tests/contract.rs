@@ -15,7 +15,7 @@ use std::sync::LazyLock;
 use domain::delivery::{Delivery, Request, Split, Unreadable};
 use domain::envelope::{Content, DataRef, Envelope, InlineLimit, Marks, is_sendable};
 use domain::event::{Effect, Event, EventType};
-use domain::identity::{BodyHash, ContentHash, DeliveryId, EventId, RetryKey};
+use domain::identity::{ContentHash, DeliveryId, EventId};
 use domain::lane::Lane;
 use domain::provenance::Provenance;
 use domain::record::Subject;
@@ -506,66 +506,6 @@ fn a_signature_of_orderspace_has_one_spelling() {
         let offered = offer(source, &[other.as_bytes()], body);
         assert_eq!(offered.unwrap_err(), ProofError::Malformed, "{other}");
     }
-}
-
-/// Which objects Apideck sorts is not certain, so three forms are tried; how it writes the digest is taken as documented.
-#[test]
-fn a_signature_of_apideck_is_over_one_of_three_forms() {
-    let (source, key) = (Source::Apideck, "apideck-test-key-1");
-    let body = br#"{"b":[{"z":1,"a":2}],"a":{"d":1,"c":2}}"#;
-    let forms = [
-        (r#"{"a":{"c":2,"d":1},"b":[{"a":2,"z":1}]}"#, true),
-        (r#"{"a":{"c":2,"d":1},"b":[{"z":1,"a":2}]}"#, true),
-        (r#"{"b":[{"z":1,"a":2}],"a":{"d":1,"c":2}}"#, true),
-        // Sorted at the top alone, as no document says.
-        (r#"{"a":{"d":1,"c":2},"b":[{"z":1,"a":2}]}"#, false),
-        // Sorted, but with white space.
-        (r#"{"a": {"c": 2, "d": 1}, "b": [{"a": 2, "z": 1}]}"#, false),
-    ];
-    for (signed, is_known) in forms {
-        let tag = sign_in_hex(key, signed.as_bytes());
-        for tag in [tag.to_uppercase(), tag] {
-            let proved = verify(source, tag.as_bytes(), body, &[OTHER_SIGNING_KEY, key]);
-            assert_eq!(proved.is_some(), is_known, "{signed}");
-        }
-    }
-    // Of a name that stands twice nobody knows which one was signed; as it stands such a body is still what was signed.
-    let twice = br#"{"b":1,"a":2,"b":3}"#;
-    for (signed, is_known) in [
-        (r#"{"a":2,"b":3}"#, false),
-        (r#"{"a":2,"b":1,"b":3}"#, false),
-        (r#"{"b":1,"a":2,"b":3}"#, true),
-    ] {
-        let tag = sign_in_hex(key, signed.as_bytes());
-        let proved = verify(source, tag.as_bytes(), twice, &[key]);
-        assert_eq!(proved.is_some(), is_known, "{signed}");
-    }
-}
-
-/// Every delivery as Apideck documents them has an id and a time, a record by them, and a retry that is recognised.
-#[test]
-fn a_documented_delivery_of_apideck_has_its_id_and_its_time() {
-    let mut ids = BTreeSet::new();
-    let documented = fixtures(Source::Apideck).all().into_iter();
-    for fixture in documented.filter(|fixture| fixture.name.starts_with("current/")) {
-        let split = split(Source::Apideck, &fixture.body).unwrap();
-        let event = &split.events[0];
-        let id = event.source_id.as_ref().unwrap().to_string();
-        let time = event.source_time.as_ref().unwrap().to_string();
-        assert!(time.starts_with("2026-11-20T12:"), "{time}");
-        assert!(event.meaning.timed && event.record_id.is_some());
-        let headers = HeaderMap::new();
-        let delivery = Delivery {
-            headers: &headers,
-            part: "ecommerce",
-            body: &fixture.body,
-        };
-        let hash = BodyHash::of(&fixture.body);
-        let retry = protocol(Source::Apideck).retry_key(delivery, hash);
-        assert_eq!(retry, RetryKey::of_event_id(&id), "{}", fixture.name);
-        assert!(ids.insert(id), "{} repeats an id", fixture.name);
-    }
-    assert_eq!(ids.len(), facts(Source::Apideck).types.len());
 }
 
 /// Kinds are ordered in one way, whatever the type: a delete and an update of one record have to be compared.
