@@ -8,6 +8,8 @@ use std::fmt;
 /// A system that sends webhooks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Source {
+    /// Apideck, a unified API to many commerce systems: <https://developers.apideck.com>.
+    Apideck,
     /// Orderspace, a wholesale ordering platform: <https://apidocs.orderspace.com>.
     Orderspace,
     /// StackOne, a platform that relays events of many commerce systems: <https://docs.stackone.com>.
@@ -16,12 +18,13 @@ pub enum Source {
 
 impl Source {
     /// Every source.
-    pub const ALL: [Self; 2] = [Self::Orderspace, Self::StackOne];
+    pub const ALL: [Self; 3] = [Self::Apideck, Self::Orderspace, Self::StackOne];
 
     /// The source's name, as in webhook URLs, CloudEvents sources and types.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Apideck => "apideck",
             Self::Orderspace => "orderspace",
             Self::StackOne => "stackone",
         }

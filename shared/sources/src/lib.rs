@@ -5,9 +5,11 @@
 
 #![warn(clippy::too_many_lines)]
 
+pub mod apideck;
 #[cfg(feature = "api")]
 pub mod http;
 mod json;
+mod objects;
 pub mod orderspace;
 #[cfg(feature = "api")]
 mod source_urls;
@@ -90,6 +92,7 @@ pub trait Protocol: Sync {
 #[must_use]
 pub fn protocol(source: Source) -> &'static dyn Protocol {
     match source {
+        Source::Apideck => &apideck::Apideck,
         Source::Orderspace => &orderspace::Orderspace,
         Source::StackOne => &stackone::StackOne,
     }

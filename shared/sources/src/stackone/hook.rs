@@ -8,14 +8,15 @@
 //! | the type | `event`, else `type`, else `event_type` |
 //! | the record | the first object of `event_data`, `data`, `payload`, `raw_event`; else the whole object |
 //! | the record, where Orderspace's own event is relayed | the record inside `raw_event` or `payload` |
+//! | when it happened | `event_date`, else `sent_at` |
 //! | whose record it is | `provider` and `account_id`, then `record_id`, else `record_remote_id`, else what the record says |
 
 use std::borrow::Cow;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use domain::delivery::{BadElement, ElementFault, Split, Unreadable};
-use domain::event::{Event, EventType};
+use domain::delivery::{ElementFault, Split, Unreadable};
+use domain::event::EventType;
 use domain::record::RecordId;
 use domain::signature::{Offer, ProofError, Tags};
 use domain::source::Source;
@@ -23,7 +24,8 @@ use http::HeaderMap;
 use serde_json::value::RawValue;
 
 use super::{RAW_BODY, meaning};
-use crate::json::{First, fields, text_of};
+use crate::json::{fields, id_of, text_of, time_of};
+use crate::objects::{self, Read};
 use crate::{only_value, orderspace};
 
 /// Base64url of the body's HMAC-SHA256 under a signing secret, without padding.
@@ -55,47 +57,11 @@ pub(super) fn offer(headers: &HeaderMap) -> Result<Offer, ProofError> {
 
 /// Splits a body into its events.
 pub(super) fn split(body: &[u8]) -> Result<Split<'_>, Unreadable> {
-    let body: &RawValue = serde_json::from_slice(body).map_err(|_| Unreadable::NotJson)?;
-    let mut split = Split::default();
-    match body.get().bytes().next() {
-        Some(b'[') => {
-            let elements: First<&RawValue> =
-                serde_json::from_str(body.get()).map_err(|_| Unreadable::NotJson)?;
-            for element in elements.0 {
-                add(&mut split, element)?;
-            }
-        }
-        _ => {
-            add(&mut split, body)?;
-            // One object is the whole delivery.
-            if split.events.is_empty() {
-                return Err(Unreadable::NoEventList);
-            }
-        }
-    }
-    Ok(split)
-}
-
-/// Adds an element: an event, or what is wrong with it.
-fn add<'a>(split: &mut Split<'a>, element: &'a RawValue) -> Result<(), Unreadable> {
-    let index = split.next_index()?;
-    match read(element) {
-        Ok((event_type, record_id, record)) => split.events.push(Event {
-            index,
-            meaning: meaning(&event_type),
-            event_type,
-            record_id,
-            source_id: None,
-            source_time: None,
-            record,
-        }),
-        Err(reason) => split.bad.push(BadElement { index, reason }),
-    }
-    Ok(())
+    objects::split(body, read)
 }
 
 /// The members that are looked at.
-const MEMBERS: [&str; 11] = [
+const MEMBERS: [&str; 13] = [
     "event",
     "type",
     "event_type",
@@ -107,9 +73,9 @@ const MEMBERS: [&str; 11] = [
     "data",
     "payload",
     "raw_event",
+    "event_date",
+    "sent_at",
 ];
-
-type Read<'a> = (EventType, Option<RecordId>, &'a RawValue);
 
 fn read(element: &RawValue) -> Result<Read<'_>, ElementFault> {
     let [
@@ -124,6 +90,8 @@ fn read(element: &RawValue) -> Result<Read<'_>, ElementFault> {
         data,
         payload,
         raw_event,
+        event_date,
+        sent_at,
     ] = fields(element, MEMBERS).ok_or(ElementFault::NotAnObject)?;
 
     let name = [event, plain_type, event_type]
@@ -133,7 +101,11 @@ fn read(element: &RawValue) -> Result<Read<'_>, ElementFault> {
         .find(|name| !name.is_empty())
         .ok_or(ElementFault::NoType)?;
     let event_type: EventType = name.parse().map_err(|_| ElementFault::MalformedType)?;
-    let kind = meaning(&event_type).kind;
+    let meaning = meaning(&event_type);
+    let source_time = [event_date, sent_at]
+        .into_iter()
+        .flatten()
+        .find_map(time_of);
     let provider = provider.and_then(text_of);
     let account = account.and_then(id_of);
 
@@ -145,25 +117,30 @@ fn read(element: &RawValue) -> Result<Read<'_>, ElementFault> {
     let mut places = [event_data, data, payload, raw_event].into_iter().flatten();
     let record = relayed.or_else(|| places.find(|value| value.get().starts_with('{')));
 
-    if kind == "account" {
-        let id = account.and_then(|account| RecordId::new(account).ok());
-        return Ok((event_type, id, record.unwrap_or(element)));
-    }
     let own = || match (relayed, record) {
-        (Some(record), _) => orderspace::record_id(&kind, record).map(|id| id.as_str().to_owned()),
+        (Some(record), _) => {
+            orderspace::record_id(&meaning.kind, record).map(|id| id.as_str().to_owned())
+        }
         (None, Some(record)) => {
             let [id] = fields(record, ["id"])?;
             id_of(id?).map(Cow::into_owned)
         }
         (None, None) => None,
     };
-    let given = [record_id, remote_id].into_iter().flatten().find_map(id_of);
-    let id = given.map(Cow::into_owned).or_else(own);
-    Ok((
+    let record_id = if meaning.kind == "account" {
+        account.and_then(|account| RecordId::new(account).ok())
+    } else {
+        let given = [record_id, remote_id].into_iter().flatten().find_map(id_of);
+        let id = given.map(Cow::into_owned).or_else(own);
+        key(provider.as_deref(), account.as_deref(), id.as_deref())
+    };
+    Ok(Read {
         event_type,
-        key(provider.as_deref(), account.as_deref(), id.as_deref()),
-        record.unwrap_or(element),
-    ))
+        meaning,
+        record_id,
+        source_time,
+        record: record.unwrap_or(element),
+    })
 }
 
 /// A record's identity: another account of another provider may have a record of the same id.
@@ -175,15 +152,6 @@ fn key(provider: Option<&str>, account: Option<&str>, id: Option<&str>) -> Optio
         return None;
     }
     RecordId::new(format!("{provider}/{account}/{}", id?)).ok()
-}
-
-/// An id, which may be a string or a whole number; `None` for anything else and for an empty string.
-fn id_of(value: &RawValue) -> Option<Cow<'_, str>> {
-    let text = value.get();
-    if text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Some(Cow::Borrowed(text));
-    }
-    text_of(value).filter(|id| !id.is_empty())
 }
 
 #[cfg(test)]
@@ -210,23 +178,95 @@ mod tests {
         assert_eq!(offer(&headers).is_ok(), good);
     }
 
-    #[rstest]
-    #[case("\"a\"", Some("a"))]
-    #[case("17", Some("17"))]
-    #[case("1.7", None)]
-    #[case("-1", None)]
-    #[case("\"\"", None)]
-    #[case("null", None)]
-    fn ids_are_strings_or_whole_numbers(#[case] json: &str, #[case] id: Option<&str>) {
-        let value: &RawValue = serde_json::from_str(json).unwrap();
-        assert_eq!(id_of(value).as_deref(), id);
+    /// The record's id and the source's time of a body's one event.
+    fn shown(body: &str) -> [Option<String>; 2] {
+        let split = split(body.as_bytes()).unwrap();
+        let [event] = &*split.events else {
+            panic!("{body} is not one event")
+        };
+        [
+            event.record_id.as_ref().map(|id| id.as_str().to_owned()),
+            event.source_time.as_ref().map(ToString::to_string),
+        ]
     }
 
     #[rstest]
-    #[case::at_the_limit(1000, true)]
-    #[case::one_more(1001, false)]
-    fn a_thousand_events_are_taken(#[case] count: usize, #[case] taken: bool) {
-        let body = format!("[{}]", vec![r#"{"event":"ping"}"#; count].join(","));
-        assert_eq!(split(body.as_bytes()).is_ok(), taken);
+    #[case::both(
+        r#","event_date":"2026-11-20T12:00:00.000Z","sent_at":"2026-11-20T12:00:01.000Z""#,
+        Some("2026-11-20T12:00:00.000Z")
+    )]
+    #[case::sent_alone(
+        r#","sent_at":"2026-11-20T12:00:01.000Z""#,
+        Some("2026-11-20T12:00:01.000Z")
+    )]
+    #[case::sent_where_the_event_has_no_moment(
+        r#","event_date":"2026-11-20","sent_at":"2026-11-20T12:00:01.000Z""#,
+        Some("2026-11-20T12:00:01.000Z")
+    )]
+    #[case::sent_where_the_event_s_is_null(
+        r#","event_date":null,"sent_at":"2026-11-20T12:00:01.000Z""#,
+        Some("2026-11-20T12:00:01.000Z")
+    )]
+    #[case::milliseconds(r#","event_date":1795176000123"#, Some("2026-11-20T12:00:00.123Z"))]
+    #[case::neither("", None)]
+    #[case::words(r#","event_date":"today","sent_at":"now""#, None)]
+    #[case::other_types(r#","event_date":{},"sent_at":[2026]"#, None)]
+    fn times(#[case] members: &str, #[case] time: Option<&str>) {
+        for body in [
+            format!(r#"{{"event":"order.updated"{members}}}"#),
+            format!(r#"{{"event":"account.updated"{members}}}"#),
+            format!(r#"[{{"event":"order.updated"{members}}}]"#),
+        ] {
+            assert_eq!(shown(&body)[1].as_deref(), time, "{body}");
+        }
+    }
+
+    /// What another system relays has times of its own, which are not those of the delivery.
+    #[test]
+    fn the_time_is_the_delivery_s_and_not_its_record_s() {
+        let body = r#"{"event":"order.updated","provider":"orderspace","account_id":"45","raw_event":{"event":"order.updated","event_date":"2026-11-20T12:00:00Z","data":{"order":{"id":"or_1","sent_at":"2026-11-20T12:00:00Z"}}}}"#;
+        assert_eq!(shown(body), [Some("orderspace/45/or_1".to_owned()), None]);
+    }
+
+    #[rstest]
+    #[case::number(r#""account_id":45,"record_id":7"#, Some("shopify/45/7"))]
+    #[case::remote_where_there_is_no_other(
+        r#""account_id":"45","record_id":"","record_remote_id":"r""#,
+        Some("shopify/45/r")
+    )]
+    #[case::its_own_where_the_given_are_null(
+        r#""account_id":"45","record_id":null,"record_remote_id":null,"data":{"id":"own"}"#,
+        Some("shopify/45/own")
+    )]
+    #[case::a_fraction(r#""account_id":"45","record_id":1.5"#, None)]
+    #[case::an_object(r#""account_id":"45","record_id":{"id":"x"}"#, None)]
+    #[case::an_account_that_is_a_list(r#""account_id":["45"],"record_id":"x""#, None)]
+    #[case::an_account_with_a_slash(r#""account_id":"4/5","record_id":"x""#, None)]
+    #[case::a_record_with_a_slash(r#""account_id":"45","record_id":"x/y""#, Some("shopify/45/x/y"))]
+    fn record_ids(#[case] members: &str, #[case] id: Option<&str>) {
+        let body = format!(r#"{{"event":"order.updated","provider":"shopify",{members}}}"#);
+        assert_eq!(shown(&body)[0].as_deref(), id);
+    }
+
+    #[test]
+    fn an_id_of_two_thousand_characters_is_no_key() {
+        let id = "x".repeat(2000);
+        for members in [
+            format!(
+                r#""event":"order.updated","provider":"shopify","account_id":"45","record_id":"{id}""#
+            ),
+            format!(r#""event":"account.updated","account_id":"{id}""#),
+        ] {
+            assert_eq!(shown(&format!("{{{members}}}"))[0], None);
+        }
+    }
+
+    #[test]
+    fn a_body_of_over_256_kib_is_read() {
+        let note = "x".repeat(300_000);
+        let body = format!(
+            r#"{{"event":"order.updated","provider":"shopify","account_id":"45","data":{{"note":"{note}","id":"7"}}}}"#
+        );
+        assert_eq!(shown(&body)[0].as_deref(), Some("shopify/45/7"));
     }
 }

@@ -5,12 +5,12 @@ mod hook;
 use std::borrow::Cow;
 
 use domain::delivery::{Delivery, Request, Split, Unreadable};
-use domain::event::{Effect, EventType, Meaning};
+use domain::event::{Effect, EventType, Meaning, TypeRow};
 use domain::lane::Lane;
 use domain::signature::{Form, Offer, Policy, ProofError};
 use domain::subscription::{KeyOrigin, LifeCycle};
 
-use crate::{Facts, Protocol, by_last_dot, row};
+use crate::{Facts, Protocol, by_last_dot};
 
 /// The way in which StackOne signs: an HMAC-SHA256 over the raw body.
 const RAW_BODY: Form = Form("raw_body");
@@ -20,7 +20,8 @@ static FACTS: Facts = Facts {
     success: 200,
     policy: Policy::Require,
     headers: &[],
-    // No public call registers a webhook. Until accounts can be connected by hand, there is nothing to ask for.
+    // No public call registers a webhook: a person enters our URL on the dashboard, and gives us the `signing_secrets` that
+    // it shows. There are no credentials to ask for.
     life_cycle: LifeCycle {
         credentials: &[],
         keys: KeyOrigin::TheirsGiven,
@@ -64,6 +65,12 @@ static FACTS: Facts = Facts {
     },
 };
 
+/// A row of the table. Wherever a delivery has a time, the events of a record are ordered by it; forms without one are
+/// ordered by first sight. All of a kind have to agree, whoever relays it, so every kind does.
+const fn row(name: &'static str, kind: &'static str, effect: Effect, lane: Lane) -> TypeRow {
+    crate::row(name, kind, effect, lane).timed()
+}
+
 /// StackOne's webhooks.
 #[derive(Debug)]
 pub struct StackOne;
@@ -99,6 +106,7 @@ fn meaning(event_type: &EventType) -> Meaning {
     let of_kind = FACTS.types.iter().find(|row| row.kind == meaning.kind);
     Meaning {
         lane: of_kind.map_or(Lane::Other, |row| row.lane),
+        timed: true,
         ..meaning
     }
 }
@@ -124,16 +132,17 @@ mod tests {
     ) {
         let found = meaning(&name.parse().unwrap());
         assert_eq!(
-            (&*found.kind, found.effect, found.lane),
-            (kind, effect, lane)
+            (&*found.kind, found.effect, found.lane, found.timed),
+            (kind, effect, lane, true)
         );
     }
 
+    /// But for its order: StackOne says when it happened, and Orderspace does not.
     #[test]
     fn what_is_relayed_from_orderspace_means_what_it_means_there() {
         for row in crate::protocol(Source::Orderspace).facts().types {
             let event_type: EventType = row.name.parse().unwrap();
-            assert_eq!(meaning(&event_type), row.meaning());
+            assert_eq!(meaning(&event_type), row.timed().meaning());
         }
     }
 }
