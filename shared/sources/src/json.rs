@@ -26,6 +26,15 @@ pub(crate) fn text_of(value: &RawValue) -> Option<Cow<'_, str>> {
         .map(|text| text.0)
 }
 
+/// An id, which may be a string or a whole number; `None` for anything else and for an empty string.
+pub(crate) fn id_of(value: &RawValue) -> Option<Cow<'_, str>> {
+    let text = value.get();
+    if text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Some(Cow::Borrowed(text));
+    }
+    text_of(value).filter(|id| !id.is_empty())
+}
+
 /// A member's name as bytes: JSON allows names that are no Unicode text.
 #[derive(serde::Deserialize)]
 #[serde(transparent)]
@@ -172,5 +181,28 @@ impl<'de, T: FromMembers<'de>> Visitor<'de> for ObjectVisitor<T> {
 
     fn visit_unit<E>(self) -> Result<Self::Value, E> {
         Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    fn raw(json: &str) -> &RawValue {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[rstest]
+    #[case("\"a\"", Some("a"))]
+    #[case("17", Some("17"))]
+    #[case("1.7", None)]
+    #[case("-1", None)]
+    #[case("\"\"", None)]
+    #[case("null", None)]
+    #[case("{}", None)]
+    #[case::lone_surrogate(r#""\ud800""#, None)]
+    fn ids_are_strings_or_whole_numbers(#[case] json: &str, #[case] id: Option<&str>) {
+        assert_eq!(id_of(raw(json)).as_deref(), id);
     }
 }

@@ -1,9 +1,10 @@
-//! Signs as Orderspace does, without the code that verifies: the two can only agree by both being right.
+//! Signs as the sources do, without the code that verifies: the two can only agree by both being right.
 //!
 //! <https://apidocs.orderspace.com/#webhook-events>
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use domain::signature::{Assurance, LiveSecrets, MacKey, Place, SharedSecret};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
 
@@ -22,53 +23,122 @@ pub fn sign(key: &str, body: &[u8]) -> String {
     Signer::of("orderspace").sign(key, body)
 }
 
-/// How a source signs.
+/// How a source proves its requests: by signing them, or by repeating a secret.
 #[derive(Debug, Clone, Copy)]
 pub struct Signer {
-    /// The header of the signature, as HTTP/2 and API Gateway write it.
+    /// The header of the proof, as HTTP/2 and API Gateway write it.
     pub header: &'static str,
-    encode: fn([u8; 32]) -> String,
-    decode: fn(&str) -> Option<Vec<u8>>,
+    /// What it proves a request by.
+    pub assurance: Assurance,
+    /// Whether it proves one body and no other.
+    pub binds_body: bool,
+    sign: fn(&str, &[u8]) -> String,
+    proves: fn(&str, &str, &[u8]) -> bool,
 }
 
 impl Signer {
-    /// The source of that name.
+    /// The source of that name, by the first of its ways.
     ///
     /// # Panics
     /// How it signs is not known here.
     #[must_use]
     pub fn of(source: &str) -> Self {
+        let all = Self::all_of(source);
+        *all.first()
+            .unwrap_or_else(|| panic!("how {source} signs is not known"))
+    }
+
+    /// The way of the source that uses this header, or the first.
+    ///
+    /// # Panics
+    /// The source has no such way.
+    #[must_use]
+    pub fn at(source: &str, header: Option<&str>) -> Self {
+        let Some(header) = header else {
+            return Self::of(source);
+        };
+        let all = Self::all_of(source);
+        let found = all.iter().find(|signer| signer.header == header);
+        *found.unwrap_or_else(|| panic!("{source} proves nothing by {header}"))
+    }
+
+    /// Every way in which the source proves its requests.
+    #[must_use]
+    pub fn all_of(source: &str) -> &'static [Self] {
         match source {
-            "orderspace" => Self {
-                header: SIGNATURE_HEADER,
-                encode: |tag| STANDARD.encode(tag),
-                decode: |text| STANDARD.decode(text).ok(),
-            },
-            "stackone" => Self {
-                header: "x-stackone-signature",
-                encode: |tag| URL_SAFE_NO_PAD.encode(tag),
-                // Both alphabets, with or without padding.
-                decode: |text| {
-                    let text = text.strip_suffix('=').unwrap_or(text);
-                    let text = text.replace('+', "-").replace('/', "_");
-                    URL_SAFE_NO_PAD.decode(text).ok()
-                },
-            },
-            other => panic!("how {other} signs is not known"),
+            "orderspace" => &[Self::ORDERSPACE],
+            "stackone" => &[Self::STACKONE],
+            _ => &[],
         }
     }
 
-    /// The signature of a body under a key.
+    const ORDERSPACE: Self = Self {
+        header: SIGNATURE_HEADER,
+        assurance: Assurance::Signature,
+        binds_body: true,
+        sign: |key, body| STANDARD.encode(mac(key, body)),
+        proves: |value, key, body| {
+            STANDARD
+                .decode(value)
+                .is_ok_and(|tag| tag == mac(key, body))
+        },
+    };
+
+    const STACKONE: Self = Self {
+        header: "x-stackone-signature",
+        assurance: Assurance::Signature,
+        binds_body: true,
+        sign: |key, body| URL_SAFE_NO_PAD.encode(mac(key, body)),
+        proves: |value, key, body| in_base64(value).is_some_and(|tag| tag == mac(key, body)),
+    };
+
+    /// What proves a body under a key: the header's value.
     #[must_use]
     pub fn sign(self, key: &str, body: &[u8]) -> String {
-        (self.encode)(mac(key, body))
+        (self.sign)(key, body)
     }
 
-    /// The bytes that a signature writes; none where it is not how the source writes any.
+    /// Whether a header's value proves a body under a key, by a reader of its own.
     #[must_use]
-    pub fn decoded(self, signature: &str) -> Option<Vec<u8>> {
-        (self.decode)(signature.trim())
+    pub fn proves(self, value: &str, key: &str, body: &[u8]) -> bool {
+        (self.proves)(value.trim(), key, body)
     }
+
+    /// The live secrets of a webhook that proves its requests in this way.
+    #[must_use]
+    pub fn secrets(self, keys: &[&str]) -> LiveSecrets {
+        let shared = |place| {
+            let secrets = keys.iter().map(|key| SharedSecret::new(place, *key));
+            LiveSecrets {
+                macs: Vec::new(),
+                shared: secrets.collect(),
+            }
+        };
+        match (self.assurance, self.header) {
+            (Assurance::SharedSecret, "authorization") => shared(Place::Basic),
+            (Assurance::SharedSecret, _) => shared(Place::Header),
+            (Assurance::Signature | Assurance::UrlToken, _) => LiveSecrets {
+                macs: keys.iter().map(|key| MacKey::new(*key)).collect(),
+                shared: Vec::new(),
+            },
+        }
+    }
+
+    /// A key that such a webhook could have, made of letters and digits.
+    #[must_use]
+    pub fn key(self, text: &str) -> String {
+        match self.header {
+            "authorization" => format!("Basic {}", STANDARD.encode(format!("orderhook:{text}"))),
+            _ => text.to_owned(),
+        }
+    }
+}
+
+/// The bytes of base64 in either alphabet, with or without padding.
+fn in_base64(text: &str) -> Option<Vec<u8>> {
+    let text = text.strip_suffix('=').unwrap_or(text);
+    let text = text.replace('+', "-").replace('/', "_");
+    URL_SAFE_NO_PAD.decode(text).ok()
 }
 
 /// The signature in hexadecimal digits, which Orderspace does not send.
