@@ -10,19 +10,22 @@ use std::fmt;
 pub enum Source {
     /// Orderspace, a wholesale ordering platform: <https://apidocs.orderspace.com>.
     Orderspace,
+    /// Ordermentum, a wholesale ordering platform for food and beverage: <https://docs.ordermentum.io>.
+    Ordermentum,
     /// StackOne, a platform that relays events of many commerce systems: <https://docs.stackone.com>.
     StackOne,
 }
 
 impl Source {
     /// Every source.
-    pub const ALL: [Self; 2] = [Self::Orderspace, Self::StackOne];
+    pub const ALL: [Self; 3] = [Self::Orderspace, Self::Ordermentum, Self::StackOne];
 
     /// The source's name, as in webhook URLs, CloudEvents sources and types.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Orderspace => "orderspace",
+            Self::Ordermentum => "ordermentum",
             Self::StackOne => "stackone",
         }
     }

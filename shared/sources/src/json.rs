@@ -9,6 +9,8 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use domain::delivery::MOST_EVENTS;
+use domain::provenance::SourceTime;
+use domain::timestamp::Timestamp;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
@@ -33,6 +35,49 @@ pub(crate) fn id_of(value: &RawValue) -> Option<Cow<'_, str>> {
         return Some(Cow::Borrowed(text));
     }
     text_of(value).filter(|id| !id.is_empty())
+}
+
+/// The first moment that is taken for one, in milliseconds: the year 1971. Programs write a time that was never set as the
+/// first moment of their calendar (1970, the year 1), and an event must not be ordered by that.
+const FIRST_MILLIS: u64 = 365 * 24 * 3600 * 1000;
+/// The first moment that is taken for one, as RFC 3339 begins.
+const FIRST_YEAR: &str = "1971";
+/// The largest number that counts seconds: 10¹¹ seconds are the year 5138, and 10¹¹ milliseconds the year 1973.
+const LAST_SECONDS: u64 = 100_000_000_000;
+
+/// A moment: a text in RFC 3339, as it stands; or seconds or milliseconds since 1970, as a number or in a text, spelled in
+/// RFC 3339. `None` where it is none of them, or not between 1971 and 9999.
+pub(crate) fn time_of(value: &RawValue) -> Option<SourceTime> {
+    let text = match value.get().bytes().next() {
+        Some(b'"') => text_of(value)?,
+        _ => Cow::Borrowed(value.get()),
+    };
+    let text = text.trim_ascii();
+    if let Some(millis) = millis_of(text) {
+        let moment = Timestamp::from_millis(millis);
+        // A moment that cannot be said becomes the last one that can.
+        let is_sayable = moment.millis() == millis && millis >= FIRST_MILLIS;
+        return is_sayable.then(|| moment.to_string().parse().ok())?;
+    }
+    text.parse()
+        .ok()
+        .filter(|_| text.get(..4).is_some_and(|year| year >= FIRST_YEAR))
+}
+
+/// The milliseconds that a decimal number of seconds or milliseconds says; what is less than one is dropped.
+fn millis_of(text: &str) -> Option<u64> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    if !is_digits(whole) || !is_digits(fraction) {
+        return None;
+    }
+    let whole: u64 = whole.parse().ok()?;
+    if whole > LAST_SECONDS {
+        return Some(whole);
+    }
+    let thousandths = format!("{fraction:0<3}");
+    let thousandths: u64 = thousandths.get(..3)?.parse().ok()?;
+    whole.checked_mul(1000)?.checked_add(thousandths)
 }
 
 /// A member's name as bytes: JSON allows names that are no Unicode text.
@@ -187,6 +232,7 @@ impl<'de, T: FromMembers<'de>> Visitor<'de> for ObjectVisitor<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use rstest::rstest;
 
     fn raw(json: &str) -> &RawValue {
@@ -204,5 +250,78 @@ mod tests {
     #[case::lone_surrogate(r#""\ud800""#, None)]
     fn ids_are_strings_or_whole_numbers(#[case] json: &str, #[case] id: Option<&str>) {
         assert_eq!(id_of(raw(json)).as_deref(), id);
+    }
+
+    #[rstest]
+    #[case::text("\"2026-11-20T12:10:00Z\"", Some("2026-11-20T12:10:00Z"))]
+    #[case::text_with_offset(
+        "\"2026-11-20T12:10:00.5+01:00\"",
+        Some("2026-11-20T12:10:00.5+01:00")
+    )]
+    #[case::text_with_space("\" 2026-11-20T12:10:00Z\\n\"", Some("2026-11-20T12:10:00Z"))]
+    #[case::text_in_the_future("\"9999-12-31T23:59:59Z\"", Some("9999-12-31T23:59:59Z"))]
+    #[case::escaped(r#""2026-11-20\u005412:10:00Z""#, Some("2026-11-20T12:10:00Z"))]
+    #[case::seconds("1795176000", Some("2026-11-20T12:00:00.000Z"))]
+    #[case::milliseconds("1795176000123", Some("2026-11-20T12:00:00.123Z"))]
+    #[case::seconds_as_text("\"1795176000\"", Some("2026-11-20T12:00:00.000Z"))]
+    #[case::milliseconds_as_text("\"1795176000123\"", Some("2026-11-20T12:00:00.123Z"))]
+    #[case::parts_of_a_second("1795176000.12", Some("2026-11-20T12:00:00.120Z"))]
+    #[case::smaller_parts("1795176000.123999", Some("2026-11-20T12:00:00.123Z"))]
+    #[case::parts_of_a_millisecond("1795176000123.9", Some("2026-11-20T12:00:00.123Z"))]
+    #[case::the_most_seconds("100000000000", Some("5138-11-16T09:46:40.000Z"))]
+    #[case::the_fewest_milliseconds("100000000001", Some("1973-03-03T09:46:40.001Z"))]
+    #[case::the_last_moment("253402300799999", Some("9999-12-31T23:59:59.999Z"))]
+    #[case::after_the_last_moment("253402300800000", None)]
+    #[case::out_of_range("99999999999999999999999999", None)]
+    #[case::the_first_moment("31536000", Some("1971-01-01T00:00:00.000Z"))]
+    #[case::before_the_first_moment("31535999", None)]
+    #[case::never_set("0", None)]
+    #[case::never_set_text("\"1970-01-01T00:00:00Z\"", None)]
+    #[case::never_set_in_another_calendar("\"0001-01-01T00:00:00Z\"", None)]
+    #[case::before_1970("-1795176000", None)]
+    #[case::exponent("1.795176e9", None)]
+    #[case::no_offset("\"2026-11-20T12:10:00\"", None)]
+    #[case::a_space_for_t_and_no_offset("\"2026-11-20 12:10:00\"", None)]
+    #[case::a_day("\"2026-11-20\"", None)]
+    #[case::no_such_day("\"2026-02-30T12:00:00Z\"", None)]
+    #[case::words("\"Friday\"", None)]
+    #[case::empty("\"\"", None)]
+    #[case::a_point("\".\"", None)]
+    #[case::two_points("\"1.2.3\"", None)]
+    #[case::null("null", None)]
+    #[case::truth("true", None)]
+    #[case::list("[1795176000]", None)]
+    #[case::object("{\"date\":1795176000}", None)]
+    #[case::lone_surrogate(r#""\ud800""#, None)]
+    fn times(#[case] json: &str, #[case] time: Option<&str>) {
+        let read = time_of(raw(json)).map(|time| time.to_string());
+        assert_eq!(read.as_deref(), time);
+    }
+
+    proptest! {
+        #[test]
+        fn a_moment_reads_the_same_in_every_spelling(millis in LAST_SECONDS + 1..253_402_300_800_000_u64) {
+            let moment = Timestamp::from_millis(millis).to_string();
+            let (seconds, thousandths) = (millis / 1000, millis % 1000);
+            for json in [
+                format!("\"{moment}\""),
+                format!("{millis}"),
+                format!("\"{millis}\""),
+                format!("{seconds}.{thousandths:03}"),
+            ] {
+                // A number of seconds that is not below the limit would be read as milliseconds.
+                if seconds > LAST_SECONDS && json.contains(&format!("{seconds}.")) {
+                    continue;
+                }
+                let read = time_of(raw(&json)).map(|time| time.to_string());
+                prop_assert_eq!(read.as_deref(), Some(&*moment), "{}", json);
+            }
+        }
+
+        #[test]
+        fn no_text_panics(text in ".{0,50}") {
+            let json = serde_json::to_string(&text).unwrap();
+            let _: Option<SourceTime> = time_of(raw(&json));
+        }
     }
 }

@@ -8,6 +8,8 @@
 #[cfg(feature = "api")]
 pub mod http;
 mod json;
+mod objects;
+pub mod ordermentum;
 pub mod orderspace;
 #[cfg(feature = "api")]
 mod source_urls;
@@ -91,6 +93,7 @@ pub trait Protocol: Sync {
 pub fn protocol(source: Source) -> &'static dyn Protocol {
     match source {
         Source::Orderspace => &orderspace::Orderspace,
+        Source::Ordermentum => &ordermentum::Ordermentum,
         Source::StackOne => &stackone::StackOne,
     }
 }

@@ -468,6 +468,7 @@ fn a_source_has_a_title_and_a_success() {
     }
     assert_eq!(facts(Source::Orderspace).success, 200);
     assert_eq!(facts(Source::Orderspace).policy, Policy::Require);
+    assert_eq!(facts(Source::Ordermentum).success, 200);
 }
 
 #[test]
@@ -814,6 +815,29 @@ proptest! {
             .collect();
         prop_assert_eq!(join(&again), body.clone());
         prop_assert_eq!(complaints_about_any(Source::Orderspace, &split, &body), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_a_source_of_one_event_packs_is_split_into_the_same_bytes(
+        which in any::<proptest::sample::Index>(),
+        record in record(),
+    ) {
+        let none = HeaderMap::new();
+        for (source, begin, end, part) in [
+            (Source::Ordermentum, r#"{"event":"@","timestamp":"2026-11-20T12:00:00Z","data":"#, " } ", false),
+        ] {
+            let row = which.get(facts(source).types);
+            let begin = begin.replace('@', row.name);
+            let body = format!("{begin}{record}{end}");
+            let part = if part { row.name } else { "" };
+            let split = protocol(source).split(Delivery { headers: &none, part, body: body.as_bytes() }).unwrap();
+            prop_assert_eq!(&split.bad, &vec![]);
+            let [event] = &split.events[..] else { panic!("{body}") };
+            prop_assert_eq!(event.event_type.as_str(), row.name);
+            prop_assert_eq!(&event.meaning, &row.meaning());
+            prop_assert_eq!(format!("{begin}{}{end}", event.record), &*body);
+            prop_assert_eq!(complaints_about_any(source, &split, body.as_bytes()), Vec::<String>::new());
+        }
     }
 
     #[test]

@@ -67,6 +67,7 @@ impl Signer {
     pub fn all_of(source: &str) -> &'static [Self] {
         match source {
             "orderspace" => &[Self::ORDERSPACE],
+            "ordermentum" => &[Self::ORDERMENTUM_HEADER, Self::ORDERMENTUM_BASIC],
             "stackone" => &[Self::STACKONE],
             _ => &[],
         }
@@ -81,6 +82,28 @@ impl Signer {
             STANDARD
                 .decode(value)
                 .is_ok_and(|tag| tag == mac(key, body))
+        },
+    };
+
+    const ORDERMENTUM_HEADER: Self = Self {
+        header: "x-orderhook-key",
+        assurance: Assurance::SharedSecret,
+        binds_body: false,
+        sign: |secret, _| secret.to_owned(),
+        proves: |value, secret, _| !secret.is_empty() && value == secret,
+    };
+
+    const ORDERMENTUM_BASIC: Self = Self {
+        header: "authorization",
+        assurance: Assurance::SharedSecret,
+        binds_body: false,
+        sign: |secret, _| secret.to_owned(),
+        // The scheme may be in another case.
+        proves: |value, secret, _| match (value.split_once(' '), secret.split_once(' ')) {
+            (Some((scheme, credentials)), Some((own_scheme, own))) => {
+                scheme.to_lowercase() == own_scheme.to_lowercase() && credentials.trim() == own
+            }
+            _ => false,
         },
     };
 
