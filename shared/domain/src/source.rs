@@ -12,13 +12,20 @@ pub enum Source {
     Orderspace,
     /// Ordermentum, a wholesale ordering platform for food and beverage: <https://docs.ordermentum.io>.
     Ordermentum,
+    /// OneStock, an order management system: <https://onestock.atlassian.net/wiki/spaces/DOCUMENTAT>.
+    OneStock,
     /// StackOne, a platform that relays events of many commerce systems: <https://docs.stackone.com>.
     StackOne,
 }
 
 impl Source {
     /// Every source.
-    pub const ALL: [Self; 3] = [Self::Orderspace, Self::Ordermentum, Self::StackOne];
+    pub const ALL: [Self; 4] = [
+        Self::Orderspace,
+        Self::Ordermentum,
+        Self::OneStock,
+        Self::StackOne,
+    ];
 
     /// The source's name, as in webhook URLs, CloudEvents sources and types.
     #[must_use]
@@ -26,6 +33,7 @@ impl Source {
         match self {
             Self::Orderspace => "orderspace",
             Self::Ordermentum => "ordermentum",
+            Self::OneStock => "onestock",
             Self::StackOne => "stackone",
         }
     }

@@ -9,6 +9,7 @@
 pub mod http;
 mod json;
 mod objects;
+pub mod onestock;
 pub mod ordermentum;
 pub mod orderspace;
 #[cfg(feature = "api")]
@@ -94,6 +95,7 @@ pub fn protocol(source: Source) -> &'static dyn Protocol {
     match source {
         Source::Orderspace => &orderspace::Orderspace,
         Source::Ordermentum => &ordermentum::Ordermentum,
+        Source::OneStock => &onestock::OneStock,
         Source::StackOne => &stackone::StackOne,
     }
 }

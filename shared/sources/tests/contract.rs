@@ -469,6 +469,14 @@ fn a_source_has_a_title_and_a_success() {
     assert_eq!(facts(Source::Orderspace).success, 200);
     assert_eq!(facts(Source::Orderspace).policy, Policy::Require);
     assert_eq!(facts(Source::Ordermentum).success, 200);
+    assert_eq!(facts(Source::OneStock).success, 202);
+    let observed = |source: &Source| facts(*source).policy == Policy::Observe;
+    let observed: Vec<_> = Source::ALL.into_iter().filter(observed).collect();
+    assert_eq!(
+        observed,
+        [Source::OneStock],
+        "each needs a reason in its README"
+    );
 }
 
 #[test]
@@ -825,6 +833,8 @@ proptest! {
         let none = HeaderMap::new();
         for (source, begin, end, part) in [
             (Source::Ordermentum, r#"{"event":"@","timestamp":"2026-11-20T12:00:00Z","data":"#, " } ", false),
+            (Source::OneStock, "", "", true),
+            (Source::OneStock, r#"{"topic":"@","message":"#, "}", false),
         ] {
             let row = which.get(facts(source).types);
             let begin = begin.replace('@', row.name);

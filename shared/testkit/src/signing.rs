@@ -68,6 +68,7 @@ impl Signer {
         match source {
             "orderspace" => &[Self::ORDERSPACE],
             "ordermentum" => &[Self::ORDERMENTUM_HEADER, Self::ORDERMENTUM_BASIC],
+            "onestock" => &[Self::ONESTOCK],
             "stackone" => &[Self::STACKONE],
             _ => &[],
         }
@@ -105,6 +106,17 @@ impl Signer {
             }
             _ => false,
         },
+    };
+
+    const ONESTOCK: Self = Self {
+        header: "onestock-signature",
+        assurance: Assurance::Signature,
+        binds_body: true,
+        sign: |key, body| {
+            let signed = [ONESTOCK_TIME.as_bytes(), b".", body].concat();
+            format!("t={ONESTOCK_TIME},h0={}", hex(&mac(key, &signed)))
+        },
+        proves: onestock_proves,
     };
 
     const STACKONE: Self = Self {
@@ -155,6 +167,63 @@ impl Signer {
             _ => text.to_owned(),
         }
     }
+}
+
+/// When OneStock signs, in seconds since 1970.
+const ONESTOCK_TIME: &str = "1795176000";
+
+/// Reads OneStock's header: a time and up to three tags, which may be made in any of four ways.
+fn onestock_proves(value: &str, key: &str, body: &[u8]) -> bool {
+    let mut text = value.to_owned();
+    let name = "onestock-signature=";
+    if text.to_lowercase().starts_with(name) {
+        text.drain(..name.len());
+    }
+    for digit in 0..10 {
+        text = text.replace(&format!(".h{digit}="), &format!(",h{digit}="));
+    }
+    let all: Vec<(&str, &str)> = text
+        .split(',')
+        .filter_map(|part| part.trim().split_once('='))
+        .collect();
+    let of = |wanted: &str| {
+        let found = all.iter().filter(|(name, _)| *name == wanted);
+        found.map(|(_, text)| *text).collect::<Vec<_>>()
+    };
+    let [time] = of("t")[..] else { return false };
+    if time.is_empty() || time.len() > 12 || !time.chars().all(|c| c.is_ascii_digit()) {
+        return false;
+    }
+    let tags = ["h0", "h1", "h2"].map(of);
+    if tags.iter().any(|found| found.len() > 1) {
+        return false;
+    }
+    let tags: Option<Vec<_>> = tags.concat().into_iter().map(in_hex_or_base64).collect();
+    let Some(tags) = tags else { return false };
+    let time = time.as_bytes();
+    let signed = [
+        [time, b".", body].concat(),
+        [time, body].concat(),
+        body.to_vec(),
+        time.to_vec(),
+    ];
+    signed
+        .iter()
+        .any(|signed| tags.iter().any(|tag| *tag == mac(key, signed)))
+}
+
+/// The bytes of a tag of 32 bytes.
+fn in_hex_or_base64(text: &str) -> Option<Vec<u8>> {
+    if text.len() != 64 {
+        return in_base64(text).filter(|tag| tag.len() == 32);
+    }
+    let digits: Option<Vec<u32>> = text.chars().map(|c| c.to_digit(16)).collect();
+    let bytes = digits?
+        .chunks(2)
+        .map(|pair| pair.iter().fold(0, |byte, digit| byte * 16 + digit))
+        .map(u8::try_from)
+        .collect::<Result<_, _>>();
+    bytes.ok()
 }
 
 /// The bytes of base64 in either alphabet, with or without padding.
