@@ -293,12 +293,13 @@ pub enum Offer {
     Nothing,
 }
 
-/// What becomes of a request that offers no proof but its URL token.
+/// What becomes of a request that nothing proves but its URL token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Policy {
     /// It is refused.
     Require,
-    /// The URL token proves it: the form of the source's signatures is not published.
+    /// The URL token proves it, with a MAC that fits no live key as without one: the form of the source's signatures is not
+    /// published, so one that does not fit may still be genuine.
     Observe,
 }
 
@@ -363,7 +364,7 @@ impl Offer {
         policy: Policy,
         signed: impl Fn(Request<'a>, Form) -> Option<Cow<'a, [u8]>>,
     ) -> Option<Verified<'a>> {
-        let assurance = match self {
+        let proved = match self {
             Self::Macs { tags, forms } => forms
                 .iter()
                 .filter_map(|form| signed(request, *form))
@@ -373,11 +374,13 @@ impl Offer {
                 let offered = [(Place::Basic, basic), (Place::Header, header)];
                 is_shared(&offered, &secrets.shared).then_some(Assurance::SharedSecret)
             }
-            Self::Nothing => match policy {
-                Policy::Require => None,
-                Policy::Observe => Some(Assurance::UrlToken),
-            },
-        }?;
+            Self::Nothing => None,
+        };
+        let assurance = proved.or(match (policy, self) {
+            // Whoever forges a tag could leave it out as well, so a tag that does not fit is no worse than none.
+            (Policy::Observe, Self::Macs { .. } | Self::Nothing) => Some(Assurance::UrlToken),
+            (Policy::Observe, Self::Shared { .. }) | (Policy::Require, _) => None,
+        })?;
         Some(Verified { request, assurance })
     }
 }
@@ -563,7 +566,9 @@ mod tests {
         assert_eq!(judge(&one, &secrets, Policy::Require), expected);
         let tags = Tags::several(vec![[0; 32], tag]).unwrap();
         let several = Offer::Macs { tags, forms };
-        assert_eq!(judge(&several, &secrets, Policy::Observe), expected);
+        assert_eq!(judge(&several, &secrets, Policy::Require), expected);
+        let observed = expected.or(Some(Assurance::UrlToken));
+        assert_eq!(judge(&several, &secrets, Policy::Observe), observed);
     }
 
     #[test]

@@ -12,13 +12,23 @@ pub enum Source {
     Apideck,
     /// Orderspace, a wholesale ordering platform: <https://apidocs.orderspace.com>.
     Orderspace,
+    /// Ordermentum, a wholesale ordering platform for food and beverage: <https://docs.ordermentum.io>.
+    Ordermentum,
+    /// OneStock, an order management system: <https://onestock.atlassian.net/wiki/spaces/DOCUMENTAT>.
+    OneStock,
     /// StackOne, a platform that relays events of many commerce systems: <https://docs.stackone.com>.
     StackOne,
 }
 
 impl Source {
     /// Every source.
-    pub const ALL: [Self; 3] = [Self::Apideck, Self::Orderspace, Self::StackOne];
+    pub const ALL: [Self; 5] = [
+        Self::Apideck,
+        Self::Orderspace,
+        Self::Ordermentum,
+        Self::OneStock,
+        Self::StackOne,
+    ];
 
     /// The source's name, as in webhook URLs, CloudEvents sources and types.
     #[must_use]
@@ -26,6 +36,8 @@ impl Source {
         match self {
             Self::Apideck => "apideck",
             Self::Orderspace => "orderspace",
+            Self::Ordermentum => "ordermentum",
+            Self::OneStock => "onestock",
             Self::StackOne => "stackone",
         }
     }

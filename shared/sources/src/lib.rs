@@ -10,6 +10,8 @@ pub mod apideck;
 pub mod http;
 mod json;
 mod objects;
+pub mod onestock;
+pub mod ordermentum;
 pub mod orderspace;
 #[cfg(feature = "api")]
 mod source_urls;
@@ -94,6 +96,8 @@ pub fn protocol(source: Source) -> &'static dyn Protocol {
     match source {
         Source::Apideck => &apideck::Apideck,
         Source::Orderspace => &orderspace::Orderspace,
+        Source::Ordermentum => &ordermentum::Ordermentum,
+        Source::OneStock => &onestock::OneStock,
         Source::StackOne => &stackone::StackOne,
     }
 }

@@ -19,14 +19,16 @@ use domain::identity::{ContentHash, DeliveryId, EventId};
 use domain::lane::Lane;
 use domain::provenance::Provenance;
 use domain::record::Subject;
-use domain::signature::{Assurance, LiveSecrets, MacKey, Offer, Policy, ProofError, Verified};
+use domain::signature::{
+    Assurance, LiveSecrets, MacKey, Offer, Place, Policy, ProofError, SharedSecret,
+};
 use domain::source::Source;
 use domain::timestamp::Timestamp;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use proptest::prelude::*;
 use sources::{Facts, protocol};
 use testkit::delivery::delivery;
-use testkit::fixtures::{Expected, ExpectedEvents, Fixtures, Good};
+use testkit::fixtures::{Expected, ExpectedEvents, Fixture, Fixtures, Good};
 use testkit::signing::{OTHER_SIGNING_KEY, SIGNING_KEY, Signer, sign_in_hex};
 
 fn facts(source: Source) -> &'static Facts {
@@ -37,16 +39,22 @@ fn fixtures(source: Source) -> Fixtures {
     Fixtures::of(source.as_str())
 }
 
-fn signer(source: Source) -> Signer {
-    Signer::of(source.as_str())
+/// Every way in which every source proves its requests.
+fn signers() -> Vec<(Source, Signer)> {
+    let ways = |source: Source| {
+        let ways = Signer::all_of(source.as_str());
+        assert!(!ways.is_empty(), "how {source} signs is not known");
+        ways.iter().map(move |signer| (source, *signer))
+    };
+    Source::ALL.into_iter().flat_map(ways).collect()
 }
 
-/// A request whose headers of the signature have these values.
-fn headers(source: Source, values: &[&[u8]]) -> HeaderMap {
+/// A request's headers.
+fn headers(values: &[(&'static str, &[u8])]) -> HeaderMap {
     let mut headers = HeaderMap::new();
-    for value in values {
+    for (name, value) in values {
         let value = HeaderValue::from_bytes(value).unwrap();
-        headers.append(HeaderName::from_static(signer(source).header), value);
+        headers.append(HeaderName::from_static(name), value);
     }
     headers
 }
@@ -59,32 +67,54 @@ fn request<'a>(headers: &'a HeaderMap, body: &'a [u8]) -> Request<'a> {
     }
 }
 
-fn offer(source: Source, values: &[&[u8]], body: &[u8]) -> Result<Offer, ProofError> {
-    protocol(source).screen(request(&headers(source, values), body))
+fn offer(
+    source: Source,
+    values: &[(&'static str, &[u8])],
+    body: &[u8],
+) -> Result<Offer, ProofError> {
+    protocol(source).screen(request(&headers(values), body))
 }
 
-fn secrets(keys: &[&str]) -> LiveSecrets {
-    LiveSecrets {
-        macs: keys.iter().map(|key| MacKey::new(*key)).collect(),
-        shared: Vec::new(),
+/// Whether a request is proved in this way under these secrets, by everything that inbound asks of a source. Without that
+/// proof it is refused, unless the source's policy takes the URL token's word.
+fn is_proved(
+    (source, signer): (Source, Signer),
+    values: &[(&'static str, &[u8])],
+    body: &[u8],
+    secrets: &LiveSecrets,
+) -> bool {
+    let policy = facts(source).policy;
+    let headers = headers(values);
+    let request = request(&headers, body);
+    let Ok(offer) = protocol(source).screen(request) else {
+        assert_eq!(
+            policy,
+            Policy::Require,
+            "{source} refuses before any look-up"
+        );
+        return false;
+    };
+    let signed = |request, form| protocol(source).signed(request, form);
+    let verified = offer.verify(request, secrets, policy, signed);
+    match (policy, verified.map(|proof| proof.assurance())) {
+        (_, Some(assurance)) if assurance == signer.assurance => true,
+        (Policy::Require, None) | (Policy::Observe, Some(Assurance::UrlToken)) => false,
+        (_, other) => panic!("{source} proved by {other:?}"),
     }
 }
 
-/// What a body with this signature proves under these keys, by everything that inbound asks of a source.
-fn verify(source: Source, signature: &[u8], body: &[u8], keys: &[&str]) -> Option<Assurance> {
-    let offer = offer(source, &[signature], body).ok()?;
-    let headers = HeaderMap::new();
-    verified(source, &offer, request(&headers, body), keys).map(|proof| proof.assurance())
-}
-
-fn verified<'a>(
+/// Asserts that a request offers nothing usable, for this reason; where the source is only observed, nothing at all.
+fn assert_offers_nothing(
     source: Source,
-    offer: &Offer,
-    request: Request<'a>,
-    keys: &[&str],
-) -> Option<Verified<'a>> {
-    let signed = |request, form| protocol(source).signed(request, form);
-    offer.verify(request, &secrets(keys), facts(source).policy, signed)
+    values: &[(&'static str, &[u8])],
+    reason: ProofError,
+    what: &str,
+) {
+    match (facts(source).policy, offer(source, values, b"[14]")) {
+        (Policy::Require, Err(error)) => assert_eq!(error, reason, "{what} of {source}"),
+        (Policy::Observe, Ok(Offer::Nothing)) => {}
+        (_, other) => panic!("{what} of {source} offers {other:?}"),
+    }
 }
 
 fn split(source: Source, body: &[u8]) -> Result<Split<'_>, Unreadable> {
@@ -95,6 +125,20 @@ fn split(source: Source, body: &[u8]) -> Result<Split<'_>, Unreadable> {
         part: "",
         body,
     })
+}
+
+/// What a delivery may be split by: of its headers, those that a receipt keeps.
+fn kept_headers(source: Source, fixture: &Fixture) -> HeaderMap {
+    let mut kept = HeaderMap::new();
+    for (name, value) in &fixture.headers {
+        assert!(
+            facts(source).headers.contains(&&**name),
+            "{name} is not kept"
+        );
+        let name: HeaderName = name.parse().unwrap();
+        kept.append(name, value.parse().unwrap());
+    }
+    kept
 }
 
 fn delivery_id() -> DeliveryId {
@@ -209,6 +253,10 @@ fn complaints_about_good(event: &Event<'_>, good: &Good, body: &[u8]) -> Vec<Str
         is_sendable(event.record.get()).to_string(),
         good.sqs_text.to_string(),
     );
+    if let Some(time) = &good.time {
+        let found = event.source_time.as_ref().map(ToString::to_string);
+        compare("time", found.unwrap_or_default(), time.clone());
+    }
     if let Some(at) = good.at {
         compare(
             "place",
@@ -325,7 +373,7 @@ fn every_delivery_is_read_as_its_manifest_says() {
         let fixtures = fixtures(source).all();
         assert!(!fixtures.is_empty(), "{source} has no delivery");
         for fixture in &fixtures {
-            let found = complaints_about_fixture(source, &fixture.body, &fixture.expected);
+            let found = complaints_about_fixture(source, fixture);
             let in_file = |complaint| format!("{} ({}): {complaint}", fixture.name, fixture.what);
             complaints.extend(found.into_iter().map(in_file));
         }
@@ -343,8 +391,14 @@ fn every_delivery_is_read_as_its_manifest_says() {
     }
 }
 
-fn complaints_about_fixture(source: Source, body: &[u8], expected: &Expected) -> Vec<String> {
-    match (split(source, body), expected) {
+fn complaints_about_fixture(source: Source, fixture: &Fixture) -> Vec<String> {
+    let (headers, body) = (kept_headers(source, fixture), &*fixture.body);
+    let split = protocol(source).split(Delivery {
+        headers: &headers,
+        part: &fixture.part,
+        body,
+    });
+    match (split, &fixture.expected) {
         (Err(reason), Expected::Unreadable(expected)) if reason.as_str() == expected => vec![],
         (Ok(split), Expected::Undecided { elements }) => {
             let mut found = complaints_about_any(source, &split, body);
@@ -414,6 +468,15 @@ fn a_source_has_a_title_and_a_success() {
     }
     assert_eq!(facts(Source::Orderspace).success, 200);
     assert_eq!(facts(Source::Orderspace).policy, Policy::Require);
+    assert_eq!(facts(Source::Ordermentum).success, 200);
+    assert_eq!(facts(Source::OneStock).success, 202);
+    let observed = |source: &Source| facts(*source).policy == Policy::Observe;
+    let observed: Vec<_> = Source::ALL.into_iter().filter(observed).collect();
+    assert_eq!(
+        observed,
+        [Source::OneStock],
+        "each needs a reason in its README"
+    );
 }
 
 #[test]
@@ -421,74 +484,175 @@ fn every_signed_body_verifies_and_none_with_a_bit_changed() {
     for source in Source::ALL {
         let vectors = fixtures(source).signature_vectors();
         assert!(!vectors.is_empty(), "{source} has no signed body");
+        let mut shown = BTreeSet::new();
         for vector in vectors {
+            let signer = Signer::at(source.as_str(), vector.header.as_deref());
+            shown.insert(signer.header);
             let (name, signature) = (&vector.name, vector.signature.as_bytes());
-            let live = [OTHER_SIGNING_KEY, &vector.key];
-            let proved = verify(source, signature, &vector.body, &live);
-            assert_eq!(proved, Some(Assurance::Signature), "{name}");
-            let offer = offer(source, &[signature], &vector.body).unwrap();
-            let none = HeaderMap::new();
+            let live = signer.secrets(&[OTHER_SIGNING_KEY, &vector.key]);
+            let proved = |value: &[u8], body: &[u8]| {
+                is_proved((source, signer), &[(signer.header, value)], body, &live)
+            };
+            assert!(proved(signature, &vector.body), "{name}");
             for bit in 0..vector.body.len() * 8 {
                 let mut body = vector.body.clone();
                 body[bit / 8] ^= 1 << (bit % 8);
-                let judged = verified(source, &offer, request(&none, &body), &live);
-                assert!(judged.is_none(), "{name} with bit {bit}");
+                let expected = !vector.binds_body;
+                assert_eq!(proved(signature, &body), expected, "{name} with bit {bit}");
             }
-            let right = signer(source).decoded(&vector.signature);
+            let mut others = 0;
             for bit in 0..signature.len() * 8 {
                 let mut changed = signature.to_vec();
                 changed[bit / 8] ^= 1 << (bit % 8);
                 if HeaderValue::from_bytes(&changed).is_err() {
                     continue;
                 }
-                // Where the source writes a tag in two ways, the changed text may still be the same tag.
-                let is_same = std::str::from_utf8(&changed)
-                    .is_ok_and(|text| signer(source).decoded(text) == right);
-                let judged = verify(source, &changed, &vector.body, &live);
+                // Where the source writes a proof in two ways, the changed text may still be the same.
+                let text = String::from_utf8_lossy(&changed);
+                let is_same = signer.proves(&text, &vector.key, &vector.body);
                 assert_eq!(
-                    judged.is_some(),
+                    proved(&changed, &vector.body),
                     is_same,
                     "{name} with bit {bit} of the signature"
                 );
+                others += usize::from(!is_same);
             }
+            assert!(others > signature.len(), "{name}: few bits count");
         }
+        let all = Signer::all_of(source.as_str());
+        let all: BTreeSet<_> = all.iter().map(|signer| signer.header).collect();
+        assert_eq!(shown, all, "a way of {source} has no signed body");
     }
 }
 
 #[test]
 fn a_request_offers_one_signature_or_none() {
-    for source in Source::ALL {
-        let body = b"[14]";
-        let good = signer(source).sign(SIGNING_KEY, body);
-        let proved = |value: &str| verify(source, value.as_bytes(), body, &[SIGNING_KEY]);
+    for (source, signer) in signers() {
+        let (body, header) = (b"[14]", signer.header);
+        let key = signer.key(SIGNING_KEY);
+        let secrets = signer.secrets(&[&key]);
+        let good = signer.sign(&key, body);
+        let proved = |value: &str| {
+            is_proved(
+                (source, signer),
+                &[(header, value.as_bytes())],
+                body,
+                &secrets,
+            )
+        };
         for spelling in [good.clone(), format!("{good} "), format!(" {good}\t")] {
-            assert_eq!(proved(&spelling), Some(Assurance::Signature), "{spelling}");
+            assert!(proved(&spelling), "{spelling}");
         }
-        let halves = good.split_at(22);
-        // Hexadecimal is how one source writes it, and base64 the others.
+        let (begin, end) = good.split_at(22);
+        let malformed = [format!("{begin} {end}"), String::new()];
+        for other in &malformed {
+            let value = (header, other.as_bytes());
+            assert_offers_nothing(source, &[value], ProofError::Malformed, other);
+        }
+        // Hexadecimal is how some sources write it, and base64 the others.
         let elsewhere = match sign_in_hex(SIGNING_KEY, body) {
-            hex if hex == good => signer(Source::Orderspace).sign(SIGNING_KEY, body),
+            hex if hex == good => Signer::of("orderspace").sign(SIGNING_KEY, body),
             hex => hex,
         };
-        for other in [
+        let doubled = [
             elsewhere,
             format!("{good}={good}"),
-            format!("{} {}", halves.0, halves.1),
             format!("sha256={good}"),
             format!("{good},{good}"),
-            String::new(),
-        ] {
-            let offered = offer(source, &[other.as_bytes()], body);
-            assert_eq!(
-                offered.unwrap_err(),
-                ProofError::Malformed,
-                "{other} of {source}"
-            );
+        ];
+        for other in &doubled {
+            assert!(!proved(other), "{other} of {source}");
+            // A text that is repeated has no form of its own.
+            if signer.assurance == Assurance::Signature && !other.starts_with("sha256=t=") {
+                let value = (header, other.as_bytes());
+                assert_offers_nothing(source, &[value], ProofError::Malformed, other);
+            }
         }
-        let missing = offer(source, &[], body).unwrap_err();
-        assert_eq!(missing, ProofError::Missing);
-        let twice = offer(source, &[good.as_bytes(), good.as_bytes()], body);
-        assert_eq!(twice.unwrap_err(), ProofError::Malformed);
+        assert_offers_nothing(source, &[], ProofError::Missing, "no header");
+        let good = (header, good.as_bytes());
+        assert_offers_nothing(source, &[good, good], ProofError::Malformed, "two headers");
+    }
+}
+
+/// A secret that is repeated at two places has to be right at both.
+#[test]
+fn every_proof_that_is_offered_has_to_be_right() {
+    for source in Source::ALL {
+        let [one, other] = Signer::all_of(source.as_str()) else {
+            continue;
+        };
+        let (key, other_key) = (one.key(SIGNING_KEY), other.key(SIGNING_KEY));
+        let mut secrets = one.secrets(&[&key]);
+        secrets.shared.extend(other.secrets(&[&other_key]).shared);
+        let good = (one.header, key.as_bytes());
+        let other_good = (other.header, other_key.as_bytes());
+        let wrong = other.key(OTHER_SIGNING_KEY);
+        let wrong = (other.header, wrong.as_bytes());
+        let proved =
+            |values: &[(&'static str, &[u8])]| is_proved((source, *one), values, b"[]", &secrets);
+        assert!(proved(&[good]) && proved(&[other_good]) && proved(&[good, other_good]));
+        assert!(!proved(&[good, wrong]), "{source}");
+        let exchanged = [(other.header, good.1), (one.header, other_good.1)];
+        assert!(!proved(&exchanged[..1]) && !proved(&exchanged[1..]) && !proved(&exchanged));
+    }
+}
+
+/// The same characters, held as another sort of secret or for another place, prove nothing.
+#[test]
+fn a_secret_proves_only_what_it_is_for() {
+    for (source, signer) in signers() {
+        let body = b"[14]";
+        let key = signer.key(SIGNING_KEY);
+        let good = signer.sign(&key, body);
+        let shared = [Place::Basic, Place::Header].map(|place| SharedSecret::new(place, &*key));
+        let proved = |macs: Vec<MacKey>, shared: Vec<SharedSecret>| {
+            let secrets = LiveSecrets { macs, shared };
+            is_proved(
+                (source, signer),
+                &[(signer.header, good.as_bytes())],
+                body,
+                &secrets,
+            )
+        };
+        let [basic, header] = shared;
+        let is_shared = signer.assurance == Assurance::SharedSecret;
+        let is_basic = signer.header == "authorization";
+        assert_eq!(
+            proved(vec![MacKey::new(&*key)], vec![]),
+            !is_shared,
+            "{source}"
+        );
+        assert_eq!(
+            proved(vec![], vec![basic.clone()]),
+            is_shared && is_basic,
+            "{source}"
+        );
+        assert_eq!(
+            proved(vec![], vec![header]),
+            is_shared && !is_basic,
+            "{source}"
+        );
+        let macs = vec![MacKey::new(&*key)];
+        assert_eq!(
+            proved(macs, vec![basic]),
+            !is_shared || is_basic,
+            "{source}"
+        );
+    }
+}
+
+#[test]
+fn a_proof_at_the_header_of_another_source_is_none() {
+    for (source, signer) in signers() {
+        let key = signer.key(SIGNING_KEY);
+        let good = signer.sign(&key, b"[14]");
+        for (_, other) in signers() {
+            if other.header != signer.header {
+                let value = (other.header, good.as_bytes());
+                let secrets = signer.secrets(&[&key]);
+                assert!(!is_proved((source, signer), &[value], b"[14]", &secrets));
+            }
+        }
     }
 }
 
@@ -497,13 +661,14 @@ fn a_request_offers_one_signature_or_none() {
 fn a_signature_of_orderspace_has_one_spelling() {
     let (source, body) = (Source::Orderspace, b"[14]");
     // A body whose signature has both characters that base64's alphabets write differently.
-    let good = signer(source).sign(SIGNING_KEY, body);
+    let signer = Signer::of(source.as_str());
+    let good = signer.sign(SIGNING_KEY, body);
     assert!(good.contains('+') && good.contains('/'), "{good}");
     for other in [
         good.replace('+', "-").replace('/', "_"),
         good.trim_end_matches('=').to_owned(),
     ] {
-        let offered = offer(source, &[other.as_bytes()], body);
+        let offered = offer(source, &[(signer.header, other.as_bytes())], body);
         assert_eq!(offered.unwrap_err(), ProofError::Malformed, "{other}");
     }
 }
@@ -531,13 +696,18 @@ fn the_types_of_a_kind_agree_on_its_order() {
 
 #[test]
 fn without_keys_nothing_is_genuine() {
-    for source in Source::ALL {
-        let empty = signer(source).sign("", b"[]");
-        assert_eq!(verify(source, empty.as_bytes(), b"[]", &[]), None);
-        assert_eq!(
-            verify(source, empty.as_bytes(), b"[]", &[SIGNING_KEY]),
-            None
-        );
+    for (source, signer) in signers() {
+        for key in ["", SIGNING_KEY] {
+            let key = signer.key(key);
+            let value = signer.sign(&key, b"[]");
+            let proved = |secrets: &LiveSecrets| {
+                let value = (signer.header, value.as_bytes());
+                is_proved((source, signer), &[value], b"[]", secrets)
+            };
+            assert!(!proved(&LiveSecrets::default()), "{source}");
+            let other = signer.key(OTHER_SIGNING_KEY);
+            assert!(!proved(&signer.secrets(&[&other])), "{source}");
+        }
     }
 }
 
@@ -600,26 +770,43 @@ fn event_type() -> impl Strategy<Value = String> {
 proptest! {
     #[test]
     fn what_is_signed_verifies_and_nothing_else(
-        source in any_source(),
+        (source, signer) in proptest::sample::select(signers()),
         body in proptest::collection::vec(any::<u8>(), 0..200),
         key in "[a-zA-Z0-9]{1,80}",
         other in "[a-zA-Z0-9]{1,80}",
         bit in any::<proptest::sample::Index>(),
     ) {
-        let signature = signer(source).sign(&key, &body);
-        let proved = |body: &[u8], keys: &[&str]| verify(source, signature.as_bytes(), body, keys).is_some();
+        let (key, other) = (signer.key(&key), signer.key(&other));
+        let value = signer.sign(&key, &body);
+        prop_assert!(signer.proves(&value, &key, &body));
+        let proved = |body: &[u8], keys: &[&str]| {
+            let value = (signer.header, value.as_bytes());
+            is_proved((source, signer), &[value], body, &signer.secrets(keys))
+        };
         let live = [&*other, &*key];
         prop_assert!(proved(&body, &live));
         prop_assert_eq!(proved(&body, &[&other]), key == other);
         let mut longer = body.clone();
         longer.push(0);
-        prop_assert!(!proved(&longer, &live));
+        prop_assert_eq!(proved(&longer, &live), !signer.binds_body);
         if !body.is_empty() {
             let mut changed = body.clone();
             let bit = bit.index(body.len() * 8);
             changed[bit / 8] ^= 1 << (bit % 8);
-            prop_assert!(!proved(&changed, &live));
+            prop_assert_eq!(proved(&changed, &live), !signer.binds_body);
         }
+    }
+
+    #[test]
+    fn no_headers_panic(
+        (source, signer) in proptest::sample::select(signers()),
+        values in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..100), 0..3),
+        body in proptest::collection::vec(any::<u8>(), 0..50),
+    ) {
+        let values = values.iter().filter(|value| HeaderValue::from_bytes(value).is_ok());
+        let values: Vec<_> = values.map(|value| (signer.header, &**value)).collect();
+        let secrets = signer.secrets(&[SIGNING_KEY]);
+        prop_assert!(!is_proved((source, signer), &values, &body, &secrets));
     }
 
     #[test]
@@ -662,6 +849,31 @@ proptest! {
             .collect();
         prop_assert_eq!(join(&again), body.clone());
         prop_assert_eq!(complaints_about_any(Source::Orderspace, &split, &body), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_a_source_of_one_event_packs_is_split_into_the_same_bytes(
+        which in any::<proptest::sample::Index>(),
+        record in record(),
+    ) {
+        let none = HeaderMap::new();
+        for (source, begin, end, part) in [
+            (Source::Ordermentum, r#"{"event":"@","timestamp":"2026-11-20T12:00:00Z","data":"#, " } ", false),
+            (Source::OneStock, "", "", true),
+            (Source::OneStock, r#"{"topic":"@","message":"#, "}", false),
+        ] {
+            let row = which.get(facts(source).types);
+            let begin = begin.replace('@', row.name);
+            let body = format!("{begin}{record}{end}");
+            let part = if part { row.name } else { "" };
+            let split = protocol(source).split(Delivery { headers: &none, part, body: body.as_bytes() }).unwrap();
+            prop_assert_eq!(&split.bad, &vec![]);
+            let [event] = &split.events[..] else { panic!("{body}") };
+            prop_assert_eq!(event.event_type.as_str(), row.name);
+            prop_assert_eq!(&event.meaning, &row.meaning());
+            prop_assert_eq!(format!("{begin}{}{end}", event.record), &*body);
+            prop_assert_eq!(complaints_about_any(source, &split, body.as_bytes()), Vec::<String>::new());
+        }
     }
 
     #[test]

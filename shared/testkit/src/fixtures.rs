@@ -1,7 +1,8 @@
-//! The deliveries of `tests/fixtures/orderspace`, with what the manifest says of each.
+//! The deliveries of `tests/fixtures/{source}`, with what the manifest says of each.
 //!
 //! A body whose size or hash is not the manifest's stops the test: the bytes are the fixture.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -16,6 +17,10 @@ pub struct Fixture {
     pub name: String,
     /// What it shows, in a sentence.
     pub what: String,
+    /// The part of the registration that its URL names.
+    pub part: String,
+    /// Its headers, names in lower case, as far as the source is split by them.
+    pub headers: BTreeMap<String, String>,
     /// The body.
     pub body: Vec<u8>,
     /// How it must be read.
@@ -70,6 +75,10 @@ pub struct Good {
     pub effect: String,
     /// Its subject; ends in `/*` where the last part is made at run time.
     pub subject: String,
+    /// When the source says that it happened; the empty text where it must say nothing. Not compared where it is not
+    /// given.
+    #[serde(default)]
+    pub time: Option<String>,
     /// The record's first byte, and the one after its last; not given for large bodies.
     #[serde(default)]
     pub at: Option<[usize; 2]>,
@@ -87,10 +96,14 @@ fn yes() -> bool {
 pub struct SignatureVector {
     /// What it shows.
     pub name: String,
-    /// The signing key's characters.
+    /// The header of the signature; none where the source has but one.
+    pub header: Option<String>,
+    /// The signing key's characters, or the shared secret.
     pub key: String,
-    /// The signature.
+    /// The signature, or whatever proves the request: the header's value.
     pub signature: String,
+    /// Whether it proves this body and no other.
+    pub binds_body: bool,
     /// The body.
     pub body: Vec<u8>,
 }
@@ -182,8 +195,12 @@ impl Fixtures {
         struct Vector {
             name: String,
             file: String,
+            #[serde(default)]
+            header: Option<String>,
             key: String,
             signature: String,
+            #[serde(default = "yes")]
+            binds_body: bool,
             bytes: usize,
         }
 
@@ -194,8 +211,10 @@ impl Fixtures {
                 assert_eq!(body.len(), vector.bytes, "{} changed", vector.file);
                 SignatureVector {
                     name: vector.name,
+                    header: vector.header,
                     key: vector.key,
                     signature: vector.signature,
+                    binds_body: vector.binds_body,
                     body,
                 }
             })
@@ -259,6 +278,10 @@ struct Entry {
     name: String,
     what: String,
     #[serde(default)]
+    part: String,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+    #[serde(default)]
     bytes: Option<usize>,
     #[serde(default)]
     sha256: Option<String>,
@@ -304,6 +327,7 @@ impl GoodEach {
             lane: self.lane.clone(),
             effect: self.effect.clone(),
             subject: number(&self.subject),
+            time: None,
             at: None,
             sqs_text: true,
         }
@@ -326,6 +350,8 @@ impl Entry {
         Fixture {
             name: self.name.clone(),
             what: self.what.clone(),
+            part: self.part.clone(),
+            headers: self.headers.clone(),
             body,
             expected: self.expected(),
         }

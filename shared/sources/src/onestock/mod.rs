@@ -1,0 +1,78 @@
+//! OneStock, an order management system: <https://onestock.atlassian.net/wiki/spaces/DOCUMENTAT/pages/620429319/>.
+
+mod hook;
+mod signature;
+mod topics;
+
+use std::borrow::Cow;
+
+use domain::delivery::{Delivery, Request, Split, Unreadable};
+use domain::event::{EventType, Meaning};
+use domain::signature::{Form, Offer, Policy, ProofError};
+use domain::subscription::{CredentialField, KeyOrigin, LifeCycle};
+
+use crate::{Facts, Protocol};
+
+static FACTS: Facts = Facts {
+    title: "OneStock",
+    // "202" within 15 seconds; six failed retries disable the webhook, and until then nothing overtakes the message.
+    success: 202,
+    // The form of the signature is not published: to refuse what fits none of our readings could stop a site's messages.
+    policy: Policy::Observe,
+    headers: &hook::TOPIC_HEADERS,
+    life_cycle: LifeCycle {
+        credentials: &[
+            CredentialField {
+                name: "api_url",
+                is_secret: false,
+            },
+            CredentialField {
+                name: "site_id",
+                is_secret: false,
+            },
+            CredentialField {
+                name: "user_id",
+                is_secret: false,
+            },
+            CredentialField {
+                name: "password",
+                is_secret: true,
+            },
+        ],
+        // The registering call takes a `hash_key`.
+        keys: KeyOrigin::OursSent,
+        rotates: true,
+        enables: true,
+        // The first attempt, and one after each of six intervals.
+        attempts: Some(7),
+        // Nothing is said of a 429.
+        quiet_seconds: 60,
+    },
+    types: topics::TOPICS,
+};
+
+/// OneStock's webhooks.
+#[derive(Debug)]
+pub struct OneStock;
+
+impl Protocol for OneStock {
+    fn facts(&self) -> &'static Facts {
+        &FACTS
+    }
+
+    fn screen(&self, request: Request<'_>) -> Result<Offer, ProofError> {
+        Ok(signature::offer(request.headers))
+    }
+
+    fn signed<'a>(&self, request: Request<'a>, form: Form) -> Option<Cow<'a, [u8]>> {
+        signature::signed(request, form)
+    }
+
+    fn split<'a>(&self, delivery: Delivery<'a>) -> Result<Split<'a>, Unreadable> {
+        hook::split(delivery)
+    }
+
+    fn meaning(&self, event_type: &EventType) -> Meaning {
+        topics::meaning(event_type)
+    }
+}
