@@ -16,7 +16,6 @@ use domain::account::{AccountName, TokenEntry, TokenHash};
 use domain::ports::{Keys, Tokens};
 use domain::signature::{SigningKeys, Verified};
 use domain::source::Source;
-use sources::protocol;
 use tokio::time::Instant;
 use tracing::{Span, warn};
 
@@ -188,9 +187,8 @@ fn judge<'a>(
         .of(registration, entry.webhook.as_ref())
         .filter(|held| held.version >= entry.keys)
         .ok_or(Refusal::NotReady(NotReady::KeysNotHeld))?;
-    let protocol = protocol(posted.source);
-    let policy = protocol.facts().policy;
-    let signed = |request, form| protocol.signed(request, form);
+    let policy = posted.protocol.facts().policy;
+    let signed = |request, form| posted.protocol.signed(request, form);
     posted
         .offer
         .verify(posted.request, &held.secrets, policy, signed)

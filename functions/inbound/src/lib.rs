@@ -32,7 +32,7 @@ use lambda_http::{Body, Request, Response};
 use runtime::deadline::in_time;
 use runtime::gateway::{self, GatewayEvent};
 use serde_json::Value;
-use sources::protocol;
+use sources::{Facts, Protocols, protocol};
 use tokio::time::{Instant, timeout_at};
 use tracing::field::{Empty, display};
 use tracing::{Instrument as _, Span, info, info_span, warn};
@@ -55,6 +55,7 @@ pub struct Inbound<'p, T, K, Q, R, O> {
     oversize: &'p O,
     checks: CheckRequests,
     config: Config,
+    protocols: Protocols,
 }
 
 impl<'p, T: Tokens, K: Keys, Q: Queues, R: Receipts + Markers + CheckClaims, O: ClaimCheck>
@@ -77,7 +78,14 @@ impl<'p, T: Tokens, K: Keys, Q: Queues, R: Receipts + Markers + CheckClaims, O: 
             oversize,
             checks: CheckRequests::default(),
             config,
+            protocols: protocol,
         }
+    }
+
+    /// Serves another table of sources, for tests of what no source does yet.
+    #[must_use]
+    pub fn with_protocols(self, protocols: Protocols) -> Self {
+        Self { protocols, ..self }
     }
 
     /// Takes the gateway's event and makes the gateway's response, whatever was sent. `now` is the time of this invocation.
@@ -111,7 +119,7 @@ impl<'p, T: Tokens, K: Keys, Q: Queues, R: Receipts + Markers + CheckClaims, O: 
 
     async fn take(&self, request: &Request, now: Timestamp) -> Answer {
         let budget = Budget::begin(self.config.answer_budget);
-        let posted = match Posted::read(request, now) {
+        let posted = match Posted::read(self.protocols, request, now) {
             Ok(posted) => posted,
             Err(cause) => return refuse_unverified(cause),
         };
@@ -129,7 +137,7 @@ impl<'p, T: Tokens, K: Keys, Q: Queues, R: Receipts + Markers + CheckClaims, O: 
         let key = MarkerKey {
             account: &proven.entry.account,
             registration: proven.registration,
-            retry: protocol(posted.source).retry_key(proven.proof.delivery(), hash),
+            retry: posted.protocol.retry_key(proven.proof.delivery(), hash),
         };
         let attempt = Attempt::begin(
             self.receipts,
@@ -171,7 +179,7 @@ impl<'p, T: Tokens, K: Keys, Q: Queues, R: Receipts + Markers + CheckClaims, O: 
         let delivery = attempt.delivery();
         Span::current().record("delivery.id", display(delivery));
         let genuine = proven.proof.delivery();
-        let split = protocol(posted.source).split(genuine);
+        let split = posted.protocol.split(genuine);
         let receipt = Receipt {
             account,
             delivery,
@@ -192,7 +200,9 @@ impl<'p, T: Tokens, K: Keys, Q: Queues, R: Receipts + Markers + CheckClaims, O: 
         match kept {
             Ok(()) => {
                 info!(events, duration_ms, outcome = "accepted", "delivery");
-                Answer::Accepted(posted.source)
+                Answer::Accepted {
+                    success: posted.protocol.facts().success,
+                }
             }
             Err(cause) => {
                 let outcome = cause.as_str();
@@ -222,7 +232,7 @@ impl<'p, T: Tokens, K: Keys, Q: Queues, R: Receipts + Markers + CheckClaims, O: 
         };
         let mut quarantined = Quarantined::new(unreadable, &split.bad);
         let sending = lanes::send(
-            self.lanes(),
+            self.lanes(posted.protocol.facts()),
             posted.source,
             receipt,
             &split.events,
@@ -262,12 +272,13 @@ impl<'p, T: Tokens, K: Keys, Q: Queues, R: Receipts + Markers + CheckClaims, O: 
         })
     }
 
-    fn lanes(&self) -> lanes::Lanes<'_, Q, O> {
+    fn lanes(&self, facts: &'static Facts) -> lanes::Lanes<'_, Q, O> {
         lanes::Lanes {
             queues: self.queues,
             oversize: self.oversize,
             urls: &self.config.lanes,
             inline_limit: self.config.inline_limit,
+            facts,
         }
     }
 

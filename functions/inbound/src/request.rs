@@ -9,7 +9,7 @@ use domain::source::Source;
 use domain::timestamp::Timestamp;
 use lambda_http::request::RequestContext;
 use lambda_http::{Body, Request, RequestExt as _};
-use sources::protocol;
+use sources::{Protocol, Protocols};
 use tracing::Span;
 
 use crate::answer::Unverified;
@@ -18,6 +18,8 @@ use crate::answer::Unverified;
 #[derive(Debug)]
 pub(crate) struct Posted<'a> {
     pub(crate) source: Source,
+    /// How the source's webhooks are read.
+    pub(crate) protocol: &'static dyn Protocol,
     pub(crate) token: UrlToken,
     /// What it offers as proof.
     pub(crate) offer: Offer,
@@ -29,7 +31,11 @@ pub(crate) struct Posted<'a> {
 
 impl<'a> Posted<'a> {
     /// Reads a request without looking anything up. `now` stands in where the gateway tells no time.
-    pub(crate) fn read(request: &'a Request, now: Timestamp) -> Result<Self, Unverified> {
+    pub(crate) fn read(
+        protocols: Protocols,
+        request: &'a Request,
+        now: Timestamp,
+    ) -> Result<Self, Unverified> {
         let context = match request.request_context_ref() {
             Some(RequestContext::ApiGatewayV2(context)) => Some(context),
             _ => None,
@@ -58,14 +64,14 @@ impl<'a> Posted<'a> {
             part: "",
             body,
         };
-        let offer = protocol(source)
-            .screen(request)
-            .map_err(|error| match error {
-                ProofError::Missing => Unverified::NoSignature,
-                ProofError::Malformed => Unverified::MalformedSignature,
-            })?;
+        let protocol = protocols(source);
+        let offer = protocol.screen(request).map_err(|error| match error {
+            ProofError::Missing => Unverified::NoSignature,
+            ProofError::Malformed => Unverified::MalformedSignature,
+        })?;
         Ok(Self {
             source,
+            protocol,
             token,
             offer,
             received: epoch.map_or(now, Timestamp::from_millis),
