@@ -384,7 +384,7 @@ pub trait ClaimCheck: Sync {
 pub struct Update<'a> {
     /// The event.
     pub latest: Change,
-    /// The group's other updates, by id: all before this one.
+    /// The group's other updates, in their order: all before this one.
     pub before: &'a [Change],
     /// The event's type.
     pub event_type: &'a str,
@@ -439,7 +439,8 @@ pub trait Records: Sync {
         update: &Update<'_>,
     ) -> impl Future<Output = Result<Written, PortError>> + Send;
 
-    /// Deletes the record for ever; its data stays readable. Returns what the table had before.
+    /// Deletes the record: for ever, or where the delete has a place until an update is later. Its data stays readable.
+    /// Returns what the table had before.
     ///
     /// # Errors
     /// The table did not answer; whether the write happened is not known.

@@ -411,6 +411,7 @@ fn any_delete() -> Change {
     let delivery = DeliveryId::new(Timestamp::from_millis(0), &[0; 10]);
     Change {
         id: delivery.event(EventIndex::new(0).unwrap()),
+        sequence: None,
         delete: true,
         hash: ContentHash::of("", b""),
     }
@@ -421,6 +422,7 @@ fn earlier() -> Change {
     let delivery = DeliveryId::new(Timestamp::from_millis(1_795_176_000_000), &[9; 10]);
     Change {
         id: delivery.event(EventIndex::new(0).unwrap()),
+        sequence: None,
         delete: false,
         hash: ContentHash::of("order.created", b"{}"),
     }
@@ -441,6 +443,9 @@ fn record_shown(example: &Example, key: &RecordKey, record: Option<&str>, known:
                 json!("forgotten")
             };
         }
+        if let Some(place) = latest.sequence {
+            event["sequence"] = json!(place.to_string());
+        }
         event
     });
     let hex = |bytes: &[u8]| {
@@ -455,10 +460,13 @@ fn record_shown(example: &Example, key: &RecordKey, record: Option<&str>, known:
         "record": record,
         "event": event,
         "memory": memory.collect::<Vec<_>>(),
-        "deleted": known.deleted.map(|(id, hash)| json!({
-            "by": id.to_string(),
-            "hash": hash.to_string(),
-        })),
+        "deleted": known.deleted.map(|(id, hash)| {
+            let mut deleted = json!({ "by": id.to_string(), "hash": hash.to_string() });
+            if let Some(place) = known.deleted_sequence {
+                deleted["sequence"] = json!(place.to_string());
+            }
+            deleted
+        }),
     })
 }
 
@@ -495,6 +503,7 @@ async fn write_record(
         let update = Update {
             latest: Change {
                 id: latest.id,
+                sequence: latest.sequence,
                 delete: false,
                 hash: latest.hash,
             },
@@ -511,6 +520,7 @@ async fn write_record(
     if let Some((id, hash)) = known.deleted {
         let delete = Change {
             id,
+            sequence: known.deleted_sequence,
             delete: true,
             hash,
         };
