@@ -10,7 +10,7 @@ use domain::envelope::Content;
 use domain::event::{Effect, EventType, Meaning, TypeRow};
 use domain::lane::Lane;
 use domain::provenance::{Provenance, Sequence};
-use domain::signature::{Form, Offer, Policy, ProofError};
+use domain::signature::{Form, Policy, ProofError, Screened};
 use domain::source::Source;
 use domain::subscription::{KeyOrigin, LifeCycle};
 use sources::{Facts, Protocol};
@@ -55,7 +55,7 @@ impl Protocol for Dating {
         &FACTS
     }
 
-    fn screen(&self, _: Request<'_>) -> Result<Offer, ProofError> {
+    fn screen(&self, _: Request<'_>) -> Result<Screened, ProofError> {
         Err(ProofError::Missing)
     }
 

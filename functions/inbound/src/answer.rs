@@ -11,6 +11,11 @@ pub enum Answer {
         /// The HTTP status that the source takes for success.
         success: u16,
     },
+    /// It is a greeting by a known token: there is nothing to keep.
+    Greeted {
+        /// The HTTP status that the source takes for success.
+        success: u16,
+    },
     /// Nobody we know sent it. One shape for all causes.
     Unverified(Unverified),
     /// The token is known, and the proof cannot be checked yet.
@@ -113,7 +118,7 @@ impl Answer {
     /// The table: status and body.
     fn status_and_word(self) -> (u16, &'static str) {
         match self {
-            Self::Accepted { success } => (success, "accepted"),
+            Self::Accepted { success } | Self::Greeted { success } => (success, "accepted"),
             Self::Unverified(
                 Unverified::MalformedRequest
                 | Unverified::UnknownToken
@@ -143,6 +148,7 @@ impl Answer {
     pub(crate) fn count(self) {
         let (name, cause) = match self {
             Self::Accepted { .. } => ("Accepted", "accepted"),
+            Self::Greeted { .. } => ("Greeted", "greeting"),
             Self::Unverified(cause) => ("Unverified", cause.as_str()),
             Self::NotReady(cause) => ("NotReady", cause.as_str()),
             Self::Refused(cause) => ("Refused", cause.as_str()),

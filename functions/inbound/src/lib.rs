@@ -42,7 +42,7 @@ use crate::attempt::Attempt;
 use crate::budget::Budget;
 use crate::check_request::CheckRequests;
 use crate::config::Config;
-use crate::keyring::{Keyring, Proven};
+use crate::keyring::{Admitted, Keyring, Proven};
 use crate::quarantine::Quarantined;
 use crate::request::Posted;
 
@@ -124,7 +124,12 @@ impl<'p, T: Tokens, K: Keys, Q: Queues, R: Receipts + Markers + CheckClaims, O: 
             Err(cause) => return refuse_unverified(cause),
         };
         let proven = match timeout_at(budget.end(), self.keyring.verify(&posted)).await {
-            Ok(Ok(proven)) => proven,
+            Ok(Ok(Admitted::Delivery(proven))) => proven,
+            Ok(Ok(Admitted::Greeting)) => {
+                let success = posted.protocol.facts().success;
+                info!(outcome = "greeted", "a greeting");
+                return Answer::Greeted { success };
+            }
             Ok(Err(keyring::Refusal::Unverified(cause))) => return refuse_unverified(cause),
             Ok(Err(keyring::Refusal::WrongSignature(account))) => {
                 self.ask_for_check(&account, now, budget.end()).await;

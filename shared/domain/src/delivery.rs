@@ -9,6 +9,16 @@ use crate::identity::EventIndex;
 /// The most events that are taken from one delivery. More are no delivery that any source documents.
 pub const MOST_EVENTS: usize = 1000;
 
+/// The longest name of a part, in characters.
+pub const LONGEST_PART: usize = 64;
+
+/// Whether a text can name a part of a registration: 1 to 64 characters of `a-z`, `0-9`, `_`, `@`, `.` and `-`.
+#[must_use]
+pub fn is_part(name: &str) -> bool {
+    let allowed = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'@' | b'.' | b'-');
+    (1..=LONGEST_PART).contains(&name.len()) && name.bytes().all(allowed)
+}
+
 /// A request as it came in. Nothing in it is trusted.
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
@@ -121,6 +131,18 @@ impl Unreadable {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_part_has_one_to_64_characters_of_its_alphabet() {
+        let long = "a".repeat(64);
+        for good in ["a", "0", "return_parcel_created@v3", "a.b-c", &long] {
+            assert!(is_part(good), "{good}");
+        }
+        let longer = "a".repeat(65);
+        for bad in ["", "A", "a/b", "a b", "a#b", "%61", "é", "a\0", &longer] {
+            assert!(!is_part(bad), "{bad}");
+        }
+    }
 
     #[test]
     fn a_delivery_has_a_thousand_elements_at_most() {

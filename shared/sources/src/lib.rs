@@ -21,7 +21,7 @@ use domain::delivery::{Delivery, Request, Split, Unreadable};
 use domain::event::{Effect, EventType, Meaning, TypeRow};
 use domain::identity::{BodyHash, RetryKey};
 use domain::lane::Lane;
-use domain::signature::{Form, Offer, Policy, ProofError};
+use domain::signature::{Form, Policy, ProofError, Screened};
 use domain::source::Source;
 use domain::subscription::LifeCycle;
 #[cfg(feature = "api")]
@@ -70,11 +70,13 @@ pub trait Protocol: Sync {
     /// What is fixed for the source.
     fn facts(&self) -> &'static Facts;
 
-    /// Reads what a request offers as proof. It is called before anything is looked up, so it has to be cheap.
+    /// Reads what a request offers as proof, or that it is a greeting. It is called before anything is looked up, so it has to
+    /// be cheap.
     ///
     /// # Errors
-    /// The request offers nothing where the source's policy requires proof, or what cannot be right under any key.
-    fn screen(&self, request: Request<'_>) -> Result<Offer, ProofError>;
+    /// The request offers nothing where the source's policy requires proof, or what cannot be right under any key. Where the
+    /// policy is to observe, that is [`Offer::Nothing`](domain::signature::Offer::Nothing): the URL token proves it.
+    fn screen(&self, request: Request<'_>) -> Result<Screened, ProofError>;
 
     /// The bytes over which a MAC of this form was made. `None` where the request has no such form.
     fn signed<'a>(&self, request: Request<'a>, form: Form) -> Option<Cow<'a, [u8]>>;

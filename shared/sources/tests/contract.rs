@@ -19,7 +19,9 @@ use domain::identity::{ContentHash, DeliveryId, EventId};
 use domain::lane::Lane;
 use domain::provenance::Provenance;
 use domain::record::Subject;
-use domain::signature::{Assurance, LiveSecrets, MacKey, Offer, Policy, ProofError, Verified};
+use domain::signature::{
+    Assurance, LiveSecrets, MacKey, Offer, Policy, ProofError, Screened, Verified,
+};
 use domain::source::Source;
 use domain::timestamp::Timestamp;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -60,7 +62,10 @@ fn request<'a>(headers: &'a HeaderMap, body: &'a [u8]) -> Request<'a> {
 }
 
 fn offer(source: Source, values: &[&[u8]], body: &[u8]) -> Result<Offer, ProofError> {
-    protocol(source).screen(request(&headers(source, values), body))
+    match protocol(source).screen(request(&headers(source, values), body))? {
+        Screened::Delivery(offer) => Ok(offer),
+        Screened::Greeting => panic!("{source} takes a delivery for a greeting"),
+    }
 }
 
 fn secrets(keys: &[&str]) -> LiveSecrets {

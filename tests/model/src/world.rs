@@ -506,6 +506,7 @@ fn entry(account: &AccountName, number: usize, status: TokenStatus) -> TokenEntr
         webhook: Some(WebhookId::new(webhook(number))),
         keys: KeysVersion::default(),
         status,
+        policy: None,
     }
 }
 

@@ -90,6 +90,7 @@ pub fn entry(account: &AccountName, webhook: Option<&str>, status: TokenStatus) 
         webhook: webhook.map(WebhookId::new),
         keys: KeysVersion::default(),
         status,
+        policy: None,
     }
 }
 

@@ -7,7 +7,7 @@ use domain::event::{Effect, Event, EventType, Meaning, TypeRow};
 use domain::identity::{BodyHash, RetryKey};
 use domain::lane::Lane;
 use domain::record::RecordId;
-use domain::signature::{Form, Offer, Policy, ProofError, Tags};
+use domain::signature::{Form, Offer, Policy, ProofError, Screened, Tags};
 use domain::source::Source;
 use domain::subscription::{KeyOrigin, LifeCycle};
 use serde::Deserialize;
@@ -16,6 +16,7 @@ use sources::{Facts, Protocol};
 
 const SIGNATURE: &str = "x-signature";
 const TOPIC: &str = "x-topic";
+const GREETING: &str = "x-greeting";
 
 /// A source that signs in two forms, dates its orders, names the type in a header, and greets.
 struct Example {
@@ -88,16 +89,19 @@ impl Protocol for Example {
         }
     }
 
-    fn screen(&self, request: Request<'_>) -> Result<Offer, ProofError> {
+    fn screen(&self, request: Request<'_>) -> Result<Screened, ProofError> {
+        if request.headers.contains_key(GREETING) {
+            return Ok(Screened::Greeting);
+        }
         let Some(signature) = request.headers.get(SIGNATURE) else {
             return Err(ProofError::Missing);
         };
         let mut tag = [0; 32];
         hex::decode_to_slice(signature, &mut tag).map_err(|_| ProofError::Malformed)?;
-        Ok(Offer::Macs {
+        Ok(Screened::Delivery(Offer::Macs {
             tags: Tags::one(tag),
             forms: &[Form("reversed"), Form("raw")],
-        })
+        }))
     }
 
     fn signed<'a>(&self, request: Request<'a>, form: Form) -> Option<Cow<'a, [u8]>> {
