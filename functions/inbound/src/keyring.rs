@@ -16,9 +16,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use domain::account::{AccountName, TokenEntry, TokenHash};
+use domain::delivery::Delivery;
 use domain::ports::{Keys, Tokens};
 use domain::signature::{LiveSecrets, Offer, Policy, Screened, SigningKeys, Verified};
 use domain::source::Source;
+use http::HeaderMap;
 use tokio::time::{Instant, timeout};
 use tracing::{Span, warn};
 
@@ -65,6 +67,18 @@ pub(crate) struct Proven<'a> {
     pub(crate) entry: TokenEntry,
     pub(crate) registration: TokenHash,
     pub(crate) proof: Verified<'a>,
+    /// Those of its headers by which it is split.
+    pub(crate) headers: HeaderMap,
+}
+
+impl Proven<'_> {
+    /// The delivery as its receipt will have it: whatever is made of it now can be made of it again.
+    pub(crate) fn delivery(&self) -> Delivery<'_> {
+        Delivery {
+            headers: &self.headers,
+            ..self.proof.delivery()
+        }
+    }
 }
 
 /// A request by a known token that is let in.
@@ -125,6 +139,7 @@ impl<'p, T: Tokens, K: Keys> Keyring<'p, T, K> {
             proof,
             entry: registered.entry,
             registration: hash,
+            headers: posted.protocol.facts().kept(posted.request.headers),
         }))
     }
 

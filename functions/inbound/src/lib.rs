@@ -27,6 +27,7 @@ use domain::ports::{
     CheckClaims, ClaimCheck, DeliveryFailure, Keys, MarkerKey, Markers, PortError, Queues, Receipt,
     Receipts, Tokens,
 };
+use domain::signature::{Assurance, Form, Policy, Screened};
 use domain::timestamp::Timestamp;
 use lambda_http::{Body, Request, Response};
 use runtime::deadline::in_time;
@@ -138,11 +139,12 @@ impl<'p, T: Tokens, K: Keys, Q: Queues, R: Receipts + Markers + CheckClaims, O: 
             Ok(Err(keyring::Refusal::NotReady(cause))) => return Answer::NotReady(cause),
             Err(_) => return Answer::NotReady(answer::NotReady::OutOfTime),
         };
+        count_form(&posted, &proven);
         let hash = BodyHash::of(posted.request.body);
         let key = MarkerKey {
             account: &proven.entry.account,
             registration: proven.registration,
-            retry: posted.protocol.retry_key(proven.proof.delivery(), hash),
+            retry: posted.protocol.retry_key(proven.delivery(), hash),
         };
         let attempt = Attempt::begin(
             self.receipts,
@@ -183,7 +185,7 @@ impl<'p, T: Tokens, K: Keys, Q: Queues, R: Receipts + Markers + CheckClaims, O: 
         let account = &proven.entry.account;
         let delivery = attempt.delivery();
         Span::current().record("delivery.id", display(delivery));
-        let genuine = proven.proof.delivery();
+        let genuine = proven.delivery();
         let split = posted.protocol.split(genuine);
         let receipt = Receipt {
             account,
@@ -191,9 +193,12 @@ impl<'p, T: Tokens, K: Keys, Q: Queues, R: Receipts + Markers + CheckClaims, O: 
             registration: proven.registration,
             webhook: proven.entry.webhook.as_ref(),
             assurance: proven.proof.assurance(),
+            form: form_of(posted, proven),
             received: posted.received,
             hash,
             events: split.as_ref().map_or(0, |split| split.events.len()),
+            headers: genuine.headers,
+            part: genuine.part,
             body: genuine.body,
         };
         let kept = match self.keep(posted, &receipt, &split, budget.sending()).await {
@@ -326,6 +331,27 @@ impl<'p, T: Tokens, K: Keys, Q: Queues, R: Receipts + Markers + CheckClaims, O: 
             }
         }
     }
+}
+
+/// The form in which a delivery was signed, where its source has several: of one, it says nothing.
+fn form_of(posted: &Posted<'_>, proven: &Proven<'_>) -> Option<Form> {
+    let forms = match &posted.screened {
+        Screened::Delivery(offer) => offer.forms().len(),
+        Screened::Greeting => 0,
+    };
+    proven.proof.form().filter(|_| forms > 1)
+}
+
+/// Counts which form fitted, where a source has several, and how often none did where signatures are but observed.
+fn count_form(posted: &Posted<'_>, proven: &Proven<'_>) {
+    let is_observed = posted.protocol.facts().policy == Policy::Observe;
+    let form = match (form_of(posted, proven), proven.proof.assurance()) {
+        (Some(form), _) => form.0,
+        (None, Assurance::UrlToken) if is_observed => "none",
+        (None, Assurance::UrlToken | Assurance::Signature | Assurance::SharedSecret) => return,
+    };
+    let dimensions = [("Source", posted.source.as_str()), ("Form", form)];
+    runtime::metrics::count("SignatureForms", 1, &dimensions);
 }
 
 fn refuse_unverified(cause: Unverified) -> Answer {

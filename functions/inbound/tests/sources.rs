@@ -238,3 +238,71 @@ async fn where_signatures_are_observed_keys_may_be_missing() {
         }
     }
 }
+
+#[rstest]
+#[case::the_first(KEY, reversed(), Some("reversed"))]
+#[case::the_second(KEY, BODY.to_owned(), Some("raw"))]
+#[case::none("other", BODY.to_owned(), None)]
+#[tokio::test(start_paused = true)]
+async fn the_form_that_fitted_is_kept(
+    #[case] key: &str,
+    #[case] message: String,
+    #[case] form: Option<&str>,
+) {
+    let world = world_of(observing);
+    let signature = sign_in_hex(key, message.as_bytes());
+    let answered = world.post(&with_signature(&world, Some(&signature))).await;
+    assert_eq!(answered.status, 202);
+    let kept = world.receipts.kept();
+    assert_eq!(kept[0].form.map(|form| form.0), form);
+}
+
+/// What a delivery was split by is kept with it, and nothing else of its request.
+#[tokio::test(start_paused = true)]
+async fn a_receipt_is_split_as_its_delivery_was() {
+    let world = world_of(requiring);
+    for (part, topic) in [("orders", Some("order_updated")), ("order_paid", None)] {
+        let request = signed(&world, BODY).with_part(part).header("x-other", "1");
+        let request = match topic {
+            Some(topic) => request.header("x-topic", topic),
+            None => request,
+        };
+        assert_eq!(world.post(&request).await.status, 202);
+    }
+    let mut kept = world.receipts.kept();
+    kept.sort_by_key(|kept| kept.part.clone());
+    let names: Vec<Vec<&str>> = kept
+        .iter()
+        .map(|kept| kept.headers.keys().map(http::HeaderName::as_str).collect())
+        .collect();
+    assert_eq!(
+        names,
+        [vec![], vec!["x-topic"]],
+        "no signature, and no other"
+    );
+    for (kept, event_type) in kept.into_iter().zip(["order_paid", "order_updated"]) {
+        let kept = domain::delivery::KeptDelivery {
+            headers: kept.headers,
+            part: kept.part,
+            body: kept.body,
+        };
+        let protocol = requiring(domain::source::Source::Orderspace);
+        let split = protocol.split(kept.delivery()).unwrap();
+        assert_eq!(split.events[0].event_type.as_str(), event_type);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_split_is_kept_with_its_headers_for_whoever_looks_into_quarantine() {
+    let world = world_of(requiring);
+    let request = signed(&world, "?")
+        .with_part("orders")
+        .header("x-topic", "order_updated");
+    assert_eq!(world.post(&request).await.status, 202);
+    assert_eq!(world.queue("quarantine").len(), 1);
+    let kept = &world.receipts.kept()[0];
+    assert_eq!(
+        (&*kept.part, &kept.headers["x-topic"] == "order_updated"),
+        ("orders", true)
+    );
+}

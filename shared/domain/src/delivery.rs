@@ -41,6 +41,29 @@ pub struct Delivery<'a> {
     pub body: &'a [u8],
 }
 
+/// A delivery as its receipt keeps it: what it takes to split it again.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KeptDelivery {
+    /// The headers that were kept, names in lower case.
+    pub headers: HeaderMap,
+    /// The part of the registration that it came by; empty where there is but one.
+    pub part: String,
+    /// The body, byte for byte as it was sent.
+    pub body: Vec<u8>,
+}
+
+impl KeptDelivery {
+    /// The delivery: it was proved when its receipt was written.
+    #[must_use]
+    pub fn delivery(&self) -> Delivery<'_> {
+        Delivery {
+            headers: &self.headers,
+            part: &self.part,
+            body: &self.body,
+        }
+    }
+}
+
 /// A delivery, split.
 #[derive(Debug, Clone, Default)]
 pub struct Split<'a> {

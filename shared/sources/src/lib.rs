@@ -16,7 +16,7 @@ pub mod stackone;
 use std::borrow::Cow;
 use std::fmt;
 
-use ::http::HeaderMap;
+use ::http::{HeaderMap, HeaderName, HeaderValue};
 use domain::delivery::{Delivery, Request, Split, Unreadable};
 use domain::event::{Effect, EventType, Meaning, TypeRow};
 use domain::identity::{BodyHash, RetryKey};
@@ -54,6 +54,19 @@ impl Facts {
     pub fn row(&self, event_type: &EventType) -> Option<&'static TypeRow> {
         let name = event_type.as_str();
         self.types.iter().find(|row| row.name == name)
+    }
+
+    /// Those of a request's headers that a delivery may be split by, and that a receipt keeps.
+    #[must_use]
+    pub fn kept(&self, headers: &HeaderMap) -> HeaderMap {
+        let is_kept =
+            |(name, _): &(&HeaderName, &HeaderValue)| self.headers.contains(&name.as_str());
+        let kept = headers.iter().filter(is_kept);
+        // Appended, so that a header that stands twice is kept twice.
+        kept.fold(HeaderMap::new(), |mut kept, (name, value)| {
+            kept.append(name, value.clone());
+            kept
+        })
     }
 
     /// Whether events of this meaning are ordered by the source's own time. All of one kind are, or none: a type that this
