@@ -9,10 +9,11 @@ use domain::fold::{Change, Known, Outcome, Verdict, fold, judge};
 use domain::identity::{ContentHash, EventId};
 use domain::lane::Lane;
 use domain::ports::{ClaimCheck, PortError, Records, Update, Written};
+use domain::provenance::Sequence;
 use domain::record::RecordKey;
 use futures::{FutureExt as _, StreamExt as _, stream};
 use runtime::deadline::in_time;
-use sources::protocol;
+use sources::Protocol;
 use tokio::time::Instant;
 use tracing::{Instrument as _, Span, error, info_span, warn};
 
@@ -30,12 +31,19 @@ pub struct Arrived<'m> {
     pub(crate) span: Span,
     /// What its type says about its record.
     effect: Effect,
+    /// Its place among the events of its record, where its kind is ordered by the source's own time.
+    sequence: Option<Sequence>,
     /// The record, where it did not fit into the message.
     fetched: Option<String>,
 }
 
 impl<'m> Arrived<'m> {
-    pub(crate) fn new(position: usize, lane: Lane, envelope: Envelope<'m>) -> Self {
+    pub(crate) fn new(
+        position: usize,
+        lane: Lane,
+        envelope: Envelope<'m>,
+        protocol: &dyn Protocol,
+    ) -> Self {
         // A line has the fields of its innermost span alone, so the lane of the batch is repeated.
         let span = info_span!(
             "event",
@@ -44,14 +52,19 @@ impl<'m> Arrived<'m> {
             event.id = %envelope.id,
             event.r#type = envelope.event_type.as_str(),
         );
-        let effect = protocol(envelope.source)
-            .meaning(&envelope.event_type)
-            .effect;
+        let meaning = protocol.meaning(&envelope.event_type);
+        // An event without a place has no time that could be read: it goes by first sight.
+        let place = || {
+            let sequence = envelope.provenance.sequence;
+            sequence.unwrap_or_else(|| Sequence::of_first_sight(envelope.id))
+        };
+        let sequence = protocol.facts().is_timed(&meaning).then(place);
         Self {
             position,
             envelope,
             span,
-            effect,
+            effect: meaning.effect,
+            sequence,
             fetched: None,
         }
     }
@@ -75,11 +88,15 @@ impl<'m> Arrived<'m> {
     }
 
     fn change(&self) -> Change {
-        let event_type = &self.envelope.event_type;
+        let event_type = self.envelope.event_type.as_str();
         Change {
             id: self.envelope.id,
+            sequence: self.sequence,
             delete: self.effect == Effect::Delete,
-            hash: ContentHash::of(event_type.as_str(), self.record().as_bytes()),
+            hash: match &self.envelope.provenance.id {
+                Some(id) => ContentHash::of_source_id(event_type, &id.to_string()),
+                None => ContentHash::of(event_type, self.record().as_bytes()),
+            },
         }
     }
 }
@@ -216,8 +233,8 @@ async fn write<R: Records>(
 
 /// Those of a group's updates that the table's event does not make too late.
 fn newer<'c>(updates: &'c [Change], known: &Known) -> &'c [Change] {
-    let late =
-        updates.partition_point(|update| known.latest.is_some_and(|stored| update.id <= stored.id));
+    let late = updates
+        .partition_point(|update| known.latest.is_some_and(|stored| !stored.is_before(update)));
     updates.get(late..).unwrap_or_default()
 }
 

@@ -29,6 +29,7 @@ use domain::fold::Verdict;
 use domain::lane::Lane;
 use domain::ports::{ClaimCheck, Queues, Records, Redelivery};
 use runtime::deadline::in_time;
+use sources::{Protocols, protocol};
 use tokio::time::Instant;
 use tracing::{Instrument as _, error, info, info_span, warn};
 
@@ -47,6 +48,7 @@ pub struct Consumer<'p, R, Q, O, D> {
     oversize: &'p O,
     redelivery: &'p D,
     config: Config,
+    protocols: Protocols,
 }
 
 impl<'p, R: Records, Q: Queues, O: ClaimCheck, D: Redelivery> Consumer<'p, R, Q, O, D> {
@@ -64,7 +66,14 @@ impl<'p, R: Records, Q: Queues, O: ClaimCheck, D: Redelivery> Consumer<'p, R, Q,
             oversize,
             redelivery,
             config,
+            protocols: protocol,
         }
+    }
+
+    /// Serves another table of sources, for tests of what no source does yet.
+    #[must_use]
+    pub fn with_protocols(self, protocols: Protocols) -> Self {
+        Self { protocols, ..self }
     }
 
     /// Takes a batch and says which of its messages have to come again. It is done by `deadline`; what is not forwarded a
@@ -93,7 +102,10 @@ impl<'p, R: Records, Q: Queues, O: ClaimCheck, D: Redelivery> Consumer<'p, R, Q,
         let mut arrived = Vec::with_capacity(messages.len());
         for (position, (message, state)) in messages.iter().zip(&mut *states).enumerate() {
             match read(message) {
-                Ok(envelope) => arrived.push(Arrived::new(position, lane, envelope)),
+                Ok(envelope) => {
+                    let protocol = (self.protocols)(envelope.source);
+                    arrived.push(Arrived::new(position, lane, envelope, protocol));
+                }
                 Err(failure) => *state = Err(failure),
             }
         }

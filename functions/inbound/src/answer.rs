@@ -1,15 +1,21 @@
 //! The answers, in one table. A source knows two: its success, and anything else, which makes it send again
 //! and, after several, disables the webhook. So the table answers anything else only where a retry helps.
 
-use domain::source::Source;
 use lambda_http::{Body, Response};
-use sources::protocol;
 
 /// What a request is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
     /// Every event is durable.
-    Accepted(Source),
+    Accepted {
+        /// The HTTP status that the source takes for success.
+        success: u16,
+    },
+    /// It is a greeting by a known token: there is nothing to keep.
+    Greeted {
+        /// The HTTP status that the source takes for success.
+        success: u16,
+    },
     /// Nobody we know sent it. One shape for all causes.
     Unverified(Unverified),
     /// The token is known, and the proof cannot be checked yet.
@@ -112,7 +118,7 @@ impl Answer {
     /// The table: status and body.
     fn status_and_word(self) -> (u16, &'static str) {
         match self {
-            Self::Accepted(source) => (protocol(source).facts().success, "accepted"),
+            Self::Accepted { success } | Self::Greeted { success } => (success, "accepted"),
             Self::Unverified(
                 Unverified::MalformedRequest
                 | Unverified::UnknownToken
@@ -141,7 +147,8 @@ impl Answer {
     /// Counts the answer by its cause.
     pub(crate) fn count(self) {
         let (name, cause) = match self {
-            Self::Accepted(_) => ("Accepted", "accepted"),
+            Self::Accepted { .. } => ("Accepted", "accepted"),
+            Self::Greeted { .. } => ("Greeted", "greeting"),
             Self::Unverified(cause) => ("Unverified", cause.as_str()),
             Self::NotReady(cause) => ("NotReady", cause.as_str()),
             Self::Refused(cause) => ("Refused", cause.as_str()),

@@ -6,6 +6,9 @@
 //! an account that was disconnected is refused that soon everywhere; where the table does not answer, as long as its keys. The entry names the version of its keys: older ones
 //! do not count, and are read again. When no key fits, the keys are read once more, but per account at most once in a given
 //! time: an unauthenticated request cannot make us re-read secrets, also not while they cannot be read.
+//!
+//! Where a source's signatures are but observed, keys decide nothing: there may be none yet, and whatever they do not prove
+//! the URL token does.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -13,11 +16,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use domain::account::{AccountName, TokenEntry, TokenHash};
+use domain::delivery::Delivery;
 use domain::ports::{Keys, Tokens};
-use domain::signature::{SigningKeys, Verified};
+use domain::signature::{LiveSecrets, Offer, Policy, Screened, SigningKeys, Verified};
 use domain::source::Source;
-use sources::protocol;
-use tokio::time::Instant;
+use http::HeaderMap;
+use tokio::time::{Instant, timeout};
 use tracing::{Span, warn};
 
 use crate::answer::{NotReady, Unverified};
@@ -40,6 +44,9 @@ const ENTRIES_BELIEVED: Duration = Duration::from_secs(10);
 /// refused, perhaps although they could be read again.
 const UNREADABLE: Duration = Duration::from_millis(200);
 
+/// How long keys are waited for that can only better a proof.
+const OBSERVING: Duration = Duration::from_secs(1);
+
 /// The most entries that either cache holds: a flood of made-up tokens must not fill the memory.
 const MOST_ENTRIES: usize = 4096;
 
@@ -60,6 +67,34 @@ pub(crate) struct Proven<'a> {
     pub(crate) entry: TokenEntry,
     pub(crate) registration: TokenHash,
     pub(crate) proof: Verified<'a>,
+    /// Those of its headers by which it is split.
+    pub(crate) headers: HeaderMap,
+}
+
+impl Proven<'_> {
+    /// The delivery as its receipt will have it: whatever is made of it now can be made of it again.
+    pub(crate) fn delivery(&self) -> Delivery<'_> {
+        Delivery {
+            headers: &self.headers,
+            ..self.proof.delivery()
+        }
+    }
+}
+
+/// A request by a known token that is let in.
+#[derive(Debug)]
+pub(crate) enum Admitted<'a> {
+    Delivery(Proven<'a>),
+    Greeting,
+}
+
+/// A registration that takes deliveries.
+#[derive(Debug)]
+struct Registered {
+    hash: TokenHash,
+    entry: TokenEntry,
+    /// Since when that is known.
+    known_since: Instant,
 }
 
 /// Why a request is not a proven delivery.
@@ -83,24 +118,71 @@ impl<'p, T: Tokens, K: Keys> Keyring<'p, T, K> {
     }
 
     /// Finds by which registration a request came, and checks the proof with its keys.
-    pub(crate) async fn verify<'a>(&self, posted: &Posted<'a>) -> Result<Proven<'a>, Refusal> {
-        let registration = posted.token.hash();
-        let (entry, known_since) = self.entry(&registration, posted.source).await?;
-        let (mut keys, is_fresh) = self.held_keys(&entry.account).await?;
-        let mut judged = judge(posted, &registration, &entry, &keys);
+    pub(crate) async fn verify<'a>(&self, posted: &Posted<'a>) -> Result<Admitted<'a>, Refusal> {
+        let hash = posted.token.hash();
+        let (entry, known_since) = self.entry(&hash, posted.source).await?;
+        let offer = match &posted.screened {
+            Screened::Greeting => return Ok(Admitted::Greeting),
+            Screened::Delivery(offer) => offer,
+        };
+        let registered = Registered {
+            hash,
+            entry,
+            known_since,
+        };
+        let policy = posted.protocol.facts().policy;
+        let proof = match registered.entry.policy_over(policy) {
+            Policy::Require => self.prove(posted, offer, &registered).await?,
+            Policy::Observe => self.observe(posted, offer, &registered).await?,
+        };
+        Ok(Admitted::Delivery(Proven {
+            proof,
+            entry: registered.entry,
+            registration: hash,
+            headers: posted.protocol.facts().kept(posted.request.headers),
+        }))
+    }
+
+    /// Checks a proof with the registration's keys, and refuses what they do not prove.
+    async fn prove<'a>(
+        &self,
+        posted: &Posted<'a>,
+        offer: &Offer,
+        registered: &Registered,
+    ) -> Result<Verified<'a>, Refusal> {
+        let account = &registered.entry.account;
+        let (mut keys, is_fresh) = self.held_keys(account).await?;
+        let mut judged = judge(posted, offer, registered, &keys);
         // The keys may have changed since they were read. Ask again, unless that was just now.
         if let Err(refusal) = &judged
             && !is_fresh
-            && self.may_reread(&entry.account, refusal, known_since)
+            && self.may_reread(account, refusal, registered.known_since)
         {
-            keys = self.read_keys(&entry.account).await?;
-            judged = judge(posted, &registration, &entry, &keys);
+            keys = self.read_keys(account).await?;
+            judged = judge(posted, offer, registered, &keys);
         }
-        Ok(Proven {
-            proof: judged?,
-            entry,
-            registration,
-        })
+        judged
+    }
+
+    /// Checks what is offered as far as keys are held. What they do not prove, whatever the reason, the URL token does.
+    async fn observe<'a>(
+        &self,
+        posted: &Posted<'a>,
+        offer: &Offer,
+        registered: &Registered,
+    ) -> Result<Verified<'a>, Refusal> {
+        let proved = match offer {
+            Offer::Nothing => None,
+            Offer::Macs { .. } | Offer::Shared { .. } => {
+                let proving = timeout(OBSERVING, self.prove(posted, offer, registered));
+                proving.await.ok().and_then(Result::ok)
+            }
+        };
+        let by_token = || {
+            let none = LiveSecrets::default();
+            by_secrets(posted, offer, registered, &none, Policy::Observe)
+        };
+        proved.map_or_else(by_token, Ok)
     }
 
     /// What the token stands for, and since when that is known.
@@ -180,21 +262,30 @@ impl<'p, T: Tokens, K: Keys> Keyring<'p, T, K> {
 /// what they prove is not known: the new ones are not held yet.
 fn judge<'a>(
     posted: &Posted<'a>,
-    registration: &TokenHash,
-    entry: &TokenEntry,
+    offer: &Offer,
+    registered: &Registered,
     keys: &SigningKeys,
 ) -> Result<Verified<'a>, Refusal> {
+    let entry = &registered.entry;
     let held = keys
-        .of(registration, entry.webhook.as_ref())
+        .of(&registered.hash, entry.webhook.as_ref())
         .filter(|held| held.version >= entry.keys)
         .ok_or(Refusal::NotReady(NotReady::KeysNotHeld))?;
-    let protocol = protocol(posted.source);
-    let policy = protocol.facts().policy;
-    let signed = |request, form| protocol.signed(request, form);
-    posted
-        .offer
-        .verify(posted.request, &held.secrets, policy, signed)
-        .ok_or_else(|| Refusal::WrongSignature(entry.account.clone()))
+    by_secrets(posted, offer, registered, &held.secrets, Policy::Require)
+}
+
+/// Judges a request by these secrets.
+fn by_secrets<'a>(
+    posted: &Posted<'a>,
+    offer: &Offer,
+    registered: &Registered,
+    secrets: &LiveSecrets,
+    policy: Policy,
+) -> Result<Verified<'a>, Refusal> {
+    let signed = |request, form| posted.protocol.signed(request, form);
+    offer
+        .verify(posted.request, secrets, policy, signed)
+        .ok_or_else(|| Refusal::WrongSignature(registered.entry.account.clone()))
 }
 
 /// No code under these locks can panic half-way through a change, so a poisoned one is as good as another.

@@ -7,13 +7,14 @@ use domain::event::Event;
 use domain::identity::EventIndex;
 use domain::lane::Lane;
 use domain::ports::{ClaimCheck, Message, PortError, Queues, Receipt};
-use domain::provenance::Provenance;
+use domain::provenance::{Provenance, Sequence};
 use domain::record::Subject;
 use domain::source::Source;
 use futures::future::{join_all, try_join_all};
 use runtime::deadline::in_time;
 use runtime::enqueue::enqueue;
 use runtime::lane_queues::LaneQueues;
+use sources::Facts;
 use tokio::time::Instant;
 use tracing::{Instrument as _, Span, info_span, warn};
 
@@ -26,6 +27,8 @@ pub(crate) struct Lanes<'l, Q, O> {
     pub(crate) oversize: &'l O,
     pub(crate) urls: &'l LaneQueues,
     pub(crate) inline_limit: InlineLimit,
+    /// Of the source that the events are from.
+    pub(crate) facts: &'static Facts,
 }
 
 /// Sends every event to its lane. Returns the positions of those that their queue refuses for what they are,
@@ -44,6 +47,7 @@ pub(crate) async fn send<Q: Queues, O: ClaimCheck>(
     for event in events {
         by_lane.entry(event.meaning.lane).or_default().push(event);
     }
+    count_undated(source, lanes.facts, events);
     let sent = by_lane
         .iter()
         .map(|(lane, events)| lanes.send_lane(*lane, source, receipt, events, deadline));
@@ -64,14 +68,14 @@ impl<Q: Queues, O: ClaimCheck> Lanes<'_, Q, O> {
     ) -> Result<Vec<EventIndex>, Refused> {
         let messages = events
             .iter()
-            .map(|event| self.message(lane, envelope(source, receipt, event), deadline));
+            .map(|event| self.message(lane, self.envelope(source, receipt, event), deadline));
         let messages = try_join_all(messages).await?;
         let answers = enqueue(self.queues, self.urls.of(lane), &messages, deadline).await;
         debug_assert_eq!(answers.len(), events.len(), "one answer for every message");
         let mut unsendable = Vec::new();
         for (event, answer) in events.iter().zip(answers) {
             let Err(error) = answer else { continue };
-            let _entered = span(lane, &envelope(source, receipt, event)).entered();
+            let _entered = span(lane, &self.envelope(source, receipt, event)).entered();
             if error.is_transient() {
                 warn!(%error, "an event is not queued");
                 return Err(Refused::QueueRefused);
@@ -97,7 +101,7 @@ impl<Q: Queues, O: ClaimCheck> Lanes<'_, Q, O> {
         }
         let messages = events
             .iter()
-            .map(|event| self.pointer(lane, envelope(source, receipt, event), deadline));
+            .map(|event| self.pointer(lane, self.envelope(source, receipt, event), deadline));
         let messages = try_join_all(messages).await?;
         let answers = enqueue(self.queues, self.urls.of(lane), &messages, deadline).await;
         if answers
@@ -112,6 +116,33 @@ impl<Q: Queues, O: ClaimCheck> Lanes<'_, Q, O> {
             .filter(|(_, answer)| answer.is_err())
             .map(|(event, _)| event.index)
             .collect())
+    }
+
+    fn envelope<'a>(
+        &self,
+        source: Source,
+        receipt: &Receipt<'_>,
+        event: &Event<'a>,
+    ) -> Envelope<'a> {
+        let id = receipt.delivery.event(event.index);
+        // Without a time that can be read the consumer orders the event by first sight, as it does where kinds are not timed.
+        let time = event.source_time.as_ref();
+        let dated = time.filter(|_| self.facts.is_timed(&event.meaning));
+        Envelope {
+            id,
+            source,
+            account: receipt.account.clone(),
+            event_type: event.event_type.clone(),
+            subject: Subject::new(&event.meaning.kind, event.record_id.as_ref(), id),
+            provenance: Provenance {
+                id: event.source_id.clone(),
+                time: event.source_time.clone(),
+                sequence: dated.map(|time| Sequence::of_source_time(time, id)),
+                event_type: None,
+            },
+            marks: Marks::default(),
+            content: Content::Inline(event.record),
+        }
     }
 
     async fn message<'a>(
@@ -151,6 +182,17 @@ impl<Q: Queues, O: ClaimCheck> Lanes<'_, Q, O> {
     }
 }
 
+/// Counts the events that should be ordered by the source's time and bring none that can be read.
+fn count_undated(source: Source, facts: &Facts, events: &[Event<'_>]) {
+    let is_undated =
+        |event: &&Event<'_>| event.source_time.is_none() && facts.is_timed(&event.meaning);
+    let undated = events.iter().filter(is_undated).count();
+    if undated > 0 {
+        let dimensions = [("Source", source.as_str())];
+        runtime::metrics::count("EventTimesUnread", undated, &dimensions);
+    }
+}
+
 /// The span of an event of which there is something to log: most go by without one. A line has the fields of its
 /// innermost span alone, so those of the delivery are repeated.
 fn span(lane: Lane, envelope: &Envelope<'_>) -> Span {
@@ -174,19 +216,5 @@ fn message<'a>(envelope: &Envelope<'_>, text: Body<'a>) -> Message<'a> {
         group,
         deduplication: None,
         attributes: Vec::new(),
-    }
-}
-
-fn envelope<'a>(source: Source, receipt: &Receipt<'_>, event: &Event<'a>) -> Envelope<'a> {
-    let id = receipt.delivery.event(event.index);
-    Envelope {
-        id,
-        source,
-        account: receipt.account.clone(),
-        event_type: event.event_type.clone(),
-        subject: Subject::new(&event.meaning.kind, event.record_id.as_ref(), id),
-        provenance: Provenance::default(),
-        marks: Marks::default(),
-        content: Content::Inline(event.record),
     }
 }

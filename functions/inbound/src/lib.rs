@@ -27,12 +27,13 @@ use domain::ports::{
     CheckClaims, ClaimCheck, DeliveryFailure, Keys, MarkerKey, Markers, PortError, Queues, Receipt,
     Receipts, Tokens,
 };
+use domain::signature::{Assurance, Form, Policy, Screened};
 use domain::timestamp::Timestamp;
 use lambda_http::{Body, Request, Response};
 use runtime::deadline::in_time;
 use runtime::gateway::{self, GatewayEvent};
 use serde_json::Value;
-use sources::protocol;
+use sources::{Facts, Protocols, protocol};
 use tokio::time::{Instant, timeout_at};
 use tracing::field::{Empty, display};
 use tracing::{Instrument as _, Span, info, info_span, warn};
@@ -42,7 +43,7 @@ use crate::attempt::Attempt;
 use crate::budget::Budget;
 use crate::check_request::CheckRequests;
 use crate::config::Config;
-use crate::keyring::{Keyring, Proven};
+use crate::keyring::{Admitted, Keyring, Proven};
 use crate::quarantine::Quarantined;
 use crate::request::Posted;
 
@@ -55,6 +56,7 @@ pub struct Inbound<'p, T, K, Q, R, O> {
     oversize: &'p O,
     checks: CheckRequests,
     config: Config,
+    protocols: Protocols,
 }
 
 impl<'p, T: Tokens, K: Keys, Q: Queues, R: Receipts + Markers + CheckClaims, O: ClaimCheck>
@@ -77,7 +79,14 @@ impl<'p, T: Tokens, K: Keys, Q: Queues, R: Receipts + Markers + CheckClaims, O: 
             oversize,
             checks: CheckRequests::default(),
             config,
+            protocols: protocol,
         }
+    }
+
+    /// Serves another table of sources, for tests of what no source does yet.
+    #[must_use]
+    pub fn with_protocols(self, protocols: Protocols) -> Self {
+        Self { protocols, ..self }
     }
 
     /// Takes the gateway's event and makes the gateway's response, whatever was sent. `now` is the time of this invocation.
@@ -111,12 +120,17 @@ impl<'p, T: Tokens, K: Keys, Q: Queues, R: Receipts + Markers + CheckClaims, O: 
 
     async fn take(&self, request: &Request, now: Timestamp) -> Answer {
         let budget = Budget::begin(self.config.answer_budget);
-        let posted = match Posted::read(request, now) {
+        let posted = match Posted::read(self.protocols, request, now) {
             Ok(posted) => posted,
             Err(cause) => return refuse_unverified(cause),
         };
         let proven = match timeout_at(budget.end(), self.keyring.verify(&posted)).await {
-            Ok(Ok(proven)) => proven,
+            Ok(Ok(Admitted::Delivery(proven))) => proven,
+            Ok(Ok(Admitted::Greeting)) => {
+                let success = posted.protocol.facts().success;
+                info!(outcome = "greeted", "a greeting");
+                return Answer::Greeted { success };
+            }
             Ok(Err(keyring::Refusal::Unverified(cause))) => return refuse_unverified(cause),
             Ok(Err(keyring::Refusal::WrongSignature(account))) => {
                 self.ask_for_check(&account, now, budget.end()).await;
@@ -125,11 +139,12 @@ impl<'p, T: Tokens, K: Keys, Q: Queues, R: Receipts + Markers + CheckClaims, O: 
             Ok(Err(keyring::Refusal::NotReady(cause))) => return Answer::NotReady(cause),
             Err(_) => return Answer::NotReady(answer::NotReady::OutOfTime),
         };
+        count_form(&posted, &proven);
         let hash = BodyHash::of(posted.request.body);
         let key = MarkerKey {
             account: &proven.entry.account,
             registration: proven.registration,
-            retry: protocol(posted.source).retry_key(proven.proof.delivery(), hash),
+            retry: posted.protocol.retry_key(proven.delivery(), hash),
         };
         let attempt = Attempt::begin(
             self.receipts,
@@ -170,17 +185,20 @@ impl<'p, T: Tokens, K: Keys, Q: Queues, R: Receipts + Markers + CheckClaims, O: 
         let account = &proven.entry.account;
         let delivery = attempt.delivery();
         Span::current().record("delivery.id", display(delivery));
-        let genuine = proven.proof.delivery();
-        let split = protocol(posted.source).split(genuine);
+        let genuine = proven.delivery();
+        let split = posted.protocol.split(genuine);
         let receipt = Receipt {
             account,
             delivery,
             registration: proven.registration,
             webhook: proven.entry.webhook.as_ref(),
             assurance: proven.proof.assurance(),
+            form: form_of(posted, proven),
             received: posted.received,
             hash,
             events: split.as_ref().map_or(0, |split| split.events.len()),
+            headers: genuine.headers,
+            part: genuine.part,
             body: genuine.body,
         };
         let kept = match self.keep(posted, &receipt, &split, budget.sending()).await {
@@ -192,7 +210,9 @@ impl<'p, T: Tokens, K: Keys, Q: Queues, R: Receipts + Markers + CheckClaims, O: 
         match kept {
             Ok(()) => {
                 info!(events, duration_ms, outcome = "accepted", "delivery");
-                Answer::Accepted(posted.source)
+                Answer::Accepted {
+                    success: posted.protocol.facts().success,
+                }
             }
             Err(cause) => {
                 let outcome = cause.as_str();
@@ -222,7 +242,7 @@ impl<'p, T: Tokens, K: Keys, Q: Queues, R: Receipts + Markers + CheckClaims, O: 
         };
         let mut quarantined = Quarantined::new(unreadable, &split.bad);
         let sending = lanes::send(
-            self.lanes(),
+            self.lanes(posted.protocol.facts()),
             posted.source,
             receipt,
             &split.events,
@@ -262,12 +282,13 @@ impl<'p, T: Tokens, K: Keys, Q: Queues, R: Receipts + Markers + CheckClaims, O: 
         })
     }
 
-    fn lanes(&self) -> lanes::Lanes<'_, Q, O> {
+    fn lanes(&self, facts: &'static Facts) -> lanes::Lanes<'_, Q, O> {
         lanes::Lanes {
             queues: self.queues,
             oversize: self.oversize,
             urls: &self.config.lanes,
             inline_limit: self.config.inline_limit,
+            facts,
         }
     }
 
@@ -310,6 +331,27 @@ impl<'p, T: Tokens, K: Keys, Q: Queues, R: Receipts + Markers + CheckClaims, O: 
             }
         }
     }
+}
+
+/// The form in which a delivery was signed, where its source has several: of one, it says nothing.
+fn form_of(posted: &Posted<'_>, proven: &Proven<'_>) -> Option<Form> {
+    let forms = match &posted.screened {
+        Screened::Delivery(offer) => offer.forms().len(),
+        Screened::Greeting => 0,
+    };
+    proven.proof.form().filter(|_| forms > 1)
+}
+
+/// Counts which form fitted, where a source has several, and how often none did where signatures are but observed.
+fn count_form(posted: &Posted<'_>, proven: &Proven<'_>) {
+    let is_observed = posted.protocol.facts().policy == Policy::Observe;
+    let form = match (form_of(posted, proven), proven.proof.assurance()) {
+        (Some(form), _) => form.0,
+        (None, Assurance::UrlToken) if is_observed => "none",
+        (None, Assurance::UrlToken | Assurance::Signature | Assurance::SharedSecret) => return,
+    };
+    let dimensions = [("Source", posted.source.as_str()), ("Form", form)];
+    runtime::metrics::count("SignatureForms", 1, &dimensions);
 }
 
 fn refuse_unverified(cause: Unverified) -> Answer {

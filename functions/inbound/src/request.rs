@@ -3,13 +3,13 @@
 //! <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>
 
 use domain::account::UrlToken;
-use domain::delivery;
-use domain::signature::{Offer, ProofError};
+use domain::delivery::{self, is_part};
+use domain::signature::{Offer, Policy, ProofError, Screened};
 use domain::source::Source;
 use domain::timestamp::Timestamp;
 use lambda_http::request::RequestContext;
 use lambda_http::{Body, Request, RequestExt as _};
-use sources::protocol;
+use sources::{Protocol, Protocols};
 use tracing::Span;
 
 use crate::answer::Unverified;
@@ -18,9 +18,11 @@ use crate::answer::Unverified;
 #[derive(Debug)]
 pub(crate) struct Posted<'a> {
     pub(crate) source: Source,
+    /// How the source's webhooks are read.
+    pub(crate) protocol: &'static dyn Protocol,
     pub(crate) token: UrlToken,
-    /// What it offers as proof.
-    pub(crate) offer: Offer,
+    /// What it offers as proof, if it is no greeting.
+    pub(crate) screened: Screened,
     /// When the gateway received it.
     pub(crate) received: Timestamp,
     /// The request itself. The runtime has undone the gateway's base64.
@@ -29,7 +31,11 @@ pub(crate) struct Posted<'a> {
 
 impl<'a> Posted<'a> {
     /// Reads a request without looking anything up. `now` stands in where the gateway tells no time.
-    pub(crate) fn read(request: &'a Request, now: Timestamp) -> Result<Self, Unverified> {
+    pub(crate) fn read(
+        protocols: Protocols,
+        request: &'a Request,
+        now: Timestamp,
+    ) -> Result<Self, Unverified> {
         let context = match request.request_context_ref() {
             Some(RequestContext::ApiGatewayV2(context)) => Some(context),
             _ => None,
@@ -44,6 +50,11 @@ impl<'a> Posted<'a> {
         Span::current().record("source", source.as_str());
         let token = parameter("token").unwrap_or_default();
         let token = token.parse().map_err(|_| Unverified::UnknownToken)?;
+        let part = match parameter("part") {
+            None => "",
+            Some(part) if is_part(part) => part,
+            Some(_) => return Err(Unverified::UnknownToken),
+        };
         let epoch = context
             .and_then(|context| u64::try_from(context.time_epoch).ok())
             .filter(|epoch| *epoch > 0);
@@ -55,19 +66,24 @@ impl<'a> Posted<'a> {
         };
         let request = delivery::Request {
             headers: request.headers(),
-            part: "",
+            part,
             body,
         };
-        let offer = protocol(source)
-            .screen(request)
-            .map_err(|error| match error {
-                ProofError::Missing => Unverified::NoSignature,
-                ProofError::Malformed => Unverified::MalformedSignature,
-            })?;
+        let protocol = protocols(source);
+        let screened = match (protocol.screen(request), protocol.facts().policy) {
+            (Ok(screened), _) => screened,
+            // A source whose signatures are not published is never refused for one: the URL token proves what it sends.
+            (Err(_), Policy::Observe) => Screened::Delivery(Offer::Nothing),
+            (Err(ProofError::Missing), Policy::Require) => return Err(Unverified::NoSignature),
+            (Err(ProofError::Malformed), Policy::Require) => {
+                return Err(Unverified::MalformedSignature);
+            }
+        };
         Ok(Self {
             source,
+            protocol,
             token,
-            offer,
+            screened,
             received: epoch.map_or(now, Timestamp::from_millis),
             request,
         })

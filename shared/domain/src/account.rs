@@ -10,6 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
+use crate::signature::Policy;
 use crate::source::Source;
 use crate::timestamp::Timestamp;
 
@@ -181,6 +182,16 @@ pub struct TokenEntry {
     pub keys: KeysVersion,
     /// Whether deliveries by this URL are taken.
     pub status: TokenStatus,
+    /// What proof the account asks for, where that is not left to its source.
+    pub policy: Option<Policy>,
+}
+
+impl TokenEntry {
+    /// What proof a delivery needs whose source has this policy. An account may ask for more than its source, never for less.
+    #[must_use]
+    pub fn policy_over(&self, of_source: Policy) -> Policy {
+        self.policy.map_or(of_source, |own| own.stricter(of_source))
+    }
 }
 
 /// The version of a registration's keys: it grows with each change. Zero where the keys never changed since 0.1.0, which
@@ -311,6 +322,28 @@ mod tests {
         assert_eq!(status.as_str(), word);
         assert_eq!(word.parse(), Ok(status));
         assert_eq!(status.takes_deliveries(), takes_deliveries);
+    }
+
+    #[rstest]
+    #[case(None, Policy::Observe, Policy::Observe)]
+    #[case(None, Policy::Require, Policy::Require)]
+    #[case(Some(Policy::Require), Policy::Observe, Policy::Require)]
+    #[case(Some(Policy::Observe), Policy::Observe, Policy::Observe)]
+    #[case::never_less(Some(Policy::Observe), Policy::Require, Policy::Require)]
+    fn an_account_may_ask_for_more_proof(
+        #[case] own: Option<Policy>,
+        #[case] of_source: Policy,
+        #[case] expected: Policy,
+    ) {
+        let entry = TokenEntry {
+            account: "acme".parse().unwrap(),
+            source: Source::Orderspace,
+            webhook: None,
+            keys: KeysVersion::default(),
+            status: TokenStatus::Live,
+            policy: own,
+        };
+        assert_eq!(entry.policy_over(of_source), expected);
     }
 
     #[test]

@@ -9,6 +9,16 @@ use crate::identity::EventIndex;
 /// The most events that are taken from one delivery. More are no delivery that any source documents.
 pub const MOST_EVENTS: usize = 1000;
 
+/// The longest name of a part, in characters.
+pub const LONGEST_PART: usize = 64;
+
+/// Whether a text can name a part of a registration: 1 to 64 characters of `a-z`, `0-9`, `_`, `@`, `.` and `-`.
+#[must_use]
+pub fn is_part(name: &str) -> bool {
+    let allowed = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'@' | b'.' | b'-');
+    (1..=LONGEST_PART).contains(&name.len()) && name.bytes().all(allowed)
+}
+
 /// A request as it came in. Nothing in it is trusted.
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
@@ -29,6 +39,29 @@ pub struct Delivery<'a> {
     pub part: &'a str,
     /// The body, byte for byte as it was sent.
     pub body: &'a [u8],
+}
+
+/// A delivery as its receipt keeps it: what it takes to split it again.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KeptDelivery {
+    /// The headers that were kept, names in lower case.
+    pub headers: HeaderMap,
+    /// The part of the registration that it came by; empty where there is but one.
+    pub part: String,
+    /// The body, byte for byte as it was sent.
+    pub body: Vec<u8>,
+}
+
+impl KeptDelivery {
+    /// The delivery: it was proved when its receipt was written.
+    #[must_use]
+    pub fn delivery(&self) -> Delivery<'_> {
+        Delivery {
+            headers: &self.headers,
+            part: &self.part,
+            body: &self.body,
+        }
+    }
 }
 
 /// A delivery, split.
@@ -121,6 +154,18 @@ impl Unreadable {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_part_has_one_to_64_characters_of_its_alphabet() {
+        let long = "a".repeat(64);
+        for good in ["a", "0", "return_parcel_created@v3", "a.b-c", &long] {
+            assert!(is_part(good), "{good}");
+        }
+        let longer = "a".repeat(65);
+        for bad in ["", "A", "a/b", "a b", "a#b", "%61", "é", "a\0", &longer] {
+            assert!(!is_part(bad), "{bad}");
+        }
+    }
 
     #[test]
     fn a_delivery_has_a_thousand_elements_at_most() {

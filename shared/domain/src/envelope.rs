@@ -10,8 +10,12 @@
 //!
 //! | member | read since | written since |
 //! |---|---|---|
-//! | `sourceid`, `sourcetime`, `sequence`, `sourcetype`, `replayjob` | 0.2.0 | not yet |
+//! | `sourceid`, `sourcetime`, `sequence` | 0.2.0 | 0.2.0, for sources that send an id or a time alone |
+//! | `sourcetype`, `replayjob` | 0.2.0 | not yet |
 //! | all others | 0.1.0 | 0.1.0 |
+//!
+//! `sourceid`, `sourcetime` and `sequence` need not wait for a release: only sources bring them whose accounts no release
+//! before 0.2.0 can connect, so none of its functions is there to read them.
 //!
 //! <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md>
 

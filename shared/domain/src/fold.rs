@@ -3,31 +3,48 @@
 //! A record is the product of two things that only grow, so any order, batching or repetition of its events
 //! gives the same state:
 //!
-//! - its data, which is that of the event with the greatest id that is not a delete;
-//! - whether any delete was seen. Nothing takes that back, and the last known data stays readable.
+//! - its data, which is that of the last event that is not a delete;
+//! - its delete. Where events are ordered by first sight, any delete is final: nothing takes it back. Where they are ordered
+//!   by the source's own time, the last delete counts, and the record is deleted while that is later than its data: what a
+//!   source archives it may bring back. The last known data stays readable.
+//!
+//! An event's place in the order is its [`Sequence`]: by the source's time where its kind is timed, else by first sight, which
+//! is the order of the events' ids.
 //!
 //! Beside its data it remembers its last contents, and of each the event that brought it ([`Memory`]). They decide
 //! nothing but the mark of what may be delivered twice.
 
 use crate::identity::{ContentHash, EventId};
+use crate::provenance::Sequence;
 
 /// One event as the fold sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Change {
     /// The event's id.
     pub id: EventId,
+    /// Its place, where its kind is ordered by the source's own time; all events of a record have one, or none has.
+    pub sequence: Option<Sequence>,
     /// Whether it says that the record is no more.
     pub delete: bool,
     /// What it says, in a hash.
     pub hash: ContentHash,
 }
 
+impl Change {
+    /// The event's place among the events of its record.
+    #[must_use]
+    pub fn order(&self) -> Sequence {
+        let by_id = || Sequence::of_first_sight(self.id);
+        self.sequence.unwrap_or_else(by_id)
+    }
+}
+
 /// What a group of events about one record comes to: at most one write of data and one delete.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Folded {
-    /// The updates, once each and by id. The record takes the data of the last one.
+    /// The updates, once each and in their order. The record takes the data of the last one.
     pub updates: Vec<Change>,
-    /// The first delete of the group.
+    /// The delete that counts: the first of the group, or the last where the source's time orders them.
     pub delete: Option<Change>,
 }
 
@@ -36,18 +53,28 @@ pub struct Folded {
 pub fn fold(changes: &[Change]) -> Folded {
     Folded {
         updates: in_order(changes, false),
-        delete: in_order(changes, true).first().copied(),
+        delete: delete_of(changes),
     }
 }
 
-/// The updates, or the deletes, once each and by id.
+/// The delete of a group that counts.
+fn delete_of(changes: &[Change]) -> Option<Change> {
+    let deletes = in_order(changes, true);
+    let (first, last) = (deletes.first()?, deletes.last()?);
+    Some(match last.sequence {
+        None => *first,
+        Some(_) => *last,
+    })
+}
+
+/// The updates, or the deletes, once each and in their order.
 fn in_order(changes: &[Change], delete: bool) -> Vec<Change> {
     let mut changes: Vec<_> = changes
         .iter()
         .filter(|change| change.delete == delete)
         .copied()
         .collect();
-    changes.sort_by_key(|change| change.id);
+    changes.sort_by_key(Change::order);
     changes.dedup_by_key(|change| change.id);
     changes
 }
@@ -161,6 +188,17 @@ pub struct Known {
     pub memory: Memory,
     /// The event that was the first to delete it, in order of arrival.
     pub deleted: Option<(EventId, ContentHash)>,
+    /// The place of the last delete, where the source's time orders them.
+    pub deleted_sequence: Option<Sequence>,
+}
+
+impl Known {
+    /// Whether the record is deleted: by any delete, or where deletes have places by one that is later than its data.
+    #[must_use]
+    pub fn is_deleted(&self) -> bool {
+        let is_later = |delete| self.latest.is_none_or(|latest| latest.order() < delete);
+        self.deleted.is_some() && self.deleted_sequence.is_none_or(is_later)
+    }
 }
 
 /// The event whose data a record has.
@@ -168,8 +206,38 @@ pub struct Known {
 pub struct KnownEvent {
     /// Its id.
     pub id: EventId,
+    /// Its place, where its kind is ordered by the source's own time.
+    pub sequence: Option<Sequence>,
     /// What it said.
     pub hash: ContentHash,
+}
+
+impl KnownEvent {
+    /// The event's place among the events of its record.
+    #[must_use]
+    pub fn order(&self) -> Sequence {
+        let by_id = || Sequence::of_first_sight(self.id);
+        self.sequence.unwrap_or_else(by_id)
+    }
+
+    /// Whether another event is later, by that one's order: by id where it has no place.
+    #[must_use]
+    pub fn is_before(&self, change: &Change) -> bool {
+        match change.sequence {
+            None => self.id < change.id,
+            Some(_) => self.order() < change.order(),
+        }
+    }
+}
+
+impl From<Change> for KnownEvent {
+    fn from(change: Change) -> Self {
+        Self {
+            id: change.id,
+            sequence: change.sequence,
+            hash: change.hash,
+        }
+    }
 }
 
 /// What an event did to its record.
@@ -238,7 +306,7 @@ pub fn judge(changes: &[Change], known: &Known) -> Vec<Verdict> {
 /// What is said of a record once a group is written, the newest first: what of the group is newer than the table's event,
 /// and what the table remembers.
 fn history(updates: &[Change], known: &Known) -> Vec<Said> {
-    let is_newer = |change: &&Change| known.latest.is_none_or(|stored| stored.id < change.id);
+    let is_newer = |change: &&Change| known.latest.is_none_or(|stored| stored.is_before(change));
     let newer = updates.iter().rev().filter(is_newer).map(Said::by);
     newer.chain(known.memory.iter().copied()).collect()
 }
@@ -252,12 +320,15 @@ fn judge_update(
     let stored = known.latest;
     let repeated = again || stored.is_some_and(|stored| stored.id == change.id);
     let newest = updates.last().is_none_or(|last| last.id == change.id)
-        && stored.is_none_or(|stored| stored.id < change.id);
-    let outcome = match (repeated, newest, known.deleted) {
+        && stored.is_none_or(|stored| stored.is_before(change));
+    // Of deletes that have places, only one that is later keeps the record deleted.
+    let is_later = |delete| change.order() < delete;
+    let deleted = known.deleted.is_some() && known.deleted_sequence.is_none_or(is_later);
+    let outcome = match (repeated, newest, deleted) {
         (true, _, _) => Outcome::Repeated,
         (false, false, _) => Outcome::Stale,
-        (false, true, Some(_)) => Outcome::AfterDelete,
-        (false, true, None) => Outcome::Applied,
+        (false, true, true) => Outcome::AfterDelete,
+        (false, true, false) => Outcome::Applied,
     };
     let said = Said::by(change);
     // An event that is remembered is measured by what is older, and one that comes too late by all that is remembered.
@@ -279,22 +350,36 @@ fn judge_update(
     }
 }
 
-/// A second delete says nothing new, whatever came between: it is measured by the first one.
+/// A second delete says nothing new, whatever came between: it is measured by the first one. One that has a place changes
+/// something all the same where nothing of the record is later.
 fn judge_delete(change: &Change, again: bool, changes: &[Change], known: &Known) -> Verdict {
-    let first = match known.deleted {
-        Some(first) => first,
-        None => in_order(changes, true)
-            .first()
-            .map_or((change.id, change.hash), |first| (first.id, first.hash)),
+    let counting = delete_of(changes).map(|delete| (delete.id, delete.hash));
+    let first = known.deleted.or(counting);
+    let stored = [
+        known.deleted.map(|(id, _)| id),
+        known.deleted_sequence.map(Sequence::event),
+    ];
+    let repeated = again || stored.contains(&Some(change.id));
+    let is_last = || {
+        let places = [
+            known.latest.map(|latest| latest.order()),
+            known.deleted_sequence,
+        ];
+        let mut others = changes
+            .iter()
+            .map(Change::order)
+            .chain(places.into_iter().flatten());
+        others.all(|other| other <= change.order())
     };
-    let repeated = again || known.deleted.is_some_and(|(id, _)| id == change.id);
+    let is_final = known.deleted.is_some() && known.deleted_sequence.is_none();
     Verdict {
-        outcome: match (repeated, known.deleted) {
-            (true, _) => Outcome::Repeated,
-            (false, Some(_)) => Outcome::AfterDelete,
-            (false, None) => Outcome::Applied,
+        outcome: match (repeated, is_final, change.sequence) {
+            (true, _, _) => Outcome::Repeated,
+            (false, true, _) => Outcome::AfterDelete,
+            (false, false, Some(_)) if !is_last() => Outcome::Stale,
+            (false, false, _) => Outcome::Applied,
         },
-        possible_duplicate: first.0 != change.id && first.1 == change.hash,
+        possible_duplicate: first.is_some_and(|(id, hash)| id != change.id && hash == change.hash),
         repeats_earlier: false,
     }
 }
@@ -311,8 +396,18 @@ mod tests {
             .event(EventIndex::new(0).unwrap());
         Change {
             id,
+            sequence: None,
             delete,
             hash: ContentHash::of(if delete { "x.deleted" } else { "x.updated" }, &[content]),
+        }
+    }
+
+    /// An event that was first seen as the `number`th, and that the source dates.
+    fn timed(number: u64, at: u64, content: u8, delete: bool) -> Change {
+        let change = change(number, content, delete);
+        Change {
+            sequence: Some(Sequence::new(Timestamp::from_millis(at), change.id)),
+            ..change
         }
     }
 
@@ -329,16 +424,18 @@ mod tests {
             let before = self.0;
             let folded = fold(group);
             if let Some(delete) = folded.delete {
-                self.0.deleted.get_or_insert((delete.id, delete.hash));
+                // One without a place is final.
+                if before.deleted.is_none() || before.deleted_sequence.is_some() {
+                    self.0.deleted.get_or_insert((delete.id, delete.hash));
+                    self.0.deleted_sequence = before.deleted_sequence.max(delete.sequence);
+                }
             }
-            let newer = |change: &&Change| before.latest.is_none_or(|stored| stored.id < change.id);
+            let newer =
+                |change: &&Change| before.latest.is_none_or(|stored| stored.is_before(change));
             let newer: Vec<Change> = folded.updates.iter().filter(newer).copied().collect();
             if let Some(latest) = newer.last() {
                 self.0.memory = before.memory.after(&newer);
-                self.0.latest = Some(KnownEvent {
-                    id: latest.id,
-                    hash: latest.hash,
-                });
+                self.0.latest = Some((*latest).into());
             }
             judge(group, &before)
         }
@@ -346,9 +443,28 @@ mod tests {
         fn state(&self) -> (Option<(EventId, ContentHash)>, bool) {
             (
                 self.0.latest.map(|latest| (latest.id, latest.hash)),
-                self.0.deleted.is_some(),
+                self.0.is_deleted(),
             )
         }
+    }
+
+    /// The table after these events, taken in another order, in pieces and twice.
+    fn in_pieces(events: &[Change], cuts: &[usize], shift: usize) -> Table {
+        let mut turned = events.to_vec();
+        turned.rotate_left(shift);
+        turned.reverse();
+        turned.extend_from_slice(events);
+        let mut table = Table::default();
+        let mut rest = &turned[..];
+        for cut in cuts.iter().cycle() {
+            if rest.is_empty() {
+                break;
+            }
+            let (group, more) = rest.split_at((*cut).min(rest.len()));
+            table.take(group);
+            rest = more;
+        }
+        table
     }
 
     proptest! {
@@ -365,20 +481,100 @@ mod tests {
             }).collect();
             let mut whole = Table::default();
             whole.take(&events);
-            let mut turned = events.clone();
-            turned.rotate_left(shuffled.index(events.len()));
-            turned.reverse();
-            turned.extend_from_slice(&events);
-            let mut pieces = Table::default();
-            let mut rest = &turned[..];
-            for cut in cuts.iter().cycle() {
-                if rest.is_empty() { break; }
-                let (group, more) = rest.split_at((*cut).min(rest.len()));
-                pieces.take(group);
-                rest = more;
-            }
+            let pieces = in_pieces(&events, &cuts, shuffled.index(events.len()));
             prop_assert_eq!(whole.state(), pieces.state());
         }
+
+        /// The law above, where the source dates the events, also several by one time.
+        #[test]
+        fn what_a_source_dates_ends_in_the_same_state_too(
+            script in proptest::collection::vec((0..8_u64, 0..4_u64, 0..3_u8, proptest::bool::weighted(0.4)), 1..12),
+            cuts in proptest::collection::vec(1..4_usize, 12),
+            shuffled in any::<prop::sample::Index>(),
+        ) {
+            let events: Vec<Change> = script.iter().map(|(number, ..)| {
+                let (_, at, content, delete) = script.iter().find(|(other, ..)| other == number).unwrap();
+                timed(*number, *at, *content, *delete)
+            }).collect();
+            let mut whole = Table::default();
+            whole.take(&events);
+            let pieces = in_pieces(&events, &cuts, shuffled.index(events.len()));
+            prop_assert_eq!(whole.state(), pieces.state());
+            prop_assert_eq!(whole.0.deleted_sequence, pieces.0.deleted_sequence);
+            // The last event decides, by the source's time and then by first sight.
+            let last = events.iter().max_by_key(|event| event.order()).unwrap();
+            prop_assert_eq!(whole.0.is_deleted(), last.delete);
+        }
+
+        /// Without times the order is that of the ids, so nothing changes for a source that sends none.
+        #[test]
+        fn events_without_times_sort_as_their_ids(numbers in proptest::collection::vec(0..9_u64, 2)) {
+            let [a, b] = [0, 1].map(|i| update(numbers[i], 0));
+            prop_assert_eq!(a.order().cmp(&b.order()), a.id.cmp(&b.id));
+            let known = KnownEvent::from(a);
+            prop_assert_eq!(known.order(), a.order());
+        }
+    }
+
+    #[test]
+    fn an_old_state_that_comes_late_does_not_win_over_a_newer_one() {
+        let mut table = Table::default();
+        table.take(&[timed(1, 50, b'n', false)]);
+        let late = table.take(&[timed(2, 40, b'o', false)]);
+        assert_eq!(late, [verdict(Outcome::Stale, "")]);
+        assert_eq!(table.0.latest.unwrap().id, update(1, 0).id);
+        let newer = table.take(&[timed(3, 60, b'z', false)]);
+        assert_eq!(newer, [verdict(Outcome::Applied, "")]);
+    }
+
+    #[test]
+    fn what_a_source_archives_it_may_bring_back() {
+        let outcomes = |table: &mut Table, event| table.take(&[event])[0].outcome;
+        let mut table = Table::default();
+        table.take(&[timed(1, 10, 0, false)]);
+        let archived = timed(2, 20, 0, true);
+        assert_eq!(outcomes(&mut table, archived), Outcome::Applied);
+        assert!(table.0.is_deleted());
+        // An update of before the delete that comes after it.
+        let before = timed(3, 15, 1, false);
+        assert_eq!(outcomes(&mut table, before), Outcome::AfterDelete);
+        assert!(table.0.is_deleted());
+        let back = timed(4, 30, 2, false);
+        assert_eq!(outcomes(&mut table, back), Outcome::Applied);
+        assert!(!table.0.is_deleted());
+        assert_eq!(outcomes(&mut table, archived), Outcome::Repeated);
+        assert_eq!(outcomes(&mut table, timed(5, 25, 3, true)), Outcome::Stale);
+        assert!(!table.0.is_deleted());
+        let again = timed(6, 40, 4, true);
+        assert_eq!(outcomes(&mut table, again), Outcome::Applied);
+        assert!(table.0.is_deleted());
+        assert_eq!(outcomes(&mut table, again), Outcome::Repeated);
+    }
+
+    #[test]
+    fn of_two_deletes_that_a_source_dates_the_later_counts_and_an_equal_one_is_marked() {
+        let group = [timed(2, 30, 0, true), timed(1, 20, 0, true)];
+        assert_eq!(fold(&group).delete, Some(group[0]));
+        let verdicts = Table::default().take(&group);
+        assert_eq!(
+            verdicts,
+            [
+                verdict(Outcome::Applied, ""),
+                verdict(Outcome::Stale, "last")
+            ]
+        );
+    }
+
+    /// A release that did not know that the kind is timed took the delete for final.
+    #[test]
+    fn a_delete_without_a_place_stays_final() {
+        let mut table = Table::default();
+        table.take(&[change(1, 0, true)]);
+        let after = table.take(&[timed(2, 50, 0, false)]);
+        assert_eq!(after, [verdict(Outcome::AfterDelete, "")]);
+        assert!(table.0.is_deleted());
+        let verdicts = table.take(&[timed(3, 60, 1, true)]);
+        assert_eq!(verdicts[0].outcome, Outcome::AfterDelete);
     }
 
     fn verdict(outcome: Outcome, mark: &str) -> Verdict {

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::future::Future;
 
+use http::HeaderMap;
 use serde::Deserialize;
 use thiserror::Error;
 
@@ -14,7 +15,7 @@ use crate::envelope::Body;
 use crate::fold::{Change, Known};
 use crate::identity::{BodyHash, DeliveryId, EventId, RetryKey};
 use crate::record::RecordKey;
-use crate::signature::{Assurance, SigningKeys};
+use crate::signature::{Assurance, Form, SigningKeys};
 use crate::timestamp::Timestamp;
 
 /// Why something outside did not do what it was asked.
@@ -218,12 +219,18 @@ pub struct Receipt<'a> {
     pub webhook: Option<&'a WebhookId>,
     /// What proved it.
     pub assurance: Assurance,
+    /// In which form it was signed, where its source has several.
+    pub form: Option<Form>,
     /// When this attempt came in: later than the id where the delivery is a retry.
     pub received: Timestamp,
     /// The body's hash.
     pub hash: BodyHash,
     /// How many events were recognised in it.
     pub events: usize,
+    /// Those of its headers by which it is split, as the source's facts name them.
+    pub headers: &'a HeaderMap,
+    /// The part of the registration that it came by; empty where there is but one.
+    pub part: &'a str,
     /// The body, byte for byte.
     pub body: &'a [u8],
 }
@@ -384,7 +391,7 @@ pub trait ClaimCheck: Sync {
 pub struct Update<'a> {
     /// The event.
     pub latest: Change,
-    /// The group's other updates, by id: all before this one.
+    /// The group's other updates, in their order: all before this one.
     pub before: &'a [Change],
     /// The event's type.
     pub event_type: &'a str,
@@ -439,7 +446,8 @@ pub trait Records: Sync {
         update: &Update<'_>,
     ) -> impl Future<Output = Result<Written, PortError>> + Send;
 
-    /// Deletes the record for ever; its data stays readable. Returns what the table had before.
+    /// Deletes the record: for ever, or where the delete has a place until an update is later. Its data stays readable.
+    /// Returns what the table had before.
     ///
     /// # Errors
     /// The table did not answer; whether the write happened is not known.
@@ -507,9 +515,12 @@ mod tests {
             registration: UrlToken::from_random(&[1; 32]).hash(),
             webhook: None,
             assurance: Assurance::Signature,
+            form: None,
             received: Timestamp::from_millis(1_795_219_200_001),
             hash: BodyHash::of(b""),
             events: 0,
+            headers: &HeaderMap::new(),
+            part: "",
             body: b"",
         };
         assert_eq!(receipt.partition(), "acme#2026-11-20");

@@ -76,6 +76,17 @@ impl FromStr for SourceTime {
     }
 }
 
+impl SourceTime {
+    /// The moment, to the millisecond; what lies before 1970 becomes its first millisecond.
+    #[must_use]
+    pub fn timestamp(&self) -> Timestamp {
+        let nanos = OffsetDateTime::parse(&self.0, &Rfc3339)
+            .map_or(0, OffsetDateTime::unix_timestamp_nanos);
+        let millis = u64::try_from(nanos.max(0) / 1_000_000);
+        Timestamp::from_millis(millis.unwrap_or(u64::MAX))
+    }
+}
+
 impl fmt::Display for SourceTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -95,6 +106,26 @@ impl Sequence {
     #[must_use]
     pub fn new(at: Timestamp, event: EventId) -> Self {
         Self { at, event }
+    }
+
+    /// The place of an event that the source dates: by that time, but never behind its first sight. A source whose clock runs
+    /// ahead would else keep a record from changing until that time has come.
+    #[must_use]
+    pub fn of_source_time(time: &SourceTime, event: EventId) -> Self {
+        let first_seen = event.delivery().first_seen();
+        Self::new(time.timestamp().min(first_seen), event)
+    }
+
+    /// The place of an event by first sight: such places sort as the events' ids.
+    #[must_use]
+    pub fn of_first_sight(event: EventId) -> Self {
+        Self::new(event.delivery().first_seen(), event)
+    }
+
+    /// The time by which the event is ordered.
+    #[must_use]
+    pub fn at(self) -> Timestamp {
+        self.at
     }
 
     /// The event whose place it is.
@@ -213,6 +244,30 @@ mod tests {
     }
 
     #[rstest]
+    #[case("2026-11-20T12:00:00Z", 1_795_176_000_000)]
+    #[case("2026-11-20T17:30:00.1239999+05:30", 1_795_176_000_123)]
+    #[case::before_1970("1969-12-31T23:59:59.999Z", 0)]
+    #[case::long_before("0001-01-01T00:00:00Z", 0)]
+    #[case::the_last("9999-12-31T23:59:59.999999Z", 253_402_300_799_999)]
+    #[case::behind_the_year_9999_in_utc("9999-12-31T23:59:59-23:59", 253_402_300_799_999)]
+    fn times_of_sources_in_milliseconds(#[case] text: &str, #[case] millis: u64) {
+        let time: SourceTime = text.parse().unwrap();
+        assert_eq!(time.timestamp().millis(), millis);
+    }
+
+    /// First seen at 2026-11-20T12:00:00.123Z.
+    #[rstest]
+    #[case::dated_before("2026-11-20T11:00:00Z", 1_795_172_400_000)]
+    #[case::at_first_sight("2026-11-20T12:00:00.123Z", 1_795_176_000_123)]
+    #[case::by_a_clock_that_runs_ahead("2030-01-01T00:00:00Z", 1_795_176_000_123)]
+    fn no_place_is_behind_first_sight(#[case] time: &str, #[case] millis: u64) {
+        let event: EventId = EVENT.parse().unwrap();
+        let place = Sequence::of_source_time(&time.parse().unwrap(), event);
+        assert_eq!(place, Sequence::new(Timestamp::from_millis(millis), event));
+        assert_eq!((place.at().millis(), place.event()), (millis, event));
+    }
+
+    #[rstest]
     #[case(&format!("001795176000123.{EVENT}"), true)]
     #[case(&format!("253402300799999.{EVENT}"), true)]
     #[case::behind_the_year_9999(&format!("253402300800000.{EVENT}"), false)]
@@ -260,6 +315,20 @@ mod tests {
             });
             prop_assert_eq!(a.cmp(&b), a.to_string().cmp(&b.to_string()));
             prop_assert_eq!(a.to_string().parse(), Ok(a));
+        }
+
+        #[test]
+        fn places_by_first_sight_sort_as_the_events_ids(
+            seen in proptest::array::uniform2(0..4_u64),
+            random in proptest::array::uniform2(any::<[u8; 10]>()),
+            positions in proptest::array::uniform2(0..3_usize),
+        ) {
+            let [a, b] = [0, 1].map(|i| {
+                let delivery = DeliveryId::new(Timestamp::from_millis(seen[i]), &random[i]);
+                delivery.event(EventIndex::new(positions[i]).unwrap())
+            });
+            let [at_a, at_b] = [a, b].map(Sequence::of_first_sight);
+            prop_assert_eq!(at_a.cmp(&at_b), a.cmp(&b));
         }
     }
 }

@@ -293,14 +293,61 @@ pub enum Offer {
     Nothing,
 }
 
-/// What becomes of a request that nothing proves but its URL token.
+/// What a request is, read before anything is looked up.
+#[derive(Debug, Clone)]
+pub enum Screened {
+    /// A delivery, with what it offers as proof.
+    Delivery(Offer),
+    /// A source's question whether anybody is there. It carries no event, so it is answered where its URL token is known, and
+    /// nothing is written.
+    Greeting,
+}
+
+/// What becomes of a request that proves nothing but its URL token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Policy {
     /// It is refused.
     Require,
-    /// The URL token proves it, with a MAC that fits no live key as without one: the form of the source's signatures is not
-    /// published, so one that does not fit may still be genuine.
+    /// The URL token proves it, since the form of the source's signatures is not published. A signature is checked all the
+    /// same, and one that fits is a better proof.
     Observe,
+}
+
+impl Policy {
+    /// The word that is stored.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Require => "require",
+            Self::Observe => "observe",
+        }
+    }
+
+    /// The stricter of two.
+    #[must_use]
+    pub fn stricter(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Observe, Self::Observe) => Self::Observe,
+            (Self::Require, _) | (_, Self::Require) => Self::Require,
+        }
+    }
+}
+
+/// A word that names no [`Policy`].
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error("{0:?} is no policy of proof")]
+pub struct PolicyError(String);
+
+impl FromStr for Policy {
+    type Err = PolicyError;
+
+    fn from_str(word: &str) -> Result<Self, Self::Err> {
+        match word {
+            "require" => Ok(Self::Require),
+            "observe" => Ok(Self::Observe),
+            other => Err(PolicyError(other.to_owned())),
+        }
+    }
 }
 
 /// A request without usable proof.
@@ -354,8 +401,17 @@ impl FromStr for Assurance {
 }
 
 impl Offer {
+    /// The forms in which what is offered may be signed; none where it is no MAC.
+    #[must_use]
+    pub fn forms(&self) -> &'static [Form] {
+        match self {
+            Self::Macs { forms, .. } => forms,
+            Self::Shared { .. } | Self::Nothing => &[],
+        }
+    }
+
     /// Judges what a request offers by the secrets of its registration. `signed` makes the signed bytes of a form, if the
-    /// request has such a form.
+    /// request has such a form. Where signatures are but observed, the URL token proves what no secret does.
     #[must_use]
     pub fn verify<'a>(
         &self,
@@ -365,23 +421,32 @@ impl Offer {
         signed: impl Fn(Request<'a>, Form) -> Option<Cow<'a, [u8]>>,
     ) -> Option<Verified<'a>> {
         let proved = match self {
-            Self::Macs { tags, forms } => forms
-                .iter()
-                .filter_map(|form| signed(request, *form))
-                .any(|message| is_signed(&message, tags, &secrets.macs))
-                .then_some(Assurance::Signature),
+            Self::Macs { tags, forms } => {
+                let fits = |form: &&Form| {
+                    let message = signed(request, **form);
+                    message.is_some_and(|message| is_signed(&message, tags, &secrets.macs))
+                };
+                let form = forms.iter().find(fits);
+                form.map(|form| (Assurance::Signature, Some(*form)))
+            }
             Self::Shared { basic, header } => {
                 let offered = [(Place::Basic, basic), (Place::Header, header)];
-                is_shared(&offered, &secrets.shared).then_some(Assurance::SharedSecret)
+                is_shared(&offered, &secrets.shared).then_some((Assurance::SharedSecret, None))
             }
             Self::Nothing => None,
         };
-        let assurance = proved.or(match (policy, self) {
+        let (assurance, form) = proved.or(match (policy, self) {
             // Whoever forges a tag could leave it out as well, so a tag that does not fit is no worse than none.
-            (Policy::Observe, Self::Macs { .. } | Self::Nothing) => Some(Assurance::UrlToken),
+            (Policy::Observe, Self::Macs { .. } | Self::Nothing) => {
+                Some((Assurance::UrlToken, None))
+            }
             (Policy::Observe, Self::Shared { .. }) | (Policy::Require, _) => None,
         })?;
-        Some(Verified { request, assurance })
+        Some(Verified {
+            request,
+            assurance,
+            form,
+        })
     }
 }
 
@@ -424,6 +489,7 @@ fn is_shared(offered: &[(Place, &Option<[u8; 32]>)], secrets: &[SharedSecret]) -
 pub struct Verified<'a> {
     request: Request<'a>,
     assurance: Assurance,
+    form: Option<Form>,
 }
 
 impl<'a> Verified<'a> {
@@ -441,6 +507,12 @@ impl<'a> Verified<'a> {
     #[must_use]
     pub fn assurance(&self) -> Assurance {
         self.assurance
+    }
+
+    /// The form in which it was signed, where a signature proved it.
+    #[must_use]
+    pub fn form(&self) -> Option<Form> {
+        self.form
     }
 }
 
@@ -527,7 +599,49 @@ mod tests {
         };
         let verified = offer.verify(request, secrets, policy, signed)?;
         assert_eq!(verified.delivery().body, b"body");
+        let is_signed = verified.assurance() == Assurance::Signature;
+        assert_eq!(verified.form().is_some(), is_signed);
         Some(verified.assurance())
+    }
+
+    #[rstest]
+    #[case::the_first("body", Some(Form("raw")))]
+    #[case::the_second("ydob", Some(Form("reversed")))]
+    #[case::none("bodz", None)]
+    fn the_form_that_fits_is_known(#[case] message: &str, #[case] form: Option<Form>) {
+        let headers = HeaderMap::new();
+        let request = Request {
+            headers: &headers,
+            part: "",
+            body: b"body",
+        };
+        let signed = |request: Request<'_>, form: Form| match form.0 {
+            "raw" => Some(Cow::Owned(request.body.to_vec())),
+            _ => Some(request.body.iter().rev().copied().collect()),
+        };
+        let offer = Offer::Macs {
+            tags: Tags::one(MacKey::new("k").mac(message.as_bytes()).unwrap()),
+            forms: &[Form("raw"), Form("reversed")],
+        };
+        assert_eq!(offer.forms().len(), 2);
+        let secrets = MacKey::new("k").into();
+        let observed = offer.verify(request, &secrets, Policy::Observe, signed);
+        assert_eq!(observed.unwrap().form(), form);
+    }
+
+    #[test]
+    fn policies_have_their_words_and_the_stricter_counts() {
+        use Policy::{Observe, Require};
+        for policy in [Require, Observe] {
+            assert_eq!(policy.as_str().parse(), Ok(policy));
+            assert_eq!(policy.stricter(Require), Require);
+            assert_eq!(policy.stricter(Observe), policy);
+        }
+        assert_eq!(
+            [Require, Observe].map(Policy::as_str),
+            ["require", "observe"]
+        );
+        assert!("Require".parse::<Policy>().is_err());
     }
 
     fn shared(place: Place, secrets: &[&str]) -> LiveSecrets {
@@ -567,6 +681,7 @@ mod tests {
         let tags = Tags::several(vec![[0; 32], tag]).unwrap();
         let several = Offer::Macs { tags, forms };
         assert_eq!(judge(&several, &secrets, Policy::Require), expected);
+        // Where signatures are observed, one that does not fit is never a reason to refuse.
         let observed = expected.or(Some(Assurance::UrlToken));
         assert_eq!(judge(&several, &secrets, Policy::Observe), observed);
     }
@@ -597,8 +712,11 @@ mod tests {
             basic: basic.map(digest),
             header: header.map(digest),
         };
-        let judged = judge(&offer, &shared(place, live), Policy::Observe);
-        assert_eq!(judged, good.then_some(Assurance::SharedSecret));
+        let judged = judge(&offer, &shared(place, live), Policy::Require);
+        let expected = good.then_some(Assurance::SharedSecret);
+        assert_eq!(judged, expected);
+        let observed = judge(&offer, &shared(place, live), Policy::Observe);
+        assert_eq!(observed, expected.or(Some(Assurance::UrlToken)));
     }
 
     #[test]

@@ -35,7 +35,7 @@ fn shown(envelope: &Envelope<'_>) -> Value {
         Content::Inline(record) => (Some(record.get()), None),
         Content::Stored(place) => (None, Some(place)),
     };
-    json!({
+    let mut shown = json!({
         "id": envelope.id.to_string(),
         "source": envelope.source.as_str(),
         "account": envelope.account.as_str(),
@@ -46,5 +46,24 @@ fn shown(envelope: &Envelope<'_>) -> Value {
         "replayed": envelope.marks.replayed,
         "record": record,
         "dataref": dataref.map(DataRef::as_str),
-    })
+    });
+    let provenance = &envelope.provenance;
+    let sent = [
+        ("source_id", provenance.id.as_ref().map(ToString::to_string)),
+        (
+            "source_time",
+            provenance.time.as_ref().map(ToString::to_string),
+        ),
+        (
+            "sequence",
+            provenance.sequence.map(|place| place.to_string()),
+        ),
+    ];
+    // Not every source sends them.
+    for (member, value) in sent {
+        if let Some(value) = value {
+            shown[member] = json!(value);
+        }
+    }
+    shown
 }

@@ -18,13 +18,14 @@ mod source_urls;
 pub mod stackone;
 
 use std::borrow::Cow;
+use std::fmt;
 
-use ::http::HeaderMap;
+use ::http::{HeaderMap, HeaderName, HeaderValue};
 use domain::delivery::{Delivery, Request, Split, Unreadable};
 use domain::event::{Effect, EventType, Meaning, TypeRow};
 use domain::identity::{BodyHash, RetryKey};
 use domain::lane::Lane;
-use domain::signature::{Form, Offer, Policy, ProofError};
+use domain::signature::{Form, Policy, ProofError, Screened};
 use domain::source::Source;
 use domain::subscription::LifeCycle;
 #[cfg(feature = "api")]
@@ -58,6 +59,27 @@ impl Facts {
         let name = event_type.as_str();
         self.types.iter().find(|row| row.name == name)
     }
+
+    /// Those of a request's headers that a delivery may be split by, and that a receipt keeps.
+    #[must_use]
+    pub fn kept(&self, headers: &HeaderMap) -> HeaderMap {
+        let is_kept =
+            |(name, _): &(&HeaderName, &HeaderValue)| self.headers.contains(&name.as_str());
+        let kept = headers.iter().filter(is_kept);
+        // Appended, so that a header that stands twice is kept twice.
+        kept.fold(HeaderMap::new(), |mut kept, (name, value)| {
+            kept.append(name, value.clone());
+            kept
+        })
+    }
+
+    /// Whether events of this meaning are ordered by the source's own time. All of one kind are, or none: a type that this
+    /// release does not know goes by the rows of its kind.
+    #[must_use]
+    pub fn is_timed(&self, meaning: &Meaning) -> bool {
+        let mut rows = self.types.iter();
+        meaning.timed || rows.any(|row| row.timed && row.kind == meaning.kind)
+    }
 }
 
 /// How a source's webhooks are read. Nothing here judges whether a request is genuine: [`domain::signature`] does.
@@ -65,11 +87,13 @@ pub trait Protocol: Sync {
     /// What is fixed for the source.
     fn facts(&self) -> &'static Facts;
 
-    /// Reads what a request offers as proof. It is called before anything is looked up, so it has to be cheap.
+    /// Reads what a request offers as proof, or that it is a greeting. It is called before anything is looked up, so it has to
+    /// be cheap.
     ///
     /// # Errors
-    /// The request offers nothing where the source's policy requires proof, or what cannot be right under any key.
-    fn screen(&self, request: Request<'_>) -> Result<Offer, ProofError>;
+    /// The request offers nothing where the source's policy requires proof, or what cannot be right under any key. Where the
+    /// policy is to observe, that is [`Offer::Nothing`](domain::signature::Offer::Nothing): the URL token proves it.
+    fn screen(&self, request: Request<'_>) -> Result<Screened, ProofError>;
 
     /// The bytes over which a MAC of this form was made. `None` where the request has no such form.
     fn signed<'a>(&self, request: Request<'a>, form: Form) -> Option<Cow<'a, [u8]>>;
@@ -89,6 +113,15 @@ pub trait Protocol: Sync {
     /// What an event of this type means, whether or not this release knows the type.
     fn meaning(&self, event_type: &EventType) -> Meaning;
 }
+
+impl fmt::Debug for dyn Protocol + '_ {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.facts().title)
+    }
+}
+
+/// A table of sources: [`protocol`], or a test's own.
+pub type Protocols = fn(Source) -> &'static dyn Protocol;
 
 /// The table of sources.
 #[must_use]
@@ -155,4 +188,52 @@ pub fn apis(urls: SourceUrls) -> Result<Apis, http::HttpClientError> {
     let orderspace = orderspace::api::Orderspace::new(client(Source::Orderspace)?, urls.orderspace);
     let orderspace: Box<dyn Api> = Box::new(orderspace);
     Ok(Apis::from_iter([(Source::Orderspace, orderspace)]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_type_that_is_not_known_is_timed_as_its_kind_is() {
+        static FACTS: Facts = Facts {
+            title: "A source",
+            success: 200,
+            types: &[
+                row("order.created", "order", Effect::State, Lane::Orders).timed(),
+                row("product.created", "product", Effect::State, Lane::Products),
+            ],
+            policy: Policy::Require,
+            headers: &[],
+            life_cycle: LifeCycle {
+                credentials: &[],
+                keys: domain::subscription::KeyOrigin::TheirsGiven,
+                rotates: false,
+                enables: false,
+                attempts: None,
+                quiet_seconds: 60,
+            },
+        };
+        let is_timed = |name: &str| {
+            let event_type: EventType = name.parse().unwrap();
+            let row = FACTS.row(&event_type).map(TypeRow::meaning);
+            FACTS.is_timed(&row.unwrap_or_else(|| by_last_dot(&event_type)))
+        };
+        assert!(is_timed("order.created") && is_timed("order.paid"));
+        assert!(!is_timed("product.created") && !is_timed("product.sold") && !is_timed("ping"));
+    }
+
+    #[test]
+    fn all_types_of_one_kind_are_timed_or_none() {
+        for source in Source::ALL {
+            for row in facts(source).types {
+                assert_eq!(
+                    facts(source).is_timed(&row.meaning()),
+                    row.timed,
+                    "{}",
+                    row.name
+                );
+            }
+        }
+    }
 }

@@ -2,6 +2,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
+    clippy::panic,
     reason = "a test stops at what it does not expect"
 )]
 
@@ -9,7 +10,7 @@ use std::collections::BTreeSet;
 
 use domain::delivery::{Delivery, Request};
 use domain::identity::{BodyHash, RetryKey};
-use domain::signature::{LiveSecrets, MacKey};
+use domain::signature::{LiveSecrets, MacKey, Screened};
 use domain::source::Source;
 use http::{HeaderMap, HeaderValue};
 use sources::apideck::Apideck;
@@ -34,7 +35,9 @@ fn is_genuine(signature: &str, body: &[u8]) -> bool {
         shared: Vec::new(),
     };
     let signed = |request, form| Apideck.signed(request, form);
-    let offer = Apideck.screen(request).unwrap();
+    let Ok(Screened::Delivery(offer)) = Apideck.screen(request) else {
+        panic!("{signature} is no proof of a delivery")
+    };
     offer
         .verify(request, &live, Apideck.facts().policy, signed)
         .is_some()

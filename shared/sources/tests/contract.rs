@@ -20,7 +20,7 @@ use domain::lane::Lane;
 use domain::provenance::Provenance;
 use domain::record::Subject;
 use domain::signature::{
-    Assurance, LiveSecrets, MacKey, Offer, Place, Policy, ProofError, SharedSecret,
+    Assurance, LiveSecrets, MacKey, Offer, Place, Policy, ProofError, Screened, SharedSecret,
 };
 use domain::source::Source;
 use domain::timestamp::Timestamp;
@@ -72,7 +72,10 @@ fn offer(
     values: &[(&'static str, &[u8])],
     body: &[u8],
 ) -> Result<Offer, ProofError> {
-    protocol(source).screen(request(&headers(values), body))
+    match protocol(source).screen(request(&headers(values), body))? {
+        Screened::Delivery(offer) => Ok(offer),
+        Screened::Greeting => panic!("{source} takes a delivery for a greeting"),
+    }
 }
 
 /// Whether a request is proved in this way under these secrets, by everything that inbound asks of a source. Without that
@@ -86,7 +89,7 @@ fn is_proved(
     let policy = facts(source).policy;
     let headers = headers(values);
     let request = request(&headers, body);
-    let Ok(offer) = protocol(source).screen(request) else {
+    let Ok(Screened::Delivery(offer)) = protocol(source).screen(request) else {
         assert_eq!(
             policy,
             Policy::Require,

@@ -16,7 +16,7 @@ use std::panic::resume_unwind;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use aws::client::{Access, Aws};
-use aws::dynamo::receipts::read::read_body;
+use aws::dynamo::receipts::read::read_delivery;
 use aws::dynamo::receipts::write::DynamoReceipts;
 use aws::dynamo::records::{DynamoRecords, RecordFormat, read_record};
 use aws::dynamo::tokens::DynamoTokens;
@@ -419,7 +419,8 @@ impl ReceiptReader for ReceiptsTable {
             received: text("received"),
             hash: text("hash"),
             events: item["events"].as_n().unwrap().parse().unwrap(),
-            body: read_body(&item, &self.oversize).await.unwrap(),
+            form: item.get("form").map(|form| form.as_s().unwrap().clone()),
+            kept: read_delivery(&item, &self.oversize).await.unwrap(),
         })
     }
 

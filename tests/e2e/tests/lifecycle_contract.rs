@@ -210,9 +210,12 @@ async fn receipts_and_failed_deliveries_of_inbound_are_read() {
             registration: UrlToken::from_random(&[1; 32]).hash(),
             webhook: Some(&webhook),
             assurance: Assurance::Signature,
+            form: None,
             received: noon,
             hash: BodyHash::of(b"[]"),
             events: 0,
+            headers: &http::HeaderMap::new(),
+            part: "",
             body: b"[]",
         };
         receipts.keep(&receipt).await.unwrap();

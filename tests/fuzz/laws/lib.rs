@@ -10,7 +10,7 @@ use domain::event::Event;
 use domain::identity::DeliveryId;
 use domain::provenance::Provenance;
 use domain::record::Subject;
-use domain::signature::{LiveSecrets, MacKey, Offer};
+use domain::signature::{LiveSecrets, MacKey, Offer, Screened};
 use domain::source::Source;
 use domain::timestamp::Timestamp;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -31,7 +31,10 @@ fn offer(header: &[u8]) -> Option<Offer> {
         HeaderValue::from_bytes(header).ok()?,
     );
     let request = Request { headers: &headers, part: "", body: b"" };
-    protocol(SOURCE).screen(request).ok()
+    match protocol(SOURCE).screen(request).ok()? {
+        Screened::Delivery(offer) => Some(offer),
+        Screened::Greeting => None,
+    }
 }
 
 fn is_genuine(offer: &Offer, body: &[u8]) -> bool {

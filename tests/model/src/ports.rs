@@ -179,7 +179,9 @@ impl Receipts for Wire {
             receipt.hash,
             receipt.events,
         );
-        let (registration, assurance) = (receipt.registration, receipt.assurance);
+        let (registration, assurance, form) =
+            (receipt.registration, receipt.assurance, receipt.form);
+        let (headers, part) = (receipt.headers.clone(), receipt.part.to_owned());
         let body = receipt.body.to_vec();
         let work = move |world: &World, doing: &mut Doing<'_>| {
             let receipt = Receipt {
@@ -188,9 +190,12 @@ impl Receipts for Wire {
                 registration,
                 webhook: webhook.as_ref(),
                 assurance,
+                form,
                 received,
                 hash,
                 events,
+                headers: &headers,
+                part: &part,
                 body: &body,
             };
             let identity = delivery.first_seen().millis();

@@ -542,6 +542,7 @@ pub(crate) fn entry(account: &AccountName, number: usize, status: TokenStatus) -
         webhook: Some(WebhookId::new(webhook(number))),
         keys: KeysVersion::default(),
         status,
+        policy: None,
     }
 }
 

@@ -7,6 +7,8 @@
     reason = "a harness: each file uses its own part, and what cannot be made ends the test"
 )]
 
+pub mod source;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -20,6 +22,7 @@ use inbound::config::Config;
 use lambda_http::Body;
 use runtime::config::Variables;
 use runtime::gateway::GatewayEvent;
+use sources::Protocols;
 use testkit::fakes::{FakeKeys, FakeOversize, FakeQueues, FakeReceipts, FakeTokens, Journal, Step};
 use testkit::fakes::{Fault, Sent};
 use testkit::gateway::{HookRequest, RECEIVED_MILLIS, hook};
@@ -87,6 +90,7 @@ pub fn entry(account: &AccountName, webhook: Option<&str>, status: TokenStatus) 
         webhook: webhook.map(WebhookId::new),
         keys: KeysVersion::default(),
         status,
+        policy: None,
     }
 }
 
@@ -111,6 +115,13 @@ fn config() -> Config {
         ("KEYS_REREAD_SECONDS", "10"),
     ]))
     .unwrap()
+}
+
+/// The world, with another table of sources.
+pub fn world_of(protocols: Protocols) -> World {
+    let world = world();
+    let function = Function::with_protocols(world.function, protocols);
+    World { function, ..world }
 }
 
 impl World {

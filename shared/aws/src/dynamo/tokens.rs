@@ -15,9 +15,10 @@ const SOURCE: &str = "source";
 const STATUS: &str = "status";
 const KEYS: &str = "keys";
 const WEBHOOK: &str = "webhook";
+const POLICY: &str = "policy";
 
 /// The accounts table, as far as it knows tokens: `token#{hash}` with `account`, `source`, `status`, `keys` (the version of the
-/// registration's keys), and `webhook` once the source has named it.
+/// registration's keys), `webhook` once the source has named it, and `policy` where the account asks for its own.
 #[derive(Debug, Clone)]
 pub struct DynamoTokens {
     client: Client,
@@ -67,6 +68,9 @@ pub(super) fn token_item(hash: &TokenHash, entry: &TokenEntry) -> Item {
     if let Some(webhook) = &entry.webhook {
         item.insert(WEBHOOK.to_owned(), text(webhook.as_str()));
     }
+    if let Some(policy) = entry.policy {
+        item.insert(POLICY.to_owned(), text(policy.as_str()));
+    }
     item
 }
 
@@ -79,6 +83,8 @@ pub(super) fn token_entry(item: &Item) -> Option<TokenEntry> {
         keys: KeysVersion::new(number_of(item, KEYS).unwrap_or_default()),
         webhook: text_of(item, WEBHOOK).map(WebhookId::new),
         status: text_of(item, STATUS)?.parse().ok()?,
+        // One that cannot be read might ask for more than is known here.
+        policy: text_of(item, POLICY).map(str::parse).transpose().ok()?,
     })
 }
 
@@ -86,6 +92,7 @@ pub(super) fn token_entry(item: &Item) -> Option<TokenEntry> {
 mod tests {
     use super::*;
     use domain::account::{TokenStatus, UrlToken};
+    use domain::signature::Policy;
 
     fn item(attributes: &[(&str, &str)]) -> Item {
         attributes
@@ -105,6 +112,7 @@ mod tests {
                 webhook: None,
                 keys: KeysVersion::default(),
                 status: TokenStatus::Pending,
+                policy: None,
             })
         );
         let live = item(&[("account", "acme"), ("status", "live"), ("webhook", "wh_1")]);
@@ -131,6 +139,8 @@ mod tests {
             ("source", "nowhere"),
         ];
         assert_eq!(token_entry(&item(&elsewhere)), None);
+        let asking = [("account", "acme"), ("status", "live"), ("policy", "trust")];
+        assert_eq!(token_entry(&item(&asking)), None);
     }
 
     #[test]
@@ -149,9 +159,17 @@ mod tests {
                     webhook,
                     keys: KeysVersion::new(7),
                     status,
+                    policy: None,
                 };
-                let item = token_item(&UrlToken::from_random(&[1; 32]).hash(), &entry);
-                assert_eq!(token_entry(&item), Some(entry));
+                for policy in [None, Some(Policy::Require), Some(Policy::Observe)] {
+                    let entry = TokenEntry {
+                        policy,
+                        ..entry.clone()
+                    };
+                    let item = token_item(&UrlToken::from_random(&[1; 32]).hash(), &entry);
+                    assert_eq!(item.contains_key(POLICY), policy.is_some());
+                    assert_eq!(token_entry(&item), Some(entry));
+                }
             }
         }
     }

@@ -14,7 +14,7 @@ mod service;
 
 use aws::dynamo::Item;
 use aws::dynamo::accounts::DynamoAccounts;
-use aws::dynamo::receipts::read::{DynamoDeliveries, read_body};
+use aws::dynamo::receipts::read::{DynamoDeliveries, read_body, read_delivery};
 use aws::dynamo::receipts::write::DynamoReceipts;
 use aws::dynamo::records::{DynamoRecords, RecordFormat, read_record};
 use aws::dynamo::tokens::DynamoTokens;
@@ -28,7 +28,7 @@ use domain::ports::{
     Tokens as _, Update,
 };
 use domain::record::{RecordId, RecordKey};
-use domain::signature::{MacKey, SigningKeys};
+use domain::signature::{Form, MacKey, SigningKeys};
 use domain::subscription::{
     Account, Accounts as _, Baseline, Deliveries as _, Lease, LeaseOwner, Leases as _,
     Registration, RegistrationState, Secrets as _,
@@ -312,13 +312,27 @@ async fn receipts_of_every_release_are_read() {
         let item = item_of(&service, &example).await;
         let store = store_of(&example, example.text("body")).await;
         let body = read_body(&item, &store).await.unwrap();
-        let read = json!({
+        let kept = read_delivery(&item, &store).await.unwrap();
+        assert_eq!(kept.body, body);
+        let mut read = json!({
             "account": account.as_str(),
             "delivery": arrival.delivery.to_string(),
             "webhook": arrival.webhook.as_ref().map(WebhookId::as_str),
             "attempts": arrival.attempts,
             "body": String::from_utf8(body.clone()).unwrap(),
         });
+        // Not every source has them.
+        if !kept.part.is_empty() {
+            read["part"] = json!(kept.part);
+        }
+        if !kept.headers.is_empty() {
+            let values = |name| kept.headers.get_all(name).iter();
+            let shown = |name| {
+                let values = values(name).map(|value| String::from_utf8_lossy(value.as_bytes()));
+                (name.to_string(), values.collect())
+            };
+            read["headers"] = kept.headers.keys().map(shown).collect();
+        }
         release.expect_read(&example, &read);
 
         if release.is_current() {
@@ -332,6 +346,7 @@ async fn receipts_of_every_release_are_read() {
                     registration: arrival.registration.unwrap(),
                     webhook: arrival.webhook.as_ref(),
                     assurance: arrival.assurance.unwrap(),
+                    form: form_of(&example),
                     received: delivery.first_seen().plus_seconds(30 * attempt as u64),
                     hash: BodyHash::of(&body),
                     events: example.item()["events"]["N"]
@@ -339,6 +354,8 @@ async fn receipts_of_every_release_are_read() {
                         .unwrap()
                         .parse()
                         .unwrap(),
+                    headers: &kept.headers,
+                    part: &kept.part,
                     body: &body,
                 };
                 receipts.keep(&receipt).await.unwrap();
@@ -355,6 +372,14 @@ async fn receipts_of_every_release_are_read() {
             release.expect_written(&example, &written);
         }
     }
+}
+
+/// The form that an example of a receipt was signed in.
+fn form_of(example: &Example) -> Option<Form> {
+    let known = [Form("h1")];
+    let item = example.item();
+    let name = item.get("form")?["S"].as_str().unwrap();
+    Some(known.into_iter().find(|form| form.0 == name).unwrap())
 }
 
 #[tokio::test]
@@ -411,6 +436,7 @@ fn any_delete() -> Change {
     let delivery = DeliveryId::new(Timestamp::from_millis(0), &[0; 10]);
     Change {
         id: delivery.event(EventIndex::new(0).unwrap()),
+        sequence: None,
         delete: true,
         hash: ContentHash::of("", b""),
     }
@@ -421,6 +447,7 @@ fn earlier() -> Change {
     let delivery = DeliveryId::new(Timestamp::from_millis(1_795_176_000_000), &[9; 10]);
     Change {
         id: delivery.event(EventIndex::new(0).unwrap()),
+        sequence: None,
         delete: false,
         hash: ContentHash::of("order.created", b"{}"),
     }
@@ -441,6 +468,9 @@ fn record_shown(example: &Example, key: &RecordKey, record: Option<&str>, known:
                 json!("forgotten")
             };
         }
+        if let Some(place) = latest.sequence {
+            event["sequence"] = json!(place.to_string());
+        }
         event
     });
     let hex = |bytes: &[u8]| {
@@ -455,10 +485,13 @@ fn record_shown(example: &Example, key: &RecordKey, record: Option<&str>, known:
         "record": record,
         "event": event,
         "memory": memory.collect::<Vec<_>>(),
-        "deleted": known.deleted.map(|(id, hash)| json!({
-            "by": id.to_string(),
-            "hash": hash.to_string(),
-        })),
+        "deleted": known.deleted.map(|(id, hash)| {
+            let mut deleted = json!({ "by": id.to_string(), "hash": hash.to_string() });
+            if let Some(place) = known.deleted_sequence {
+                deleted["sequence"] = json!(place.to_string());
+            }
+            deleted
+        }),
     })
 }
 
@@ -495,6 +528,7 @@ async fn write_record(
         let update = Update {
             latest: Change {
                 id: latest.id,
+                sequence: latest.sequence,
                 delete: false,
                 hash: latest.hash,
             },
@@ -511,6 +545,7 @@ async fn write_record(
     if let Some((id, hash)) = known.deleted {
         let delete = Change {
             id,
+            sequence: known.deleted_sequence,
             delete: true,
             hash,
         };

@@ -345,6 +345,7 @@ impl Account {
             status: registration.map_or(TokenStatus::Retired, |registration| {
                 registration.state.status()
             }),
+            policy: None,
         }
     }
 

@@ -9,7 +9,7 @@ use domain::delivery::{Delivery, Request, Split, Unreadable};
 use domain::event::{Effect, EventType, Meaning, TypeRow};
 use domain::identity::{BodyHash, RetryKey};
 use domain::lane::Lane;
-use domain::signature::{Form, Offer, Policy, ProofError};
+use domain::signature::{Form, Policy, ProofError, Screened};
 use domain::subscription::{CredentialField, KeyOrigin, LifeCycle};
 
 use crate::{Facts, Protocol, by_last_dot};
@@ -110,23 +110,16 @@ const fn row(name: &'static str, kind: &'static str, effect: Effect, lane: Lane)
 #[derive(Debug)]
 pub struct Apideck;
 
-impl Apideck {
-    /// Whether a request is the validation of a URL, which Apideck sends while a webhook is created and when its URL
-    /// changes. It is to be answered with the status of success, and nothing is written; without it the webhook is created
-    /// disabled. Cheap: at most a kilobyte is read.
-    #[must_use]
-    pub fn is_greeting(request: Request<'_>) -> bool {
-        hook::is_greeting(request)
-    }
-}
-
 impl Protocol for Apideck {
     fn facts(&self) -> &'static Facts {
         &FACTS
     }
 
-    fn screen(&self, request: Request<'_>) -> Result<Offer, ProofError> {
-        hook::offer(request.headers)
+    fn screen(&self, request: Request<'_>) -> Result<Screened, ProofError> {
+        match hook::is_greeting(request) {
+            true => Ok(Screened::Greeting),
+            false => hook::offer(request.headers).map(Screened::Delivery),
+        }
     }
 
     fn signed<'a>(&self, request: Request<'a>, form: Form) -> Option<Cow<'a, [u8]>> {

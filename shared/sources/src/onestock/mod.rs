@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use domain::delivery::{Delivery, Request, Split, Unreadable};
 use domain::event::{EventType, Meaning};
-use domain::signature::{Form, Offer, Policy, ProofError};
+use domain::signature::{Form, Policy, ProofError, Screened};
 use domain::subscription::{CredentialField, KeyOrigin, LifeCycle};
 
 use crate::{Facts, Protocol};
@@ -60,8 +60,8 @@ impl Protocol for OneStock {
         &FACTS
     }
 
-    fn screen(&self, request: Request<'_>) -> Result<Offer, ProofError> {
-        Ok(signature::offer(request.headers))
+    fn screen(&self, request: Request<'_>) -> Result<Screened, ProofError> {
+        Ok(Screened::Delivery(signature::offer(request.headers)))
     }
 
     fn signed<'a>(&self, request: Request<'a>, form: Form) -> Option<Cow<'a, [u8]>> {

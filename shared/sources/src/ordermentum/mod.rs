@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use domain::delivery::{Delivery, Request, Split, Unreadable};
 use domain::event::{Effect, EventType, Meaning, TypeRow};
 use domain::lane::Lane;
-use domain::signature::{Form, Offer, Policy, ProofError};
+use domain::signature::{Form, Policy, ProofError, Screened};
 use domain::subscription::{CredentialField, KeyOrigin, LifeCycle};
 
 use crate::{Facts, Protocol, row};
@@ -71,8 +71,8 @@ impl Protocol for Ordermentum {
         &FACTS
     }
 
-    fn screen(&self, request: Request<'_>) -> Result<Offer, ProofError> {
-        hook::offer(request.headers)
+    fn screen(&self, request: Request<'_>) -> Result<Screened, ProofError> {
+        hook::offer(request.headers).map(Screened::Delivery)
     }
 
     fn signed<'a>(&self, _request: Request<'a>, _form: Form) -> Option<Cow<'a, [u8]>> {

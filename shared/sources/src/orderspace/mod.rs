@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use domain::delivery::{Delivery, Request, Split, Unreadable};
 use domain::event::{Effect, EventType, Meaning};
 use domain::lane::Lane;
-use domain::signature::{Form, Offer, Policy, ProofError};
+use domain::signature::{Form, Policy, ProofError, Screened};
 use domain::subscription::{CredentialField, KeyOrigin, LifeCycle};
 
 use crate::{Facts, Protocol, by_last_dot, row};
@@ -84,8 +84,8 @@ impl Protocol for Orderspace {
         &FACTS
     }
 
-    fn screen(&self, request: Request<'_>) -> Result<Offer, ProofError> {
-        hook::offer(request.headers)
+    fn screen(&self, request: Request<'_>) -> Result<Screened, ProofError> {
+        hook::offer(request.headers).map(Screened::Delivery)
     }
 
     fn signed<'a>(&self, request: Request<'a>, form: Form) -> Option<Cow<'a, [u8]>> {

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use domain::delivery::{Delivery, Request, Split, Unreadable};
 use domain::event::{Effect, EventType, Meaning, TypeRow};
 use domain::lane::Lane;
-use domain::signature::{Form, Offer, Policy, ProofError};
+use domain::signature::{Form, Policy, ProofError, Screened};
 use domain::subscription::{KeyOrigin, LifeCycle};
 
 use crate::{Facts, Protocol, by_last_dot};
@@ -80,8 +80,8 @@ impl Protocol for StackOne {
         &FACTS
     }
 
-    fn screen(&self, request: Request<'_>) -> Result<Offer, ProofError> {
-        hook::offer(request.headers)
+    fn screen(&self, request: Request<'_>) -> Result<Screened, ProofError> {
+        hook::offer(request.headers).map(Screened::Delivery)
     }
 
     fn signed<'a>(&self, request: Request<'a>, form: Form) -> Option<Cow<'a, [u8]>> {

@@ -3,10 +3,12 @@
 use std::future::Future;
 
 use domain::account::{AccountName, TokenHash, UrlToken, WebhookId};
+use domain::delivery::KeptDelivery;
 use domain::identity::{BodyHash, DeliveryId};
 use domain::ports::{CheckClaims, DeliveryFailure, Marker, MarkerKey, Markers, Receipt, Receipts};
-use domain::signature::Assurance;
+use domain::signature::{Assurance, Form};
 use domain::timestamp::Timestamp;
+use http::{HeaderMap, HeaderValue};
 
 use super::delivery_id;
 use crate::fakes::FakeReceipts;
@@ -26,8 +28,10 @@ pub struct ReadReceipt {
     pub hash: String,
     /// How many events were recognised in it.
     pub events: usize,
-    /// The body.
-    pub body: Vec<u8>,
+    /// The form in which the first attempt was signed, where its source has several.
+    pub form: Option<String>,
+    /// What it takes to split it again.
+    pub kept: KeptDelivery,
 }
 
 /// What reads what the suite keeps.
@@ -54,7 +58,12 @@ impl ReceiptReader for FakeReceipts {
             received: kept.received.to_string(),
             hash: kept.hash.to_string(),
             events: kept.events,
-            body: kept.body,
+            form: kept.form.map(|form| form.0.to_owned()),
+            kept: KeptDelivery {
+                headers: kept.headers,
+                part: kept.part,
+                body: kept.body,
+            },
         })
     }
 
@@ -113,6 +122,18 @@ async fn bodies_are_kept_as_they_came(receipts: &impl Receipts, reader: &impl Re
         "日本 🥐 \u{FFFF}".as_bytes(),
         &large,
     ];
+    let none = HeaderMap::new();
+    let mut some = HeaderMap::new();
+    let odd = HeaderValue::from_bytes(b"\xFF\t").unwrap();
+    for value in [HeaderValue::from_static("order_created"), odd] {
+        some.append("x-topic", value);
+    }
+    some.append("x-version", "caf\u{e9}".parse().unwrap());
+    some.append("x-empty", HeaderValue::from_static(""));
+    // The first came without any, the others with headers, a part and a form of their own.
+    let headers = |number| if number > 0 { &some } else { &none };
+    let part = |number| if number > 0 { "orders@v3" } else { "" };
+    let form = |number| (number > 0).then_some(Form("raw"));
     for (number, body) in (0..).zip(bodies) {
         let receipt = Receipt {
             account: &acme,
@@ -120,9 +141,12 @@ async fn bodies_are_kept_as_they_came(receipts: &impl Receipts, reader: &impl Re
             registration: token(1),
             webhook: Some(&webhook).filter(|_| number > 0),
             assurance: Assurance::UrlToken,
+            form: form(number),
             received: at(number),
             hash: BodyHash::of(body),
             events: 3,
+            headers: headers(number),
+            part: part(number),
             body,
         };
         receipts.keep(&receipt).await.unwrap();
@@ -138,7 +162,7 @@ async fn bodies_are_kept_as_they_came(receipts: &impl Receipts, reader: &impl Re
     }
     for (number, body) in (0..).zip(bodies) {
         let kept = reader.receipt(&acme, delivery_id(number)).await.unwrap();
-        assert!(kept.body == body, "body {number} is not what was kept");
+        assert!(kept.kept.body == body, "body {number} is not what was kept");
         let expected = ReadReceipt {
             registration: token(1).to_string(),
             webhook: (number > 0).then(|| "wh_1".to_owned()),
@@ -146,7 +170,12 @@ async fn bodies_are_kept_as_they_came(receipts: &impl Receipts, reader: &impl Re
             received: at(number).to_string(),
             hash: BodyHash::of(body).to_string(),
             events: 3,
-            body: kept.body.clone(),
+            form: form(number).map(|form| form.0.to_owned()),
+            kept: KeptDelivery {
+                headers: headers(number).clone(),
+                part: part(number).to_owned(),
+                body: body.to_vec(),
+            },
         };
         assert!(
             kept == expected,

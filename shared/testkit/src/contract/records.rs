@@ -1,4 +1,5 @@
-//! [`Records`]: data is guarded by the event's id, a delete by nothing; what was known before is told.
+//! [`Records`]: data is guarded by the event's id, a delete by nothing, or both by their places; what was known before is
+//! returned.
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -7,7 +8,9 @@ use domain::account::AccountName;
 use domain::fold::{Change, Known, KnownEvent, Memory};
 use domain::identity::{ContentHash, EventId};
 use domain::ports::{Records, Update, Written};
+use domain::provenance::Sequence;
 use domain::record::{RecordId, RecordKey};
+use domain::timestamp::Timestamp;
 
 use super::{Laxity, event_id, is_same_json};
 use crate::fakes::FakeRecords;
@@ -19,7 +22,7 @@ pub struct ReadRecord {
     pub data: Option<String>,
     /// The type of the event whose data it is.
     pub event_type: Option<String>,
-    /// Whether any delete was seen.
+    /// Whether it is deleted.
     pub deleted: bool,
     /// The events that it collects.
     pub occurrences: BTreeSet<EventId>,
@@ -59,17 +62,14 @@ fn change(number: u64, delete: bool, data: &str) -> Change {
     };
     Change {
         id: event_id(number),
+        sequence: None,
         delete,
         hash: ContentHash::of(event_type, data.as_bytes()),
     }
 }
 
 fn known_event(number: u64, data: &str) -> KnownEvent {
-    let change = change(number, false, data);
-    KnownEvent {
-        id: change.id,
-        hash: change.hash,
-    }
+    change(number, false, data).into()
 }
 
 /// What is known once these events were written, in this order.
@@ -84,7 +84,7 @@ fn known(events: &[(u64, &str)]) -> Known {
     Known {
         latest,
         memory: Memory::default().after(&changes),
-        deleted: None,
+        ..Known::default()
     }
 }
 
@@ -123,6 +123,13 @@ pub async fn records(records: &impl Records, reader: &impl RecordReader) {
     Box::pin(what_came_before_is_remembered(records)).await;
     Box::pin(a_delete_is_final_and_data_stays_readable(records, reader)).await;
     Box::pin(writes_at_once_end_in_the_same_state(records, reader)).await;
+    Box::pin(what_the_source_dates_last_wins(records, reader)).await;
+    Box::pin(the_last_delete_counts_where_the_source_dates_it(
+        records, reader,
+    ))
+    .await;
+    Box::pin(dated_writes_at_once_end_in_the_same_state(records, reader)).await;
+    Box::pin(a_kind_that_is_timed_later_keeps_its_order(records, reader)).await;
     Box::pin(occurrences_are_collected_in_any_order(records, reader)).await;
     Box::pin(keys_do_not_run_into_each_other(records, reader)).await;
     Box::pin(every_fixture_reads_back(records, reader)).await;
@@ -239,6 +246,182 @@ async fn writes_at_once_end_in_the_same_state(records: &impl Records, reader: &i
             (true, Some(r#"{"n":4}"#))
         );
     }
+}
+
+/// An event that was first seen as the `number`th, and that the source dates.
+fn dated(number: u64, at: u64, delete: bool, data: &str) -> Change {
+    let change = change(number, delete, data);
+    Change {
+        sequence: Some(Sequence::new(Timestamp::from_millis(at), change.id)),
+        ..change
+    }
+}
+
+/// A group of updates that the source dates: number, time and data.
+async fn update_dated(
+    records: &impl Records,
+    key: &RecordKey,
+    group: &[(u64, u64, &str)],
+) -> Written {
+    let changes: Vec<Change> = group
+        .iter()
+        .map(|(number, at, data)| dated(*number, *at, false, data))
+        .collect();
+    let (latest, before) = changes.split_last().unwrap();
+    let update = Update {
+        latest: *latest,
+        before,
+        event_type: "order.updated",
+        data: group.last().unwrap().2,
+        occurrences: &[],
+    };
+    Box::pin(records.update(key, &update)).await.unwrap()
+}
+
+async fn what_the_source_dates_last_wins(records: &impl Records, reader: &impl RecordReader) {
+    let key = key("order", "or_dated");
+    let [old, new, newer] = [r#"{"n":1}"#, r#"{"n":2}"#, r#"{"n":3}"#];
+    let first = update_dated(records, &key, &[(5, 50, new)]).await;
+    assert_eq!(first, Written::New(Known::default()));
+    let known = |changes: &[Change]| Known {
+        latest: changes.last().copied().map(KnownEvent::from),
+        memory: Memory::default().after(changes),
+        ..Known::default()
+    };
+    let one = [dated(5, 50, false, new)];
+    // First seen later, and dated before.
+    let late = update_dated(records, &key, &[(6, 40, old)]).await;
+    assert_eq!(late, Written::Kept(known(&one)));
+    let repeated = update_dated(records, &key, &[(5, 50, new)]).await;
+    assert_eq!(repeated, Written::Kept(known(&one)));
+    // Dated alike, first seen before.
+    let earlier = update_dated(records, &key, &[(4, 50, old)]).await;
+    assert_eq!(earlier, Written::Kept(known(&one)));
+    // Of a group, one is late: only what is newer can be written.
+    let parted = update_dated(records, &key, &[(8, 45, old), (7, 60, newer)]).await;
+    assert_eq!(parted, Written::Kept(known(&one)));
+    // First seen before, and dated later.
+    let written = update_dated(records, &key, &[(3, 55, old), (2, 60, newer)]).await;
+    assert_eq!(written, Written::New(known(&one)));
+    let all = [one[0], dated(3, 55, false, old), dated(2, 60, false, newer)];
+    let kept = update_dated(records, &key, &[(2, 60, newer)]).await;
+    assert_eq!(kept, Written::Kept(known(&all)));
+    let record = reader.read(&key).await.unwrap();
+    assert_eq!(record.data.as_deref(), Some(newer));
+    assert!(!record.deleted);
+}
+
+async fn the_last_delete_counts_where_the_source_dates_it(
+    records: &impl Records,
+    reader: &impl RecordReader,
+) {
+    let key = key("order", "or_archived");
+    let is_deleted = async || reader.read(&key).await.unwrap().deleted;
+    let archived = dated(2, 20, true, "{}");
+    // It overtakes the event before it.
+    let known = records.delete(&key, &archived).await.unwrap();
+    assert_eq!(known, Known::default());
+    assert!(is_deleted().await);
+    let deleted = Known {
+        deleted: Some((archived.id, archived.hash)),
+        deleted_sequence: archived.sequence,
+        ..Known::default()
+    };
+    let written = update_dated(records, &key, &[(3, 10, r#"{"n":1}"#)]).await;
+    assert_eq!(written, Written::New(deleted), "its data is kept");
+    let record = reader.read(&key).await.unwrap();
+    assert_eq!(record.data.as_deref(), Some(r#"{"n":1}"#));
+    assert!(record.deleted, "the delete is later");
+    // It is brought back, and the delete comes again.
+    let back = update_dated(records, &key, &[(4, 15, "{}"), (1, 30, r#"{"n":2}"#)]).await;
+    assert!(matches!(back, Written::New(known) if known.is_deleted()));
+    assert!(!is_deleted().await);
+    let known = records.delete(&key, &archived).await.unwrap();
+    assert_eq!(known.deleted_sequence, archived.sequence);
+    assert!(!is_deleted().await);
+    // A delete that lies between the one before and the data counts, and deletes nothing.
+    let between = dated(5, 25, true, r#"{"other":1}"#);
+    let known = records.delete(&key, &between).await.unwrap();
+    assert_eq!(known.deleted_sequence, archived.sequence);
+    assert!(!is_deleted().await);
+    let late = dated(6, 22, true, "{}");
+    let known = records.delete(&key, &late).await.unwrap();
+    assert_eq!(known.deleted_sequence, between.sequence);
+    // Archived once more.
+    let again = dated(7, 40, true, "{}");
+    let known = records.delete(&key, &again).await.unwrap();
+    assert_eq!(known.deleted_sequence, between.sequence);
+    assert_eq!(known.latest, Some(dated(1, 30, false, r#"{"n":2}"#).into()));
+    let known = records.delete(&key, &again).await.unwrap();
+    assert_eq!(known.deleted_sequence, again.sequence);
+    assert_eq!(known.deleted, deleted.deleted, "the first stays the first");
+    let record = reader.read(&key).await.unwrap();
+    assert_eq!(
+        (record.deleted, record.data.as_deref()),
+        (true, Some(r#"{"n":2}"#))
+    );
+}
+
+async fn dated_writes_at_once_end_in_the_same_state(
+    records: &impl Records,
+    reader: &impl RecordReader,
+) {
+    for (round, delete_at) in [35, 45, 35, 45].into_iter().enumerate() {
+        let key = key("order", &format!("or_dated_race{round}"));
+        let (delete, earlier) = (
+            dated(9, delete_at, true, "{}"),
+            dated(8, 15, true, r#"{"a":1}"#),
+        );
+        let (.., one, other) = tokio::join!(
+            Box::pin(update_dated(records, &key, &[(1, 40, r#"{"n":4}"#)])),
+            Box::pin(update_dated(records, &key, &[(2, 30, r#"{"n":3}"#)])),
+            Box::pin(update_dated(records, &key, &[(3, 10, r#"{"n":1}"#)])),
+            Box::pin(records.delete(&key, &delete)),
+            Box::pin(records.delete(&key, &earlier)),
+        );
+        assert!(one.is_ok() && other.is_ok());
+        let record = reader.read(&key).await.unwrap();
+        assert_eq!(
+            (record.deleted, record.data.as_deref()),
+            (delete_at > 40, Some(r#"{"n":4}"#))
+        );
+    }
+}
+
+/// A release that does not know that a kind is timed orders it by first sight, and its deletes are final.
+async fn a_kind_that_is_timed_later_keeps_its_order(
+    records: &impl Records,
+    reader: &impl RecordReader,
+) {
+    let key_of = |id| key("order", id);
+    let key = key_of("or_timed_later");
+    update(records, &key, 5, r#"{"n":5}"#).await;
+    let before = change(5, false, r#"{"n":5}"#).order().at().millis();
+    let late = update_dated(records, &key, &[(6, before - 1, r#"{"n":1}"#)]).await;
+    assert!(matches!(late, Written::Kept(_)), "it is dated before");
+    let alike = update_dated(records, &key, &[(4, before, r#"{"n":4}"#)]).await;
+    assert!(matches!(alike, Written::Kept(_)), "its id is smaller");
+    let newer = update_dated(records, &key, &[(7, before, r#"{"n":7}"#)]).await;
+    assert!(matches!(newer, Written::New(_)), "its id is greater");
+    let record = reader.read(&key).await.unwrap();
+    assert_eq!(record.data.as_deref(), Some(r#"{"n":7}"#));
+
+    let key = key_of("or_deleted_for_ever");
+    let last = change(1, true, "{}");
+    records.delete(&key, &last).await.unwrap();
+    let delete = dated(2, before, true, "{}");
+    records.delete(&key, &delete).await.unwrap();
+    let written = update_dated(records, &key, &[(3, before + 9, r#"{"n":3}"#)]).await;
+    let known = Known {
+        deleted: Some((last.id, last.hash)),
+        ..Known::default()
+    };
+    assert_eq!(written, Written::New(known));
+    let record = reader.read(&key).await.unwrap();
+    assert_eq!(
+        (record.deleted, record.data.as_deref()),
+        (true, Some(r#"{"n":3}"#))
+    );
 }
 
 async fn occurrences_are_collected_in_any_order(

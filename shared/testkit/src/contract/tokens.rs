@@ -4,6 +4,7 @@ use std::future::Future;
 
 use domain::account::{KeysVersion, TokenEntry, TokenHash, TokenStatus, UrlToken, WebhookId};
 use domain::ports::Tokens;
+use domain::signature::Policy;
 use domain::source::Source;
 
 use crate::fakes::FakeTokens;
@@ -35,8 +36,14 @@ pub async fn tokens(tokens: &impl Tokens, store: &impl TokenStore) {
         keys: KeysVersion::new(webhook.map_or(0, |_| 7)),
         webhook: webhook.map(WebhookId::new),
         status,
+        policy: None,
+    };
+    let asking = TokenEntry {
+        policy: Some(Policy::Require),
+        ..entry(None, TokenStatus::Live)
     };
     let entries = [
+        asking,
         entry(None, TokenStatus::Pending),
         entry(Some("wh_1"), TokenStatus::Live),
         entry(Some("wh_1"), TokenStatus::Grace),

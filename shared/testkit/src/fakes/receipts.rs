@@ -8,8 +8,9 @@ use domain::identity::{BodyHash, DeliveryId, RetryKey};
 use domain::ports::{
     CheckClaims, DeliveryFailure, Marker, MarkerKey, Markers, PortError, Receipt, Receipts,
 };
-use domain::signature::Assurance;
+use domain::signature::{Assurance, Form};
 use domain::timestamp::Timestamp;
+use http::HeaderMap;
 
 use super::lock;
 use super::script::{Journal, Script};
@@ -27,12 +28,18 @@ pub struct KeptReceipt {
     pub webhook: Option<WebhookId>,
     /// What proved the first attempt.
     pub assurance: Assurance,
+    /// In which form the first attempt was signed, where its source has several.
+    pub form: Option<Form>,
     /// When the first attempt that was kept came in.
     pub received: Timestamp,
     /// The body's hash.
     pub hash: BodyHash,
     /// How many events were recognised in it.
     pub events: usize,
+    /// The headers by which it is split.
+    pub headers: HeaderMap,
+    /// The part of the registration that it came by.
+    pub part: String,
     /// The body.
     pub body: Vec<u8>,
     /// How often it was kept.
@@ -153,9 +160,12 @@ impl Receipts for FakeReceipts {
                 registration: receipt.registration,
                 webhook: receipt.webhook.cloned(),
                 assurance: receipt.assurance,
+                form: receipt.form,
                 received: receipt.received,
                 hash: receipt.hash,
                 events: receipt.events,
+                headers: receipt.headers.clone(),
+                part: receipt.part.to_owned(),
                 body: receipt.body.to_vec(),
                 attempts: 0,
             })

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
-use domain::fold::{Change, Known, KnownEvent};
+use domain::fold::{Change, Known};
 use domain::identity::EventId;
 use domain::ports::{PortError, Records, Update, Written};
 use domain::record::RecordKey;
@@ -25,10 +25,10 @@ pub struct StoredRecord {
 }
 
 impl StoredRecord {
-    /// Whether any delete was seen.
+    /// Whether it is deleted: for ever, or until an update is later.
     #[must_use]
     pub fn is_deleted(&self) -> bool {
-        self.known.deleted.is_some()
+        self.known.is_deleted()
     }
 }
 
@@ -112,8 +112,12 @@ impl Records for FakeRecords {
             let mut records = lock(&self.records);
             let record = records.entry(key.clone()).or_default();
             let known = record.known;
-            let deleted = &mut record.known.deleted;
-            deleted.get_or_insert((delete.id, delete.hash));
+            // A delete without a place is final.
+            if known.deleted.is_none() || known.deleted_sequence.is_some() {
+                let deleted = &mut record.known.deleted;
+                deleted.get_or_insert((delete.id, delete.hash));
+                record.known.deleted_sequence = known.deleted_sequence.max(delete.sequence);
+            }
             known
         };
         begun.done(known)
@@ -125,8 +129,8 @@ impl StoredRecord {
         let known = self.known;
         // An event that comes late still happened.
         self.occurrences.extend(update.occurrences);
-        let first = update.first().id;
-        if known.latest.is_some_and(|stored| stored.id >= first) {
+        let first = update.first();
+        if known.latest.is_some_and(|stored| !stored.is_before(first)) {
             return Written::Kept(known);
         }
         let said: Vec<Change> = update
@@ -136,10 +140,7 @@ impl StoredRecord {
             .copied()
             .collect();
         self.known.memory = known.memory.after(&said);
-        self.known.latest = Some(KnownEvent {
-            id: update.latest.id,
-            hash: update.latest.hash,
-        });
+        self.known.latest = Some(update.latest.into());
         self.event_type = Some(update.event_type.to_owned());
         self.data = Some(update.data.to_owned());
         Written::New(known)

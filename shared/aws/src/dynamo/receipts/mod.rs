@@ -2,7 +2,7 @@
 //!
 //! | item | holds |
 //! |---|---|
-//! | a receipt | `received`, `registration`, `webhook`, `proof`, `hash`, `events`, `attempts`, and the bytes as `body` (compressed) or `dataref` |
+//! | a receipt | `received`, `registration`, `webhook`, `proof`, `hash`, `events`, `attempts`, and the bytes as `body` (compressed) or `dataref`; where there are any, `form` (of the signature), `part` (of the registration) and `headers`: by name, the list of values, text or bytes |
 //! | a retry marker | `delivery`, `expires`, `leased_until` (milliseconds), `holder` |
 //! | a failed delivery | `cause` |
 //!
@@ -21,6 +21,12 @@ const REGISTRATION: &str = "registration";
 const WEBHOOK: &str = "webhook";
 /// What proved the delivery to be genuine.
 const PROOF: &str = "proof";
+/// The form in which it was signed.
+const FORM: &str = "form";
+/// The part of the registration that the delivery came by.
+const PART: &str = "part";
+/// The headers by which the delivery is split.
+const HEADERS: &str = "headers";
 /// How many attempts were received.
 const ATTEMPTS: &str = "attempts";
 /// Why the delivery was refused.

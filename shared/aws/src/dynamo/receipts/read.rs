@@ -4,13 +4,15 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::account::{AccountName, WebhookId};
+use domain::delivery::KeptDelivery;
 use domain::envelope::DataRef;
 use domain::identity::DeliveryId;
 use domain::ports::{ClaimCheck, PortError};
 use domain::subscription::{Arrival, Deliveries, FailedDelivery};
 use domain::timestamp::Timestamp;
+use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::{ATTEMPTS, BODY, CAUSE, DATAREF, PROOF, REGISTRATION, WEBHOOK};
+use super::{ATTEMPTS, BODY, CAUSE, DATAREF, HEADERS, PART, PROOF, REGISTRATION, WEBHOOK};
 use crate::dynamo::compression::unpack;
 use crate::dynamo::{Item, MALFORMED_ITEM, PK, SK, is_permanent, keys, number_of, text, text_of};
 use crate::failure::port_error;
@@ -175,4 +177,93 @@ pub async fn read_body(item: &Item, oversize: &impl ClaimCheck) -> Result<Vec<u8
     }
     let place = text_of(item, DATAREF).and_then(DataRef::parse);
     oversize.get(&place.ok_or_else(malformed)?).await
+}
+
+/// The delivery that a receipt kept, so that it can be split again: its body, and the headers and the part by which it is.
+///
+/// # Errors
+/// The item is no receipt, or the store did not answer.
+pub async fn read_delivery(
+    item: &Item,
+    oversize: &impl ClaimCheck,
+) -> Result<KeptDelivery, PortError> {
+    let malformed = || PortError::transient(READING, MALFORMED_ITEM);
+    let headers = match item.get(HEADERS) {
+        None => Some(HeaderMap::new()),
+        Some(stored) => headers(stored),
+    };
+    let part = match item.get(PART) {
+        None => Some(String::new()),
+        Some(stored) => stored.as_s().ok().cloned(),
+    };
+    Ok(KeptDelivery {
+        headers: headers.ok_or_else(malformed)?,
+        part: part.ok_or_else(malformed)?,
+        body: read_body(item, oversize).await?,
+    })
+}
+
+/// Headers as they were kept; `None` where the attribute is of another form.
+fn headers(stored: &AttributeValue) -> Option<HeaderMap> {
+    let mut headers = HeaderMap::new();
+    for (name, values) in stored.as_m().ok()? {
+        let name: HeaderName = name.parse().ok()?;
+        for value in values.as_l().ok()? {
+            let value = match value {
+                AttributeValue::S(text) => HeaderValue::from_bytes(text.as_bytes()),
+                AttributeValue::B(bytes) => HeaderValue::from_bytes(bytes.as_ref()),
+                _ => return None,
+            };
+            headers.append(&name, value.ok()?);
+        }
+    }
+    Some(headers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aws_sdk_dynamodb::primitives::Blob;
+    use rstest::rstest;
+
+    use crate::dynamo::compression::pack;
+    use testkit::fakes::FakeOversize;
+
+    fn receipt(attribute: &str, value: AttributeValue) -> Item {
+        let body = AttributeValue::B(Blob::new(pack(b"{}").unwrap()));
+        Item::from([(BODY.to_owned(), body), (attribute.to_owned(), value)])
+    }
+
+    fn map(name: &str, value: AttributeValue) -> AttributeValue {
+        AttributeValue::M(Item::from([(name.to_owned(), value)]))
+    }
+
+    #[rstest]
+    #[case::no_map(HEADERS, text("x-topic"))]
+    #[case::no_list(HEADERS, map("x-topic", text("a")))]
+    #[case::no_name(HEADERS, map("x topic", AttributeValue::L(vec![])))]
+    #[case::no_value(HEADERS, map("x-topic", AttributeValue::L(vec![text("a\nb")])))]
+    #[case::no_text(HEADERS, map("x-topic", AttributeValue::L(vec![AttributeValue::Bool(true)])))]
+    #[case::no_part(PART, AttributeValue::Bool(true))]
+    #[tokio::test]
+    async fn what_is_no_receipt_is_malformed(
+        #[case] attribute: &str,
+        #[case] value: AttributeValue,
+    ) {
+        let item = receipt(attribute, value);
+        let error = read_delivery(&item, &FakeOversize::default()).await;
+        assert_eq!(error.unwrap_err().code, MALFORMED_ITEM);
+    }
+
+    #[tokio::test]
+    async fn a_delivery_reads_back_with_its_part() {
+        let item = receipt(PART, text("orders"));
+        let kept = read_delivery(&item, &FakeOversize::default()).await;
+        let kept = kept.unwrap();
+        assert_eq!(
+            (kept.delivery().part, kept.delivery().body),
+            ("orders", &b"{}"[..])
+        );
+        assert!(kept.headers.is_empty());
+    }
 }

@@ -14,8 +14,9 @@ use domain::ports::{
     Receipts,
 };
 use domain::timestamp::Timestamp;
+use http::{HeaderMap, HeaderValue};
 
-use super::{ATTEMPTS, BODY, CAUSE, DATAREF, PROOF, REGISTRATION, WEBHOOK};
+use super::{ATTEMPTS, BODY, CAUSE, DATAREF, FORM, HEADERS, PART, PROOF, REGISTRATION, WEBHOOK};
 use crate::dynamo::changes::Changes;
 use crate::dynamo::compression::pack;
 use crate::dynamo::{
@@ -73,7 +74,11 @@ impl<O: ClaimCheck> DynamoReceipts<O> {
     async fn content(&self, receipt: &Receipt<'_>) -> Result<Changes, PortError> {
         let packed =
             pack(receipt.body).map_err(|_| PortError::transient(KEEPING, "compression"))?;
-        if packed.len() + OTHER_ATTRIBUTES <= self.inline_limit {
+        let headers = receipt.headers.iter();
+        let headers: usize = headers
+            .map(|(name, value)| name.as_str().len() + value.len())
+            .sum();
+        if packed.len() + headers + OTHER_ATTRIBUTES <= self.inline_limit {
             let body = AttributeValue::B(Blob::new(packed));
             return Ok(Changes::default().set(BODY, body).remove(DATAREF));
         }
@@ -104,6 +109,19 @@ impl<O: ClaimCheck> Receipts for DynamoReceipts<O> {
         let changes = match receipt.webhook {
             Some(webhook) => changes.set_once(WEBHOOK, text(webhook.as_str())),
             None => changes,
+        };
+        let changes = match receipt.form {
+            Some(form) => changes.set_once(FORM, text(form.0)),
+            None => changes,
+        };
+        // What the body is split by is that of the body's attempt.
+        let changes = match receipt.part {
+            "" => changes,
+            part => changes.set(PART, text(part)),
+        };
+        let changes = match receipt.headers.is_empty() {
+            true => changes,
+            false => changes.set(HEADERS, headers_attribute(receipt.headers)),
         };
         let call = self
             .client
@@ -288,6 +306,19 @@ impl<O: ClaimCheck> CheckClaims for DynamoReceipts<O> {
     }
 }
 
+/// Headers by their names, each with its values in their order: text where a value is text, else its bytes.
+fn headers_attribute(headers: &HeaderMap) -> AttributeValue {
+    let value = |value: &HeaderValue| match std::str::from_utf8(value.as_bytes()) {
+        Ok(readable) => text(readable),
+        Err(_) => AttributeValue::B(Blob::new(value.as_bytes())),
+    };
+    let values = |name| headers.get_all(name).iter().map(value).collect();
+    let named = headers
+        .keys()
+        .map(|name| (name.as_str().to_owned(), AttributeValue::L(values(name))));
+    AttributeValue::M(named.collect())
+}
+
 /// Sorts by time: 13 digits last until the year 2286.
 fn failure_key(failure: &DeliveryFailure<'_>) -> String {
     format!("{:013}#{}", failure.at.millis(), failure.delivery)
@@ -389,12 +420,24 @@ mod tests {
             registration: UrlToken::from_random(&[1; 32]).hash(),
             webhook: None,
             assurance: Assurance::Signature,
+            form: None,
             received: Timestamp::from_millis(7),
             hash: BodyHash::of(body),
             events: 1,
+            headers: &HeaderMap::new(),
+            part: "",
             body,
         };
         let content = receipts.content(&receipt).await.unwrap();
         assert_eq!(content.expression(), expression);
+        // Headers take their room too.
+        let mut headers = HeaderMap::new();
+        headers.insert("x-topic", HeaderValue::from_static("a"));
+        let receipt = Receipt {
+            headers: &headers,
+            ..receipt
+        };
+        let content = receipts.content(&receipt).await.unwrap();
+        assert!(content.expression().contains("SET #dataref"));
     }
 }

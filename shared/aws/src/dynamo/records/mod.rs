@@ -5,13 +5,17 @@
 //! | `pk`, `sk` | `{account}#{kind}`, the record's id |
 //! | `data`, `compact` or `dataref` | the record: as a map, as compressed text, or where it is kept |
 //! | `event_id`, `event_type`, `received_at` | the event whose data it is, and when that was first received |
+//! | `sequence` | the place of that event, where its kind is ordered by the source's own time ([`Sequence`]) |
 //! | `content_hash` | what that event said |
 //! | `c0` to `c7` | its last contents and the events that brought them, the newest first ([`Said`]): 136 bytes |
-//! | `deleted`, `deleted_by`, `deleted_hash` | whether a delete was seen; the first one that arrived |
+//! | `deleted` | whether it is deleted |
+//! | `deleted_by`, `deleted_hash` | the first delete that arrived |
+//! | `deleted_sequence` | the place of the last delete, where deletes have one |
 //! | `event_ids` | for records that collect them, the events that made it, as many as an item has room for |
 //!
 //! An update is one conditional `UpdateItem`, a delete an unconditional one, so any order and repetition ends
-//! in the same item. Both answer with the item as it was before, which includes its data: DynamoDB cannot
+//! in the same item. Of a kind that is ordered by the source's own time both are conditional: `sequence` and
+//! `deleted_sequence` only grow, and `deleted` says which of them is the later. Both answer with the item as it was before, which includes its data: DynamoDB cannot
 //! return a part of what a write replaces. It costs no capacity, only the way back.
 //!
 //! <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_UpdateItem.html>
@@ -29,6 +33,7 @@ use domain::envelope::DataRef;
 use domain::fold::{Change, Known, KnownEvent, MOST_REMEMBERED, Memory, Said};
 use domain::identity::{ContentHash, EventId};
 use domain::ports::{ClaimCheck, PortError, Records, Update, Written};
+use domain::provenance::Sequence;
 use domain::record::RecordKey;
 use thiserror::Error;
 use tracing::warn;
@@ -63,6 +68,8 @@ const CONTENTS: [&str; MOST_REMEMBERED] = ["c0", "c1", "c2", "c3", "c4", "c5", "
 const DELETED: &str = "deleted";
 const DELETED_BY: &str = "deleted_by";
 const DELETED_HASH: &str = "deleted_hash";
+const SEQUENCE: &str = "sequence";
+const DELETED_SEQUENCE: &str = "deleted_sequence";
 const EVENT_IDS: &str = "event_ids";
 
 /// What an item may have, in bytes, less what its other attributes come to: a key of up to 2 KB, ids, hashes,
@@ -184,11 +191,31 @@ impl<O: ClaimCheck> DynamoRecords<O> {
         update: &Update<'_>,
         (form, content): (&'static str, AttributeValue),
     ) -> Result<Result<Written, PortError>, UpdateError> {
+        if update.latest.sequence.is_none() {
+            return self.change(key, changes(update, form, content)).await;
+        }
+        let living = dated_changes(update, form, content.clone(), Delete::Earlier);
+        match self.change(key, living).await? {
+            // The data are newer, so it is the delete: it is later, or final. It stays so, whatever comes in between.
+            Ok(Written::Kept(known)) if is_before(&known, update.first()) => {
+                let deleted = dated_changes(update, form, content, Delete::Any);
+                self.change(key, deleted).await
+            }
+            done => Ok(done),
+        }
+    }
+
+    /// Makes changes on their condition, and says what the item was before.
+    async fn change(
+        &self,
+        key: &RecordKey,
+        changes: Changes,
+    ) -> Result<Result<Written, PortError>, UpdateError> {
         let call = self
             .call(key)
             .return_values(ReturnValue::AllOld)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        let error = match changes(update, form, content).into_call(call).send().await {
+        let error = match changes.into_call(call).send().await {
             Ok(answer) => {
                 let before = answer.attributes().map_or(Ok(Known::default()), known);
                 return Ok(before.map(Written::New));
@@ -203,6 +230,27 @@ impl<O: ClaimCheck> DynamoRecords<O> {
             }
             _ => Err(error),
         }
+    }
+
+    /// Deletes a record by a delete that has a place, unless a later one did.
+    async fn delete_dated(
+        &self,
+        key: &RecordKey,
+        delete: &Change,
+        sequence: Sequence,
+    ) -> Result<Known, PortError> {
+        let failed = |error| port_error(DELETING, &error, may_pass);
+        let last = deleting(delete, sequence, Delete::Earlier);
+        let known = *self.change(key, last).await.map_err(failed)??.known();
+        let is_late = known.deleted.is_some() && known.deleted_sequence >= Some(sequence);
+        let is_final = known.deleted.is_some() && known.deleted_sequence.is_none();
+        // Where neither a delete nor the data are later, it was written.
+        if is_late || is_final || is_before(&known, delete) {
+            return Ok(known);
+        }
+        let superseded = deleting(delete, sequence, Delete::Any);
+        let written = self.change(key, superseded).await.map_err(failed)??;
+        Ok(*written.known())
     }
 
     /// Writes the update in the first form that the table takes. `Err` is for now; where the table refuses every form, what
@@ -262,7 +310,98 @@ fn may_pass(_: &str) -> bool {
     false
 }
 
+/// Whether a record's data are those of an earlier event, or there are none.
+fn is_before(known: &Known, change: &Change) -> bool {
+    known.latest.is_none_or(|latest| latest.is_before(change))
+}
+
+/// On which of what a write compares its place with it depends whether the record is deleted afterwards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Delete {
+    /// An update asks for a record that is not deleted, or by an earlier delete: it is not deleted afterwards. A delete asks
+    /// for data that are earlier: the record is deleted afterwards.
+    Earlier,
+    /// Whatever it is, it stays.
+    Any,
+}
+
+/// The data are none, or of an earlier event than the one whose place is `:place`. Data of a release that knew no place have
+/// that of their first sight.
+const DATA_EARLIER: &str = "(attribute_not_exists(#event_id) OR #sequence < :place OR \
+     (attribute_not_exists(#sequence) AND (#received_at < :place_at OR \
+     (#received_at = :place_at AND #event_id < :place_id))))";
+
+/// No delete is later than this one, and none is final.
+const DELETE_EARLIER: &str =
+    "attribute_not_exists(#deleted_by) OR #deleted_sequence < :deleted_sequence";
+
+/// The values of [`DATA_EARLIER`].
+fn with_place(changes: Changes, change: &Change) -> Changes {
+    let place = change.order();
+    changes
+        .with("place", text(place.to_string()))
+        .with("place_at", text(place.at().to_string()))
+        .with("place_id", text(change.id.to_string()))
+}
+
+/// The changes of a delete that has a place.
+fn deleting(delete: &Change, sequence: Sequence, data: Delete) -> Changes {
+    let changes = Changes::default()
+        .set(DELETED_SEQUENCE, text(sequence.to_string()))
+        .set_once(DELETED_BY, text(delete.id.to_string()))
+        .set_once(DELETED_HASH, text(delete.hash.to_string()));
+    match data {
+        Delete::Earlier => with_place(changes, delete)
+            .set(DELETED, AttributeValue::Bool(true))
+            .naming(EVENT_ID)
+            .naming(SEQUENCE)
+            .naming(RECEIVED_AT)
+            .only_if(&format!("({DELETE_EARLIER}) AND {DATA_EARLIER}")),
+        Delete::Any => changes.only_if(DELETE_EARLIER),
+    }
+}
+
+/// The changes of an update whose events have places.
+fn dated_changes(
+    update: &Update<'_>,
+    form: &'static str,
+    content: AttributeValue,
+    delete: Delete,
+) -> Changes {
+    let place = text(update.latest.order().to_string());
+    let changes = data_changes(update, form, content, |changes| match delete {
+        Delete::Earlier => changes
+            .set(SEQUENCE, place)
+            .set(DELETED, AttributeValue::Bool(false)),
+        Delete::Any => changes.set(SEQUENCE, place),
+    });
+    let changes = with_place(changes, update.first());
+    match delete {
+        Delete::Earlier => changes
+            .naming(DELETED_BY)
+            .naming(DELETED_SEQUENCE)
+            .only_if(&format!(
+                "{DATA_EARLIER} AND (attribute_not_exists(#deleted_by) OR #deleted_sequence < :sequence)"
+            )),
+        Delete::Any => changes.only_if(DATA_EARLIER),
+    }
+}
+
+/// The changes of an update whose events are ordered by first sight.
 fn changes(update: &Update<'_>, form: &'static str, content: AttributeValue) -> Changes {
+    let living = |changes: Changes| changes.set_once(DELETED, AttributeValue::Bool(false));
+    data_changes(update, form, content, living)
+        .with("first_id", text(update.first().id.to_string()))
+        .only_if("attribute_not_exists(#event_id) OR #event_id < :first_id")
+}
+
+/// The changes of every update, and the `own` ones of some.
+fn data_changes(
+    update: &Update<'_>,
+    form: &'static str,
+    content: AttributeValue,
+    own: impl FnOnce(Changes) -> Changes,
+) -> Changes {
     let change = &update.latest;
     let first_seen = change.id.delivery().first_seen();
     let changes = Changes::default()
@@ -270,11 +409,8 @@ fn changes(update: &Update<'_>, form: &'static str, content: AttributeValue) -> 
         .set(EVENT_ID, text(change.id.to_string()))
         .set(EVENT_TYPE, text(update.event_type))
         .set(RECEIVED_AT, text(first_seen.to_string()))
-        .set(CONTENT_HASH, text(change.hash.to_string()))
-        .set_once(DELETED, AttributeValue::Bool(false))
-        .remove(PREVIOUS_HASH)
-        .with("first_id", text(update.first().id.to_string()))
-        .only_if("attribute_not_exists(#event_id) OR #event_id < :first_id");
+        .set(CONTENT_HASH, text(change.hash.to_string()));
+    let changes = own(changes).remove(PREVIOUS_HASH);
     let changes = remembering(changes, update);
     let others = [DATA, COMPACT, DATAREF]
         .into_iter()
@@ -327,13 +463,14 @@ fn memory(item: &Item, latest: Option<&KnownEvent>) -> Result<Memory, PortError>
     };
     let latest = Change {
         id: latest.id,
+        sequence: latest.sequence,
         delete: false,
         hash: latest.hash,
     };
     if memory.ends_with(&latest) {
         return Ok(memory);
     }
-    let previous: Option<ContentHash> = hash(item, PREVIOUS_HASH)?;
+    let previous: Option<ContentHash> = parsed(item, PREVIOUS_HASH)?;
     let previous = previous.map(|previous| Said::by_somebody(&previous));
     let before = Memory::stored(previous.into_iter().chain(memory.iter().copied()));
     Ok(before.after(&[latest]))
@@ -353,7 +490,8 @@ fn known(item: &Item) -> Result<Known, PortError> {
     let latest = match text_of(item, EVENT_ID) {
         Some(id) => Some(KnownEvent {
             id: id.parse().map_err(|_| malformed())?,
-            hash: hash(item, CONTENT_HASH)?.ok_or_else(malformed)?,
+            sequence: parsed(item, SEQUENCE)?,
+            hash: parsed(item, CONTENT_HASH)?.ok_or_else(malformed)?,
         }),
         None => None,
     };
@@ -363,16 +501,17 @@ fn known(item: &Item) -> Result<Known, PortError> {
         deleted: match text_of(item, DELETED_BY) {
             Some(id) => Some((
                 id.parse().map_err(|_| malformed())?,
-                hash(item, DELETED_HASH)?.ok_or_else(malformed)?,
+                parsed(item, DELETED_HASH)?.ok_or_else(malformed)?,
             )),
             None => None,
         },
+        deleted_sequence: parsed(item, DELETED_SEQUENCE)?,
     })
 }
 
-fn hash<T: FromStr>(item: &Item, name: &str) -> Result<Option<T>, PortError> {
-    let hash = text_of(item, name).map(str::parse).transpose();
-    hash.map_err(|_| PortError::transient(READING, MALFORMED_ITEM))
+fn parsed<T: FromStr>(item: &Item, name: &str) -> Result<Option<T>, PortError> {
+    let value = text_of(item, name).map(str::parse).transpose();
+    value.map_err(|_| PortError::transient(READING, MALFORMED_ITEM))
 }
 
 impl<O: ClaimCheck> Records for DynamoRecords<O> {
@@ -392,6 +531,9 @@ impl<O: ClaimCheck> Records for DynamoRecords<O> {
     }
 
     async fn delete(&self, key: &RecordKey, delete: &Change) -> Result<Known, PortError> {
+        if let Some(sequence) = delete.sequence {
+            return self.delete_dated(key, delete, sequence).await;
+        }
         let changes = Changes::default()
             .set(DELETED, AttributeValue::Bool(true))
             .set_once(DELETED_BY, text(delete.id.to_string()))
@@ -456,6 +598,7 @@ mod tests {
     fn change(number: u64, content: &str) -> Change {
         Change {
             id: event(number),
+            sequence: None,
             delete: false,
             hash: hash(content),
         }
@@ -555,10 +698,11 @@ mod tests {
         let expected = Known {
             latest: Some(KnownEvent {
                 id: event(7),
+                sequence: None,
                 hash: hash("a"),
             }),
             memory: Memory::default().after(&[before, latest]),
-            deleted: None,
+            ..Known::default()
         };
         assert_eq!(known(&read), Ok(expected));
         read.insert(DELETED_BY.to_owned(), text(event(9).to_string()));
@@ -668,6 +812,132 @@ mod tests {
             let values = call.get_expression_attribute_values().clone().unwrap();
             assert_eq!(values[":first_id"], text(first));
         }
+    }
+
+    fn dated(change: Change, at: u64) -> Change {
+        Change {
+            sequence: Some(Sequence::new(Timestamp::from_millis(at), change.id)),
+            ..change
+        }
+    }
+
+    /// The conditions without which the order of arrival decides.
+    #[test]
+    fn what_a_source_dates_is_guarded_by_its_place() {
+        let client = offline();
+        let before = [dated(change(9, "b"), 40)];
+        let update = Update {
+            latest: dated(change(7, RECORD), 50),
+            ..update(&before)
+        };
+        let data_earlier = "(attribute_not_exists(#event_id) OR #sequence < :place OR \
+             (attribute_not_exists(#sequence) AND (#received_at < :place_at OR \
+             (#received_at = :place_at AND #event_id < :place_id))))";
+        for (delete, condition) in [
+            (
+                Delete::Earlier,
+                format!(
+                    "{data_earlier} AND \
+                     (attribute_not_exists(#deleted_by) OR #deleted_sequence < :sequence)"
+                ),
+            ),
+            (Delete::Any, data_earlier.to_owned()),
+        ] {
+            let changes = dated_changes(&update, DATA, native(), delete);
+            let says_it_lives = changes.expression().contains("#deleted = :deleted");
+            assert_eq!(says_it_lives, delete == Delete::Earlier);
+            let call = changes.into_call(client.update_item());
+            assert_eq!(call.get_condition_expression(), &Some(condition));
+            let values = call.get_expression_attribute_values().clone().unwrap();
+            assert_eq!(values[":place"], text(before[0].order().to_string()));
+            assert_eq!(values[":place_at"], text("1970-01-01T00:00:00.040Z"));
+            assert_eq!(values[":place_id"], text(event(9).to_string()));
+            assert_eq!(values[":sequence"], text(update.latest.order().to_string()));
+        }
+    }
+
+    #[test]
+    fn a_delete_that_a_source_dates_deletes_what_is_earlier() {
+        let delete = dated(change(7, "d"), 50);
+        let place = delete.sequence.unwrap();
+        let of = |data| deleting(&delete, place, data);
+        assert_eq!(
+            of(Delete::Earlier).expression(),
+            "SET #deleted_sequence = :deleted_sequence, \
+             #deleted_by = if_not_exists(#deleted_by, :deleted_by), \
+             #deleted_hash = if_not_exists(#deleted_hash, :deleted_hash), #deleted = :deleted"
+        );
+        let superseded = of(Delete::Any);
+        assert!(!superseded.expression().contains("#deleted ="));
+        let call = superseded.into_call(offline().update_item());
+        assert_eq!(
+            call.get_condition_expression().as_deref(),
+            Some("attribute_not_exists(#deleted_by) OR #deleted_sequence < :deleted_sequence")
+        );
+    }
+
+    /// DynamoDB refuses names and values that no expression uses.
+    #[test]
+    fn every_name_and_value_of_dated_changes_is_used() {
+        let latest = dated(change(7, RECORD), 50);
+        let update = Update {
+            latest,
+            ..update(&[])
+        };
+        let place = latest.sequence.unwrap();
+        let all = [Delete::Earlier, Delete::Any];
+        let updates = all.map(|delete| dated_changes(&update, DATA, native(), delete));
+        let deletes = all.map(|data| deleting(&latest, place, data));
+        for changes in updates.into_iter().chain(deletes) {
+            let call = changes.into_call(offline().update_item());
+            let expressions = format!(
+                "{} {} ",
+                call.get_update_expression().clone().unwrap(),
+                call.get_condition_expression().clone().unwrap()
+            );
+            let names = call.get_expression_attribute_names().clone().unwrap();
+            let values = call.get_expression_attribute_values().clone().unwrap();
+            for word in names.keys().chain(values.keys()) {
+                let is_used = [" ", ")", ","]
+                    .iter()
+                    .any(|end| expressions.contains(&format!("{word}{end}")));
+                assert!(is_used, "{word} in {expressions}");
+            }
+            let mut words = expressions
+                .split(|letter: char| !(letter.is_alphanumeric() || "_#:".contains(letter)));
+            assert!(words.all(|word| match word.get(..1) {
+                Some("#") => names.contains_key(word),
+                Some(":") => values.contains_key(word),
+                _ => true,
+            }));
+        }
+    }
+
+    #[test]
+    fn places_read_back_and_malformed_ones_are_no_places() {
+        let (latest, delete) = (dated(change(7, "a"), 50), dated(change(8, "d"), 40));
+        let mut read = item([
+            (EVENT_ID, text(latest.id.to_string())),
+            (SEQUENCE, text(latest.order().to_string())),
+            (CONTENT_HASH, text(latest.hash.to_string())),
+            (DELETED_BY, text(delete.id.to_string())),
+            (DELETED_HASH, text(delete.hash.to_string())),
+            (DELETED_SEQUENCE, text(delete.order().to_string())),
+        ]);
+        let found = known(&read).unwrap();
+        assert_eq!(found.latest, Some(latest.into()));
+        assert_eq!(found.deleted_sequence, delete.sequence);
+        assert!(!found.is_deleted());
+        for name in [SEQUENCE, DELETED_SEQUENCE] {
+            let mut broken = read.clone();
+            broken.insert(name.to_owned(), text("7"));
+            assert_eq!(known(&broken).unwrap_err().code, MALFORMED_ITEM, "{name}");
+        }
+        read.remove(DELETED_SEQUENCE);
+        assert!(
+            known(&read).unwrap().is_deleted(),
+            "without a place it is final"
+        );
     }
 
     #[test]
