@@ -1,0 +1,360 @@
+//! Unified events: whatever a source sends, its unified form is what the published schema says.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops at what it does not expect"
+)]
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::sync::LazyLock;
+
+use domain::delivery::Delivery;
+use domain::source::Source;
+use domain::unified::{Unified, UnifiedType};
+use http::HeaderMap;
+use jsonschema::Validator;
+use proptest::prelude::*;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use sources::unified::{onestock, ordermentum};
+use sources::{facts, protocol};
+use testkit::fixtures::Fixtures;
+
+/// The published schema of one resource, closed: a rendering has all of its members and no other.
+fn schema_of(resource: &str) -> Validator {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../infra/events/orderhook-unified.schema.json");
+    let mut schema: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    schema["anyOf"] = json!([{ "$ref": format!("#/$defs/{resource}") }]);
+    close(&mut schema["$defs"]);
+    let options = jsonschema::options().should_validate_formats(true);
+    options.build(&schema).unwrap()
+}
+
+fn close(schema: &mut Value) {
+    if let Some(properties) = schema.get("properties").and_then(Value::as_object) {
+        let names: Vec<String> = properties.keys().cloned().collect();
+        let members = schema.as_object_mut().unwrap();
+        members.insert("required".to_owned(), json!(names));
+        members.insert("additionalProperties".to_owned(), json!(false));
+    }
+    match schema {
+        Value::Object(members) => members.values_mut().for_each(close),
+        Value::Array(elements) => elements.iter_mut().for_each(close),
+        _ => {}
+    }
+}
+
+/// What of a rendering the schema does not admit.
+fn errors(unified: &Unified) -> Vec<String> {
+    static SCHEMAS: LazyLock<[(&str, Validator); 4]> = LazyLock::new(|| {
+        ["order", "product", "customer", "id_only"].map(|name| (name, schema_of(name)))
+    });
+    let name = unified.event_type.as_str();
+    let resource = match name.strip_suffix(".deleted") {
+        Some(_) => "id_only",
+        None => name.split('.').nth(1).unwrap(),
+    };
+    let value: Value = serde_json::from_str(&unified.resource).unwrap();
+    let (_, schema) = SCHEMAS.iter().find(|(of, _)| *of == resource).unwrap();
+    let errors = schema.iter_errors(&value);
+    errors
+        .map(|error| format!("{}: {error}", error.instance_path()))
+        .collect()
+}
+
+fn pretty(unified: &Unified) -> String {
+    let value: Value = serde_json::from_str(&unified.resource).unwrap();
+    serde_json::to_string_pretty(&value).unwrap()
+}
+
+/// The events of a delivery in the unified form, each with its native type.
+fn renderings(source: Source, body: &[u8]) -> Vec<(String, Unified)> {
+    let headers = HeaderMap::new();
+    let delivery = Delivery {
+        headers: &headers,
+        part: "",
+        body,
+    };
+    let protocol = protocol(source);
+    let Ok(split) = protocol.split(delivery) else {
+        return Vec::new();
+    };
+    let render = |event: &domain::event::Event<'_>| {
+        let unified = protocol.unified(&event.event_type, event.record)?;
+        Some((event.event_type.to_string(), unified))
+    };
+    split.events.iter().filter_map(render).collect()
+}
+
+#[test]
+fn every_fixture_renders_as_the_schema_says() {
+    for source in Source::ALL {
+        let mut snapshot = String::new();
+        let mut seen = BTreeSet::new();
+        let mut types = BTreeSet::new();
+        for fixture in Fixtures::of(source.as_str()).all() {
+            for (native, unified) in renderings(source, &fixture.body) {
+                let errors = errors(&unified);
+                assert!(errors.is_empty(), "{}: {errors:?}", fixture.name);
+                types.insert(unified.event_type);
+                // What several fixtures have in common is shown once, and a large one by its size.
+                if !seen.insert(unified.resource.clone()) {
+                    continue;
+                }
+                let shown = match unified.resource.len() {
+                    0..=20_000 => pretty(&unified),
+                    bytes => format!("{bytes} bytes"),
+                };
+                let event_type = unified.event_type;
+                writeln!(
+                    snapshot,
+                    "{}: {native} is {event_type}\n{shown}\n",
+                    fixture.name
+                )
+                .unwrap();
+            }
+        }
+        insta::assert_snapshot!(source.as_str(), snapshot);
+        let expected: BTreeSet<UnifiedType> = UnifiedType::ALL
+            .into_iter()
+            .filter(|unified| {
+                facts(source)
+                    .types
+                    .iter()
+                    .any(|row| unified.as_str().ends_with(&format!(".{}", row.name)))
+            })
+            .collect();
+        assert_eq!(types, expected, "{source}");
+    }
+}
+
+/// Deliveries as the providers document them; their sources are not received yet.
+#[test]
+fn documented_records_of_other_sources_render_as_the_schema_says() {
+    let order = r#"{"id":"3f6f1b9e-7a44-4c1d-8f0e-1a2b3c4d5e01","createdAt":"2026-11-20T11:58:30.120Z","updatedAt":"2026-11-20T12:03:10.340Z","orderNumber":"OM1001","status":"Paid","type":"manual","supplierId":"5c1f0a52-3b7e-4d0a-9a51-2d7f6f0c1e11","purchaserId":"8d2b6f3e-94c7-4a55-8a3d-6b1f5e7c9a22","retailerId":"0e9a7c41-5d2f-4b68-b1c3-7f4e2d8a6b33","retailerName":"Corner Cafe","retailerAddress":{"street1":"1 Example Street","street2":"","suburb":"Sampleton","state":"NSW","postcode":"2000","country":"Australia"},"deliveryDate":"2026-11-23T00:00:00.000Z","reference":"PO-77","comment":null,"freight":10.5,"totalFreight":10.5,"subtotal":135.0,"totalGst":4.75,"total":150.25,"paymentMethodType":"card","paidAt":"2026-11-20T12:03:09.000Z","cancelledAt":null,"lineItems":[{"id":"a1c0ffee-0000-4000-8000-000000000001","name":"Sourdough 1 kg","SKU":"BRD-001","productId":"b2c0ffee-0000-4000-8000-000000000001","price":"13.50","quantity":10,"subtotal":"135.00","taxable":false}]}"#;
+    let thin = r#"{"id":"3f6f1b9e-7a44-4c1d-8f0e-1a2b3c4d5e01","createdAt":"2026-11-20T11:58:30.120Z","updatedAt":"2026-11-20T11:58:30.120Z","total":150.25}"#;
+    let purchaser = r#"{"id":"8d2b6f3e-94c7-4a55-8a3d-6b1f5e7c9a22","createdAt":"2026-11-01T03:00:00.000Z","updatedAt":"2026-11-20T12:05:00.560Z","deletedAt":null,"reference":"CUST-9","name":"Corner Cafe","retailerAlias":"Corner","retailerLegalName":"Corner Cafe Example Pty Ltd","retailerTradingName":"Corner Cafe","retailerPhone":"+61200000000","retailerEmail":"accounts@example.com","retailerAddressLine":"1 Example Street, Sampleton, NSW, 2000","paymentTerms":"Statement 14 days","disabled":false}"#;
+    let state =
+        r#"{"order_id":"ORD-1001","date":1795176000,"old_state":"new","new_state":"placed"}"#;
+    type Mapping = fn(&str, &RawValue) -> Option<Unified>;
+    let cases: [(&str, Mapping, &str, &str); 4] = [
+        (
+            "ordermentum_order",
+            ordermentum::unified,
+            "order_updated",
+            order,
+        ),
+        (
+            "ordermentum_thin",
+            ordermentum::unified,
+            "order_created",
+            thin,
+        ),
+        (
+            "ordermentum_purchaser",
+            ordermentum::unified,
+            "purchaser_updated",
+            purchaser,
+        ),
+        (
+            "onestock_state",
+            onestock::unified,
+            "order_state_changed",
+            state,
+        ),
+    ];
+    for (name, mapping, event_type, record) in cases {
+        let unified = mapping(event_type, serde_json::from_str(record).unwrap()).unwrap();
+        assert_eq!(errors(&unified), Vec::<String>::new(), "{name}");
+        insta::assert_snapshot!(
+            name,
+            format!("{}\n{}", unified.event_type, pretty(&unified))
+        );
+    }
+}
+
+/// The schema refuses: else that everything fits would say nothing.
+#[test]
+fn the_closed_schema_refuses_what_is_no_rendering() {
+    let good = ordermentum::unified(
+        "order_created",
+        serde_json::from_str(r#"{"id":"1"}"#).unwrap(),
+    );
+    let good: Value = serde_json::from_str(&good.unwrap().resource).unwrap();
+    for (member, value) in [
+        ("id", json!(null)),
+        ("total_amount", json!(150.25)),
+        ("total_amount", json!("1e3")),
+        ("status", json!("Placed")),
+        ("currency", json!("pounds")),
+        ("created_at", json!("yesterday")),
+        ("line_items", json!([{}])),
+        ("extra", json!(1)),
+    ] {
+        let mut bad = good.clone();
+        bad[member] = value;
+        let unified = Unified {
+            event_type: UnifiedType::OrderCreated,
+            resource: bad.to_string(),
+        };
+        assert!(!errors(&unified).is_empty(), "{member}");
+    }
+}
+
+/// The members that some mapping reads.
+const NAMES: &[&str] = &[
+    "id",
+    "number",
+    "currency",
+    "order_lines",
+    "net_total",
+    "gross_total",
+    "status",
+    "company_name",
+    "email_addresses",
+    "customer_id",
+    "phone",
+    "billing_address",
+    "shipping_address",
+    "customer_note",
+    "created",
+    "created_at",
+    "shipping",
+    "sub_total",
+    "tax_amount",
+    "tax_rate",
+    "quantity",
+    "unit_price",
+    "paid",
+    "dispatched",
+    "options",
+    "sku",
+    "name",
+    "line1",
+    "country",
+    "orders",
+    "invoices",
+    "product_variants",
+    "categories",
+    "active",
+    "code",
+    "images",
+    "url",
+    "variant_options",
+    "weight",
+    "buyers",
+    "email_address",
+    "addresses",
+    "orderNumber",
+    "subtotal",
+    "totalFreight",
+    "totalGst",
+    "total",
+    "cancelledAt",
+    "deliveredAt",
+    "paidAt",
+    "retailerAddress",
+    "postcode",
+    "lineItems",
+    "purchaser",
+    "retailerEmail",
+    "disabled",
+    "retailerAddressLine",
+    "createdAt",
+    "updatedAt",
+    "order_id",
+    "date",
+    "new_state",
+    "Size",
+];
+
+/// JSON text of all sorts, with numbers that no float holds.
+fn any_json() -> impl Strategy<Value = String> {
+    let text = prop_oneof![
+        "\\PC{0,12}",
+        Just("Size: 16, Colour: Red".to_owned()),
+        Just("a@x.com, b@x.com".to_owned()),
+        Just("2026-11-20T12:00:00Z".to_owned()),
+        Just("13.50".to_owned()),
+        Just("new".to_owned()),
+        Just("GBP".to_owned()),
+        Just("\u{FFFF}\u{0}\"".to_owned()),
+    ];
+    let leaf = prop_oneof![
+        Just("null".to_owned()),
+        any::<bool>().prop_map(|flag| flag.to_string()),
+        "-?(0|[1-9][0-9]{0,45})(\\.[0-9]{1,45})?([eE][+-]?[0-9]{1,20})?",
+        text.prop_map(|text| Value::from(text).to_string()),
+        Just(r#""\ud800""#.to_owned()),
+    ];
+    leaf.prop_recursive(5, 64, 8, |inner| {
+        let member = (proptest::sample::select(NAMES), inner.clone());
+        let member = member.prop_map(|(name, value)| format!("\"{name}\":{value}"));
+        prop_oneof![
+            proptest::collection::vec(inner, 0..4).prop_map(|list| format!("[{}]", list.join(","))),
+            proptest::collection::vec(member, 0..12)
+                .prop_map(|members| format!("{{{}}}", members.join(","))),
+        ]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1024))]
+
+    #[test]
+    fn any_json_renders_as_the_schema_says_or_not_at_all(
+        mut members in proptest::collection::vec((proptest::sample::select(NAMES), any_json()), 0..12),
+        id in proptest::option::weighted(0.9, proptest::sample::select(&[r#""or_1""#, r#""pr_1""#, r#""cu_1""#, "17"][..])),
+    ) {
+        for name in ["id", "order_id"] {
+            members.extend(id.map(|id| (name, id.to_owned())));
+        }
+        let members: Vec<String> = members.iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
+        let text = format!("{{{}}}", members.join(","));
+        let record: &RawValue = serde_json::from_str(&text).unwrap();
+        let mut found = Vec::new();
+        for source in Source::ALL {
+            for row in facts(source).types {
+                let event_type = row.name.parse().unwrap();
+                found.extend(protocol(source).unified(&event_type, record));
+            }
+        }
+        for event_type in ["order_created", "order_updated", "purchaser_created", "purchaser_updated"] {
+            found.extend(ordermentum::unified(event_type, record));
+        }
+        found.extend(onestock::unified("order_state_changed", record));
+        prop_assert!(id.is_none() || !found.is_empty());
+        for unified in &found {
+            let errors = errors(unified);
+            prop_assert!(errors.is_empty(), "{:?} of {} from {}", errors, unified.resource, text);
+        }
+    }
+
+    #[test]
+    fn any_json_in_the_record_s_place_is_no_harm(json in any_json()) {
+        let record: &RawValue = serde_json::from_str(&json).unwrap();
+        for unified in UnifiedType::ALL {
+            let name = unified.as_str().strip_prefix("ecommerce.").unwrap();
+            let rendered = protocol(Source::Orderspace).unified(&name.parse().unwrap(), record);
+            prop_assert!(rendered.is_none_or(|rendered| errors(&rendered).is_empty()));
+        }
+    }
+}
+
+/// Lists that say nothing of their elements grow the most.
+#[test]
+fn a_record_of_the_largest_size_makes_no_rendering_without_bound() {
+    let lines = vec!["{}"; 1_400_000].join(",");
+    let text = format!(r#"{{"id":"or_1","order_lines":[{lines}]}}"#);
+    let record: &RawValue = serde_json::from_str(&text).unwrap();
+    let event_type = "order.updated".parse().unwrap();
+    let unified = protocol(Source::Orderspace)
+        .unified(&event_type, record)
+        .unwrap();
+    assert!(unified.resource.len() < 2_000, "{}", unified.resource.len());
+    assert_eq!(errors(&unified), Vec::<String>::new());
+}
