@@ -10,7 +10,6 @@
 //!
 //! <https://onestock.atlassian.net/wiki/spaces/DOCUMENTAT/pages/620429319/>
 
-use domain::decimal::Amount;
 use domain::timestamp::Timestamp;
 use domain::unified::{Unified, UnifiedType};
 use serde_json::value::RawValue;
