@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use domain::envelope::InlineLimit;
 use domain::ports::QueueUrl;
 use domain::route::Routes;
 use runtime::config::{ConfigError, Variables};
@@ -14,6 +15,8 @@ pub struct Config {
     pub lanes: LaneQueues,
     /// Which team's queue gets what.
     pub routes: Routes,
+    /// What unified events may be as large as to travel in a message.
+    pub inline_limit: InlineLimit,
     /// The queue for what a team's queue refused.
     pub undelivered: QueueUrl,
     /// How long a message that failed for the first time waits.
@@ -35,6 +38,7 @@ impl Config {
         Ok(Self {
             lanes: LaneQueues::read(variables)?,
             routes: Routes::parse(variables.text("ROUTES")?).map_err(malformed)?,
+            inline_limit: InlineLimit::new(variables.parsed("INLINE_LIMIT_BYTES")?),
             undelivered: QueueUrl::new(variables.text("UNDELIVERED_QUEUE_URL")?),
             first_retry: Duration::from_secs(variables.parsed("FIRST_RETRY_SECONDS")?),
             patience: Duration::from_secs(2),

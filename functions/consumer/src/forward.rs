@@ -3,16 +3,19 @@
 //! A team's queue that refuses does not stop the others: after a few tries the event goes to the undelivered
 //! queue, with the team's name, and can be sent again for that team alone. A queue that is gone or closed to us is tried
 //! once a batch: what is for it is set aside at once, and nobody waits for it.
+//!
+//! A route of unified events gets a second rendering of the same events ([`rendering`](crate::rendering)), each in the same
+//! envelope. Teams that take events as they are do not wait for it.
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 
 use domain::envelope::{Body, Envelope, is_sendable, json_string};
 use domain::fold::Verdict;
-use domain::ports::{Message, Queues};
-use domain::route::Route;
+use domain::ports::{ClaimCheck, Message, Queues};
+use domain::route::{Format, Route};
 use futures::FutureExt as _;
-use futures::future::join_all;
+use futures::future::{join, join_all};
 use runtime::enqueue::enqueue;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
@@ -21,10 +24,12 @@ use tracing::{error, warn};
 use crate::apply::Arrived;
 use crate::backoff::Failure;
 use crate::config::Config;
+use crate::rendering::{NotRendered, Rendering, Renderings, render};
 
 /// Sends events to the teams, and says of each message of the batch, by its position, whether it is done.
-pub(crate) async fn forward<Q: Queues>(
+pub(crate) async fn forward<Q: Queues, O: ClaimCheck>(
     queues: &Q,
+    oversize: &O,
     config: &Config,
     applied: &[(Arrived<'_>, Verdict)],
     deadline: Instant,
@@ -33,8 +38,44 @@ pub(crate) async fn forward<Q: Queues>(
         .iter()
         .map(|(arrived, _)| (arrived.position, Ok(())))
         .collect();
-    let teams = config.routes.all().iter().map(|route| {
-        AssertUnwindSafe(forward_to(queues, config, route, applied, deadline))
+    let native = forward_in(Format::Native, queues, config, applied, None, deadline);
+    let unified = async {
+        let begun = Instant::now();
+        let rendering = begun + deadline.saturating_duration_since(begun) / 2;
+        let events = applied.iter().map(|(arrived, _)| arrived);
+        let renderings = render(oversize, config, events, rendering).await;
+        let renderings = Some(&renderings);
+        forward_in(
+            Format::Unified,
+            queues,
+            config,
+            applied,
+            renderings,
+            deadline,
+        )
+        .await
+    };
+    let (native, unified) = join(native, unified).await;
+    for position in native.into_iter().chain(unified) {
+        states.insert(position, Err(Failure::Transient));
+    }
+    states
+}
+
+/// Sends to all teams that take events in this form. Returns the positions of messages that have to come again.
+async fn forward_in<Q: Queues>(
+    format: Format,
+    queues: &Q,
+    config: &Config,
+    applied: &[(Arrived<'_>, Verdict)],
+    renderings: Option<&Renderings>,
+    deadline: Instant,
+) -> Vec<usize> {
+    let routes = config.routes.all().iter();
+    let routes = routes.filter(|route| route.format == format);
+    let teams = routes.map(|route| {
+        let forwarding = forward_to(queues, config, route, applied, renderings, deadline);
+        AssertUnwindSafe(forwarding)
             .catch_unwind()
             .map(move |failed| {
                 failed.unwrap_or_else(|_| {
@@ -46,10 +87,52 @@ pub(crate) async fn forward<Q: Queues>(
                 })
             })
     });
-    for position in join_all(teams).await.concat() {
-        states.insert(position, Err(Failure::Transient));
+    join_all(teams).await.concat()
+}
+
+/// What a route gets of an event.
+enum Share<'r> {
+    /// Nothing: the route is for others.
+    None,
+    /// Nothing: the route is for unified events, and the event has no unified form.
+    NotUnified,
+    /// Nothing yet: the unified form could not be made.
+    NotRendered,
+    /// The event as it is.
+    Native,
+    /// Its unified form.
+    Unified(&'r Rendering),
+}
+
+fn share<'r>(
+    route: &Route,
+    arrived: &Arrived<'_>,
+    renderings: Option<&'r Renderings>,
+) -> Share<'r> {
+    let Envelope {
+        source,
+        event_type,
+        account,
+        ..
+    } = &arrived.envelope;
+    let takes = route.takes(*source, event_type, account);
+    let rendering = match renderings {
+        None if takes => return Share::Native,
+        None => return Share::None,
+        Some(renderings) => renderings.get(&arrived.position),
+    };
+    match rendering {
+        Some(Ok(Some(rendering)))
+            if route.takes_unified(*source, event_type, account, rendering.event_type()) =>
+        {
+            Share::Unified(rendering)
+        }
+        Some(Ok(None)) if takes => Share::NotUnified,
+        Some(Err(NotRendered)) if route.may_take_unified(*source, event_type, account) => {
+            Share::NotRendered
+        }
+        _ => Share::None,
     }
-    states
 }
 
 /// Sends to one team what its route takes. Returns the positions of messages that have to come again.
@@ -58,30 +141,45 @@ async fn forward_to<Q: Queues>(
     config: &Config,
     route: &Route,
     applied: &[(Arrived<'_>, Verdict)],
+    renderings: Option<&Renderings>,
     deadline: Instant,
 ) -> Vec<usize> {
-    let mut events: Vec<(&Arrived<'_>, Envelope<'_>)> = applied
-        .iter()
-        .filter(|(arrived, _)| route.takes(&arrived.envelope.event_type, &arrived.envelope.account))
-        .map(|(arrived, verdict)| {
-            let mut envelope = arrived.envelope.clone();
-            envelope.marks.possible_duplicate = verdict.possible_duplicate;
-            (arrived, envelope)
-        })
-        .collect();
+    let (mut again, mut not_unified) = (Vec::new(), 0);
+    let mut events: Vec<(&Arrived<'_>, Envelope<'_>, Option<&Rendering>)> = Vec::new();
+    for (arrived, verdict) in applied {
+        let rendering = match share(route, arrived, renderings) {
+            Share::Native => None,
+            Share::Unified(rendering) => Some(rendering),
+            Share::NotUnified => {
+                not_unified += 1;
+                continue;
+            }
+            Share::NotRendered => {
+                again.push(arrived.position);
+                continue;
+            }
+            Share::None => continue,
+        };
+        let mut envelope = arrived.envelope.clone();
+        envelope.marks.possible_duplicate = verdict.possible_duplicate;
+        events.push((arrived, envelope, rendering));
+    }
+    if not_unified > 0 {
+        runtime::metrics::count("NotUnified", not_unified, &[("Team", &route.team)]);
+    }
     if events.is_empty() {
-        return Vec::new();
+        return again;
     }
     // A FIFO queue keeps the order in which it is sent to.
-    events.sort_by_key(|(_, envelope)| envelope.id);
+    events.sort_by_key(|(_, envelope, _)| envelope.id);
     let messages: Vec<Message<'_>> = events
         .iter()
-        .map(|(_, envelope)| message(envelope, route))
+        .map(|(_, envelope, rendering)| message(envelope, route, *rendering))
         .collect();
     let patience = deadline.min(Instant::now() + config.patience);
     let answers = enqueue(queues, &route.queue, &messages, patience).await;
     let mut refused = Vec::new();
-    for (((arrived, _), message), answer) in events.iter().zip(&messages).zip(answers) {
+    for (((arrived, ..), message), answer) in events.iter().zip(&messages).zip(answers) {
         if let Err(reason) = answer {
             arrived
                 .span
@@ -89,7 +187,8 @@ async fn forward_to<Q: Queues>(
             refused.push((*arrived, message.text.to_text(), reason.code));
         }
     }
-    set_aside(queues, config, route, &refused, deadline).await
+    again.extend(set_aside(queues, config, route, &refused, deadline).await);
+    again
 }
 
 /// Sends to the undelivered queue what a team's queue refused.
@@ -138,10 +237,18 @@ async fn set_aside<Q: Queues>(
 }
 
 /// A team's message: the envelope, and attributes to filter by without parsing it.
-fn message<'a>(envelope: &Envelope<'a>, route: &Route) -> Message<'a> {
+fn message<'a>(
+    envelope: &Envelope<'a>,
+    route: &Route,
+    rendering: Option<&'a Rendering>,
+) -> Message<'a> {
     let source = envelope.source;
+    let event_type = match rendering {
+        None => format!("{source}.{}", envelope.event_type),
+        Some(rendering) => rendering.event_type().to_string(),
+    };
     let mut attributes = vec![
-        ("type", format!("{source}.{}", envelope.event_type)),
+        ("type", event_type),
         ("account", envelope.account.to_string()),
     ];
     if is_sendable(envelope.subject.as_str()) {
@@ -149,9 +256,16 @@ fn message<'a>(envelope: &Envelope<'a>, route: &Route) -> Message<'a> {
     }
     let fifo = route.queue.is_fifo();
     Message {
-        text: envelope.to_text(),
+        text: match rendering {
+            None => envelope.to_text(),
+            Some(rendering) => rendering.body(envelope),
+        },
         group: fifo.then(|| group(envelope)),
-        deduplication: fifo.then(|| envelope.id.to_string()),
+        // A queue of two routes gets both forms of an event, which have one id.
+        deduplication: fifo.then(|| match rendering {
+            None => envelope.id.to_string(),
+            Some(_) => format!("{}.unified", envelope.id),
+        }),
         attributes,
     }
 }

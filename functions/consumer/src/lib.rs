@@ -20,6 +20,7 @@ pub mod apply;
 pub mod backoff;
 pub mod config;
 pub mod forward;
+mod rendering;
 
 use std::time::Duration;
 
@@ -115,9 +116,14 @@ impl<'p, R: Records, Q: Queues, O: ClaimCheck, D: Redelivery> Consumer<'p, R, Q,
         // A record that is never written must leave time to forward the others.
         let applying = begun + left / 2;
         let applied = apply::apply(self.records, self.oversize, arrived, applying).await;
-        for (position, done) in
-            forward::forward(self.queues, &self.config, &applied, forwarding).await
-        {
+        let forwarded = forward::forward(
+            self.queues,
+            self.oversize,
+            &self.config,
+            &applied,
+            forwarding,
+        );
+        for (position, done) in forwarded.await {
             if let Some(state) = states.get_mut(position) {
                 *state = done;
             }

@@ -330,7 +330,12 @@ fn outgoing(body: &str, resend: &Resend) -> Result<Option<Value>> {
             "MessageGroupId".to_owned(),
             json!(hex::encode(group.finalize())),
         );
-        message.insert("MessageDeduplicationId".to_owned(), json!(envelope.id));
+        // Both forms of an event have one id, and a queue may get both.
+        let deduplication = match envelope.event_type.starts_with("ecommerce.") {
+            true => format!("{}.unified", envelope.id),
+            false => envelope.id,
+        };
+        message.insert("MessageDeduplicationId".to_owned(), json!(deduplication));
     }
     Ok(Some(Value::Object(message)))
 }
@@ -384,6 +389,15 @@ mod tests {
             .unwrap();
         assert_eq!(message["MessageDeduplicationId"], "e.00000");
         assert_eq!(message["MessageGroupId"].as_str().unwrap().len(), 64);
+    }
+
+    #[test]
+    fn a_unified_event_is_another_message_than_the_native_one() {
+        let undelivered = undelivered("sales").replace("orderspace.order", "ecommerce.order");
+        let message = outgoing(&undelivered, &resend_to("http://q/sales.fifo"))
+            .unwrap()
+            .unwrap();
+        assert_eq!(message["MessageDeduplicationId"], "e.00000.unified");
     }
 
     #[test]

@@ -35,6 +35,7 @@ use crate::provenance::{Provenance, ReplayJobId, Sequence};
 use crate::record::Subject;
 use crate::source::Source;
 use crate::timestamp::Timestamp;
+use crate::unified::{Unified, UnifiedType};
 
 /// An event on its way.
 #[derive(Debug, Clone)]
@@ -213,20 +214,51 @@ impl<'a> Envelope<'a> {
     #[must_use]
     pub fn to_text(&self) -> Body<'a> {
         let Self {
+            source, event_type, ..
+        } = self;
+        let source_type = self.provenance.event_type.as_ref();
+        let before = self.before_data(&format!("{source}.{event_type}"), source_type);
+        match &self.content {
+            Content::Inline(record) => around(before, record.get()),
+            Content::Stored(place) => pointing(before, place),
+        }
+    }
+
+    /// Writes the envelope around the event's unified form: `type` is the unified one and `sourcetype` the source's own.
+    ///
+    /// It is for teams alone: [`Envelope::parse`] reads what lies in lanes, which is always the native form.
+    #[must_use]
+    pub fn to_unified<'u>(&self, unified: &'u Unified) -> Body<'u> {
+        around(self.before_unified(unified.event_type), &unified.resource)
+    }
+
+    /// Writes the envelope with a reference to where the event's unified form is kept.
+    #[must_use]
+    pub fn to_unified_pointer(&self, event_type: UnifiedType, place: &DataRef) -> Body<'static> {
+        pointing(self.before_unified(event_type), place)
+    }
+
+    fn before_unified(&self, event_type: UnifiedType) -> String {
+        let native = format!("{}.{}", self.source, self.event_type);
+        self.before_data(event_type.as_str(), Some(&native))
+    }
+
+    /// The envelope up to the record, open at that point.
+    fn before_data(&self, event_type: &str, source_type: Option<&impl Display>) -> String {
+        let Self {
             id,
             source,
             account,
-            event_type,
             subject,
             provenance,
             marks,
-            content,
+            ..
         } = self;
         let mut text = String::with_capacity(512);
         // Ids, names, types and times have no character that JSON escapes; only the subject can.
         let written = write!(
             text,
-            r#"{{"specversion":"1.0","id":"{id}","source":"/{source}/{account}","type":"{source}.{event_type}","subject":{subject},"time":"{time}","datacontenttype":"application/json","account":"{account}","deliveryid":"{delivery}""#,
+            r#"{{"specversion":"1.0","id":"{id}","source":"/{source}/{account}","type":"{event_type}","subject":{subject},"time":"{time}","datacontenttype":"application/json","account":"{account}","deliveryid":"{delivery}""#,
             subject = json_string(subject.as_str()),
             time = self.time(),
             delivery = id.delivery(),
@@ -238,7 +270,7 @@ impl<'a> Envelope<'a> {
         append(&mut text, "sourceid", provenance.id.as_ref());
         append(&mut text, "sourcetime", provenance.time.as_ref());
         append(&mut text, "sequence", provenance.sequence.as_ref());
-        append(&mut text, "sourcetype", provenance.event_type.as_ref());
+        append(&mut text, "sourcetype", source_type);
         if marks.possible_duplicate {
             text.push_str(r#","possibleduplicate":true"#);
         }
@@ -246,18 +278,7 @@ impl<'a> Envelope<'a> {
             text.push_str(r#","replayed":true"#);
         }
         append(&mut text, "replayjob", marks.replay_job.as_ref());
-        match content {
-            Content::Inline(record) => {
-                text.push_str(r#","data":"#);
-                Body::wrapping(text, record.get())
-            }
-            Content::Stored(place) => {
-                text.push_str(r#","dataref":"#);
-                text.push_str(&json_string(place.as_str()));
-                text.push('}');
-                Body::whole(text)
-            }
-        }
+        text
     }
 
     /// Reads an envelope that [`Envelope::to_text`] wrote, in this release or in one before it.
@@ -304,6 +325,20 @@ impl<'a> Envelope<'a> {
             },
         })
     }
+}
+
+/// An envelope that ends in its record.
+fn around(mut text: String, record: &str) -> Body<'_> {
+    text.push_str(r#","data":"#);
+    Body::wrapping(text, record)
+}
+
+/// An envelope that ends in a reference to its record.
+fn pointing(mut text: String, place: &DataRef) -> Body<'static> {
+    text.push_str(r#","dataref":"#);
+    text.push_str(&json_string(place.as_str()));
+    text.push('}');
+    Body::whole(text)
 }
 
 /// Writes a member that not every envelope has.
@@ -538,6 +573,25 @@ mod tests {
         let read = Envelope::parse(&text).unwrap();
         assert!(
             matches!(read.content, Content::Stored(place) if place.object() == Some(("bucket", "events/acme/1")))
+        );
+    }
+
+    #[test]
+    fn a_unified_event_has_the_native_one_s_envelope() {
+        let mut envelope = envelope("or_1", Content::Inline(raw("{}")));
+        envelope.marks.replayed = true;
+        envelope.provenance.event_type = Some("stackone.order.created".parse().unwrap());
+        let unified = Unified {
+            event_type: UnifiedType::OrderCreated,
+            resource: r#"{"id":"or_1"}"#.to_owned(),
+        };
+        insta::assert_snapshot!(envelope.to_unified(&unified).to_text(), @r#"{"specversion":"1.0","id":"01a1f8d3-ea7b-7101-8101-010101010101.00007","source":"/orderspace/acme","type":"ecommerce.order.created","subject":"order/or_1","time":"2026-11-20T12:00:00.123Z","datacontenttype":"application/json","account":"acme","deliveryid":"01a1f8d3-ea7b-7101-8101-010101010101","sourcetype":"orderspace.order.created","replayed":true,"data":{"id":"or_1"}}"#);
+        let place = DataRef::new("bucket", "unified/acme/1");
+        let text = envelope.to_unified_pointer(UnifiedType::OrderCreated, &place);
+        let text = text.to_text();
+        assert!(
+            text.ends_with(r#","replayed":true,"dataref":"s3://bucket/unified/acme/1"}"#),
+            "{text}"
         );
     }
 

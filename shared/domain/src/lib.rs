@@ -27,3 +27,4 @@ pub mod signature;
 pub mod source;
 pub mod subscription;
 pub mod timestamp;
+pub mod unified;

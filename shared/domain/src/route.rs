@@ -6,6 +6,12 @@ use thiserror::Error;
 use crate::account::AccountName;
 use crate::event::EventType;
 use crate::ports::QueueUrl;
+use crate::source::Source;
+use crate::unified::UnifiedType;
+
+/// What the names of events about accounts begin with (`orderhook.account.connected`). A pattern that begins so fits no
+/// event of a source, whatever a source calls its own, and no source has this name.
+pub const ACCOUNT_EVENT_PREFIX: &str = "orderhook.";
 
 /// One team's interest: a queue and what goes to it.
 #[derive(Debug, Clone, Deserialize)]
@@ -15,19 +21,96 @@ pub struct Route {
     pub team: String,
     /// The URL of the team's queue; one that ends in `.fifo` gets group and deduplication ids.
     pub queue: QueueUrl,
-    /// Event types: `order.created`, `order.*`, or `*` for all.
+    /// Event types: `order.created`, `order.*`, or `*` for all; with the source's name before it, `onestock.*`, those of
+    /// that source alone. A route of unified events may also name the unified types, `ecommerce.order.*`.
     pub types: Vec<Pattern>,
     /// Account names, or `*` for all.
     pub accounts: Vec<Pattern>,
+    /// The sources; all where the route names none.
+    #[serde(default = "every_source")]
+    sources: Vec<Named>,
+    /// The form of the events.
+    #[serde(default)]
+    pub format: Format,
+}
+
+/// The form in which a team gets events.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Format {
+    /// The record as the source sent it.
+    #[default]
+    Native,
+    /// The unified resource. An event that has none does not go to the route.
+    Unified,
+}
+
+/// A source by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+struct Named(Source);
+
+impl TryFrom<String> for Named {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, Self::Error> {
+        let source = Source::named(&name);
+        source
+            .map(Self)
+            .ok_or_else(|| format!("there is no source {name:?}"))
+    }
+}
+
+fn every_source() -> Vec<Named> {
+    Source::ALL.map(Named).to_vec()
 }
 
 impl Route {
-    /// Whether the team wants events of this type from this account.
+    /// Whether the team wants events of this type from this source's account, by the source's own name of the type.
     #[must_use]
-    pub fn takes(&self, event_type: &EventType, account: &AccountName) -> bool {
-        let fits =
-            |patterns: &[Pattern], name: &str| patterns.iter().any(|pattern| pattern.matches(name));
-        fits(&self.types, event_type.as_str()) && fits(&self.accounts, account.as_str())
+    pub fn takes(&self, source: Source, event_type: &EventType, account: &AccountName) -> bool {
+        let fits = |pattern: &Pattern| pattern.fits(source, event_type);
+        self.concerns(source, account) && self.types.iter().any(fits)
+    }
+
+    /// Whether the team may want the unified form of such events: by the source's own name of the type, or by a unified
+    /// name, which is known once the event is rendered.
+    #[must_use]
+    pub fn may_take_unified(
+        &self,
+        source: Source,
+        event_type: &EventType,
+        account: &AccountName,
+    ) -> bool {
+        let names_one = || UnifiedType::ALL.iter().any(|unified| self.names(*unified));
+        self.format == Format::Unified
+            && self.concerns(source, account)
+            && (self.takes(source, event_type, account) || names_one())
+    }
+
+    /// Whether the team wants the unified form of such events, now that its type is known.
+    #[must_use]
+    pub fn takes_unified(
+        &self,
+        source: Source,
+        event_type: &EventType,
+        account: &AccountName,
+        unified: UnifiedType,
+    ) -> bool {
+        self.format == Format::Unified
+            && self.concerns(source, account)
+            && (self.takes(source, event_type, account) || self.names(unified))
+    }
+
+    fn concerns(&self, source: Source, account: &AccountName) -> bool {
+        let mut accounts = self.accounts.iter();
+        self.sources.contains(&Named(source))
+            && accounts.any(|pattern| pattern.matches(account.as_str()))
+    }
+
+    fn names(&self, unified: UnifiedType) -> bool {
+        let mut types = self.types.iter();
+        types.any(|pattern| pattern.matches(unified.as_str()))
     }
 }
 
@@ -45,11 +128,21 @@ impl Pattern {
             None => name == self.0,
         }
     }
+
+    /// Whether the pattern fits a source's event: by the type alone, or with the source's name before it.
+    fn fits(&self, source: Source, event_type: &EventType) -> bool {
+        let is_reserved = self.0.starts_with(ACCOUNT_EVENT_PREFIX);
+        !is_reserved
+            && (self.matches(event_type.as_str())
+                || self.matches(&format!("{source}.{event_type}")))
+    }
 }
 
 /// A text that holds no routes.
 #[derive(Debug, Error)]
-#[error("the routes are no JSON list of {{\"team\",\"queue\",\"types\",\"accounts\"}}")]
+#[error(
+    "the routes are no JSON list of {{\"team\",\"queue\",\"types\",\"accounts\"}} with or without \"sources\" and \"format\": {0}"
+)]
 pub struct RoutesError(#[from] serde_json::Error);
 
 /// Every team's routes, as configured.
@@ -100,7 +193,7 @@ mod tests {
             let wanted = routes
                 .all()
                 .iter()
-                .filter(|route| route.takes(&event_type, &account));
+                .filter(|route| route.takes(Source::Orderspace, &event_type, &account));
             wanted.map(|route| route.team.clone()).collect::<Vec<_>>()
         };
         assert_eq!(teams("order.created", "acme"), ["a", "b"]);
@@ -112,5 +205,88 @@ mod tests {
     fn a_misspelt_field_is_an_error_not_a_team_without_events() {
         let refused = Routes::parse(r#"[{"team":"a","queue":"q","type":["*"],"accounts":["*"]}]"#);
         assert!(refused.is_err());
+    }
+
+    fn route(members: &str) -> Route {
+        let json = format!(r#"[{{"team":"a","queue":"q","accounts":["*"],{members}}}]"#);
+        Routes::parse(&json).unwrap().0.remove(0)
+    }
+
+    #[rstest]
+    #[case::of_every_source(r#""types":["order.*"]"#, [true, true])]
+    #[case::of_one_by_its_types(r#""types":["stackone.*"]"#, [false, true])]
+    #[case::of_one_type_of_one(r#""types":["orderspace.order.created"]"#, [true, false])]
+    #[case::of_one_by_its_name(r#""types":["*"],"sources":["stackone"]"#, [false, true])]
+    #[case::of_both_by_name(r#""types":["order.created"],"sources":["stackone","orderspace"]"#, [true, true])]
+    #[case::of_one_source_and_types_of_another(r#""types":["stackone.*"],"sources":["orderspace"]"#, [false, false])]
+    #[case::of_no_source_that_there_is(r#""types":["onestoc.*"]"#, [false, false])]
+    #[case::of_accounts(r#""types":["orderhook.*","orderhook.account.failed"]"#, [false, false])]
+    fn a_route_may_name_sources(#[case] members: &str, #[case] taken: [bool; 2]) {
+        let route = route(members);
+        let (event_type, account) = ("order.created".parse().unwrap(), "acme".parse().unwrap());
+        let sources = [Source::Orderspace, Source::StackOne];
+        let found = sources.map(|source| route.takes(source, &event_type, &account));
+        assert_eq!(found, taken);
+        assert_eq!(route.format, Format::Native);
+    }
+
+    /// A source could send what looks like an event of ours.
+    #[test]
+    fn names_of_account_events_are_reserved() {
+        let event_type: EventType = "orderhook.account.failed".parse().unwrap();
+        let account = "acme".parse().unwrap();
+        let takes = |types: &str| {
+            let route = route(&format!(r#""types":["{types}"]"#));
+            route.takes(Source::Orderspace, &event_type, &account)
+        };
+        assert!(!takes("orderhook.account.failed"));
+        assert!(!takes("orderhook.account.*"));
+        assert!(takes("*") && takes("orderspace.orderhook.account.failed"));
+        assert_eq!(Source::named("orderhook"), None);
+    }
+
+    #[rstest]
+    #[case::by_the_native_type(r#""types":["order.created"]"#, true, true)]
+    #[case::by_the_prefixed_type(r#""types":["orderspace.*"]"#, true, true)]
+    #[case::by_the_unified_type(r#""types":["ecommerce.order.*"]"#, true, true)]
+    #[case::all(r#""types":["*"]"#, true, true)]
+    #[case::by_another_unified_type(r#""types":["ecommerce.product.*"]"#, true, false)]
+    #[case::by_another_native_type(r#""types":["product.*"]"#, false, false)]
+    #[case::of_another_source(r#""types":["*"],"sources":["stackone"]"#, false, false)]
+    fn a_route_of_unified_events(#[case] members: &str, #[case] may: bool, #[case] does: bool) {
+        let (event_type, account) = ("order.created".parse().unwrap(), "acme".parse().unwrap());
+        for (format, is_unified) in [("unified", true), ("native", false)] {
+            let route = route(&format!(r#"{members},"format":"{format}""#));
+            let source = Source::Orderspace;
+            let found = route.may_take_unified(source, &event_type, &account);
+            assert_eq!(found, may && is_unified, "{format}");
+            let unified = UnifiedType::OrderCreated;
+            let found = route.takes_unified(source, &event_type, &account, unified);
+            assert_eq!(found, does && is_unified, "{format}");
+        }
+    }
+
+    #[rstest]
+    #[case::of_another_account(r#""accounts":["other"],"types":["*"]"#)]
+    fn a_route_of_unified_events_has_its_accounts(#[case] members: &str) {
+        let json = format!(r#"[{{"team":"a","queue":"q",{members},"format":"unified"}}]"#);
+        let routes = Routes::parse(&json).unwrap();
+        let route = routes.all().first().unwrap();
+        let (event_type, account) = ("order.created".parse().unwrap(), "acme".parse().unwrap());
+        assert!(!route.may_take_unified(Source::Orderspace, &event_type, &account));
+    }
+
+    #[rstest]
+    #[case::a_source_that_there_is_not(r#""sources":["orderspcae"]"#)]
+    #[case::one_source_as_text(r#""sources":"orderspace""#)]
+    #[case::no_sources(r#""sources":null"#)]
+    #[case::a_format_that_there_is_not(r#""format":"unifed""#)]
+    #[case::no_format(r#""format":null"#)]
+    #[case::a_misspelt_member(r#""formats":"unified""#)]
+    #[case::a_member_twice(r#""format":"unified","format":"unified""#)]
+    fn what_a_route_cannot_say_is_an_error(#[case] member: &str) {
+        let json =
+            format!(r#"[{{"team":"a","queue":"q","types":["*"],"accounts":["*"],{member}}}]"#);
+        assert!(Routes::parse(&json).is_err());
     }
 }

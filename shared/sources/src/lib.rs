@@ -16,6 +16,7 @@ pub mod orderspace;
 #[cfg(feature = "api")]
 mod source_urls;
 pub mod stackone;
+pub mod unified;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -30,6 +31,8 @@ use domain::source::Source;
 use domain::subscription::LifeCycle;
 #[cfg(feature = "api")]
 use domain::subscription::{Api, Apis};
+use domain::unified::Unified;
+use serde_json::value::RawValue;
 
 #[cfg(feature = "api")]
 pub use source_urls::{SourceUrls, SourceUrlsError};
@@ -112,6 +115,12 @@ pub trait Protocol: Sync {
 
     /// What an event of this type means, whether or not this release knows the type.
     fn meaning(&self, event_type: &EventType) -> Meaning;
+
+    /// The unified form of an event: a pure function of its type and its record. `None` where the type has none, and where
+    /// the record has no id; whatever else is wrong with a record costs the field and not the event.
+    fn unified(&self, _event_type: &EventType, _record: &RawValue) -> Option<Unified> {
+        None
+    }
 }
 
 impl fmt::Debug for dyn Protocol + '_ {

@@ -110,6 +110,7 @@ async fn a_fifo_queue_gets_a_record_s_events_in_order_and_a_repeat_once() {
         ("ROUTES", routes.to_string().as_str()),
         ("UNDELIVERED_QUEUE_URL", output("UndeliveredQueueUrl")),
         ("FIRST_RETRY_SECONDS", "1"),
+        ("INLINE_LIMIT_BYTES", "250000"),
     ]))
     .unwrap();
     let oversize = &world.stack.oversize;

@@ -200,6 +200,7 @@ fn config(world: &World) -> Config {
         ("ROUTES", &*json!(routes).to_string()),
         ("UNDELIVERED_QUEUE_URL", "undelivered"),
         ("FIRST_RETRY_SECONDS", "2"),
+        ("INLINE_LIMIT_BYTES", "250000"),
     ]))
     .unwrap_or_else(|error| panic!("{error}"))
 }

@@ -48,6 +48,11 @@ const ROUTES: &str = r#"[
 ]"#;
 
 pub fn world() -> World {
+    world_with(ROUTES)
+}
+
+/// The function with other routes.
+pub fn world_with(routes: &str) -> World {
     let records: &FakeRecords = Box::leak(Box::default());
     let queues: &FakeQueues = Box::leak(Box::default());
     let oversize: &FakeOversize = Box::leak(Box::default());
@@ -59,9 +64,10 @@ pub fn world() -> World {
         ("PRODUCTS_QUEUE_URL", "products"),
         ("INVENTORY_QUEUE_URL", "inventory"),
         ("OTHER_QUEUE_URL", "other"),
-        ("ROUTES", ROUTES),
+        ("ROUTES", routes),
         ("UNDELIVERED_QUEUE_URL", "undelivered"),
         ("FIRST_RETRY_SECONDS", "2"),
+        ("INLINE_LIMIT_BYTES", "250000"),
     ]))
     .unwrap();
     World {

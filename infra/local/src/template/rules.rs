@@ -886,6 +886,7 @@ fn listed(value: Option<&Value>) -> Vec<&Value> {
 
 #[cfg(test)]
 mod tests {
+    use domain::source::Source;
     use regex::Regex;
     use rstest::rstest;
     use serde_json::json;
@@ -935,6 +936,30 @@ mod tests {
          {\"team\":\"b\",\"queue\":\"q\",\"types\":[\"*\"],\"accounts\":[\"*\"]}\n]\n",
         true
     )]
+    #[case::unified(
+        r#"[{"team":"a","queue":"q","types":["*"],"accounts":["*"],"format":"unified"}]"#,
+        true
+    )]
+    #[case::of_sources_in_any_order(
+        r#"[{"format":"native","team":"a","queue":"q","sources":["stackone","orderspace"],"types":["*"],"accounts":["*"]}]"#,
+        true
+    )]
+    #[case::of_account_events(
+        r#"[{"team":"a","queue":"q","types":["orderhook.account.*"],"accounts":["*"]}]"#,
+        true
+    )]
+    #[case::a_format_that_there_is_not(
+        r#"[{"team":"a","queue":"q","types":["*"],"accounts":["*"],"format":"unifed"}]"#,
+        false
+    )]
+    #[case::a_source_that_there_is_not(
+        r#"[{"team":"a","queue":"q","types":["*"],"accounts":["*"],"sources":["orderspcae"]}]"#,
+        false
+    )]
+    #[case::a_member_for_another(
+        r#"[{"team":"a","queue":"q","types":["*"],"format":"unified"}]"#,
+        false
+    )]
     #[case::misspelt(r#"[{"team":"a","quue":"q","types":["*"],"accounts":["*"]}]"#, false)]
     #[case::a_member_too_few(r#"[{"team":"a","queue":"q","types":["*"]}]"#, false)]
     #[case::a_member_too_many(
@@ -954,6 +979,23 @@ mod tests {
         let pattern = resource.property("/AllowedPattern").as_str().unwrap();
         assert_eq!(Regex::new(pattern).unwrap().is_match(routes), good);
         assert_eq!(Routes::parse(routes).is_ok(), good);
+    }
+
+    /// A route may name every source that there is.
+    #[test]
+    fn the_routes_pattern_knows_every_source() {
+        let template = ours();
+        let resource = template.resource("Routes").unwrap();
+        let pattern = resource.property("/AllowedPattern").as_str().unwrap();
+        let pattern = Regex::new(pattern).unwrap();
+        for source in Source::ALL {
+            let route = format!(
+                r#"[{{"team":"a","queue":"q","types":["*"],"accounts":["*"],"sources":["{source}"]}}]"#
+            );
+            assert!(pattern.is_match(&route), "{source}");
+        }
+        // https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_PutParameter.html
+        assert!(pattern.as_str().len() <= 1024);
     }
 
     /// Lanes keep a message for twelve days at most, and a dead-letter, undelivered or team's queue for fourteen.

@@ -3,6 +3,7 @@
 mod hook;
 mod signature;
 mod topics;
+mod unified;
 
 use std::borrow::Cow;
 
@@ -10,6 +11,8 @@ use domain::delivery::{Delivery, Request, Split, Unreadable};
 use domain::event::{EventType, Meaning};
 use domain::signature::{Form, Policy, ProofError, Screened};
 use domain::subscription::{CredentialField, KeyOrigin, LifeCycle};
+use domain::unified::Unified;
+use serde_json::value::RawValue;
 
 use crate::{Facts, Protocol};
 
@@ -74,5 +77,9 @@ impl Protocol for OneStock {
 
     fn meaning(&self, event_type: &EventType) -> Meaning {
         topics::meaning(event_type)
+    }
+
+    fn unified(&self, event_type: &EventType, record: &RawValue) -> Option<Unified> {
+        unified::unified(event_type.as_str(), record)
     }
 }

@@ -1,6 +1,7 @@
 //! Ordermentum, a wholesale ordering platform for food and beverage: <https://docs.ordermentum.io>.
 
 mod hook;
+mod unified;
 
 use std::borrow::Cow;
 
@@ -9,6 +10,8 @@ use domain::event::{Effect, EventType, Meaning, TypeRow};
 use domain::lane::Lane;
 use domain::signature::{Form, Policy, ProofError, Screened};
 use domain::subscription::{CredentialField, KeyOrigin, LifeCycle};
+use domain::unified::Unified;
+use serde_json::value::RawValue;
 
 use crate::{Facts, Protocol, row};
 
@@ -86,6 +89,10 @@ impl Protocol for Ordermentum {
 
     fn meaning(&self, event_type: &EventType) -> Meaning {
         meaning(event_type)
+    }
+
+    fn unified(&self, event_type: &EventType, record: &RawValue) -> Option<Unified> {
+        unified::unified(event_type.as_str(), record)
     }
 }
 

@@ -3,6 +3,7 @@
 #[cfg(feature = "api")]
 pub mod api;
 mod hook;
+mod unified;
 #[cfg(feature = "api")]
 mod wire;
 
@@ -13,10 +14,13 @@ use domain::event::{Effect, EventType, Meaning};
 use domain::lane::Lane;
 use domain::signature::{Form, Policy, ProofError, Screened};
 use domain::subscription::{CredentialField, KeyOrigin, LifeCycle};
+use domain::unified::Unified;
+use serde_json::value::RawValue;
 
 use crate::{Facts, Protocol, by_last_dot, row};
 
 pub(crate) use hook::{record_id, relayed};
+pub(crate) use unified::unified;
 
 /// The way in which Orderspace signs: an HMAC-SHA256 over the raw body.
 const RAW_BODY: Form = Form("raw_body");
@@ -98,6 +102,10 @@ impl Protocol for Orderspace {
 
     fn meaning(&self, event_type: &EventType) -> Meaning {
         meaning(event_type)
+    }
+
+    fn unified(&self, event_type: &EventType, record: &RawValue) -> Option<Unified> {
+        unified(event_type.as_str(), record)
     }
 }
 

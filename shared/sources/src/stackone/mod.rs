@@ -9,8 +9,11 @@ use domain::event::{Effect, EventType, Meaning, TypeRow};
 use domain::lane::Lane;
 use domain::signature::{Form, Policy, ProofError, Screened};
 use domain::subscription::{KeyOrigin, LifeCycle};
+use domain::unified::Unified;
+use serde_json::value::RawValue;
 
-use crate::{Facts, Protocol, by_last_dot};
+use crate::json::{fields, text_of};
+use crate::{Facts, Protocol, by_last_dot, orderspace};
 
 /// The way in which StackOne signs: an HMAC-SHA256 over the raw body.
 const RAW_BODY: Form = Form("raw_body");
@@ -95,6 +98,24 @@ impl Protocol for StackOne {
     fn meaning(&self, event_type: &EventType) -> Meaning {
         meaning(event_type)
     }
+
+    fn unified(&self, event_type: &EventType, record: &RawValue) -> Option<Unified> {
+        is_orderspace_s(event_type, record)
+            .then(|| orderspace::unified(event_type.as_str(), record))?
+    }
+}
+
+/// Whether a record is Orderspace's own, which is passed on as it stands. Nothing beside the record says whose it is; each
+/// kind of Orderspace's has ids with a beginning of its own, and the other systems' ids have none of them.
+fn is_orderspace_s(event_type: &EventType, record: &RawValue) -> bool {
+    let beginning = match &*meaning(event_type).kind {
+        "order" => "or_",
+        "product" => "pr_",
+        "customer" => "cu_",
+        _ => return false,
+    };
+    let id = fields(record, ["id"]).and_then(|[id]| text_of(id?));
+    id.is_some_and(|id| id.starts_with(beginning))
 }
 
 /// The row of a type that this release knows; any other reads as `{kind}.{verb}`, and takes the lane of a kind that is known.
@@ -135,6 +156,28 @@ mod tests {
             (&*found.kind, found.effect, found.lane, found.timed),
             (kind, effect, lane, true)
         );
+    }
+
+    #[rstest]
+    #[case::relayed("order.created", r#"{"id":"or_ex1","number":1001}"#, true)]
+    #[case::deleted("product.deleted", r#"{"id":"pr_ex1","deleted":true}"#, true)]
+    #[case::a_customer("customer.updated", r#"{"id":"cu_ex1"}"#, true)]
+    #[case::of_another_provider("order.created", r#"{"id":"1001"}"#, false)]
+    #[case::of_another_kind("order.created", r#"{"id":"pr_ex1"}"#, false)]
+    #[case::without_a_form("dispatch.created", r#"{"id":"di_ex1"}"#, false)]
+    #[case::without_an_id("order.created", r#"{"provider":"orderspace"}"#, false)]
+    #[case::no_object("order.created", "7", false)]
+    fn only_orderspace_s_records_have_a_unified_form(
+        #[case] event_type: &str,
+        #[case] record: &str,
+        #[case] has: bool,
+    ) {
+        let event_type: EventType = event_type.parse().unwrap();
+        let record = serde_json::from_str(record).unwrap();
+        let unified = StackOne.unified(&event_type, record);
+        assert_eq!(unified.is_some(), has);
+        let at_orderspace = orderspace::unified(event_type.as_str(), record);
+        assert!(!has || unified == at_orderspace);
     }
 
     /// But for its order: StackOne says when it happened, and Orderspace does not.
