@@ -12,6 +12,8 @@
 //!
 //! What is one source's own is in its module; the engine asks it by one table, [`Source`].
 
+mod api;
+mod clock;
 pub mod control;
 mod control_client;
 mod door;
@@ -20,7 +22,9 @@ mod faults;
 pub mod fixtures;
 mod health;
 mod journal;
+mod json;
 mod key;
+mod ordermentum;
 pub mod orderspace;
 mod payload;
 mod random;

@@ -12,7 +12,7 @@ use crate::payload::{PackError, Payload, Signing};
 use crate::site::{Site, Webhook};
 use crate::switches::{RetryPolicy, Switches};
 use crate::world::World;
-use crate::orderspace;
+use crate::{ordermentum, orderspace};
 
 /// A system that sends webhooks. One simulator plays one of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -20,12 +20,15 @@ pub enum Source {
     /// <https://apidocs.orderspace.com>
     #[default]
     Orderspace,
+    /// <https://docs.ordermentum.io>
+    Ordermentum,
 }
 
 impl Source {
     pub(crate) fn provider(self) -> &'static dyn Provider {
         match self {
             Self::Orderspace => &orderspace::Orderspace,
+            Self::Ordermentum => &ordermentum::Ordermentum,
         }
     }
 }
