@@ -8,11 +8,13 @@ use axum::body::to_bytes;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::Response;
+use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use serde_json::Value;
 
 use crate::door::Visit;
 use crate::faults::Door;
+use crate::site::Site;
 use crate::world::World;
 
 /// More than any request to these APIs has.
@@ -57,12 +59,18 @@ pub(crate) trait Api: Sync {
     fn caller(&self, world: &World, call: &Call) -> (Door, Option<String>);
 
     /// The answer to a request of a known site.
+    fn answer(&self, site: &mut Site, call: &Call) -> Response;
+
+    /// The same for a source that sends before it answers.
     fn serve<'a>(
         &'a self,
         world: &'a World,
         site: &'a str,
         call: &'a Call,
-    ) -> BoxFuture<'a, Response>;
+    ) -> BoxFuture<'a, Option<Response>> {
+        let answer = world.with_site(site, |site| self.answer(site, call));
+        futures::future::ready(answer).boxed()
+    }
 }
 
 /// All paths of an API.
@@ -80,11 +88,12 @@ pub(crate) fn routes(api: &'static dyn Api) -> Router<World> {
         let visit = Visit::of(&world, &site, call.method.as_str(), &call.path);
         let fault = visit.fault(door);
         let work = async {
-            match world.with_site(&site, crate::site::Site::admits) {
+            let answer = match world.with_site(&site, Site::admits) {
                 Some(true) => api.serve(&world, &site, &call).await,
-                Some(false) => error(StatusCode::TOO_MANY_REQUESTS, "too many requests"),
-                None => refusal(),
-            }
+                Some(false) => Some(error(StatusCode::TOO_MANY_REQUESTS, "too many requests")),
+                None => None,
+            };
+            answer.unwrap_or_else(refusal)
         };
         visit.answer(fault, work, refusal).await
     })

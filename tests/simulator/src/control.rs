@@ -581,19 +581,21 @@ async fn deliver(
     Path(id): Path<String>,
     Body(deliver): Body<Deliver>,
 ) -> Answer<Vec<RunReport>> {
-    send(&world, &id, deliver).await.map(Json)
+    send(&world, &id, None, deliver).await.map(Json)
 }
 
-/// Sends to the webhooks of a site; also the way for a source that sends on its own account.
+/// Sends to the webhooks of a site, or to one of them; also the way for a source that sends on its own account.
 pub(crate) async fn send(
     world: &World,
     id: &str,
+    only: Option<&str>,
     deliver: Deliver,
 ) -> Result<Vec<RunReport>, Refusal> {
     let events: Vec<EventText> = deliver.events.into_iter().map(EventText::from).collect();
     let raw = Arc::new(raw_deliveries(deliver.raw)?);
     let (consignments, own) = at(world, id, |site| {
-        let consignments = consign(world, site, &events, !raw.is_empty());
+        let mut consignments = consign(world, site, &events, !raw.is_empty());
+        consignments.retain(|(webhook, _)| only.is_none_or(|id| webhook.id == id));
         (consignments, Arc::clone(&site.settings.own))
     })?;
     let sender = world

@@ -62,7 +62,8 @@ impl Health {
 
     /// Keeps deliveries back until it is enabled.
     pub fn hold(&self) {
-        self.lock().held = true;
+        let mut standing = self.lock();
+        standing.held = standing.enabled;
     }
 
     pub(crate) fn give_up(&self) {

@@ -13,6 +13,7 @@
 //! What is one source's own is in its module; the engine asks it by one table, [`Source`].
 
 mod api;
+mod apideck;
 mod clock;
 pub mod control;
 mod control_client;
@@ -24,6 +25,7 @@ mod health;
 mod journal;
 mod json;
 mod key;
+mod onestock;
 mod ordermentum;
 pub mod orderspace;
 mod payload;
@@ -33,6 +35,7 @@ mod sender;
 mod server;
 mod site;
 mod source;
+mod stackone;
 mod switches;
 mod world;
 

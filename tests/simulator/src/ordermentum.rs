@@ -20,8 +20,6 @@ use axum::response::{IntoResponse as _, Response};
 use axum::{Json, Router};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use futures::FutureExt as _;
-use futures::future::BoxFuture;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -237,19 +235,6 @@ impl Api for Ordermentum {
         (Door::Api, site)
     }
 
-    fn serve<'a>(
-        &'a self,
-        world: &'a World,
-        site: &'a str,
-        call: &'a Call,
-    ) -> BoxFuture<'a, Response> {
-        let answer = world.with_site(site, |site| self.answer(site, call));
-        let gone = || self.error(StatusCode::UNAUTHORIZED, "the credentials are not valid");
-        futures::future::ready(answer.unwrap_or_else(gone)).boxed()
-    }
-}
-
-impl Ordermentum {
     fn answer(&self, site: &mut Site, call: &Call) -> Response {
         let settings: Settings = site.own();
         match (&call.method, call.parts().as_slice()) {
@@ -289,7 +274,9 @@ impl Ordermentum {
             _ => self.error(StatusCode::NOT_FOUND, "there is no such path"),
         }
     }
+}
 
+impl Ordermentum {
     fn token(&self, site: &mut Site, call: &Call) -> Response {
         let settings: Settings = site.own();
         if call.text("/password") != Some(&site.client_secret) || settings.access == Access::ApiKey

@@ -38,7 +38,7 @@ pub(crate) struct Webhook {
     pub(crate) id: String,
     pub(crate) endpoint: String,
     pub(crate) events: Vec<String>,
-    /// Newest first, never empty.
+    /// Newest first; none where nothing is signed.
     pub(crate) keys: Vec<SigningKey>,
     pub(crate) health: Arc<Health>,
     /// Held while a source that keeps the order sends.

@@ -12,7 +12,7 @@ use crate::payload::{PackError, Payload, Signing};
 use crate::site::{Site, Webhook};
 use crate::switches::{RetryPolicy, Switches};
 use crate::world::World;
-use crate::{ordermentum, orderspace};
+use crate::{apideck, onestock, ordermentum, orderspace, stackone};
 
 /// A system that sends webhooks. One simulator plays one of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -22,6 +22,12 @@ pub enum Source {
     Orderspace,
     /// <https://docs.ordermentum.io>
     Ordermentum,
+    /// <https://developers.apideck.com>
+    Apideck,
+    /// <https://onestock.atlassian.net/wiki/spaces/DOCUMENTAT/pages/620429319/>
+    Onestock,
+    /// <https://docs.stackone.com/guides/webhooks>
+    Stackone,
 }
 
 impl Source {
@@ -29,6 +35,9 @@ impl Source {
         match self {
             Self::Orderspace => &orderspace::Orderspace,
             Self::Ordermentum => &ordermentum::Ordermentum,
+            Self::Apideck => &apideck::Apideck,
+            Self::Onestock => &onestock::Onestock,
+            Self::Stackone => &stackone::StackOne,
         }
     }
 }
