@@ -68,10 +68,11 @@ const WAITS: [u32; 9] = [3, 5, 10, 30, 60, 120, 240, 480, 720];
 const VALIDATION: &str = r#"{"message":"Validating delivery URL"}"#;
 
 /// What is signed.
-#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Signs {
     /// The body with the members of all objects sorted.
+    #[default]
     Sorted,
     /// The same, but not within arrays, as the vendor's helper does it.
     ArraysUntouched,
@@ -79,7 +80,7 @@ enum Signs {
 }
 
 /// What Apideck does not publish, or says in two ways.
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Settings {
     signs: Signs,
@@ -90,20 +91,8 @@ struct Settings {
     drops_on_4xx: bool,
     /// Whether the retry that lies beyond 24 hours is left out.
     within_24_hours: bool,
-    validation_timeout_ms: u64,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            signs: Signs::Sorted,
-            base64: false,
-            omits_attempt: false,
-            drops_on_4xx: false,
-            within_24_hours: false,
-            validation_timeout_ms: 5_000,
-        }
-    }
+    /// Time for the validation's answer; absent: five seconds.
+    validation_timeout_ms: Option<u64>,
 }
 
 /// The members of every object in the order of their names, without white space.
@@ -300,7 +289,7 @@ async fn validate(world: &World, site: &str, url: &str) -> bool {
         return false;
     };
     let policy = RetryPolicy {
-        timeout_ms: settings.validation_timeout_ms,
+        timeout_ms: settings.validation_timeout_ms.unwrap_or(5_000),
         ..RetryPolicy::default()
     };
     let sender = world
@@ -336,12 +325,12 @@ impl Apideck {
                 let Ok(mut webhook) = Webhook::generate(String::new(), Vec::new(), key) else {
                     return self.error(StatusCode::INTERNAL_SERVER_ERROR, "no randomness");
                 };
-                let api = call.body["unified_api"].clone();
+                let api = call.body.get("unified_api").cloned().unwrap_or_default();
                 webhook.details.insert("unified_api".to_owned(), api);
                 let now = clock::rfc3339(clock::now());
                 webhook.details.insert("created_at".to_owned(), now.into());
                 change(&mut webhook, &call.body, reached);
-                let answer = done(StatusCode::CREATED, shown(&webhook));
+                let answer = done(StatusCode::CREATED, &shown(&webhook));
                 site.webhooks.push(webhook);
                 answer
             }
@@ -354,11 +343,11 @@ impl Apideck {
                     Method::PATCH => change(webhook, &call.body, reached),
                     Method::DELETE => {
                         site.remove_webhook(id);
-                        return done(StatusCode::OK, json!({ "id": id }));
+                        return done(StatusCode::OK, &json!({ "id": id }));
                     }
                     _ => return self.error(StatusCode::METHOD_NOT_ALLOWED, "not for this path"),
                 }
-                done(StatusCode::OK, shown(webhook))
+                done(StatusCode::OK, &shown(webhook))
             }
             _ => self.error(StatusCode::NOT_FOUND, "there is no such path"),
         }
@@ -387,7 +376,7 @@ impl Apideck {
     }
 }
 
-fn done(status: StatusCode, data: Value) -> Response {
+fn done(status: StatusCode, data: &Value) -> Response {
     let reason = status.canonical_reason();
     let body = json!({ "status_code": status.as_u16(), "status": reason, "data": data });
     (status, Json(body)).into_response()

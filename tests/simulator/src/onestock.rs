@@ -267,7 +267,7 @@ impl Onestock {
     }
 
     fn create(&self, site: &mut Site, call: &Call, id_in: IdIn) -> Response {
-        let asked = &call.body["webhook"];
+        let asked = call.body.get("webhook").unwrap_or(&Value::Null);
         let topics = asked["topics"].as_array().into_iter().flatten();
         let topics: Vec<String> = topics
             .filter_map(Value::as_str)

@@ -56,19 +56,21 @@ const DEFAULT_PAGE_SIZE: usize = 25;
 const THIN: [&str; 4] = ["id", "createdAt", "updatedAt", "total"];
 
 /// How the API's callers prove who they are.
-#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Access {
+    #[default]
     Both,
     ApiKey,
     Bearer,
 }
 
 /// Which body is sent.
-#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Shape {
     /// `event`, `timestamp`, and the record under `data`.
+    #[default]
     Wrapped,
     /// `event` among the record's members.
     Flat,
@@ -77,11 +79,12 @@ enum Shape {
 }
 
 /// What Ordermentum does not publish.
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Settings {
     access: Access,
-    create_status: u16,
+    /// Absent: 201.
+    create_status: Option<u16>,
     /// Whether answers have the webhook's `url`.
     shows_url: bool,
     /// Whether a deleted webhook stays in the list, with `deletedAt`.
@@ -91,29 +94,12 @@ struct Settings {
     shape: Shape,
     /// Whether the record is cut down to [`THIN`].
     thin: bool,
-    /// Attempts per delivery.
-    attempts: u32,
+    /// Attempts per delivery; absent: 3.
+    attempts: Option<u32>,
     /// Whether a delivery that failed for good disables the webhook, which no answer shows.
     disables: bool,
     /// Whether a retry has a `timestamp` of its own.
     new_timestamp: bool,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            access: Access::Both,
-            create_status: 201,
-            shows_url: false,
-            lists_deleted: false,
-            one_webhook_per_event: false,
-            shape: Shape::Wrapped,
-            thin: false,
-            attempts: 3,
-            disables: false,
-            new_timestamp: false,
-        }
-    }
 }
 
 pub(crate) struct Ordermentum;
@@ -170,7 +156,7 @@ impl Provider for Ordermentum {
     fn schedule(&self, policy: &RetryPolicy, settings: &Value) -> Schedule {
         let settings: Settings = source::settings(settings).unwrap_or_default();
         Schedule {
-            attempts: settings.attempts,
+            attempts: settings.attempts.unwrap_or(3),
             disable_after: u32::MAX,
             disables: settings.disables,
             ..Schedule::of(policy)
@@ -314,7 +300,8 @@ impl Ordermentum {
         if settings.one_webhook_per_event && webhook.events.iter().any(is_taken) {
             return unprocessable("there is a webhook for one of these events already");
         }
-        let status = StatusCode::from_u16(settings.create_status).unwrap_or(StatusCode::CREATED);
+        let status = StatusCode::from_u16(settings.create_status.unwrap_or(201))
+            .unwrap_or(StatusCode::CREATED);
         let answer = (status, Json(shown(&webhook, settings))).into_response();
         site.webhooks.push(webhook);
         answer

@@ -33,7 +33,7 @@ use crate::switches::RetryPolicy;
 use crate::world::World;
 
 /// What StackOne does not publish.
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Settings {
     /// Whether a connector's event is sent as a public client reads it, under `payload` and without the record's fields.
@@ -43,19 +43,8 @@ struct Settings {
     padded: bool,
     /// Whether the older of two secrets signs.
     previous_secret: bool,
-    attempts: u32,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            current: false,
-            number_ids: false,
-            padded: false,
-            previous_secret: false,
-            attempts: 3,
-        }
-    }
+    /// Attempts per delivery; absent: 3.
+    attempts: Option<u32>,
 }
 
 pub(crate) struct StackOne;
@@ -133,7 +122,7 @@ impl Provider for StackOne {
     fn schedule(&self, policy: &RetryPolicy, settings: &Value) -> Schedule {
         let settings: Settings = source::settings(settings).unwrap_or_default();
         Schedule {
-            attempts: settings.attempts,
+            attempts: settings.attempts.unwrap_or(3),
             disable_after: u32::MAX,
             ..Schedule::of(policy)
         }

@@ -14,7 +14,7 @@ use reqwest::Method;
 use rstest::rstest;
 use serde_json::{Value, json};
 use simulator::control::{Deliver, NewSite, RawBody};
-use simulator::{End, Signing, Simulator, Source};
+use simulator::{Door, End, Fault, FaultKind, Signing, Simulator, Source};
 
 const SUPPLIER: &str = "5c1f0a52-3b7e-4d0a-9a51-2d7f6f0c1e11";
 const ORDER: &str = r#"{"event":"order_created","timestamp":"2026-11-20T11:58:30Z","data":{"id":"3f6f","createdAt":"a","updatedAt":"b", "status":"Placed","total":150.250}}"#;
@@ -226,6 +226,23 @@ async fn the_unpublished_is_a_setting() {
         .change_settings(&json!({"shows_urls": true}))
         .await;
     assert!(unknown.is_err());
+}
+
+#[rstest]
+#[case::refused(FaultKind::Refuse, 401)]
+#[case::down(FaultKind::Status(503), 503)]
+#[case::not_acceptable(FaultKind::Unprocessable, 422)]
+#[tokio::test]
+async fn a_fault_is_met_and_logged(#[case] fault: FaultKind, #[case] status: u16) {
+    let play = play(defaults()).await;
+    let faults = [Fault::on(Door::Api, fault).times(1)];
+    play.site.set_faults(&faults).await.unwrap();
+    let body = webhook("https://example.com");
+    let (answered, error) = play.call(Method::POST, "/v1/webhooks", body).await;
+    assert_eq!((answered, error["message"].is_string()), (status, true));
+    assert!(play.site.webhooks().await.unwrap().is_empty());
+    assert_eq!(play.site.requests().await.unwrap()[0].status, Some(status));
+    create(&play, webhook("https://example.com")).await;
 }
 
 #[tokio::test]

@@ -110,9 +110,9 @@ impl Play {
 }
 
 /// `base` with the members of `change`; null removes one.
-pub(crate) fn with(base: &Value, change: Value) -> Value {
+pub(crate) fn with(base: &Value, change: impl Into<Value>) -> Value {
     let mut changed = base.clone();
-    for (name, value) in change.as_object().unwrap() {
+    for (name, value) in change.into().as_object().unwrap() {
         let members = changed.as_object_mut().unwrap();
         if value.is_null() {
             members.remove(name);
@@ -121,11 +121,6 @@ pub(crate) fn with(base: &Value, change: Value) -> Value {
         }
     }
     changed
-}
-
-/// An answer's status alone.
-pub(crate) fn status(answer: &Answer) -> u16 {
-    answer.0
 }
 
 /// No body.
