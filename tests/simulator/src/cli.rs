@@ -19,7 +19,7 @@ use simulator::control::NewSite;
 use simulator::fixtures;
 use simulator::{
     Attempt, EventText, Journal, Outcome, RawDelivery, Rebatch, Repeat, RetryPolicy, Sender, Shape,
-    Signing, SigningKey, Simulator, Switches, Target,
+    Signing, SigningKey, Simulator, Source, Switches, Target,
 };
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -28,7 +28,7 @@ const KEY_VARIABLE: &str = "SIMULATOR_SIGNING_KEY";
 /// How often the parent is looked for. Being adopted raises no signal that safe code could wait for.
 const PARENT_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Orderspace on this machine: the OAuth endpoint, the webhook API, and the sender of webhooks.
+/// A source of webhooks on this machine: its API, and the sender of webhooks.
 #[derive(Parser)]
 #[command(
     name = "simulator",
@@ -47,10 +47,11 @@ pub(crate) struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Serve Orderspace's API and the control API under /_simulator/ on 127.0.0.1.
+    /// Serve a source's API and the control API under /_simulator/ on 127.0.0.1.
     ///
     /// Prints one line of JSON, {"url":"http://127.0.0.1:PORT"}, when it accepts connections, and ends on SIGTERM or
-    /// SIGINT. The URL is the base of both the identity host (/oauth/token) and the API host (/v1).
+    /// SIGINT. The URL is the base of all of the source's hosts; with Orderspace, of both the identity host
+    /// (/oauth/token) and the API host (/v1).
     Serve(Serve),
     /// Send event files to an endpoint as Orderspace would: signed, in batches, with retries.
     ///
@@ -63,7 +64,12 @@ struct Serve {
     /// Port on 127.0.0.1; 0 takes any free one.
     #[arg(long, default_value_t = 0)]
     port: u16,
-    /// A site's credentials; may be given several times. More can be made by POST /_simulator/sites.
+    /// The source to play.
+    #[arg(long, value_enum, default_value_t)]
+    source: Source,
+    /// A site's credentials: for Orderspace client id and secret; for Ordermentum user and password, which is also the
+    /// API key; for Apideck application id and API key; for OneStock site id and password; for StackOne account id and
+    /// API key. May be given several times. More can be made by POST /_simulator/sites.
     #[arg(long = "site", value_name = "CLIENT_ID:CLIENT_SECRET")]
     sites: Vec<Site>,
     /// End when the process that started this one ends.
@@ -179,7 +185,7 @@ impl Serve {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
 
-        let simulator = Simulator::start(self.port).await?;
+        let simulator = Simulator::start_as(self.source, self.port).await?;
         for site in self.sites {
             simulator.create_site(NewSite {
                 client_id: Some(site.client_id),

@@ -1,4 +1,4 @@
-//! `/_simulator/`: what a test or a demonstration does to the simulated Orderspace, besides using its API.
+//! `/_simulator/`: what a test or a demonstration does to the simulated source, besides using its API.
 //!
 //! | request | does |
 //! |---|---|
@@ -9,6 +9,7 @@
 //! | `GET sites/{id}/requests` · `DELETE` | the requests received ([`LoggedRequest`]) · forget them |
 //! | `GET sites/{id}/faults` · `POST` · `PUT` · `DELETE` | list ([`Fault`]) · add one · set the list · clear |
 //! | `POST sites/{id}/clock` | `{"advance_ms":n}`: tokens age, the throttle's wait passes |
+//! | `PUT sites/{id}/settings` | the source's own settings from now on (the type `Settings` of its module) |
 //! | `DELETE sites/{id}/tokens` | all access tokens become invalid |
 //! | `GET sites/{id}/webhooks` · `POST` | list with status ([`WebhookStatus`]) · add one ([`ForeignWebhook`]) |
 //! | `PATCH sites/{id}/webhooks/{wh}` · `DELETE` | change ([`WebhookChange`]) · delete without a trace |
@@ -24,22 +25,20 @@ use std::time::Duration;
 use axum::extract::{DefaultBodyLimit, FromRequest, Path, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, patch, post};
+use axum::routing::{delete, get, patch, post, put};
 use axum::{Json, Router};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures::future;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
 
+use crate::event::EventText;
 use crate::faults::Fault;
-use crate::health::Health;
 use crate::journal::Journal;
-use crate::orderspace::answers;
-use crate::orderspace::events::{EVENT_NAMES, EventText};
-use crate::orderspace::signature::SigningKey;
+use crate::key::SigningKey;
 use crate::payload::{RawDelivery, Signing};
 use crate::random;
 use crate::rate_limit::RateLimit;
@@ -63,6 +62,8 @@ pub struct NewSite {
     pub requests_per_minute: Option<usize>,
     /// Whether a disabled webhook disappears from the API; Orderspace does not say.
     pub hides_disabled: bool,
+    /// The source's own settings; null: as they are by default.
+    pub settings: Value,
 }
 
 /// The credentials of a site's integration.
@@ -97,6 +98,9 @@ pub struct WebhookStatus {
     pub enabled: bool,
     /// Failed attempts since the last success.
     pub consecutive_failures: u32,
+    /// What only the source knows of it.
+    #[serde(default)]
+    pub details: Map<String, Value>,
 }
 
 impl std::fmt::Debug for WebhookStatus {
@@ -113,14 +117,19 @@ impl std::fmt::Debug for WebhookStatus {
 
 impl From<&Webhook> for WebhookStatus {
     fn from(webhook: &Webhook) -> Self {
-        let standing = webhook.health.standing();
+        let standing = webhook.standing();
         Self {
             id: webhook.id.clone(),
             endpoint: webhook.endpoint.clone(),
             events: webhook.events.clone(),
-            signing_key: webhook.key.reveal().to_owned(),
+            signing_key: webhook
+                .keys
+                .first()
+                .map_or("", SigningKey::reveal)
+                .to_owned(),
             enabled: standing.enabled,
             consecutive_failures: standing.consecutive_failures,
+            details: webhook.details.clone(),
         }
     }
 }
@@ -145,10 +154,14 @@ pub struct WebhookChange {
     pub enabled: Option<bool>,
     /// Sign with a new random key from now on.
     pub new_signing_key: bool,
+    /// Sign with this key from now on.
+    pub signing_key: Option<String>,
     /// Where it goes.
     pub endpoint: Option<String>,
     /// What it is for.
     pub events: Option<Vec<String>>,
+    /// Members to set among what only the source knows of it.
+    pub details: Map<String, Value>,
 }
 
 /// A body that is sent as it is.
@@ -211,7 +224,7 @@ struct Advance {
 }
 
 /// Why the control API refuses.
-enum Refusal {
+pub(crate) enum Refusal {
     NoSite,
     NoWebhook,
     SiteTaken,
@@ -236,7 +249,7 @@ impl IntoResponse for Refusal {
                 "the operating system gave no random bytes".to_owned(),
             ),
         };
-        answers::message(status, &text)
+        (status, Json(json!({ "message": text }))).into_response()
     }
 }
 
@@ -284,6 +297,7 @@ pub(crate) fn routes() -> Router<World> {
                 .delete(clear_faults),
         )
         .route("/sites/{id}/clock", post(advance_clock))
+        .route("/sites/{id}/settings", put(change_settings))
         .route("/sites/{id}/tokens", delete(revoke_tokens))
         .route("/sites/{id}/webhooks", get(list_webhooks).post(add_webhook))
         .route(
@@ -303,13 +317,16 @@ pub(crate) fn create(world: &World, new: NewSite) -> Result<Option<Credentials>,
             .client_secret
             .map_or_else(|| random::alphanumeric(48), Ok)?,
     };
-    let mut rate_limit = RateLimit::default();
-    if let Some(requests) = new.requests_per_minute {
-        rate_limit.requests = requests;
-    }
+    let requests = new
+        .requests_per_minute
+        .unwrap_or_else(|| world.provider().requests_per_minute());
     let settings = SiteSettings {
-        rate_limit,
+        rate_limit: RateLimit {
+            requests,
+            ..RateLimit::default()
+        },
         hides_disabled: new.hides_disabled,
+        own: Arc::new(new.settings),
     };
     let mut sites = world.sites();
     if sites.contains_key(&credentials.client_id) {
@@ -338,9 +355,26 @@ async fn create_site(
     State(world): State<World>,
     Body(new): Body<NewSite>,
 ) -> Result<(StatusCode, Json<Credentials>), Refusal> {
+    check(&world, &new.settings)?;
     create(&world, new)?
         .map(|credentials| (StatusCode::CREATED, Json(credentials)))
         .ok_or(Refusal::SiteTaken)
+}
+
+fn check(world: &World, settings: &Value) -> Result<(), Refusal> {
+    world
+        .provider()
+        .check_settings(settings)
+        .map_err(|error| Refusal::BadRequest(format!("the settings are not the source's: {error}")))
+}
+
+async fn change_settings(
+    State(world): State<World>,
+    Path(id): Path<String>,
+    Body(settings): Body<Value>,
+) -> Result<StatusCode, Refusal> {
+    check(&world, &settings)?;
+    done(&world, &id, |site| site.settings.own = Arc::new(settings))
 }
 
 async fn remove_site(
@@ -437,10 +471,16 @@ async fn add_webhook(
     Path(id): Path<String>,
     Body(foreign): Body<ForeignWebhook>,
 ) -> Result<(StatusCode, Json<WebhookStatus>), Refusal> {
-    let events = foreign
-        .events
-        .unwrap_or_else(|| EVENT_NAMES.map(str::to_owned).to_vec());
-    let webhook = Webhook::generate(foreign.endpoint, events)?;
+    let provider = world.provider();
+    let events = foreign.events.unwrap_or_else(|| {
+        provider
+            .event_names()
+            .iter()
+            .map(ToString::to_string)
+            .collect()
+    });
+    let key = at(&world, &id, |site| provider.key(site))??;
+    let webhook = Webhook::generate(foreign.endpoint, events, key)?;
     let status = WebhookStatus::from(&webhook);
     at(&world, &id, |site| site.webhooks.push(webhook))?;
     Ok((StatusCode::CREATED, Json(status)))
@@ -451,14 +491,18 @@ async fn change_webhook(
     Path((id, webhook)): Path<(String, String)>,
     Body(change): Body<WebhookChange>,
 ) -> Answer<WebhookStatus> {
-    let key = change
-        .new_signing_key
-        .then(SigningKey::generate)
-        .transpose()?;
+    let key = match change.signing_key {
+        Some(key) => Some(SigningKey::new(key)),
+        None => change
+            .new_signing_key
+            .then(SigningKey::generate)
+            .transpose()?,
+    };
+    let generations = world.provider().generations();
     at(&world, &id, |site| {
         let webhook = site.webhook_mut(&webhook).ok_or(Refusal::NoWebhook)?;
         if let Some(key) = key {
-            webhook.key = key;
+            webhook.take_key(key, generations);
         }
         if let Some(enabled) = change.enabled {
             webhook.health.set_enabled(enabled);
@@ -469,6 +513,7 @@ async fn change_webhook(
         if let Some(events) = change.events {
             webhook.events = events;
         }
+        webhook.details.extend(change.details);
         Ok(Json(WebhookStatus::from(&*webhook)))
     })?
 }
@@ -488,36 +533,22 @@ async fn deliveries(State(world): State<World>, Path(id): Path<String>) -> Answe
     at(&world, &id, |site| site.run_reports()).map(Json)
 }
 
-/// What goes to one webhook.
-struct Consignment {
-    webhook: String,
-    endpoint: String,
-    key: SigningKey,
-    health: Arc<Health>,
-    events: Vec<EventText>,
-}
-
-/// Which events go to which webhook. A name that nobody can subscribe to goes to all: it stands for a type that
-/// Orderspace adds tomorrow.
-fn consign(site: &Site, events: &[EventText], has_raw: bool) -> Vec<Consignment> {
+/// Which events go to which webhook.
+fn consign(
+    world: &World,
+    site: &Site,
+    events: &[EventText],
+    has_raw: bool,
+) -> Vec<(Webhook, Vec<EventText>)> {
+    let provider = world.provider();
     site.webhooks
         .iter()
-        .filter(|webhook| webhook.health.standing().enabled)
-        .map(|webhook| Consignment {
-            webhook: webhook.id.clone(),
-            endpoint: webhook.endpoint.clone(),
-            key: webhook.key.clone(),
-            health: Arc::clone(&webhook.health),
-            events: events
-                .iter()
-                .filter(|event| match event.name() {
-                    Some(name) if EVENT_NAMES.contains(&name) => webhook.subscribes_to(name),
-                    _ => true,
-                })
-                .cloned()
-                .collect(),
+        .filter(|webhook| webhook.standing().enabled)
+        .map(|webhook| {
+            let wanted = events.iter().filter(|event| provider.wants(webhook, event));
+            (webhook.clone(), wanted.cloned().collect::<Vec<_>>())
         })
-        .filter(|consignment| has_raw || !consignment.events.is_empty())
+        .filter(|(_, wanted)| has_raw || !wanted.is_empty())
         .collect()
 }
 
@@ -550,52 +581,58 @@ async fn deliver(
     Path(id): Path<String>,
     Body(deliver): Body<Deliver>,
 ) -> Answer<Vec<RunReport>> {
+    send(&world, &id, None, deliver).await.map(Json)
+}
+
+/// Sends to the webhooks of a site, or to one of them; also the way for a source that sends on its own account.
+pub(crate) async fn send(
+    world: &World,
+    id: &str,
+    only: Option<&str>,
+    deliver: Deliver,
+) -> Result<Vec<RunReport>, Refusal> {
     let events: Vec<EventText> = deliver.events.into_iter().map(EventText::from).collect();
     let raw = Arc::new(raw_deliveries(deliver.raw)?);
+    let (consignments, own) = at(world, id, |site| {
+        let mut consignments = consign(world, site, &events, !raw.is_empty());
+        consignments.retain(|(webhook, _)| only.is_none_or(|id| webhook.id == id));
+        (consignments, Arc::clone(&site.settings.own))
+    })?;
     let sender = world
         .sender
         .clone()
         .with_switches(deliver.switches)
+        .with_source(world.source, own)
         .with_policy(deliver.policy);
-    let consignments = at(&world, &id, |site| consign(site, &events, !raw.is_empty()))?;
 
     let mut runs = Vec::new();
     let mut work = Vec::new();
-    for consignment in consignments {
+    for (webhook, events) in consignments {
         let unprocessable = |error: crate::sender::SenderError| {
-            Refusal::Unprocessable(format!("{}: {error}", consignment.webhook))
+            Refusal::Unprocessable(format!("{}: {error}", webhook.id))
         };
-        let target = Target::with_health(
-            &consignment.endpoint,
-            consignment.key.clone(),
-            Arc::clone(&consignment.health),
-        )
-        .map_err(unprocessable)?;
-        sender
-            .check(&consignment.events, &raw)
-            .map_err(unprocessable)?;
+        let target = Target::of(&webhook).map_err(unprocessable)?;
+        sender.check(&events, &raw).map_err(unprocessable)?;
         let journal = Journal::default();
         let finished = Arc::<AtomicBool>::default();
         runs.push(Run {
-            webhook: consignment.webhook,
+            webhook: webhook.id,
             journal: journal.clone(),
             finished: Arc::clone(&finished),
         });
         let (sender, raw) = (sender.clone(), Arc::clone(&raw));
         work.push(async move {
             // Both were checked above and can't fail on what is to be packed.
-            let _ = sender
-                .send_into(&journal, &target, &consignment.events)
-                .await;
+            let _ = sender.send_into(&journal, &target, &events).await;
             let _ = sender.send_raw_into(&journal, &target, &raw).await;
             finished.store(true, Ordering::Release);
         });
     }
-    at(&world, &id, |site| site.remember(&runs))?;
+    at(world, id, |site| site.remember(&runs))?;
     // A task of its own, so that a client that goes away does not stop the sender.
     let sending = tokio::spawn(future::join_all(work));
     if deliver.wait {
         let _ = sending.await;
     }
-    Ok(Json(runs.iter().map(RunReport::from).collect()))
+    Ok(runs.iter().map(RunReport::from).collect())
 }

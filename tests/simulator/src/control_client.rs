@@ -187,6 +187,14 @@ impl SiteControl {
         self.order(Method::POST, "/clock", &body).await
     }
 
+    /// Sets the source's own settings.
+    ///
+    /// # Errors
+    /// [`ControlError::Refused`] with 400 for settings that the source does not have.
+    pub async fn change_settings(&self, settings: &Value) -> Result<(), ControlError> {
+        self.order(Method::PUT, "/settings", settings).await
+    }
+
     /// Makes all access tokens invalid.
     ///
     /// # Errors

@@ -1,85 +1,30 @@
-//! What every request to Orderspace's own paths goes through: the request id, the site it belongs to, its faults, the
-//! throttle, the access token, and the log.
+//! What every request to the source's own paths goes through: the request id, the site's faults, and the log.
 
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
-use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::extract::Request;
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::{Html, IntoResponse as _, Response};
 
 use crate::faults::{Door, FaultKind};
-use crate::orderspace::answers::{self, TokenRefusal};
 use crate::random;
-use crate::site::{LoggedRequest, Verdict};
+use crate::site::LoggedRequest;
 use crate::world::World;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The site that a request was let in for, as a request extension.
-#[derive(Clone)]
-pub(crate) struct ClientId(pub(crate) String);
-
 /// Puts an `X-Request-Id` on every answer.
 pub(crate) async fn number(request: Request, next: Next) -> Response {
     let mut answer = next.run(request).await;
-    if let Some(id) = random::request_id()
+    if let Some(id) = random::uuid()
         .ok()
         .and_then(|id| HeaderValue::try_from(id).ok())
     {
         answer.headers_mut().insert(REQUEST_ID, id);
     }
     answer
-}
-
-/// Lets an API request in for the site of its access token, or answers for it.
-pub(crate) async fn admit(
-    State(world): State<World>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    let Some((client_id, token)) = bearer(request.headers())
-        .and_then(|token| Some((world.site_of_token(token)?, token.to_owned())))
-    else {
-        return answers::unauthorized(TokenRefusal::Invalid);
-    };
-    let visit = Visit::new(&world, &client_id, &request);
-    let fault = visit.fault(Door::Api);
-    request.extensions_mut().insert(ClientId(client_id.clone()));
-    let judged = async {
-        let verdict = world.with_site(&client_id, |site| {
-            let now = site.now();
-            site.judge(&token, now)
-        });
-        match verdict {
-            Some(Verdict::Serve) => next.run(request).await,
-            Some(Verdict::TooMany) => answers::empty(StatusCode::TOO_MANY_REQUESTS),
-            Some(Verdict::Expired) => answers::unauthorized(TokenRefusal::Expired),
-            None => answers::unauthorized(TokenRefusal::Invalid),
-        }
-    };
-    visit
-        .answer(fault, judged, || {
-            answers::unauthorized(TokenRefusal::Invalid)
-        })
-        .await
-}
-
-/// A request to a path that does not exist; it needs no token, but is logged for the site if it has one.
-pub(crate) async fn lost(State(world): State<World>, request: Request) -> Response {
-    let answer = answers::no_such_page().await;
-    if let Some(client_id) = bearer(request.headers()).and_then(|token| world.site_of_token(token))
-    {
-        Visit::new(&world, &client_id, &request).log(Some(answer.status()));
-    }
-    answer
-}
-
-fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
-    let (scheme, token) = value.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
 /// One request to one site, from its faults to its line in the log.
@@ -115,7 +60,13 @@ impl<'a> Visit<'a> {
             .flatten()
     }
 
-    fn log(&self, status: Option<StatusCode>) {
+    /// What is no status is a 500.
+    fn status(&self, status: u16) -> Response {
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        self.world.provider().error(status, "a fault of the test")
+    }
+
+    pub(crate) fn log(&self, status: Option<StatusCode>) {
         self.world.with_site(&self.client_id, |site| {
             site.log(LoggedRequest {
                 method: self.method.clone(),
@@ -138,17 +89,17 @@ impl<'a> Visit<'a> {
                 tokio::time::sleep(Duration::from_millis(ms)).await;
                 work.await
             }
-            Some(FaultKind::Status(status)) => answers::empty_with(status),
+            Some(FaultKind::Status(status)) => self.status(status),
             Some(FaultKind::Refuse) => refusal(),
-            Some(FaultKind::Unprocessable) => answers::message(
+            Some(FaultKind::Unprocessable) => self.world.provider().error(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "Validation failed: Endpoint can't be reached",
             ),
-            Some(FaultKind::Html) => answers::proxy_page(),
+            Some(FaultKind::Html) => proxy_page(),
             Some(FaultKind::TimeOutMs(ms)) => return self.silence(ms).await,
             Some(FaultKind::WorkThenStatus(status)) => {
                 work.await;
-                answers::empty_with(status)
+                self.status(status)
             }
             Some(FaultKind::WorkThenTimeOutMs(ms)) => {
                 work.await;
@@ -164,7 +115,7 @@ impl<'a> Visit<'a> {
     async fn silence(&self, ms: u64) -> Response {
         self.log(None);
         tokio::time::sleep(Duration::from_millis(ms)).await;
-        answers::empty(StatusCode::GATEWAY_TIMEOUT)
+        self.status(504)
     }
 }
 
@@ -172,9 +123,14 @@ impl<'a> Visit<'a> {
 async fn cut(answer: Response) -> Response {
     let (mut parts, body) = answer.into_parts();
     let Ok(mut bytes) = to_bytes(body, usize::MAX).await else {
-        return answers::empty(StatusCode::INTERNAL_SERVER_ERROR);
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
     bytes.truncate(bytes.len() / 2);
     parts.headers.remove(header::CONTENT_LENGTH);
     (parts, Body::from(bytes)).into_response()
+}
+
+/// 200 with a page, from something in between.
+fn proxy_page() -> Response {
+    Html("<!DOCTYPE html>\n<html><body><h1>We'll be back soon</h1></body></html>\n").into_response()
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::value::RawValue;
 use thiserror::Error;
 
-use crate::orderspace::events::EventText;
+use crate::event::EventText;
 
 /// A delivery body from a file, whole and split.
 #[derive(Clone, Debug)]

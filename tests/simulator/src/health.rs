@@ -1,4 +1,5 @@
-//! A webhook's standing with the sender: enabled until several attempts in a row failed.
+//! A webhook's standing with the sender: enabled until several attempts in a row failed, or a delivery's attempts were
+//! used up, as the source has it.
 //!
 //! Orderspace says only "after multiple failed attempts your webhook will be disabled"; number and window are not
 //! published, so the number is a setting and the window is "in a row, over all deliveries of the webhook".
@@ -14,20 +15,26 @@ pub struct Standing {
     pub enabled: bool,
     /// Failed attempts since the last success.
     pub consecutive_failures: u32,
+    /// Whether the sender disabled it, not a person.
+    pub gave_up: bool,
+    /// Whether its deliveries wait until it is enabled again.
+    pub held: bool,
+}
+
+impl Default for Standing {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            consecutive_failures: 0,
+            gave_up: false,
+            held: false,
+        }
+    }
 }
 
 /// Shared by the site's state and by every delivery under way to the webhook.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Health(Mutex<Standing>);
-
-impl Default for Health {
-    fn default() -> Self {
-        Self(Mutex::new(Standing {
-            enabled: true,
-            consecutive_failures: 0,
-        }))
-    }
-}
 
 impl Health {
     fn lock(&self) -> MutexGuard<'_, Standing> {
@@ -42,10 +49,27 @@ impl Health {
     /// Enables (and forgets failures) or disables by hand.
     pub fn set_enabled(&self, enabled: bool) {
         let mut standing = self.lock();
-        standing.enabled = enabled;
-        if enabled {
-            standing.consecutive_failures = 0;
-        }
+        *standing = Standing {
+            enabled,
+            consecutive_failures: if enabled {
+                0
+            } else {
+                standing.consecutive_failures
+            },
+            ..Standing::default()
+        };
+    }
+
+    /// Keeps deliveries back until it is enabled.
+    pub fn hold(&self) {
+        let mut standing = self.lock();
+        standing.held = standing.enabled;
+    }
+
+    pub(crate) fn give_up(&self) {
+        let mut standing = self.lock();
+        standing.enabled = false;
+        standing.gave_up = true;
     }
 
     pub(crate) fn succeeded(&self) {
@@ -57,6 +81,7 @@ impl Health {
         standing.consecutive_failures = standing.consecutive_failures.saturating_add(1);
         if standing.consecutive_failures >= disable_after {
             standing.enabled = false;
+            standing.gave_up = true;
         }
     }
 }

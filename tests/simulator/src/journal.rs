@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// An HTTP answer; only status 200 is a success.
+    /// An HTTP answer; which statuses are a success is the source's.
     Answered {
         /// The status.
         status: u16,
@@ -60,7 +60,7 @@ pub struct Attempt {
 pub enum End {
     /// Still under way.
     Pending,
-    /// Answered with 200.
+    /// Answered with a status that the source accepts; with Orderspace, 200.
     Accepted,
     /// The attempts were used up.
     GaveUp,

@@ -1,4 +1,4 @@
-//! The `simulator` command: Orderspace on 127.0.0.1, or its sender alone.
+//! The `simulator` command: a source on 127.0.0.1, or Orderspace's sender alone.
 
 mod cli;
 

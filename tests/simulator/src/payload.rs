@@ -1,26 +1,21 @@
-//! From events to request bodies: packing into batches, the two body shapes, Rails' escapes, and raw deliveries.
-
-use std::collections::BTreeMap;
+//! What is to be sent: events in a body, or raw bytes.
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 use thiserror::Error;
 
-use crate::orderspace::events::{EventText, plural};
-use crate::orderspace::signature::{SIGNATURE_HEADER, SigningKey};
-use crate::switches::{Shape, Switches};
+use crate::event::EventText;
 
 /// Why events could not be packed.
 #[derive(Debug, Error)]
 pub enum PackError {
-    /// The old shape needs the event's name and its record.
-    #[error(
-        "the event {name} has no {{\"event\",\"data\":{{\"<kind>\":{{..}}}}}} form; send it in the current shape"
-    )]
-    NoOldShape {
+    /// The chosen shape needs something that the event lacks.
+    #[error("the event {name} has no {needs} form; send it in another shape")]
+    NotInShape {
         /// The event's name, or a dash.
         name: String,
+        /// What the shape needs.
+        needs: &'static str,
     },
     /// A header of a raw delivery is not a header.
     #[error("the header {name} is not a valid HTTP header; change its name or value")]
@@ -60,26 +55,37 @@ pub(crate) struct Payload {
     pub(crate) events: Vec<EventText>,
     pub(crate) body: Vec<u8>,
     headers: Vec<(HeaderName, HeaderValue)>,
-    signing: Signing,
+    pub(crate) signing: Signing,
 }
 
 impl Payload {
-    /// The headers to send, signed with the given key of the webhook.
-    pub(crate) fn headers(&self, key: &SigningKey, other_key: &SigningKey) -> HeaderMap {
-        let mut headers = HeaderMap::new();
+    /// A body with the events that it holds.
+    pub(crate) fn new(events: Vec<EventText>, body: impl Into<Vec<u8>>) -> Self {
+        Self {
+            events,
+            body: body.into(),
+            headers: Vec::new(),
+            signing: Signing::Proper,
+        }
+    }
+
+    /// Whether a test chose the bytes.
+    pub(crate) fn is_raw(&self) -> bool {
+        self.events.is_empty()
+    }
+
+    /// The name of the first event.
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.events.first().and_then(EventText::name)
+    }
+
+    /// The headers to send: the source's own, but those that a test chose in their place.
+    pub(crate) fn headers(&self, own: HeaderMap) -> HeaderMap {
+        let mut headers = own;
         headers.insert(
             header::CONTENT_TYPE,
             HeaderValue::from_static("application/json"),
         );
-        let signature = match self.signing {
-            Signing::Proper => Some(key.sign(&self.body)),
-            Signing::WrongKey => Some(other_key.sign(&self.body)),
-            Signing::Omit => None,
-        };
-        if let Some(mut value) = signature.and_then(|text| HeaderValue::try_from(text).ok()) {
-            value.set_sensitive(true);
-            headers.insert(SIGNATURE_HEADER, value);
-        }
         for (name, _) in &self.headers {
             headers.remove(name);
         }
@@ -111,183 +117,9 @@ pub(crate) fn raw(delivery: &RawDelivery) -> Result<Payload, PackError> {
     })
 }
 
-/// Packs events into bodies of the switches' shape and batch size, in order.
-pub(crate) fn pack(events: &[EventText], switches: &Switches) -> Result<Vec<Payload>, PackError> {
-    let size = switches.batch_size.max(1);
-    let signing = if switches.wrong_key {
-        Signing::WrongKey
-    } else {
-        Signing::Proper
-    };
-    let payload = |events: &[EventText], body: String| Payload {
-        events: events.to_vec(),
-        body: if switches.rails_escapes {
-            rails_escaped(&body).into_bytes()
-        } else {
-            body.into_bytes()
-        },
-        headers: Vec::new(),
-        signing: signing.clone(),
-    };
-    match switches.shape {
-        Shape::Current => Ok(events
-            .chunks(size)
-            .map(|batch| payload(batch, array(batch)))
-            .collect()),
-        Shape::Old => {
-            let mut payloads = Vec::new();
-            for group in by_name(events)? {
-                for batch in group.chunks(size) {
-                    payloads.push(payload(batch, old_shape(batch)?));
-                }
-            }
-            Ok(payloads)
-        }
-    }
-}
-
-fn array(events: &[EventText]) -> String {
-    let texts: Vec<&str> = events.iter().map(EventText::as_str).collect();
-    format!("[{}]", texts.join(","))
-}
-
-/// Events by name, names in the order of their first event.
-fn by_name(events: &[EventText]) -> Result<Vec<Vec<EventText>>, PackError> {
-    let mut groups: Vec<(&str, Vec<EventText>)> = Vec::new();
-    for event in events {
-        let name = event.name().ok_or_else(|| no_old_shape(None))?;
-        match groups.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, group)) => group.push(event.clone()),
-            None => groups.push((name, vec![event.clone()])),
-        }
-    }
-    Ok(groups.into_iter().map(|(_, group)| group).collect())
-}
-
-fn no_old_shape(name: Option<&str>) -> PackError {
-    PackError::NoOldShape {
-        name: name.unwrap_or("-").to_owned(),
-    }
-}
-
-#[derive(Deserialize)]
-struct Shaped<'a> {
-    #[serde(borrow)]
-    data: BTreeMap<String, &'a RawValue>,
-}
-
-/// One body for events of one name. The records keep their text; only the frame around them is new.
-fn old_shape(events: &[EventText]) -> Result<String, PackError> {
-    let mut records = Vec::with_capacity(events.len());
-    let mut frame = None;
-    for event in events {
-        let refused = || no_old_shape(event.name());
-        let shaped: Shaped<'_> = serde_json::from_str(event.as_str()).map_err(|_| refused())?;
-        let name = event.name().ok_or_else(refused)?;
-        let (kind, record) = shaped.data.first_key_value().ok_or_else(refused)?;
-        records.push(record.get());
-        let quoted = |text: &str| serde_json::Value::from(text).to_string();
-        frame.get_or_insert_with(|| (quoted(name), quoted(&plural(kind))));
-    }
-    let (name, list) = frame.ok_or_else(|| no_old_shape(None))?;
-    let records = records.join(",");
-    Ok(format!(
-        r#"{{"event":{name},"data":{{{list}:[{records}]}}}}"#
-    ))
-}
-
-/// These characters stand in JSON only inside strings, so replacing them in the text keeps the meaning.
-fn rails_escaped(json: &str) -> String {
-    let mut escaped = String::with_capacity(json.len());
-    for letter in json.chars() {
-        match letter {
-            '&' => escaped.push_str("\\u0026"),
-            '<' => escaped.push_str("\\u003c"),
-            '>' => escaped.push_str("\\u003e"),
-            '\u{2028}' => escaped.push_str("\\u2028"),
-            '\u{2029}' => escaped.push_str("\\u2029"),
-            other => escaped.push(other),
-        }
-    }
-    escaped
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn events(texts: &[&str]) -> Vec<EventText> {
-        texts
-            .iter()
-            .map(|text| EventText::parse(*text).unwrap())
-            .collect()
-    }
-
-    fn bodies(events: &[EventText], switches: &Switches) -> Vec<String> {
-        pack(events, switches)
-            .unwrap()
-            .into_iter()
-            .map(|payload| String::from_utf8(payload.body).unwrap())
-            .collect()
-    }
-
-    #[test]
-    fn a_hundred_and_one_events_make_batches_of_fifty() {
-        let many = vec![EventText::parse("{}").unwrap(); 101];
-        let sizes: Vec<usize> = pack(&many, &Switches::default())
-            .unwrap()
-            .iter()
-            .map(|payload| payload.events.len())
-            .collect();
-        assert_eq!(sizes, [50, 50, 1]);
-    }
-
-    #[test]
-    fn an_array_holds_the_texts_as_they_are() {
-        let mixed = events(&[r#"{ "event":"a.b" , "n":1.0}"#, "7"]);
-        assert_eq!(
-            bodies(&mixed, &Switches::default()),
-            [r#"[{ "event":"a.b" , "n":1.0},7]"#]
-        );
-    }
-
-    #[test]
-    fn the_old_shape_has_one_body_per_name_and_keeps_each_records_text() {
-        let mixed = events(&[
-            r#"{"event":"order.created","data":{"order":{"id":"or_1", "t":1.0}}}"#,
-            r#"{"event":"inventory_level.updated","data":{"inventory_level":{"sku":"A"}}}"#,
-            r#"{"event":"order.created","data":{"order":{"id":"or_2"}}}"#,
-        ]);
-        let old = Switches {
-            shape: Shape::Old,
-            ..Switches::default()
-        };
-        assert_eq!(
-            bodies(&mixed, &old),
-            [
-                r#"{"event":"order.created","data":{"orders":[{"id":"or_1", "t":1.0},{"id":"or_2"}]}}"#,
-                r#"{"event":"inventory_level.updated","data":{"inventory_levels":[{"sku":"A"}]}}"#,
-            ]
-        );
-        assert!(pack(&events(&["{}"]), &old).is_err());
-        assert!(pack(&events(&[r#"{"event":"a.b","data":{}}"#]), &old).is_err());
-    }
-
-    #[test]
-    fn rails_escapes_change_the_text_and_not_the_meaning() {
-        let fish = events(&["{\"n\":\"Fish & Chips <Ltd>\u{2028}\"}"]);
-        let switches = Switches {
-            rails_escapes: true,
-            ..Switches::default()
-        };
-        let escaped = bodies(&fish, &switches).remove(0);
-        assert_eq!(
-            escaped,
-            r#"[{"n":"Fish \u0026 Chips \u003cLtd\u003e\u2028"}]"#
-        );
-        let meaning: serde_json::Value = serde_json::from_str(&escaped).unwrap();
-        assert_eq!(meaning[0]["n"], "Fish & Chips <Ltd>\u{2028}");
-    }
 
     #[test]
     fn chosen_headers_replace_the_senders_own_and_may_come_twice() {
@@ -301,10 +133,13 @@ mod tests {
             signing: Signing::Proper,
         })
         .unwrap();
-        let key = SigningKey::new("k");
-        let headers = payload.headers(&key, &key);
+        let mut own = HeaderMap::new();
+        own.insert("x-orderspace-signature", HeaderValue::from_static("c"));
+        own.insert("x-kept", HeaderValue::from_static("d"));
+        let headers = payload.headers(own);
+        assert_eq!(headers["x-kept"], "d");
         assert_eq!(headers["content-type"], "text/plain");
-        let signatures: Vec<_> = headers.get_all(SIGNATURE_HEADER).iter().collect();
+        let signatures: Vec<_> = headers.get_all("x-orderspace-signature").iter().collect();
         assert_eq!(signatures, ["a", "b"]);
     }
 

@@ -21,8 +21,8 @@ pub(crate) fn alphanumeric(length: usize) -> Result<String, getrandom::Error> {
     Ok(text)
 }
 
-/// A random UUID (version 4), the form of the provider's `X-Request-Id`.
-pub(crate) fn request_id() -> Result<String, getrandom::Error> {
+/// A random UUID (version 4), the form of `X-Request-Id` and of many ids.
+pub(crate) fn uuid() -> Result<String, getrandom::Error> {
     let mut bytes = [0_u8; 16];
     getrandom::fill(&mut bytes)?;
     let bits =
@@ -68,12 +68,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_request_id_is_a_version_4_uuid() {
-        let id = request_id().unwrap();
+    fn a_uuid_is_a_version_4_uuid() {
+        let id = uuid().unwrap();
         assert_eq!(id.len(), 36);
         assert_eq!(&id[14..15], "4");
         assert!(matches!(&id[19..20], "8" | "9" | "a" | "b"));
-        assert_ne!(id, request_id().unwrap());
+        assert_ne!(id, uuid().unwrap());
     }
 
     #[test]

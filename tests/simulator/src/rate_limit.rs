@@ -1,4 +1,4 @@
-//! Orderspace's throttle: 60 requests a minute, then 429 until 60 seconds have passed.
+//! The throttle: so many requests a minute (Orderspace has 60), then 429 until 60 seconds have passed.
 //!
 //! <https://apidocs.orderspace.com/#throttling>
 

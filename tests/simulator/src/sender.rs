@@ -1,11 +1,9 @@
-//! Orderspace's sender: signs, posts, retries until it is answered with exactly 200, and disables a webhook that
-//! keeps failing.
+//! The sender: posts what the source writes, retries until the answer is one that the source accepts, and gives up or
+//! disables a webhook as the source does.
 //!
 //! It needs no server, so a test can hold it against a receiver directly. It promises that an event's text is never
 //! re-serialised, that no redirect and no proxy is used, and that every request is in the [`Journal`]. Each request
 //! has a connection of its own: a connection kept from an earlier one would be retried below this layer, uncounted.
-//!
-//! <https://apidocs.orderspace.com/#webhooks>
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,15 +12,21 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use futures::stream;
 use reqwest::redirect;
+use serde_json::{Map, Value};
 use thiserror::Error;
 
+use crate::event::EventText;
 use crate::health::Health;
 use crate::journal::{Attempt, End, Journal, Outcome, Report};
-use crate::orderspace::events::EventText;
-use crate::orderspace::signature::SigningKey;
-use crate::payload::{self, PackError, Payload, RawDelivery};
+use crate::key::SigningKey;
+use crate::payload::{self, PackError, Payload, RawDelivery, Signing};
 use crate::random::Seeded;
+use crate::site::Webhook;
+use crate::source::{self, Provider, Schedule, Source};
 use crate::switches::{Rebatch, Repeat, RetryPolicy, Switches};
+
+/// How often a delivery that is held back looks whether it may go.
+const HELD_INTERVAL: Duration = Duration::from_millis(10);
 
 /// How much of an answer's body is kept.
 const ANSWER_LIMIT: usize = 4_096;
@@ -44,12 +48,14 @@ pub enum SenderError {
     Pack(#[from] PackError),
 }
 
-/// Where deliveries go: an endpoint, its signing key and its standing.
+/// Where deliveries go: an endpoint, its signing keys and its standing.
 #[derive(Clone)]
 pub struct Target {
     endpoint: reqwest::Url,
-    key: SigningKey,
+    keys: Vec<SigningKey>,
     health: Arc<Health>,
+    queue: Arc<tokio::sync::Mutex<()>>,
+    details: Arc<Map<String, Value>>,
 }
 
 impl fmt::Debug for Target {
@@ -67,22 +73,27 @@ impl Target {
     /// # Errors
     /// [`SenderError::Endpoint`] when the endpoint is not an `http` or `https` URL.
     pub fn new(endpoint: &str, key: SigningKey) -> Result<Self, SenderError> {
-        Self::with_health(endpoint, key, Arc::default())
-    }
-
-    pub(crate) fn with_health(
-        endpoint: &str,
-        key: SigningKey,
-        health: Arc<Health>,
-    ) -> Result<Self, SenderError> {
         let endpoint = reqwest::Url::parse(endpoint).map_err(|_| SenderError::Endpoint)?;
         if !matches!(endpoint.scheme(), "http" | "https") {
             return Err(SenderError::Endpoint);
         }
         Ok(Self {
             endpoint,
-            key,
-            health,
+            keys: vec![key],
+            health: Arc::default(),
+            queue: Arc::default(),
+            details: Arc::default(),
+        })
+    }
+
+    /// A webhook of a site, with all that the source knows of it.
+    pub(crate) fn of(webhook: &Webhook) -> Result<Self, SenderError> {
+        Ok(Self {
+            keys: webhook.keys.clone(),
+            health: Arc::clone(&webhook.health),
+            queue: Arc::clone(&webhook.queue),
+            details: Arc::new(webhook.details.clone()),
+            ..Self::new(&webhook.endpoint, SigningKey::new(""))?
         })
     }
 
@@ -106,10 +117,13 @@ pub struct Sender {
     policy: RetryPolicy,
     switches: Switches,
     other_key: SigningKey,
+    source: Source,
+    settings: Arc<Value>,
+    schedule: Schedule,
 }
 
 impl Sender {
-    /// A sender with the given schedule and no switch set.
+    /// Orderspace's sender, with the given schedule and no switch set.
     ///
     /// # Errors
     /// [`SenderError::Client`] or [`SenderError::Randomness`], both faults of the machine.
@@ -123,9 +137,12 @@ impl Sender {
             .map_err(SenderError::Client)?;
         Ok(Self {
             client,
+            schedule: Schedule::of(&policy),
             policy,
             switches: Switches::default(),
             other_key: SigningKey::generate()?,
+            source: Source::Orderspace,
+            settings: Arc::default(),
         })
     }
 
@@ -140,7 +157,30 @@ impl Sender {
     #[must_use]
     pub fn with_policy(mut self, policy: RetryPolicy) -> Self {
         self.policy = policy;
+        self.schedule = self.provider().schedule(&self.policy, &self.settings);
         self
+    }
+
+    /// The same sender for a site of another source.
+    pub(crate) fn with_source(mut self, source: Source, settings: Arc<Value>) -> Self {
+        self.source = source;
+        self.settings = settings;
+        self.schedule = self.provider().schedule(&self.policy, &self.settings);
+        self
+    }
+
+    fn provider(&self) -> &'static dyn Provider {
+        self.source.provider()
+    }
+
+    fn pack(&self, events: &[EventText]) -> Result<Vec<Payload>, PackError> {
+        let mut payloads = self.provider().pack(events, &self.switches)?;
+        if self.switches.wrong_key {
+            for payload in &mut payloads {
+                payload.signing = Signing::WrongKey;
+            }
+        }
+        Ok(payloads)
     }
 
     /// Delivers the events and returns when every delivery was accepted, given up or disabled.
@@ -163,7 +203,7 @@ impl Sender {
         target: &Target,
         events: &[EventText],
     ) -> Result<(), SenderError> {
-        let payloads = payload::pack(events, &self.switches)?;
+        let payloads = self.pack(events)?;
         self.dispatch(journal, target, payloads).await
     }
 
@@ -204,7 +244,7 @@ impl Sender {
         events: &[EventText],
         deliveries: &[RawDelivery],
     ) -> Result<(), SenderError> {
-        payload::pack(events, &self.switches)?;
+        self.pack(events)?;
         deliveries
             .iter()
             .try_for_each(|raw| payload::raw(raw).map(drop))?;
@@ -221,6 +261,11 @@ impl Sender {
             Seeded::new(seed).shuffle(&mut payloads);
         }
         tokio::time::sleep(Duration::from_millis(self.switches.late_ms)).await;
+        let (_turn, in_flight) = if self.schedule.in_order {
+            (Some(target.queue.lock().await), 1)
+        } else {
+            (None, self.switches.in_flight.max(1))
+        };
         // A raw body has no events to be cut anew.
         let rebatches = self.switches.rebatch != Rebatch::Never
             && payloads.iter().all(|payload| !payload.events.is_empty());
@@ -228,9 +273,7 @@ impl Sender {
             return self.in_rounds(journal, target, payloads).await;
         }
         stream::iter(payloads)
-            .for_each_concurrent(self.switches.in_flight.max(1), |payload| {
-                self.deliver(journal, target, payload)
-            })
+            .for_each_concurrent(in_flight, |payload| self.deliver(journal, target, payload))
             .await;
         Ok(())
     }
@@ -268,7 +311,7 @@ impl Sender {
                 Step::Ended(end) => break end,
                 Step::Failed => made += 1,
             }
-            tokio::time::sleep(self.policy.delay_after(made)).await;
+            tokio::time::sleep(self.delay_after(made)).await;
         };
         journal.ended(delivery, end);
     }
@@ -308,7 +351,7 @@ impl Sender {
             made += 1;
             due = self.cut_anew(failed)?;
             if !due.is_empty() {
-                tokio::time::sleep(self.policy.delay_after(made)).await;
+                tokio::time::sleep(self.delay_after(made)).await;
             }
         }
         Ok(())
@@ -334,7 +377,7 @@ impl Sender {
         };
         let mut payloads = Vec::new();
         for events in groups {
-            payloads.extend(payload::pack(&events, &self.switches)?);
+            payloads.extend(self.pack(&events)?);
         }
         Ok(payloads)
     }
@@ -348,15 +391,24 @@ impl Sender {
         payload: &Payload,
         attempts_made: u32,
     ) -> Step {
+        while target.health.standing().held {
+            tokio::time::sleep(HELD_INTERVAL).await;
+        }
         if !target.health.standing().enabled {
             return Step::Ended(End::Disabled);
         }
-        let outcome = self.attempt(target, payload).await;
-        let accepted = outcome.is_accepted();
+        let outcome = self.attempt(target, payload, attempts_made + 1).await;
+        let (accepted, dropped) = match &outcome {
+            Outcome::Answered { status, .. } => (
+                self.provider().accepts(*status, &self.settings),
+                self.provider().drops(*status, &self.settings),
+            ),
+            Outcome::TimedOut | Outcome::Unreachable => (false, false),
+        };
         if accepted {
             target.health.succeeded();
         } else {
-            target.health.failed(self.policy.disable_after);
+            target.health.failed(self.schedule.disable_after);
         }
         journal.attempted(Attempt {
             delivery,
@@ -369,20 +421,53 @@ impl Sender {
             Step::Ended(End::Accepted)
         } else if !target.health.standing().enabled {
             Step::Ended(End::Disabled)
-        } else if attempts_made + 1 >= self.policy.max_attempts {
+        } else if dropped {
+            Step::Ended(End::GaveUp)
+        } else if attempts_made + 1 >= self.schedule.attempts {
+            if self.schedule.disables {
+                target.health.give_up();
+                return Step::Ended(End::Disabled);
+            }
             Step::Ended(End::GaveUp)
         } else {
             Step::Failed
         }
     }
 
-    async fn attempt(&self, target: &Target, payload: &Payload) -> Outcome {
+    /// The wait after attempt number `made` (counted from 1) failed.
+    fn delay_after(&self, made: u32) -> Duration {
+        let waits = self.schedule.waits;
+        let index = usize::try_from(made.saturating_sub(1)).unwrap_or(usize::MAX);
+        match (waits.first(), waits.get(index).or(waits.last())) {
+            (Some(first), Some(wait)) => {
+                let ms =
+                    self.policy.first_delay_ms.saturating_mul(u64::from(*wait)) / u64::from(*first);
+                Duration::from_millis(ms.min(self.policy.max_delay_ms))
+            }
+            _ => self.policy.delay_after(made),
+        }
+    }
+
+    pub(crate) async fn attempt(&self, target: &Target, payload: &Payload, number: u32) -> Outcome {
+        let keys = match payload.signing {
+            Signing::Proper => target.keys.as_slice(),
+            Signing::WrongKey => std::slice::from_ref(&self.other_key),
+            Signing::Omit => &[],
+        };
+        let dressed = self.provider().dress(&source::Attempt {
+            payload,
+            number,
+            keys,
+            signing: payload.signing.clone(),
+            details: &target.details,
+            settings: &self.settings,
+        });
         let answer = self
             .client
             .post(target.endpoint.clone())
             .timeout(Duration::from_millis(self.policy.timeout_ms))
-            .headers(payload.headers(&target.key, &self.other_key))
-            .body(payload.body.clone())
+            .headers(payload.headers(dressed.headers))
+            .body(dressed.body)
             .send()
             .await;
         match answer {

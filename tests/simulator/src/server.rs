@@ -1,10 +1,9 @@
-//! The simulator as an HTTP server on 127.0.0.1: Orderspace's identity and API hosts and the control API on one port.
+//! The simulator as an HTTP server on 127.0.0.1: the hosts of one source and the control API on one port.
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use axum::routing::{get, post};
 use axum::{Router, middleware};
 use thiserror::Error;
 use tokio::net::TcpListener;
@@ -13,8 +12,8 @@ use tokio::task::JoinHandle;
 
 use crate::control::{self, Credentials, NewSite};
 use crate::door;
-use crate::orderspace::{answers, oauth, webhooks};
 use crate::sender::{Sender, SenderError};
+use crate::source::Source;
 use crate::switches::RetryPolicy;
 use crate::world::World;
 
@@ -39,6 +38,9 @@ pub enum SimulatorError {
     /// No randomness for credentials.
     #[error("the operating system gave no random bytes")]
     Randomness(#[from] getrandom::Error),
+    /// The settings are not the source's.
+    #[error("the source has no such settings; the cause names them")]
+    Settings(#[source] serde_json::Error),
     /// The client id is taken.
     #[error("there is a site with the client id {client_id} already; choose another")]
     SiteTaken {
@@ -65,17 +67,25 @@ impl fmt::Debug for Simulator {
 }
 
 impl Simulator {
-    /// Starts on a port of 127.0.0.1, or on any free one with 0. It accepts connections when this returns.
+    /// Starts as Orderspace on a port of 127.0.0.1, or on any free one with 0. It accepts connections when this returns.
     ///
     /// # Errors
     /// [`SimulatorError::Bind`] when the port is taken; otherwise a fault of the machine.
     pub async fn start(port: u16) -> Result<Self, SimulatorError> {
+        Self::start_as(Source::Orderspace, port).await
+    }
+
+    /// Starts as a source on a port of 127.0.0.1, or on any free one with 0.
+    ///
+    /// # Errors
+    /// As [`Simulator::start`].
+    pub async fn start_as(source: Source, port: u16) -> Result<Self, SimulatorError> {
         let bind = |source| SimulatorError::Bind { port, source };
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
             .await
             .map_err(bind)?;
         let address = listener.local_addr().map_err(bind)?;
-        let world = World::new(Sender::new(RetryPolicy::default())?);
+        let world = World::new(source, Sender::new(RetryPolicy::default())?);
         let (stop, stopped) = oneshot::channel::<()>();
         let routes = routes(world.clone());
         let task = tokio::spawn(async move {
@@ -103,9 +113,13 @@ impl Simulator {
     /// Creates a site, as `POST /_simulator/sites` does.
     ///
     /// # Errors
-    /// [`SimulatorError::SiteTaken`], or no randomness for what is to be generated.
+    /// [`SimulatorError::SiteTaken`], [`SimulatorError::Settings`], or no randomness for what is to be generated.
     pub fn create_site(&self, new: NewSite) -> Result<Credentials, SimulatorError> {
         let client_id = new.client_id.clone().unwrap_or_default();
+        let provider = self.world.provider();
+        provider
+            .check_settings(&new.settings)
+            .map_err(SimulatorError::Settings)?;
         control::create(&self.world, new)?.ok_or(SimulatorError::SiteTaken { client_id })
     }
 
@@ -123,22 +137,9 @@ impl Drop for Simulator {
 }
 
 fn routes(world: World) -> Router {
-    let api = Router::new()
-        .route("/v1/webhooks", get(webhooks::list).post(webhooks::create))
-        .route(
-            "/v1/webhooks/{id}",
-            get(webhooks::retrieve)
-                .put(webhooks::update)
-                .delete(webhooks::delete),
-        )
-        .method_not_allowed_fallback(answers::no_such_page)
-        .route_layer(middleware::from_fn_with_state(world.clone(), door::admit));
     Router::new()
-        .merge(api)
-        .route("/oauth/token", post(oauth::token))
         .nest("/_simulator", control::routes())
-        .fallback(door::lost)
-        .method_not_allowed_fallback(door::lost)
+        .merge(world.provider().routes(&world))
         .layer(middleware::from_fn(door::number))
         .with_state(world)
 }

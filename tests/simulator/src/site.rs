@@ -1,4 +1,4 @@
-//! One Orderspace customer site: its credentials, tokens, webhooks, throttle, faults, and what was asked of it.
+//! One customer site of the source: its credentials, tokens, webhooks, throttle, faults, and what was asked of it.
 //!
 //! Everything here is told the time, so that a site's clock can be moved by a test.
 
@@ -8,17 +8,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::faults::{self, Door, Fault, FaultKind};
-use crate::health::Health;
+use crate::health::{Health, Standing};
 use crate::journal::{Journal, Report};
-use crate::orderspace::events::EVENT_NAMES;
-use crate::orderspace::signature::SigningKey;
+use crate::key::SigningKey;
 use crate::random;
 use crate::rate_limit::{RateLimit, RateLimiter};
-
-/// How long an access token is valid; Orderspace says `"expires_in": 1800`.
-pub const TOKEN_LIFETIME: Duration = Duration::from_secs(1_800);
+use crate::source;
 
 /// Requests remembered per site; older ones are forgotten, so that a long-running simulator does not grow.
 const LOG_LIMIT: usize = 10_000;
@@ -40,22 +38,45 @@ pub(crate) struct Webhook {
     pub(crate) id: String,
     pub(crate) endpoint: String,
     pub(crate) events: Vec<String>,
-    pub(crate) key: SigningKey,
+    /// Newest first; none where nothing is signed.
+    pub(crate) keys: Vec<SigningKey>,
     pub(crate) health: Arc<Health>,
+    /// Held while a source that keeps the order sends.
+    pub(crate) queue: Arc<tokio::sync::Mutex<()>>,
+    /// What only the source knows of it.
+    pub(crate) details: Map<String, Value>,
 }
 
 impl Webhook {
     pub(crate) fn generate(
         endpoint: String,
         events: Vec<String>,
+        key: SigningKey,
     ) -> Result<Self, getrandom::Error> {
         Ok(Self {
             id: format!("wh_{}", random::alphanumeric(8)?),
             endpoint,
             events,
-            key: SigningKey::generate()?,
+            keys: vec![key],
             health: Arc::default(),
+            queue: Arc::default(),
+            details: Map::new(),
         })
+    }
+
+    pub(crate) fn standing(&self) -> Standing {
+        self.health.standing()
+    }
+
+    /// Signs with `key` from now on; so many keys stay live.
+    pub(crate) fn take_key(&mut self, key: SigningKey, generations: usize) {
+        self.keys.insert(0, key);
+        self.keys.truncate(generations);
+    }
+
+    /// A text among the details.
+    pub(crate) fn detail(&self, name: &str) -> Option<&str> {
+        self.details.get(name).and_then(Value::as_str)
     }
 
     pub(crate) fn subscribes_to(&self, name: &str) -> bool {
@@ -63,28 +84,8 @@ impl Webhook {
     }
 }
 
-/// Why an endpoint and events are not acceptable, in the provider's words.
-pub(crate) fn complaints(endpoint: &str, events: &[String]) -> Option<String> {
-    let mut found = Vec::new();
-    if endpoint.trim().is_empty() {
-        found.push("Endpoint can't be blank");
-    }
-    if !is_acceptable_endpoint(endpoint) {
-        found.push("Endpoint must be a https url");
-    }
-    if events.is_empty() {
-        found.push("Events can't be blank");
-    } else if !events
-        .iter()
-        .all(|event| EVENT_NAMES.contains(&event.as_str()))
-    {
-        found.push("Events are invalid");
-    }
-    (!found.is_empty()).then(|| format!("Validation failed: {}", found.join(", ")))
-}
-
-/// Orderspace takes `https` only. A loopback `http` URL is taken besides, because a local stack has no certificate.
-fn is_acceptable_endpoint(endpoint: &str) -> bool {
+/// Sources take `https` only. A loopback `http` URL is taken besides, because a local stack has no certificate.
+pub(crate) fn is_acceptable_endpoint(endpoint: &str) -> bool {
     reqwest::Url::parse(endpoint).is_ok_and(|url| match url.scheme() {
         "https" => true,
         "http" => matches!(url.host_str(), Some("127.0.0.1" | "localhost")),
@@ -144,6 +145,8 @@ pub(crate) struct SiteSettings {
     pub(crate) rate_limit: RateLimit,
     /// Whether a disabled webhook disappears from the API's answers.
     pub(crate) hides_disabled: bool,
+    /// The source's own settings.
+    pub(crate) own: Arc<Value>,
 }
 
 pub(crate) struct Site {
@@ -188,15 +191,32 @@ impl Site {
         self.clock_ahead += by;
     }
 
-    pub(crate) fn issue_token(&mut self) -> Result<String, getrandom::Error> {
+    pub(crate) fn issue_token(&mut self, lifetime: Duration) -> Result<String, getrandom::Error> {
         let token = random::alphanumeric(43)?;
-        self.tokens
-            .insert(token.clone(), self.now() + TOKEN_LIFETIME);
+        self.tokens.insert(token.clone(), self.now() + lifetime);
         Ok(token)
     }
 
     pub(crate) fn knows_token(&self, token: &str) -> bool {
         self.tokens.contains_key(token)
+    }
+
+    /// Whether a token can be used now.
+    pub(crate) fn honours_token(&self, token: &str) -> bool {
+        self.tokens
+            .get(token)
+            .is_some_and(|expires| self.now() < *expires)
+    }
+
+    /// Counts a request, and says whether the throttle lets it pass.
+    pub(crate) fn admits(&mut self) -> bool {
+        let now = self.now();
+        self.limiter.admits(now)
+    }
+
+    /// The source's own settings, or how they are by default.
+    pub(crate) fn own<T: serde::de::DeserializeOwned + Default>(&self) -> T {
+        source::settings(&self.settings.own).unwrap_or_default()
     }
 
     pub(crate) fn revoke_tokens(&mut self) {
@@ -265,47 +285,5 @@ impl Site {
         let before = self.webhooks.len();
         self.webhooks.retain(|webhook| webhook.id != id);
         self.webhooks.len() < before
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use rstest::rstest;
-
-    use super::*;
-
-    #[rstest]
-    #[case::https("https://example.com/hooks/x", None)]
-    #[case::loopback_http("http://127.0.0.1:8080/hooks", None)]
-    #[case::localhost_http("http://localhost/hooks", None)]
-    #[case::blank(
-        "",
-        Some("Validation failed: Endpoint can't be blank, Endpoint must be a https url")
-    )]
-    #[case::other_http(
-        "http://example.com/",
-        Some("Validation failed: Endpoint must be a https url")
-    )]
-    #[case::looks_like_loopback(
-        "http://127.0.0.1.example.com/",
-        Some("Validation failed: Endpoint must be a https url")
-    )]
-    #[case::no_url("hooks", Some("Validation failed: Endpoint must be a https url"))]
-    fn endpoints(#[case] endpoint: &str, #[case] expected: Option<&str>) {
-        let events = ["order.created".to_owned()];
-        assert_eq!(complaints(endpoint, &events).as_deref(), expected);
-    }
-
-    #[rstest]
-    #[case::none(&[], Some("Validation failed: Events can't be blank"))]
-    #[case::unknown(&["order.created", "invoice.updated"], Some("Validation failed: Events are invalid"))]
-    #[case::star(&["*"], Some("Validation failed: Events are invalid"))]
-    #[case::all(&EVENT_NAMES, None)]
-    fn selections(#[case] selection: &[&str], #[case] expected: Option<&str>) {
-        let events: Vec<String> = selection.iter().map(|event| (*event).to_owned()).collect();
-        assert_eq!(
-            complaints("https://example.com", &events).as_deref(),
-            expected
-        );
     }
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::sender::Sender;
 use crate::site::Site;
+use crate::source::{Provider, Source};
 
 pub(crate) type Sites = BTreeMap<String, Site>;
 
@@ -12,15 +13,21 @@ pub(crate) type Sites = BTreeMap<String, Site>;
 #[derive(Clone)]
 pub(crate) struct World {
     sites: Arc<Mutex<Sites>>,
+    pub(crate) source: Source,
     pub(crate) sender: Sender,
 }
 
 impl World {
-    pub(crate) fn new(sender: Sender) -> Self {
+    pub(crate) fn new(source: Source, sender: Sender) -> Self {
         Self {
             sites: Arc::default(),
+            source,
             sender,
         }
+    }
+
+    pub(crate) fn provider(&self) -> &'static dyn Provider {
+        self.source.provider()
     }
 
     pub(crate) fn sites(&self) -> MutexGuard<'_, Sites> {
@@ -36,11 +43,16 @@ impl World {
         self.sites().get_mut(client_id).map(work)
     }
 
-    /// The site that issued a token, also an expired one.
-    pub(crate) fn site_of_token(&self, token: &str) -> Option<String> {
+    /// The first site of which this is true.
+    pub(crate) fn site_where(&self, is: impl Fn(&str, &Site) -> bool) -> Option<String> {
         self.sites()
             .iter()
-            .find(|(_, site)| site.knows_token(token))
+            .find(|(client_id, site)| is(client_id, site))
             .map(|(client_id, _)| client_id.clone())
+    }
+
+    /// The site that issued a token, also an expired one.
+    pub(crate) fn site_of_token(&self, token: &str) -> Option<String> {
+        self.site_where(|_, site| site.knows_token(token))
     }
 }

@@ -99,6 +99,22 @@ async fn serve_says_when_it_is_ready_and_ends_on_a_signal(#[case] name: &str) {
     assert_eq!(status(&format!("{url}/_simulator/health")).await, None);
 }
 
+#[rstest::rstest]
+#[case("orderspace", "/oauth/token", 404)]
+#[case("ordermentum", "/v1/webhooks", 401)]
+#[case("apideck", "/webhook/webhooks", 401)]
+#[case("onestock", "/webhooks", 401)]
+#[case("stackone", "/accounts", 401)]
+#[tokio::test]
+async fn serve_plays_the_chosen_source(
+    #[case] source: &str,
+    #[case] path: &str,
+    #[case] expected: u16,
+) {
+    let (_running, url) = Running::serve(&["--source", source]);
+    assert_eq!(status(&format!("{url}{path}")).await, Some(expected));
+}
+
 #[tokio::test]
 async fn serve_ends_with_its_parent() {
     // The shell starts the simulator, tells its process id, and ends when its own input does.

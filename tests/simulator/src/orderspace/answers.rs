@@ -20,11 +20,6 @@ pub(crate) fn empty(status: StatusCode) -> Response {
     (status, [(header::CONTENT_TYPE, "text/html")]).into_response()
 }
 
-/// The same for a status from a fault; what is no status is a 500.
-pub(crate) fn empty_with(status: u16) -> Response {
-    empty(StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR))
-}
-
 /// 401: the reason is in the header alone.
 pub(crate) fn unauthorized(refusal: TokenRefusal) -> Response {
     let reason = HeaderValue::from_static(match refusal {
@@ -52,11 +47,6 @@ pub(crate) async fn no_such_page() -> Response {
     let page = "<!DOCTYPE html>\n<html>\n<head>\n  <title>The page you were looking for doesn't exist (404)</title>\n\
                 </head>\n<body>\n  <h1>The page you were looking for doesn't exist.</h1>\n</body>\n</html>\n";
     (StatusCode::NOT_FOUND, Html(page)).into_response()
-}
-
-/// 200 with a page, from something in between.
-pub(crate) fn proxy_page() -> Response {
-    Html("<!DOCTYPE html>\n<html><body><h1>We'll be back soon</h1></body></html>\n").into_response()
 }
 
 /// An RFC 6749 error of the token endpoint.

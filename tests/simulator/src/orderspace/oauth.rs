@@ -5,6 +5,8 @@
 //!
 //! <https://apidocs.orderspace.com/#authentication> · <https://www.rfc-editor.org/rfc/rfc6749#section-5.2>
 
+use std::time::Duration;
+
 use axum::extract::{FromRequest as _, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
@@ -15,8 +17,10 @@ use serde_json::json;
 use crate::door::Visit;
 use crate::faults::Door;
 use crate::orderspace::answers;
-use crate::site::TOKEN_LIFETIME;
 use crate::world::World;
+
+/// How long an access token is valid; Orderspace says `"expires_in": 1800`.
+pub const TOKEN_LIFETIME: Duration = Duration::from_secs(1_800);
 
 const SCOPE: &str = "read write";
 
@@ -113,7 +117,7 @@ fn issue(world: &World, asked: &TokenRequest) -> Response {
             "The requested scope is invalid, unknown, or malformed.",
         );
     }
-    match site.issue_token() {
+    match site.issue_token(TOKEN_LIFETIME) {
         Ok(token) => (
             [(header::CACHE_CONTROL, "no-store")],
             Json(json!({

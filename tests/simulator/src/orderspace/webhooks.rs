@@ -13,9 +13,11 @@ use axum::response::{IntoResponse as _, Response};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
-use crate::door::ClientId;
+use crate::key::SigningKey;
 use crate::orderspace::answers;
-use crate::site::{Site, Webhook, complaints};
+use crate::orderspace::door::ClientId;
+use crate::orderspace::events::EVENT_NAMES;
+use crate::site::{Site, Webhook, is_acceptable_endpoint};
 use crate::world::World;
 
 #[derive(Deserialize)]
@@ -53,12 +55,32 @@ fn read(headers: &HeaderMap, body: &[u8]) -> Option<Fields> {
     Some(wrapped.webhook)
 }
 
+/// Why an endpoint and events are not acceptable, in the provider's words.
+fn complaints(endpoint: &str, events: &[String]) -> Option<String> {
+    let mut found = Vec::new();
+    if endpoint.trim().is_empty() {
+        found.push("Endpoint can't be blank");
+    }
+    if !is_acceptable_endpoint(endpoint) {
+        found.push("Endpoint must be a https url");
+    }
+    if events.is_empty() {
+        found.push("Events can't be blank");
+    } else if !events
+        .iter()
+        .all(|event| EVENT_NAMES.contains(&event.as_str()))
+    {
+        found.push("Events are invalid");
+    }
+    (!found.is_empty()).then(|| format!("Validation failed: {}", found.join(", ")))
+}
+
 fn shown(webhook: &Webhook) -> Value {
     json!({
         "id": webhook.id,
         "endpoint": webhook.endpoint,
         "events": webhook.events,
-        "signing_key": webhook.key.reveal(),
+        "signing_key": webhook.keys.first().map(SigningKey::reveal),
     })
 }
 
@@ -90,7 +112,8 @@ pub(crate) async fn create(
     if let Some(complaint) = complaints(&endpoint, &events) {
         return answers::message(StatusCode::UNPROCESSABLE_ENTITY, &complaint);
     }
-    let Ok(webhook) = Webhook::generate(endpoint, events) else {
+    let webhook = SigningKey::generate().and_then(|key| Webhook::generate(endpoint, events, key));
+    let Ok(webhook) = webhook else {
         return answers::empty(StatusCode::INTERNAL_SERVER_ERROR);
     };
     at(&world, &client_id, |site| {
@@ -163,4 +186,46 @@ pub(crate) async fn delete(
             not_found(&id)
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::https("https://example.com/hooks/x", None)]
+    #[case::loopback_http("http://127.0.0.1:8080/hooks", None)]
+    #[case::localhost_http("http://localhost/hooks", None)]
+    #[case::blank(
+        "",
+        Some("Validation failed: Endpoint can't be blank, Endpoint must be a https url")
+    )]
+    #[case::other_http(
+        "http://example.com/",
+        Some("Validation failed: Endpoint must be a https url")
+    )]
+    #[case::looks_like_loopback(
+        "http://127.0.0.1.example.com/",
+        Some("Validation failed: Endpoint must be a https url")
+    )]
+    #[case::no_url("hooks", Some("Validation failed: Endpoint must be a https url"))]
+    fn endpoints(#[case] endpoint: &str, #[case] expected: Option<&str>) {
+        let events = ["order.created".to_owned()];
+        assert_eq!(complaints(endpoint, &events).as_deref(), expected);
+    }
+
+    #[rstest]
+    #[case::none(&[], Some("Validation failed: Events can't be blank"))]
+    #[case::unknown(&["order.created", "invoice.updated"], Some("Validation failed: Events are invalid"))]
+    #[case::star(&["*"], Some("Validation failed: Events are invalid"))]
+    #[case::all(&EVENT_NAMES, None)]
+    fn selections(#[case] selection: &[&str], #[case] expected: Option<&str>) {
+        let events: Vec<String> = selection.iter().map(|event| (*event).to_owned()).collect();
+        assert_eq!(
+            complaints("https://example.com", &events).as_deref(),
+            expected
+        );
+    }
 }

@@ -1,0 +1,324 @@
+//! OneStock: credentials in the JSON body of every call, one flat message a delivery, a queue for each webhook that an
+//! unacknowledged message holds up, and a signature whose form is not published.
+//!
+//! | request (all also under `/v2`) | answer |
+//! |---|---|
+//! | `POST /login` `{"site_id","user_id","password"}` | `{"token"}`, for 24 hours |
+//! | `POST /webhooks` `{"site_id","token","webhook":{..}}` | 201; where the id stands is a setting |
+//! | `PATCH /webhooks/{id}/status` | 200; a pause keeps the messages, enabling lets them go |
+//! | `GET /webhooks` · `DELETE /webhooks/{id}` | not documented: 404, or as set |
+//!
+//! A site's client id is the `site_id`, its secret the password of any user. An event is given as
+//! `{"event":TOPIC,"data":MESSAGE}`; the message alone is sent, since the body does not name its topic.
+//!
+//! <https://onestock.atlassian.net/wiki/spaces/DOCUMENTAT/pages/620429319/>
+
+use std::time::Duration;
+
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use axum::{Json, Router};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::api::{self, Api, Call};
+use crate::clock;
+use crate::event::EventText;
+use crate::faults::Door;
+use crate::json::{Object, raw};
+use crate::key::{SigningKey, hex};
+use crate::site::{Site, Webhook, is_acceptable_endpoint};
+use crate::source::{self, Attempt, Dressed, Provider, Schedule};
+use crate::switches::RetryPolicy;
+use crate::world::World;
+
+const TOKEN_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// `retry_intervals`, in seconds.
+const WAITS: [u32; 6] = [30, 60, 120, 240, 480, 840];
+
+/// What is signed, `t` being the time of the attempt.
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Form {
+    #[default]
+    TimeDotBody,
+    TimeBody,
+    Body,
+    Time,
+}
+
+/// How a `date` that is given in seconds is sent.
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Date {
+    #[default]
+    Seconds,
+    Milliseconds,
+    Text,
+}
+
+/// Where the answer to a creation has the webhook's id.
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum IdIn {
+    #[default]
+    Top,
+    Webhook,
+    Location,
+    Nowhere,
+}
+
+/// What OneStock does not publish.
+#[derive(Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Settings {
+    form: Form,
+    base64: bool,
+    /// Whether `.` separates the signatures, as in the page's example.
+    dots: bool,
+    /// No signature header.
+    unsigned: bool,
+    /// `t`, in place of the time.
+    signed_at: Option<u64>,
+    /// The name of a header with the topic.
+    topic_header: Option<String>,
+    /// Whether the message stands in `{"topic","message"}`.
+    wrapped: bool,
+    date: Date,
+    /// Whether only 202 acknowledges.
+    only_202: bool,
+    id_in: IdIn,
+    /// What listing and deleting answer in place of doing so; 200: they work. Absent: 404.
+    list: Option<u16>,
+    delete: Option<u16>,
+}
+
+pub(crate) struct Onestock;
+
+impl Provider for Onestock {
+    fn routes(&self, _: &World) -> Router<World> {
+        api::routes(&Self)
+    }
+
+    fn error(&self, status: StatusCode, text: &str) -> Response {
+        (status, Json(json!({ "error": text }))).into_response()
+    }
+
+    fn event_names(&self) -> &'static [&'static str] {
+        &["order_state_changed", "parcel_state_changed"]
+    }
+
+    fn check_settings(&self, settings: &Value) -> Result<(), serde_json::Error> {
+        source::settings::<Settings>(settings).map(drop)
+    }
+
+    fn generations(&self) -> usize {
+        3
+    }
+
+    /// Topics may be a site's own, so only what is selected is sent.
+    fn wants(&self, webhook: &Webhook, event: &EventText) -> bool {
+        event.name().is_some_and(|name| webhook.subscribes_to(name))
+    }
+
+    fn dress(&self, attempt: &Attempt<'_>) -> Dressed {
+        let settings: Settings = source::settings(attempt.settings).unwrap_or_default();
+        let mut dressed = Dressed::new(attempt.payload.body.clone());
+        if let Some(event) = attempt.payload.events.first() {
+            dressed.body = message(event, &settings).into_bytes();
+            let name = settings.topic_header.as_deref().unwrap_or_default();
+            dressed.put(name, event.name().unwrap_or_default());
+        }
+        if settings.unsigned || attempt.keys.is_empty() {
+            return dressed;
+        }
+        let time = settings
+            .signed_at
+            .unwrap_or_else(|| clock::now().as_secs())
+            .to_string();
+        let signed = match settings.form {
+            Form::TimeDotBody => [time.as_bytes(), b".", &dressed.body].concat(),
+            Form::TimeBody => [time.as_bytes(), &dressed.body].concat(),
+            Form::Body => dressed.body.clone(),
+            Form::Time => time.clone().into_bytes(),
+        };
+        let mut parts = vec![format!("t={time}")];
+        for (generation, key) in attempt.keys.iter().enumerate() {
+            let mac = key.mac(&signed);
+            let text = if settings.base64 {
+                STANDARD.encode(mac)
+            } else {
+                hex(&mac)
+            };
+            parts.push(format!("h{generation}={text}"));
+        }
+        let separator = if settings.dots { "." } else { "," };
+        dressed.put("onestock-signature", &parts.join(separator));
+        dressed
+    }
+
+    fn accepts(&self, status: u16, settings: &Value) -> bool {
+        let settings: Settings = source::settings(settings).unwrap_or_default();
+        status == 202 || (status == 200 && !settings.only_202)
+    }
+
+    fn schedule(&self, _: &RetryPolicy, _: &Value) -> Schedule {
+        Schedule {
+            attempts: 1 + 6,
+            disable_after: u32::MAX,
+            waits: &WAITS,
+            disables: true,
+            in_order: true,
+        }
+    }
+}
+
+/// The message of an event, as it is sent.
+fn message(event: &EventText, settings: &Settings) -> String {
+    let frame = Object::parse(event.as_str());
+    let Some(mut message) = frame.and_then(|frame| frame.object("data")) else {
+        return event.as_str().to_owned();
+    };
+    if let Some(date) = message
+        .get("date")
+        .and_then(|text| text.parse::<u64>().ok())
+    {
+        match settings.date {
+            Date::Seconds => {}
+            Date::Milliseconds => message.set("date", raw(date.saturating_mul(1_000))),
+            Date::Text => message.set("date", raw(clock::rfc3339(Duration::from_secs(date)))),
+        }
+    }
+    if !settings.wrapped {
+        return message.to_string();
+    }
+    let topic = ("topic".to_owned(), raw(event.name().unwrap_or_default()));
+    Object(vec![topic, ("message".to_owned(), message.into_raw())]).to_string()
+}
+
+impl Api for Onestock {
+    fn caller(&self, world: &World, call: &Call) -> (Door, Option<String>) {
+        let (id, token) = (
+            call.text("/site_id"),
+            call.text("/token").unwrap_or_default(),
+        );
+        if call.path == "/v2/login" || call.path == "/login" {
+            return (Door::Token, world.site_where(|known, _| Some(known) == id));
+        }
+        let is_caller = |known: &str, site: &Site| Some(known) == id && site.honours_token(token);
+        (Door::Api, world.site_where(is_caller))
+    }
+
+    fn answer(&self, site: &mut Site, call: &Call) -> Response {
+        let settings: Settings = site.own();
+        let parts = call.parts();
+        let path = parts.strip_prefix(&["v2"]).unwrap_or(&parts);
+        let unsupported = |status: Option<u16>| {
+            let status = StatusCode::from_u16(status.unwrap_or(404)).ok();
+            let status = status.filter(|status| *status != StatusCode::OK);
+            status.map(|status| self.error(status, "there is no such path"))
+        };
+        match (call.method.as_str(), path) {
+            ("POST", ["login"]) => self.login(site, call),
+            ("POST", ["webhooks"]) => self.create(site, call, settings.id_in),
+            ("PATCH", ["webhooks", id, "status"]) => {
+                let Some(webhook) = site.webhook_mut(id) else {
+                    return self.error(StatusCode::NOT_FOUND, "there is no such webhook");
+                };
+                match call.text("/status") {
+                    Some("enabled") => webhook.health.set_enabled(true),
+                    Some("paused") => webhook.health.hold(),
+                    Some("disabled") => webhook.health.set_enabled(false),
+                    _ => return self.error(StatusCode::UNPROCESSABLE_ENTITY, "status"),
+                }
+                Json(shown(webhook)).into_response()
+            }
+            ("GET", ["webhooks"]) => unsupported(settings.list).unwrap_or_else(|| {
+                let all: Vec<Value> = site.webhooks.iter().map(shown).collect();
+                Json(json!({ "webhooks": all })).into_response()
+            }),
+            ("DELETE", ["webhooks", id]) => unsupported(settings.delete).unwrap_or_else(|| {
+                if let Some(webhook) = site.webhook_mut(id) {
+                    webhook.health.set_enabled(false);
+                    site.remove_webhook(id);
+                    StatusCode::NO_CONTENT.into_response()
+                } else {
+                    self.error(StatusCode::NOT_FOUND, "there is no such webhook")
+                }
+            }),
+            _ => self.error(StatusCode::NOT_FOUND, "there is no such path"),
+        }
+    }
+}
+
+impl Onestock {
+    fn login(&self, site: &mut Site, call: &Call) -> Response {
+        let has_user = call.text("/user_id").is_some_and(|user| !user.is_empty());
+        if !has_user || call.text("/password") != Some(&site.client_secret) {
+            return self.error(StatusCode::UNAUTHORIZED, "user or password is not right");
+        }
+        match site.issue_token(TOKEN_LIFETIME) {
+            Ok(token) => Json(json!({ "token": token })).into_response(),
+            Err(_) => self.error(StatusCode::INTERNAL_SERVER_ERROR, "no randomness"),
+        }
+    }
+
+    fn create(&self, site: &mut Site, call: &Call, id_in: IdIn) -> Response {
+        let asked = call.body.get("webhook").unwrap_or(&Value::Null);
+        let topics = asked["topics"].as_array().into_iter().flatten();
+        let topics: Vec<String> = topics
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect();
+        let url = asked["url"].as_str().unwrap_or_default();
+        let listed = asked["topics"].as_array().map_or(0, Vec::len);
+        let broken = [
+            ("url", !is_acceptable_endpoint(url)),
+            ("topics", topics.is_empty() || topics.len() != listed),
+            ("http_method", asked["http_method"] != "POST"),
+            (
+                "status",
+                asked["status"] != "enabled" && asked["status"] != "paused",
+            ),
+            (
+                "hash_key",
+                !asked["hash_key"].is_string() && !asked["hash_key"].is_null(),
+            ),
+        ];
+        if let Some((name, _)) = broken.iter().find(|(_, is_broken)| *is_broken) {
+            return self.error(StatusCode::UNPROCESSABLE_ENTITY, name);
+        }
+        let key = asked["hash_key"].as_str().map(SigningKey::new);
+        let Ok(mut webhook) = Webhook::generate(url.to_owned(), topics, SigningKey::new("")) else {
+            return self.error(StatusCode::INTERNAL_SERVER_ERROR, "no randomness");
+        };
+        webhook.keys = key.into_iter().collect();
+        if asked["status"] == "paused" {
+            webhook.health.hold();
+        }
+        let id = webhook.id.clone();
+        site.webhooks.push(webhook);
+        let created = StatusCode::CREATED;
+        match id_in {
+            IdIn::Top => (created, Json(json!({ "id": id }))).into_response(),
+            IdIn::Webhook => (created, Json(json!({ "webhook": { "id": id } }))).into_response(),
+            IdIn::Location => {
+                (created, [(header::LOCATION, format!("/webhooks/{id}"))]).into_response()
+            }
+            IdIn::Nowhere => created.into_response(),
+        }
+    }
+}
+
+/// A webhook in a list. A pause of its own is one whose last attempt failed.
+fn shown(webhook: &Webhook) -> Value {
+    let status = match webhook.standing() {
+        standing if !standing.enabled => "disabled",
+        standing if standing.held || standing.consecutive_failures > 0 => "paused",
+        _ => "enabled",
+    };
+    json!({ "id": webhook.id, "url": webhook.endpoint, "topics": webhook.events, "http_method": "POST", "status": status })
+}

@@ -1,0 +1,442 @@
+//! Ordermentum: webhooks with credentials of the subscriber's choice instead of a signature, three attempts, and three
+//! shapes of the body, of which one is documented and two are read by clients.
+//!
+//! | request | answer |
+//! |---|---|
+//! | `POST /v1/auth` `{"username","password"}` (deprecated) | `{"access_token","token_type"}`, for 24 hours |
+//! | `POST /v1/webhooks` | 201 with the webhook; 422 for what is not acceptable |
+//! | `GET /v1/webhooks?pageNo&pageSize&supplierId` | `{"meta","links","data"}`, oldest first |
+//! | `GET`, `PUT`, `DELETE /v1/webhooks/{id}` | the webhook; 404 |
+//!
+//! A site's client id is the user, its secret both the password and the API key. The form of errors, the order of the
+//! list and whether an update may be partial are not published: errors have a `message`, an update needs all fields.
+//!
+//! <https://docs.ordermentum.io>
+
+use std::time::Duration;
+
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use axum::{Json, Router};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use crate::api::{self, Api, Call};
+use crate::clock;
+use crate::faults::Door;
+use crate::json::{Object, raw};
+use crate::key::SigningKey;
+use crate::payload::Signing;
+use crate::random;
+use crate::site::{Site, Webhook, is_acceptable_endpoint};
+use crate::source::{self, Attempt, Dressed, Provider, Schedule};
+use crate::switches::RetryPolicy;
+use crate::world::World;
+
+const EVENT_NAMES: [&str; 10] = [
+    "order_created",
+    "order_updated",
+    "purchaser_created",
+    "purchaser_updated",
+    "invoice_created",
+    "invoice_updated",
+    "credit_note_created",
+    "credit_note_updated",
+    "credit_note_completed",
+    "credit_note_cancelled",
+];
+
+const TOKEN_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+
+const DEFAULT_PAGE_SIZE: usize = 25;
+
+/// What a thin record has, as in the documented example.
+const THIN: [&str; 4] = ["id", "createdAt", "updatedAt", "total"];
+
+/// How the API's callers prove who they are.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Access {
+    #[default]
+    Both,
+    ApiKey,
+    Bearer,
+}
+
+/// Which body is sent.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Shape {
+    /// `event`, `timestamp`, and the record under `data`.
+    #[default]
+    Wrapped,
+    /// `event` among the record's members.
+    Flat,
+    /// `eventType`, `entityId` and `entityType` among the record's members.
+    FlatEventType,
+}
+
+/// What Ordermentum does not publish.
+#[derive(Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Settings {
+    access: Access,
+    /// Absent: 201.
+    create_status: Option<u16>,
+    /// Whether answers have the webhook's `url`.
+    shows_url: bool,
+    /// Whether a deleted webhook stays in the list, with `deletedAt`.
+    lists_deleted: bool,
+    /// Whether a second webhook for an event is refused.
+    one_webhook_per_event: bool,
+    shape: Shape,
+    /// Whether the record is cut down to [`THIN`].
+    thin: bool,
+    /// Attempts per delivery; absent: 3.
+    attempts: Option<u32>,
+    /// Whether a delivery that failed for good disables the webhook, which no answer shows.
+    disables: bool,
+    /// Whether a retry has a `timestamp` of its own.
+    new_timestamp: bool,
+}
+
+pub(crate) struct Ordermentum;
+
+impl Provider for Ordermentum {
+    fn routes(&self, _: &World) -> Router<World> {
+        api::routes(&Self)
+    }
+
+    fn error(&self, status: StatusCode, text: &str) -> Response {
+        (status, Json(json!({ "message": text }))).into_response()
+    }
+
+    fn event_names(&self) -> &'static [&'static str] {
+        &EVENT_NAMES
+    }
+
+    fn check_settings(&self, settings: &Value) -> Result<(), serde_json::Error> {
+        source::settings::<Settings>(settings).map(drop)
+    }
+
+    fn dress(&self, attempt: &Attempt<'_>) -> Dressed {
+        let mut dressed = Dressed::new(attempt.payload.body.clone());
+        let settings: Settings = source::settings(attempt.settings).unwrap_or_default();
+        if !attempt.payload.is_raw()
+            && let Some(body) = shaped(attempt, &settings)
+        {
+            dressed.body = body.into_bytes();
+        }
+        // The credentials are the subscriber's: a wrong key stands for wrong values in their places.
+        let wrong = match attempt.signing {
+            Signing::Proper => None,
+            Signing::WrongKey => attempt.keys.first().map(SigningKey::reveal),
+            Signing::Omit => return dressed,
+        };
+        let text = |pointer: &str| {
+            let authentication = attempt.details.get("authentication");
+            authentication.and_then(|value| value.pointer(pointer)?.as_str())
+        };
+        if let (Some(user), Some(password)) =
+            (text("/basicAuth/username"), text("/basicAuth/password"))
+        {
+            let pair = format!("{user}:{}", wrong.unwrap_or(password));
+            dressed.put("authorization", &format!("Basic {}", STANDARD.encode(pair)));
+        }
+        let headers = attempt.details.get("headers").and_then(Value::as_object);
+        for (name, value) in headers.into_iter().flatten() {
+            let value = wrong.or(value.as_str());
+            dressed.put(&name.to_ascii_lowercase(), value.unwrap_or_default());
+        }
+        dressed
+    }
+
+    fn schedule(&self, policy: &RetryPolicy, settings: &Value) -> Schedule {
+        let settings: Settings = source::settings(settings).unwrap_or_default();
+        Schedule {
+            attempts: settings.attempts.unwrap_or(3),
+            disable_after: u32::MAX,
+            disables: settings.disables,
+            ..Schedule::of(policy)
+        }
+    }
+}
+
+/// The event in the chosen shape; none where it stays as the test wrote it.
+fn shaped(attempt: &Attempt<'_>, settings: &Settings) -> Option<String> {
+    let text = std::str::from_utf8(&attempt.payload.body).ok()?;
+    let mut event = Object::parse(text)?;
+    let mut record = event.object("data")?;
+    let name = raw(attempt.payload.name()?);
+    if settings.thin {
+        record.0.retain(|(name, _)| THIN.contains(&name.as_str()));
+    }
+    let flat = |members: Vec<(&str, Box<_>)>| {
+        let named = members
+            .into_iter()
+            .map(|(name, text)| (name.to_owned(), text));
+        Object(named.chain(record.0.clone()).collect()).to_string()
+    };
+    match settings.shape {
+        Shape::Wrapped => {
+            let is_renewed = settings.new_timestamp && attempt.number > 1;
+            if !settings.thin && !is_renewed && event.get("timestamp").is_some() {
+                return None;
+            }
+            if is_renewed || event.get("timestamp").is_none() {
+                event.set("timestamp", raw(clock::rfc3339(clock::now())));
+            }
+            event.set("data", record.into_raw());
+            Some(event.to_string())
+        }
+        Shape::Flat => Some(flat(vec![("event", name)])),
+        Shape::FlatEventType => {
+            let detail = |name: &str| raw(attempt.details.get(name).cloned().unwrap_or_default());
+            Some(flat(vec![
+                ("eventType", name),
+                ("entityId", detail("entityId")),
+                ("entityType", detail("entityType")),
+            ]))
+        }
+    }
+}
+
+impl Api for Ordermentum {
+    fn caller(&self, world: &World, call: &Call) -> (Door, Option<String>) {
+        if call.path == "/v1/auth" {
+            let user = call.text("/username");
+            return (Door::Token, world.site_where(|id, _| Some(id) == user));
+        }
+        let access = |site: &Site| site.own::<Settings>().access;
+        let (key, token) = (call.header("x-api-key"), call.authorization("bearer"));
+        let site = world.site_where(|_, site| {
+            let by_key = key == Some(&site.client_secret) && access(site) != Access::Bearer;
+            by_key
+                || token.is_some_and(|token| {
+                    site.honours_token(token) && access(site) != Access::ApiKey
+                })
+        });
+        (Door::Api, site)
+    }
+
+    fn answer(&self, site: &mut Site, call: &Call) -> Response {
+        let settings: Settings = site.own();
+        match (&call.method, call.parts().as_slice()) {
+            (&Method::POST, ["v1", "auth"]) => self.token(site, call),
+            (&Method::POST, ["v1", "webhooks"]) => self.create(site, call, &settings),
+            (&Method::GET, ["v1", "webhooks"]) => self.list(site, call, &settings),
+            (method, ["v1", "webhooks", id]) => {
+                let found = site.webhooks.iter().position(|webhook| webhook.id == *id);
+                let Some(webhook) = found
+                    .and_then(|index| site.webhooks.get_mut(index))
+                    .filter(|webhook| !webhook.details.contains_key("deletedAt"))
+                else {
+                    return self.error(StatusCode::NOT_FOUND, "there is no such webhook");
+                };
+                match *method {
+                    Method::GET => Json(shown(webhook, &settings)).into_response(),
+                    Method::PUT => {
+                        if let Some(complaint) = complaint(&call.body) {
+                            return self.error(StatusCode::UNPROCESSABLE_ENTITY, &complaint);
+                        }
+                        fill(webhook, &call.body);
+                        Json(shown(webhook, &settings)).into_response()
+                    }
+                    Method::DELETE => {
+                        let now = clock::rfc3339(clock::now());
+                        webhook.details.insert("deletedAt".to_owned(), now.into());
+                        webhook.health.set_enabled(false);
+                        let answer = Json(shown(webhook, &settings)).into_response();
+                        if !settings.lists_deleted {
+                            site.remove_webhook(id);
+                        }
+                        answer
+                    }
+                    _ => self.error(StatusCode::METHOD_NOT_ALLOWED, "not for this path"),
+                }
+            }
+            _ => self.error(StatusCode::NOT_FOUND, "there is no such path"),
+        }
+    }
+}
+
+impl Ordermentum {
+    fn token(&self, site: &mut Site, call: &Call) -> Response {
+        let settings: Settings = site.own();
+        if call.text("/password") != Some(&site.client_secret) || settings.access == Access::ApiKey
+        {
+            return self.error(StatusCode::UNAUTHORIZED, "user or password is not right");
+        }
+        match site.issue_token(TOKEN_LIFETIME) {
+            Ok(token) => {
+                Json(json!({ "access_token": token, "token_type": "Bearer" })).into_response()
+            }
+            Err(_) => self.error(StatusCode::INTERNAL_SERVER_ERROR, "no randomness"),
+        }
+    }
+
+    fn create(&self, site: &mut Site, call: &Call, settings: &Settings) -> Response {
+        let unprocessable = |text: &str| self.error(StatusCode::UNPROCESSABLE_ENTITY, text);
+        if let Some(complaint) = complaint(&call.body) {
+            return unprocessable(&complaint);
+        }
+        let made = random::uuid().and_then(|id| {
+            let webhook = Webhook::generate(String::new(), Vec::new(), SigningKey::generate()?)?;
+            Ok(Webhook { id, ..webhook })
+        });
+        let Ok(mut webhook) = made else {
+            return self.error(StatusCode::INTERNAL_SERVER_ERROR, "no randomness");
+        };
+        fill(&mut webhook, &call.body);
+        let is_taken = |event: &String| {
+            let live = |known: &&Webhook| !known.details.contains_key("deletedAt");
+            site.webhooks
+                .iter()
+                .filter(live)
+                .any(|known| known.subscribes_to(event))
+        };
+        if settings.one_webhook_per_event && webhook.events.iter().any(is_taken) {
+            return unprocessable("there is a webhook for one of these events already");
+        }
+        let status = StatusCode::from_u16(settings.create_status.unwrap_or(201))
+            .unwrap_or(StatusCode::CREATED);
+        let answer = (status, Json(shown(&webhook, settings))).into_response();
+        site.webhooks.push(webhook);
+        answer
+    }
+
+    fn list(&self, site: &Site, call: &Call, settings: &Settings) -> Response {
+        let number = |name: &str, default: usize| match call.query.get(name) {
+            None => Some(default),
+            Some(text) => text.parse().ok().filter(|number| *number > 0),
+        };
+        let (Some(page), Some(size)) = (number("pageNo", 1), number("pageSize", DEFAULT_PAGE_SIZE))
+        else {
+            return self.error(StatusCode::BAD_REQUEST, "pageNo and pageSize count from 1");
+        };
+        let supplier = call.query.get("supplierId").map(String::as_str);
+        let all: Vec<Value> = site
+            .webhooks
+            .iter()
+            .filter(|webhook| supplier.is_none_or(|id| webhook.detail("entityId") == Some(id)))
+            .map(|webhook| shown(webhook, settings))
+            .collect();
+        let pages = all.len().div_ceil(size);
+        let first = (page - 1).saturating_mul(size);
+        let link = |page: usize| format!("/v1/webhooks?pageNo={page}&pageSize={size}");
+        let meta = json!({
+            "totalResults": all.len(),
+            "totalPages": pages,
+            "pageSize": size,
+            "pageNo": page,
+        });
+        let links = json!({
+            "self": link(page),
+            "prev": (page > 1).then(|| link(page - 1)),
+            "next": (page < pages).then(|| link(page + 1)),
+        });
+        let data: Vec<Value> = all.into_iter().skip(first).take(size).collect();
+        Json(json!({ "meta": meta, "links": links, "data": data })).into_response()
+    }
+}
+
+fn events(body: &Value) -> Vec<String> {
+    let listed = body.get("events").and_then(Value::as_array);
+    let names = listed.into_iter().flatten().filter_map(Value::as_str);
+    names.map(str::to_owned).collect()
+}
+
+/// Why a webhook is not acceptable.
+fn complaint(body: &Value) -> Option<String> {
+    let text = |name: &str| body.get(name).and_then(Value::as_str).unwrap_or_default();
+    let names = events(body);
+    let listed = body.get("events").and_then(Value::as_array).map(Vec::len);
+    let pairs = body.get("headers").and_then(Value::as_object);
+    let is_header = |(name, value): (&String, &Value)| {
+        HeaderName::try_from(name.as_str()).is_ok()
+            && value
+                .as_str()
+                .is_some_and(|text| HeaderValue::try_from(text).is_ok())
+    };
+    let basic = body.pointer("/authentication/basicAuth");
+    let is_text = |name: &str| basic.and_then(|basic| basic.get(name)?.as_str()).is_some();
+    let rules = [
+        ("url", is_acceptable_endpoint(text("url"))),
+        ("name", !text("name").trim().is_empty()),
+        (
+            "events",
+            !names.is_empty()
+                && listed == Some(names.len())
+                && names
+                    .iter()
+                    .all(|name| EVENT_NAMES.contains(&name.as_str())),
+        ),
+        (
+            "headers",
+            body.get("headers").is_none_or(Value::is_null)
+                || pairs.is_some_and(|pairs| pairs.iter().all(is_header)),
+        ),
+        (
+            "authentication",
+            body.get("authentication").is_none_or(Value::is_null)
+                || (is_text("username") && is_text("password")),
+        ),
+    ];
+    let broken: Vec<&str> = rules
+        .iter()
+        .filter(|(_, is_kept)| !is_kept)
+        .map(|(name, _)| *name)
+        .collect();
+    (!broken.is_empty()).then(|| format!("not acceptable: {}", broken.join(", ")))
+}
+
+/// Sets all that a body gives; what it leaves out is empty afterwards.
+fn fill(webhook: &mut Webhook, body: &Value) {
+    let text = |name: &str| body.get(name).and_then(Value::as_str).unwrap_or_default();
+    webhook.endpoint = text("url").to_owned();
+    webhook.events = events(body);
+    let now = Value::from(clock::rfc3339(clock::now()));
+    let created = webhook
+        .details
+        .remove("createdAt")
+        .unwrap_or_else(|| now.clone());
+    let mut details = Map::from_iter([
+        ("createdAt".to_owned(), created),
+        ("updatedAt".to_owned(), now),
+    ]);
+    for name in [
+        "name",
+        "entityId",
+        "entityType",
+        "authentication",
+        "headers",
+    ] {
+        let value = body.get(name).cloned().unwrap_or_default();
+        details.insert(name.to_owned(), value);
+    }
+    webhook.details = details;
+}
+
+/// A webhook as answers have it: neither its credentials nor, by default, where it goes.
+fn shown(webhook: &Webhook, settings: &Settings) -> Value {
+    let detail = |name: &str| webhook.details.get(name).cloned().unwrap_or_default();
+    let mut shown = json!({
+        "id": webhook.id,
+        "name": detail("name"),
+        "supplierId": detail("entityId"),
+        "events": webhook.events,
+        "createdAt": detail("createdAt"),
+        "createdBy": Value::Null,
+        "updatedAt": detail("updatedAt"),
+        "updatedBy": Value::Null,
+        "deletedAt": detail("deletedAt"),
+    });
+    if settings.shows_url
+        && let Some(shown) = shown.as_object_mut()
+    {
+        shown.insert("url".to_owned(), webhook.endpoint.clone().into());
+    }
+    shown
+}

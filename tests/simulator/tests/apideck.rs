@@ -1,0 +1,303 @@
+//! Apideck's API and deliveries over HTTP.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test may stop"
+)]
+
+mod play;
+mod receiver;
+
+use play::{NONE, Play, defaults, with};
+use receiver::{Received, Receiver, Reply};
+use reqwest::Method;
+use rstest::rstest;
+use serde_json::{Value, json};
+use simulator::control::WebhookChange;
+use simulator::{End, Source};
+
+const PATH: &str = "/webhook/webhooks";
+const KEY: &str = "apideck-test-key-1";
+const ORDER: &str = r#"{"payload":{"event_type":"ecommerce.order.created","unified_api":"ecommerce","service_id":"shopify","consumer_id":"customer-42","event_id":"0f0e0d0c-0000-4000-8000-000000000001","entity_id":"or_5001","entity_url":"https://unify.apideck.com/ecommerce/orders/or_5001","entity_type":"order","execution_attempt":1,"occurred_at":"2026-11-20T12:00:00.000Z"}}"#;
+const VAULT: &str = r#"{"payload":{"event_id":"0f0e0d0c-0000-4000-8000-000000000010","event_type":"vault.connection.updated","service_id":"apideck-vault","entity_id":"ecommerce+shopify+customer-42","entity_type":"Connection","entity":{"id":"ecommerce+shopify","consumer_id":"customer-42","unified_api":"ecommerce","service_id":"shopify","name":"Panadería 日本 🥐","enabled":true,"state":"authorized","settings":{"base_url":"https://example.com/a/b"}},"execution_attempt":2,"occurred_at":"2026-11-20T12:00:00.000Z"}}"#;
+const ARRAY: &str = r#"{"payload":{"event_type":"vault.connection.updated","entity":{"tags":[{"z":1,"a":2}],"id":"x"}}}"#;
+const VALIDATION: &str = r#"{"message":"Validating delivery URL"}"#;
+const SORTED: &str = "c333ac9568997aff0aa35d91b5002171903473aea417483c3670e0bc0873e64e";
+
+async fn play(settings: Value) -> Play {
+    let play = Play::with_secret(Source::Apideck, settings, KEY).await;
+    play.with_headers(&[
+        ("authorization", "Bearer apideck-test-key-1"),
+        ("x-apideck-app-id", "site-1"),
+    ])
+}
+
+fn webhook(url: &str) -> Value {
+    json!({"delivery_url": url, "status": "enabled", "events": ["*"], "unified_api": "ecommerce"})
+}
+
+async fn create(play: &Play, body: Value) -> Value {
+    let (status, made) = play.call(Method::POST, PATH, body).await;
+    assert_eq!((status, &made["status_code"]), (201, &json!(201)), "{made}");
+    made["data"].clone()
+}
+
+fn header<'a>(got: &'a Received, name: &str) -> Option<&'a str> {
+    got.headers.get(name).map(|value| value.to_str().unwrap())
+}
+
+fn id_path(webhook: &Value) -> String {
+    format!("{PATH}/{}", webhook["id"].as_str().unwrap())
+}
+
+fn state(webhook: &Value) -> [&str; 2] {
+    ["status", "disabled_reason"].map(|name| webhook[name].as_str().unwrap())
+}
+
+#[rstest]
+#[case::sorted(ORDER, json!({}), SORTED)]
+#[case::base64(ORDER, json!({"base64": true}), "wzOslWiZev8Ko12RtQAhcZA0c66kF0g8NnDgvAhz5k4=")]
+#[case::raw(ORDER, json!({"signs": "raw"}), "ba2d38ad400cd3ca3c4fafb4c8bbaf729a4a24a7da64f56fddd69be3a4327663")]
+#[case::nested(VAULT, json!({}), "f95001683a3c532f1ff1424754cec88f13516ad6ca7eb94348d4f0d607a7678b")]
+#[case::validation(VALIDATION, json!({}), "2f5b0043df1bb176966b63f7c03ae49dd3dc9e14f71cb10f7afe7da866cb3ac0")]
+#[case::array(ARRAY, json!({}), "4db7050bfb65bf39e8c02a367bb7013b3c6bf3a93b2cdef35a3c0b9471ef326e")]
+#[case::untouched(ARRAY, json!({"signs": "arrays_untouched"}), "864ce358ec7772d6332abfc1c31f726914b769b3db3b4323d8ac5c4320b7846a")]
+#[tokio::test]
+async fn the_vectors_hold(#[case] body: &str, #[case] settings: Value, #[case] signature: &str) {
+    let receiver = Receiver::start(&[]).await;
+    let play = play(settings).await;
+    create(&play, webhook(&receiver.url)).await;
+    play.deliver_raw(body).await;
+    let got = &receiver.received()[1];
+    assert_eq!(got.text(), body);
+    assert_eq!(header(got, "x-apideck-signature"), Some(signature));
+}
+
+#[tokio::test]
+async fn a_new_url_is_validated_by_a_signed_call_while_the_request_waits() {
+    let receiver = Receiver::start(&[]).await;
+    let play = play(defaults()).await;
+    let made = create(&play, webhook(&receiver.url)).await;
+    assert_eq!(state(&made), ["enabled", "none"]);
+    let got = &receiver.received()[0];
+    assert_eq!(got.text(), VALIDATION);
+    assert_eq!(
+        header(got, "x-apideck-event-type"),
+        Some("apideck.subscription.created")
+    );
+    assert_eq!(header(got, "x-apideck-idempotency-key"), None);
+    assert_eq!(
+        header(got, "x-apideck-signature"),
+        Some("2f5b0043df1bb176966b63f7c03ae49dd3dc9e14f71cb10f7afe7da866cb3ac0")
+    );
+    let same = json!({"delivery_url": receiver.url, "description": "d"});
+    let (status, changed) = play.call(Method::PATCH, &id_path(&made), same).await;
+    assert_eq!(
+        (status, &changed["data"]["description"]),
+        (200, &json!("d"))
+    );
+    assert_eq!(
+        receiver.received().len(),
+        1,
+        "an unchanged URL is not validated"
+    );
+    let other = json!({"delivery_url": format!("{}?b", receiver.url)});
+    play.call(Method::PATCH, &id_path(&made), other).await;
+    assert_eq!(receiver.received().len(), 2);
+}
+
+#[rstest]
+#[case::refused(Reply::Status(401))]
+#[case::redirected(Reply::Redirect)]
+#[case::silent(Reply::Silence)]
+#[tokio::test]
+async fn a_url_that_fails_makes_a_disabled_webhook_until_it_is_changed(#[case] reply: Reply) {
+    let receiver = Receiver::start(&[reply]).await;
+    let play = play(json!({"validation_timeout_ms": 200})).await;
+    let made = create(&play, webhook(&receiver.url)).await;
+    let failed = ["disabled", "delivery_url_validation_failed"];
+    assert_eq!(state(&made), failed);
+    assert!(play.deliver(&[ORDER]).await.is_empty());
+    let change = async |body: Value| {
+        let (_, changed) = play.call(Method::PATCH, &id_path(&made), body).await;
+        changed["data"].clone()
+    };
+    assert_eq!(state(&change(json!({"status": "enabled"})).await), failed);
+    let other = json!({"delivery_url": format!("{}?again", receiver.url)});
+    assert_eq!(state(&change(other).await), ["enabled", "none"]);
+}
+
+#[tokio::test]
+async fn retries_keep_the_event_id_count_the_attempt_and_end_in_a_visible_disabling() {
+    let script: Vec<Reply> = [200]
+        .into_iter()
+        .chain([500; 10])
+        .map(Reply::Status)
+        .collect();
+    let receiver = Receiver::start(&script).await;
+    let play = play(defaults()).await;
+    let made = create(&play, webhook(&receiver.url)).await;
+    let event = r#"{"payload":{"event_type":"ecommerce.order.updated"}}"#;
+    let runs = play.deliver(&[event]).await;
+    assert_eq!(runs[0].deliveries.deliveries[0].end, End::Disabled);
+    let bodies: Vec<Value> = receiver.texts()[1..]
+        .iter()
+        .map(|text| serde_json::from_str::<Value>(text).unwrap()["payload"].clone())
+        .collect();
+    let attempts: Vec<u64> = bodies
+        .iter()
+        .map(|body| body["execution_attempt"].as_u64().unwrap())
+        .collect();
+    assert_eq!(attempts, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+    assert!(
+        bodies
+            .iter()
+            .all(|body| body["event_id"] == bodies[0]["event_id"])
+    );
+    assert_eq!(bodies[0]["event_id"].as_str().unwrap().len(), 36);
+    assert!(bodies[0]["occurred_at"].is_string());
+    let got = &receiver.received()[1];
+    assert_eq!(
+        header(got, "x-apideck-event-type"),
+        Some("ecommerce.order.updated")
+    );
+    assert_eq!(header(got, "x-apideck-idempotency-key").unwrap().len(), 36);
+
+    let (_, seen) = play.call(Method::GET, &id_path(&made), NONE).await;
+    assert_eq!(state(&seen["data"]), ["disabled", "retry_limit"]);
+    let (_, enabled) = play
+        .call(Method::PATCH, &id_path(&made), json!({"status": "enabled"}))
+        .await;
+    assert_eq!(state(&enabled["data"]), ["enabled", "none"]);
+    assert!(play.deliver(&[ORDER]).await[0].accepted);
+    assert_eq!(receiver.texts()[11], ORDER);
+}
+
+#[rstest]
+#[case::by_a_person(json!({"status": "disabled"}), "none", "enabled")]
+#[case::plan_used_up(json!({"disabled_reason": "usage_limit"}), "usage_limit", "disabled")]
+#[tokio::test]
+async fn other_reasons(#[case] change: Value, #[case] reason: &str, #[case] after: &str) {
+    let receiver = Receiver::start(&[]).await;
+    let play = play(defaults()).await;
+    let made = create(&play, webhook(&receiver.url)).await;
+    if change.get("status").is_some() {
+        play.call(Method::PATCH, &id_path(&made), change).await;
+    } else {
+        let change = WebhookChange {
+            enabled: Some(false),
+            details: change.as_object().unwrap().clone(),
+            ..WebhookChange::default()
+        };
+        play.site
+            .change_webhook(made["id"].as_str().unwrap(), &change)
+            .await
+            .unwrap();
+    }
+    let (_, seen) = play.call(Method::GET, &id_path(&made), NONE).await;
+    assert_eq!(state(&seen["data"]), ["disabled", reason]);
+    let (_, enabled) = play
+        .call(Method::PATCH, &id_path(&made), json!({"status": "enabled"}))
+        .await;
+    assert_eq!(state(&enabled["data"])[0], after);
+}
+
+#[rstest]
+#[case::within_a_day(json!({"within_24_hours": true}), Reply::Status(500), 9, End::Disabled)]
+#[case::dropped(json!({"drops_on_4xx": true}), Reply::Status(404), 1, End::GaveUp)]
+#[case::not_dropped(json!({"drops_on_4xx": true}), Reply::Status(503), 10, End::Disabled)]
+#[tokio::test]
+async fn the_end_of_a_delivery(
+    #[case] settings: Value,
+    #[case] reply: Reply,
+    #[case] attempts: usize,
+    #[case] end: End,
+) {
+    let mut script = vec![Reply::Status(200)];
+    script.extend([reply; 10]);
+    let receiver = Receiver::start(&script).await;
+    let play = play(with(&settings, json!({"omits_attempt": true}))).await;
+    create(&play, webhook(&receiver.url)).await;
+    let runs = play.deliver(&[ORDER]).await;
+    assert_eq!(runs[0].deliveries.deliveries[0].end, end);
+    assert_eq!(receiver.received().len(), 1 + attempts);
+    assert!(!receiver.texts()[1].contains("execution_attempt"));
+}
+
+#[rstest]
+#[case::all(json!({}), 1)]
+#[case::selected(json!({"events": ["ecommerce.order.created"]}), 1)]
+#[case::not_selected(json!({"events": ["ecommerce.order.deleted"]}), 0)]
+#[case::other_api(json!({"unified_api": "vault"}), 0)]
+#[tokio::test]
+async fn a_webhook_is_for_one_unified_api(#[case] change: Value, #[case] deliveries: usize) {
+    let receiver = Receiver::start(&[]).await;
+    let play = play(defaults()).await;
+    create(&play, with(&webhook(&receiver.url), change)).await;
+    play.deliver(&[ORDER]).await;
+    assert_eq!(receiver.received().len(), 1 + deliveries);
+}
+
+#[rstest]
+#[case::url(json!({"delivery_url": "ftp://x"}), "delivery_url")]
+#[case::no_url(json!({"delivery_url": null}), "delivery_url")]
+#[case::status(json!({"status": "paused"}), "status")]
+#[case::no_events(json!({"events": []}), "events")]
+#[case::event_is_no_text(json!({"events": [1]}), "events")]
+#[case::no_api(json!({"unified_api": null}), "unified_api")]
+#[tokio::test]
+async fn what_is_not_acceptable_is_422_and_not_validated(
+    #[case] change: Value,
+    #[case] name: &str,
+) {
+    let receiver = Receiver::start(&[]).await;
+    let play = play(defaults()).await;
+    let (status, answer) = play
+        .call(Method::POST, PATH, with(&webhook(&receiver.url), change))
+        .await;
+    assert_eq!((status, &answer["status_code"]), (422, &json!(422)));
+    assert_eq!(answer["message"], format!("{name} is not acceptable"));
+    assert!(receiver.received().is_empty());
+}
+
+#[tokio::test]
+async fn the_list_has_cursors_and_what_is_deleted_is_gone() {
+    let receiver = Receiver::start(&[]).await;
+    let play = play(defaults()).await;
+    let mut ids = Vec::new();
+    for _ in 0..21 {
+        ids.push(create(&play, webhook(&receiver.url)).await["id"].clone());
+    }
+    let list = async |query: &str| {
+        play.call(Method::GET, &format!("{PATH}{query}"), NONE)
+            .await
+            .1
+    };
+    let first = list("").await;
+    assert_eq!(first["data"].as_array().unwrap().len(), 20);
+    let next = first["meta"]["cursors"]["next"].as_str().unwrap();
+    let second = list(&format!("?cursor={next}")).await;
+    assert_eq!(
+        (
+            &second["data"][0]["id"],
+            second["data"].as_array().unwrap().len()
+        ),
+        (&ids[20], 1)
+    );
+    assert_eq!(second["meta"]["cursors"]["next"], Value::Null);
+    for query in ["?limit=0", "?limit=201", "?cursor=x"] {
+        assert_eq!(list(query).await["status_code"], 400, "{query}");
+    }
+    let path = format!("{PATH}/{}", ids[0].as_str().unwrap());
+    let patch = json!({"unified_api": "vault"});
+    assert_eq!(play.call(Method::PATCH, &path, patch).await.0, 422);
+    for expected in [200, 404] {
+        assert_eq!(play.call(Method::DELETE, &path, NONE).await.0, expected);
+    }
+    let play = play.with_headers(&[("authorization", "Bearer apideck-test-key-1")]);
+    assert_eq!(
+        play.call(Method::GET, PATH, NONE).await.0,
+        401,
+        "the application is not named"
+    );
+}
