@@ -10,6 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
+use crate::signature::Policy;
 use crate::source::Source;
 use crate::timestamp::Timestamp;
 
@@ -181,6 +182,9 @@ pub struct TokenEntry {
     pub keys: KeysVersion,
     /// Whether deliveries by this URL are taken.
     pub status: TokenStatus,
+    /// What becomes of requests that offer no proof but the URL, where the operator chose; else the source's own policy
+    /// counts.
+    pub policy: Option<Policy>,
 }
 
 /// The version of a registration's keys: it grows with each change. Zero where the keys never changed since 0.1.0, which

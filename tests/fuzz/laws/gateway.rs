@@ -53,6 +53,7 @@ impl Fakes {
                 webhook: Some(WebhookId::new("wh_1q4qn43v")),
                 keys: KeysVersion::default(),
                 status: TokenStatus::Live,
+                policy: None,
             },
         );
         self.keys.put(&account, token().hash(), 0, &[SIGNING_KEY]);

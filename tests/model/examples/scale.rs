@@ -164,6 +164,7 @@ fn requests(fakes: &Fakes, events: usize, count: usize) -> Result<Vec<Request>> 
         webhook: Some(WebhookId::new("wh_1q4qn43v")),
         keys: KeysVersion::default(),
         status: TokenStatus::Live,
+        policy: None,
     };
     fakes.tokens.put(token.hash(), entry);
     fakes.keys.put(&account, token.hash(), 0, &[SIGNING_KEY]);

@@ -506,7 +506,9 @@ fn entry(account: &AccountName, number: usize, status: TokenStatus) -> TokenEntr
         webhook: Some(WebhookId::new(webhook(number))),
         keys: KeysVersion::default(),
         status,
-    }
+        policy: None,
+    },
+    policy: None,
 }
 
 pub(crate) fn webhook(number: usize) -> String {

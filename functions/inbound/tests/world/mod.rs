@@ -87,7 +87,9 @@ pub fn entry(account: &AccountName, webhook: Option<&str>, status: TokenStatus) 
         webhook: webhook.map(WebhookId::new),
         keys: KeysVersion::default(),
         status,
-    }
+        policy: None,
+    },
+    policy: None,
 }
 
 fn config() -> Config {

@@ -2,7 +2,7 @@
 
 use domain::account::{TokenStatus, UrlToken};
 use domain::source::Source;
-use domain::subscription::{Condition, Endpoint, LifeCycle, RegisteredWebhook};
+use domain::subscription::{Condition, Endpoint, LifeCycle, RegisteredWebhook, Remedy};
 use rstest::rstest;
 use serde_json::json;
 use simulator::FaultKind;
@@ -419,7 +419,8 @@ fn can_enable(source: Source) -> &'static LifeCycle {
 
 fn disabled(webhook: &mut RegisteredWebhook) {
     webhook.condition = Condition::Disabled {
-        reason: "too many failures".to_owned(),
+        reason: Some("too many failures".to_owned()),
+        remedy: Remedy::Enable,
     };
 }
 

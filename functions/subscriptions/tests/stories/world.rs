@@ -12,9 +12,9 @@ use domain::ports::{Keys, PortError, QueueUrl};
 use domain::signature::{Assurance, MacKey, SigningKeys};
 use domain::source::Source;
 use domain::subscription::{
-    Access, AccessToken, Account, Accounts, AllAccounts, Api, ApiCall, ApiError, Apis, Arrival,
-    Baseline, Credentials, Deliveries, Endpoint, EventSelection, FailedDelivery, IfUnknown, Lease,
-    LeaseOwner, Leased, Leases, LifeCycle, OauthSecret, RegisteredWebhook, Removed, Saved, Secrets,
+    Access, Account, Accounts, AllAccounts, Api, ApiCall, ApiError, Apis, Arrival, Baseline, Caller,
+    Credentials, Deliveries, FailedDelivery, IfUnknown, Lease, LeaseOwner, Leased, Leases,
+    LifeCycle, NewWebhook, OauthSecret, RegisteredWebhook, Removed, Saved, Secrets, WebhookChange,
 };
 use domain::timestamp::Timestamp;
 use serde_json::{Value, json};
@@ -366,9 +366,9 @@ impl Api for FatefulApi {
         self.meet(self.api.authenticate(credentials, now))
     }
 
-    fn list<'a>(&'a self, access: &'a AccessToken) -> ApiCall<'a, Vec<RegisteredWebhook>> {
+    fn list<'a>(&'a self, caller: &'a Caller) -> ApiCall<'a, Vec<RegisteredWebhook>> {
         self.meet(Box::pin(async move {
-            let mut webhooks = self.api.list(access).await?;
+            let mut webhooks = self.api.list(caller).await?;
             let show = *self.shows.lock().unwrap();
             webhooks.iter_mut().for_each(show);
             Ok(webhooks)
@@ -377,42 +377,54 @@ impl Api for FatefulApi {
 
     fn create<'a>(
         &'a self,
-        access: &'a AccessToken,
-        endpoint: &'a Endpoint,
-        events: &'a EventSelection,
+        caller: &'a Caller,
+        new: NewWebhook<'a>,
     ) -> ApiCall<'a, RegisteredWebhook> {
-        self.meet(self.api.create(access, endpoint, events))
+        self.meet(self.api.create(caller, new))
     }
 
     fn update<'a>(
         &'a self,
-        access: &'a AccessToken,
+        caller: &'a Caller,
         webhook: &'a WebhookId,
-        endpoint: Option<&'a Endpoint>,
-        events: &'a EventSelection,
+        change: WebhookChange<'a>,
     ) -> ApiCall<'a, RegisteredWebhook> {
-        self.meet(self.api.update(access, webhook, endpoint, events))
+        self.meet(self.api.update(caller, webhook, change))
     }
 
-    fn remove<'a>(
-        &'a self,
-        access: &'a AccessToken,
-        webhook: &'a WebhookId,
-    ) -> ApiCall<'a, Removed> {
-        self.meet(self.api.remove(access, webhook))
+    fn remove<'a>(&'a self, caller: &'a Caller, webhook: &'a WebhookId) -> ApiCall<'a, Removed> {
+        self.meet(self.api.remove(caller, webhook))
     }
 
     fn enable<'a>(
         &'a self,
-        access: &'a AccessToken,
+        caller: &'a Caller,
         webhook: &'a WebhookId,
     ) -> ApiCall<'a, RegisteredWebhook> {
         self.meet(Box::pin(async move {
             *self.shows.lock().unwrap() = |_| {};
-            let mut webhooks = self.api.list(access).await?.into_iter();
+            let mut webhooks = self.api.list(caller).await?.into_iter();
             let enabled = webhooks.find(|known| known.id == *webhook);
             enabled.ok_or(ApiError::NoSuchWebhook)
         }))
+    }
+}
+
+/// What is kept of Orderspace's authorization.
+#[allow(dead_code, reason = "of the programs with this world, one alone reads the access token")]
+pub(crate) struct Authorization {
+    pub(crate) credentials: Pair,
+    pub(crate) access: Option<Access>,
+}
+
+pub(crate) struct Pair {
+    pub(crate) client_id: String,
+    secret: String,
+}
+
+impl Pair {
+    pub(crate) fn expose_secret(&self) -> &str {
+        &self.secret
     }
 }
 
@@ -912,12 +924,17 @@ impl World {
         keys.by_webhook().iter().map(shown).collect()
     }
 
-    pub(crate) fn oauth(&self) -> Option<OauthSecret> {
-        self.secrets
-            .oauth
-            .lock()
-            .unwrap()
-            .get(&"acme".parse().unwrap())
+    pub(crate) fn oauth(&self) -> Option<Authorization> {
+        let acme = "acme".parse().unwrap();
+        let kept = self.secrets.oauth.lock().unwrap().get(&acme)?;
+        let field = |name| kept.credentials.get(name).unwrap_or_default().to_owned();
+        Some(Authorization {
+            credentials: Pair {
+                client_id: field("client_id"),
+                secret: field("client_secret"),
+            },
+            access: kept.access,
+        })
     }
 
     pub(crate) fn deliver(&self, account: &str, at: Timestamp) -> DeliveryId {

@@ -15,9 +15,10 @@ const SOURCE: &str = "source";
 const STATUS: &str = "status";
 const KEYS: &str = "keys";
 const WEBHOOK: &str = "webhook";
+const POLICY: &str = "policy";
 
 /// The accounts table, as far as it knows tokens: `token#{hash}` with `account`, `source`, `status`, `keys` (the version of the
-/// registration's keys), and `webhook` once the source has named it.
+/// registration's keys), `webhook` once the source has named it, and `policy` where the operator chose one.
 #[derive(Debug, Clone)]
 pub struct DynamoTokens {
     client: Client,
@@ -67,6 +68,9 @@ pub(super) fn token_item(hash: &TokenHash, entry: &TokenEntry) -> Item {
     if let Some(webhook) = &entry.webhook {
         item.insert(WEBHOOK.to_owned(), text(webhook.as_str()));
     }
+    if let Some(policy) = entry.policy {
+        item.insert(POLICY.to_owned(), text(policy.as_str()));
+    }
     item
 }
 
@@ -79,6 +83,10 @@ pub(super) fn token_entry(item: &Item) -> Option<TokenEntry> {
         keys: KeysVersion::new(number_of(item, KEYS).unwrap_or_default()),
         webhook: text_of(item, WEBHOOK).map(WebhookId::new),
         status: text_of(item, STATUS)?.parse().ok()?,
+        policy: match text_of(item, POLICY) {
+            None => None,
+            Some(word) => Some(word.parse().ok()?),
+        },
     })
 }
 
@@ -86,6 +94,7 @@ pub(super) fn token_entry(item: &Item) -> Option<TokenEntry> {
 mod tests {
     use super::*;
     use domain::account::{TokenStatus, UrlToken};
+    use domain::signature::Policy;
 
     fn item(attributes: &[(&str, &str)]) -> Item {
         attributes
@@ -105,6 +114,7 @@ mod tests {
                 webhook: None,
                 keys: KeysVersion::default(),
                 status: TokenStatus::Pending,
+                policy: None,
             })
         );
         let live = item(&[("account", "acme"), ("status", "live"), ("webhook", "wh_1")]);
@@ -131,6 +141,8 @@ mod tests {
             ("source", "nowhere"),
         ];
         assert_eq!(token_entry(&item(&elsewhere)), None);
+        let unproved = [("account", "acme"), ("status", "live"), ("policy", "trust")];
+        assert_eq!(token_entry(&item(&unproved)), None);
     }
 
     #[test]
@@ -141,7 +153,11 @@ mod tests {
             TokenStatus::Grace,
             TokenStatus::Retired,
         ] {
-            for webhook in [None, Some(WebhookId::new("wh_1"))] {
+            for (webhook, policy) in [
+                (None, None),
+                (Some(WebhookId::new("wh_1")), Some(Policy::Require)),
+                (None, Some(Policy::Observe)),
+            ] {
                 let account = "acme".parse().unwrap();
                 let entry = TokenEntry {
                     account,
@@ -149,6 +165,7 @@ mod tests {
                     webhook,
                     keys: KeysVersion::new(7),
                     status,
+                    policy,
                 };
                 let item = token_item(&UrlToken::from_random(&[1; 32]).hash(), &entry);
                 assert_eq!(token_entry(&item), Some(entry));

@@ -35,6 +35,7 @@ pub async fn tokens(tokens: &impl Tokens, store: &impl TokenStore) {
         keys: KeysVersion::new(webhook.map_or(0, |_| 7)),
         webhook: webhook.map(WebhookId::new),
         status,
+        policy: None,
     };
     let entries = [
         entry(None, TokenStatus::Pending),
