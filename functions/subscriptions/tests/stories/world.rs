@@ -9,7 +9,7 @@ use std::time::Duration;
 use domain::account::{AccountName, TokenEntry, TokenHash, TokenStatus, UrlToken, WebhookId};
 use domain::identity::DeliveryId;
 use domain::ports::{Keys, PortError, QueueUrl};
-use domain::signature::{Assurance, MacKey, SigningKeys};
+use domain::signature::{Assurance, MacKey, Policy, SigningKeys};
 use domain::source::Source;
 use domain::subscription::{
     Access, Account, Accounts, AllAccounts, Api, ApiCall, ApiError, Apis, Arrival, Baseline, Caller,
@@ -545,6 +545,8 @@ pub(crate) struct World {
     pub(crate) shows: Shows,
     /// What the function takes for the facts of the source.
     pub(crate) life_cycle: fn(Source) -> &'static LifeCycle,
+    /// What the function takes for a source's policy.
+    pub(crate) policy: fn(Source) -> Policy,
     pub(crate) fate: std::sync::Arc<Fate>,
     pub(crate) now: AtomicUsize,
     pub(crate) hooks: &'static str,
@@ -590,6 +592,7 @@ impl World {
         Self {
             shows,
             life_cycle: |source| &facts(source).life_cycle,
+            policy: |source| facts(source).policy,
             accounts: MemoryAccounts {
                 fate: fate.clone(),
                 ..MemoryAccounts::default()
@@ -627,6 +630,7 @@ impl World {
         let mut settings = Settings::new(self.hooks.parse().unwrap());
         settings.budget = self.budget.unwrap_or(settings.budget);
         settings.life_cycle = self.life_cycle;
+        settings.policy = self.policy;
         settings
     }
 
@@ -910,6 +914,22 @@ impl World {
     /// Somebody deletes the account's signing keys.
     pub(crate) fn lose_keys(&self) {
         self.secrets.keys.lock().unwrap().secrets.clear();
+    }
+
+    /// All that is kept of the account's signing keys.
+    pub(crate) fn signing_keys(&self) -> SigningKeys {
+        let acme = "acme".parse().unwrap();
+        let keys = self.secrets.keys.lock().unwrap().get(&acme);
+        keys.unwrap_or_default()
+    }
+
+    /// A delivery of this registration is accepted now.
+    pub(crate) fn deliver_to(&self, token: TokenHash) {
+        let id = DeliveryId::new(self.now(), &[2; 10]);
+        self.attempt("acme", id, None);
+        let mut receipts = self.deliveries.receipts.lock().unwrap();
+        let arrival = receipts.values_mut().find(|arrival| arrival.delivery == id);
+        arrival.unwrap().registration = Some(token);
     }
 
     pub(crate) fn keys(&self) -> Vec<(String, String)> {
