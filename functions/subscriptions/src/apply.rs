@@ -10,8 +10,8 @@ use domain::account::{KeysVersion, TokenHash, UrlToken, WebhookId};
 use domain::signature::{LiveSecrets, MacKey, RegistrationKeys, SigningKeys};
 use domain::subscription::{
     Account, Accounts, ApiError, Condition, Deliveries, Evidence, KeyOrigin, NewWebhook, OurSecret,
-    RegisteredWebhook, Registration, RegistrationState, Removed, Secrets, Seen, Step, WebhookChange,
-    difference,
+    RegisteredWebhook, Registration, RegistrationState, Removed, Secrets, Seen, Step,
+    WebhookChange, difference,
 };
 use sources::facts;
 
@@ -495,7 +495,11 @@ fn beside(key: MacKey, stored: Option<&LiveSecrets>) -> LiveSecrets {
         newest => newest,
     };
     LiveSecrets {
-        macs: [Some(&key), before].into_iter().flatten().cloned().collect(),
+        macs: [Some(&key), before]
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect(),
         shared: Vec::new(),
     }
 }

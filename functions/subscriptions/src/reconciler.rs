@@ -115,7 +115,10 @@ impl<'p, A: Accounts, S: Secrets, D: Deliveries> Reconciler<'p, A, S, D> {
     }
 
     /// The signing keys that are kept. Those that cannot be read are none: the source's list has them.
-    pub(crate) async fn kept_keys(&self, lock: &mut AccountLock<'_, A>) -> Result<SigningKeys, PortError> {
+    pub(crate) async fn kept_keys(
+        &self,
+        lock: &mut AccountLock<'_, A>,
+    ) -> Result<SigningKeys, PortError> {
         match self.secrets.read(&lock.account.name).await {
             Err(error) if error.is_unreadable() => {
                 lock.found(
@@ -129,7 +132,10 @@ impl<'p, A: Accounts, S: Secrets, D: Deliveries> Reconciler<'p, A, S, D> {
     }
 
     /// Writes the entries of URL tokens anew that are gone, or say something else than the account.
-    pub(crate) async fn restore_entries(&self, lock: &mut AccountLock<'_, A>) -> Result<(), Failure> {
+    pub(crate) async fn restore_entries(
+        &self,
+        lock: &mut AccountLock<'_, A>,
+    ) -> Result<(), Failure> {
         let mut wrong = Vec::new();
         for registration in &lock.account.registrations {
             let token = registration.token;
@@ -242,7 +248,10 @@ impl<'p, A: Accounts, S: Secrets, D: Deliveries> Reconciler<'p, A, S, D> {
                 remedy: Remedy::Replace,
             } => {
                 let reason = reason.as_deref().unwrap_or("without a reason");
-                (Finding::Disabled, format!("webhook {id} is disabled: {reason}"))
+                (
+                    Finding::Disabled,
+                    format!("webhook {id} is disabled: {reason}"),
+                )
             }
             _ if origin == KeyOrigin::OursSent && !is_held => (
                 Finding::KeysUnreadable,

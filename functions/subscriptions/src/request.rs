@@ -88,7 +88,10 @@ impl Rules {
         };
         for source in sources {
             let life_cycle = (self.life_cycle)(*source);
-            life_cycle.credentials.iter().for_each(|field| add(field.name));
+            life_cycle
+                .credentials
+                .iter()
+                .for_each(|field| add(field.name));
             if life_cycle.is_manual() {
                 add(SIGNING_SECRETS);
             }
@@ -114,7 +117,9 @@ impl Rules {
         }
         if !self.may_choose(source) {
             let title = facts(source).title;
-            let message = format!("proof: every delivery of {title} is proved, so there is nothing to choose");
+            let message = format!(
+                "proof: every delivery of {title} is proved, so there is nothing to choose"
+            );
             return Err(refuse(Some(PROOF), message));
         }
         let policy = text(body, PROOF)?.parse::<Policy>();
@@ -126,7 +131,8 @@ impl Rules {
 
 /// The signing secrets in a request about a manual account, as credentials; none where it has no such field.
 fn signing_secrets(body: &Map<String, Value>) -> Result<Option<Credentials>, Failure> {
-    let complaint = |what: String| refuse(Some(SIGNING_SECRETS), format!("{SIGNING_SECRETS}{what}"));
+    let complaint =
+        |what: String| refuse(Some(SIGNING_SECRETS), format!("{SIGNING_SECRETS}{what}"));
     let Some(value) = body.get(SIGNING_SECRETS) else {
         return Ok(None);
     };
@@ -403,7 +409,11 @@ mod tests {
     fn a_field_of_another_source_is_refused() {
         let body = with(&other(), "client_secret", json!("marker"));
         let error = Connect::parse(body.as_bytes(), OTHER).unwrap_err();
-        assert!(error.message().contains("\"client_secret\"; there are source, api_url"));
+        assert!(
+            error
+                .message()
+                .contains("\"client_secret\"; there are source, api_url")
+        );
         assert!(!error.message().contains("marker"));
     }
 
@@ -446,10 +456,15 @@ mod tests {
     fn what_cannot_be_changed_of_a_source_is_named() {
         let change = Change::parse(br#"{"signing_secrets":["marker"],"proof":"require"}"#).unwrap();
         assert_names(
-            change.signing_secrets(Source::Orderspace, RULES).unwrap_err(),
+            change
+                .signing_secrets(Source::Orderspace, RULES)
+                .unwrap_err(),
             "signing_secrets",
         );
-        assert_names(change.policy(Source::Orderspace, RULES).unwrap_err(), "proof");
+        assert_names(
+            change.policy(Source::Orderspace, RULES).unwrap_err(),
+            "proof",
+        );
         assert_eq!(
             change.policy(Source::Orderspace, OTHER).unwrap(),
             Some(Policy::Require)
@@ -474,7 +489,10 @@ mod tests {
         let wanted = parse(&good().to_string()).unwrap();
         assert_eq!(wanted.source, Source::Orderspace);
         assert_eq!(wanted.credentials.get("client_id"), Some("id"));
-        assert_eq!(wanted.credentials.get("client_secret"), Some("marker-secret"));
+        assert_eq!(
+            wanted.credentials.get("client_secret"),
+            Some("marker-secret")
+        );
         assert_eq!(wanted.events.names().len(), 14);
         assert!(!format!("{wanted:?}").contains("marker-secret"));
     }

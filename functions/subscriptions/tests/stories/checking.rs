@@ -459,9 +459,15 @@ async fn a_webhook_is_left_disabled_where_the_api_cannot_enable_it() {
     let [said] = &now[history.len()..] else {
         panic!("{now:?}");
     };
-    assert!(said.contains("is disabled at Orderspace (too many failures)"), "{said}");
+    assert!(
+        said.contains("is disabled at Orderspace (too many failures)"),
+        "{said}"
+    );
     let explanation = answer.body["explanation"].as_str().unwrap();
-    assert!(explanation.contains("is disabled at Orderspace"), "{explanation}");
+    assert!(
+        explanation.contains("is disabled at Orderspace"),
+        "{explanation}"
+    );
     world.check().await.expect(200);
     assert_eq!(world.history(), now, "it is said once");
 }

@@ -31,10 +31,16 @@ fn keys(world: &World, token: &UrlToken) -> Vec<String> {
 #[tokio::test]
 async fn a_manual_account_waits_for_a_person_and_is_connected_by_its_first_delivery() {
     let world = World::new().await;
-    let answer = world.put("acme", &desired(&["marker-one"])).await.expect(200);
+    let answer = world
+        .put("acme", &desired(&["marker-one"]))
+        .await
+        .expect(200);
     assert_eq!(answer.body["state"], "waiting");
     let explanation = answer.body["explanation"].as_str().unwrap();
-    assert!(explanation.contains("/v1/accounts/acme/endpoint"), "{explanation}");
+    assert!(
+        explanation.contains("/v1/accounts/acme/endpoint"),
+        "{explanation}"
+    );
 
     let made = world.act("endpoint").await.expect(200);
     let token = token_of(&made.body);
@@ -43,7 +49,10 @@ async fn a_manual_account_waits_for_a_person_and_is_connected_by_its_first_deliv
     assert!(entry.status.takes_deliveries());
     let held = world.signing_keys();
     let held = held.of(&token.hash(), None).unwrap();
-    assert_eq!(entry.keys, held.version, "who caches keys sees that there are new ones");
+    assert_eq!(
+        entry.keys, held.version,
+        "who caches keys sees that there are new ones"
+    );
     assert_eq!(keys(&world, &token), ["marker-one"]);
 
     let before = world.check().await.expect(200);
@@ -55,7 +64,10 @@ async fn a_manual_account_waits_for_a_person_and_is_connected_by_its_first_deliv
     assert!(world.asked().await.is_empty(), "no source is asked");
 
     let shown = world.show("acme").await.expect(200).body.to_string();
-    assert!(!shown.contains(token.expose()) && !shown.contains("marker"), "{shown}");
+    assert!(
+        !shown.contains(token.expose()) && !shown.contains("marker"),
+        "{shown}"
+    );
 }
 
 #[tokio::test]
@@ -108,8 +120,14 @@ async fn a_disconnect_retires_the_url_and_says_what_a_person_has_to_remove() {
     let answer = world.disconnect().await.expect(200);
     assert_eq!(answer.body["state"], "disconnected");
     let left = answer.body["last_error"]["message"].as_str().unwrap();
-    assert!(left.contains("remove the webhook at StackOne by hand"), "{left}");
-    assert_eq!(world.token_entry(&token).unwrap().status, TokenStatus::Retired);
+    assert!(
+        left.contains("remove the webhook at StackOne by hand"),
+        "{left}"
+    );
+    assert_eq!(
+        world.token_entry(&token).unwrap().status,
+        TokenStatus::Retired
+    );
     assert!(keys(&world, &token).is_empty() && world.oauth().is_none());
     world.act("endpoint").await.expect(409);
 }
@@ -139,7 +157,11 @@ async fn calls_for_the_other_kind_of_account_are_refused_with_what_to_do() {
     let world = World::new().await;
     world.put("acme", &desired(&["one"])).await.expect(200);
     let answer = world.rotate().await.expect(409);
-    assert!(answer.message().contains("/endpoint"), "{}", answer.message());
+    assert!(
+        answer.message().contains("/endpoint"),
+        "{}",
+        answer.message()
+    );
     let world = World::new().await;
     world.connect().await.expect(200);
     let answer = world.act("endpoint").await.expect(409);

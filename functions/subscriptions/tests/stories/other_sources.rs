@@ -107,7 +107,11 @@ impl Api for Scripted {
         if self.0.cannot_remove.load(Ordering::SeqCst) {
             return done(Err(ApiError::NoSuchCall("remove a webhook")));
         }
-        self.0.webhooks.lock().unwrap().retain(|known| known.id != *webhook);
+        self.0
+            .webhooks
+            .lock()
+            .unwrap()
+            .retain(|known| known.id != *webhook);
         done(Ok(Removed::Now))
     }
 
@@ -166,7 +170,10 @@ async fn our_secrets_are_stored_before_the_webhook_is_created_and_are_those_that
     world.put("acme", &desired("k")).await.expect(504);
     let (label, sent) = api.0.asked.lock().unwrap()[0].clone();
     assert_eq!((sent.macs.len(), sent.shared.len()), (1, 2));
-    assert!(held(&world).same(&sent), "they are held though the answer was lost");
+    assert!(
+        held(&world).same(&sent),
+        "they are held though the answer was lost"
+    );
     let account = world.account().unwrap();
     let token = account.registrations[0].token;
     assert_eq!(label, format!("orderhook/acme/{}", token.label()));
@@ -191,7 +198,10 @@ async fn what_nothing_came_of_is_forgotten_with_its_secrets() {
     world.check().await.expect(200);
     let asked = api.0.asked.lock().unwrap().clone();
     assert_eq!(asked.len(), 2);
-    assert!(!asked[0].1.same(&asked[1].1), "each registration has its own");
+    assert!(
+        !asked[0].1.same(&asked[1].1),
+        "each registration has its own"
+    );
     assert!(held(&world).same(&asked[1].1));
 }
 
@@ -204,7 +214,10 @@ async fn secrets_that_are_lost_let_another_webhook_take_over() {
     assert_eq!(answer.body["webhook"], "wh_2");
     assert!(held(&world).same(&api.0.asked.lock().unwrap()[1].1));
     let history = world.history();
-    assert!(history.iter().any(|what| what.contains("are lost")), "{history:?}");
+    assert!(
+        history.iter().any(|what| what.contains("are lost")),
+        "{history:?}"
+    );
 }
 
 #[tokio::test]
@@ -243,7 +256,10 @@ async fn a_disabled_webhook_is_enabled_where_its_reason_allows_it() {
     world.put("acme", &desired("k")).await.expect(200);
     api.show(disabled("retry_limit", Remedy::Enable));
     world.check().await.expect(200);
-    assert_eq!(api.0.webhooks.lock().unwrap()[0].condition, Condition::Active);
+    assert_eq!(
+        api.0.webhooks.lock().unwrap()[0].condition,
+        Condition::Active
+    );
     assert_eq!(world.account().unwrap().stopped, None);
 }
 
@@ -292,7 +308,10 @@ async fn without_a_list_nothing_is_registered_twice_and_other_events_take_anothe
     let answer = world.check().await.expect(200);
     assert_eq!(api.ids(), ["wh_1"]);
     let explanation = answer.body["explanation"].as_str().unwrap();
-    assert!(explanation.contains("does not list its webhooks"), "{explanation}");
+    assert!(
+        explanation.contains("does not list its webhooks"),
+        "{explanation}"
+    );
     let said_so = |what: &&String| what.contains("does not list");
     assert_eq!(world.history().iter().filter(said_so).count(), 1);
     world.change(&["order.updated"]).await.expect(200);
@@ -338,5 +357,9 @@ async fn what_becomes_of_unproved_deliveries_is_chosen_and_reaches_every_token()
     assert_eq!(policies(&world), [Some(Policy::Require)]);
     world.policy = |_| Policy::Require;
     let answer = world.put("acme", &again).await.expect(400);
-    assert!(answer.message().contains("\"proof\""), "{}", answer.message());
+    assert!(
+        answer.message().contains("\"proof\""),
+        "{}",
+        answer.message()
+    );
 }

@@ -12,8 +12,8 @@ use domain::ports::{Keys, PortError, QueueUrl};
 use domain::signature::{Assurance, MacKey, Policy, SigningKeys};
 use domain::source::Source;
 use domain::subscription::{
-    Access, Account, Accounts, AllAccounts, Api, ApiCall, ApiError, Apis, Arrival, Baseline, Caller,
-    Credentials, Deliveries, FailedDelivery, IfUnknown, Lease, LeaseOwner, Leased, Leases,
+    Access, Account, Accounts, AllAccounts, Api, ApiCall, ApiError, Apis, Arrival, Baseline,
+    Caller, Credentials, Deliveries, FailedDelivery, IfUnknown, Lease, LeaseOwner, Leased, Leases,
     LifeCycle, NewWebhook, OauthSecret, RegisteredWebhook, Removed, Saved, Secrets, WebhookChange,
 };
 use domain::timestamp::Timestamp;
@@ -411,7 +411,10 @@ impl Api for FatefulApi {
 }
 
 /// What is kept of Orderspace's authorization.
-#[allow(dead_code, reason = "of the programs with this world, one alone reads the access token")]
+#[allow(
+    dead_code,
+    reason = "of the programs with this world, one alone reads the access token"
+)]
 pub(crate) struct Authorization {
     pub(crate) credentials: Pair,
     pub(crate) access: Option<Access>,

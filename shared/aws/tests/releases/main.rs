@@ -12,8 +12,6 @@
 
 mod service;
 
-use std::collections::BTreeMap;
-
 use aws::dynamo::Item;
 use aws::dynamo::accounts::DynamoAccounts;
 use aws::dynamo::receipts::read::{DynamoDeliveries, read_body};
@@ -30,7 +28,7 @@ use domain::ports::{
     Tokens as _, Update,
 };
 use domain::record::{RecordId, RecordKey};
-use domain::signature::{MacKey, Policy, SigningKeys};
+use domain::signature::{MacKey, SigningKeys};
 use domain::subscription::{
     Account, Accounts as _, Baseline, Deliveries as _, Lease, LeaseOwner, Leases as _,
     Registration, RegistrationState, Secrets as _,
@@ -123,9 +121,6 @@ fn account_shown(account: &Account) -> Value {
         "name": account.name.as_str(),
         "source": account.source.as_str(),
         "state": account.state().as_str(),
-        "policy": account.policy.map(Policy::as_str),
-        "is_unlisted": account.is_unlisted,
-        "stopped": account.stopped,
         "events": account.events.names(),
         "registrations": registrations.collect::<Vec<_>>(),
         "created": account.created.to_string(),
@@ -222,7 +217,6 @@ fn token_shown(hash: &TokenHash, entry: &TokenEntry) -> Value {
         "webhook": entry.webhook.as_ref().map(WebhookId::as_str),
         "keys": entry.keys.get(),
         "status": entry.status.as_str(),
-        "policy": entry.policy.map(Policy::as_str),
     })
 }
 
@@ -572,7 +566,6 @@ async fn oauth_secrets_of_every_release_are_read() {
         let read = json!({
             "client_id": secret.credentials.get("client_id"),
             "client_secret": secret.credentials.get("client_secret"),
-            "fields": secret.credentials.expose().collect::<BTreeMap<_, _>>(),
             "access": secret.access.as_ref().map(|access| json!({
                 "token": access.token.expose(),
                 "expires": access.expires.to_string(),

@@ -74,7 +74,9 @@ fn is_public(name: &str) -> bool {
         let rest = name.strip_suffix(end);
         rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
     };
-    name.contains('.') && !name.split('.').any(str::is_empty) && !PRIVATE.into_iter().any(is_private)
+    name.contains('.')
+        && !name.split('.').any(str::is_empty)
+        && !PRIVATE.into_iter().any(is_private)
 }
 
 #[cfg(test)]

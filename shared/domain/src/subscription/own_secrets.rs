@@ -72,7 +72,10 @@ mod tests {
         let user_and_password = (USER.to_owned(), texts[1].clone());
         assert_eq!(basic_credentials(basic), Some(user_and_password));
         assert!(basic.expose().starts_with("Basic "));
-        assert_eq!((header.place(), header.expose()), (Place::Header, &*texts[2]));
+        assert_eq!(
+            (header.place(), header.expose()),
+            (Place::Header, &*texts[2])
+        );
         assert_eq!(basic_credentials(header), None);
         assert_eq!(texts[0].len(), 43);
     }
@@ -80,7 +83,10 @@ mod tests {
     #[test]
     fn what_is_no_basic_credential_has_no_user() {
         for text in ["", "Basic", "Basic ?", "Basic YQ==", "Bearer YTpi"] {
-            assert_eq!(basic_credentials(&SharedSecret::new(Place::Basic, text)), None);
+            assert_eq!(
+                basic_credentials(&SharedSecret::new(Place::Basic, text)),
+                None
+            );
         }
     }
 }

@@ -240,11 +240,7 @@ impl Api for Orderspace {
         })
     }
 
-    fn remove<'a>(
-        &'a self,
-        caller: &'a Caller,
-        webhook: &'a WebhookId,
-    ) -> ApiCall<'a, Removed> {
+    fn remove<'a>(&'a self, caller: &'a Caller, webhook: &'a WebhookId) -> ApiCall<'a, Removed> {
         Box::pin(async move {
             let path = segment(webhook, DELETE)?;
             let request = self.request(Method::DELETE, caller, &path);
@@ -263,11 +259,7 @@ impl Api for Orderspace {
     }
 
     /// Nothing shows that a webhook is disabled, and no call to enable one is documented.
-    fn enable<'a>(
-        &'a self,
-        _: &'a Caller,
-        _: &'a WebhookId,
-    ) -> ApiCall<'a, RegisteredWebhook> {
+    fn enable<'a>(&'a self, _: &'a Caller, _: &'a WebhookId) -> ApiCall<'a, RegisteredWebhook> {
         Box::pin(async { Err(ApiError::NoSuchCall("enable a webhook")) })
     }
 }
