@@ -507,8 +507,7 @@ fn entry(account: &AccountName, number: usize, status: TokenStatus) -> TokenEntr
         keys: KeysVersion::default(),
         status,
         policy: None,
-    },
-    policy: None,
+    }
 }
 
 pub(crate) fn webhook(number: usize) -> String {

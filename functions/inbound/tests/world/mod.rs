@@ -88,8 +88,7 @@ pub fn entry(account: &AccountName, webhook: Option<&str>, status: TokenStatus) 
         keys: KeysVersion::default(),
         status,
         policy: None,
-    },
-    policy: None,
+    }
 }
 
 fn config() -> Config {
