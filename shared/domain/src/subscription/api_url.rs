@@ -99,7 +99,7 @@ mod tests {
 
     #[rstest]
     #[case::nothing("")]
-    #[case::no_url("api.example.com")]
+    #[case::no_url("shop.example.net")]
     #[case::http("http://api.example.com")]
     #[case::file("file:///etc/passwd")]
     #[case::user("https://user@api.example.com")]
@@ -126,7 +126,7 @@ mod tests {
     #[case::query("https://api.example.com/?a=b")]
     #[case::fragment("https://api.example.com/#a")]
     #[case::backslash("https://api.example.com\\@localhost")]
-    #[case::space(" https://api.example.com")]
+    #[case::space(" https://shop.example.net")]
     #[case::line_break("https://api.exa\nmple.com")]
     #[case::not_ascii("https://api.éxample.com")]
     #[case::too_long(&format!("https://api.example.com/{}", "a".repeat(512)))]
