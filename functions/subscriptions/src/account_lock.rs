@@ -12,6 +12,7 @@ use std::collections::BTreeSet;
 use domain::account::{AccountName, TokenHash};
 use domain::identity::DeliveryId;
 use domain::ports::PortError;
+use domain::signature::Policy;
 use domain::subscription::{
     Account, ApiError, Desired, EventSelection, IfUnknown, LastError, Lease, LeaseOwner, Leased,
     Leases, Saved, Silence,
@@ -163,10 +164,37 @@ impl<'p, A: Leases> AccountLock<'p, A> {
         // Whoever selects events, also the same, wants them asked for.
         self.leave_uncorrected(BTreeSet::new());
         if !self.is_new && is_connected && self.account.events == events {
-            return Ok(());
+            return self.save_changes().await;
+        }
+        // Where the source shows nothing of the webhook, it cannot be corrected: another one gets the events.
+        if self.account.is_unlisted && is_connected && self.account.rotation().is_none() {
+            self.account.rotate();
         }
         self.account.connect_for(events, self.now);
         self.save(&[]).await
+    }
+
+    /// Keeps what becomes of unproved requests, if that is chosen; it is saved with the next save, and with it the entries
+    /// of all tokens: that is where deliveries are judged.
+    pub(crate) fn choose_policy(&mut self, policy: Option<Policy>) {
+        let Some(policy) = policy.filter(|policy| self.account.policy != Some(*policy)) else {
+            return;
+        };
+        self.account.policy = Some(policy);
+        let tokens = self.account.registrations.iter().map(|own| own.token);
+        self.tokens.extend(tokens);
+        self.note(match policy {
+            Policy::Require => "deliveries without a signature that fits are refused from now on",
+            Policy::Observe => "deliveries without a signature that fits are taken from now on: their URL proves them",
+        });
+    }
+
+    /// Saves the account if there is something to save.
+    pub(crate) async fn save_changes(&mut self) -> Result<(), Failure> {
+        match self.is_changed {
+            true => self.save(&[]).await,
+            false => Ok(()),
+        }
     }
 
     /// Enters something that happened; it is saved with the next save.
@@ -193,6 +221,34 @@ impl<'p, A: Leases> AccountLock<'p, A> {
     pub(crate) fn leave_uncorrected(&mut self, uncorrected: BTreeSet<String>) {
         self.is_observed |= self.account.uncorrected != uncorrected;
         self.account.uncorrected = uncorrected;
+    }
+
+    /// Enters why the webhook in use is not sent to, once, or that it is again.
+    pub(crate) fn set_stopped(&mut self, stopped: Option<String>) {
+        if self.account.stopped == stopped {
+            return;
+        }
+        match &stopped {
+            Some(what) => self.found(Finding::Disabled, what.clone()),
+            None => self.note("the webhook is sent to again"),
+        }
+        self.account.stopped = stopped;
+        self.is_changed = true;
+    }
+
+    /// Enters whether the source lists its webhooks.
+    pub(crate) fn set_unlisted(&mut self, is_unlisted: bool) {
+        if self.account.is_unlisted == is_unlisted {
+            return;
+        }
+        self.account.is_unlisted = is_unlisted;
+        let title = facts(self.account.source).title;
+        self.note(match is_unlisted {
+            true => format!(
+                "{title} does not list the site's webhooks: whether ours is there and enabled only its deliveries show"
+            ),
+            false => format!("{title} lists the site's webhooks"),
+        });
     }
 
     /// Enters what was done.
@@ -256,6 +312,9 @@ impl<'p, A: Leases> AccountLock<'p, A> {
 
     async fn write(&mut self, tokens: &[TokenHash]) -> Result<(), Failure> {
         self.tokens.extend(tokens);
+        // A transaction refuses to write one item twice.
+        self.tokens.sort_unstable();
+        self.tokens.dedup();
         match self
             .accounts
             .save(&self.account, &self.lease, &self.tokens)

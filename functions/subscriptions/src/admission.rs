@@ -60,7 +60,8 @@ impl<'p, A: Accounts, S: Secrets, D: Deliveries> Reconciler<'p, A, S, D> {
         if let Some(failure) = asked {
             return Err(failure);
         }
-        let is_same_client = kept.credentials.client_id == offered.client_id;
+        let fields = (self.life_cycle)(account.source).credentials;
+        let is_same_client = kept.credentials.is_of_same_client(offered, fields);
         if !is_same_client
             && !account.registrations.is_empty()
             && self.observe(account, &mut session).await?.ours.is_empty()

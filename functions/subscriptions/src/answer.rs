@@ -3,7 +3,7 @@
 use domain::account::{AccountName, WebhookId};
 use domain::ports::{ErrorKind, PortError};
 use domain::source::Source;
-use domain::subscription::{Account, ApiError};
+use domain::subscription::{Account, ApiError, Endpoint};
 use domain::timestamp::Timestamp;
 use lambda_http::http::{HeaderValue, StatusCode};
 use lambda_http::{Body, Response};
@@ -62,6 +62,10 @@ pub enum Failure {
     NoCredentials(Source),
     /// The account was connected to another source.
     OtherSource,
+    /// The source's webhooks are registered by a person, and the call is about those that are not.
+    Manual(Source),
+    /// The source's webhooks are not registered by a person, and the call is about those that are.
+    NotManual(Source),
     /// This release cannot connect accounts to the source.
     NoApi(Source),
     /// The source did not do what it was asked.
@@ -92,6 +96,8 @@ impl Failure {
             | Self::OtherSource
             | Self::NotConnected
             | Self::NothingToRotate
+            | Self::Manual(_)
+            | Self::NotManual(_)
             | Self::SilentSuccessor { .. }
             | Self::KeptOtherwise { .. }
             | Self::NoCredentials(_) => StatusCode::CONFLICT,
@@ -128,8 +134,8 @@ impl Failure {
         match self {
             Self::Invalid { message, .. } => message.clone(),
             Self::NoRoute => "there is no such call; there are PUT, GET, PATCH and DELETE /v1/accounts/{account}, \
-                              POST /v1/accounts/{account}/check, POST /v1/accounts/{account}/rotate and GET \
-                              /v1/accounts"
+                              POST /v1/accounts/{account}/check, POST /v1/accounts/{account}/rotate, POST \
+                              /v1/accounts/{account}/endpoint and GET /v1/accounts"
                 .to_owned(),
             Self::UnknownAccount(name) => format!(
                 "there is no account {name}; GET /v1/accounts lists them, PUT /v1/accounts/{name} connects one"
@@ -168,6 +174,15 @@ impl Failure {
             Self::OtherSource => "the account belongs to another source; disconnect it first, or connect under \
                                   another name"
                 .to_owned(),
+            Self::Manual(source) => format!(
+                "webhooks are registered at {} by hand; POST /v1/accounts/{{account}}/endpoint makes another URL for it",
+                facts(*source).title
+            ),
+            Self::NotManual(source) => format!(
+                "the webhook's URL is registered at {} without anybody's help and is never shown; POST \
+                 /v1/accounts/{{account}}/rotate changes it",
+                facts(*source).title
+            ),
             Self::NoApi(source) => format!(
                 "this release cannot register webhooks at {}; deploy one that can, then ask again",
                 facts(*source).title
@@ -197,6 +212,8 @@ impl Failure {
             | Self::OtherSource
             | Self::NotConnected
             | Self::NothingToRotate
+            | Self::Manual(_)
+            | Self::NotManual(_)
             | Self::SilentSuccessor { .. }
             | Self::KeptOtherwise { .. }
             | Self::NoCredentials(_)
@@ -293,6 +310,8 @@ fn refusal(source: &Facts, error: &ApiError) -> String {
 pub(crate) enum Outcome {
     /// It is as the caller asked.
     Done(Box<Account>),
+    /// A URL was made. It is shown in the answer, and nowhere else.
+    Endpoint(Box<Account>, Endpoint),
     /// The desired state is kept; the same call goes on from here.
     Unfinished(Box<Account>, Failure),
     /// Nothing was changed, or it is not known.
@@ -311,10 +330,18 @@ struct Complaint {
     account: Option<Full>,
 }
 
+/// The body of an answer with a URL.
+#[derive(Serialize)]
+struct Made<'a> {
+    endpoint: &'a str,
+    #[serde(flatten)]
+    account: Full,
+}
+
 impl Outcome {
     pub(crate) fn status(&self) -> StatusCode {
         match self {
-            Self::Done(_) | Self::Listed(_) | Self::Shown(_) => StatusCode::OK,
+            Self::Done(_) | Self::Endpoint(..) | Self::Listed(_) | Self::Shown(_) => StatusCode::OK,
             // The desired state is kept and only has to wait.
             Self::Unfinished(_, Failure::Api(_, ApiError::TooManyRequests { .. })) => {
                 StatusCode::ACCEPTED
@@ -325,7 +352,7 @@ impl Outcome {
 
     pub(crate) fn cause(&self) -> Option<String> {
         match self {
-            Self::Done(_) | Self::Listed(_) | Self::Shown(_) => None,
+            Self::Done(_) | Self::Endpoint(..) | Self::Listed(_) | Self::Shown(_) => None,
             Self::Unfinished(_, failure) | Self::Failed(failure) => Some(failure.cause()),
         }
     }
@@ -333,6 +360,10 @@ impl Outcome {
     pub(crate) fn to_response(&self) -> Response<Body> {
         let body = match self {
             Self::Done(account) => serde_json::to_string(&Full::of(account)),
+            Self::Endpoint(account, endpoint) => serde_json::to_string(&Made {
+                endpoint: endpoint.expose(),
+                account: Full::of(account),
+            }),
             Self::Listed(list) => serde_json::to_string(list),
             Self::Shown(detail) => serde_json::to_string(detail),
             Self::Unfinished(account, failure) => serde_json::to_string(&Complaint {
@@ -353,7 +384,7 @@ impl Outcome {
         headers.insert("content-type", HeaderValue::from_static("application/json"));
         let retry_after = match self {
             Self::Unfinished(_, failure) | Self::Failed(failure) => failure.retry_after(),
-            Self::Done(_) | Self::Listed(_) | Self::Shown(_) => None,
+            Self::Done(_) | Self::Endpoint(..) | Self::Listed(_) | Self::Shown(_) => None,
         };
         if let Some(seconds) = retry_after {
             headers.insert("retry-after", HeaderValue::from(seconds));

@@ -7,10 +7,11 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use domain::account::{KeysVersion, TokenHash, UrlToken, WebhookId};
-use domain::signature::{LiveSecrets, RegistrationKeys, SigningKeys};
+use domain::signature::{LiveSecrets, MacKey, RegistrationKeys, SigningKeys};
 use domain::subscription::{
-    Account, Accounts, ApiError, Condition, Deliveries, Evidence, KeyOrigin, RegisteredWebhook,
-    Registration, RegistrationState, Secrets, Seen, Step, difference,
+    Account, Accounts, ApiError, Condition, Deliveries, Evidence, KeyOrigin, NewWebhook, OurSecret,
+    RegisteredWebhook, Registration, RegistrationState, Removed, Secrets, Seen, Step,
+    WebhookChange, difference,
 };
 use sources::facts;
 
@@ -82,17 +83,68 @@ impl<'r, 'p, 'h, 's, A: Accounts, S: Secrets, D: Deliveries> Run<'r, 'p, 'h, 's,
         let mut random = [0; 32];
         getrandom::fill(&mut random).map_err(|_| Failure::Randomness)?;
         let token = UrlToken::from_random(&random);
+        let hash = token.hash();
+        let (keys, secrets) = self.store_secrets(hash).await?;
         self.lock.account.register(Registration {
-            token: token.hash(),
+            token: hash,
             webhook: None,
-            keys: KeysVersion::default(),
+            keys,
             state: RegistrationState::Pending,
         });
-        self.lock.save(&[token.hash()]).await?;
+        self.lock.save(&[hash]).await?;
         let account = &self.lock.account;
-        let endpoint = self.reconciler.hooks.endpoint(account.source, &token);
-        let webhook = self.session.create(&endpoint, &account.events).await?;
-        self.adopt(token.hash(), &webhook).await
+        let new = NewWebhook {
+            endpoint: &self.reconciler.hooks.endpoint(account.source, &token),
+            label: &label(account, &hash),
+            events: &account.events,
+            secrets: &secrets,
+            part: "",
+        };
+        let webhook = self.session.create(new).await?;
+        self.adopt(hash, &webhook).await?;
+        self.answered.push(webhook);
+        Ok(())
+    }
+
+    /// Stores the secrets of a registration that are known before the source hears of it: a first delivery, or a greeting,
+    /// may come while the call that registers is under way. A registration that nothing comes of leaves them to be
+    /// forgotten with the next that are stored.
+    async fn store_secrets(
+        &mut self,
+        token: TokenHash,
+    ) -> Result<(KeysVersion, LiveSecrets), Failure> {
+        let account = &self.lock.account;
+        let secrets = match self.reconciler.life_cycle(account.source).keys {
+            KeyOrigin::TheirsShown | KeyOrigin::TheirsGiven => {
+                return Ok((KeysVersion::default(), LiveSecrets::default()));
+            }
+            KeyOrigin::OursSent => made(self.session.our_secrets())?,
+            KeyOrigin::Credential(field) => {
+                let key = self.session.credential(field).map(MacKey::new);
+                key.ok_or(Failure::NoCredentials(account.source))?.into()
+            }
+        };
+        let version = KeysVersion::default().next(self.lock.now);
+        let keys = RegistrationKeys {
+            version,
+            secrets: secrets.clone(),
+        };
+        let mut wanted = self.keys.clone();
+        wanted.put(token, None, keys);
+        wanted.keep_only(
+            |kept| *kept == token || account.registration(kept).is_some(),
+            |kept| account.registration_of(kept).is_some(),
+        );
+        let stored = self.reconciler.secrets.put_keys(&account.name, &wanted);
+        stored.await?;
+        self.keys = wanted;
+        Ok((version, secrets))
+    }
+
+    /// What proves a registration's deliveries, as it is stored.
+    fn secrets_of(&self, token: &TokenHash, webhook: &WebhookId) -> LiveSecrets {
+        let keys = self.keys.of(token, Some(webhook));
+        keys.map(|keys| keys.secrets.clone()).unwrap_or_default()
     }
 
     async fn correct(&mut self, seen: &Seen) -> Result<(), Failure> {
@@ -108,8 +160,17 @@ impl<'r, 'p, 'h, 's, A: Accounts, S: Secrets, D: Deliveries> Run<'r, 'p, 'h, 's,
                 |token| hooks.endpoint(account.source, &token),
             )
         });
-        let (endpoint, events) = (endpoint.as_ref(), &account.events);
-        let corrected = self.session.update(id, endpoint, events).await?;
+        let change = WebhookChange {
+            endpoint: endpoint.as_ref(),
+            label: &label(account, &seen.token),
+            events: &account.events,
+            secrets: &self.secrets_of(&seen.token, id),
+            part: "",
+        };
+        let corrected = match self.session.update(id, change).await {
+            Err(Failure::Api(_, ApiError::NoSuchCall(_))) => return self.replace(id).await,
+            corrected => corrected?,
+        };
         let count = account.events.names().len();
         if difference(account, &self.reconciler.hooks, &corrected).is_none() {
             let what = format!("webhook {id} is subscribed to {count} event types now");
@@ -120,9 +181,24 @@ impl<'r, 'p, 'h, 's, A: Accounts, S: Secrets, D: Deliveries> Run<'r, 'p, 'h, 's,
         Ok(())
     }
 
+    /// Lets another webhook take over from one that cannot be changed; the next check goes on with it.
+    async fn replace(&mut self, id: &WebhookId) -> Result<(), Failure> {
+        let lock = &mut *self.lock;
+        if lock.account.rotation().is_none() && lock.account.rotate() {
+            let title = facts(lock.account.source).title;
+            let what = format!(
+                "{title} has no call to change webhook {id}; the next check registers another in its place"
+            );
+            lock.acted(Act::RotationBegun, what);
+            lock.save(&[]).await?;
+        }
+        Ok(())
+    }
+
     async fn enable(&mut self, seen: &Seen) -> Result<(), Failure> {
         let id = &seen.webhook.id;
-        if let Condition::Disabled { reason } = &seen.webhook.condition {
+        if let Condition::Disabled { reason, .. } = &seen.webhook.condition {
+            let reason = reason.as_deref().unwrap_or("without a reason");
             let what = format!("webhook {id} is disabled: {reason}");
             self.lock.found(Finding::Disabled, what);
         }
@@ -200,8 +276,18 @@ impl<'r, 'p, 'h, 's, A: Accounts, S: Secrets, D: Deliveries> Run<'r, 'p, 'h, 's,
         let version = stored
             .as_ref()
             .map_or_else(KeysVersion::default, |stored| stored.version);
-        let shown = webhook.key.clone().map(LiveSecrets::from);
+        let origin = self.reconciler.life_cycle(self.lock.account.source).keys;
         let secrets = stored.map(|stored| stored.secrets);
+        let shown = match origin {
+            // The key that was in use before stays beside a new one: both may sign until the source has changed over.
+            KeyOrigin::Credential(field) => {
+                let key = self.session.credential(field).map(MacKey::new);
+                key.map(|key| beside(key, secrets.as_ref()))
+            }
+            KeyOrigin::TheirsShown | KeyOrigin::OursSent | KeyOrigin::TheirsGiven => {
+                webhook.key.clone().map(LiveSecrets::from)
+            }
+        };
         let is_other_key = match (&secrets, &shown) {
             (Some(stored), Some(shown)) => !stored.same(shown),
             _ => false,
@@ -211,9 +297,11 @@ impl<'r, 'p, 'h, 's, A: Accounts, S: Secrets, D: Deliveries> Run<'r, 'p, 'h, 's,
         let is_new = is_other_key || !self.keys.registrations().contains_key(&token);
         let Some(secrets) = shown.or(secrets) else {
             let source = self.lock.account.source;
-            return match facts(source).life_cycle.keys {
+            return match origin {
                 KeyOrigin::TheirsShown => Err(Failure::Api(source, no_key(&webhook.id))),
-                KeyOrigin::OursSent | KeyOrigin::TheirsGiven => Ok(version),
+                KeyOrigin::OursSent | KeyOrigin::Credential(_) | KeyOrigin::TheirsGiven => {
+                    Ok(version)
+                }
             };
         };
         let version = if is_new {
@@ -261,7 +349,7 @@ impl<'r, 'p, 'h, 's, A: Accounts, S: Secrets, D: Deliveries> Run<'r, 'p, 'h, 's,
             Finding::Stray,
             format!("webhook {id} of ours is one too many"),
         );
-        self.session.remove(id).await?;
+        self.take_away(id).await?;
         self.lock.acted(
             Act::Removed,
             format!("removed webhook {id} of ours, which was one too many"),
@@ -271,9 +359,25 @@ impl<'r, 'p, 'h, 's, A: Accounts, S: Secrets, D: Deliveries> Run<'r, 'p, 'h, 's,
 
     /// Deletes the webhook that another has taken over from.
     async fn delete_replaced(&mut self, id: &WebhookId) -> Result<(), Failure> {
-        self.session.remove(id).await?;
+        self.take_away(id).await?;
         let what = replaced(&self.lock.account, id, self.evidence);
         self.lock.acted(Act::ReplacedDeleted, what);
+        Ok(())
+    }
+
+    /// Removes a webhook, or says what a person has to do about it.
+    async fn take_away(&mut self, id: &WebhookId) -> Result<(), Failure> {
+        let title = facts(self.lock.account.source).title;
+        let is_unlisted = self.lock.account.is_unlisted;
+        match self.session.remove(id).await {
+            Ok(Removed::Now | Removed::Before) => {}
+            Ok(Removed::Stopped) => self.lock.note(stopped(id, title)),
+            // Where there is a list, a later check sees when it is gone.
+            Err(Failure::Api(_, ApiError::NoSuchCall(_))) if is_unlisted => {
+                self.lock.note(by_hand(id, title));
+            }
+            Err(failure) => return Err(failure),
+        }
         Ok(())
     }
 
@@ -322,6 +426,10 @@ impl<'r, 'p, 'h, 's, A: Accounts, S: Secrets, D: Deliveries> Run<'r, 'p, 'h, 's,
             }
         }
         let source = account.source;
+        let latest: Vec<_> = seen.iter().map(|seen| self.latest(seen)).collect();
+        let shown = latest.iter().chain(&self.answered).collect::<Vec<_>>();
+        let stop = why_it_stopped(account, &shown);
+        self.lock.set_stopped(stop);
         self.lock.leave_uncorrected(uncorrected);
         match otherwise {
             Some(webhook) => Err(Failure::KeptOtherwise { source, webhook }),
@@ -339,6 +447,73 @@ impl<'r, 'p, 'h, 's, A: Accounts, S: Secrets, D: Deliveries> Run<'r, 'p, 'h, 's,
         let key = latest.key.clone().or_else(|| seen.webhook.key.clone());
         RegisteredWebhook { key, ..latest }
     }
+}
+
+/// Why the webhook in use is not sent to, and who can change that. What was enabled just now, or is replaced, is no more to
+/// be said of.
+fn why_it_stopped(account: &Account, shown: &[&RegisteredWebhook]) -> Option<String> {
+    let title = facts(account.source).title;
+    let id = account.live()?.webhook.as_ref()?;
+    let webhook = shown.iter().rev().find(|webhook| webhook.id == *id)?;
+    match &webhook.condition {
+        Condition::Active => None,
+        Condition::Paused => Some(format!(
+            "webhook {id} is paused at {title}: whoever paused it there can let it go on"
+        )),
+        Condition::Disabled { reason, .. } => {
+            let reason = reason.as_deref().unwrap_or("without a reason");
+            Some(format!(
+                "webhook {id} is disabled at {title} ({reason}) and is left so; enable it there, or rotate it"
+            ))
+        }
+    }
+}
+
+/// The label that a webhook of ours is registered with.
+fn label(account: &Account, token: &TokenHash) -> String {
+    format!("orderhook/{}/{}", account.name, token.label())
+}
+
+/// Secrets of these kinds, out of random bytes.
+fn made(kinds: &[OurSecret]) -> Result<LiveSecrets, Failure> {
+    let mut secrets = LiveSecrets::default();
+    for kind in kinds {
+        let mut random = [0; 32];
+        getrandom::fill(&mut random).map_err(|_| Failure::Randomness)?;
+        kind.add(&random, &mut secrets);
+    }
+    Ok(secrets)
+}
+
+/// A key, and beside it the one that was in use before.
+fn beside(key: MacKey, stored: Option<&LiveSecrets>) -> LiveSecrets {
+    let before = stored.map(|stored| stored.macs.as_slice());
+    let mut before = before.unwrap_or_default().iter();
+    let before = match before.next() {
+        // Nothing has changed.
+        Some(newest) if newest.expose() == key.expose() => before.next(),
+        newest => newest,
+    };
+    LiveSecrets {
+        macs: [Some(&key), before]
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect(),
+        shared: Vec::new(),
+    }
+}
+
+/// A webhook could only be stopped.
+pub(crate) fn stopped(id: &WebhookId, title: &str) -> String {
+    format!(
+        "webhook {id} is stopped at {title}, which has no call to remove it; it can be removed there by hand"
+    )
+}
+
+/// A webhook could not even be stopped.
+pub(crate) fn by_hand(id: &WebhookId, title: &str) -> String {
+    format!("{title} has no call to remove webhook {id}; remove it there by hand")
 }
 
 /// A webhook's key is not shown, or is empty, and none is held.

@@ -23,7 +23,8 @@ impl<A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'_, A, S, D> {
         deadline: Instant,
     ) -> Result<Outcome, Failure> {
         let mut lock = AccountLock::acquire(self.accounts, name, now).await?;
-        match select(&mut lock, change).await {
+        match self.select(&mut lock, change).await {
+            Ok(()) if self.is_manual(&lock) => self.check_manually(lock).await,
             Ok(()) => self.reconcile(lock, deadline).await,
             Err(failure) => lock.release(failure).await,
         }
@@ -40,6 +41,9 @@ impl<A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'_, A, S, D> {
             Desired::Connected => {
                 self.health.watch_failures(&lock.account, now).await;
                 self.watch_silence(&mut lock).await;
+                if self.is_manual(&lock) {
+                    return self.check_manually(lock).await;
+                }
                 self.reconcile(lock, deadline).await
             }
             Desired::Disconnected { .. } => self.withdraw(lock, deadline).await,
@@ -65,16 +69,23 @@ impl<A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'_, A, S, D> {
             self.health.report_silence(&lock.account, silence);
         }
     }
-}
 
-/// Keeps another selection.
-async fn select<A: Accounts>(
-    lock: &mut AccountLock<'_, A>,
-    change: &Change,
-) -> Result<(), Failure> {
-    if lock.account.desired != Desired::Connected {
-        return Err(Failure::NotConnected);
+    /// Keeps what is changed: the selection, what becomes of unproved requests, or the signing secrets.
+    async fn select(&self, lock: &mut AccountLock<'_, A>, change: &Change) -> Result<(), Failure> {
+        if lock.account.desired != Desired::Connected {
+            return Err(Failure::NotConnected);
+        }
+        let source = lock.account.source;
+        let events = change.selection(source)?;
+        let policy = change.policy(source, self.rules)?;
+        let secrets = change.signing_secrets(source, self.rules)?;
+        if let Some(secrets) = secrets {
+            self.reconciler.keep_signing_secrets(lock, &secrets).await?;
+        }
+        lock.choose_policy(policy);
+        match events {
+            Some(events) => lock.select(events).await,
+            None => lock.save_changes().await,
+        }
     }
-    let events = change.selection(lock.account.source)?;
-    lock.select(events).await
 }

@@ -21,6 +21,9 @@ impl<'p, A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'p, A, S, D> {
     ) -> Result<Outcome, Failure> {
         let new = Account::new(name.clone(), wanted.source, wanted.events.clone(), now);
         let mut lock = AccountLock::acquire_or_reserve(self.accounts, new, now).await?;
+        if self.reconciler.life_cycle(wanted.source).is_manual() {
+            return self.connect_manually(lock, wanted).await;
+        }
         match self.accept(&mut lock, wanted, deadline).await {
             Ok(admitted) => {
                 let work = self.reconciler.reconcile_with(&mut lock, admitted);
@@ -44,6 +47,7 @@ impl<'p, A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'p, A, S, D> {
         let (account, credentials) = (&lock.account, &wanted.credentials);
         let admitted = self.reconciler.admit(account, credentials, lock.now);
         let admitted = within(deadline, wanted.source, admitted).await?;
+        lock.choose_policy(wanted.policy);
         lock.select(wanted.events.clone()).await?;
         Ok(admitted)
     }

@@ -10,7 +10,7 @@ use domain::identity::DeliveryId;
 use domain::ports::PortError;
 use domain::signature::Assurance;
 use domain::subscription::{
-    Account, Arrival, Deliveries, Evidence, FailedDelivery, Rotation, failed_run,
+    Account, Arrival, Deliveries, Evidence, FailedDelivery, Registration, Rotation, failed_run,
 };
 use domain::timestamp::Timestamp;
 use sources::facts;
@@ -124,6 +124,23 @@ impl<'p, D: Deliveries> Health<'p, D> {
             arrivals.extend(before.await?);
         }
         Ok(arrivals)
+    }
+
+    /// Whether one of the latest deliveries came by this registration. One that cannot be read is read by the next check.
+    pub(crate) async fn has_delivered(
+        &self,
+        name: &AccountName,
+        registration: &Registration,
+        now: Timestamp,
+    ) -> bool {
+        match self.recent(name, now).await {
+            Ok(arrivals) => arrivals.iter().any(|arrival| arrival.is_by(registration)),
+            Err(error) => {
+                warn!(account = %name, %error, "whether the URL brings deliveries cannot be read");
+                runtime::metrics::count("HealthUnread", 1, &[]);
+                false
+            }
+        }
     }
 
     /// Counts an account whose deliveries keep being refused, for the alarm.

@@ -7,6 +7,7 @@
 //! | `PATCH /v1/accounts/{account}` | [`check`]: selects other events, then the same |
 //! | `POST /v1/accounts/{account}/check` | [`check`]: compares with the source and corrects what differs |
 //! | `POST /v1/accounts/{account}/rotate` | [`rotate`]: another webhook, token and key take over from those in use |
+//! | `POST /v1/accounts/{account}/endpoint` | [`manual`]: a URL for a source at which a person registers it, shown once |
 //! | `DELETE /v1/accounts/{account}` | [`disconnect`]: no webhook of ours, no delivery taken, secrets scheduled for deletion |
 //!
 //! The schedule checks every account by itself ([`schedule`]), and between that whoever has become silent
@@ -37,6 +38,7 @@ mod disconnect;
 pub mod event;
 pub mod health;
 mod history;
+mod manual;
 mod reconciler;
 mod request;
 mod rotate;
@@ -50,6 +52,7 @@ mod withdrawal;
 use std::time::Duration;
 
 use domain::account::AccountName;
+use domain::signature::Policy;
 use domain::source::Source;
 use domain::subscription::{Accounts, Apis, Deliveries, HooksUrl, LifeCycle, Secrets};
 use domain::timestamp::Timestamp;
@@ -61,7 +64,7 @@ use tracing::{Instrument as _, info, info_span, warn};
 use crate::answer::{Failure, Outcome};
 use crate::health::Health;
 use crate::reconciler::Reconciler;
-use crate::request::{Change, Connect};
+use crate::request::{Change, Connect, Rules};
 use crate::route::Route;
 use crate::view::{AccountList, Detail, LastDelivery};
 
@@ -97,6 +100,8 @@ pub struct Settings {
     pub grace_hours: u64,
     /// What a webhook's life depends on at a source.
     pub life_cycle: fn(Source) -> &'static LifeCycle,
+    /// What becomes of a source's unproved requests, unless the account says otherwise.
+    pub policy: fn(Source) -> Policy,
     /// What this stack's alarms know its metrics by: another one may stand beside it.
     pub stack: String,
     /// How long a call may work before it says how far it got.
@@ -113,6 +118,7 @@ impl Settings {
             rotation_hours: ROTATION_HOURS,
             grace_hours: GRACE_HOURS,
             life_cycle: |source| &facts(source).life_cycle,
+            policy: |source| facts(source).policy,
             stack: STACK.to_owned(),
             budget: BUDGET,
         }
@@ -124,6 +130,7 @@ pub struct Subscriptions<'p, A, S, D> {
     accounts: &'p A,
     health: &'p Health<'p, D>,
     reconciler: Reconciler<'p, A, S, D>,
+    rules: Rules,
     budget: Duration,
 }
 
@@ -140,6 +147,10 @@ impl<'p, A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'p, A, S, D> {
             accounts,
             health,
             budget: settings.budget,
+            rules: Rules {
+                life_cycle: settings.life_cycle,
+                policy: settings.policy,
+            },
             reconciler: Reconciler::new(accounts, secrets, apis, health, settings),
         }
     }
@@ -186,7 +197,7 @@ impl<'p, A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'p, A, S, D> {
             Route::List => self.list().await,
             Route::Show(name) => self.show(name, now).await,
             Route::Connect(name) => {
-                let wanted = Connect::read(request)?;
+                let wanted = Connect::read(request, self.rules)?;
                 self.connect(name, &wanted, now, deadline).await
             }
             Route::Disconnect(name) => self.disconnect(name, now, deadline).await,
@@ -196,6 +207,7 @@ impl<'p, A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'p, A, S, D> {
             }
             Route::Check(name) => self.check(name, now, deadline).await,
             Route::Rotate(name) => self.rotate(name, now, deadline).await,
+            Route::Endpoint(name) => self.make_endpoint(name, now).await,
         }
     }
 

@@ -22,8 +22,9 @@ use domain::ports::PortError;
 use domain::signature::SigningKeys;
 use domain::source::Source;
 use domain::subscription::{
-    Account, Accounts, Api, ApiError, Apis, Deliveries, Evidence, HooksUrl, LifeCycle, OauthSecret,
-    Rotation, Secrets, Seen, plan,
+    Account, Accounts, Api, ApiError, Apis, Condition, Deliveries, Evidence, HooksUrl, KeyOrigin,
+    LifeCycle, OauthSecret, RegisteredWebhook, RegistrationState, Remedy, Rotation, Secrets, Seen,
+    plan,
 };
 use domain::timestamp::Timestamp;
 
@@ -35,7 +36,7 @@ use crate::admission::Admitted;
 use crate::answer::Failure;
 use crate::apply::Run;
 use crate::health::Health;
-use crate::history::Finding;
+use crate::history::{Act, Finding};
 use crate::session::Session;
 
 /// The most requests to the source that one call makes, besides one for each webhook of ours that it takes away or
@@ -51,6 +52,8 @@ pub(crate) struct Observed {
     pub(crate) ours: Vec<Seen>,
     /// Webhooks with tokens that belong to nobody.
     orphaned: Vec<Seen>,
+    /// Whether the source has no list, so that ours is what we registered.
+    pub(crate) is_unlisted: bool,
 }
 
 /// Brings sources in line with accounts.
@@ -60,7 +63,7 @@ pub(crate) struct Reconciler<'p, A, S, D> {
     apis: &'p Apis,
     health: &'p Health<'p, D>,
     pub(crate) hooks: HooksUrl,
-    life_cycle: fn(Source) -> &'static LifeCycle,
+    pub(crate) life_cycle: fn(Source) -> &'static LifeCycle,
     /// How long an old webhook waits for the first delivery of the one that takes over, in seconds.
     pub(crate) rotation_seconds: u64,
     /// How long retries of deliveries of a webhook that is gone are taken, in seconds.
@@ -87,6 +90,11 @@ impl<'p, A: Accounts, S: Secrets, D: Deliveries> Reconciler<'p, A, S, D> {
         }
     }
 
+    /// What a webhook's life depends on at a source.
+    pub(crate) fn life_cycle(&self, source: Source) -> &'static LifeCycle {
+        (self.life_cycle)(source)
+    }
+
     pub(crate) fn api(&self, source: Source) -> Result<&'p dyn Api, Failure> {
         self.apis.of(source).ok_or(Failure::NoApi(source))
     }
@@ -107,7 +115,10 @@ impl<'p, A: Accounts, S: Secrets, D: Deliveries> Reconciler<'p, A, S, D> {
     }
 
     /// The signing keys that are kept. Those that cannot be read are none: the source's list has them.
-    async fn kept_keys(&self, lock: &mut AccountLock<'_, A>) -> Result<SigningKeys, PortError> {
+    pub(crate) async fn kept_keys(
+        &self,
+        lock: &mut AccountLock<'_, A>,
+    ) -> Result<SigningKeys, PortError> {
         match self.secrets.read(&lock.account.name).await {
             Err(error) if error.is_unreadable() => {
                 lock.found(
@@ -121,7 +132,10 @@ impl<'p, A: Accounts, S: Secrets, D: Deliveries> Reconciler<'p, A, S, D> {
     }
 
     /// Writes the entries of URL tokens anew that are gone, or say something else than the account.
-    async fn restore_entries(&self, lock: &mut AccountLock<'_, A>) -> Result<(), Failure> {
+    pub(crate) async fn restore_entries(
+        &self,
+        lock: &mut AccountLock<'_, A>,
+    ) -> Result<(), Failure> {
         let mut wrong = Vec::new();
         for registration in &lock.account.registrations {
             let token = registration.token;
@@ -190,10 +204,12 @@ impl<'p, A: Accounts, S: Secrets, D: Deliveries> Reconciler<'p, A, S, D> {
     ) -> Result<(), Failure> {
         self.restore_entries(lock).await?;
         let observed = self.observe(&lock.account, session).await?;
+        lock.set_unlisted(observed.is_unlisted);
         let seen = with_strays(lock, observed);
         let keys = self.kept_keys(lock).await?;
+        self.replace_unusable(lock, &seen, &keys).await?;
         let evidence = self.health.evidence(&lock.account, lock.now).await;
-        let facts = (self.life_cycle)(lock.account.source);
+        let facts = self.life_cycle(lock.account.source);
         let steps = plan(&lock.account, &self.hooks, &seen, evidence, facts, lock.now);
         let mut run = Run::new(self, lock, session, keys, evidence);
         for step in steps {
@@ -203,6 +219,56 @@ impl<'p, A: Accounts, S: Secrets, D: Deliveries> Reconciler<'p, A, S, D> {
         complain(lock, evidence)
     }
 
+    /// Lets another webhook take over from one that can no longer serve: our secrets for it are lost, or the source takes
+    /// nothing but another in its place. While a rotation is under way, it is waited for.
+    async fn replace_unusable(
+        &self,
+        lock: &mut AccountLock<'_, A>,
+        seen: &[Seen],
+        keys: &SigningKeys,
+    ) -> Result<(), Failure> {
+        if lock.account.rotation().is_some() {
+            return Ok(());
+        }
+        let Some((token, id)) = lock.account.live().and_then(|live| {
+            let id = live.webhook.clone()?;
+            Some((live.token, id))
+        }) else {
+            return Ok(());
+        };
+        let mut seen = seen.iter().map(|seen| &seen.webhook);
+        let Some(webhook) = seen.find(|webhook| webhook.id == id) else {
+            return Ok(());
+        };
+        let origin = self.life_cycle(lock.account.source).keys;
+        let is_held = keys.of(&token, Some(&id)).is_some();
+        let why = match &webhook.condition {
+            Condition::Disabled {
+                reason,
+                remedy: Remedy::Replace,
+            } => {
+                let reason = reason.as_deref().unwrap_or("without a reason");
+                (
+                    Finding::Disabled,
+                    format!("webhook {id} is disabled: {reason}"),
+                )
+            }
+            _ if origin == KeyOrigin::OursSent && !is_held => (
+                Finding::KeysUnreadable,
+                format!("the secrets that webhook {id} was registered with are lost"),
+            ),
+            _ => return Ok(()),
+        };
+        let (finding, what) = why;
+        lock.found(finding, what);
+        lock.account.rotate();
+        lock.acted(
+            Act::RotationBegun,
+            format!("another webhook is to take over from webhook {id}"),
+        );
+        lock.save(&[]).await
+    }
+
     /// The webhooks of ours that the source has. All others are somebody else's and are forgotten here.
     pub(crate) async fn observe(
         &self,
@@ -210,7 +276,14 @@ impl<'p, A: Accounts, S: Secrets, D: Deliveries> Reconciler<'p, A, S, D> {
         session: &mut Session<'_, S>,
     ) -> Result<Observed, Failure> {
         let mut observed = Observed::default();
-        for webhook in session.list().await? {
+        let listed = match session.list().await {
+            Err(Failure::Api(_, ApiError::NoSuchCall(_))) => {
+                observed.is_unlisted = true;
+                registered(account)
+            }
+            listed => listed?,
+        };
+        for webhook in listed {
             let Some(seen) = Seen::recognise(account, &self.hooks, webhook) else {
                 continue;
             };
@@ -229,9 +302,33 @@ impl<'p, A: Accounts, S: Secrets, D: Deliveries> Reconciler<'p, A, S, D> {
     }
 }
 
+/// Our webhooks as they were registered, newest first: all that is known where the source has no list.
+fn registered(account: &Account) -> Vec<RegisteredWebhook> {
+    let mut webhooks = Vec::new();
+    for registration in account.registrations.iter().rev() {
+        let is_there = match registration.state {
+            RegistrationState::Live
+            | RegistrationState::Replacing
+            | RegistrationState::Draining { .. } => true,
+            RegistrationState::Pending | RegistrationState::Expired { .. } => false,
+        };
+        if let Some(id) = registration.webhook.clone().filter(|_| is_there) {
+            webhooks.push(RegisteredWebhook {
+                id,
+                endpoint: None,
+                events: account.events.names().to_vec(),
+                key: None,
+                label: None,
+                condition: Condition::Active,
+            });
+        }
+    }
+    webhooks
+}
+
 /// The webhooks of ours, and after them those that belonged to nobody for so long that they can go.
 fn with_strays<A: Accounts>(lock: &mut AccountLock<'_, A>, observed: Observed) -> Vec<Seen> {
-    let Observed { ours, orphaned } = observed;
+    let Observed { ours, orphaned, .. } = observed;
     let tokens: Vec<TokenHash> = orphaned.iter().map(|seen| seen.token).collect();
     let strays = lock.note_orphans(&tokens);
     let strays = orphaned

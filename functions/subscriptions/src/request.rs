@@ -1,8 +1,9 @@
 //! Requests: what a caller sent, read field by field so that a complaint names its field and repeats no value
 //! that may be secret.
 
+use domain::signature::{LiveSecrets, MacKey, Policy};
 use domain::source::Source;
-use domain::subscription::{ClientIdError, Credentials, EventSelection};
+use domain::subscription::{ApiUrl, CredentialField, Credentials, EventSelection, LifeCycle};
 use lambda_http::{Body, Request, RequestExt as _};
 use serde_json::{Map, Value};
 use sources::facts;
@@ -15,11 +16,19 @@ pub(crate) struct Connect {
     pub(crate) source: Source,
     pub(crate) credentials: Credentials,
     pub(crate) events: EventSelection,
+    /// What becomes of unproved requests, where that is chosen.
+    pub(crate) policy: Option<Policy>,
 }
 
-/// What `PATCH /v1/accounts/{account}` asks for. Which types there are depends on the account's source.
-#[derive(Debug)]
-pub(crate) struct Change(Vec<String>);
+/// What `PATCH /v1/accounts/{account}` asks for. What it may ask for depends on the account's source.
+pub(crate) struct Change(Map<String, Value>);
+
+const EVENTS: &str = "events";
+const PROOF: &str = "proof";
+const SIGNING_SECRETS: &str = "signing_secrets";
+
+/// What signing secrets are kept as.
+const SECRET_NAMES: [&str; 2] = ["signing_secret", "second_signing_secret"];
 
 /// The account's name as it stands in the path; empty where there is none.
 pub(crate) fn account_of(request: &Request) -> &str {
@@ -30,23 +39,24 @@ pub(crate) fn account_of(request: &Request) -> &str {
 }
 
 impl Connect {
-    pub(crate) fn read(request: &Request) -> Result<Self, Failure> {
-        Self::parse(bytes_of(request))
+    pub(crate) fn read(request: &Request, rules: Rules) -> Result<Self, Failure> {
+        Self::parse(bytes_of(request), rules)
     }
 
-    fn parse(body: &[u8]) -> Result<Self, Failure> {
+    fn parse(body: &[u8], rules: Rules) -> Result<Self, Failure> {
+        let fields = |sources: &[Source]| rules.fields(sources);
         let body = object(body, &fields(&Source::ALL))?;
         let named = body.get("source").and_then(Value::as_str);
         let named = named.and_then(Source::named);
-        if let Some(source) = named
-            && facts(source).life_cycle.credentials.is_empty()
-        {
-            return Err(Failure::NoApi(source));
-        }
         let taken = named.map_or_else(|| fields(&Source::ALL), |source| fields(&[source]));
         only(&body, &taken)?;
         let source = named.ok_or_else(|| unknown_source(&body))?;
-        let credentials = credentials(&body, source)?;
+        let life_cycle = (rules.life_cycle)(source);
+        let credentials = match life_cycle.is_manual() {
+            true => signing_secrets(&body)?.ok_or_else(|| missing(SIGNING_SECRETS))?,
+            false => credentials(&body, life_cycle.credentials)?,
+        };
+        let policy = rules.policy(&body, source)?;
         let known = facts(source);
         let names = names(&body)?;
         let events = EventSelection::parse(known.title, known.types, &names)
@@ -55,22 +65,101 @@ impl Connect {
             source,
             credentials,
             events,
+            policy,
         })
     }
 }
 
-/// The fields of a request that connects to one of these sources; there are no others.
-fn fields(sources: &[Source]) -> Vec<&'static str> {
-    let mut fields = vec!["source"];
-    for source in sources {
-        for field in facts(*source).life_cycle.credentials {
-            if !fields.contains(&field.name) {
-                fields.push(field.name);
+/// What requests are read by: the facts of the sources, as far as requests depend on them.
+#[derive(Clone, Copy)]
+pub(crate) struct Rules {
+    pub(crate) life_cycle: fn(Source) -> &'static LifeCycle,
+    pub(crate) policy: fn(Source) -> Policy,
+}
+
+impl Rules {
+    /// The fields of a request that connects to one of these sources; there are no others.
+    fn fields(self, sources: &[Source]) -> Vec<&'static str> {
+        let mut fields = vec!["source"];
+        let mut add = |name| {
+            if !fields.contains(&name) {
+                fields.push(name);
+            }
+        };
+        for source in sources {
+            let life_cycle = (self.life_cycle)(*source);
+            life_cycle
+                .credentials
+                .iter()
+                .for_each(|field| add(field.name));
+            if life_cycle.is_manual() {
+                add(SIGNING_SECRETS);
+            }
+            if self.may_choose(*source) {
+                add(PROOF);
             }
         }
+        fields.push(EVENTS);
+        fields
     }
-    fields.push("events");
-    fields
+
+    /// Whether an operator may choose what becomes of a source's unproved requests: not where the source proves all.
+    fn may_choose(self, source: Source) -> bool {
+        match (self.policy)(source) {
+            Policy::Observe => true,
+            Policy::Require => false,
+        }
+    }
+
+    fn policy(self, body: &Map<String, Value>, source: Source) -> Result<Option<Policy>, Failure> {
+        if !body.contains_key(PROOF) {
+            return Ok(None);
+        }
+        if !self.may_choose(source) {
+            let title = facts(source).title;
+            let message = format!(
+                "proof: every delivery of {title} is proved, so there is nothing to choose"
+            );
+            return Err(refuse(Some(PROOF), message));
+        }
+        let policy = text(body, PROOF)?.parse::<Policy>();
+        policy
+            .map(Some)
+            .map_err(|error| refuse(Some(PROOF), format!("proof: {error}")))
+    }
+}
+
+/// The signing secrets in a request about a manual account, as credentials; none where it has no such field.
+fn signing_secrets(body: &Map<String, Value>) -> Result<Option<Credentials>, Failure> {
+    let complaint =
+        |what: String| refuse(Some(SIGNING_SECRETS), format!("{SIGNING_SECRETS}{what}"));
+    let Some(value) = body.get(SIGNING_SECRETS) else {
+        return Ok(None);
+    };
+    let malformed = || complaint(" has to be a list of one or two texts".to_owned());
+    let list = value.as_array().ok_or_else(malformed)?;
+    let list: Option<Vec<&str>> = list.iter().map(Value::as_str).collect();
+    let list = list.ok_or_else(malformed)?;
+    let is_twice = matches!(list.as_slice(), [one, other] if one == other);
+    if is_twice || !(1..=SECRET_NAMES.len()).contains(&list.len()) {
+        return Err(malformed());
+    }
+    let named = SECRET_NAMES.into_iter().zip(list);
+    let secrets = Credentials::of(named).map_err(|error| complaint(format!(": {error}")))?;
+    Ok(Some(secrets))
+}
+
+/// The signing secrets of a manual account, as the keys of its registrations.
+pub(crate) fn signing_keys(kept: &Credentials) -> LiveSecrets {
+    let secrets = SECRET_NAMES.iter().filter_map(|name| kept.get(name));
+    LiveSecrets {
+        macs: secrets.map(MacKey::new).collect(),
+        shared: Vec::new(),
+    }
+}
+
+fn missing(field: &'static str) -> Failure {
+    refuse(Some(field), format!("{field} is missing"))
 }
 
 fn unknown_source(body: &Map<String, Value>) -> Failure {
@@ -81,34 +170,75 @@ fn unknown_source(body: &Map<String, Value>) -> Failure {
     })
 }
 
-/// The credentials, by the names that the source has for them. What a session can use so far is a pair: one half that
-/// names the integration, and a secret one.
-fn credentials(body: &Map<String, Value>, source: Source) -> Result<Credentials, Failure> {
-    match facts(source).life_cycle.credentials {
-        [client, secret] if !client.is_secret && secret.is_secret => {
-            let malformed = |name: &'static str| {
-                move |error: ClientIdError| refuse(Some(name), format!("{name}: {error}"))
-            };
-            let id = text(body, client.name)?
-                .parse()
-                .map_err(malformed(client.name))?;
-            Credentials::new(id, text(body, secret.name)?).map_err(malformed(secret.name))
-        }
-        _ => Err(Failure::NoApi(source)),
+/// The credentials, by the names that the source has for them. No complaint repeats a value.
+fn credentials(
+    body: &Map<String, Value>,
+    fields: &'static [CredentialField],
+) -> Result<Credentials, Failure> {
+    let mut given = Vec::new();
+    for field in fields {
+        let name = field.name;
+        let value = text(body, name)?;
+        let value = match field.is_url() {
+            false => value.to_owned(),
+            true => {
+                let url: Result<ApiUrl, _> = value.parse();
+                let url = url.map_err(|error| refuse(Some(name), format!("{name}: {error}")))?;
+                url.as_str().to_owned()
+            }
+        };
+        // Each by itself, so that a complaint names its field.
+        Credentials::of([(name, &value)])
+            .map_err(|error| refuse(Some(name), format!("{name}: {error}")))?;
+        given.push((name, value));
     }
+    Credentials::of(given).map_err(|error| refuse(None, error.to_string()))
 }
 
 impl Change {
     pub(crate) fn read(request: &Request) -> Result<Self, Failure> {
-        let body = object(bytes_of(request), &["events"])?;
-        only(&body, &["events"])?;
-        Ok(Self(names(&body)?.into_iter().map(str::to_owned).collect()))
+        Self::parse(bytes_of(request))
     }
 
-    pub(crate) fn selection(&self, source: Source) -> Result<EventSelection, Failure> {
+    fn parse(body: &[u8]) -> Result<Self, Failure> {
+        let fields = [EVENTS, PROOF, SIGNING_SECRETS];
+        let body = object(body, &fields)?;
+        only(&body, &fields)?;
+        if body.is_empty() {
+            return Err(missing(EVENTS));
+        }
+        Ok(Self(body))
+    }
+
+    /// The events that are selected, if any are.
+    pub(crate) fn selection(&self, source: Source) -> Result<Option<EventSelection>, Failure> {
+        if !self.0.contains_key(EVENTS) {
+            return Ok(None);
+        }
         let known = facts(source);
-        EventSelection::parse(known.title, known.types, &self.0)
-            .map_err(|error| refuse(Some("events"), format!("events: {error}")))
+        EventSelection::parse(known.title, known.types, &names(&self.0)?)
+            .map(Some)
+            .map_err(|error| refuse(Some(EVENTS), format!("events: {error}")))
+    }
+
+    /// What is chosen to become of unproved requests, if anything is.
+    pub(crate) fn policy(&self, source: Source, rules: Rules) -> Result<Option<Policy>, Failure> {
+        rules.policy(&self.0, source)
+    }
+
+    /// The signing secrets of a manual account, if they are replaced.
+    pub(crate) fn signing_secrets(
+        &self,
+        source: Source,
+        rules: Rules,
+    ) -> Result<Option<Credentials>, Failure> {
+        let given = signing_secrets(&self.0)?;
+        if given.is_some() && !(rules.life_cycle)(source).is_manual() {
+            let title = facts(source).title;
+            let message = format!("{SIGNING_SECRETS}: the keys of {title} are not given by hand");
+            return Err(refuse(Some(SIGNING_SECRETS), message));
+        }
+        Ok(given)
     }
 }
 
@@ -172,8 +302,183 @@ fn names(body: &Map<String, Value>) -> Result<Vec<&str>, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use domain::subscription::KeyOrigin;
     use rstest::rstest;
     use serde_json::json;
+
+    const URL_AND_KEY: LifeCycle = LifeCycle {
+        credentials: &[
+            CredentialField {
+                name: "api_url",
+                is_secret: false,
+            },
+            CredentialField {
+                name: "site_id",
+                is_secret: false,
+            },
+            CredentialField {
+                name: "password",
+                is_secret: true,
+            },
+        ],
+        keys: KeyOrigin::OursSent,
+        rotates: true,
+        enables: false,
+        attempts: None,
+        quiet_seconds: 60,
+    };
+
+    /// The facts as they are.
+    const RULES: Rules = Rules {
+        life_cycle: |source| &facts(source).life_cycle,
+        policy: |source| facts(source).policy,
+    };
+
+    /// Facts of a source that is given its API's address, and of which not every delivery is proved.
+    const OTHER: Rules = Rules {
+        life_cycle: |_| &URL_AND_KEY,
+        policy: |_| Policy::Observe,
+    };
+
+    fn parse(body: &str) -> Result<Connect, Failure> {
+        Connect::parse(body.as_bytes(), RULES)
+    }
+
+    fn with(body: &Value, field: &str, value: Value) -> String {
+        let mut body = body.clone();
+        match value {
+            Value::Null => drop(body.as_object_mut().unwrap().remove(field)),
+            value => body[field] = value,
+        }
+        body.to_string()
+    }
+
+    #[track_caller]
+    fn assert_names(error: Failure, field: &str) {
+        let Failure::Invalid {
+            field: named,
+            message,
+        } = error
+        else {
+            panic!("{error:?}");
+        };
+        assert_eq!(named, Some(field), "{message}");
+        assert!(message.contains(field), "{message}");
+        assert!(!message.contains("marker"), "{message}");
+    }
+
+    fn other() -> Value {
+        json!({
+            "source": "stackone", "api_url": "https://API.example.com:443/v2/", "site_id": "c1", "password": "marker-password",
+            "events": ["*"], "proof": "require",
+        })
+    }
+
+    #[test]
+    fn credentials_are_what_the_source_names_and_its_address_is_normalised() {
+        let wanted = Connect::parse(other().to_string().as_bytes(), OTHER).unwrap();
+        let given = ["api_url", "site_id", "password"].map(|name| wanted.credentials.get(name));
+        let expected = ["https://api.example.com/v2", "c1", "marker-password"];
+        assert_eq!(given, expected.map(Some));
+        assert_eq!(wanted.policy, Some(Policy::Require));
+        assert!(!format!("{wanted:?}").contains("marker"));
+        let silent = with(&other(), "proof", Value::Null);
+        let wanted = Connect::parse(silent.as_bytes(), OTHER).unwrap();
+        assert_eq!(wanted.policy, None);
+    }
+
+    #[rstest]
+    #[case::address_missing("api_url", Value::Null)]
+    #[case::address_of_a_number("api_url", json!(1))]
+    #[case::address_inside("api_url", json!("https://marker.internal"))]
+    #[case::address_in_the_clear("api_url", json!("http://marker.example.com"))]
+    #[case::address_of_metadata("api_url", json!("https://169.254.169.254/marker"))]
+    #[case::site_missing("site_id", Value::Null)]
+    #[case::site_empty("site_id", json!(""))]
+    #[case::password_missing("password", Value::Null)]
+    #[case::password_as_a_list("password", json!(["marker"]))]
+    #[case::password_too_long("password", json!("marker".repeat(100)))]
+    #[case::proof_unknown("proof", json!("marker"))]
+    #[case::proof_as_a_flag("proof", json!(true))]
+    fn a_wrong_field_is_named_and_not_repeated(#[case] field: &str, #[case] value: Value) {
+        let body = with(&other(), field, value);
+        assert_names(Connect::parse(body.as_bytes(), OTHER).unwrap_err(), field);
+    }
+
+    #[test]
+    fn a_field_of_another_source_is_refused() {
+        let body = with(&other(), "client_secret", json!("marker"));
+        let error = Connect::parse(body.as_bytes(), OTHER).unwrap_err();
+        assert!(
+            error
+                .message()
+                .contains("\"client_secret\"; there are source, api_url")
+        );
+        assert!(!error.message().contains("marker"));
+    }
+
+    fn manual() -> Value {
+        json!({ "source": "stackone", "signing_secrets": ["marker-1", "marker-2"], "events": ["*"] })
+    }
+
+    #[test]
+    fn the_signing_secrets_of_a_manual_account_are_its_keys() {
+        let wanted = parse(&manual().to_string()).unwrap();
+        let keys = signing_keys(&wanted.credentials).macs;
+        let keys: Vec<_> = keys.iter().map(MacKey::expose).collect();
+        assert_eq!(keys, ["marker-1", "marker-2"]);
+        let one = parse(&with(&manual(), "signing_secrets", json!(["marker-3"]))).unwrap();
+        assert_eq!(signing_keys(&one.credentials).macs.len(), 1);
+    }
+
+    #[rstest]
+    #[case::missing(Value::Null)]
+    #[case::a_text(json!("marker"))]
+    #[case::none(json!([]))]
+    #[case::three(json!(["marker", "b", "c"]))]
+    #[case::twice_the_same(json!(["marker", "marker"]))]
+    #[case::empty(json!([""]))]
+    #[case::null(json!(["marker", null]))]
+    #[case::with_a_space(json!(["marker 1"]))]
+    #[case::too_long(json!(["marker".repeat(100)]))]
+    fn signing_secrets_are_one_or_two_texts(#[case] value: Value) {
+        let body = with(&manual(), "signing_secrets", value.clone());
+        assert_names(parse(&body).unwrap_err(), "signing_secrets");
+        if !value.is_null() {
+            let change = json!({ "signing_secrets": value }).to_string();
+            let change = Change::parse(change.as_bytes()).unwrap();
+            let error = change.signing_secrets(Source::StackOne, RULES).unwrap_err();
+            assert_names(error, "signing_secrets");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_changed_of_a_source_is_named() {
+        let change = Change::parse(br#"{"signing_secrets":["marker"],"proof":"require"}"#).unwrap();
+        assert_names(
+            change
+                .signing_secrets(Source::Orderspace, RULES)
+                .unwrap_err(),
+            "signing_secrets",
+        );
+        assert_names(
+            change.policy(Source::Orderspace, RULES).unwrap_err(),
+            "proof",
+        );
+        assert_eq!(
+            change.policy(Source::Orderspace, OTHER).unwrap(),
+            Some(Policy::Require)
+        );
+        assert_eq!(change.selection(Source::Orderspace).unwrap(), None);
+    }
+
+    #[rstest]
+    #[case::nothing("{}")]
+    #[case::another_field(r#"{"source":"orderspace"}"#)]
+    #[case::no_object("[]")]
+    fn a_change_has_something_to_change(#[case] body: &str) {
+        assert!(Change::parse(body.as_bytes()).is_err());
+    }
 
     fn good() -> Value {
         json!({"source": "orderspace", "client_id": "id", "client_secret": "marker-secret", "events": ["*"]})
@@ -181,10 +486,13 @@ mod tests {
 
     #[test]
     fn a_good_request_is_understood() {
-        let wanted = Connect::parse(good().to_string().as_bytes()).unwrap();
+        let wanted = parse(&good().to_string()).unwrap();
         assert_eq!(wanted.source, Source::Orderspace);
-        assert_eq!(wanted.credentials.client_id.as_str(), "id");
-        assert_eq!(wanted.credentials.expose_secret(), "marker-secret");
+        assert_eq!(wanted.credentials.get("client_id"), Some("id"));
+        assert_eq!(
+            wanted.credentials.get("client_secret"),
+            Some("marker-secret")
+        );
         assert_eq!(wanted.events.names().len(), 14);
         assert!(!format!("{wanted:?}").contains("marker-secret"));
     }
@@ -216,7 +524,7 @@ mod tests {
         } else {
             body[field] = value;
         }
-        match Connect::parse(body.to_string().as_bytes()).unwrap_err() {
+        match parse(&body.to_string()).unwrap_err() {
             Failure::Invalid {
                 field: named,
                 message,
@@ -235,15 +543,6 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_source_without_a_life_cycle_is_refused_with_a_sentence() {
-        let mut body = good();
-        body["source"] = json!("stackone");
-        let error = Connect::parse(body.to_string().as_bytes()).unwrap_err();
-        assert_eq!(error, Failure::NoApi(Source::StackOne));
-        assert!(error.message().contains("StackOne"), "{}", error.message());
-    }
-
     #[rstest]
     #[case::nothing("")]
     #[case::no_json("marker-secret")]
@@ -251,7 +550,7 @@ mod tests {
     #[case::cut(r#"{"client_secret":"marker-secret"#)]
     #[case::unknown_field(r#"{"source":"orderspace","client_id":"i","client_secret":"marker-secret","events":["*"],"evnts":1}"#)]
     fn what_is_no_such_object_is_refused_without_repeating_it(#[case] body: &str) {
-        let error = Connect::parse(body.as_bytes()).unwrap_err();
+        let error = parse(body).unwrap_err();
         let message = error.message();
         assert!(
             message.contains("client_id") && !message.contains("marker"),

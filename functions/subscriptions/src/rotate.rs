@@ -19,6 +19,7 @@
 //! | is rotating already | the same |
 //! | has no confirmed webhook yet | 409: there is nothing to replace |
 //! | is disconnected, or on its way there | 409 |
+//! | is manual | 409: another URL is made by a call of its own |
 //! | is being changed by another call | 409, and when to ask again |
 //!
 //! [`Evidence`]: domain::subscription::Evidence
@@ -41,6 +42,10 @@ impl<A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'_, A, S, D> {
         deadline: Instant,
     ) -> Result<Outcome, Failure> {
         let mut lock = AccountLock::acquire(self.accounts, name, now).await?;
+        if self.is_manual(&lock) {
+            let source = lock.account.source;
+            return lock.release(Failure::Manual(source)).await;
+        }
         match begin(&mut lock).await {
             Ok(()) => self.reconcile(lock, deadline).await,
             Err(failure) => lock.release(failure).await,

@@ -19,6 +19,7 @@ pub(crate) enum Route {
     Change(AccountName),
     Check(AccountName),
     Rotate(AccountName),
+    Endpoint(AccountName),
 }
 
 impl Route {
@@ -46,6 +47,7 @@ impl Route {
             "POST /v1/accounts/{account}/{action}" => match action(request).as_str() {
                 "check" => Ok(Self::Check(account()?)),
                 "rotate" => Ok(Self::Rotate(account()?)),
+                "endpoint" => Ok(Self::Endpoint(account()?)),
                 _ => Err(Failure::NoRoute),
             },
             _ => Err(Failure::NoRoute),
@@ -60,7 +62,8 @@ impl Route {
             | Self::Disconnect(name)
             | Self::Change(name)
             | Self::Check(name)
-            | Self::Rotate(name) => Some(name),
+            | Self::Rotate(name)
+            | Self::Endpoint(name) => Some(name),
             Self::List => None,
         }
     }
@@ -75,6 +78,7 @@ impl Route {
             Self::Change(_) => "change",
             Self::Check(_) => "check",
             Self::Rotate(_) => "rotate",
+            Self::Endpoint(_) => "endpoint",
         }
     }
 }

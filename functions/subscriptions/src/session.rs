@@ -4,8 +4,8 @@
 use domain::account::{AccountName, WebhookId};
 use domain::source::Source;
 use domain::subscription::{
-    AccessToken, Account, Api, ApiError, Credentials, Endpoint, EventSelection, OauthSecret,
-    RegisteredWebhook, Removed, Secrets,
+    AccessToken, Account, Api, ApiError, Caller, Credentials, NewWebhook, OauthSecret, OurSecret,
+    RegisteredWebhook, Removed, Secrets, WebhookChange,
 };
 use domain::timestamp::Timestamp;
 
@@ -99,27 +99,35 @@ impl<'s, S: Secrets> Session<'s, S> {
         Ok(token)
     }
 
+    /// The value of a credential, where the source's keys are one of them.
+    pub(crate) fn credential(&self, name: &str) -> Option<&str> {
+        self.secret.credentials.get(name)
+    }
+
+    /// The secrets that we make for a registration and send with it.
+    pub(crate) fn our_secrets(&self) -> &'static [OurSecret] {
+        self.api.secrets()
+    }
+
     pub(crate) async fn list(&mut self) -> Result<Vec<RegisteredWebhook>, Failure> {
-        self.call(|api, token| async move { api.list(&token).await })
+        self.call(|api, caller| async move { api.list(&caller).await })
             .await
     }
 
     pub(crate) async fn create(
         &mut self,
-        endpoint: &Endpoint,
-        events: &EventSelection,
+        new: NewWebhook<'_>,
     ) -> Result<RegisteredWebhook, Failure> {
-        self.call(|api, token| async move { api.create(&token, endpoint, events).await })
+        self.call(|api, caller| async move { api.create(&caller, new).await })
             .await
     }
 
     pub(crate) async fn update(
         &mut self,
         webhook: &WebhookId,
-        endpoint: Option<&Endpoint>,
-        events: &EventSelection,
+        change: WebhookChange<'_>,
     ) -> Result<RegisteredWebhook, Failure> {
-        self.call(|api, token| async move { api.update(&token, webhook, endpoint, events).await })
+        self.call(|api, caller| async move { api.update(&caller, webhook, change).await })
             .await
     }
 
@@ -127,27 +135,32 @@ impl<'s, S: Secrets> Session<'s, S> {
         &mut self,
         webhook: &WebhookId,
     ) -> Result<RegisteredWebhook, Failure> {
-        self.call(|api, token| async move { api.enable(&token, webhook).await })
+        self.call(|api, caller| async move { api.enable(&caller, webhook).await })
             .await
     }
 
     pub(crate) async fn remove(&mut self, webhook: &WebhookId) -> Result<Removed, Failure> {
-        self.call(|api, token| async move { api.remove(&token, webhook).await })
+        self.call(|api, caller| async move { api.remove(&caller, webhook).await })
             .await
     }
 
     /// Asks with a token, and once more with a new one if it is refused: nothing was done then.
     async fn call<T, F, Asked>(&mut self, ask: F) -> Result<T, Failure>
     where
-        F: Fn(&'s dyn Api, AccessToken) -> Asked + Send,
+        F: Fn(&'s dyn Api, Caller) -> Asked + Send,
         Asked: Future<Output = Result<T, ApiError>> + Send,
     {
         let token = self.token().await?;
-        let mut answer = ask(self.api, token).await;
+        let mut answer = ask(self.api, self.caller(token)).await;
         if matches!(answer, Err(ApiError::AccessRefused)) && !self.is_renewed {
             let token = self.renew().await?;
-            answer = ask(self.api, token).await;
+            answer = ask(self.api, self.caller(token)).await;
         }
         answer.map_err(|error| Failure::Api(self.source, error))
+    }
+
+    fn caller(&self, token: AccessToken) -> Caller {
+        let credentials = self.secret.credentials.clone();
+        Caller { credentials, token }
     }
 }

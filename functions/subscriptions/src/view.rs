@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use domain::identity::DeliveryId;
-use domain::signature::Assurance;
+use domain::signature::{Assurance, Policy};
 use domain::subscription::{
     Account, AllAccounts, Entry, FailedDelivery, LastError, Registration, Rotation, Silence, State,
 };
@@ -15,7 +15,7 @@ use sources::facts;
 pub struct Summary {
     account: String,
     source: &'static str,
-    /// `connecting`, `connected`, `disconnecting` or `disconnected`.
+    /// `connecting`, `waiting`, `connected`, `disconnecting` or `disconnected`.
     state: &'static str,
     /// What that means, and what to do if anything is to be done.
     explanation: String,
@@ -25,6 +25,8 @@ pub struct Summary {
     webhook: Option<String>,
     /// Null unless another webhook is taking over from one.
     rotation: Option<Turn>,
+    /// What becomes of deliveries that offer no proof but their URL: `require` (they are refused) or `observe`.
+    proof: &'static str,
     created: String,
     changed: String,
     last_error: Option<Happening>,
@@ -173,12 +175,13 @@ impl Summary {
         Self {
             account: account.name.to_string(),
             source: account.source.as_str(),
-            state: account.state().as_str(),
+            state: state(account),
             explanation: explanation(account),
             events: account.events.names().to_vec(),
             unselected_events: account.unselected(facts(account.source).types),
             webhook: webhook.map(ToString::to_string),
             rotation: Turn::of(account),
+            proof: policy(account).as_str(),
             created: account.created.to_string(),
             changed: account.changed.to_string(),
             last_error: account.last_error.as_ref().map(Happening::from),
@@ -190,19 +193,74 @@ impl Summary {
     }
 }
 
+/// The state in one word. A manual account waits for a person before it is connected.
+fn state(account: &Account) -> &'static str {
+    match account.state() {
+        State::Connecting if is_manual(account) => "waiting",
+        state => state.as_str(),
+    }
+}
+
+fn is_manual(account: &Account) -> bool {
+    facts(account.source).life_cycle.is_manual()
+}
+
+/// What becomes of unproved deliveries: the operator's choice, else the source's own policy.
+fn policy(account: &Account) -> Policy {
+    account.policy.unwrap_or(facts(account.source).policy)
+}
+
+/// What a manual account waits for.
+fn waiting(account: &Account) -> String {
+    let title = facts(account.source).title;
+    match account.registrations.is_empty() {
+        true => format!(
+            "there is no URL yet: POST /v1/accounts/{}/endpoint makes one, to be registered at {title} by hand",
+            account.name
+        ),
+        false => format!(
+            "the URL has brought no delivery yet: register it at {title} by hand, with the signing secret that is kept \
+             here; the check after the first delivery takes it for connected"
+        ),
+    }
+}
+
+/// What is to be known of a connected account's webhook besides its last error.
+fn remarks(account: &Account) -> String {
+    let title = facts(account.source).title;
+    let mut words = String::new();
+    if let Some(stopped) = &account.stopped {
+        words += &format!("; {stopped}");
+    }
+    if account.is_unlisted {
+        words += &format!(
+            "; {title} does not list its webhooks, so that ours was removed or disabled shows by silence alone"
+        );
+    }
+    if policy(account) == Policy::Observe {
+        words += "; deliveries without a signature that fits are taken, proved by their URL alone";
+    }
+    words
+}
+
 /// The state in plain words.
 fn explanation(account: &Account) -> String {
     let error = account.last_error.as_ref().map(|error| &error.message);
     match (account.state(), error) {
+        (State::Connecting, None) if is_manual(account) => waiting(account),
         (State::Connecting, None) => "the webhook is being registered".to_owned(),
         (State::Connecting, Some(error)) => {
             format!("there is no confirmed webhook yet: {error}")
         }
         (State::Connected, error) => {
-            let mut words = "the webhook is confirmed and its deliveries are taken".to_owned();
+            let mut words = match is_manual(account) {
+                true => "the URL brings deliveries, and they are taken".to_owned(),
+                false => "the webhook is confirmed and its deliveries are taken".to_owned(),
+            };
             if let Some(error) = error {
                 words += &format!("; but not all is as it shall be: {error}");
             }
+            words += &remarks(account);
             if let Some(silence) = account.baseline.suspect {
                 words += &format!("; {}", silent(account, silence));
             }
@@ -225,6 +283,15 @@ fn explanation(account: &Account) -> String {
 }
 
 fn silent(account: &Account, silence: Silence) -> String {
+    if is_manual(account) || account.is_unlisted {
+        return format!(
+            "no delivery came since {}, where {} or more are usual. {} shows nothing of the webhook to us: look there \
+             whether it is enabled",
+            account.baseline.silent_since(),
+            silence.missed,
+            facts(account.source).title
+        );
+    }
     format!(
         "no delivery came since {}, where {} or more are usual. The webhook was compared with {}'s list, which \
          does not show whether it was disabled: if there was something to deliver, rotate it",

@@ -6,12 +6,13 @@
 //! is answered with 401 from then on, and the account says so.
 
 use domain::account::TokenHash;
-use domain::subscription::{Accounts, ApiError, Deliveries, Desired, LastError, Secrets};
+use domain::subscription::{Accounts, ApiError, Deliveries, Desired, LastError, Removed, Secrets};
 use sources::facts;
 use tokio::time::Instant;
 
 use crate::account_lock::AccountLock;
 use crate::answer::Failure;
+use crate::apply::{by_hand, stopped};
 use crate::history::Act;
 use crate::reconciler::Reconciler;
 use crate::within;
@@ -27,7 +28,10 @@ impl<A: Accounts, S: Secrets, D: Deliveries> Reconciler<'_, A, S, D> {
             return Ok(());
         }
         let source = lock.account.source;
-        let left = within(deadline, source, self.clear(lock)).await?;
+        let left = match self.life_cycle(source).is_manual() {
+            true => by_person(lock),
+            false => within(deadline, source, self.clear(lock)).await?,
+        };
         self.retire(lock, left).await
     }
 
@@ -46,12 +50,19 @@ impl<A: Accounts, S: Secrets, D: Deliveries> Reconciler<'_, A, S, D> {
             }
             seen => seen?.ours,
         };
+        let mut left = None;
         for seen in seen {
             let id = &seen.webhook.id;
-            session.remove(id).await?;
-            lock.acted(Act::Removed, format!("removed webhook {id}"));
+            match session.remove(id).await {
+                Ok(Removed::Now | Removed::Before) => {
+                    lock.acted(Act::Removed, format!("removed webhook {id}"));
+                }
+                Ok(Removed::Stopped) => left = Some(stopped(id, title)),
+                Err(Failure::Api(_, ApiError::NoSuchCall(_))) => left = Some(by_hand(id, title)),
+                Err(failure) => return Err(failure),
+            }
         }
-        Ok(None)
+        Ok(left)
     }
 
     /// Takes no more deliveries, and lets the secrets go.
@@ -88,6 +99,17 @@ impl<A: Accounts, S: Secrets, D: Deliveries> Reconciler<'_, A, S, D> {
         }
         saved
     }
+}
+
+/// What a person has to remove of a manual account: a URL was given out, so it may be registered.
+fn by_person<A>(lock: &AccountLock<'_, A>) -> Option<String> {
+    let title = facts(lock.account.source).title;
+    let is_given_out = !lock.account.registrations.is_empty();
+    is_given_out.then(|| {
+        format!(
+            "remove the webhook at {title} by hand: its URL is retired, and its deliveries are refused from now on"
+        )
+    })
 }
 
 fn left(title: &str, why: &str) -> String {

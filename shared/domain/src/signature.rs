@@ -335,7 +335,7 @@ impl Policy {
 
 /// A word that names no [`Policy`].
 #[derive(Debug, Error, PartialEq, Eq)]
-#[error("{0:?} is no policy of proof")]
+#[error("{0:?} is none of: require, observe")]
 pub struct PolicyError(String);
 
 impl FromStr for Policy {

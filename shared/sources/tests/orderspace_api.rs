@@ -13,9 +13,11 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use domain::account::{UrlToken, WebhookId};
+use domain::signature::LiveSecrets;
 use domain::source::Source;
 use domain::subscription::{
-    AccessToken, Api as _, ApiError, Credentials, EventSelection, HooksUrl, Removed,
+    AccessToken, Api as _, ApiError, Caller, Credentials, EventSelection, HooksUrl, NewWebhook,
+    Removed,
 };
 use domain::timestamp::Timestamp;
 use rstest::rstest;
@@ -78,11 +80,14 @@ impl Scripted {
 }
 
 fn credentials() -> Credentials {
-    Credentials::new("id".parse().unwrap(), "secret").unwrap()
+    Credentials::of([("client_id", "id"), ("client_secret", "secret")]).unwrap()
 }
 
-fn access() -> AccessToken {
-    AccessToken::new("token")
+fn access() -> Caller {
+    Caller {
+        credentials: credentials(),
+        token: AccessToken::new("token"),
+    }
 }
 
 fn now() -> Timestamp {
@@ -267,7 +272,14 @@ async fn a_registration_without_a_key_is_refused(#[case] key: &str) {
     let hooks: HooksUrl = "https://example.com/hooks".parse().unwrap();
     let endpoint = hooks.endpoint(Source::Orderspace, &UrlToken::from_random(&[7; 32]));
     let events = EventSelection::stored(vec!["order.created".to_owned()]).unwrap();
-    let created = server.api.create(&access(), &endpoint, &events).await;
+    let new = NewWebhook {
+        endpoint: &endpoint,
+        label: "orderhook/acme/0123456789abcdef",
+        events: &events,
+        secrets: &LiveSecrets::default(),
+        part: "",
+    };
+    let created = server.api.create(&access(), new).await;
     let error = created.err().unwrap().to_string();
     assert!(error.contains("no signing key"), "{error}");
 }

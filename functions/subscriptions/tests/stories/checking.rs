@@ -2,7 +2,7 @@
 
 use domain::account::{TokenStatus, UrlToken};
 use domain::source::Source;
-use domain::subscription::{Condition, Endpoint, LifeCycle, RegisteredWebhook};
+use domain::subscription::{Condition, Endpoint, LifeCycle, RegisteredWebhook, Remedy};
 use rstest::rstest;
 use serde_json::json;
 use simulator::FaultKind;
@@ -419,7 +419,8 @@ fn can_enable(source: Source) -> &'static LifeCycle {
 
 fn disabled(webhook: &mut RegisteredWebhook) {
     webhook.condition = Condition::Disabled {
-        reason: "too many failures".to_owned(),
+        reason: Some("too many failures".to_owned()),
+        remedy: Remedy::Enable,
     };
 }
 
@@ -451,9 +452,24 @@ async fn a_webhook_is_left_disabled_where_the_api_cannot_enable_it() {
     let history = world.history();
     *world.shows.lock().unwrap() = disabled;
     world.asked().await;
-    world.check().await.expect(200);
+    let answer = world.check().await.expect(200);
     assert_eq!(world.asked().await, ["GET /v1/webhooks -> 200"]);
-    assert_eq!(world.history(), history);
+    let now = world.history();
+    assert_eq!(now[..history.len()], history);
+    let [said] = &now[history.len()..] else {
+        panic!("{now:?}");
+    };
+    assert!(
+        said.contains("is disabled at Orderspace (too many failures)"),
+        "{said}"
+    );
+    let explanation = answer.body["explanation"].as_str().unwrap();
+    assert!(
+        explanation.contains("is disabled at Orderspace"),
+        "{explanation}"
+    );
+    world.check().await.expect(200);
+    assert_eq!(world.history(), now, "it is said once");
 }
 
 #[tokio::test]

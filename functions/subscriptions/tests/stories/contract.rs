@@ -203,7 +203,7 @@ pub(crate) async fn accounts(accounts: &impl Accounts) {
 
 fn secret(secret: &str, access: Option<&str>) -> OauthSecret {
     OauthSecret {
-        credentials: Credentials::new("id".parse().unwrap(), secret).unwrap(),
+        credentials: Credentials::of([("client_id", "id"), ("client_secret", secret)]).unwrap(),
         access: access.map(|token| Access {
             token: AccessToken::new(token),
             expires: at(1800),

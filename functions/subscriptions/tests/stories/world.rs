@@ -9,12 +9,12 @@ use std::time::Duration;
 use domain::account::{AccountName, TokenEntry, TokenHash, TokenStatus, UrlToken, WebhookId};
 use domain::identity::DeliveryId;
 use domain::ports::{Keys, PortError, QueueUrl};
-use domain::signature::{Assurance, MacKey, SigningKeys};
+use domain::signature::{Assurance, MacKey, Policy, SigningKeys};
 use domain::source::Source;
 use domain::subscription::{
-    Access, AccessToken, Account, Accounts, AllAccounts, Api, ApiCall, ApiError, Apis, Arrival,
-    Baseline, Credentials, Deliveries, Endpoint, EventSelection, FailedDelivery, IfUnknown, Lease,
-    LeaseOwner, Leased, Leases, LifeCycle, OauthSecret, RegisteredWebhook, Removed, Saved, Secrets,
+    Access, Account, Accounts, AllAccounts, Api, ApiCall, ApiError, Apis, Arrival, Baseline,
+    Caller, Credentials, Deliveries, FailedDelivery, IfUnknown, Lease, LeaseOwner, Leased, Leases,
+    LifeCycle, NewWebhook, OauthSecret, RegisteredWebhook, Removed, Saved, Secrets, WebhookChange,
 };
 use domain::timestamp::Timestamp;
 use serde_json::{Value, json};
@@ -366,9 +366,9 @@ impl Api for FatefulApi {
         self.meet(self.api.authenticate(credentials, now))
     }
 
-    fn list<'a>(&'a self, access: &'a AccessToken) -> ApiCall<'a, Vec<RegisteredWebhook>> {
+    fn list<'a>(&'a self, caller: &'a Caller) -> ApiCall<'a, Vec<RegisteredWebhook>> {
         self.meet(Box::pin(async move {
-            let mut webhooks = self.api.list(access).await?;
+            let mut webhooks = self.api.list(caller).await?;
             let show = *self.shows.lock().unwrap();
             webhooks.iter_mut().for_each(show);
             Ok(webhooks)
@@ -377,42 +377,57 @@ impl Api for FatefulApi {
 
     fn create<'a>(
         &'a self,
-        access: &'a AccessToken,
-        endpoint: &'a Endpoint,
-        events: &'a EventSelection,
+        caller: &'a Caller,
+        new: NewWebhook<'a>,
     ) -> ApiCall<'a, RegisteredWebhook> {
-        self.meet(self.api.create(access, endpoint, events))
+        self.meet(self.api.create(caller, new))
     }
 
     fn update<'a>(
         &'a self,
-        access: &'a AccessToken,
+        caller: &'a Caller,
         webhook: &'a WebhookId,
-        endpoint: Option<&'a Endpoint>,
-        events: &'a EventSelection,
+        change: WebhookChange<'a>,
     ) -> ApiCall<'a, RegisteredWebhook> {
-        self.meet(self.api.update(access, webhook, endpoint, events))
+        self.meet(self.api.update(caller, webhook, change))
     }
 
-    fn remove<'a>(
-        &'a self,
-        access: &'a AccessToken,
-        webhook: &'a WebhookId,
-    ) -> ApiCall<'a, Removed> {
-        self.meet(self.api.remove(access, webhook))
+    fn remove<'a>(&'a self, caller: &'a Caller, webhook: &'a WebhookId) -> ApiCall<'a, Removed> {
+        self.meet(self.api.remove(caller, webhook))
     }
 
     fn enable<'a>(
         &'a self,
-        access: &'a AccessToken,
+        caller: &'a Caller,
         webhook: &'a WebhookId,
     ) -> ApiCall<'a, RegisteredWebhook> {
         self.meet(Box::pin(async move {
             *self.shows.lock().unwrap() = |_| {};
-            let mut webhooks = self.api.list(access).await?.into_iter();
+            let mut webhooks = self.api.list(caller).await?.into_iter();
             let enabled = webhooks.find(|known| known.id == *webhook);
             enabled.ok_or(ApiError::NoSuchWebhook)
         }))
+    }
+}
+
+/// What is kept of Orderspace's authorization.
+#[allow(
+    dead_code,
+    reason = "of the programs with this world, one alone reads the access token"
+)]
+pub(crate) struct Authorization {
+    pub(crate) credentials: Pair,
+    pub(crate) access: Option<Access>,
+}
+
+pub(crate) struct Pair {
+    pub(crate) client_id: String,
+    secret: String,
+}
+
+impl Pair {
+    pub(crate) fn expose_secret(&self) -> &str {
+        &self.secret
     }
 }
 
@@ -533,6 +548,8 @@ pub(crate) struct World {
     pub(crate) shows: Shows,
     /// What the function takes for the facts of the source.
     pub(crate) life_cycle: fn(Source) -> &'static LifeCycle,
+    /// What the function takes for a source's policy.
+    pub(crate) policy: fn(Source) -> Policy,
     pub(crate) fate: std::sync::Arc<Fate>,
     pub(crate) now: AtomicUsize,
     pub(crate) hooks: &'static str,
@@ -578,6 +595,7 @@ impl World {
         Self {
             shows,
             life_cycle: |source| &facts(source).life_cycle,
+            policy: |source| facts(source).policy,
             accounts: MemoryAccounts {
                 fate: fate.clone(),
                 ..MemoryAccounts::default()
@@ -615,6 +633,7 @@ impl World {
         let mut settings = Settings::new(self.hooks.parse().unwrap());
         settings.budget = self.budget.unwrap_or(settings.budget);
         settings.life_cycle = self.life_cycle;
+        settings.policy = self.policy;
         settings
     }
 
@@ -900,6 +919,22 @@ impl World {
         self.secrets.keys.lock().unwrap().secrets.clear();
     }
 
+    /// All that is kept of the account's signing keys.
+    pub(crate) fn signing_keys(&self) -> SigningKeys {
+        let acme = "acme".parse().unwrap();
+        let keys = self.secrets.keys.lock().unwrap().get(&acme);
+        keys.unwrap_or_default()
+    }
+
+    /// A delivery of this registration is accepted now.
+    pub(crate) fn deliver_to(&self, token: TokenHash) {
+        let id = DeliveryId::new(self.now(), &[2; 10]);
+        self.attempt("acme", id, None);
+        let mut receipts = self.deliveries.receipts.lock().unwrap();
+        let arrival = receipts.values_mut().find(|arrival| arrival.delivery == id);
+        arrival.unwrap().registration = Some(token);
+    }
+
     pub(crate) fn keys(&self) -> Vec<(String, String)> {
         let keys = self
             .secrets
@@ -912,12 +947,17 @@ impl World {
         keys.by_webhook().iter().map(shown).collect()
     }
 
-    pub(crate) fn oauth(&self) -> Option<OauthSecret> {
-        self.secrets
-            .oauth
-            .lock()
-            .unwrap()
-            .get(&"acme".parse().unwrap())
+    pub(crate) fn oauth(&self) -> Option<Authorization> {
+        let acme = "acme".parse().unwrap();
+        let kept = self.secrets.oauth.lock().unwrap().get(&acme)?;
+        let field = |name| kept.credentials.get(name).unwrap_or_default().to_owned();
+        Some(Authorization {
+            credentials: Pair {
+                client_id: field("client_id"),
+                secret: field("client_secret"),
+            },
+            access: kept.access,
+        })
     }
 
     pub(crate) fn deliver(&self, account: &str, at: Timestamp) -> DeliveryId {

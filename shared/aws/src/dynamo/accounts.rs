@@ -16,6 +16,7 @@ use aws_sdk_dynamodb::types::{
 };
 use domain::account::{AccountName, KeysVersion, TokenEntry, TokenHash, WebhookId};
 use domain::ports::PortError;
+use domain::signature::Policy;
 use domain::source::Source;
 use domain::subscription::{
     Account, Accounts, AllAccounts, Baseline, Desired, Entry, EventSelection, HOURS, IfUnknown,
@@ -339,6 +340,15 @@ fn item(account: &Account) -> Item {
         let differences = account.uncorrected.iter().cloned().collect();
         item.insert("uncorrected".to_owned(), AttributeValue::Ss(differences));
     }
+    if let Some(policy) = account.policy {
+        item.insert("policy".to_owned(), text(policy.as_str()));
+    }
+    if account.is_unlisted {
+        item.insert("unlisted".to_owned(), AttributeValue::Bool(true));
+    }
+    if let Some(stopped) = &account.stopped {
+        item.insert("stopped".to_owned(), text(stopped.as_str()));
+    }
     item.insert("rhythm".to_owned(), baseline_value(&account.baseline));
     item
 }
@@ -493,8 +503,18 @@ fn salvage(item: &Item) -> Option<Account> {
         desired: text_of(item, "wish")
             .and_then(desired)
             .unwrap_or(Desired::Connected),
+        // Of two readings the one that proves more.
+        policy: policy(item).unwrap_or(Some(Policy::Require)),
         ..Account::new(name, source, events, created)
     })
+}
+
+/// What the operator chose to become of unproved requests; `None` where that cannot be read.
+fn policy(item: &Item) -> Option<Option<Policy>> {
+    match text_of(item, "policy") {
+        None => Some(None),
+        Some(word) => Some(Some(word.parse().ok()?)),
+    }
 }
 
 fn read_account(item: &Item) -> Option<Account> {
@@ -545,6 +565,10 @@ fn read_account(item: &Item) -> Option<Account> {
             .and_then(|differences| differences.as_ss().ok())
             .map(|differences| differences.iter().cloned().collect())
             .unwrap_or_default(),
+        policy: policy(item)?,
+        // The next check finds both out anew.
+        is_unlisted: matches!(item.get("unlisted"), Some(AttributeValue::Bool(true))),
+        stopped: text_of(item, "stopped").map(str::to_owned),
         // An account without one is learned anew, and so is one whose baseline cannot be read: it is no reason not
         // to check it.
         baseline: item
@@ -577,6 +601,9 @@ mod tests {
             message: "out of order".to_owned(),
         });
         full.quiet_until = Some(at(4));
+        full.policy = Some(Policy::Require);
+        full.is_unlisted = true;
+        full.stopped = Some("paused".to_owned());
         full.baseline = Baseline {
             usual: std::array::from_fn(|hour| u16::try_from(hour * 97).unwrap()),
             hours: 400,
@@ -622,6 +649,9 @@ mod tests {
         let mut plain = full;
         plain.last_error = None;
         plain.quiet_until = None;
+        plain.policy = None;
+        plain.is_unlisted = false;
+        plain.stopped = None;
         plain.baseline = Baseline::new(at(12));
         plain.desired = Desired::Connected;
         assert_eq!(account(&item(&plain)).ok().flatten(), Some(plain));

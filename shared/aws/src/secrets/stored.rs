@@ -5,7 +5,7 @@
 //! |---|---|
 //! | signing | `registrations`: by the hex SHA-256 of its URL token each registration's `version`, `macs` (keys), `basic` and `header` (shared secrets) |
 //! | signing, for release 0.1.0 | `keys`: MAC keys by webhook |
-//! | OAuth | `client_id`, `client_secret`, `access_token`, and `expires_at` in seconds since 1970 |
+//! | OAuth | `client_id` and `client_secret`, or `fields` by their names; `access_token`, and `expires_at` in seconds since 1970 |
 //!
 //! The parser's own words may repeat a part of a secret, so they are never passed on.
 
@@ -18,6 +18,9 @@ use domain::subscription::{Access, AccessToken, Credentials, OauthSecret};
 use domain::timestamp::Timestamp;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
+
+const CLIENT_ID: &str = "client_id";
+const CLIENT_SECRET: &str = "client_secret";
 
 #[derive(Serialize, Deserialize)]
 struct Signing {
@@ -70,10 +73,15 @@ impl From<&RegistrationKeys> for Registration {
     }
 }
 
+/// Orderspace's credentials stand at the top, where the release before looks for them; any other source's in `fields`.
 #[derive(Serialize, Deserialize)]
 struct Oauth<'a> {
-    client_id: Cow<'a, str>,
-    client_secret: Cow<'a, str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_id: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_secret: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fields: Option<BTreeMap<Cow<'a, str>, Cow<'a, str>>>,
     access_token: Option<Cow<'a, str>>,
     expires_at: Option<u64>,
 }
@@ -110,7 +118,11 @@ pub(super) fn keys_text(keys: &SigningKeys) -> Option<SecretString> {
 /// Reads credentials and access token.
 pub(super) fn oauth(json: &str) -> Option<OauthSecret> {
     let stored: Oauth<'_> = serde_json::from_str(json).ok()?;
-    let client_id = stored.client_id.parse().ok()?;
+    let credentials = match (stored.client_id, stored.client_secret, stored.fields) {
+        (Some(id), Some(secret), _) => Credentials::of([(CLIENT_ID, id), (CLIENT_SECRET, secret)]),
+        (_, _, Some(fields)) => Credentials::of(fields),
+        _ => return None,
+    };
     let access = match (stored.access_token, stored.expires_at) {
         (Some(token), Some(expires)) => Some(Access {
             token: AccessToken::new(token),
@@ -119,7 +131,7 @@ pub(super) fn oauth(json: &str) -> Option<OauthSecret> {
         _ => None,
     };
     Some(OauthSecret {
-        credentials: Credentials::new(client_id, &stored.client_secret).ok()?,
+        credentials: credentials.ok()?,
         access,
     })
 }
@@ -127,9 +139,16 @@ pub(super) fn oauth(json: &str) -> Option<OauthSecret> {
 /// Writes credentials and access token.
 pub(super) fn oauth_text(secret: &OauthSecret) -> Option<SecretString> {
     let access = secret.access.as_ref();
+    let credentials = &secret.credentials;
+    let pair = [CLIENT_ID, CLIENT_SECRET].map(|name| credentials.get(name).map(Cow::from));
+    let is_pair = pair.iter().all(Option::is_some) && credentials.expose().count() == pair.len();
+    let [client_id, client_secret] = if is_pair { pair } else { [None, None] };
+    let fields = credentials.expose();
+    let fields = fields.map(|(name, value)| (name.into(), value.into()));
     written(&Oauth {
-        client_id: secret.credentials.client_id.as_str().into(),
-        client_secret: secret.credentials.expose_secret().into(),
+        client_id,
+        client_secret,
+        fields: (!is_pair).then(|| fields.collect()),
         access_token: access.map(|access| access.token.expose().into()),
         expires_at: access.map(|access| access.expires.seconds()),
     })
@@ -202,7 +221,7 @@ mod tests {
 
     fn secret(access: Option<Access>) -> OauthSecret {
         OauthSecret {
-            credentials: Credentials::new("id".parse().unwrap(), "s3cret").unwrap(),
+            credentials: Credentials::of([(CLIENT_ID, "id"), (CLIENT_SECRET, "s3cret")]).unwrap(),
             access,
         }
     }
@@ -225,5 +244,32 @@ mod tests {
         assert_eq!(access.expires, Timestamp::from_millis(1_795_176_000_000));
         let bare = oauth_text(&secret(None)).unwrap();
         assert!(oauth(bare.expose_secret()).unwrap().access.is_none());
+    }
+
+    #[rstest]
+    #[case::a_key(&[("api_key", "k"), ("app_id", "a")], r#"{"fields":{"api_key":"k","app_id":"a"},"access_token":null,"expires_at":null}"#)]
+    #[case::half_a_pair(&[("client_id", "i")], r#"{"fields":{"client_id":"i"},"access_token":null,"expires_at":null}"#)]
+    #[case::more_than_a_pair(
+        &[("client_id", "i"), ("client_secret", "s"), ("site", "x")],
+        r#"{"fields":{"client_id":"i","client_secret":"s","site":"x"},"access_token":null,"expires_at":null}"#
+    )]
+    fn credentials_of_any_names_read_back(#[case] fields: &[(&str, &str)], #[case] text: &str) {
+        let credentials = Credentials::of(fields.iter().copied()).unwrap();
+        let kept = OauthSecret {
+            credentials: credentials.clone(),
+            access: None,
+        };
+        assert_eq!(oauth_text(&kept).unwrap().expose_secret(), text);
+        assert!(oauth(text).unwrap().credentials.same(&credentials));
+    }
+
+    #[rstest]
+    #[case("{}")]
+    #[case(r#"{"client_id":"marker"}"#)]
+    #[case(r#"{"fields":"marker"}"#)]
+    #[case(r#"{"fields":{"api_key":1}}"#)]
+    #[case(r#"{"fields":{"api_key":""}}"#)]
+    fn what_holds_no_credentials_is_unreadable(#[case] json: &str) {
+        assert!(oauth(json).is_none());
     }
 }

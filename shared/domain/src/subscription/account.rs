@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::account::{AccountName, KeysVersion, TokenEntry, TokenHash, TokenStatus, WebhookId};
 use crate::event::TypeRow;
+use crate::signature::Policy;
 use crate::source::Source;
 use crate::subscription::{Baseline, EventSelection};
 use crate::timestamp::Timestamp;
@@ -38,6 +39,12 @@ pub struct Account {
     /// What could not be corrected of its webhooks, by [`difference`](super::difference): the source was asked, and
     /// keeps them otherwise.
     pub uncorrected: BTreeSet<String>,
+    /// What becomes of requests that offer no proof but the URL, where the operator chose.
+    pub policy: Option<Policy>,
+    /// Whether the source does not list the site's webhooks, so that only silence shows what became of ours.
+    pub is_unlisted: bool,
+    /// What keeps our webhook from delivering and is not ours to repair, in plain words.
+    pub stopped: Option<String>,
     /// When deliveries usually come.
     pub baseline: Baseline,
     /// What happened, oldest first; at most [`LONGEST_HISTORY`] entries.
@@ -205,6 +212,9 @@ impl Account {
             orphans: Vec::new(),
             quiet_until: None,
             uncorrected: BTreeSet::new(),
+            policy: None,
+            is_unlisted: false,
+            stopped: None,
             baseline: Baseline::new(now),
             history: Vec::new(),
         }
@@ -345,7 +355,7 @@ impl Account {
             status: registration.map_or(TokenStatus::Retired, |registration| {
                 registration.state.status()
             }),
-            policy: None,
+            policy: self.policy,
         }
     }
 

@@ -9,17 +9,61 @@ use std::pin::Pin;
 use thiserror::Error;
 
 use crate::account::WebhookId;
+use crate::signature::LiveSecrets;
 use crate::source::Source;
 use crate::subscription::{
-    Access, AccessToken, Credentials, Endpoint, EventSelection, RegisteredWebhook,
+    Access, Caller, Credentials, Endpoint, EventSelection, OurSecret, RegisteredWebhook,
 };
 use crate::timestamp::Timestamp;
 
 /// A call that is under way.
 pub type ApiCall<'a, T> = Pin<Box<dyn Future<Output = Result<T, ApiError>> + Send + 'a>>;
 
+/// A webhook that is to be registered.
+#[derive(Debug, Clone, Copy)]
+pub struct NewWebhook<'a> {
+    /// Where it is to be sent to.
+    pub endpoint: &'a Endpoint,
+    /// A name or description for it, where the source keeps one: it shows whose the webhook is where the endpoint is not
+    /// shown. See [`TokenHash::label`](crate::account::TokenHash::label).
+    pub label: &'a str,
+    /// The event types that it is to be subscribed to.
+    pub events: &'a EventSelection,
+    /// What its deliveries are to be proved with, stored already; none where the source makes it.
+    pub secrets: &'a LiveSecrets,
+    /// The part of the registration that it is for; empty where there is one part.
+    pub part: &'a str,
+}
+
+/// What a webhook is to be changed to.
+#[derive(Debug, Clone, Copy)]
+pub struct WebhookChange<'a> {
+    /// Where it is to be sent to; `None`, since the source does not show it, is where it was.
+    pub endpoint: Option<&'a Endpoint>,
+    /// As for [`NewWebhook`].
+    pub label: &'a str,
+    /// The event types that it is to be subscribed to.
+    pub events: &'a EventSelection,
+    /// What its deliveries are proved with, as it is stored.
+    pub secrets: &'a LiveSecrets,
+    /// As for [`NewWebhook`].
+    pub part: &'a str,
+}
+
 /// A source's API for webhooks.
+///
+/// | the source | the client |
+/// |---|---|
+/// | gives out no access tokens | asks anything in `authenticate`, so that wrong credentials are refused there, and returns [`Access::by_credentials`] |
+/// | cannot list, change, remove or enable | answers [`ApiError::NoSuchCall`] |
+/// | keeps a webhook that it stops instead of removing it | answers [`Removed::Stopped`] |
 pub trait Api: Send + Sync {
+    /// The secrets that we make for a registration and send with it. None, unless the source's
+    /// [`KeyOrigin`](super::KeyOrigin) is `OursSent`.
+    fn secrets(&self) -> &'static [OurSecret] {
+        &[]
+    }
+
     /// Gets an access token for credentials.
     ///
     /// # Errors
@@ -33,8 +77,8 @@ pub trait Api: Send + Sync {
     /// All webhooks of the site, ours and others', newest first.
     ///
     /// # Errors
-    /// See [`ApiError`].
-    fn list<'a>(&'a self, access: &'a AccessToken) -> ApiCall<'a, Vec<RegisteredWebhook>>;
+    /// See [`ApiError`]; [`ApiError::NoSuchCall`] where the source has none.
+    fn list<'a>(&'a self, caller: &'a Caller) -> ApiCall<'a, Vec<RegisteredWebhook>>;
 
     /// Registers a webhook.
     ///
@@ -42,32 +86,26 @@ pub trait Api: Send + Sync {
     /// See [`ApiError`]. It may be registered all the same.
     fn create<'a>(
         &'a self,
-        access: &'a AccessToken,
-        endpoint: &'a Endpoint,
-        events: &'a EventSelection,
+        caller: &'a Caller,
+        new: NewWebhook<'a>,
     ) -> ApiCall<'a, RegisteredWebhook>;
 
-    /// Changes a webhook. Without an endpoint, since the source does not show it, it is sent to where it was.
+    /// Changes a webhook.
     ///
     /// # Errors
-    /// See [`ApiError`]. It may be changed all the same.
+    /// See [`ApiError`]; [`ApiError::NoSuchCall`] where the source has none. It may be changed all the same.
     fn update<'a>(
         &'a self,
-        access: &'a AccessToken,
+        caller: &'a Caller,
         webhook: &'a WebhookId,
-        endpoint: Option<&'a Endpoint>,
-        events: &'a EventSelection,
+        change: WebhookChange<'a>,
     ) -> ApiCall<'a, RegisteredWebhook>;
 
     /// Removes a webhook.
     ///
     /// # Errors
-    /// See [`ApiError`]. It may be removed all the same.
-    fn remove<'a>(
-        &'a self,
-        access: &'a AccessToken,
-        webhook: &'a WebhookId,
-    ) -> ApiCall<'a, Removed>;
+    /// See [`ApiError`]; [`ApiError::NoSuchCall`] where the source has none. It may be removed all the same.
+    fn remove<'a>(&'a self, caller: &'a Caller, webhook: &'a WebhookId) -> ApiCall<'a, Removed>;
 
     /// Enables a webhook again that the source disabled.
     ///
@@ -75,7 +113,7 @@ pub trait Api: Send + Sync {
     /// See [`ApiError`]; [`ApiError::NoSuchCall`] where the source has none. It may be enabled all the same.
     fn enable<'a>(
         &'a self,
-        access: &'a AccessToken,
+        caller: &'a Caller,
         webhook: &'a WebhookId,
     ) -> ApiCall<'a, RegisteredWebhook>;
 }
@@ -104,6 +142,8 @@ pub enum Removed {
     Now,
     /// There was none.
     Before,
+    /// It is there and is sent to no more: the source has no call to remove it, and a person may.
+    Stopped,
 }
 
 /// Why a source's API did not do what it was asked. Carries nothing secret.

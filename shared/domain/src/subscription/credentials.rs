@@ -1,89 +1,82 @@
 //! Credentials: what an integration proves itself with, and the access token it gets for them.
 
+use std::collections::BTreeMap;
 use std::fmt;
-use std::str::FromStr;
 
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 use thiserror::Error;
 
+use crate::subscription::CredentialField;
 use crate::timestamp::Timestamp;
 
-/// The longest client id or secret that is taken, in characters.
+/// The longest credential that is taken, in characters.
 const LONGEST: usize = 512;
 
 /// How long before its expiry an access token is no longer used, in seconds: a call must not outlive its token.
 const MARGIN_SECONDS: u64 = 300;
 
-/// The public half of an integration's credentials.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ClientId(String);
+/// When an access ends that does not end, in milliseconds: the year 9999. What is stored are its seconds.
+const ENDLESS_MILLIS: u64 = 253_370_764_800_000;
 
-/// A text that is no half of a pair of credentials.
-#[derive(Debug, Error, PartialEq, Eq)]
+/// A text that is no credential. The error does not repeat it.
+#[derive(Debug, Clone, Copy, Error, PartialEq, Eq)]
 #[error("it has to be 1 to {LONGEST} visible ASCII characters without spaces")]
-pub struct ClientIdError;
+pub struct CredentialError;
 
 fn is_plausible(text: &str) -> bool {
     !text.is_empty() && text.len() <= LONGEST && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-impl FromStr for ClientId {
-    type Err = ClientIdError;
+/// What an integration proves itself with: values by the names that the source has for them. No value prints.
+#[derive(Clone, Default)]
+pub struct Credentials(BTreeMap<String, SecretString>);
 
-    fn from_str(id: &str) -> Result<Self, Self::Err> {
-        if is_plausible(id) {
-            Ok(Self(id.to_owned()))
-        } else {
-            Err(ClientIdError)
-        }
-    }
-}
-
-impl ClientId {
-    /// The id as text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-/// What an integration proves itself with. The secret does not print.
-#[derive(Clone)]
-pub struct Credentials {
-    /// Which integration, and with it which site.
-    pub client_id: ClientId,
-    secret: SecretString,
-}
-
-#[expect(clippy::disallowed_methods, reason = "the one reader of this secret")]
+#[expect(clippy::disallowed_methods, reason = "the one reader of these secrets")]
 impl Credentials {
-    /// Takes an id with its secret.
+    /// Takes values with their names.
     ///
     /// # Errors
-    /// The secret is empty, too long, or has characters that no secret has. The error does not repeat it.
-    pub fn new(client_id: ClientId, secret: &str) -> Result<Self, ClientIdError> {
-        if !is_plausible(secret) {
-            return Err(ClientIdError);
-        }
-        Ok(Self {
-            client_id,
-            secret: secret.into(),
-        })
+    /// A value is empty, too long, or has characters that no credential has.
+    pub fn of<N: Into<String>, V: AsRef<str>>(
+        fields: impl IntoIterator<Item = (N, V)>,
+    ) -> Result<Self, CredentialError> {
+        let fields = fields.into_iter().map(|(name, value)| {
+            let value = value.as_ref();
+            let good = is_plausible(value).then(|| (name.into(), SecretString::from(value)));
+            good.ok_or(CredentialError)
+        });
+        fields.collect::<Result<_, _>>().map(Self)
     }
 
-    /// The secret, for the token request and for the store.
+    /// The value of that name, for the request that sends it.
     #[must_use]
-    pub fn expose_secret(&self) -> &str {
-        self.secret.expose_secret()
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(SecretString::expose_secret)
     }
 
-    /// Whether both halves are equal; the secret is compared in constant time.
+    /// All names and values, for the store.
+    pub fn expose(&self) -> impl Iterator<Item = (&str, &str)> {
+        let fields = self.0.iter();
+        fields.map(|(name, value)| (name.as_str(), value.expose_secret()))
+    }
+
+    /// Whether all of it is equal; values are compared in constant time.
     #[must_use]
     pub fn same(&self, other: &Self) -> bool {
-        let [ours, theirs] =
-            [self, other].map(|credentials| credentials.expose_secret().as_bytes());
-        self.client_id == other.client_id && ours.ct_eq(theirs).into()
+        let is_equal = |(ours, theirs): (&SecretString, &SecretString)| -> bool {
+            let [ours, theirs] = [ours, theirs].map(|value| value.expose_secret().as_bytes());
+            ours.ct_eq(theirs).into()
+        };
+        self.0.keys().eq(other.0.keys()) && self.0.values().zip(other.0.values()).all(is_equal)
+    }
+
+    /// Whether both are of the same integration, and so of the same site: what of these fields is no secret is equal.
+    /// Where all are secret nobody can say.
+    #[must_use]
+    pub fn is_of_same_client(&self, other: &Self, fields: &[CredentialField]) -> bool {
+        let mut public = fields.iter().filter(|field| !field.is_secret).peekable();
+        public.peek().is_some() && public.all(|field| self.get(field.name) == other.get(field.name))
     }
 }
 
@@ -103,6 +96,12 @@ impl AccessToken {
     #[must_use]
     pub fn new(token: impl Into<String>) -> Self {
         Self(SecretString::from(token.into()))
+    }
+
+    /// What a source is called with that gives out no tokens: nothing.
+    #[must_use]
+    pub fn none() -> Self {
+        Self::new("")
     }
 
     /// The token, for the `Authorization` header and for the store.
@@ -128,11 +127,29 @@ pub struct Access {
 }
 
 impl Access {
+    /// The access to a source that gives out no tokens, but takes the credentials with every call.
+    #[must_use]
+    pub fn by_credentials() -> Self {
+        Self {
+            token: AccessToken::none(),
+            expires: Timestamp::from_millis(ENDLESS_MILLIS),
+        }
+    }
+
     /// Whether the token can be used for a call that starts now.
     #[must_use]
     pub fn is_usable(&self, now: Timestamp) -> bool {
         now.plus_seconds(MARGIN_SECONDS) < self.expires
     }
+}
+
+/// Who calls a source: the credentials, and the access token that they got.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// The credentials.
+    pub credentials: Credentials,
+    /// The token; [`AccessToken::none`] where the source gives out none.
+    pub token: AccessToken,
 }
 
 /// What is kept of an account's authorization.
@@ -149,16 +166,33 @@ mod tests {
     use super::*;
     use rstest::rstest;
 
+    const FIELDS: [CredentialField; 2] = [
+        CredentialField {
+            name: "client_id",
+            is_secret: false,
+        },
+        CredentialField {
+            name: "client_secret",
+            is_secret: true,
+        },
+    ];
+
+    fn pair(id: &str, secret: &str) -> Credentials {
+        Credentials::of([("client_id", id), ("client_secret", secret)]).unwrap()
+    }
+
     #[rstest]
     #[case::plain("abcDEF-_.~/+=", true)]
     #[case::empty("", false)]
     #[case::space("a b", false)]
     #[case::line_break("a\n", false)]
     #[case::not_ascii("é", false)]
+    #[case::longest(&"a".repeat(512), true)]
+    #[case::too_long(&"a".repeat(513), false)]
     fn credentials_are_visible_ascii(#[case] text: &str, #[case] good: bool) {
-        assert_eq!(text.parse::<ClientId>().is_ok(), good);
-        let id: ClientId = "id".parse().unwrap();
-        assert_eq!(Credentials::new(id, text).is_ok(), good);
+        assert_eq!(Credentials::of([("any", text)]).is_ok(), good);
+        let both = [("first", "good"), ("any", text)];
+        assert_eq!(Credentials::of(both).is_ok(), good);
     }
 
     #[rstest]
@@ -166,25 +200,45 @@ mod tests {
     #[case::another_secret("id", "secreT", false)]
     #[case::a_longer_secret("id", "secret2", false)]
     #[case::another_id("other", "secret", false)]
-    fn credentials_are_the_same_in_both_halves(
+    fn credentials_are_the_same_in_every_field(
         #[case] id: &str,
         #[case] secret: &str,
         #[case] same: bool,
     ) {
-        let of = |id: &str, secret: &str| Credentials::new(id.parse().unwrap(), secret).unwrap();
-        let given = of(id, secret);
-        assert_eq!(of("id", "secret").same(&given), same);
-        assert_eq!(
-            (given.client_id.as_str(), given.expose_secret()),
-            (id, secret)
-        );
+        let given = pair(id, secret);
+        assert_eq!(pair("id", "secret").same(&given), same);
+        assert_eq!(given.get("client_id"), Some(id));
+        assert_eq!(given.get("client_secret"), Some(secret));
+        assert_eq!(given.get("other"), None);
+        assert_eq!(given.expose().count(), 2);
+        let more = [("client_id", id), ("client_secret", secret), ("x", "y")];
+        assert!(!given.same(&Credentials::of(more).unwrap()));
         assert_eq!(AccessToken::new(secret).expose(), secret);
+    }
+
+    #[test]
+    fn a_client_is_known_by_what_is_no_secret() {
+        let ours = pair("id", "secret");
+        assert!(ours.is_of_same_client(&pair("id", "other"), &FIELDS));
+        assert!(!ours.is_of_same_client(&pair("other", "secret"), &FIELDS));
+        assert!(!ours.is_of_same_client(&Credentials::default(), &FIELDS));
+        assert!(
+            !ours.is_of_same_client(&ours, &FIELDS[1..]),
+            "secrets alone name nobody"
+        );
+    }
+
+    #[test]
+    fn access_by_credentials_does_not_end() {
+        let access = Access::by_credentials();
+        assert!(access.is_usable(Timestamp::from_millis(4_000_000_000_000)));
+        assert_eq!(access.token.expose(), "");
     }
 
     #[test]
     fn nothing_secret_prints() {
         let secret = OauthSecret {
-            credentials: Credentials::new("id".parse().unwrap(), "s3cret").unwrap(),
+            credentials: pair("id", "s3cret"),
             access: Some(Access {
                 token: AccessToken::new("t0ken"),
                 expires: Timestamp::from_millis(0),

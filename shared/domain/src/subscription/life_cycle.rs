@@ -31,16 +31,36 @@ pub struct CredentialField {
 pub enum KeyOrigin {
     /// The source makes it and shows it with the webhook.
     TheirsShown,
-    /// We make it, and send it with the registration.
+    /// We make it, and send it with the registration: [`Api::secrets`](super::Api::secrets) says what is wanted.
     OursSent,
-    /// The source makes it, and an operator gives it to us.
+    /// It is one of the credentials, by its field's name.
+    Credential(&'static str),
+    /// The source makes it, and an operator gives it to us. So is the rest of the life of its webhooks: a person registers
+    /// them at the source ([`LifeCycle::is_manual`]).
     TheirsGiven,
 }
 
+impl CredentialField {
+    /// Whether it is the address of the source's API, which has to be an [`ApiUrl`](super::ApiUrl). Its name says so.
+    #[must_use]
+    pub fn is_url(&self) -> bool {
+        self.name.ends_with("_url")
+    }
+}
+
 impl LifeCycle {
+    /// Whether a person registers and removes the webhooks, because no call of the source does.
+    #[must_use]
+    pub fn is_manual(&self) -> bool {
+        self.keys == KeyOrigin::TheirsGiven
+    }
+
     /// The names of the credential fields, for a sentence.
     #[must_use]
     pub fn credential_names(&self) -> String {
+        if self.is_manual() {
+            return "signing_secrets".to_owned();
+        }
         let names: Vec<&str> = self.credentials.iter().map(|field| field.name).collect();
         match names.split_last() {
             Some((last, [])) => (*last).to_owned(),

@@ -7,11 +7,13 @@
 
 mod account;
 mod api;
+mod api_url;
 mod check_order;
 mod credentials;
 mod endpoint;
 mod failed_deliveries;
 mod life_cycle;
+mod own_secrets;
 mod plan;
 mod ports;
 mod rotation;
@@ -22,13 +24,15 @@ pub use account::{
     Account, Desired, Entry, LONGEST_HISTORY, LastError, Orphan, Registration, RegistrationState,
     Rotation, State,
 };
-pub use api::{Api, ApiCall, ApiError, Apis, Removed};
+pub use api::{Api, ApiCall, ApiError, Apis, NewWebhook, Removed, WebhookChange};
+pub use api_url::{ApiUrl, ApiUrlError};
 pub use check_order::check_order;
-pub use credentials::{Access, AccessToken, ClientId, ClientIdError, Credentials, OauthSecret};
+pub use credentials::{Access, AccessToken, Caller, CredentialError, Credentials, OauthSecret};
 pub use endpoint::{Endpoint, HooksUrl, HooksUrlError};
 pub use failed_deliveries::{Arrival, FailedDelivery, failed_run};
 pub use life_cycle::{CredentialField, KeyOrigin, LifeCycle};
-pub use plan::{Condition, RegisteredWebhook, Seen, Step, difference, plan};
+pub use own_secrets::{OurSecret, basic_credentials};
+pub use plan::{Condition, RegisteredWebhook, Remedy, Seen, Step, difference, plan};
 pub use ports::{
     Accounts, AllAccounts, Deliveries, IfUnknown, Lease, LeaseOwner, Leased, Leases, Saved, Secrets,
 };

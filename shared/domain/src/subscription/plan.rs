@@ -37,9 +37,22 @@ pub enum Condition {
     Paused,
     /// The source stopped it.
     Disabled {
-        /// Why, in the source's words.
-        reason: String,
+        /// Why, in the source's words, where it says so.
+        reason: Option<String>,
+        /// What helps. Which reason allows what is for the source's client to say.
+        remedy: Remedy,
     },
+}
+
+/// What helps a webhook that was disabled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Remedy {
+    /// Enabling it, where the source has a call for it.
+    Enable,
+    /// Another webhook in its place.
+    Replace,
+    /// A person: it was a person who disabled it, or something that only a person can change.
+    Person,
 }
 
 /// A webhook at the source that is ours: it was registered with a token of this account. One that somebody pointed
@@ -244,7 +257,13 @@ fn repairs<'a>(
     let webhook = &seen.webhook;
     let difference = difference(account, hooks, webhook);
     let correct = difference.filter(|found| !account.uncorrected.contains(found));
-    let is_disabled = matches!(webhook.condition, Condition::Disabled { .. });
+    let is_disabled = matches!(
+        webhook.condition,
+        Condition::Disabled {
+            remedy: Remedy::Enable,
+            ..
+        }
+    );
     let correct = correct.map(|_| Step::Correct(seen));
     let enable = (is_disabled && facts.enables).then_some(Step::Enable(seen));
     correct.into_iter().chain(enable)
@@ -579,7 +598,8 @@ mod tests {
     fn disabled(id: &str, number: u8) -> Seen {
         let mut seen = seen(id, number);
         seen.webhook.condition = Condition::Disabled {
-            reason: "too many failures".to_owned(),
+            reason: Some("too many failures".to_owned()),
+            remedy: Remedy::Enable,
         };
         seen
     }

@@ -16,8 +16,8 @@
 
 use domain::account::WebhookId;
 use domain::subscription::{
-    Access, AccessToken, Api, ApiCall, ApiError, Credentials, Endpoint, EventSelection,
-    RegisteredWebhook, Removed,
+    Access, AccessToken, Api, ApiCall, ApiError, Caller, Credentials, Endpoint, NewWebhook,
+    RegisteredWebhook, Removed, WebhookChange,
 };
 use domain::timestamp::Timestamp;
 use reqwest::{Method, RequestBuilder, StatusCode};
@@ -70,11 +70,11 @@ impl Orderspace {
         Self { client, urls }
     }
 
-    fn request(&self, method: Method, access: &AccessToken, path: &str) -> RequestBuilder {
+    fn request(&self, method: Method, caller: &Caller, path: &str) -> RequestBuilder {
         let url = format!("{}/v1/webhooks{path}", self.urls.api);
         self.client
             .request(method, &url)
-            .bearer_auth(access.expose())
+            .bearer_auth(caller.token.expose())
     }
 }
 
@@ -146,8 +146,8 @@ impl Api for Orderspace {
     ) -> ApiCall<'a, Access> {
         let form = TokenRequest {
             grant_type: "client_credentials",
-            client_id: credentials.client_id.as_str(),
-            client_secret: credentials.expose_secret(),
+            client_id: credentials.get("client_id").unwrap_or_default(),
+            client_secret: credentials.get("client_secret").unwrap_or_default(),
         };
         let url = format!("{}/oauth/token", self.urls.identity);
         let request = self.client.request(Method::POST, &url).form(&form);
@@ -170,12 +170,12 @@ impl Api for Orderspace {
 
     /// The list is documented without pages. Should it come in some, they are read as the API's other lists.
     /// <https://apidocs.orderspace.com/#pagination>
-    fn list<'a>(&'a self, access: &'a AccessToken) -> ApiCall<'a, Vec<RegisteredWebhook>> {
+    fn list<'a>(&'a self, caller: &'a Caller) -> ApiCall<'a, Vec<RegisteredWebhook>> {
         Box::pin(async move {
             let mut webhooks: Vec<RegisteredWebhook> = Vec::new();
             let mut query = String::new();
             for _ in 0..MOST_PAGES {
-                let request = self.request(Method::GET, access, &query);
+                let request = self.request(Method::GET, caller, &query);
                 let answer = self.client.send(LIST, request).await?;
                 let listed: Listed = answer.success(failure)?;
                 let page = wire::shown(&listed)
@@ -199,11 +199,13 @@ impl Api for Orderspace {
 
     fn create<'a>(
         &'a self,
-        access: &'a AccessToken,
-        endpoint: &'a Endpoint,
-        events: &'a EventSelection,
+        caller: &'a Caller,
+        new: NewWebhook<'a>,
     ) -> ApiCall<'a, RegisteredWebhook> {
-        let request = self.request(Method::POST, access, "");
+        let NewWebhook {
+            endpoint, events, ..
+        } = new;
+        let request = self.request(Method::POST, caller, "");
         let request = request.json(&wire::registration(Some(endpoint), events));
         Box::pin(async move {
             let answer = self.client.send(CREATE, request).await?;
@@ -220,13 +222,15 @@ impl Api for Orderspace {
 
     fn update<'a>(
         &'a self,
-        access: &'a AccessToken,
+        caller: &'a Caller,
         webhook: &'a WebhookId,
-        endpoint: Option<&'a Endpoint>,
-        events: &'a EventSelection,
+        change: WebhookChange<'a>,
     ) -> ApiCall<'a, RegisteredWebhook> {
+        let WebhookChange {
+            endpoint, events, ..
+        } = change;
         Box::pin(async move {
-            let request = self.request(Method::PUT, access, &segment(webhook, UPDATE)?);
+            let request = self.request(Method::PUT, caller, &segment(webhook, UPDATE)?);
             let request = request.json(&wire::registration(endpoint, events));
             let answer = self.client.send(UPDATE, request).await?;
             let created: Created = answer
@@ -236,14 +240,10 @@ impl Api for Orderspace {
         })
     }
 
-    fn remove<'a>(
-        &'a self,
-        access: &'a AccessToken,
-        webhook: &'a WebhookId,
-    ) -> ApiCall<'a, Removed> {
+    fn remove<'a>(&'a self, caller: &'a Caller, webhook: &'a WebhookId) -> ApiCall<'a, Removed> {
         Box::pin(async move {
             let path = segment(webhook, DELETE)?;
-            let request = self.request(Method::DELETE, access, &path);
+            let request = self.request(Method::DELETE, caller, &path);
             let answer = self.client.send(DELETE, request).await?;
             match answer.status {
                 StatusCode::NO_CONTENT => return Ok(Removed::Now),
@@ -259,11 +259,7 @@ impl Api for Orderspace {
     }
 
     /// Nothing shows that a webhook is disabled, and no call to enable one is documented.
-    fn enable<'a>(
-        &'a self,
-        _: &'a AccessToken,
-        _: &'a WebhookId,
-    ) -> ApiCall<'a, RegisteredWebhook> {
+    fn enable<'a>(&'a self, _: &'a Caller, _: &'a WebhookId) -> ApiCall<'a, RegisteredWebhook> {
         Box::pin(async { Err(ApiError::NoSuchCall("enable a webhook")) })
     }
 }

@@ -1,0 +1,171 @@
+//! Manual accounts: a person registers the URL at the source.
+
+use domain::account::{TokenStatus, UrlToken};
+use domain::signature::MacKey;
+use serde_json::{Value, json};
+
+use crate::world::{HOOKS, World};
+
+fn desired(secrets: &[&str]) -> Value {
+    json!({ "source": "stackone", "signing_secrets": secrets, "events": ["*"] })
+}
+
+/// The URL's token, out of the one answer that shows it.
+fn token_of(body: &Value) -> UrlToken {
+    let url = body["endpoint"].as_str().unwrap();
+    let token = url.strip_prefix(HOOKS).unwrap();
+    token.strip_prefix("/stackone/").unwrap().parse().unwrap()
+}
+
+fn keys(world: &World, token: &UrlToken) -> Vec<String> {
+    let held = world.signing_keys();
+    let held = held.of(&token.hash(), None);
+    let macs = held.map(|held| held.secrets.macs.clone());
+    macs.unwrap_or_default()
+        .iter()
+        .map(MacKey::expose)
+        .map(str::to_owned)
+        .collect()
+}
+
+#[tokio::test]
+async fn a_manual_account_waits_for_a_person_and_is_connected_by_its_first_delivery() {
+    let world = World::new().await;
+    let answer = world
+        .put("acme", &desired(&["marker-one"]))
+        .await
+        .expect(200);
+    assert_eq!(answer.body["state"], "waiting");
+    let explanation = answer.body["explanation"].as_str().unwrap();
+    assert!(
+        explanation.contains("/v1/accounts/acme/endpoint"),
+        "{explanation}"
+    );
+
+    let made = world.act("endpoint").await.expect(200);
+    let token = token_of(&made.body);
+    assert_eq!(made.body["state"], "waiting");
+    let entry = world.token_entry(&token).unwrap();
+    assert!(entry.status.takes_deliveries());
+    let held = world.signing_keys();
+    let held = held.of(&token.hash(), None).unwrap();
+    assert_eq!(
+        entry.keys, held.version,
+        "who caches keys sees that there are new ones"
+    );
+    assert_eq!(keys(&world, &token), ["marker-one"]);
+
+    let before = world.check().await.expect(200);
+    assert_eq!(before.body["state"], "waiting", "nothing has come yet");
+    world.deliver_to(token.hash());
+    let after = world.check().await.expect(200);
+    assert_eq!(after.body["state"], "connected");
+    assert_eq!(world.token_entry(&token).unwrap().status, TokenStatus::Live);
+    assert!(world.asked().await.is_empty(), "no source is asked");
+
+    let shown = world.show("acme").await.expect(200).body.to_string();
+    assert!(
+        !shown.contains(token.expose()) && !shown.contains("marker"),
+        "{shown}"
+    );
+}
+
+#[tokio::test]
+async fn the_same_call_again_changes_nothing_and_other_secrets_replace_those_before() {
+    let world = World::new().await;
+    world.put("acme", &desired(&["one"])).await.expect(200);
+    let token = token_of(&world.act("endpoint").await.expect(200).body);
+    let account = world.account();
+    world.put("acme", &desired(&["one"])).await.expect(200);
+    assert_eq!(world.account(), account);
+
+    world.pass(60);
+    let parameters = json!({ "account": "acme" });
+    let both = Some(json!({ "signing_secrets": ["one", "two"] }));
+    world
+        .call("PATCH /v1/accounts/{account}", parameters, both)
+        .await
+        .expect(200);
+    assert_eq!(keys(&world, &token), ["one", "two"]);
+    let version = world.token_entry(&token).unwrap().keys;
+    assert!(version > account.unwrap().registrations[0].keys);
+    world.put("acme", &desired(&["two"])).await.expect(200);
+    assert_eq!(keys(&world, &token), ["two"]);
+    assert!(world.token_entry(&token).unwrap().keys > version);
+}
+
+#[tokio::test]
+async fn another_url_leaves_the_one_before_good_for_its_grace() {
+    let world = World::new().await;
+    world.put("acme", &desired(&["one"])).await.expect(200);
+    let first = token_of(&world.act("endpoint").await.expect(200).body);
+    let second = token_of(&world.act("endpoint").await.expect(200).body);
+    assert_ne!(first.hash(), second.hash());
+    let status = |token: &UrlToken| world.token_entry(token).unwrap().status;
+    assert_eq!(status(&first), TokenStatus::Grace);
+    assert_eq!(keys(&world, &first), ["one"]);
+    world.pass(72 * 3600 + 1);
+    world.check().await.expect(200);
+    assert_eq!(status(&first), TokenStatus::Retired);
+    assert!(status(&second).takes_deliveries());
+    world.check().await.expect(200);
+    assert_eq!(keys(&world, &first), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_disconnect_retires_the_url_and_says_what_a_person_has_to_remove() {
+    let world = World::new().await;
+    world.put("acme", &desired(&["one"])).await.expect(200);
+    let token = token_of(&world.act("endpoint").await.expect(200).body);
+    let answer = world.disconnect().await.expect(200);
+    assert_eq!(answer.body["state"], "disconnected");
+    let left = answer.body["last_error"]["message"].as_str().unwrap();
+    assert!(
+        left.contains("remove the webhook at StackOne by hand"),
+        "{left}"
+    );
+    assert_eq!(
+        world.token_entry(&token).unwrap().status,
+        TokenStatus::Retired
+    );
+    assert!(keys(&world, &token).is_empty() && world.oauth().is_none());
+    world.act("endpoint").await.expect(409);
+}
+
+#[tokio::test]
+async fn without_a_url_there_is_nothing_to_remove() {
+    let world = World::new().await;
+    world.put("acme", &desired(&["one"])).await.expect(200);
+    let answer = world.disconnect().await.expect(200);
+    assert_eq!(answer.body["last_error"], json!(null));
+}
+
+#[tokio::test]
+async fn lost_keys_and_entries_are_written_anew() {
+    let world = World::new().await;
+    world.put("acme", &desired(&["one"])).await.expect(200);
+    let token = token_of(&world.act("endpoint").await.expect(200).body);
+    world.lose_keys();
+    world.lose_entries();
+    world.check().await.expect(200);
+    assert_eq!(keys(&world, &token), ["one"]);
+    assert!(world.token_entry(&token).unwrap().status.takes_deliveries());
+}
+
+#[tokio::test]
+async fn calls_for_the_other_kind_of_account_are_refused_with_what_to_do() {
+    let world = World::new().await;
+    world.put("acme", &desired(&["one"])).await.expect(200);
+    let answer = world.rotate().await.expect(409);
+    assert!(
+        answer.message().contains("/endpoint"),
+        "{}",
+        answer.message()
+    );
+    let world = World::new().await;
+    world.connect().await.expect(200);
+    let answer = world.act("endpoint").await.expect(409);
+    assert!(answer.message().contains("/rotate"), "{}", answer.message());
+    assert!(!answer.body.to_string().contains(HOOKS));
+    world.put("acme", &desired(&["one"])).await.expect(409);
+}
