@@ -168,14 +168,11 @@ const NOTHING_LOST: &[Requirement] = &[
     ),
     is(
         "lost-neighbours",
-        "A burst in one lane delays no other lane; what it delays within its own is counted",
+        "A burst in one lane delays no other lane, which has its own queue and readers; every message names its account as its \
+         group, by which SQS's fair queues keep one account's burst from delaying another's",
         By(&[
             Test(INBOUND, "a_genuine_delivery_is_split_into_lanes_and_kept"),
-            Test(
-                "endurance::bin/endurance",
-                "neighbours::tests::what_was_served_before_an_order_is_counted_from_its_acceptance",
-            ),
-            Figure("neighbours"),
+            Check("template rules"),
         ]),
     ),
     is(
@@ -216,7 +213,10 @@ const NOTHING_LOST: &[Requirement] = &[
                 "e2e::isolation",
                 "what_a_teams_queue_refuses_waits_for_that_team_alone",
             ),
-            Figure("poison"),
+            Test(
+                "e2e::resend",
+                "a_team_whose_queue_was_deleted_gets_what_it_missed_and_the_other_misses_nothing",
+            ),
         ]),
     ),
     is(
@@ -286,7 +286,6 @@ const NOTHING_LOST: &[Requirement] = &[
                 "e2e::isolation",
                 "a_message_that_nobody_can_read_dies_alone_and_whole",
             ),
-            Figure("poison"),
         ]),
     ),
     is(
