@@ -57,16 +57,6 @@ pub enum Command {
     ///
     /// Needs valgrind. `cargo verify` does the same.
     Scale(Scale),
-    /// Feed the fuzz targets of tests/fuzz, one after the other, with what no fixture has thought of.
-    ///
-    /// Needs cargo-fuzz (cargo install cargo-fuzz --locked) and no other compiler. The first run builds the SDK once more,
-    /// instrumented. How much was tried goes into tests/figures.json.
-    Fuzz(Fuzz),
-    /// Change the code that the promises rest on, one operator or one answer at a time, and see that a test fails.
-    ///
-    /// Needs cargo-mutants (cargo install cargo-mutants --locked), and hours. It works on copies of the project. What came
-    /// of it goes into tests/figures.json.
-    Mutants(Mutants),
     /// Be Orderspace's simulator. The other commands start it.
     #[command(hide = true)]
     Simulator {
@@ -145,25 +135,6 @@ pub struct Scale {
     /// Write what is measured into tests/scale.json.
     #[arg(long)]
     pub write: bool,
-}
-
-/// Arguments of `fuzz`.
-#[derive(Debug, Args)]
-pub struct Fuzz {
-    /// Seconds for each target.
-    #[arg(long, default_value_t = crate::fuzz::LONG_ENOUGH, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
-    pub seconds: u64,
-    /// This target alone.
-    #[arg(long, value_name = "NAME", value_parser = crate::fuzz::TARGETS)]
-    pub target: Option<String>,
-}
-
-/// Arguments of `mutants`.
-#[derive(Debug, Args)]
-pub struct Mutants {
-    /// Go on with a run that was ended: what a test noticed then is not tried again.
-    #[arg(long)]
-    pub resume: bool,
 }
 
 /// Arguments of `verify`.

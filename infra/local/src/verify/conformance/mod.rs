@@ -17,7 +17,6 @@ pub use self::requirements::{CHAPTERS, Proof, Requirement, Seen};
 pub use self::results::{Checks, TestNames, TestResults};
 
 use super::report::Outcome;
-use crate::figures::Found;
 use crate::places::Places;
 
 /// What the table says of a requirement.
@@ -51,8 +50,6 @@ pub struct Evidence {
     pub tests: TestResults,
     /// The other checks.
     pub checks: Checks,
-    /// What the long commands found, by name.
-    pub figures: BTreeMap<String, Found>,
 }
 
 /// Where the table is.
@@ -164,7 +161,7 @@ fn missing(tests: &TestNames, checks: &[&str]) -> Vec<String> {
                 Proof::Check(name) if !checks.contains(&name) => {
                     missing.push(format!("{}: check {name}", requirement.id));
                 }
-                Proof::Test(..) | Proof::Check(_) | Proof::Figure(_) => {}
+                Proof::Test(..) | Proof::Check(_) => {}
             }
         }
     }
@@ -189,13 +186,6 @@ fn judge(requirement: &Requirement, evidence: &Evidence) -> (Verdict, String) {
             Proof::Check(name) => match evidence.checks.of(name) {
                 Some(detail) => figures.push(format!("{name}: {detail}")),
                 None => wrong.push(format!("check {name} did not pass")),
-            },
-            Proof::Figure(name) => match evidence.figures.get(name) {
-                Some(Found::Held(found)) => figures.push(format!("{name}: {found}")),
-                Some(Found::Failed(why)) => {
-                    wrong.push(format!("the long run {name} failed: {why}"));
-                }
-                None => wrong.push(format!("the long run {name} was never made")),
             },
         }
     }
@@ -229,7 +219,6 @@ fn command(requirement: &Requirement) -> String {
                 tests.push(format!("test(/^{name}/)"));
             }
             Proof::Check(name) => commands.push(format!("`cargo verify --only '{name}'`")),
-            Proof::Figure(_) => {}
         }
     }
     if !tests.is_empty() {
@@ -339,8 +328,6 @@ fn changes(before: &BTreeMap<String, Row>, evidence: &Evidence) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
 
     /// A run in which everything that the table names passed.
@@ -354,10 +341,6 @@ mod tests {
                 match *proof {
                     Proof::Test(binary, name) => evidence.tests.add(binary, name, true),
                     Proof::Check(name) => evidence.checks.add(name, "seen"),
-                    Proof::Figure(name) => {
-                        let found = Found::Held("long".to_owned());
-                        evidence.figures.insert(name.to_owned(), found);
-                    }
                 }
             }
         }
@@ -381,28 +364,9 @@ mod tests {
             );
             assert!(!text.contains(['|', '\n']), "{text} breaks the table");
             if let Seen::By(proofs) = requirement.seen {
-                let proves = |proof: &Proof| !matches!(proof, Proof::Figure(_));
-                assert!(proofs.iter().any(proves), "{} has no proof", requirement.id);
+                assert!(!proofs.is_empty(), "{} has no proof", requirement.id);
             }
         }
-    }
-
-    #[test]
-    fn every_long_run_has_its_figure() {
-        let proofs = all().filter_map(|requirement| match requirement.seen {
-            Seen::By(proofs) => Some(proofs),
-            Seen::OnAws { .. } | Seen::Meant(_) => None,
-        });
-        let named: BTreeSet<String> = proofs
-            .flatten()
-            .filter_map(|proof| match proof {
-                Proof::Figure(name) => Some((*name).to_owned()),
-                Proof::Test(..) | Proof::Check(_) => None,
-            })
-            .collect();
-        let targets = crate::fuzz::TARGETS.map(|target| format!("fuzz {target}"));
-        let runs = ["faults"].map(str::to_owned);
-        assert_eq!(named, targets.into_iter().chain(runs).collect());
     }
 
     #[test]

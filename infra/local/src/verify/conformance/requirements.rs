@@ -38,12 +38,9 @@ pub enum Proof {
     Test(&'static str, &'static str),
     /// A check of `cargo verify`, by its name.
     Check(&'static str),
-    /// What a command found that takes too long for `cargo verify`, by its name in `tests/figures.json`. It proves nothing
-    /// of this run, but a requirement with a long run that failed, or was never made, is not met.
-    Figure(&'static str),
 }
 
-use Proof::{Check, Figure, Test};
+use Proof::{Check, Test};
 use Seen::{By, Meant, OnAws};
 
 const fn is(id: &'static str, says: &'static str, seen: Seen) -> Requirement {
@@ -164,7 +161,7 @@ const NOTHING_LOST: &[Requirement] = &[
         "lost-faults",
         "While calls fail and functions die, every event that was answered with 200 is in the team's queue or waits with a \
          reason, and every record is what an independent oracle makes of the deliveries",
-        By(&[Check("faults"), Figure("faults")]),
+        By(&[Check("faults")]),
     ),
     is(
         "lost-neighbours",
@@ -1281,11 +1278,6 @@ const CHECKS: &[Requirement] = &[
                 "envelope::tests::nothing_that_arrives_in_a_queue_panics",
             ),
             Test("aws", "dynamo::records::native::tests::no_text_panics"),
-            Figure("fuzz split"),
-            Figure("fuzz signature"),
-            Figure("fuzz envelope"),
-            Figure("fuzz records"),
-            Figure("fuzz gateway"),
         ]),
     ),
     is(
