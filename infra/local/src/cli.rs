@@ -21,7 +21,8 @@ Examples:
   cargo demo                      see all of it work, from nothing
   cargo local up                  start a stack and leave it running
   cargo local down                stop it
-  cargo verify                    run every check
+  cargo verify                    run the checks of every day
+  cargo verify --release          run every check, on the functions as they are deployed
 
 Exit codes: 0 done, 1 something failed, 2 nothing was done (a prerequisite, a port, another stack)."
 )]
@@ -49,13 +50,14 @@ pub enum Command {
     Up(Up),
     /// Stop the stack that `cargo local up` left running. Its data is gone.
     Down,
-    /// Run every check of the project: format, lints, template, and all tests on a stack of their own.
+    /// Run the checks of the project: format, lints, template, and all tests on a stack of their own.
     ///
-    /// The last line counts the checks. One that could not be run is NOT CHECKED and counted as skipped.
+    /// The last line counts the checks. One that could not be run is NOT CHECKED and counted as skipped; so is one that
+    /// belongs to a release, without --release.
     Verify(Verify),
     /// Count what a delivery, a batch and a start cost, and compare with tests/scale.json.
     ///
-    /// Needs valgrind. `cargo verify` does the same.
+    /// Needs valgrind. `cargo verify --release` does the same.
     Scale(Scale),
     /// Be Orderspace's simulator. The other commands start it.
     #[command(hide = true)]
@@ -143,7 +145,11 @@ pub struct Verify {
     /// Only the checks whose name contains this, and what they need; the others are NOT CHECKED.
     #[arg(long, value_name = "TEXT")]
     pub only: Option<String>,
-    /// Write tests/CONFORMANCE.md from what this run finds. Fails where a verdict differs from the one that is there.
+    /// Every check, on the functions as they are deployed: their release build, its size and what its start costs too.
+    #[arg(long)]
+    pub release: bool,
+    /// Write tests/CONFORMANCE.md from what this run finds, which is all that --release checks. Fails where a verdict
+    /// differs from the one that is there.
     #[arg(long, conflicts_with = "only")]
     pub conformance: bool,
 }

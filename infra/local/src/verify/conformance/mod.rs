@@ -16,6 +16,7 @@ use anyhow::{Context as _, Result, bail};
 pub use self::requirements::{CHAPTERS, Proof, Requirement, Seen};
 pub use self::results::{Checks, TestNames, TestResults};
 
+use super::checks::CHECKS;
 use super::report::Outcome;
 use crate::places::Places;
 
@@ -61,8 +62,9 @@ pub fn file(places: &Places) -> PathBuf {
 ///
 /// # Errors
 /// A test or check is not there; or the file was not written since the table changed.
-pub fn is_current(places: &Places, tests: &TestNames, checks: &[&str]) -> Result<Outcome> {
-    let missing = missing(tests, checks);
+pub fn is_current(places: &Places, tests: &TestNames) -> Result<Outcome> {
+    let checks: Vec<&str> = CHECKS.iter().map(|check| check.name).collect();
+    let missing = missing(tests, &checks);
     if !missing.is_empty() {
         bail!(
             "{} of what the requirements name does not exist\n    {}\nRename it in \

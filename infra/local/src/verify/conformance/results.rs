@@ -47,6 +47,11 @@ impl TestResults {
         Ok(results)
     }
 
+    /// Adds those of another run of other tests.
+    pub fn extend(&mut self, others: Self) {
+        self.passed.extend(others.passed);
+    }
+
     /// Notes how a test ended.
     pub fn add(&mut self, binary: &str, name: &str, passed: bool) {
         self.passed
