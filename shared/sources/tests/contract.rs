@@ -417,6 +417,7 @@ fn a_source_has_a_title_and_a_success() {
 }
 
 #[test]
+// requirement: stranger-signature
 fn every_signed_body_verifies_and_none_with_a_bit_changed() {
     for source in Source::ALL {
         let vectors = fixtures(source).signature_vectors();
@@ -456,6 +457,7 @@ fn every_signed_body_verifies_and_none_with_a_bit_changed() {
 }
 
 #[test]
+// requirement: stranger-signature
 fn a_request_offers_one_signature_or_none() {
     for source in Source::ALL {
         let body = b"[14]";
@@ -504,6 +506,7 @@ fn a_signature_of_orderspace_has_one_spelling() {
 }
 
 #[test]
+// requirement: stranger-signature
 fn without_keys_nothing_is_genuine() {
     for source in Source::ALL {
         let empty = signer(source).sign("", b"[]");
@@ -573,6 +576,7 @@ fn event_type() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
+    // requirement: stranger-signature
     fn what_is_signed_verifies_and_nothing_else(
         source in any_source(),
         body in proptest::collection::vec(any::<u8>(), 0..200),
@@ -597,6 +601,7 @@ proptest! {
     }
 
     #[test]
+    // requirement: check-panics
     fn no_bytes_panic_and_none_of_them_are_made_up(
         source in any_source(),
         body in proptest::collection::vec(any::<u8>(), 0..300),
@@ -620,6 +625,7 @@ proptest! {
     }
 
     #[test]
+    // requirement: verbatim-split
     fn what_orderspace_packs_is_split_into_the_same_bytes(
         events in proptest::collection::vec((event_type(), record()), 0..6),
     ) {
@@ -639,6 +645,7 @@ proptest! {
     }
 
     #[test]
+    // requirement: check-panics
     fn a_delivery_that_is_damaged_on_the_way_never_panics(
         source in any_source(),
         which in any::<proptest::sample::Index>(),

@@ -38,6 +38,7 @@ struct Undelivered<'a> {
 #[case::that_may_not_be_sent_to("AccessDeniedException")]
 #[case::whose_key_is_disabled("KmsDisabled")]
 #[tokio::test]
+// requirement: lost-team
 async fn what_a_teams_queue_refuses_waits_for_that_team_alone(#[case] code: &str) {
     let (world, neighbour) = (World::planted().await, World::planted().await);
     // All tests share the team's queue, and a call that is refused as a whole has other tests' events too: those would wait
@@ -127,6 +128,7 @@ fn unreadable(account: &str, lane: &str) -> Vec<String> {
 }
 
 #[tokio::test]
+// requirement: lost-unreadable
 async fn a_message_that_nobody_can_read_dies_alone_and_whole() {
     let world = World::planted().await;
     for lane in LANES {
@@ -165,6 +167,7 @@ async fn a_message_that_nobody_can_read_dies_alone_and_whole() {
 }
 
 #[tokio::test]
+// requirement: lost-outage
 async fn a_transient_failure_of_the_records_table_makes_no_dead_letter_and_loses_nothing() {
     let world = World::planted().await;
     let outage = world

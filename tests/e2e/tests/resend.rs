@@ -119,6 +119,7 @@ impl Queues {
 }
 
 #[tokio::test]
+// requirement: resend-complete
 async fn whatever_lies_in_front_of_it_a_team_s_event_is_sent_again() {
     let queues = Queues::new("front").await;
     queues.put("no event at all").await;
@@ -143,6 +144,7 @@ async fn whatever_lies_in_front_of_it_a_team_s_event_is_sent_again() {
 }
 
 #[tokio::test]
+// requirement: resend-complete
 async fn right_after_a_failed_run_everything_is_there() {
     let queues = Queues::new("failed").await;
     for number in 0..12 {
@@ -158,6 +160,7 @@ async fn right_after_a_failed_run_everything_is_there() {
 }
 
 #[tokio::test]
+// requirement: resend-complete
 async fn what_somebody_else_hides_is_not_called_nothing() {
     let queues = Queues::new("hidden").await;
     queues.put_for("sales", 1).await;
@@ -182,6 +185,7 @@ struct Undelivered<'a> {
 }
 
 #[tokio::test]
+// requirement: lost-team
 async fn a_team_whose_queue_was_deleted_gets_what_it_missed_and_the_other_misses_nothing() {
     const EVENTS: usize = 12;
     let world = World::planted().await;

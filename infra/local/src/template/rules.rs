@@ -945,6 +945,7 @@ mod tests {
     #[case::no_list(r#"{"team":"a","queue":"q","types":["*"],"accounts":["*"]}"#, false)]
     #[case::no_json("teams: a", false)]
     #[case::cut(r#"[{"team":"a","queue":"q","types":["*"],"accounts":["*"]}"#, false)]
+    // requirement: parameters-keep-promises
     fn routes_that_cannot_be_read_are_refused_before_they_are_deployed(
         #[case] routes: &str,
         #[case] good: bool,
@@ -958,6 +959,7 @@ mod tests {
 
     /// Lanes keep a message for twelve days at most, and a dead-letter, undelivered or team's queue for fourteen.
     #[test]
+    // requirement: lost-expiry
     fn objects_outlast_the_pointers_to_them() {
         let template = ours();
         let pattern = template.at("/Parameters/OversizeExpiryDays/AllowedPattern");
@@ -972,6 +974,7 @@ mod tests {
     }
 
     #[test]
+    // requirement: lost-crash-outage
     fn the_projects_template_keeps_every_rule() {
         assert_eq!(check(&ours()), []);
     }
@@ -1118,6 +1121,7 @@ mod tests {
         Value::Null
     )]
     #[case::a_missing_output("outputs", "/Outputs/OrdersDlqUrl", Value::Null)]
+    // requirement: lost-crash-outage, lost-expiry, check-template, parameters-keep-promises
     fn a_broken_template_is_caught(#[case] rule: &str, #[case] path: &str, #[case] value: Value) {
         let findings = check(&broken(path, value));
         assert!(

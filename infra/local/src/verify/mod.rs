@@ -90,7 +90,11 @@ pub async fn run(outer: &Places, arguments: &Verify, progress: Progress) -> Resu
         }
     }
     if arguments.conformance {
-        let evidence = evidence(run.tests, &report);
+        let saw = |(name, saw): (&str, &str)| (name.to_owned(), saw.to_owned());
+        let evidence = Evidence {
+            tests: run.tests,
+            checks: report.passed().map(saw).collect(),
+        };
         let table = async { conformance::rewrite(&run.places, &evidence) };
         report.check("conformance", "Conformance", table).await;
     }
@@ -119,16 +123,4 @@ impl Run {
         }
         None
     }
-}
-
-/// Everything that this run has shown.
-fn evidence(tests: TestResults, report: &Report) -> Evidence {
-    let mut evidence = Evidence {
-        tests,
-        ..Evidence::default()
-    };
-    for (name, saw) in report.passed() {
-        evidence.checks.add(name, saw);
-    }
-    evidence
 }

@@ -182,6 +182,7 @@ mod tests {
     }
 
     #[test]
+    // requirement: secret-print
     fn nothing_secret_prints() {
         let secret = OauthSecret {
             credentials: Credentials::new("id".parse().unwrap(), "s3cret").unwrap(),
