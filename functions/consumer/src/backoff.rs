@@ -58,6 +58,7 @@ mod tests {
     #[case(Failure::Transient, 0, 1..=2)]
     #[case(Failure::Newer, 1, 1..=2)]
     #[case(Failure::Newer, 10, 450..=900)]
+    // requirement: lost-outage
     fn delays_grow_up_to_a_limit(
         #[case] failure: Failure,
         #[case] receives: u32,

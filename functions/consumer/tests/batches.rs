@@ -21,6 +21,7 @@ fn data(content: &str) -> Option<String> {
 }
 
 #[tokio::test(start_paused = true)]
+// requirement: envelope-fifo
 async fn an_event_becomes_a_record_and_reaches_the_teams_that_want_it() {
     let world = world();
     let body = order(1, "created", "new");
@@ -44,6 +45,7 @@ async fn an_event_becomes_a_record_and_reaches_the_teams_that_want_it() {
 }
 
 #[tokio::test(start_paused = true)]
+// requirement: state-order
 async fn the_order_of_arrival_does_not_matter_and_nothing_is_dropped() {
     let world = world();
     world.take(&[order(3, "updated", "third")]).await;
@@ -61,6 +63,7 @@ async fn the_order_of_arrival_does_not_matter_and_nothing_is_dropped() {
 }
 
 #[tokio::test(start_paused = true)]
+// requirement: state-delete
 async fn a_delete_is_final_and_what_was_known_stays_readable() {
     let world = world();
     world.take(&[order(1, "created", "new")]).await;
@@ -92,6 +95,7 @@ async fn a_batch_with_updates_and_a_delete_costs_two_writes() {
 }
 
 #[tokio::test(start_paused = true)]
+// requirement: repeat-mark
 async fn equal_content_is_marked_and_never_dropped() {
     let world = world();
     for (number, content) in [(1, "20"), (2, "10"), (3, "20"), (4, "20")] {
@@ -107,6 +111,7 @@ async fn equal_content_is_marked_and_never_dropped() {
 }
 
 #[tokio::test(start_paused = true)]
+// requirement: state-overlap
 async fn an_update_that_comes_between_a_batchs_delete_and_its_update_is_no_harm() {
     let world = world();
     let slow = Fault::nothing().after(Duration::from_secs(1));
@@ -125,6 +130,7 @@ async fn an_update_that_comes_between_a_batchs_delete_and_its_update_is_no_harm(
 }
 
 #[tokio::test(start_paused = true)]
+// requirement: repeat-mark
 async fn a_mark_survives_a_second_run_also_where_batches_interleave() {
     let world = world();
     world.take(&[order(2, "updated", "b")]).await;
@@ -141,6 +147,7 @@ async fn a_mark_survives_a_second_run_also_where_batches_interleave() {
 }
 
 #[tokio::test(start_paused = true)]
+// requirement: record-payments
 async fn equal_payments_may_both_be_real() {
     let world = world();
     let payment = |number| {
@@ -164,6 +171,7 @@ async fn equal_payments_may_both_be_real() {
 }
 
 #[tokio::test(start_paused = true)]
+// requirement: record-keys
 async fn an_event_without_a_record_is_only_forwarded() {
     let world = world();
     assert!(
@@ -197,6 +205,7 @@ async fn a_large_record_is_fetched_for_the_table_and_travels_on_as_a_pointer() {
 }
 
 #[tokio::test(start_paused = true)]
+// requirement: lost-unreadable
 async fn one_message_cannot_harm_another() {
     let world = world();
     let nowhere = DataRef::new("bucket", "events/acme/lost");
@@ -223,6 +232,7 @@ async fn one_message_cannot_harm_another() {
 }
 
 #[tokio::test(start_paused = true)]
+// requirement: lost-crash
 async fn a_panic_while_forwarding_fails_what_that_team_wanted() {
     let world = world();
     world
@@ -238,6 +248,7 @@ async fn a_panic_while_forwarding_fails_what_that_team_wanted() {
 }
 
 #[tokio::test(start_paused = true)]
+// requirement: lost-order-of-steps
 async fn a_record_that_cannot_be_written_is_not_forwarded_and_comes_again() {
     let world = world();
     world
@@ -252,6 +263,7 @@ async fn a_record_that_cannot_be_written_is_not_forwarded_and_comes_again() {
 }
 
 #[tokio::test(start_paused = true)]
+// requirement: lost-crash
 async fn a_write_whose_answer_was_lost_is_repeated_without_harm() {
     let world = world();
     world.take(&[order(1, "updated", "a")]).await;
@@ -266,6 +278,7 @@ async fn a_write_whose_answer_was_lost_is_repeated_without_harm() {
 }
 
 #[tokio::test(start_paused = true)]
+// requirement: lost-team
 async fn a_team_whose_queue_is_gone_stops_nobody() {
     let world = world();
     world.queues.remove(&QueueUrl::new("sales"));
@@ -285,6 +298,7 @@ async fn a_team_whose_queue_is_gone_stops_nobody() {
 }
 
 #[tokio::test(start_paused = true)]
+// requirement: lost-order-of-steps
 async fn what_neither_queue_accepts_comes_again() {
     let world = world();
     world.queues.remove(&QueueUrl::new("sales"));
@@ -329,6 +343,7 @@ async fn a_team_is_tried_again_before_it_is_given_up() {
 
 /// Each batch waited two seconds for a queue that was deleted, and so did everybody else's events.
 #[tokio::test(start_paused = true)]
+// requirement: lost-gone-queue
 async fn a_team_s_queue_that_is_gone_is_set_aside_at_once() {
     let world = world();
     let closed = Fault::closed("QueueDoesNotExist");
@@ -348,6 +363,7 @@ async fn a_team_s_queue_that_is_gone_is_set_aside_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+// requirement: envelope-fifo
 async fn a_fifo_queue_gets_a_batch_in_the_order_of_first_sight() {
     let world = world();
     let bodies: Vec<String> = [5, 3, 9, 1, 7]
@@ -366,6 +382,7 @@ async fn a_fifo_queue_gets_a_batch_in_the_order_of_first_sight() {
 #[case::first_time(1, 1..=2)]
 #[case::fifth_time(5, 16..=32)]
 #[tokio::test(start_paused = true)]
+// requirement: lost-outage
 async fn what_failed_waits_longer_each_time(
     #[case] receives: u32,
     #[case] expected: std::ops::RangeInclusive<u32>,
@@ -484,6 +501,7 @@ async fn a_delay_that_cannot_be_set_changes_nothing_else() {
 }
 
 #[tokio::test(start_paused = true)]
+// requirement: lost-budget
 async fn a_record_that_hangs_leaves_time_for_the_others() {
     let world = world();
     world
@@ -502,6 +520,7 @@ async fn a_record_that_hangs_leaves_time_for_the_others() {
 }
 
 #[tokio::test(start_paused = true)]
+// requirement: lost-budget
 async fn whatever_hangs_the_batch_ends_in_time() {
     let world = world();
     world
@@ -569,6 +588,7 @@ async fn time_is_left_for_delaying_what_failed(
 }
 
 #[tokio::test(start_paused = true)]
+// requirement: lost-response
 async fn the_response_names_failures_as_lambda_wants_them() {
     let world = world();
     let batch = messages(&["no event".to_owned(), order(1, "created", "new")]);
@@ -582,6 +602,7 @@ async fn the_response_names_failures_as_lambda_wants_them() {
 }
 
 #[tokio::test(start_paused = true)]
+// requirement: budget-consumer
 async fn the_calls_of_a_batch_are_those_of_the_budget() {
     let world = world();
     let bodies: Vec<String> = (0..25)
@@ -599,6 +620,7 @@ async fn the_calls_of_a_batch_are_those_of_the_budget() {
 }
 
 #[tokio::test(start_paused = true)]
+// requirement: size-invocation
 async fn ten_thousand_messages_in_one_invocation() {
     let world = world();
     let bodies: Vec<String> = (0..10_000)

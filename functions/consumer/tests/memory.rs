@@ -24,6 +24,7 @@ const PROGRAM: usize = 50 << 20;
 const LARGEST_RECORD: usize = 4_400_000;
 
 #[tokio::test(start_paused = true)]
+// requirement: parameters-keep-promises
 async fn a_batch_of_pointers_to_the_largest_records_fits() {
     let world = world();
     let mut bodies = Vec::new();

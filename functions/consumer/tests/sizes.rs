@@ -46,6 +46,7 @@ fn largest(number: u64) -> String {
 }
 
 #[tokio::test(start_paused = true)]
+// requirement: size-headroom
 async fn what_travels_whole_fits_the_team_s_queue_with_attributes_and_marks() {
     let world = world();
     world.queues.limit(&QueueUrl::new("sales"), INLINE_LIMIT);
@@ -65,6 +66,7 @@ async fn what_travels_whole_fits_the_team_s_queue_with_attributes_and_marks() {
 }
 
 #[tokio::test(start_paused = true)]
+// requirement: size-batch
 async fn a_batch_of_the_largest_events_is_sent_in_as_many_calls_as_it_takes() {
     let world = world();
     let bodies: Vec<String> = (1..=10).map(largest).collect();
@@ -82,6 +84,7 @@ async fn a_batch_of_the_largest_events_is_sent_in_as_many_calls_as_it_takes() {
 #[case::at_the_limit(0, 1, 0)]
 #[case::one_byte_less(1, 0, 1)]
 #[tokio::test(start_paused = true)]
+// requirement: size-headroom
 async fn a_team_s_limit_decides_to_the_byte(
     #[case] less: usize,
     #[case] delivered: usize,
@@ -100,6 +103,7 @@ async fn a_team_s_limit_decides_to_the_byte(
 
 /// Ten thousand messages about one record, in an order that has nothing to do with their ids, each of them twice.
 #[tokio::test(start_paused = true)]
+// requirement: size-invocation
 async fn ten_thousand_messages_about_one_record() {
     let world = world();
     let bodies: Vec<String> = (0..10_000_u64)
@@ -128,6 +132,7 @@ async fn ten_thousand_messages_about_one_record() {
 
 /// Ten thousand messages of which every seventh is unreadable: these come again, and no other.
 #[tokio::test(start_paused = true)]
+// requirement: size-invocation
 async fn among_ten_thousand_messages_the_unreadable_ones_fail_alone() {
     let world = world();
     let is_bad = |number: &u64| number % 7 == 3;

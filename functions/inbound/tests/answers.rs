@@ -22,6 +22,7 @@ use world::{BUDGET_MS, ENTRIES_BELIEVED, KEY, KEYS_TTL, LEASE_SECONDS, entry, wo
 const ORDER: &str = r#"{"id":"or_1","note":"Fish \u0026 Chips", "total":20.0}"#;
 
 #[tokio::test(start_paused = true)]
+// requirement: durable-counted, lost-neighbours
 async fn a_genuine_delivery_is_split_into_lanes_and_kept() {
     let world = world();
     let body = delivery()
@@ -50,6 +51,7 @@ async fn a_genuine_delivery_is_split_into_lanes_and_kept() {
 }
 
 #[tokio::test(start_paused = true)]
+// requirement: answer-empty
 async fn an_empty_list_is_kept_and_accepted() {
     let world = world();
     assert_eq!(world.deliver("[]").await, 200);
@@ -62,6 +64,7 @@ async fn an_empty_list_is_kept_and_accepted() {
 #[case::no_list("{}", "no_event_list")]
 #[case::nothing("", "not_json")]
 #[tokio::test(start_paused = true)]
+// requirement: durable-quarantine, answer-not-list
 async fn what_is_genuine_and_not_understood_is_quarantined_behind_its_receipt(
     #[case] body: &str,
     #[case] reason: &str,
@@ -79,6 +82,7 @@ async fn what_is_genuine_and_not_understood_is_quarantined_behind_its_receipt(
 }
 
 #[tokio::test(start_paused = true)]
+// requirement: answer-too-many
 async fn a_thousand_and_one_events_are_quarantined_as_a_whole() {
     let world = world();
     assert_eq!(world.deliver(delivery().orders(1001).body()).await, 200);
@@ -90,6 +94,7 @@ async fn a_thousand_and_one_events_are_quarantined_as_a_whole() {
 }
 
 #[tokio::test(start_paused = true)]
+// requirement: answer-bad-elements
 async fn bad_elements_are_quarantined_and_the_others_go_on() {
     let world = world();
     let body = delivery()
@@ -113,6 +118,7 @@ async fn bad_elements_are_quarantined_and_the_others_go_on() {
 }
 
 #[tokio::test(start_paused = true)]
+// requirement: stranger-answer, stranger-write, stranger-time
 async fn unauthenticated_requests_are_all_answered_alike_and_cost_one_check_at_most() {
     let world = world();
     let body = delivery().event("order.created", ORDER).body();
@@ -170,6 +176,7 @@ async fn unauthenticated_requests_are_all_answered_alike_and_cost_one_check_at_m
 #[case::no_body_at_all("body", "null", 401)]
 #[case::no_context("requestContext", "null", 401)]
 #[tokio::test(start_paused = true)]
+// requirement: stranger-no-panic
 async fn odd_requests_are_answered(#[case] member: &str, #[case] value: &str, #[case] status: u16) {
     let world = world();
     let mut event: serde_json::Value =
@@ -223,6 +230,7 @@ async fn without_the_parameter_the_route_names_the_source(
 }
 
 #[tokio::test(start_paused = true)]
+// requirement: stranger-secrets
 async fn wrong_signatures_do_not_make_us_read_secrets_at_will() {
     let world = world();
     let forged = hook(world.token.expose(), "[]").signed("another key");
@@ -244,6 +252,7 @@ async fn wrong_signatures_do_not_make_us_read_secrets_at_will() {
 }
 
 #[tokio::test(start_paused = true)]
+// requirement: stranger-write
 async fn unknown_tokens_cost_one_cached_read_each() {
     let world = world();
     let unknown = UrlToken::from_random(&[8; 32]);
@@ -262,6 +271,7 @@ async fn unknown_tokens_cost_one_cached_read_each() {
 }
 
 #[tokio::test(start_paused = true)]
+// requirement: secret-rotation
 async fn a_key_that_changed_is_picked_up_by_one_read() {
     let world = world();
     assert_eq!(world.deliver("[]").await, 200);
@@ -299,6 +309,7 @@ async fn a_new_token_makes_us_read_the_keys_again_once_whatever_comes_of_it() {
 }
 
 #[tokio::test(start_paused = true)]
+// requirement: secret-rotation
 async fn keys_are_not_believed_for_ever_however_often_they_are_used() {
     let world = world();
     assert_eq!(world.deliver("[]").await, 200);
@@ -426,6 +437,7 @@ async fn keys_as_the_release_before_stored_them_prove_the_deliveries_of_their_we
 #[case::registered_a_moment_ago(Some("wh_new"), TokenStatus::Live)]
 #[case::pending(None, TokenStatus::Pending)]
 #[tokio::test(start_paused = true)]
+// requirement: answer-keys-missing
 async fn a_delivery_before_its_key_comes_again_and_is_taken(
     #[case] webhook: Option<&str>,
     #[case] status: TokenStatus,
@@ -512,6 +524,7 @@ async fn what_is_kept_is_kept_for_its_time_and_no_longer() {
 
 /// Disconnecting an account retires its token.
 #[tokio::test(start_paused = true)]
+// requirement: secret-revoked
 async fn a_retired_token_is_refused_ten_seconds_later_everywhere() {
     let world = world();
     assert_eq!(world.deliver("[]").await, 200);
@@ -527,6 +540,7 @@ async fn a_retired_token_is_refused_ten_seconds_later_everywhere() {
 }
 
 #[tokio::test(start_paused = true)]
+// requirement: secret-revoked
 async fn a_flood_of_unknown_tokens_makes_no_keys_be_read_again() {
     let world = world();
     let wrong = hook(world.token.expose(), "[]").signed("another key");
@@ -559,6 +573,7 @@ async fn a_known_token_serves_while_the_table_does_not_answer() {
 
 /// Whatever is wrong with a signature under a known token, and whichever instance sees it.
 #[tokio::test(start_paused = true)]
+// requirement: stranger-write
 async fn wrong_signatures_ask_for_one_check_in_five_minutes() {
     let world = world();
     let instances = [world.another_instance(), world.another_instance()];
@@ -601,6 +616,7 @@ async fn a_check_that_cannot_be_asked_for_changes_no_answer() {
 
 /// The account was connected anew: its webhook sends what happened since.
 #[tokio::test(start_paused = true)]
+// requirement: repeat-marker-registration
 async fn a_marker_of_another_registration_gives_nothing_its_identity() {
     let world = world();
     let body = delivery().event("inventory_level.updated", r#"{"sku":"A","on_hand":20}"#);
@@ -620,6 +636,7 @@ async fn a_marker_of_another_registration_gives_nothing_its_identity() {
 }
 
 #[tokio::test(start_paused = true)]
+// requirement: repeat-retry
 async fn a_delivery_refused_half_way_keeps_its_identity() {
     let world = world();
     let body = delivery()
@@ -675,6 +692,7 @@ async fn a_delivery_refused_half_way_keeps_its_identity() {
 }
 
 #[tokio::test(start_paused = true)]
+// requirement: repeat-lease
 async fn a_marker_serves_one_attempt_at_a_time_and_not_for_ever() {
     let world = world();
     let request = world.signed(delivery().event("order.created", ORDER).body());
@@ -849,6 +867,7 @@ async fn slow_keys_do_not_cost_a_retry_its_identity() {
 }
 
 #[tokio::test(start_paused = true)]
+// requirement: repeat-lease
 async fn a_lease_that_outlived_its_function_can_be_taken_over() {
     let world = world();
     let request = world.signed(delivery().event("order.created", ORDER).body());
@@ -886,6 +905,7 @@ async fn a_lease_that_outlived_its_function_can_be_taken_over() {
 #[case::not_leased("lease", Fault::transient("ServiceUnavailable"))]
 #[case::leased_without_an_answer("lease", Fault::lost())]
 #[tokio::test(start_paused = true)]
+// requirement: repeat-unreadable-marker
 async fn a_marker_that_could_not_be_read_does_not_outlive_the_success(
     #[case] call: &str,
     #[case] fault: Fault,
@@ -928,6 +948,7 @@ async fn a_marker_that_could_not_be_read_does_not_outlive_the_success(
 }
 
 #[tokio::test(start_paused = true)]
+// requirement: repeat-unreadable-marker
 async fn an_unreadable_marker_is_no_reason_to_refuse() {
     let world = world();
     world
@@ -944,6 +965,7 @@ async fn an_unreadable_marker_is_no_reason_to_refuse() {
 }
 
 #[tokio::test(start_paused = true)]
+// requirement: answer-receipt
 async fn a_receipt_alone_is_no_reason_to_refuse_unless_something_points_at_it() {
     let world = world();
     world
@@ -1005,6 +1027,7 @@ async fn a_quarantine_that_refuses_is_a_refusal() {
 }
 
 #[tokio::test(start_paused = true)]
+// requirement: answer-lasting
 async fn an_event_that_no_queue_takes_travels_apart_or_goes_to_quarantine() {
     let world = world();
     let body = delivery()
@@ -1058,6 +1081,7 @@ async fn an_event_that_no_queue_takes_travels_apart_or_goes_to_quarantine() {
 #[case::too_large(format!(r#"{{"id":"or_1","note":"{}"}}"#, "x".repeat(300_000)))]
 #[case::not_for_a_queue("{\"id\":\"or_1\",\"note\":\"\u{FFFF}\"}".to_owned())]
 #[tokio::test(start_paused = true)]
+// requirement: verbatim-sqs-characters
 async fn what_a_queue_cannot_carry_goes_by_a_pointer(#[case] record: String) {
     let world = world();
     assert_eq!(
@@ -1082,6 +1106,7 @@ async fn what_a_queue_cannot_carry_goes_by_a_pointer(#[case] record: String) {
 }
 
 #[tokio::test(start_paused = true)]
+// requirement: durable-pointer
 async fn a_large_event_that_cannot_be_kept_is_a_refusal() {
     let world = world();
     world
@@ -1107,6 +1132,7 @@ async fn a_large_event_that_cannot_be_kept_is_a_refusal() {
 #[case::queue("send", 503)]
 #[case::receipt("keep", 200)]
 #[tokio::test(start_paused = true)]
+// requirement: answer-budget
 async fn whatever_hangs_the_answer_comes_in_time(#[case] operation: &str, #[case] status: u16) {
     let world = world();
     let script = match operation {
@@ -1147,6 +1173,7 @@ async fn whatever_hangs_the_answer_comes_in_time(#[case] operation: &str, #[case
 }
 
 #[tokio::test(start_paused = true)]
+// requirement: budget-inbound
 async fn the_calls_of_a_warm_delivery_are_those_of_the_budget() {
     let world = world();
     assert_eq!(world.deliver("[]").await, 200);
@@ -1166,6 +1193,7 @@ async fn the_calls_of_a_warm_delivery_are_those_of_the_budget() {
 }
 
 #[tokio::test(start_paused = true)]
+// requirement: stranger-raw-bytes
 async fn a_body_in_base64_is_verified_as_it_was_signed() {
     let world = world();
     let body = delivery()
@@ -1185,6 +1213,7 @@ async fn a_body_in_base64_is_verified_as_it_was_signed() {
 }
 
 #[tokio::test(start_paused = true)]
+// requirement: durable-refused
 async fn every_lane_gets_through_although_one_refuses() {
     let world = world();
     let body = delivery()

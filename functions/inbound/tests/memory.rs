@@ -36,6 +36,7 @@ const PROGRAM: usize = 50 << 20;
 #[case::members_of_a_record(r#"[{"event":"order.created","data":{"order":{"#, r#""":0"#, "}}}]")]
 #[case::lists(r#"[{"event":"order.created","data":{"order":{"id":["#, "[]", "]}}}]")]
 #[tokio::test(start_paused = true)]
+// requirement: parameters-keep-promises
 async fn a_delivery_of_six_megabytes_fits(
     #[case] begin: &str,
     #[case] value: &str,

@@ -52,6 +52,7 @@ async fn text_at_the_limit() -> usize {
 #[case::at_the_limit(0, true)]
 #[case::one_more(1, false)]
 #[tokio::test(start_paused = true)]
+// requirement: size-inline
 async fn the_inline_limit_is_kept_to_the_byte(#[case] more: isize, #[case] inline: bool) {
     let bytes = text_at_the_limit().await.checked_add_signed(more).unwrap();
     let world = world();
@@ -75,6 +76,7 @@ async fn the_inline_limit_is_kept_to_the_byte(#[case] more: isize, #[case] inlin
 #[case::plain(false)]
 #[case::in_base64(true)]
 #[tokio::test(start_paused = true)]
+// requirement: size-request
 async fn the_largest_request_that_lambda_hands_over_is_taken_whole(#[case] base64: bool) {
     let world = world();
     let request = |bytes| {
@@ -118,6 +120,7 @@ async fn subject_of(world: &World, event_type: &str, record: &str, lane: &str) -
 #[case::the_longest(LONGEST_RECORD_ID, true)]
 #[case::one_more(LONGEST_RECORD_ID + 1, false)]
 #[tokio::test(start_paused = true)]
+// requirement: size-keys
 async fn a_key_is_a_record_s_up_to_the_last_byte(#[case] bytes: usize, #[case] is_key: bool) {
     let world = world();
     // As bytes, not as characters: the first one has two.
@@ -145,6 +148,7 @@ async fn a_key_is_a_record_s_up_to_the_last_byte(#[case] bytes: usize, #[case] i
 #[case::the_longest(LONGEST_EVENT_TYPE, true)]
 #[case::one_more(LONGEST_EVENT_TYPE + 1, false)]
 #[tokio::test(start_paused = true)]
+// requirement: size-keys
 async fn an_event_type_is_one_up_to_its_last_character(
     #[case] bytes: usize,
     #[case] is_type: bool,
@@ -173,6 +177,7 @@ async fn an_event_type_is_one_up_to_its_last_character(
 #[case::the_most(1_000)]
 #[case::one_more(1_001)]
 #[tokio::test(start_paused = true)]
+// requirement: size-events
 async fn a_thousand_events_are_the_most(#[case] events: usize) {
     let world = world();
     assert_eq!(world.deliver(delivery().orders(events).body()).await, 200);

@@ -19,6 +19,7 @@ use tracing::level_filters::LevelFilter;
 use world::World;
 
 #[tokio::test]
+// requirement: secret-admin
 async fn no_secret_is_logged_or_answered() {
     let captured = Log::default();
     let _guard = captured.capture(LevelFilter::TRACE);

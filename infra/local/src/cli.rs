@@ -21,7 +21,8 @@ Examples:
   cargo demo                      see all of it work, from nothing
   cargo local up                  start a stack and leave it running
   cargo local down                stop it
-  cargo verify                    run every check
+  cargo verify                    run the checks of every day
+  cargo verify --release          run every check, on the functions as they are deployed
 
 Exit codes: 0 done, 1 something failed, 2 nothing was done (a prerequisite, a port, another stack)."
 )]
@@ -49,24 +50,15 @@ pub enum Command {
     Up(Up),
     /// Stop the stack that `cargo local up` left running. Its data is gone.
     Down,
-    /// Run every check of the project: format, lints, template, and all tests on a stack of their own.
+    /// Run the checks of the project: format, lints, template, and all tests on a stack of their own.
     ///
-    /// The last line counts the checks. One that could not be run is NOT CHECKED and counted as skipped.
+    /// The last line counts the checks. One that could not be run is NOT CHECKED and counted as skipped; so is one that
+    /// belongs to a release, without --release.
     Verify(Verify),
     /// Count what a delivery, a batch and a start cost, and compare with tests/scale.json.
     ///
-    /// Needs valgrind. `cargo verify` does the same.
+    /// Needs valgrind. `cargo verify --release` does the same.
     Scale(Scale),
-    /// Feed the fuzz targets of tests/fuzz, one after the other, with what no fixture has thought of.
-    ///
-    /// Needs cargo-fuzz (cargo install cargo-fuzz --locked) and no other compiler. The first run builds the SDK once more,
-    /// instrumented. How much was tried goes into tests/figures.json.
-    Fuzz(Fuzz),
-    /// Change the code that the promises rest on, one operator or one answer at a time, and see that a test fails.
-    ///
-    /// Needs cargo-mutants (cargo install cargo-mutants --locked), and hours. It works on copies of the project. What came
-    /// of it goes into tests/figures.json.
-    Mutants(Mutants),
     /// Be Orderspace's simulator. The other commands start it.
     #[command(hide = true)]
     Simulator {
@@ -147,32 +139,17 @@ pub struct Scale {
     pub write: bool,
 }
 
-/// Arguments of `fuzz`.
-#[derive(Debug, Args)]
-pub struct Fuzz {
-    /// Seconds for each target.
-    #[arg(long, default_value_t = crate::fuzz::LONG_ENOUGH, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
-    pub seconds: u64,
-    /// This target alone.
-    #[arg(long, value_name = "NAME", value_parser = crate::fuzz::TARGETS)]
-    pub target: Option<String>,
-}
-
-/// Arguments of `mutants`.
-#[derive(Debug, Args)]
-pub struct Mutants {
-    /// Go on with a run that was ended: what a test noticed then is not tried again.
-    #[arg(long)]
-    pub resume: bool,
-}
-
 /// Arguments of `verify`.
 #[derive(Debug, Args)]
 pub struct Verify {
     /// Only the checks whose name contains this, and what they need; the others are NOT CHECKED.
     #[arg(long, value_name = "TEXT")]
     pub only: Option<String>,
-    /// Write tests/CONFORMANCE.md from what this run finds. Fails where a verdict differs from the one that is there.
+    /// Every check, on the functions as they are deployed: their release build, its size and what its start costs too.
+    #[arg(long)]
+    pub release: bool,
+    /// Write tests/CONFORMANCE.md from what this run finds, which is all that --release checks. Fails where a verdict
+    /// differs from the one that is there.
     #[arg(long, conflicts_with = "only")]
     pub conformance: bool,
 }

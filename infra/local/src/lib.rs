@@ -5,8 +5,7 @@
 //! asked to leave. They refuse to touch a process or a port that they did not start or choose.
 //!
 //! One module per job: [`tools`] installs, [`build`] compiles, [`emulator`] and [`simulator`] run, [`deploy`] deploys,
-//! [`outputs`] tells others where everything is, [`stack`] puts these in order, [`demo`] and [`verify`] use it. [`fuzz`]
-//! and [`mutants`] need none of it.
+//! [`outputs`] tells others where everything is, [`stack`] puts these in order, [`demo`] and [`verify`] use it.
 
 pub mod build;
 pub mod cli;
@@ -14,11 +13,8 @@ pub mod demo;
 pub mod deploy;
 pub mod detached;
 pub mod emulator;
-pub mod figures;
-pub mod fuzz;
 pub mod interrupt;
 pub mod job;
-pub mod mutants;
 pub mod outputs;
 pub mod places;
 pub mod ports;

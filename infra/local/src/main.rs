@@ -15,7 +15,7 @@ use local::places::Places;
 use local::progress::Progress;
 use local::simulator::{IDENTITY, ORDERSPACE};
 use local::stack::{self, Options, Stack};
-use local::{demo, fuzz, mutants, refusal, simulator, verify};
+use local::{demo, refusal, simulator, verify};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -41,12 +41,7 @@ async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Up(_) => Some(places.clone()),
         Command::Demo(demo) if !demo.running => Some(places.clone()),
         Command::Verify(_) => Some(verify::places(&places)?),
-        Command::Demo(_)
-        | Command::Down
-        | Command::Fuzz(_)
-        | Command::Mutants(_)
-        | Command::Scale(_)
-        | Command::Simulator { .. } => None,
+        Command::Demo(_) | Command::Down | Command::Scale(_) | Command::Simulator { .. } => None,
     };
     tokio::select! {
         outcome = dispatch(cli.command, &places, progress) => return outcome,
@@ -76,8 +71,6 @@ async fn dispatch(command: Command, places: &Places, progress: Progress) -> Resu
         }
         Command::Demo(arguments) => demo::run(places, &arguments, progress).await,
         Command::Verify(arguments) => verify::run(places, &arguments, progress).await,
-        Command::Fuzz(arguments) => fuzz::run(places, &arguments, progress).await,
-        Command::Mutants(arguments) => mutants::run(places, &arguments, progress).await,
         Command::Scale(arguments) => verify::scale::command(places, &arguments, progress).await,
         Command::Simulator { .. } => Ok(ExitCode::SUCCESS),
     }

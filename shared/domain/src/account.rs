@@ -292,6 +292,7 @@ mod tests {
     }
 
     #[test]
+    // requirement: secret-print
     fn a_token_is_known_by_its_hash_and_never_printed() {
         let token = UrlToken::from_random(&[7; 32]);
         let again: UrlToken = token.expose().parse().unwrap();

@@ -557,6 +557,7 @@ mod tests {
     }
 
     #[test]
+    // requirement: envelope-schema
     fn reads_as_documented() {
         let mut envelope = envelope(
             "or_1",
@@ -597,6 +598,7 @@ mod tests {
 
     proptest! {
         #[test]
+        // requirement: verbatim-split
         fn what_is_written_reads_back(
             subject in "\\PC{1,200}",
             record in "\\{\"a\":\"[^\"\\\\\\x00-\\x1f]{0,40}\"\\}",
@@ -630,6 +632,7 @@ mod tests {
         }
 
         #[test]
+        // requirement: check-panics
         fn nothing_that_arrives_in_a_queue_panics(text in "\\PC*") {
             prop_assert!(Envelope::parse(&text).is_err());
         }
@@ -643,11 +646,13 @@ mod tests {
     #[case("\u{FFFF}", false)]
     #[case("\u{0}", false)]
     #[case("\u{1b}", false)]
+    // requirement: verbatim-sqs-characters
     fn characters_that_sqs_takes(#[case] text: &str, #[case] taken: bool) {
         assert_eq!(is_sendable(text), taken);
     }
 
     #[test]
+    // requirement: envelope-attributes
     fn a_subject_of_any_characters_can_be_sent() {
         let envelope = envelope("a\u{FFFF}\u{1}\"", Content::Inline(raw("{}")));
         let text = envelope.to_text();
@@ -659,6 +664,7 @@ mod tests {
     }
 
     #[test]
+    // requirement: size-inline
     fn the_limit_counts_what_comes_on_top() {
         let text = Body::whole("x".repeat(1000));
         assert!(InlineLimit::new(1000 + HEADROOM).admits(&text));

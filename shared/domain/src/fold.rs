@@ -469,6 +469,7 @@ mod tests {
 
     proptest! {
         #[test]
+        // requirement: state-order
         fn any_order_batching_and_repetition_gives_the_same_state(
             script in proptest::collection::vec((0..8_u64, 0..3_u8, proptest::bool::weighted(0.2)), 1..12),
             cuts in proptest::collection::vec(1..4_usize, 12),
@@ -587,6 +588,7 @@ mod tests {
 
     /// A retry whose first answer was lost cannot be told from stock that goes and comes back: it is marked.
     #[test]
+    // requirement: repeat-earlier
     fn there_and_back_again_is_three_events_and_the_third_is_marked() {
         let mut table = Table::default();
         let verdicts: Vec<_> = [update(1, b'a'), update(2, b'b'), update(3, b'a')]
@@ -604,6 +606,7 @@ mod tests {
     }
 
     #[test]
+    // requirement: repeat-earlier
     fn eight_contents_are_remembered() {
         let mut table = Table::default();
         for number in 1..=8 {
@@ -701,6 +704,7 @@ mod tests {
 
     /// Of two copies that overtook each other, the one that comes second is marked, whichever is the older.
     #[test]
+    // requirement: repeat-earlier
     fn a_late_event_is_a_duplicate_of_a_later_one() {
         let mut table = Table::default();
         assert!(!table.take(&[update(5, 0)])[0].possible_duplicate);

@@ -277,6 +277,7 @@ mod tests {
 
     proptest! {
         #[test]
+        // requirement: state-ids
         fn ids_sort_by_time_then_position_also_as_text(
             times in proptest::array::uniform2(0..=0xFFFF_FFFF_u64),
             random in proptest::array::uniform2(any::<[u8; 10]>()),

@@ -177,11 +177,13 @@ mod tests {
     #[case("order.created", "order.created", true)]
     #[case("order.created", "order.created2", false)]
     #[case("", "order.created", false)]
+    // requirement: envelope-routes
     fn patterns(#[case] pattern: &str, #[case] name: &str, #[case] fits: bool) {
         assert_eq!(Pattern(pattern.to_owned()).matches(name), fits);
     }
 
     #[test]
+    // requirement: envelope-routes
     fn a_route_needs_type_and_account() {
         let routes = Routes::parse(
             r#"[{"team":"a","queue":"q/a","types":["order.*"],"accounts":["acme"]},
@@ -202,6 +204,7 @@ mod tests {
     }
 
     #[test]
+    // requirement: envelope-routes
     fn a_misspelt_field_is_an_error_not_a_team_without_events() {
         let refused = Routes::parse(r#"[{"team":"a","queue":"q","type":["*"],"accounts":["*"]}]"#);
         assert!(refused.is_err());

@@ -532,6 +532,7 @@ mod tests {
 
     /// Time tells nothing of a key: however close a forgery comes, and to whichever key, the work is the same.
     #[rstest]
+    // requirement: stranger-time
     fn a_wrong_tag_costs_the_same_wherever_it_is_wrong(
         #[values("first", "second", "third", "none")] key: &str,
         #[values(0, 15, 31)] wrong_byte: usize,
@@ -556,6 +557,7 @@ mod tests {
     }
 
     #[rstest]
+    // requirement: stranger-time
     fn a_wrong_secret_costs_the_same_wherever_it_is_wrong(
         #[values("s", "old", "t", "")] offered: &str,
         #[values(Place::Basic, Place::Header)] place: Place,

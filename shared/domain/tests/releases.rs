@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use testkit::releases::{self, Kind};
 
 #[test]
+// requirement: upgrade-envelope
 fn envelopes_of_every_release_are_read() {
     for release in releases::all() {
         for example in release.examples(Kind::Envelope) {
@@ -21,6 +22,7 @@ fn envelopes_of_every_release_are_read() {
 
 /// It waits in its lane until a function of that release is there again: what the member means, nobody here knows.
 #[test]
+// requirement: upgrade-envelope
 fn an_envelope_of_a_release_to_come_waits() {
     for (_, example) in releases::to_come(Kind::Envelope) {
         match Envelope::parse(example.stored.get()) {

@@ -220,6 +220,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    // requirement: lost-gone-queue
     async fn a_queue_that_is_closed_is_asked_once() {
         let closed = PortError::closed("sending to a queue", "QueueDoesNotExist");
         let queues = Scripted::answering(vec![Err(closed)]);
@@ -243,6 +244,7 @@ mod tests {
     #[case::to_the_byte(&[524_288, 524_288, 1], &[2, 1])]
     #[case::one_byte_more(&[524_288, 524_289], &[1, 1])]
     #[case::too_large_for_any_batch(&[1, 2_000_000, 1], &[1, 1, 1])]
+    // requirement: size-batch
     fn batches_keep_to_both_limits(#[case] sizes: &[usize], #[case] expected: &[usize]) {
         let bodies: Vec<String> = sizes.iter().map(|size| "x".repeat(*size)).collect();
         let messages = messages(&bodies.iter().map(String::as_str).collect::<Vec<_>>());
@@ -255,6 +257,7 @@ mod tests {
     #[rstest]
     #[case::to_the_byte(524_280, 1)]
     #[case::one_byte_more(524_281, 2)]
+    // requirement: size-batch
     fn attributes_count_with_their_names_and_types(#[case] bytes: usize, #[case] batches: usize) {
         let bodies = ["x".repeat(524_280), "x".repeat(bytes)];
         let mut messages = messages(&bodies.each_ref().map(String::as_str));
@@ -265,6 +268,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    // requirement: durable-partial
     async fn only_the_refused_entries_are_sent_again() {
         let queues = Scripted::answering(vec![Ok(vec![Ok(()), Err(busy()), Ok(())])]);
         assert_eq!(enqueued(&queues, &["a", "b", "c"]).await, [true; 3]);
@@ -297,6 +301,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    // requirement: durable-partial
     async fn a_permanent_refusal_is_final_and_a_missing_answer_is_none() {
         let queues = Scripted::answering(vec![Ok(vec![Err(bad())])]);
         assert_eq!(enqueued(&queues, &["a", "b"]).await, [false, true]);

@@ -154,6 +154,7 @@ mod tests {
     #[case::cookies(json!({ "cookies": ["a=\n", "b=é"] }))]
     #[case::cookies_of_no_kind(json!({ "cookies": 7 }))]
     #[case::parameters(json!({ "pathParameters": { "token": "é\u{0}" }, "queryStringParameters": { "\"": "\"" } }))]
+    // requirement: stranger-no-panic
     fn whatever_is_sent_becomes_a_request(#[case] changes: Value) {
         let request = GatewayEvent::parse(&event(&changes))
             .into_request()
@@ -183,6 +184,7 @@ mod tests {
     #[case::no_event("{}")]
     #[case::no_object("[7]")]
     #[case::another_event(r#"{"Records":[]}"#)]
+    // requirement: stranger-no-panic
     fn what_is_no_event_is_no_request(#[case] event: &str) {
         assert!(GatewayEvent::parse(event).into_request().is_none());
     }

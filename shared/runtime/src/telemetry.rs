@@ -74,6 +74,7 @@ mod tests {
     }
 
     #[test]
+    // requirement: secret-libraries
     fn libraries_are_capped_at_any_level() {
         let buffer = Buffer::default();
         let writer = buffer.clone();

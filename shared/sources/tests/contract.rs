@@ -483,6 +483,7 @@ fn a_source_has_a_title_and_a_success() {
 }
 
 #[test]
+// requirement: stranger-signature
 fn every_signed_body_verifies_and_none_with_a_bit_changed() {
     for source in Source::ALL {
         let vectors = fixtures(source).signature_vectors();
@@ -529,6 +530,7 @@ fn every_signed_body_verifies_and_none_with_a_bit_changed() {
 }
 
 #[test]
+// requirement: stranger-signature
 fn a_request_offers_one_signature_or_none() {
     for (source, signer) in signers() {
         let (body, header) = (b"[14]", signer.header);
@@ -698,6 +700,7 @@ fn the_types_of_a_kind_agree_on_its_order() {
 }
 
 #[test]
+// requirement: stranger-signature
 fn without_keys_nothing_is_genuine() {
     for (source, signer) in signers() {
         for key in ["", SIGNING_KEY] {
@@ -772,6 +775,7 @@ fn event_type() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
+    // requirement: stranger-signature
     fn what_is_signed_verifies_and_nothing_else(
         (source, signer) in proptest::sample::select(signers()),
         body in proptest::collection::vec(any::<u8>(), 0..200),
@@ -813,6 +817,7 @@ proptest! {
     }
 
     #[test]
+    // requirement: check-panics
     fn no_bytes_panic_and_none_of_them_are_made_up(
         source in any_source(),
         body in proptest::collection::vec(any::<u8>(), 0..300),
@@ -836,6 +841,7 @@ proptest! {
     }
 
     #[test]
+    // requirement: verbatim-split
     fn what_orderspace_packs_is_split_into_the_same_bytes(
         events in proptest::collection::vec((event_type(), record()), 0..6),
     ) {
@@ -880,6 +886,7 @@ proptest! {
     }
 
     #[test]
+    // requirement: check-panics
     fn a_delivery_that_is_damaged_on_the_way_never_panics(
         source in any_source(),
         which in any::<proptest::sample::Index>(),

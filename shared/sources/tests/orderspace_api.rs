@@ -108,6 +108,7 @@ fn now() -> Timestamp {
 #[case::negative(r#"{"access_token":"t","expires_in":-5}"#, 0)]
 #[case::endless(r#"{"access_token":"t","expires_in":1e300}"#, 1800)]
 #[tokio::test]
+// requirement: provider-answers
 async fn a_token_s_life_is_read_in_every_form(#[case] body: &str, #[case] seconds: u64) {
     let server = Scripted::new(&[("200 OK", body)]);
     let granted = server
@@ -138,6 +139,7 @@ const INVALID_CLIENT: &str = r#"{"error":"invalid_client","error_description":"x
 )]
 #[case::other_json("401 Unauthorized", r#"{"message":"log in"}"#, false)]
 #[tokio::test]
+// requirement: provider-answers
 async fn only_an_oauth_server_refuses_credentials(
     #[case] head: &str,
     #[case] body: &str,
@@ -182,6 +184,7 @@ const OURS: &str = r#"{"id":"wh_1","endpoint":"https://example.com/hooks/ordersp
     &["wh_3", "wh_1"]
 )]
 #[tokio::test]
+// requirement: provider-foreign-entries
 async fn foreign_entries_may_have_any_form(#[case] body: &str, #[case] expected: &[&str]) {
     let server = Scripted::new(&[("200 OK", body)]);
     let listed = server.api.list(&access()).await.unwrap();
@@ -192,6 +195,7 @@ async fn foreign_entries_may_have_any_form(#[case] body: &str, #[case] expected:
 }
 
 #[tokio::test]
+// requirement: provider-foreign-entries
 async fn an_entry_that_may_be_ours_and_has_no_id_is_no_missing_webhook() {
     let token = UrlToken::from_random(&[7; 32]);
     let endpoint = format!("https://example.com/hooks/orderspace/{}", token.expose());
@@ -203,6 +207,7 @@ async fn an_entry_that_may_be_ours_and_has_no_id_is_no_missing_webhook() {
 }
 
 #[tokio::test]
+// requirement: provider-answers
 async fn every_page_is_read() {
     let page = |ids: &[&str], more| {
         let entries: Vec<String> = ids.iter().map(|id| format!(r#"{{"id":"{id}"}}"#)).collect();
@@ -302,6 +307,7 @@ async fn a_registration_without_a_key_is_refused(#[case] key: &str) {
 #[case::proxy("200 OK", "<html>", None)]
 #[case::it_stays("200 OK", r#"{"webhook":{"id":"wh_1","deleted":false}}"#, None)]
 #[tokio::test]
+// requirement: provider-answers
 async fn removing(#[case] head: &str, #[case] body: &str, #[case] expected: Option<Removed>) {
     let server = Scripted::new(&[(head, body)]);
     let removed = server.api.remove(&access(), &WebhookId::new("wh_1")).await;
@@ -317,6 +323,7 @@ async fn removing(#[case] head: &str, #[case] body: &str, #[case] expected: Opti
 )]
 #[case::page("403 Forbidden", "<html>", false)]
 #[tokio::test]
+// requirement: provider-answers
 async fn a_permission_that_is_missing(#[case] head: &str, #[case] body: &str, #[case] said: bool) {
     let server = Scripted::new(&[(head, body)]);
     let error = server.api.list(&access()).await.err().unwrap();
@@ -331,6 +338,7 @@ async fn a_permission_that_is_missing(#[case] head: &str, #[case] body: &str, #[
 #[case::date("\r\nretry-after: Wed, 21 Oct 2026 07:28:00 GMT", None)]
 #[case::negative("\r\nretry-after: -1", None)]
 #[tokio::test]
+// requirement: provider-answers
 async fn a_pause_is_as_long_as_the_source_says(#[case] header: &str, #[case] pause: Option<u64>) {
     let server = Scripted::new(&[(&format!("429 Too Many Requests{header}"), "")]);
     let error = server.api.list(&access()).await.err().unwrap();

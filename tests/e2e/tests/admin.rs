@@ -83,6 +83,7 @@ async fn connect_list_show_and_disconnect() {
 }
 
 #[tokio::test]
+// requirement: subscription-one
 async fn connecting_again_changes_nothing_and_another_selection_is_set() {
     let operator = Operator::new().await;
     let desired = operator.desired(&json!(["order.created"]));
@@ -101,6 +102,7 @@ async fn connecting_again_changes_nothing_and_another_selection_is_set() {
 }
 
 #[tokio::test]
+// requirement: subscription-disconnect
 async fn after_disconnecting_deliveries_are_answered_401() {
     let world = World::connected().await;
     let path = format!("/accounts/{}", world.account);
@@ -113,6 +115,7 @@ async fn after_disconnecting_deliveries_are_answered_401() {
 
 /// Instances that know the token take deliveries for ten seconds more, and no longer.
 #[tokio::test]
+// requirement: secret-revoked
 async fn a_url_is_refused_ten_seconds_after_its_account_was_disconnected() {
     let world = World::connected().await;
     assert_eq!(world.deliver(b"[]").await.last(), Some(&200));
@@ -285,6 +288,7 @@ async fn an_orderspace_that_never_answers_is_told_before_the_gateway_gives_up() 
 #[case::connect(Method::PUT, "/accounts/acme")]
 #[case::disconnect(Method::DELETE, "/accounts/acme")]
 #[tokio::test]
+// requirement: subscription-signed
 async fn without_a_signature_nothing_is_allowed(#[case] method: Method, #[case] path: &str) {
     let stack = Stack::here().await;
     let url = format!("{}{path}", stack.output("AdminUrl"));

@@ -62,6 +62,7 @@ fn is_write(call: &&Call) -> bool {
 }
 
 #[tokio::test]
+// requirement: stranger-answer
 async fn unauthenticated_requests_get_one_answer_and_leave_no_trace() {
     let world = World::planted().await;
     let disconnected = World::planted().await;
@@ -163,6 +164,7 @@ async fn unauthenticated_requests_get_one_answer_and_leave_no_trace() {
 }
 
 #[tokio::test]
+// requirement: stranger-secrets
 async fn unauthenticated_requests_cannot_make_us_read_secrets_at_will() {
     let world = World::planted().await;
     let watch = world.watch(&world.account).await;
@@ -208,6 +210,7 @@ async fn a_url_may_have_one_part_behind_the_token() {
 }
 
 #[tokio::test]
+// requirement: durable-counted
 async fn a_verified_delivery_is_accepted_with_its_receipt() {
     let world = World::planted().await;
     let body = one_order("or_1");
@@ -224,6 +227,7 @@ async fn a_verified_delivery_is_accepted_with_its_receipt() {
 }
 
 #[tokio::test]
+// requirement: answer-empty
 async fn an_empty_list_is_accepted_and_kept() {
     let world = World::planted().await;
     let watch = world.watch(&world.account).await;
@@ -237,6 +241,7 @@ async fn an_empty_list_is_accepted_and_kept() {
 }
 
 #[tokio::test]
+// requirement: verbatim-unknown-type
 async fn an_unknown_type_is_forwarded_by_the_lane_for_others() {
     let world = World::planted().await;
     let watch = world.watch(&world.account).await;
@@ -265,6 +270,7 @@ async fn an_unknown_type_is_forwarded_by_the_lane_for_others() {
 #[case::not_json(b"order".as_slice(), "not_json")]
 #[case::no_list(b"{}".as_slice(), "no_event_list")]
 #[tokio::test]
+// requirement: durable-quarantine
 async fn what_is_not_understood_is_accepted_and_quarantined(
     #[case] body: &[u8],
     #[case] reason: &str,
@@ -277,6 +283,7 @@ async fn what_is_not_understood_is_accepted_and_quarantined(
 }
 
 #[tokio::test]
+// requirement: answer-too-many
 async fn too_many_events_are_quarantined_as_a_whole() {
     let world = World::planted().await;
     let body = delivery().orders(1001).body();
@@ -287,6 +294,7 @@ async fn too_many_events_are_quarantined_as_a_whole() {
 }
 
 #[tokio::test]
+// requirement: answer-bad-elements
 async fn bad_elements_are_quarantined_and_good_ones_go_on() {
     let world = World::planted().await;
     let body = delivery()
@@ -305,6 +313,7 @@ async fn bad_elements_are_quarantined_and_good_ones_go_on() {
 }
 
 #[tokio::test]
+// requirement: answer-keys-missing
 async fn without_keys_it_is_asked_to_come_again_and_then_accepted() {
     let world = World::without_keys().await;
     let body = one_order("or_1");
@@ -321,6 +330,7 @@ async fn without_keys_it_is_asked_to_come_again_and_then_accepted() {
 #[case::keys("secretsmanager:GetSecretValue", true)]
 #[case::tokens("dynamodb:GetItem", false)]
 #[tokio::test]
+// requirement: answer-keys-missing
 async fn what_cannot_be_read_is_not_answered_with_401(
     #[case] operation: &str,
     #[case] by_name: bool,
@@ -350,6 +360,7 @@ async fn what_cannot_be_read_is_not_answered_with_401(
 #[case::that_refuses_entries(Fault::RefuseEntries { contains: String::new(), code: "InternalError".to_owned(), sender_fault: false })]
 #[case::that_may_not_be_sent_to(Fault::Refuse { status: 400, code: "AccessDeniedException".to_owned() })]
 #[tokio::test]
+// requirement: durable-refused
 async fn a_queue_that_refuses_for_now_fails_the_delivery_and_the_retry_keeps_its_ids(
     #[case] fault: Fault,
 ) {
@@ -402,6 +413,7 @@ async fn a_queue_that_refuses_for_now_fails_the_delivery_and_the_retry_keeps_its
 }
 
 #[tokio::test]
+// requirement: answer-budget
 async fn a_queue_that_is_too_slow_uses_up_the_budget() {
     let world = World::planted().await;
     let body = one_order("or_1");
@@ -423,6 +435,7 @@ async fn a_queue_that_is_too_slow_uses_up_the_budget() {
 }
 
 #[tokio::test]
+// requirement: durable-lost-answer
 async fn a_message_whose_answer_was_lost_is_sent_again_with_its_id() {
     let world = World::planted().await;
     let rule = Rule::new(Fault::WorkThenDrop)
@@ -438,6 +451,7 @@ async fn a_message_whose_answer_was_lost_is_sent_again_with_its_id() {
 }
 
 #[tokio::test]
+// requirement: answer-lasting
 async fn an_event_whose_content_a_queue_refuses_goes_by_the_oversize_path() {
     let world = World::planted().await;
     let spoilt = format!(r#"{{"id":"or_1","note":"spoilt {}"}}"#, world.account);
@@ -466,6 +480,7 @@ async fn an_event_whose_content_a_queue_refuses_goes_by_the_oversize_path() {
 #[case::inside_the_answer(true)]
 #[case::as_a_whole(false)]
 #[tokio::test]
+// requirement: answer-lasting
 async fn an_event_that_no_queue_takes_is_quarantined(#[case] inside: bool) {
     let world = World::planted().await;
     // The subject names it, so the pointer is refused as well.
@@ -502,6 +517,7 @@ async fn an_event_that_no_queue_takes_is_quarantined(#[case] inside: bool) {
 }
 
 #[tokio::test]
+// requirement: answer-receipt
 async fn a_lost_receipt_does_not_cost_the_delivery() {
     let world = World::planted().await;
     let fault = Fault::Refuse {
@@ -520,6 +536,7 @@ async fn a_lost_receipt_does_not_cost_the_delivery() {
 }
 
 #[tokio::test]
+// requirement: answer-receipt
 async fn what_needs_its_receipt_is_refused_without_it() {
     let world = World::planted().await;
     let rule = Rule::new(Fault::Status(500))
@@ -553,6 +570,7 @@ async fn a_quarantine_queue_that_refuses_fails_the_delivery() {
 }
 
 #[tokio::test]
+// requirement: durable-pointer
 async fn a_large_event_whose_store_refuses_fails_the_delivery() {
     let world = World::planted().await;
     let record = format!(r#"{{"id":"pr_1","text":"{}"}}"#, "x".repeat(300_000));
@@ -587,6 +605,7 @@ async fn a_marker_that_cannot_be_read_costs_the_identity_and_not_the_delivery() 
 }
 
 #[tokio::test]
+// requirement: stranger-raw-bytes
 async fn the_bytes_that_were_signed_are_the_bytes_that_are_verified() {
     let world = World::planted().await;
     // Compressed, and no text: what the gateway makes of it must not matter.

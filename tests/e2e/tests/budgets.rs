@@ -86,6 +86,7 @@ fn mixed() -> Delivery {
 #[case::two_lanes(mixed(), &[(SEND, "Orders", 3), (SEND, "Customers", 2)])]
 #[case::no_events(delivery(), &[])]
 #[tokio::test]
+// requirement: budget-inbound
 async fn a_warm_delivery_costs_no_more_calls_than_its_budget(
     #[case] body: Delivery,
     #[case] sends: &[(&str, &str, usize)],
@@ -116,6 +117,7 @@ async fn a_warm_delivery_costs_no_more_calls_than_its_budget(
 }
 
 #[tokio::test]
+// requirement: budget-inbound
 async fn a_known_token_is_not_looked_up_again() {
     let world = World::planted().await;
     let watch = world.watch(&world.token_hash()).await;
@@ -174,6 +176,7 @@ fn new_id(world: &World, round: u64) -> String {
 #[case::one_record_ten_times(1, false, 1)]
 #[case::a_delete_among_others(1, true, 2)]
 #[tokio::test]
+// requirement: budget-consumer
 async fn a_consumers_batch_costs_no_more_calls_than_its_budget(
     #[case] records: usize,
     #[case] with_delete: bool,

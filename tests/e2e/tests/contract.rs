@@ -271,6 +271,7 @@ impl Place {
 }
 
 #[tokio::test]
+// requirement: check-fakes
 async fn queues() {
     let place = Place::of("queues").await;
     let size = (QueueAttributeName::MaximumMessageSize, "1048576");
@@ -298,6 +299,7 @@ async fn queues() {
 }
 
 #[tokio::test]
+// requirement: check-fakes
 async fn oversize() {
     let place = Place::of("oversize").await;
     let store = place.bucket().await;
@@ -342,6 +344,7 @@ impl TokenStore for Accounts {
 }
 
 #[tokio::test]
+// requirement: check-fakes
 async fn tokens() {
     let place = Place::of("tokens").await;
     let table = place.table("accounts", &[("pk", KeyType::Hash)]).await;
@@ -368,6 +371,7 @@ impl KeyStore for Place {
 }
 
 #[tokio::test]
+// requirement: check-fakes
 async fn keys() {
     let place = Place::of("keys").await;
     let store = place.clone();
@@ -442,6 +446,7 @@ impl ReceiptReader for ReceiptsTable {
 }
 
 #[tokio::test]
+// requirement: check-fakes
 async fn receipts() {
     let place = Place::of("receipts").await;
     let table = ReceiptsTable {
@@ -519,11 +524,13 @@ async fn records_in(test: &str, format: RecordFormat) {
 }
 
 #[tokio::test]
+// requirement: record-limits
 async fn records_as_maps() {
     records_in("native", RecordFormat::Native).await;
 }
 
 #[tokio::test]
+// requirement: record-limits
 async fn records_as_compressed_text() {
     records_in("compact", RecordFormat::Compact).await;
 }
@@ -553,6 +560,7 @@ impl Lane for LaneQueue {
 }
 
 #[tokio::test]
+// requirement: check-fakes
 async fn redelivery() {
     let place = Place::of("redelivery").await;
     let visibility = (QueueAttributeName::VisibilityTimeout, "600");

@@ -10,20 +10,16 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use aws::dynamo::records::{DynamoRecords, RecordFormat};
 use aws::sqs::SqsQueues;
-use aws_lambda_events::sqs::SqsEvent;
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName, QueueAttributeName};
 use consumer::Consumer;
-use consumer::config::Config;
-use domain::ports::QueueUrl;
 use e2e::World;
 use e2e::team::{Schema, TeamEvent};
-use runtime::config::Variables;
 use serde_json::json;
 use testkit::delivery::delivery;
 use testkit::fakes::FakeRedelivery;
-use testkit::sqs_event::batch;
+
+mod consumer_here;
 
 /// Makes a FIFO queue. It is named for the account of this test.
 async fn fifo_queue(world: &World) -> String {
@@ -88,39 +84,18 @@ async fn a_fifo_queue_gets_a_record_s_events_in_order_and_a_repeat_once() {
     let events = world.team.wait_for(3).await;
     let queue = fifo_queue(&world).await;
 
-    let records = DynamoRecords::new(
-        world.stack.dynamo.clone(),
-        world.stack.output("RecordsTable"),
-        world.stack.oversize.clone(),
-        RecordFormat::Native,
-    );
-    let queues = SqsQueues::new(world.stack.sqs.clone());
-    let redelivery = FakeRedelivery::default();
     let routes = json!([
         { "team": "ledger", "queue": queue, "types": ["order.*"], "accounts": [world.account] }
     ]);
-    let output = |name| world.stack.output(name);
-    let config = Config::read(&Variables::from([
-        ("CUSTOMERS_QUEUE_URL", output("CustomersQueueUrl")),
-        ("ORDERS_QUEUE_URL", output("OrdersQueueUrl")),
-        ("BILLING_QUEUE_URL", output("BillingQueueUrl")),
-        ("PRODUCTS_QUEUE_URL", output("ProductsQueueUrl")),
-        ("INVENTORY_QUEUE_URL", output("InventoryQueueUrl")),
-        ("OTHER_QUEUE_URL", output("OtherQueueUrl")),
-        ("ROUTES", routes.to_string().as_str()),
-        ("UNDELIVERED_QUEUE_URL", output("UndeliveredQueueUrl")),
-        ("FIRST_RETRY_SECONDS", "1"),
-        ("INLINE_LIMIT_BYTES", "250000"),
-    ]))
-    .unwrap();
+    let records = consumer_here::records(&world.stack);
+    let queues = SqsQueues::new(world.stack.sqs.clone());
+    let redelivery = FakeRedelivery::default();
+    let undelivered = world.stack.output("UndeliveredQueueUrl");
+    let config = consumer_here::config(&world.stack, &routes, undelivered);
     let oversize = &world.stack.oversize;
     let consumer = Consumer::new(&records, &queues, oversize, &redelivery, config);
-    let orders = QueueUrl::new(output("OrdersQueueUrl"));
-    let arn = format!("arn:aws:sqs:eu-west-1:000000000000:{}", orders.name());
-    let messages = events.iter().fold(batch(&arn), |batch, event| {
-        batch.message(&event.message.body)
-    });
-    let messages: SqsEvent = serde_json::from_str(&messages.to_json()).unwrap();
+    let messages = events.iter().map(|event| &*event.message.body);
+    let messages = consumer_here::batch_of_orders(&world.stack, messages);
     for _ in ["the first time", "again, as after a crash"] {
         let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
         let response = consumer.handle(&messages, deadline).await;

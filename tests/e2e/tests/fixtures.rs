@@ -40,6 +40,7 @@ async fn tell(fixtures: Vec<Fixture>) {
 #[case::bad_elements("made/bad-", 9)]
 #[case::either_way("made/either-", 6)]
 #[tokio::test]
+// requirement: verbatim-fixtures, envelope-schema
 async fn the_documented_and_the_broken(#[case] place: &str, #[case] at_least: usize) {
     let fixtures = of(place);
     assert!(fixtures.len() >= at_least, "{} fixtures", fixtures.len());
@@ -47,6 +48,7 @@ async fn the_documented_and_the_broken(#[case] place: &str, #[case] at_least: us
 }
 
 #[tokio::test]
+// requirement: verbatim-fixtures
 async fn whatever_else_a_provider_could_send() {
     let mut fixtures = of("made/");
     fixtures.retain(|fixture| {
@@ -58,6 +60,7 @@ async fn whatever_else_a_provider_could_send() {
 
 #[rstest]
 #[tokio::test]
+// requirement: verbatim-fixtures
 async fn the_generated_ones(
     #[values(
         "events-1000",
@@ -76,6 +79,7 @@ async fn the_generated_ones(
 }
 
 #[test]
+// requirement: verbatim-fixtures
 fn no_fixture_is_left_out() {
     let told = [
         "current/",

@@ -89,6 +89,7 @@ async fn enqueue(world: &World, queue: &str, delivery: DeliveryId, event_type: &
 #[case::of_today(Shape::Current)]
 #[case::of_the_first_draft(Shape::Old)]
 #[tokio::test]
+// requirement: verbatim-forms, envelope-schema
 async fn every_type_goes_all_the_way(#[case] shape: Shape) {
     let world = World::connected().await;
     let sent: Vec<EventText> = EVENT_NAMES
@@ -136,6 +137,7 @@ async fn every_type_goes_all_the_way(#[case] shape: Shape) {
 }
 
 #[tokio::test]
+// requirement: repeat-mark
 async fn an_accepted_delivery_that_comes_again_is_a_possible_duplicate() {
     let world = World::connected().await;
     let sent = [
@@ -178,6 +180,7 @@ async fn equal_deliveries_at_the_same_time_are_both_forwarded() {
 }
 
 #[tokio::test]
+// requirement: repeat-retry
 async fn a_delivery_that_was_refused_half_way_keeps_its_place() {
     let world = World::connected().await;
     // The first delivery gets its customer through and its order not; Orderspace tries again by itself.
@@ -229,6 +232,7 @@ async fn a_delivery_that_was_refused_half_way_keeps_its_place() {
 }
 
 #[tokio::test]
+// requirement: state-order
 async fn events_that_overtake_each_other_end_as_the_last_first_seen() {
     let world = World::planted().await;
     let [oldest, middle, newest] = [-3000, -2000, -1000].map(id);
@@ -261,6 +265,7 @@ async fn events_that_overtake_each_other_end_as_the_last_first_seen() {
 #[case::the_update_is_late(-1000, -2000)]
 #[case::the_update_is_newer(-2000, -1000)]
 #[tokio::test]
+// requirement: state-delete
 async fn a_delete_is_final(#[case] deleted: i64, #[case] updated: i64) {
     let world = World::planted().await;
     let updated_record = r#"{"id":"or_1","status":"updated"}"#;
@@ -286,6 +291,7 @@ async fn a_delete_is_final(#[case] deleted: i64, #[case] updated: i64) {
 }
 
 #[tokio::test]
+// requirement: repeat-equal-bytes
 async fn stock_that_goes_and_comes_back_is_three_events() {
     let world = World::connected().await;
     let stock = |on_hand: u32| {
@@ -322,6 +328,7 @@ async fn stock_that_goes_and_comes_back_within_one_delivery_is_three_events() {
 }
 
 #[tokio::test]
+// requirement: record-payments
 async fn equal_payments_are_both_kept() {
     let world = World::connected().await;
     let body = fixtures::body("made/equal-payments.json");
@@ -408,6 +415,7 @@ async fn any_bytes_that_orderspace_signs_are_kept() {
 }
 
 #[tokio::test]
+// requirement: envelope-attributes
 async fn messages_have_attributes_to_filter_by() {
     let world = World::planted().await;
     let body = delivery().event("order.created", r#"{"id":"or_1"}"#).body();

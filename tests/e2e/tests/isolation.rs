@@ -1,7 +1,7 @@
 //! One party's trouble is not another's: a team's queue that refuses, a message that nobody can read.
 //!
-//! The template's stack has one team, so that a second team still gets everything is seen in the consumer's own
-//! tests; here it is seen that the other accounts do.
+//! The template's stack has one team, so that a second team still gets everything is seen in `resend.rs`; here it is
+//! seen that the other accounts do.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -38,6 +38,7 @@ struct Undelivered<'a> {
 #[case::that_may_not_be_sent_to("AccessDeniedException")]
 #[case::whose_key_is_disabled("KmsDisabled")]
 #[tokio::test]
+// requirement: lost-team
 async fn what_a_teams_queue_refuses_waits_for_that_team_alone(#[case] code: &str) {
     let (world, neighbour) = (World::planted().await, World::planted().await);
     // All tests share the team's queue, and a call that is refused as a whole has other tests' events too: those would wait
@@ -86,50 +87,87 @@ async fn what_a_teams_queue_refuses_waits_for_that_team_alone(#[case] code: &str
     assert_ne!(events[0].delivery, receipt.delivery);
 }
 
-#[tokio::test]
-async fn a_message_that_nobody_can_read_dies_alone_and_whole() {
-    let world = World::planted().await;
-    let poison = format!(
-        "{{\"no\": \"event\",  \"of\":\"{}\"}}\n\u{1F4A3}",
-        world.account
-    );
-    world
-        .stack
-        .sqs
-        .send_message()
-        .queue_url(world.stack.output("OtherQueueUrl"))
-        .message_body(&poison)
-        .send()
-        .await
-        .unwrap();
-    // Good ones of the same lane flow past it, before it is dead and after.
-    let good = |number: usize| {
-        let record = format!(r#"{{"id":"qu_{number}"}}"#);
-        delivery().event("quote.created", &record).body()
-    };
-    world.deliver(&good(0)).await;
-    world.team.wait_for(1).await;
-    let dead = world.reader("OtherDlqUrl");
-    assert_eq!(dead.messages().await, [], "it was given up at once");
-    let messages = until_within(
-        DEAD_LETTER_PATIENCE,
-        "the message is a dead message",
-        async || {
-            let messages = dead.messages().await;
-            match messages.len() {
-                0 => Err("it is not".to_owned()),
-                _ => Ok(messages),
-            }
-        },
-    )
-    .await;
-    assert_eq!(messages.len(), 1);
-    assert_eq!(messages[0].body, poison, "byte for byte");
-    world.deliver(&good(1)).await;
-    assert_eq!(world.team.wait_for(2).await.len(), 2);
+/// The lanes, as the names of their queues among the stack's outputs begin.
+const LANES: [&str; 6] = [
+    "Customers",
+    "Orders",
+    "Billing",
+    "Products",
+    "Inventory",
+    "Other",
+];
+
+/// One event for each lane, about its `number`th record.
+fn one_for_each_lane(number: usize) -> Vec<u8> {
+    [
+        "customer.created",
+        "order.created",
+        "invoice.created",
+        "product.created",
+        "inventory_level.updated",
+        "quote.created",
+    ]
+    .into_iter()
+    .fold(delivery(), |delivery, event_type| {
+        let record = format!(r#"{{"id":"x_{number}","sku":"x_{number}"}}"#);
+        delivery.event(event_type, &record)
+    })
+    .body()
+}
+
+/// What nobody can read, each in its own way; all of it names the account and the lane.
+fn unreadable(account: &str, lane: &str) -> Vec<String> {
+    vec![
+        format!("no json of {account} in {lane}, \u{1F4A3}\r\n\t\"quoted\""),
+        format!(r#"{{"no": "event",   "of":"{account}", "in":"{lane}" }}"#),
+        format!(
+            r#"{{"specversion":"1.0","id":"{account}.00000","source":"/orderspace/{account}","type":"orderspace.order.created","subject":"order/or_1","data":{{"lane":"{lane}"}}}}"#
+        ),
+        format!(r#"["{account}","{lane}",{}]"#, "[".repeat(400)),
+    ]
 }
 
 #[tokio::test]
+// requirement: lost-unreadable
+async fn a_message_that_nobody_can_read_dies_alone_and_whole() {
+    let world = World::planted().await;
+    for lane in LANES {
+        let queue = world.stack.output(&format!("{lane}QueueUrl"));
+        for body in unreadable(&world.account, lane) {
+            let send = world.stack.sqs.send_message().queue_url(queue);
+            send.message_body(body).send().await.unwrap();
+        }
+    }
+    // Good ones of the same lanes flow past them, before they are dead and after.
+    world.deliver(&one_for_each_lane(0)).await;
+    world.team.wait_for(LANES.len()).await;
+    for lane in LANES {
+        let dead = world.reader(&format!("{lane}DlqUrl"));
+        assert_eq!(dead.messages().await, [], "{lane} gave them up at once");
+    }
+    for lane in LANES {
+        let mut expected = unreadable(&world.account, lane);
+        expected.sort_unstable();
+        let dead = world.reader(&format!("{lane}DlqUrl"));
+        let what = format!("the unreadable messages of {lane} are dead ones");
+        let messages = until_within(DEAD_LETTER_PATIENCE, &what, async || {
+            let messages = dead.messages().await;
+            match messages.len() < expected.len() {
+                true => Err(format!("{} are", messages.len())),
+                false => Ok(messages),
+            }
+        })
+        .await;
+        let mut found: Vec<String> = messages.into_iter().map(|message| message.body).collect();
+        found.sort_unstable();
+        assert_eq!(found, expected, "{lane}: byte for byte");
+    }
+    world.deliver(&one_for_each_lane(1)).await;
+    assert_eq!(world.team.wait_for(12).await.len(), 12);
+}
+
+#[tokio::test]
+// requirement: lost-outage
 async fn a_transient_failure_of_the_records_table_makes_no_dead_letter_and_loses_nothing() {
     let world = World::planted().await;
     let outage = world

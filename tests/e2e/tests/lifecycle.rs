@@ -40,6 +40,7 @@ async fn deliver(world: &World, order: &str) {
 }
 
 #[tokio::test]
+// requirement: subscription-repair
 async fn a_deleted_webhook_is_healed_and_the_next_delivery_arrives() {
     let world = World::connected().await;
     let old = world.site().webhooks().await.unwrap().remove(0);
@@ -122,6 +123,7 @@ async fn another_selection_is_set_at_orderspace() {
 }
 
 #[tokio::test]
+// requirement: subscription-strikes
 async fn refused_deliveries_are_shown_until_one_is_accepted() {
     let world = World::connected().await;
     let body = br#"[{"event":"order.created","data":{"order":{"id":"or_struck"}}}]"#;

@@ -6,10 +6,29 @@
     reason = "a test stops where it is"
 )]
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::collections::BTreeSet;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use e2e::Stack;
+use aws::sqs::SqsQueues;
+use consumer::Consumer;
+use e2e::{Stack, World};
 use orderhook::resend::{Caller, Done, Resend, resend};
+use serde::Deserialize;
+use serde_json::json;
+use serde_json::value::RawValue;
+use testkit::delivery::delivery;
+use testkit::fakes::FakeRedelivery;
+
+mod consumer_here;
+
+/// Makes a queue of this run's own.
+async fn make_queue(stack: &Stack, role: &str) -> String {
+    #[expect(clippy::disallowed_methods, reason = "every run has another time")]
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let name = format!("resend-{role}-{}", now.as_nanos());
+    let made = stack.sqs.create_queue().queue_name(name).send().await;
+    made.unwrap().queue_url.unwrap()
+}
 
 /// An undelivered queue and a team's queue of one test's own.
 struct Queues {
@@ -21,14 +40,8 @@ struct Queues {
 impl Queues {
     async fn new(test: &str) -> Self {
         let stack = Stack::here().await;
-        #[expect(clippy::disallowed_methods, reason = "every run has another time")]
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-        let make = async |role: &str| {
-            let name = format!("resend-{test}-{role}-{}", now.as_nanos());
-            let made = stack.sqs.create_queue().queue_name(name).send().await;
-            made.unwrap().queue_url.unwrap()
-        };
-        let (undelivered, team) = (make("undelivered").await, make("team").await);
+        let undelivered = make_queue(&stack, &format!("{test}-undelivered")).await;
+        let team = make_queue(&stack, &format!("{test}-team")).await;
         Self {
             stack,
             undelivered,
@@ -67,6 +80,30 @@ impl Queues {
         resend(&caller, &arguments).await
     }
 
+    /// Takes every message out of a queue.
+    async fn take(&self, queue: &str) -> BTreeSet<String> {
+        let mut bodies = BTreeSet::new();
+        loop {
+            let receive = self.stack.sqs.receive_message().queue_url(queue);
+            let answer = receive.max_number_of_messages(10).send().await.unwrap();
+            if answer.messages().is_empty() {
+                return bodies;
+            }
+            for message in answer.messages() {
+                let delete = self.stack.sqs.delete_message().queue_url(queue);
+                let delete = delete.receipt_handle(message.receipt_handle().unwrap());
+                delete.send().await.unwrap();
+                let body = message.body().unwrap().to_owned();
+                assert!(bodies.insert(body), "an event came twice");
+            }
+        }
+    }
+
+    async fn delete(&self, queue: &str) {
+        let deleted = self.stack.sqs.delete_queue().queue_url(queue).send().await;
+        deleted.unwrap();
+    }
+
     async fn visible(&self, queue: &str) -> usize {
         let name = aws_sdk_sqs::types::QueueAttributeName::ApproximateNumberOfMessages;
         let ask = self.stack.sqs.get_queue_attributes().queue_url(queue);
@@ -76,13 +113,13 @@ impl Queues {
 
     async fn remove(self) {
         for queue in [&self.undelivered, &self.team] {
-            let removed = self.stack.sqs.delete_queue().queue_url(queue).send().await;
-            removed.unwrap();
+            self.delete(queue).await;
         }
     }
 }
 
 #[tokio::test]
+// requirement: resend-complete
 async fn whatever_lies_in_front_of_it_a_team_s_event_is_sent_again() {
     let queues = Queues::new("front").await;
     queues.put("no event at all").await;
@@ -107,6 +144,7 @@ async fn whatever_lies_in_front_of_it_a_team_s_event_is_sent_again() {
 }
 
 #[tokio::test]
+// requirement: resend-complete
 async fn right_after_a_failed_run_everything_is_there() {
     let queues = Queues::new("failed").await;
     for number in 0..12 {
@@ -122,6 +160,7 @@ async fn right_after_a_failed_run_everything_is_there() {
 }
 
 #[tokio::test]
+// requirement: resend-complete
 async fn what_somebody_else_hides_is_not_called_nothing() {
     let queues = Queues::new("hidden").await;
     queues.put_for("sales", 1).await;
@@ -134,5 +173,80 @@ async fn what_somebody_else_hides_is_not_called_nothing() {
     let done = queues.resend_to(&queues.team).await.unwrap();
     assert_eq!((done.sent, done.hidden), (0, 1));
     assert!(!done.is_complete());
+    queues.remove().await;
+}
+
+#[derive(Deserialize)]
+struct Undelivered<'a> {
+    team: &'a str,
+    reason: &'a str,
+    #[serde(borrow)]
+    envelope: &'a RawValue,
+}
+
+#[tokio::test]
+// requirement: lost-team
+async fn a_team_whose_queue_was_deleted_gets_what_it_missed_and_the_other_misses_nothing() {
+    const EVENTS: usize = 12;
+    let world = World::planted().await;
+    assert_eq!(
+        world.post(&delivery().orders(EVENTS).body()).await.status,
+        200
+    );
+    // A team's message is the lane's, so it can go the way again.
+    let events = world.team.wait_for(EVENTS).await;
+    let bodies: Vec<&str> = events.iter().map(|event| &*event.message.body).collect();
+    let (early, late) = bodies.split_at(EVENTS / 2);
+
+    let queues = Queues::new("deleted").await;
+    let finance = make_queue(&queues.stack, "deleted-finance").await;
+    let sales_before = make_queue(&queues.stack, "deleted-sales").await;
+    let route = |team: &str, queue: &str| json!({ "team": team, "queue": queue, "types": ["*"], "accounts": [world.account] });
+    let routes = json!([route("sales", &sales_before), route("finance", &finance)]);
+    let records = consumer_here::records(&queues.stack);
+    let sqs = SqsQueues::new(queues.stack.sqs.clone());
+    let redelivery = FakeRedelivery::default();
+    let config = consumer_here::config(&queues.stack, &routes, &queues.undelivered);
+    let oversize = &queues.stack.oversize;
+    let consumer = Consumer::new(&records, &sqs, oversize, &redelivery, config);
+    let consume = async |bodies: &[&str]| {
+        let messages = consumer_here::batch_of_orders(&queues.stack, bodies.iter().copied());
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+        let response = consumer.handle(&messages, deadline).await;
+        assert_eq!(response.batch_item_failures, [], "every message is done");
+    };
+
+    let set = |bodies: &[&str]| -> BTreeSet<String> {
+        bodies.iter().map(|body| (*body).to_owned()).collect()
+    };
+    consume(early).await;
+    assert_eq!(queues.take(&sales_before).await, set(early));
+    queues.delete(&sales_before).await;
+    consume(late).await;
+    assert_eq!(queues.take(&finance).await, set(&bodies));
+
+    let receive = queues.stack.sqs.receive_message();
+    let receive = receive.queue_url(&queues.undelivered);
+    let receive = receive.max_number_of_messages(10).visibility_timeout(0);
+    let undelivered = receive.send().await.unwrap();
+    assert_eq!(undelivered.messages().len(), late.len());
+    for message in undelivered.messages() {
+        let undelivered: Undelivered<'_> = serde_json::from_str(message.body().unwrap()).unwrap();
+        assert_eq!(undelivered.team, "sales");
+        // SQS's name for it, in its newer protocol and in its older one.
+        let reason = undelivered.reason;
+        assert!(
+            reason.contains("QueueDoesNotExist") || reason.contains("NonExistentQueue"),
+            "{reason}"
+        );
+        assert!(late.contains(&undelivered.envelope.get()), "byte for byte");
+    }
+
+    let done = queues.resend_to(&queues.team).await.unwrap();
+    assert_eq!((done.sent, done.others, done.hidden), (late.len(), 0, 0));
+    assert!(done.is_complete());
+    assert_eq!(queues.take(&queues.team).await, set(late));
+    assert_eq!(queues.visible(&queues.undelivered).await, 0);
+    queues.delete(&finance).await;
     queues.remove().await;
 }

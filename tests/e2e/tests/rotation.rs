@@ -104,6 +104,7 @@ fn number(event: &TeamEvent) -> u64 {
 /// either, each with an id of its own, and each copy marked, also where another event of the record lies between it and
 /// its original. Either way the record ends as the last event says.
 #[tokio::test]
+// requirement: repeat-earlier
 async fn a_team_sees_what_both_webhooks_bring() {
     let (world, old, new) = rotating().await;
     let orders = [

@@ -77,6 +77,7 @@ async fn provoke(world: &World) -> Vec<String> {
 }
 
 #[tokio::test]
+// requirement: secret-logs
 async fn no_log_of_the_stack_holds_a_secret() {
     let world = World::connected().await;
     let mut secrets = provoke(&world).await;

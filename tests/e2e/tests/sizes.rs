@@ -21,6 +21,7 @@ use testkit::fixtures;
 #[case::in_s3("product-noise-1-mb", "dataref", true)]
 #[case::a_large_order("order-2-mb", "compact", true)]
 #[tokio::test]
+// requirement: record-forms
 async fn a_record_reads_back_in_every_form(
     #[case] name: &str,
     #[case] form: &str,
@@ -42,6 +43,7 @@ async fn a_record_reads_back_in_every_form(
 }
 
 #[tokio::test]
+// requirement: size-request
 async fn a_delivery_at_the_platforms_limit_goes_through() {
     let world = World::planted().await;
     // Lambda takes 6 MB with every quote escaped; few quotes leave room for near 5 MB of plain JSON.
@@ -68,6 +70,7 @@ async fn a_delivery_at_the_platforms_limit_goes_through() {
 }
 
 #[tokio::test]
+// requirement: size-request
 async fn one_event_of_nearly_five_megabytes_goes_through() {
     let world = World::planted().await;
     let record = format!(
@@ -95,6 +98,7 @@ const LARGEST_BODY: usize = 250_000 - 2_048;
 #[case::at_the_limit(0, false)]
 #[case::one_byte_more(1, true)]
 #[tokio::test]
+// requirement: size-inline
 async fn the_inline_limit_decides(#[case] more: usize, #[case] behind_a_pointer: bool) {
     let world = World::planted().await;
     let record = |bytes| format!(r#"{{"id":"pr_1","text":"{}"}}"#, "x".repeat(bytes));
@@ -115,6 +119,7 @@ async fn the_inline_limit_decides(#[case] more: usize, #[case] behind_a_pointer:
 #[case::at_the_limit(0, "data")]
 #[case::one_byte_more(1, "compact")]
 #[tokio::test]
+// requirement: size-item
 async fn a_map_is_used_up_to_its_last_byte(#[case] more: usize, #[case] form: &str) {
     let world = World::planted().await;
     // An item's 400 KB, less what the adapter leaves for the other attributes, less what DynamoDB counts for the map.
@@ -133,6 +138,7 @@ async fn a_map_is_used_up_to_its_last_byte(#[case] more: usize, #[case] form: &s
 #[case::the_longest(1_024, true)]
 #[case::one_byte_more(1_025, false)]
 #[tokio::test]
+// requirement: size-keys
 async fn a_record_s_key_is_used_up_to_its_last_byte(#[case] bytes: usize, #[case] is_key: bool) {
     let world = World::planted().await;
     let sku = format!("é{}", "x".repeat(bytes - 2));
@@ -149,6 +155,7 @@ async fn a_record_s_key_is_used_up_to_its_last_byte(#[case] bytes: usize, #[case
 }
 
 #[tokio::test]
+// requirement: record-collected
 async fn a_payment_that_collects_no_more_events_still_has_them_forwarded() {
     let world = World::planted().await;
     let payment = r#"{"invoice_id":"iv_1","amount":1,"payment_date":"2026-11-21","source":"card"}"#;

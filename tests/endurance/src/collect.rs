@@ -154,30 +154,6 @@ impl QueueReader {
     }
 }
 
-/// The account in a message's text, and its message group, of some of the messages that a queue has. They stay there,
-/// and another may receive them at once.
-///
-/// # Errors
-/// The queue does not answer.
-pub(crate) async fn groups(aws: &Aws, url: &str) -> Result<Vec<(String, Option<String>)>> {
-    let input = json!({
-        "QueueUrl": url, "MaxNumberOfMessages": 10, "VisibilityTimeout": 0, "AttributeNames": ["MessageGroupId"],
-    });
-    let answer = aws.sqs("ReceiveMessage", &input).await?;
-    let messages = answer.get("Messages").and_then(Value::as_array);
-    let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
-    Ok(messages
-        .into_iter()
-        .flatten()
-        .map(|message| {
-            let body = text(message.get("Body")).unwrap_or_default();
-            let body: Value = serde_json::from_str(&body).unwrap_or_default();
-            let account = text(body.get("account")).unwrap_or_default();
-            (account, text(message.pointer("/Attributes/MessageGroupId")))
-        })
-        .collect())
-}
-
 /// How many messages a queue has, visible or not.
 ///
 /// # Errors

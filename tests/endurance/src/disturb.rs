@@ -259,11 +259,6 @@ impl Disturbance {
     }
 }
 
-/// Adds a rule to a proxy.
-pub(crate) async fn add(proxy: &str, rule: &Value) -> Result<u64> {
-    add_at(&local_client()?, &rules_of(proxy), rule).await
-}
-
 fn rules_of(proxy: &str) -> String {
     format!("{}/_proxy/rules", proxy.trim_end_matches('/'))
 }

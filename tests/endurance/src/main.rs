@@ -1,7 +1,7 @@
 //! `cargo run -p endurance -- faults`: long runs on the local stack that break things on purpose.
 //!
 //! Role: what only shows when everything happens at once: faults between the functions and AWS, functions killed at
-//! random, bursts, poison, a team's queue that goes away. Promise: a run is bounded in time, stays on 127.0.0.1, says
+//! random, queues and tables that go away for seconds. Promise: a run is bounded in time, stays on 127.0.0.1, says
 //! in figures what it did, and leaves no process behind. It judges by the log of what it sent and shares no code with
 //! what it judges; a run in which one kind of fault did not happen is no proof, and fails.
 #![allow(
@@ -17,9 +17,7 @@ mod events;
 mod faults;
 mod kill;
 mod log;
-mod neighbours;
 mod oracle;
-mod poison;
 mod records;
 mod report;
 mod rng;
@@ -31,7 +29,6 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use local::figures;
 use local::interrupt::interrupted;
 use local::progress::Progress;
 use local::refusal::{self, Refusal};
@@ -40,10 +37,10 @@ use local::stack;
 use crate::report::Report;
 use crate::test_stack::Where;
 
-/// Long runs on the local stack that break things on purpose, and count what came of it.
+/// A long run on the local stack that breaks things on purpose, and counts what came of it.
 ///
-/// Each starts a stack of its own with short times and stops it, also after Ctrl-C; with --running it uses the one that
-/// is up.
+/// It starts a stack of its own with short times and stops it, also after Ctrl-C; with --running it uses the one that is
+/// up.
 #[derive(Debug, Parser)]
 #[command(
     name = "endurance",
@@ -52,8 +49,6 @@ use crate::test_stack::Where;
 Examples:
   cargo run -p endurance -- faults --events 20000 --seed 1
   cargo run -p endurance -- faults --events 1000 --running
-  cargo run -p endurance -- neighbours
-  cargo run -p endurance -- poison
 
 Exit codes: 0 every promise held, 1 one is broken or the run proves too little, 2 nothing was tried or the stack went away."
 )]
@@ -63,9 +58,6 @@ struct Cli {
     /// Print the figures as JSON on standard output, instead of a table.
     #[arg(long, global = true)]
     json: bool,
-    /// Note in tests/figures.json what the run found, for the table of requirements.
-    #[arg(long, global = true)]
-    note: bool,
     #[command(subcommand)]
     command: Command,
 }
@@ -80,16 +72,6 @@ enum Command {
     /// other batches. At the end every event that was answered with 200 must be in the team's queue or wait with a
     /// reason, and every record must be what the log of deliveries says.
     Faults(faults::Faults),
-    /// Send a burst beside orders, in another lane and in the same, and count what was served before each order.
-    ///
-    /// Counts are told, not times: how many foreign messages reached the team between an order's 200 and the order. Across
-    /// lanes they must be few. Within a lane nothing is judged: fair queues are SQS's own, and no emulator has them.
-    Neighbours(neighbours::Neighbours),
-    /// Put unreadable messages into every lane, then delete a team's queue in the middle and send again what it missed.
-    ///
-    /// Good events must flow past the poison, which ends in its lane's dead-letter queue byte for byte. The other teams
-    /// must miss nothing when one team's queue is deleted, and `orderhook resend` must complete that team.
-    Poison(poison::Poison),
     /// Be Orderspace's simulator. The other commands start it.
     #[command(hide = true)]
     Simulator {
@@ -97,20 +79,6 @@ enum Command {
         #[arg(long)]
         port: u16,
     },
-}
-
-impl Command {
-    /// The name of the figure that a run of this size is good for.
-    fn figure(&self) -> Option<&'static str> {
-        match self {
-            Self::Faults(faults) => (faults.events >= faults::EVENTS).then_some("faults"),
-            Self::Neighbours(neighbours) => {
-                (neighbours.stock >= neighbours::STOCK).then_some("neighbours")
-            }
-            Self::Poison(poison) => (poison.events >= poison::EVENTS).then_some("poison"),
-            Self::Simulator { .. } => None,
-        }
-    }
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -122,25 +90,10 @@ async fn main() -> ExitCode {
             Err(error) => complain(&error),
         };
     }
-    match noted(&cli).await {
+    match run(&cli).await {
         Ok(report) => report.print(cli.json),
         Err(error) => complain(&error),
     }
-}
-
-/// Runs the command, and notes what it found if that is asked for.
-async fn noted(cli: &Cli) -> Result<Report> {
-    let name = cli.command.figure();
-    if cli.note && name.is_none() {
-        return Err(Refusal::error(
-            "--note is for runs with as many events as they have by default; nothing was started",
-        ));
-    }
-    let report = run(cli).await?;
-    if let Some(name) = name.filter(|_| cli.note) {
-        figures::note(&cli.place.places()?, name, report.found())?;
-    }
-    Ok(report)
 }
 
 fn complain(error: &anyhow::Error) -> ExitCode {
@@ -150,11 +103,6 @@ fn complain(error: &anyhow::Error) -> ExitCode {
 
 /// Finds a stack, runs the command on it, and leaves nothing behind, whatever happened.
 async fn run(cli: &Cli) -> Result<Report> {
-    if cli.place.running() && matches!(cli.command, Command::Poison(_)) {
-        return Err(Refusal::error(
-            "poison changes the routes of a stack's functions, so it takes a stack of its own; leave out --running",
-        ));
-    }
     let places = cli.place.places()?;
     // From here on an interruption stops what is in this directory: it must not be another run's.
     let _lock = stack::lock(
@@ -217,30 +165,6 @@ async fn command(cli: &Cli, stack: &test_stack::TestStack, progress: Progress) -
                 )
             };
             within(faults.minutes, work).await
-        }
-        Command::Neighbours(neighbours) => {
-            let work = async {
-                let outcome = neighbours::run(stack, neighbours, progress).await?;
-                Report::new(
-                    outcome.lines(),
-                    &outcome,
-                    outcome.summary(),
-                    outcome.problems.clone(),
-                )
-            };
-            within(neighbours.minutes, work).await
-        }
-        Command::Poison(poison) => {
-            let work = async {
-                let outcome = poison::run(stack, poison, progress).await?;
-                Report::new(
-                    outcome.lines(),
-                    &outcome,
-                    outcome.summary(),
-                    outcome.problems.clone(),
-                )
-            };
-            within(poison.minutes, work).await
         }
         Command::Simulator { .. } => Err(Refusal::error("the simulator needs no stack")),
     }

@@ -5,7 +5,6 @@ use std::process::ExitCode;
 use anyhow::Result;
 use comfy_table::Table;
 use comfy_table::presets::UTF8_BORDERS_ONLY;
-use local::figures::Found;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -39,14 +38,6 @@ impl Report {
             summary,
             problems,
         })
-    }
-
-    /// The report in one line.
-    pub(crate) fn found(&self) -> Found {
-        match self.problems.first() {
-            None => Found::Held(self.summary.clone()),
-            Some(problem) => Found::Failed(problem.clone()),
-        }
     }
 
     /// Prints it. The code is 0 only where nothing is broken.

@@ -67,12 +67,12 @@ pub(crate) async fn send(
 ///
 /// # Errors
 /// No HTTP client can be made.
-pub(crate) fn sender() -> Result<Sender> {
+fn sender() -> Result<Sender> {
     Ok(Sender::new(policy())?)
 }
 
 /// One delivery, and once more where Orderspace sends what it has sent.
-pub(crate) async fn one(
+async fn one(
     sender: &Sender,
     target: &Target,
     number: usize,

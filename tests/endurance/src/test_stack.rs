@@ -56,6 +56,9 @@ pub(crate) struct Where {
     /// Use the stack that is up in the state directory (`cargo local up --proxy`), and leave it up.
     #[arg(long, global = true)]
     running: bool,
+    /// Run the functions as they are deployed to AWS, optimised. Their first build takes minutes more.
+    #[arg(long, global = true, conflicts_with = "running")]
+    release: bool,
 }
 
 /// A stack that is up.
@@ -105,7 +108,10 @@ impl Where {
             let options = Options {
                 port,
                 proxy: true,
-                build: Build::Release,
+                build: match self.release {
+                    true => Build::Release,
+                    false => Build::Quick,
+                },
                 parameters: SHORT_TIMES.map(str::to_owned).to_vec(),
                 ..Options::default()
             };

@@ -49,9 +49,8 @@ fn end(mut child: Child) -> (Option<i32>, String) {
 #[case::no_events(&["faults", "--events", "0"], "--events")]
 #[case::no_command(&[], "Usage")]
 #[case::no_stack(&["--running", "faults"], "No stack is up")]
-#[case::a_stack_that_would_be_changed(&["--running", "poison"], "a stack of its own")]
-#[case::too_short_to_be_noted(&["faults", "--events", "100", "--note"], "--note is for runs")]
 #[case::both_kinds_of_stack(&["--running", "--port", "4566", "faults"], "--port")]
+// requirement: check-misuse
 fn what_cannot_be_run_ends_with_two_and_says_why(#[case] arguments: &[&str], #[case] says: &str) {
     let state = tempfile::tempdir().unwrap();
     let (code, text) = end(endurance(state.path(), arguments));
@@ -61,11 +60,12 @@ fn what_cannot_be_run_ends_with_two_and_says_why(#[case] arguments: &[&str], #[c
 }
 
 #[test]
+// requirement: check-misuse
 fn a_port_that_is_taken_is_said_before_anything_is_built() {
     let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     let state = tempfile::tempdir().unwrap();
-    let (code, text) = end(endurance(state.path(), &["--port", &port, "poison"]));
+    let (code, text) = end(endurance(state.path(), &["--port", &port, "faults"]));
     assert_eq!(code, Some(2), "{text}");
     assert!(text.contains(&port) && text.contains("in use"), "{text}");
     assert!(!text.contains("Building"), "{text}");
@@ -86,7 +86,8 @@ fn start_time(pid: u32) -> u64 {
 
 #[rstest]
 #[case::in_its_own_directory(&["--running", "faults"])]
-#[case::with_figures_for_programs(&["--running", "--json", "neighbours"])]
+#[case::with_figures_for_programs(&["--running", "--json", "faults"])]
+// requirement: check-misuse
 fn an_emulator_that_ends_during_the_run_is_said(#[case] arguments: &[&str]) {
     // A stack that takes connections and never answers.
     let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();

@@ -16,6 +16,7 @@ fn model(arguments: &[&str]) -> Output {
 }
 
 #[test]
+// requirement: lost-schedules
 fn two_thousand_schedules_hold() {
     let output = model(&["--schedules", "2000"]);
     let said = String::from_utf8_lossy(&output.stdout);
@@ -40,6 +41,7 @@ fn a_seed_tells_its_story() {
 }
 
 #[test]
+// requirement: check-misuse
 fn options_that_make_no_sense_are_refused() {
     for wrong in [
         &["--schedules", "many"][..],

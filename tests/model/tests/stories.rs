@@ -35,6 +35,7 @@ const A: &str = "20";
 const B: &str = "10";
 
 #[test]
+// requirement: repeat-equal-bytes
 fn stock_that_goes_there_and_back_is_three_events() {
     let plan = Plan::story()
         .delivers(0, vec![stock("A 1", A)])
@@ -57,6 +58,7 @@ fn two_real_equal_payments_are_two_events_and_the_second_is_marked() {
 }
 
 #[test]
+// requirement: state-delete
 fn an_update_after_a_delete_does_not_bring_the_record_back() {
     let plan = Plan::story()
         .delivers(0, vec![order("order.created", "or_1", "new")])
@@ -67,6 +69,7 @@ fn an_update_after_a_delete_does_not_bring_the_record_back() {
 }
 
 #[test]
+// requirement: repeat-retry
 fn a_retry_that_comes_after_later_events_keeps_its_place() {
     let plan = Plan::story()
         .delivers(
@@ -112,6 +115,7 @@ fn a_delivery_that_was_queued_by_half_is_completed_under_the_same_ids() {
 #[case::after_the_team(Kind::CrashAfter)]
 #[case::without_its_answer(Kind::Lost)]
 #[case::by_a_panic(Kind::Panic)]
+// requirement: lost-crash
 fn a_forward_that_is_interrupted_is_done_again(#[case] kind: Kind) {
     let plan = Plan::story()
         .delivers(0, vec![order("order.created", "or_1", "new")])
@@ -150,6 +154,7 @@ fn a_team_that_does_not_answer_is_not_waited_for() {
 }
 
 #[test]
+// requirement: repeat-equal-bytes
 fn the_same_bytes_after_a_retry_are_a_new_delivery() {
     let plan = Plan::story()
         .delivers(0, vec![stock("A 1", A)])
@@ -167,6 +172,7 @@ fn the_same_bytes_after_a_retry_are_a_new_delivery() {
 
 /// A record is in the order of first sight; what is sent again although it was taken is seen for the first time last.
 #[test]
+// requirement: model-truth
 fn a_record_behind_orderspace_is_counted_by_its_cause() {
     let plan = Plan::story()
         .delivers(0, vec![stock("A 1", A)])

@@ -24,6 +24,7 @@ async fn a_check_of_what_is_as_it_shall_be_costs_one_question_and_no_save() {
 }
 
 #[tokio::test]
+// requirement: subscription-repair
 async fn a_missing_webhook_is_registered_again() {
     let world = World::new().await;
     world.connect().await.expect(200);
@@ -58,6 +59,7 @@ async fn a_missing_webhook_is_registered_again() {
 #[case::fewer_events(json!({ "events": ["order.created"] }))]
 #[case::other_events(json!({ "events": ["order.created", "order.paid"] }))]
 #[tokio::test]
+// requirement: subscription-repair
 async fn other_events_are_corrected(#[case] change: serde_json::Value) {
     let world = World::new().await;
     world.connect().await.expect(200);
@@ -82,6 +84,7 @@ async fn other_events_are_corrected(#[case] change: serde_json::Value) {
 
 /// Compared as text, each check registered another webhook, and every order came once more.
 #[tokio::test]
+// requirement: provider-answers
 async fn an_endpoint_in_another_spelling_is_the_same() {
     let world = World::new().await;
     world.connect().await.expect(200);
@@ -101,6 +104,7 @@ async fn an_endpoint_in_another_spelling_is_the_same() {
 }
 
 #[tokio::test]
+// requirement: provider-answers
 async fn what_the_source_keeps_otherwise_is_asked_for_once() {
     let world = World::new().await;
     world.connect().await.expect(200);
@@ -206,6 +210,7 @@ async fn an_endpoint_at_an_old_address_of_ours_is_corrected() {
 }
 
 #[tokio::test]
+// requirement: subscription-repair
 async fn another_key_is_taken_over() {
     let world = World::new().await;
     world.connect().await.expect(200);
@@ -270,6 +275,7 @@ async fn a_webhook_whose_token_nobody_knows_is_left_for_an_hour() {
 #[case::no_token("https://hooks.example.com/hooks/orderspace/short")]
 #[case::beside("https://hooks.example.com/other/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")]
 #[tokio::test]
+// requirement: subscription-others
 async fn somebody_else_s_webhook_is_never_touched(#[case] endpoint: &str) {
     let world = World::new().await;
     world.connect().await.expect(200);

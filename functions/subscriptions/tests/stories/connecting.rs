@@ -11,6 +11,7 @@ use simulator::control::NewSite;
 use crate::world::World;
 
 #[tokio::test]
+// requirement: subscription-one
 async fn the_first_connect_registers_one_webhook() {
     let world = World::new().await;
     let answer = world.connect().await.expect(200);
@@ -41,6 +42,7 @@ async fn the_first_connect_registers_one_webhook() {
 }
 
 #[tokio::test]
+// requirement: subscription-one
 async fn the_same_call_again_changes_nothing() {
     let world = World::new().await;
     let first = world.connect().await.expect(200);
@@ -58,6 +60,7 @@ async fn the_same_call_again_changes_nothing() {
 }
 
 #[tokio::test]
+// requirement: subscription-lease
 async fn of_two_calls_at_once_one_is_told_to_come_again() {
     let world = World::new().await;
     let (one, other) = tokio::join!(world.connect(), world.connect());
@@ -95,6 +98,7 @@ async fn changed_events_are_changed_at_orderspace() {
 }
 
 #[tokio::test]
+// requirement: subscription-others
 async fn webhooks_of_others_are_left_alone() {
     let world = World::new().await;
     let like_ours = format!("{}/orderspace/{}", crate::world::HOOKS, "A".repeat(43));

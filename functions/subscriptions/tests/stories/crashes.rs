@@ -36,6 +36,7 @@ fn outlive_the_lease(world: &World) {
 
 #[rstest]
 #[tokio::test]
+// requirement: subscription-crash
 async fn a_first_connect(#[values(0, 1, 2, 3)] mishap: usize) {
     let mishap = Mishap::ALL[mishap];
     for nth in 0..TOO_MANY {
@@ -65,6 +66,7 @@ async fn a_first_connect(#[values(0, 1, 2, 3)] mishap: usize) {
 
 #[rstest]
 #[tokio::test]
+// requirement: subscription-crash
 async fn a_change_of_events(#[values(0, 1, 2, 3)] mishap: usize) {
     let mishap = Mishap::ALL[mishap];
     for nth in 0..TOO_MANY {
@@ -110,6 +112,7 @@ async fn a_webhook_that_is_missing(#[values(0, 1, 2, 3)] mishap: usize) {
 
 #[rstest]
 #[tokio::test]
+// requirement: subscription-crash
 async fn a_disconnect(#[values(0, 1, 2, 3)] mishap: usize) {
     use domain::account::TokenStatus;
     let mishap = Mishap::ALL[mishap];
@@ -199,6 +202,7 @@ async fn change(world: &World) {
 /// Whatever a check was doing, the next one converges, with two questions of Orderspace and a removal at most.
 #[rstest]
 #[tokio::test]
+// requirement: subscription-crash
 async fn a_check_of_a_missing_webhook(#[values(0, 1, 2, 3)] mishap: usize) {
     let mishap = Mishap::ALL[mishap];
     for nth in 0..TOO_MANY {
@@ -247,6 +251,7 @@ async fn a_change_that_a_check_completes(#[values(0, 1, 2, 3)] mishap: usize) {
 
 /// The lease lets one call at a time to Orderspace, so a token that is over is renewed once.
 #[tokio::test]
+// requirement: subscription-lease
 async fn fifty_callers_at_once_cause_one_token_request() {
     let world = World::new().await;
     world.connect().await.expect(200);
@@ -272,6 +277,7 @@ async fn fifty_callers_at_once_cause_one_token_request() {
 
 /// A call that outlives its lease changes nothing more, however far it had got.
 #[tokio::test]
+// requirement: subscription-lease
 async fn whoever_is_overtaken_saves_nothing() {
     let world = World::new().await;
     world.next("POST", simulator::FaultKind::SlowMs(300)).await;

@@ -6,6 +6,7 @@ use serde_json::json;
 use crate::world::World;
 
 #[tokio::test]
+// requirement: upgrade-items
 async fn an_account_that_cannot_be_read_is_listed_and_left_alone() {
     let world = World::new().await;
     world.connect().await.expect(200);
@@ -39,6 +40,7 @@ async fn an_account_that_cannot_be_read_is_listed_and_left_alone() {
 }
 
 #[tokio::test]
+// requirement: upgrade-items
 async fn an_account_that_cannot_be_read_is_connected_anew() {
     let world = World::new().await;
     world.connect().await.expect(200);
@@ -51,6 +53,7 @@ async fn an_account_that_cannot_be_read_is_connected_anew() {
 }
 
 #[tokio::test]
+// requirement: upgrade-items
 async fn an_account_that_cannot_be_read_is_disconnected() {
     let world = World::new().await;
     world.connect().await.expect(200);
@@ -62,6 +65,7 @@ async fn an_account_that_cannot_be_read_is_disconnected() {
 }
 
 #[tokio::test]
+// requirement: upgrade-items
 async fn signing_keys_that_cannot_be_read_come_from_the_source_again() {
     let world = World::new().await;
     world.connect().await.expect(200);
@@ -78,6 +82,7 @@ async fn signing_keys_that_cannot_be_read_come_from_the_source_again() {
 }
 
 #[tokio::test]
+// requirement: upgrade-items
 async fn credentials_that_cannot_be_read_are_replaced() {
     let world = World::new().await;
     world.connect().await.expect(200);
@@ -93,6 +98,7 @@ async fn credentials_that_cannot_be_read_are_replaced() {
 }
 
 #[tokio::test]
+// requirement: upgrade-items
 async fn entries_of_url_tokens_that_are_gone_are_written_anew() {
     let world = World::new().await;
     world.connect().await.expect(200);

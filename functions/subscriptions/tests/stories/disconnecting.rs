@@ -7,6 +7,7 @@ use simulator::{Door, Fault, FaultKind};
 use crate::world::World;
 
 #[tokio::test]
+// requirement: subscription-disconnect
 async fn nothing_is_left_but_the_history() {
     let world = World::new().await;
     world.connect().await.expect(200);

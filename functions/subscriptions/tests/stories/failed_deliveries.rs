@@ -11,6 +11,7 @@ fn fresh(world: &World) -> DeliveryId {
 }
 
 #[tokio::test]
+// requirement: subscription-strikes
 async fn failed_deliveries_are_shown_with_cause_and_time_until_a_delivery_is_accepted() {
     let world = World::new().await;
     world.connect().await.expect(200);

@@ -121,6 +121,7 @@ async fn credentials_that_were_revoked_are_told() {
 }
 
 #[tokio::test]
+// requirement: secret-admin
 async fn orderspace_s_own_words_are_passed_on_without_the_endpoint() {
     let mut world = World::new().await;
     world.hooks = "http://hooks.example.com/hooks";

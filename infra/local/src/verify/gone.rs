@@ -13,6 +13,7 @@ use tokio::process::Command;
 use tokio::sync::oneshot;
 
 use super::report::Outcome;
+use crate::build::Build;
 use crate::job;
 use crate::places::Places;
 use crate::refusal;
@@ -31,7 +32,7 @@ const SAYS: &str = "the emulator ended during the run";
 ///
 /// # Errors
 /// The run did not start, did not say what happened, or left a process behind.
-pub(super) async fn noticed(places: &Places, program: &Path) -> Result<Outcome> {
+pub(super) async fn noticed(places: &Places, program: &Path, build: Build) -> Result<Outcome> {
     let own = Places::of(Some(&places.state.join("gone")))?;
     // What an interrupted run may have left.
     stack::stop_all(&own).await?;
@@ -41,6 +42,7 @@ pub(super) async fn noticed(places: &Places, program: &Path) -> Result<Outcome> 
     command
         .arg("--state")
         .arg(&own.state)
+        .args((build == Build::Release).then_some("--release"))
         .args(["faults", "--minutes", "5"])
         .current_dir(&places.root);
     let (sends, sending) = oneshot::channel();

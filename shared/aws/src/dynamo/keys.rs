@@ -73,6 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
+    // requirement: repeat-marker-registration
     fn no_account_is_named_so_that_its_items_lie_with_others() {
         let names = ["retry", "strike", "acme", "2026-11-20", "a", "0"];
         let names = names.map(|name| name.parse::<AccountName>().unwrap());

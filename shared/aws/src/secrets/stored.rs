@@ -167,6 +167,7 @@ mod tests {
     use secrecy::ExposeSecret as _;
 
     #[test]
+    // requirement: secret-print
     fn keys_are_read_by_webhook_and_do_not_print() {
         let keys = keys(r#"{"keys":{"wh_2":"marker-two","wh_1":"marker-one"},"later":1}"#).unwrap();
         let read: Vec<_> = keys

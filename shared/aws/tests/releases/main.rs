@@ -60,6 +60,7 @@ fn examples(kind: Kind) -> Vec<(Release, Example)> {
 
 /// What means something that this release does not know is not taken for something else.
 #[tokio::test]
+// requirement: upgrade-envelope
 async fn words_of_a_release_to_come_are_unreadable() {
     let token = changed(Kind::Token, "status", "resting").await;
     let hash: TokenHash = token.1.text("hash").parse().unwrap();
@@ -97,6 +98,7 @@ fn text(at: Option<Timestamp>) -> Option<String> {
 }
 
 #[tokio::test]
+// requirement: upgrade-envelope
 async fn accounts_of_every_release_are_read() {
     for (release, example) in examples(Kind::Account) {
         let service = Service::with_item(example.item()).await;
@@ -181,6 +183,7 @@ fn traffic_shown(traffic: &Baseline) -> Value {
 }
 
 #[tokio::test]
+// requirement: upgrade-envelope
 async fn tokens_of_every_release_are_read() {
     for (release, example) in examples(Kind::Token) {
         let service = Service::with_item(example.item()).await;
@@ -232,6 +235,7 @@ fn receipts(service: &Service, inline_limit: usize) -> DynamoReceipts<FakeOversi
 }
 
 #[tokio::test]
+// requirement: upgrade-envelope
 async fn markers_of_every_release_are_read() {
     for (release, example) in examples(Kind::Marker) {
         let service = Service::with_item(example.item()).await;
@@ -301,6 +305,7 @@ async fn store_of(example: &Example, content: &str) -> FakeOversize {
 }
 
 #[tokio::test]
+// requirement: upgrade-envelope
 async fn receipts_of_every_release_are_read() {
     for (release, example) in examples(Kind::Receipt) {
         let service = Service::with_item(example.item()).await;
@@ -383,6 +388,7 @@ fn form_of(example: &Example) -> Option<Form> {
 }
 
 #[tokio::test]
+// requirement: upgrade-envelope
 async fn records_of_every_release_are_read() {
     for (release, example) in examples(Kind::Record) {
         let stored = example.item();
@@ -558,6 +564,7 @@ fn secrets(service: &Service) -> AccountSecrets {
 }
 
 #[tokio::test]
+// requirement: upgrade-envelope
 async fn signing_secrets_of_every_release_are_read() {
     let account: AccountName = "acme".parse().unwrap();
     for (release, example) in examples(Kind::SigningSecret) {
@@ -591,6 +598,7 @@ fn keys_shown(keys: &SigningKeys) -> Value {
 }
 
 #[tokio::test]
+// requirement: upgrade-envelope
 async fn oauth_secrets_of_every_release_are_read() {
     let account: AccountName = "acme".parse().unwrap();
     for (release, example) in examples(Kind::OauthSecret) {

@@ -236,6 +236,7 @@ mod tests {
     }
 
     #[test]
+    // requirement: secret-print
     fn nothing_secret_prints() {
         let secret = OauthSecret {
             credentials: pair("id", "s3cret"),

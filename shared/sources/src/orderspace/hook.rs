@@ -299,6 +299,7 @@ mod tests {
     }
 
     #[test]
+    // requirement: verbatim-forms
     fn both_forms_give_the_same_events() {
         let today = r#"[{"event":"dispatch.created","data":{"dispatch":{"id":"di_1"}}},
                         {"event":"dispatch.created","data":{"dispatch":{"id":"di_2"}}}]"#;
@@ -385,6 +386,7 @@ mod tests {
     #[rstest]
     #[case::at_the_limit(1000, true)]
     #[case::one_more(1001, false)]
+    // requirement: verbatim-forms
     fn a_thousand_events_are_taken(#[case] count: usize, #[case] taken: bool) {
         let one = r#"{"event":"order.created","data":{"order":{"id":"or_1"}}}"#;
         let body = format!("[{}]", vec![one; count].join(","));
@@ -408,6 +410,7 @@ mod tests {
     #[case::stock("inventory_level", r#"{"id":"x","sku":"A 1 🥐"}"#, Some("A 1 🥐"))]
     #[case::stock_without_sku("inventory_level", r#"{"id":"x","sku":""}"#, None)]
     #[case::payment_without_invoice("payment", r#"{"amount":1}"#, None)]
+    // requirement: record-keys
     fn identities(#[case] kind: &str, #[case] record: &str, #[case] id: Option<&str>) {
         let record: &RawValue = serde_json::from_str(record).unwrap();
         assert_eq!(record_id(kind, record).as_ref().map(RecordId::as_str), id);
@@ -428,6 +431,7 @@ mod tests {
         r#""amount":1e99999999999999999998"#,
         false
     )]
+    // requirement: record-payments
     fn payments_are_told_apart_by_value(#[case] a: &str, #[case] b: &str, #[case] same: bool) {
         let id = |fields: &str| {
             let record = format!(r#"{{"invoice_id":"iv_1",{fields}}}"#);

@@ -315,6 +315,7 @@ mod tests {
     }
 
     #[tokio::test]
+    // requirement: check-fakes
     async fn the_fake_keeps_the_contract_and_refuses_what_sqs_refuses() {
         let fake = FakeQueues::default();
         fake.remove(&set().missing);

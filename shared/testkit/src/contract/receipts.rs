@@ -351,6 +351,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
+    // requirement: check-fakes
     async fn the_fake_keeps_the_contract() {
         let fake = FakeReceipts::default();
         receipts(&fake, &fake).await;

@@ -276,6 +276,7 @@ fn behind(world: &mut World) {
 }
 
 #[test]
+// requirement: model-truth
 fn a_record_that_a_retry_overtook_is_counted_by_its_cause() {
     let mut world = world();
     behind(&mut world);

@@ -2,22 +2,22 @@
 //!
 //! It is written by `cargo verify --conformance` and by nobody else. A verdict is that of the very run: a test that did
 //! not run is not a test that passed. Whoever changes a verdict is told so, because the command then fails; a plain
-//! `cargo verify` sees that the table names tests that exist and that the file says what the table says.
+//! `cargo verify` sees that every requirement is shown by something that exists and that the file says what they say.
 
 mod requirements;
 mod results;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
 
-pub use self::requirements::{CHAPTERS, Proof, Requirement, Seen};
-pub use self::results::{Checks, TestNames, TestResults};
+pub use self::requirements::{Proof, Requirement, Shown};
+pub use self::results::{TestNames, TestResults};
 
+use super::checks::CHECKS;
 use super::report::Outcome;
-use crate::figures::Found;
 use crate::places::Places;
 
 /// What the table says of a requirement.
@@ -44,15 +44,20 @@ impl Verdict {
     }
 }
 
+/// What is required, and which tests say that they show it.
+#[derive(Debug)]
+struct Table {
+    requirements: Vec<Requirement>,
+    proofs: Vec<Proof>,
+}
+
 /// What one run of the checks found.
 #[derive(Debug, Default)]
 pub struct Evidence {
     /// The tests, by binary and name. None where their results could not be read.
     pub tests: TestResults,
-    /// The other checks.
-    pub checks: Checks,
-    /// What the long commands found, by name.
-    pub figures: BTreeMap<String, Found>,
+    /// The checks that passed, with what they saw.
+    pub checks: BTreeMap<String, String>,
 }
 
 /// Where the table is.
@@ -60,30 +65,33 @@ pub fn file(places: &Places) -> PathBuf {
     places.root.join("tests/CONFORMANCE.md")
 }
 
-/// Sees that the table names what exists, and that the file has the table's rows.
+/// Sees that every requirement is shown by what exists, and that the file has the requirements' rows.
 ///
 /// # Errors
-/// A test or check is not there; or the file was not written since the table changed.
-pub fn is_current(places: &Places, tests: &TestNames, checks: &[&str]) -> Result<Outcome> {
-    let missing = missing(tests, checks);
-    if !missing.is_empty() {
+/// A requirement has no test, a test names a requirement that is none or does not run; or the file was not written since
+/// the requirements changed.
+pub fn is_current(places: &Places, tests: &TestNames) -> Result<Outcome> {
+    let table = Table::of(places)?;
+    let mut faults = table.faults();
+    faults.extend(table.without_test(tests));
+    if !faults.is_empty() {
         bail!(
-            "{} of what the requirements name does not exist\n    {}\nRename it in \
-             infra/local/src/verify/conformance/requirements.rs as well.",
-            missing.len(),
-            missing.join("\n    ")
+            "tests/REQUIREMENTS.md and the tests do not agree\n    {}",
+            faults.join("\n    ")
         );
     }
-    let written = read(places)?;
-    let stale: Vec<&str> = all()
+    let written = written(places)?;
+    let stale: Vec<&str> = table
+        .requirements
+        .iter()
         .filter(|requirement| {
             written
-                .get(requirement.id)
+                .get(&requirement.id)
                 .is_none_or(|row| row.says != requirement.says)
         })
-        .map(|requirement| requirement.id)
+        .map(|requirement| requirement.id.as_str())
         .collect();
-    if !stale.is_empty() || written.len() != all().count() {
+    if !stale.is_empty() || written.len() != table.requirements.len() {
         bail!(
             "tests/CONFORMANCE.md was written before the requirements changed ({}). Run: cargo verify --conformance",
             stale.join(", ")
@@ -97,7 +105,7 @@ pub fn is_current(places: &Places, tests: &TestNames, checks: &[&str]) -> Result
         .collect();
     if !failed.is_empty() {
         bail!(
-            "tests/CONFORMANCE.md says FAIL of {}. Mend it, and run: cargo verify --conformance",
+            "tests/CONFORMANCE.md says FAIL of {}. Repair it, and run: cargo verify --conformance",
             failed.join(", ")
         );
     }
@@ -109,11 +117,19 @@ pub fn is_current(places: &Places, tests: &TestNames, checks: &[&str]) -> Result
 /// # Errors
 /// A requirement is not met, a verdict is another than the file said, or the file cannot be written.
 pub fn rewrite(places: &Places, evidence: &Evidence) -> Result<Outcome> {
-    let before = read(places)?;
+    let table = Table::of(places)?;
+    let faults = table.faults();
+    if !faults.is_empty() {
+        bail!(
+            "tests/REQUIREMENTS.md and the tests do not agree\n    {}",
+            faults.join("\n    ")
+        );
+    }
+    let before = written(places)?;
     let path = file(places);
-    std::fs::write(&path, render(evidence))
+    std::fs::write(&path, table.render(evidence))
         .with_context(|| format!("{} could not be written", path.display()))?;
-    let changes = changes(&before, evidence);
+    let changes = table.changes(&before, evidence);
     if !changes.is_empty() {
         bail!(
             "{} verdicts differ from those in tests/CONFORMANCE.md, which now has the new ones\n    {}",
@@ -122,9 +138,9 @@ pub fn rewrite(places: &Places, evidence: &Evidence) -> Result<Outcome> {
         );
     }
     let count = |verdict| {
-        all()
-            .filter(|requirement| judge(requirement, evidence).0 == verdict)
-            .count()
+        let verdicts = table.requirements.iter();
+        let verdicts = verdicts.map(|requirement| table.judge(requirement, evidence).0);
+        verdicts.filter(|found| *found == verdict).count()
     };
     // It may have been so before, and is no better for that.
     if count(Verdict::Fail) > 0 {
@@ -134,153 +150,204 @@ pub fn rewrite(places: &Places, evidence: &Evidence) -> Result<Outcome> {
         );
     }
     Ok(Outcome::Passed(format!(
-        "{} requirements: {} pass, {} fail, {} not observable locally, {} by design",
-        all().count(),
+        "{} requirements: {} pass, {} not observable locally, {} by design",
+        table.requirements.len(),
         count(Verdict::Pass),
-        count(Verdict::Fail),
         count(Verdict::NotObservableLocally),
         count(Verdict::ByDesign),
     )))
 }
 
-fn all() -> impl Iterator<Item = &'static Requirement> {
-    CHAPTERS
-        .iter()
-        .flat_map(|(_, requirements)| requirements.iter())
-}
+impl Table {
+    /// The project's.
+    fn of(places: &Places) -> Result<Self> {
+        let path = places.root.join("tests/REQUIREMENTS.md");
+        let text = std::fs::read_to_string(&path)
+            .with_context(|| format!("{} could not be read", path.display()))?;
+        Ok(Self {
+            requirements: requirements::read(&text).context("tests/REQUIREMENTS.md")?,
+            proofs: requirements::proofs(&places.root)?,
+        })
+    }
 
-/// What the table names and nobody has.
-fn missing(tests: &TestNames, checks: &[&str]) -> Vec<String> {
-    let mut missing = Vec::new();
-    for requirement in all() {
-        let Seen::By(proofs) = requirement.seen else {
-            continue;
-        };
-        for proof in proofs {
-            match *proof {
-                Proof::Test(binary, name) if !tests.has(binary, name) => {
-                    missing.push(format!("{}: test {binary} {name}", requirement.id));
-                }
-                Proof::Check(name) if !checks.contains(&name) => {
-                    missing.push(format!("{}: check {name}", requirement.id));
-                }
-                Proof::Test(..) | Proof::Check(_) | Proof::Figure(_) => {}
-            }
-        }
+    /// The tests that show a requirement.
+    fn proofs_of(&self, id: &str) -> impl Iterator<Item = &Proof> {
+        self.proofs
+            .iter()
+            .filter(move |proof| proof.shows.iter().any(|shown| shown == id))
     }
-    missing
-}
 
-/// The verdict on a requirement, with its figures or with what is wrong.
-fn judge(requirement: &Requirement, evidence: &Evidence) -> (Verdict, String) {
-    let proofs = match requirement.seen {
-        Seen::By(proofs) => proofs,
-        Seen::OnAws { why, .. } => return (Verdict::NotObservableLocally, why.to_owned()),
-        Seen::Meant(why) => return (Verdict::ByDesign, why.to_owned()),
-    };
-    let (mut wrong, mut figures, mut cases) = (Vec::new(), Vec::new(), 0);
-    for proof in proofs {
-        match *proof {
-            Proof::Test(binary, name) => match evidence.tests.of(binary, name) {
-                Some(results) if results.failed == 0 => cases += results.passed,
-                Some(_) => wrong.push(format!("{binary} {name} failed")),
-                None => wrong.push(format!("{binary} {name} did not run")),
-            },
-            Proof::Check(name) => match evidence.checks.of(name) {
-                Some(detail) => figures.push(format!("{name}: {detail}")),
-                None => wrong.push(format!("check {name} did not pass")),
-            },
-            Proof::Figure(name) => match evidence.figures.get(name) {
-                Some(Found::Held(found)) => figures.push(format!("{name}: {found}")),
-                Some(Found::Failed(why)) => {
-                    wrong.push(format!("the long run {name} failed: {why}"));
-                }
-                None => wrong.push(format!("the long run {name} was never made")),
-            },
-        }
-    }
-    if !wrong.is_empty() {
-        return (Verdict::Fail, wrong.join("; "));
-    }
-    match cases {
-        0 => {}
-        1 => figures.insert(0, "1 test".to_owned()),
-        _ => figures.insert(0, format!("{cases} tests")),
-    }
-    (Verdict::Pass, figures.join("; "))
-}
-
-/// The command that shows a requirement alone.
-fn command(requirement: &Requirement) -> String {
-    let proofs = match requirement.seen {
-        Seen::By(proofs) => proofs,
-        Seen::OnAws { how, .. } => return format!("On AWS: {how}"),
-        Seen::Meant(_) => return "–".to_owned(),
-    };
-    let mut packages: Vec<&str> = Vec::new();
-    let (mut tests, mut commands) = (Vec::new(), Vec::new());
-    for proof in proofs {
-        match *proof {
-            Proof::Test(binary, name) => {
-                let package = binary.split("::").next().unwrap_or(binary);
-                if !packages.contains(&package) {
-                    packages.push(package);
-                }
-                tests.push(format!("test(/^{name}/)"));
-            }
-            Proof::Check(name) => commands.push(format!("`cargo verify --only '{name}'`")),
-            Proof::Figure(_) => {}
-        }
-    }
-    if !tests.is_empty() {
-        let packages: Vec<String> = packages
-            .into_iter()
-            .map(|package| format!("-p {package}"))
+    /// What requirements, tests and checks say of each other that is not so.
+    fn faults(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        let ids: BTreeSet<&str> = self
+            .requirements
+            .iter()
+            .map(|one| one.id.as_str())
             .collect();
-        let nextest = format!(
-            "`cargo nextest run {} -E '{}'`",
-            packages.join(" "),
-            tests.join(" or ")
-        );
-        commands.insert(0, nextest);
+        for proof in &self.proofs {
+            let unknown = proof.shows.iter().filter(|id| !ids.contains(id.as_str()));
+            faults.extend(unknown.map(|id| format!("{proof} shows {id}, which is no requirement")));
+        }
+        for requirement in &self.requirements {
+            let id = &requirement.id;
+            let has_tests = self.proofs_of(id).next().is_some();
+            let (asks, checks): (bool, &[String]) = match &requirement.shown {
+                Shown::Here { tests, checks } => (*tests, checks),
+                Shown::OnAws { .. } | Shown::Meant(_) => (false, &[]),
+            };
+            match (asks, has_tests) {
+                (true, false) => faults.push(format!("{id}: no test shows it")),
+                (false, true) => {
+                    faults.push(format!("{id}: a test shows it, and it asks for none"));
+                }
+                (true, true) | (false, false) => {}
+            }
+            let unknown = checks
+                .iter()
+                .filter(|name| CHECKS.iter().all(|check| check.name != name.as_str()));
+            faults.extend(unknown.map(|name| format!("{id}: there is no check {name}")));
+        }
+        faults
     }
-    commands.join("; ")
-}
 
-const HEAD: &str = "\
-# Conformance
+    /// The tests that say what they show and do not run.
+    fn without_test(&self, tests: &TestNames) -> Vec<String> {
+        let missing = self.proofs.iter().filter(|proof| !tests.has(proof));
+        missing
+            .map(|proof| format!("{proof} is no test that runs"))
+            .collect()
+    }
 
-What this project is held to, and whether the last run held it. Written by `cargo verify --conformance`, which fails where
-a verdict differs from the one here; change `infra/local/src/verify/conformance/requirements.rs`, not this file.
+    /// The verdict on a requirement, with its figures or with what is wrong.
+    fn judge(&self, requirement: &Requirement, evidence: &Evidence) -> (Verdict, String) {
+        let checks = match &requirement.shown {
+            Shown::Here { checks, .. } => checks,
+            Shown::OnAws { why, .. } => return (Verdict::NotObservableLocally, why.clone()),
+            Shown::Meant(why) => return (Verdict::ByDesign, why.clone()),
+        };
+        let (mut wrong, mut figures, mut cases) = (Vec::new(), Vec::new(), 0);
+        for proof in self.proofs_of(&requirement.id) {
+            match evidence.tests.of(proof) {
+                Some(results) if results.failed == 0 => cases += results.passed,
+                Some(_) => wrong.push(format!("{proof} failed")),
+                None => wrong.push(format!("{proof} did not run")),
+            }
+        }
+        match cases {
+            0 => {}
+            1 => figures.push("1 test".to_owned()),
+            _ => figures.push(format!("{cases} tests")),
+        }
+        for name in checks {
+            match evidence.checks.get(name) {
+                Some(saw) => figures.push(format!("{name}: {saw}")),
+                None => wrong.push(format!("check {name} did not pass")),
+            }
+        }
+        match wrong.is_empty() && !figures.is_empty() {
+            true => (Verdict::Pass, figures.join("; ")),
+            false => (Verdict::Fail, wrong.join("; ")),
+        }
+    }
 
-**PASS** names what ran and passed in that very run. **NOT OBSERVABLE LOCALLY** says what the emulator lacks and how to see
-it on AWS. Tests of the package `e2e` need a stack: `cargo local up --proxy`, then
-`ORDERHOOK_OUTPUTS=.local/outputs.json` before the command.
-";
+    /// The command that shows a requirement alone.
+    fn command(&self, requirement: &Requirement) -> String {
+        let checks = match &requirement.shown {
+            Shown::Here { checks, .. } => checks,
+            Shown::OnAws { how, .. } => return format!("On AWS: {how}"),
+            Shown::Meant(_) => return "–".to_owned(),
+        };
+        let proofs = || self.proofs_of(&requirement.id);
+        let packages: BTreeSet<&str> = proofs().map(|proof| proof.package.as_str()).collect();
+        let tests: BTreeSet<&str> = proofs().map(|proof| proof.function.as_str()).collect();
+        let list = |prefix: &str, separator: &str, names: &BTreeSet<&str>, suffix: &str| {
+            let names = names.iter().map(|name| format!("{prefix}{name}{suffix}"));
+            names.collect::<Vec<_>>().join(separator)
+        };
+        let mut commands = Vec::new();
+        if !tests.is_empty() {
+            commands.push(format!(
+                "`cargo nextest run {} -E '{}'`",
+                list("-p ", " ", &packages, ""),
+                list("test(", " or ", &tests, ")")
+            ));
+        }
+        commands.extend(checks.iter().map(|name| {
+            let release = CHECKS
+                .iter()
+                .any(|check| check.name == name && check.of_release);
+            let release = if release { "--release " } else { "" };
+            format!("`cargo verify {release}--only '{name}'`")
+        }));
+        commands.join("; ")
+    }
 
-/// The file's text.
-fn render(evidence: &Evidence) -> String {
-    let mut text = HEAD.to_owned();
-    for (title, requirements) in CHAPTERS {
-        let _ = write!(
-            text,
-            "\n## {title}\n\n| requirement | says | verdict | shown by | figures, or why |\n|---|---|---|---|---|\n"
-        );
-        for requirement in *requirements {
-            let (verdict, figures) = judge(requirement, evidence);
+    /// The file's text.
+    fn render(&self, evidence: &Evidence) -> String {
+        let (mut text, mut chapter) = (HEAD.to_owned(), "");
+        for requirement in &self.requirements {
+            if chapter != requirement.chapter {
+                chapter = &requirement.chapter;
+                let _ = write!(
+                    text,
+                    "\n## {chapter}\n\n| requirement | says | verdict | shown by | figures, or why |\n|---|---|---|---|---|\n"
+                );
+            }
+            let (verdict, figures) = self.judge(requirement, evidence);
             let _ = writeln!(
                 text,
                 "| `{}` | {} | {} | {} | {} |",
                 requirement.id,
                 requirement.says,
                 verdict.as_str(),
-                command(requirement),
+                self.command(requirement),
                 figures.replace(['|', '\n'], " ")
             );
         }
+        text
     }
-    text
+
+    /// The verdicts that are other than before. A requirement that is new has no verdict before, one that is gone had.
+    fn changes(&self, before: &BTreeMap<String, Row>, evidence: &Evidence) -> Vec<String> {
+        let mut changes = Vec::new();
+        for requirement in &self.requirements {
+            let (verdict, detail) = self.judge(requirement, evidence);
+            let old = before.get(&requirement.id).map(|row| row.verdict.as_str());
+            let is_same = old.map_or(verdict != Verdict::Fail, |old| old == verdict.as_str());
+            if !is_same {
+                changes.push(format!(
+                    "{}: {} before, now {} ({detail})",
+                    requirement.id,
+                    old.unwrap_or("no verdict"),
+                    verdict.as_str()
+                ));
+            }
+        }
+        for id in before.keys() {
+            if self
+                .requirements
+                .iter()
+                .all(|requirement| requirement.id != *id)
+            {
+                changes.push(format!("{id}: is required no more"));
+            }
+        }
+        changes
+    }
 }
+
+const HEAD: &str = "\
+# Conformance
+
+What this project is held to, and whether the last run held it. Written by `cargo verify --conformance`, which fails where
+a verdict differs from the one here; change [REQUIREMENTS.md](REQUIREMENTS.md) and the lines `// requirement: id` above the
+tests, not this file.
+
+**PASS** names what ran and passed in that very run. **NOT OBSERVABLE LOCALLY** says what the emulator lacks and how to see
+it on AWS. Tests of the package `e2e` need a stack: `cargo local up --proxy`, then
+`ORDERHOOK_OUTPUTS=.local/outputs.json` before the command.
+";
 
 /// One row of the file.
 #[derive(Debug, PartialEq, Eq)]
@@ -290,7 +357,7 @@ struct Row {
 }
 
 /// The rows of the file, none where it is not there yet.
-fn read(places: &Places) -> Result<BTreeMap<String, Row>> {
+fn written(places: &Places) -> Result<BTreeMap<String, Row>> {
     let path = file(places);
     match std::fs::read_to_string(&path) {
         Ok(text) => Ok(rows(&text)),
@@ -313,175 +380,170 @@ fn rows(text: &str) -> BTreeMap<String, Row> {
         .collect()
 }
 
-/// The verdicts that are other than before. A requirement that is new has no verdict before, one that is gone had.
-fn changes(before: &BTreeMap<String, Row>, evidence: &Evidence) -> Vec<String> {
-    let mut changes = Vec::new();
-    for requirement in all() {
-        let (verdict, detail) = judge(requirement, evidence);
-        let old = before.get(requirement.id).map(|row| row.verdict.as_str());
-        let is_same = old.map_or(verdict != Verdict::Fail, |old| old == verdict.as_str());
-        if !is_same {
-            changes.push(format!(
-                "{}: {} before, now {} ({detail})",
-                requirement.id,
-                old.unwrap_or("no verdict"),
-                verdict.as_str()
-            ));
-        }
-    }
-    for id in before.keys() {
-        if all().all(|requirement| requirement.id != id) {
-            changes.push(format!("{id}: is required no more"));
-        }
-    }
-    changes
-}
-
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use rstest::rstest;
 
     use super::*;
 
-    /// A run in which everything that the table names passed.
+    fn table() -> Table {
+        let rows = "## One\n| `a` | It holds | tests |\n| `b` | It is checked | tests, check model |\n\
+                    ## Two\n| `c` | It is seen | on AWS: Look there. Here: Nothing shows it. |\n\
+                    | `d` | So it is | by design: it is meant |\n";
+        Table {
+            requirements: requirements::read(rows).unwrap(),
+            proofs: vec![proof(&["a", "b"], "keeps"), proof(&["b"], "holds")],
+        }
+    }
+
+    fn proof(shows: &[&str], function: &str) -> Proof {
+        Proof {
+            shows: shows.iter().map(|id| (*id).to_owned()).collect(),
+            package: "runtime".to_owned(),
+            binary: None,
+            module: "enqueue".to_owned(),
+            function: function.to_owned(),
+        }
+    }
+
+    /// A run in which everything passed.
     fn all_well() -> Evidence {
         let mut evidence = Evidence::default();
-        for requirement in all() {
-            let Seen::By(proofs) = requirement.seen else {
-                continue;
-            };
-            for proof in proofs {
-                match *proof {
-                    Proof::Test(binary, name) => evidence.tests.add(binary, name, true),
-                    Proof::Check(name) => evidence.checks.add(name, "seen"),
-                    Proof::Figure(name) => {
-                        let found = Found::Held("long".to_owned());
-                        evidence.figures.insert(name.to_owned(), found);
-                    }
-                }
-            }
+        for test in ["keeps::case_1", "keeps::case_2", "holds"] {
+            let name = format!("enqueue::tests::{test}");
+            evidence.tests.add("runtime", &name, true);
         }
+        evidence
+            .checks
+            .insert("model".to_owned(), "seen".to_owned());
         evidence
     }
 
-    #[test]
-    fn the_table_is_one() {
-        let mut ids: Vec<&str> = all().map(|requirement| requirement.id).collect();
-        let count = ids.len();
-        assert!(count >= 30, "{count} requirements");
-        ids.sort_unstable();
-        ids.dedup();
-        assert_eq!(ids.len(), count, "two requirements have one id");
-        for requirement in all() {
-            let text = format!(
-                "{}{}{}",
-                requirement.id,
-                requirement.says,
-                command(requirement)
-            );
-            assert!(!text.contains(['|', '\n']), "{text} breaks the table");
-            if let Seen::By(proofs) = requirement.seen {
-                let proves = |proof: &Proof| !matches!(proof, Proof::Figure(_));
-                assert!(proofs.iter().any(proves), "{} has no proof", requirement.id);
-            }
-        }
+    fn verdicts(table: &Table, evidence: &Evidence) -> Vec<(Verdict, String)> {
+        let requirements = table.requirements.iter();
+        requirements.map(|one| table.judge(one, evidence)).collect()
     }
 
     #[test]
-    fn every_long_run_has_its_figure() {
-        let proofs = all().filter_map(|requirement| match requirement.seen {
-            Seen::By(proofs) => Some(proofs),
-            Seen::OnAws { .. } | Seen::Meant(_) => None,
-        });
-        let named: BTreeSet<String> = proofs
-            .flatten()
-            .filter_map(|proof| match proof {
-                Proof::Figure(name) => Some((*name).to_owned()),
-                Proof::Test(..) | Proof::Check(_) => None,
-            })
-            .collect();
-        let targets = crate::fuzz::TARGETS.map(|target| format!("fuzz {target}"));
-        let runs = ["faults", "neighbours", "poison"].map(str::to_owned);
-        assert_eq!(named, targets.into_iter().chain(runs).collect());
+    fn what_ran_and_passed_is_met() {
+        let verdicts = verdicts(&table(), &all_well());
+        let expected = [
+            (Verdict::Pass, "2 tests"),
+            (Verdict::Pass, "3 tests; model: seen"),
+            (Verdict::NotObservableLocally, "Nothing shows it."),
+            (Verdict::ByDesign, "it is meant"),
+        ];
+        assert_eq!(
+            verdicts,
+            expected.map(|(verdict, why)| (verdict, why.to_owned()))
+        );
+    }
+
+    #[test]
+    fn what_failed_or_did_not_run_fails_its_requirement() {
+        let table = table();
+        let before = rows(&table.render(&all_well()));
+        let mut evidence = all_well();
+        evidence
+            .tests
+            .add("runtime", "enqueue::tests::keeps::case_2", false);
+        let failed = "runtime keeps failed".to_owned();
+        let found = verdicts(&table, &evidence);
+        assert_eq!(
+            found[..2],
+            [(Verdict::Fail, failed.clone()), (Verdict::Fail, failed)]
+        );
+        assert_eq!(table.changes(&before, &evidence).len(), 2);
+
+        let mut evidence = all_well();
+        evidence.checks.clear();
+        let found = verdicts(&table, &evidence);
+        assert_eq!(found[0].0, Verdict::Pass);
+        assert_eq!(
+            found[1],
+            (Verdict::Fail, "check model did not pass".to_owned())
+        );
+        let found = verdicts(&table, &Evidence::default());
+        assert_eq!(
+            found[0],
+            (Verdict::Fail, "runtime keeps did not run".to_owned())
+        );
     }
 
     #[test]
     fn what_is_written_reads_back() {
-        let evidence = all_well();
-        let rows = rows(&render(&evidence));
-        assert_eq!(rows.len(), all().count());
-        for requirement in all() {
-            let row = &rows[requirement.id];
-            assert_eq!(row.says, requirement.says);
-            assert_eq!(row.verdict, judge(requirement, &evidence).0.as_str());
-        }
-        assert_eq!(changes(&rows, &evidence), [""; 0]);
-    }
-
-    #[test]
-    fn a_test_that_failed_or_did_not_run_fails_its_requirement() {
-        let written = rows(&render(&all_well()));
-        let requirement = all()
-            .find(|requirement| requirement.id == "durable-partial")
-            .unwrap();
-        let Seen::By(&[Proof::Test(binary, name), ..]) = requirement.seen else {
-            panic!("the requirement is shown by a test");
-        };
-        let mut failed = all_well();
-        failed.tests.add(binary, &format!("{name}::case_2"), false);
-        assert_eq!(judge(requirement, &failed).0, Verdict::Fail);
-        assert_eq!(changes(&written, &failed).len(), 1);
-        assert_eq!(judge(requirement, &Evidence::default()).0, Verdict::Fail);
-    }
-
-    #[test]
-    fn a_check_that_did_not_pass_fails_its_requirement() {
-        let mut evidence = all_well();
-        evidence.checks = Checks::default();
-        let requirement = all()
-            .find(|requirement| requirement.id == "lost-schedules")
-            .unwrap();
-        let (verdict, why) = judge(requirement, &evidence);
-        assert_eq!(
-            (verdict, &*why),
-            (Verdict::Fail, "check model did not pass")
-        );
+        let (table, evidence) = (table(), all_well());
+        let rows = rows(&table.render(&evidence));
+        let found: Vec<(&str, &str, &str)> = rows
+            .iter()
+            .map(|(id, row)| (id.as_str(), row.says.as_str(), row.verdict.as_str()))
+            .collect();
+        let expected = [
+            ("a", "It holds", "PASS"),
+            ("b", "It is checked", "PASS"),
+            ("c", "It is seen", "NOT OBSERVABLE LOCALLY"),
+            ("d", "So it is", "BY DESIGN"),
+        ];
+        assert_eq!(found, expected);
+        assert_eq!(table.changes(&rows, &evidence), [""; 0]);
     }
 
     #[test]
     fn what_is_new_must_hold_and_what_is_gone_is_told() {
-        let evidence = all_well();
-        let mut written = rows(&render(&evidence));
-        written.remove("durable-partial");
-        assert_eq!(changes(&written, &evidence), [""; 0]);
+        let (mut table, evidence) = (table(), all_well());
+        let before = rows(&table.render(&evidence));
+        table.requirements.remove(3);
         assert_eq!(
-            changes(&BTreeMap::new(), &Evidence::default()).len(),
-            all()
-                .filter(|requirement| matches!(requirement.seen, Seen::By(_)))
-                .count()
+            table.changes(&before, &evidence),
+            ["d: is required no more"]
         );
-        let gone = Row {
-            says: "x".to_owned(),
-            verdict: "PASS".to_owned(),
-        };
-        written.insert("former".to_owned(), gone);
+        assert_eq!(table.changes(&BTreeMap::new(), &evidence), [""; 0]);
         assert_eq!(
-            changes(&written, &evidence),
-            ["former: is required no more"]
+            table.changes(&BTreeMap::new(), &Evidence::default()).len(),
+            2
+        );
+    }
+
+    #[rstest]
+    #[case::as_it_is(&["a", "b"], "tests, check model", None)]
+    #[case::no_test(&["b"], "tests, check model", Some("a: no test shows it"))]
+    #[case::an_unknown_id(&["a", "b", "e"], "tests, check model", Some("runtime keeps shows e, which is no requirement"))]
+    #[case::an_unknown_check(&["a", "b"], "tests, check miracles", Some("b: there is no check miracles"))]
+    #[case::a_test_too_many(&["a", "b"], "check model", Some("b: a test shows it, and it asks for none"))]
+    fn requirements_and_tests_have_to_agree(
+        #[case] shows: &[&str],
+        #[case] by: &str,
+        #[case] fault: Option<&str>,
+    ) {
+        let mut table = table();
+        table.proofs[0] = proof(shows, "keeps");
+        let rows = format!("| `b` | It is checked | {by} |");
+        table.requirements[1] = requirements::read(&rows).unwrap().remove(0);
+        assert_eq!(table.faults(), fault.into_iter().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_test_that_does_not_run_shows_nothing() {
+        let evidence = all_well();
+        let mut names = evidence.tests.names();
+        assert_eq!(table().without_test(&names), [""; 0]);
+        names.remove("runtime", "enqueue::tests::holds");
+        assert_eq!(
+            table().without_test(&names),
+            ["runtime holds is no test that runs"]
         );
     }
 
     #[test]
-    fn what_the_table_names_and_nobody_has_is_found() {
-        let evidence = all_well();
-        let checks: Vec<&str> = evidence.checks.names().collect();
-        let mut names = evidence.tests.names();
-        assert_eq!(missing(&names, &checks), [""; 0]);
-        names.remove("runtime", "enqueue::tests::batches_keep_to_both_limits");
-        assert_eq!(
-            missing(&names, &checks),
-            ["size-batch: test runtime enqueue::tests::batches_keep_to_both_limits"]
-        );
-        assert!(missing(&names, &[]).len() > 1);
+    fn the_projects_requirements_and_tests_agree() {
+        let directory = tempfile::tempdir().unwrap();
+        let places = Places::of(Some(directory.path())).unwrap();
+        let table = Table::of(&places).unwrap();
+        assert_eq!(table.faults(), [""; 0]);
+        assert!(table.proofs.len() > 200, "{} tests", table.proofs.len());
+        for requirement in &table.requirements {
+            let text = format!("{}{}", requirement.says, table.command(requirement));
+            assert!(!text.contains(['|', '\n']), "{text} breaks the table");
+        }
     }
 }

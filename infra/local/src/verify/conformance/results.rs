@@ -1,10 +1,12 @@
 //! What a run says about itself: [nextest's report in JUnit's form](https://nexte.st/docs/machine-readable/junit/), its
-//! [list of tests](https://nexte.st/docs/machine-readable/list/), and the checks of `cargo verify`.
+//! [list of tests](https://nexte.st/docs/machine-readable/list/).
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
+
+use super::Proof;
 
 /// How the cases of one test ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,6 +49,11 @@ impl TestResults {
         Ok(results)
     }
 
+    /// Adds those of another run of other tests.
+    pub fn extend(&mut self, others: Self) {
+        self.passed.extend(others.passed);
+    }
+
     /// Notes how a test ended.
     pub fn add(&mut self, binary: &str, name: &str, passed: bool) {
         self.passed
@@ -54,10 +61,10 @@ impl TestResults {
     }
 
     /// How a test and all its cases ended, if one of them ran.
-    pub fn of(&self, binary: &str, name: &str) -> Option<Cases> {
+    pub fn of(&self, proof: &Proof) -> Option<Cases> {
         let mut cases = Cases::default();
-        for ((in_binary, case), passed) in &self.passed {
-            if in_binary == binary && is_of(case, name) {
+        for ((binary, name), passed) in &self.passed {
+            if proof.is(binary, name) {
                 cases.passed += u64::from(*passed);
                 cases.failed += u64::from(!*passed);
             }
@@ -72,12 +79,6 @@ impl TestResults {
             names: self.passed.keys().cloned().collect(),
         }
     }
-}
-
-/// Whether a name is that of a test or of one of its cases.
-fn is_of(case: &str, name: &str) -> bool {
-    case.strip_prefix(name)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
 }
 
 /// The tests that there are, by binary and name.
@@ -122,38 +123,15 @@ impl TestNames {
     }
 
     /// Whether there is such a test, or a case of it.
-    pub fn has(&self, binary: &str, name: &str) -> bool {
+    pub fn has(&self, proof: &Proof) -> bool {
         self.names
             .iter()
-            .any(|(in_binary, case)| in_binary == binary && is_of(case, name))
+            .any(|(binary, name)| proof.is(binary, name))
     }
 
     #[cfg(test)]
     pub(super) fn remove(&mut self, binary: &str, name: &str) {
         self.names.remove(&(binary.to_owned(), name.to_owned()));
-    }
-}
-
-/// The checks that passed, with what they saw.
-#[derive(Debug, Default)]
-pub struct Checks {
-    passed: BTreeMap<String, String>,
-}
-
-impl Checks {
-    /// Notes a check that passed.
-    pub fn add(&mut self, name: &str, saw: &str) {
-        self.passed.insert(name.to_owned(), saw.to_owned());
-    }
-
-    /// What a check saw, if it passed.
-    pub fn of(&self, name: &str) -> Option<&str> {
-        self.passed.get(name).map(String::as_str)
-    }
-
-    #[cfg(test)]
-    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
-        self.passed.keys().map(String::as_str)
     }
 }
 
@@ -173,15 +151,25 @@ mod tests {
   </testsuite>
 </testsuites>"#;
 
+    fn test(binary: &str, function: &str) -> Proof {
+        Proof {
+            shows: Vec::new(),
+            package: "inbound".to_owned(),
+            binary: Some(binary.to_owned()),
+            module: String::new(),
+            function: function.to_owned(),
+        }
+    }
+
     #[test]
     fn a_test_is_all_of_its_cases_and_no_other_test() {
         let results = TestResults::read(REPORT).unwrap();
-        let of = |name| results.of("inbound::answers", name);
+        let of = |name| results.of(&test("answers", name));
         let cases = |passed, failed| Some(Cases { passed, failed });
         assert_eq!(of("answers"), cases(1, 1));
         assert_eq!(of("keeps"), cases(1, 0));
         assert_eq!(of("keep"), None);
-        assert_eq!(results.of("inbound", "keeps"), None);
+        assert_eq!(results.of(&test("sizes", "keeps")), None);
         assert!(TestResults::read("Summary: 4 passed").is_err());
     }
 
@@ -191,9 +179,9 @@ mod tests {
             "keeps::case_1":{"kind":"test","ignored":false,"filter-match":{"status":"matches"}},
             "rests":{"kind":"test","ignored":true,"filter-match":{"status":"matches"}}}}}}"#;
         let names = TestNames::read(list.as_bytes()).unwrap();
-        assert!(names.has("inbound::answers", "keeps"));
-        assert!(!names.has("inbound::answers", "rests"));
-        assert!(!names.has("consumer::batches", "keeps"));
+        assert!(names.has(&test("answers", "keeps")));
+        assert!(!names.has(&test("answers", "rests")));
+        assert!(!names.has(&test("batches", "keeps")));
         assert!(TestNames::read(b"[]").is_err());
     }
 }

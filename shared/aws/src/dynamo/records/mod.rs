@@ -648,6 +648,7 @@ mod tests {
     #[case::compact(COMPACT, packed(), RECORD)]
     #[case::stored(DATAREF, text("s3://bucket/records/1"), RECORD)]
     #[tokio::test]
+    // requirement: record-forms
     async fn every_form_reads_back_as_the_same_record(
         #[case] form: &str,
         #[case] content: AttributeValue,
@@ -790,6 +791,7 @@ mod tests {
 
     /// What is remembered costs little of the kilobyte that a write is paid by.
     #[test]
+    // requirement: repeat-earlier
     fn what_is_remembered_is_at_most_150_bytes() {
         let names: usize = CONTENTS.iter().map(|name| name.len()).sum();
         assert!(names + MOST_REMEMBERED * Said::LENGTH <= 150);
@@ -1000,6 +1002,7 @@ mod tests {
     #[case::at_the_limit(0, DATA)]
     #[case::one_byte_more(1, COMPACT)]
     #[tokio::test]
+    // requirement: size-item
     async fn a_map_holds_a_record_up_to_its_last_byte(
         #[case] more: isize,
         #[case] form: &'static str,
@@ -1012,6 +1015,7 @@ mod tests {
     }
 
     #[tokio::test]
+    // requirement: size-item
     async fn compressed_text_holds_a_record_up_to_its_last_byte() {
         // Text that does not compress, as long as its packed form fits.
         let mut seed = 1_u64;

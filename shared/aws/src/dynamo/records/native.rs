@@ -252,6 +252,7 @@ mod tests {
         }
 
         #[test]
+        // requirement: check-panics
         fn no_text_panics(text in "\\PC*", json in "[\\[\\]{}\":,0-9eE+.\\-ntf\\\\ud8]{0,60}") {
             // Whatever the text is, an attribute of it is one that can be read.
             for text in [text, json] {
@@ -312,6 +313,7 @@ mod tests {
     #[case::noncharacter("{\"a\":\"\u{FFFF}\"}", None)]
     #[case::no_json("{\"a\":}", Some(Unfit::Text))]
     #[case::two_values("{} {}", Some(Unfit::Text))]
+    // requirement: record-limits
     fn limits(#[case] json: &str, #[case] unfit: Option<Unfit>) {
         let attribute = native(json);
         assert_eq!(attribute.as_ref().err().copied(), unfit);
@@ -325,6 +327,7 @@ mod tests {
     }
 
     #[test]
+    // requirement: record-limits
     fn thirty_two_levels_fit_and_more_are_refused_without_following_them() {
         let deepest = native(&nested(LEVELS)).unwrap();
         assert_eq!(to_json(&deepest).unwrap(), nested(LEVELS));
