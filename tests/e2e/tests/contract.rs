@@ -328,7 +328,8 @@ impl TokenStore for Accounts {
             ("keys", AttributeValue::N(entry.keys.get().to_string())),
             ("status", text(entry.status.as_str())),
         ];
-        let item = item.into_iter().chain(webhook);
+        let policy = entry.policy.map(|policy| ("policy", text(policy.as_str())));
+        let item = item.into_iter().chain(webhook).chain(policy);
         self.place
             .aws
             .dynamo()

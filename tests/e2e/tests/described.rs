@@ -16,6 +16,7 @@ use rstest::rstest;
 use serde_json::{Value, json};
 use simulator::{Door, Fault, FaultKind};
 use testkit::openapi::{Description, Operation};
+use testkit::signing::OTHER_SIGNING_KEY;
 
 /// The gateway's throttle is all tests' own. What fails our stores for the list fails it for all tests.
 fn is_out_of_reach(operation: &Operation, status: u16) -> bool {
@@ -100,12 +101,24 @@ async fn damage(operator: &Operator, key: &str) {
     update.send().await.unwrap();
 }
 
+/// An operator with a manual account.
+async fn manual() -> Operator {
+    let operator = Operator::new().await;
+    let desired = json!({
+        "source": "stackone", "signing_secrets": [OTHER_SIGNING_KEY], "events": ["*"],
+    });
+    let answer = operator.put(&desired).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    operator
+}
+
 /// Brings an answer about, if anybody knows how.
 async fn bring_about(operation: &Operation, status: u16) -> Answer {
     let needs_credentials = operation.method == "PUT";
     let operator = match (needs_credentials, status) {
         (true, 202 | 404 | 422) => Operator::new().await,
         (_, 404) => Operator::new().await,
+        (_, 200) if operation.path.ends_with("/endpoint") => manual().await,
         _ => Operator::connected().await,
     };
     let mut call = Call::new(operation, &operator);
@@ -207,6 +220,7 @@ async fn until_leased(operator: &Operator) {
 #[case::disconnect("DELETE", "/v1/accounts/{account}")]
 #[case::check("POST", "/v1/accounts/{account}/check")]
 #[case::rotate("POST", "/v1/accounts/{account}/rotate")]
+#[case::endpoint("POST", "/v1/accounts/{account}/endpoint")]
 #[tokio::test]
 async fn every_answer_that_is_described_is_given_as_described(
     #[case] method: &str,

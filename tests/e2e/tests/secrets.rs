@@ -135,20 +135,38 @@ async fn function_logs(stack: &Stack, account: &str) -> Vec<(String, String)> {
     .await
 }
 
+/// The text of a log group, stream by stream: of a whole group the emulator returns the first ten thousand lines, and says
+/// nothing of the others.
 async fn log_of(stack: &Stack, group: &str) -> String {
+    const MOST: usize = 10_000;
     let mut text = String::new();
-    let mut input = json!({ "logGroupName": group });
-    loop {
+    for stream in log_streams(stack, group).await {
+        let input = json!({ "logGroupName": group, "logStreamNames": [stream] });
         let page = stack
             .aws("logs", "Logs_20140328.FilterLogEvents", &input)
             .await;
-        for event in page["events"].as_array().unwrap() {
+        let events = page["events"].as_array().unwrap();
+        assert!(events.len() < MOST, "{stream} of {group} may be cut");
+        for event in events {
             text.push_str(event["message"].as_str().unwrap());
             text.push('\n');
         }
+    }
+    text
+}
+
+async fn log_streams(stack: &Stack, group: &str) -> Vec<String> {
+    let mut streams = Vec::new();
+    let mut input = json!({ "logGroupName": group });
+    loop {
+        let page = stack
+            .aws("logs", "Logs_20140328.DescribeLogStreams", &input)
+            .await;
+        let named = page["logStreams"].as_array().unwrap().iter();
+        streams.extend(named.map(|stream| stream["logStreamName"].as_str().unwrap().to_owned()));
         match page["nextToken"].as_str() {
             Some(next) => input["nextToken"] = json!(next),
-            None => return text,
+            None => return streams,
         }
     }
 }
