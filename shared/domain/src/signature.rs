@@ -298,8 +298,8 @@ pub enum Offer {
 pub enum Screened {
     /// A delivery, with what it offers as proof.
     Delivery(Offer),
-    /// A source's question whether anybody is there. It carries no event, so it is answered where its URL token is known, and
-    /// nothing is written.
+    /// A source's question whether anybody is there. It carries no event, so it is answered where its URL token is
+    /// known, and nothing is written.
     Greeting,
 }
 
