@@ -89,7 +89,8 @@ fn dating_world() -> World {
     World { function, ..world }
 }
 
-/// An event of which the source says when it happened, in milliseconds before the first event was first seen, and its own id.
+/// An event of which the source says when it happened, in milliseconds before the first event was first seen, and its
+/// own id.
 fn event(
     number: u64,
     event_type: &str,

@@ -1,5 +1,5 @@
-//! The answers, in one table. A source knows two: its success, and anything else, which makes it send again
-//! and, after several, disables the webhook. So the table answers anything else only where a retry helps.
+//! The answers, in one table. To a source there are two: its success status, and any other, which makes it
+//! send again and, after several, disables the webhook. So the table answers anything else only where a retry helps.
 
 use lambda_http::{Body, Response};
 
@@ -16,7 +16,7 @@ pub enum Answer {
         /// The HTTP status that the source takes for success.
         success: u16,
     },
-    /// Nobody we know sent it. One shape for all causes.
+    /// Nothing proves that the source sent it. All causes have one answer, so that it gives no hint.
     Unverified(Unverified),
     /// The token is known, and the proof cannot be checked yet.
     NotReady(NotReady),
@@ -24,18 +24,18 @@ pub enum Answer {
     Refused(Refused),
 }
 
-/// Why a request is an unauthenticated request.
+/// Why a request counts as unauthenticated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unverified {
-    /// The gateway's event is none, or has a body that cannot be read.
+    /// What the gateway sent is no request, or its body cannot be read.
     MalformedRequest,
-    /// The URL names no source, or has no token, or one that nobody was given.
+    /// The URL names no source, has no token, or has one that we never made.
     UnknownToken,
     /// The account was disconnected.
     Disconnected,
     /// The request has no signature.
     NoSignature,
-    /// It has two, or one that no key makes.
+    /// It has two, or one that is malformed.
     MalformedSignature,
     /// No live key made it.
     WrongSignature,

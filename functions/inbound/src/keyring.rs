@@ -2,10 +2,11 @@
 //!
 //! Keys hang on the registration, that is on the URL token's hash: one request is judged by one registration's keys.
 //!
-//! Both are cached, each for an absolute time that use does not extend. A token's entry is believed for ten seconds, so that
-//! an account that was disconnected is refused that soon everywhere; where the table does not answer, as long as its keys. The entry names the version of its keys: older ones
-//! do not count, and are read again. When no key fits, the keys are read once more, but per account at most once in a given
-//! time: an unauthenticated request cannot make us re-read secrets, also not while they cannot be read.
+//! Both are cached, each for an absolute time that use does not extend. A token's entry is believed for ten seconds,
+//! so that an account that was disconnected is refused that soon everywhere; where the table does not answer, as long
+//! as its keys. The entry names the version of its keys: older ones do not count, and are read again. When no key
+//! fits, the keys are read once more, but per account at most once in a given time: an unauthenticated request cannot
+//! make us re-read secrets, also not while they cannot be read.
 //!
 //! Where a source's signatures are but observed, keys decide nothing: there may be none yet, and whatever they do not prove
 //! the URL token does.

@@ -125,7 +125,8 @@ impl<Q: Queues, O: ClaimCheck> Lanes<'_, Q, O> {
         event: &Event<'a>,
     ) -> Envelope<'a> {
         let id = receipt.delivery.event(event.index);
-        // Without a time that can be read the consumer orders the event by first sight, as it does where kinds are not timed.
+        // Without a time that can be read the consumer orders the event by first sight, as it does where kinds are not
+        // timed.
         let time = event.source_time.as_ref();
         let dated = time.filter(|_| self.facts.is_timed(&event.meaning));
         Envelope {

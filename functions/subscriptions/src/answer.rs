@@ -1,4 +1,4 @@
-//! Answers: one table from what happened to a status, and one from what happened to what the caller is told.
+//! Answers: one table from what happened to a status, and one from what happened to the message that the caller reads.
 
 use domain::account::{AccountName, WebhookId};
 use domain::ports::{ErrorKind, PortError};
@@ -128,7 +128,7 @@ impl Failure {
         }
     }
 
-    /// What the caller is told: what happened, and what to do.
+    /// The message for the caller: what happened, and what to do.
     #[must_use]
     pub fn message(&self) -> String {
         match self {

@@ -52,7 +52,7 @@ pub enum EventError {
 }
 
 impl Event {
-    /// Tells events apart.
+    /// Reads which of these an event is.
     ///
     /// # Errors
     /// The event is none of them. The error does not repeat it: it may hold a secret.

@@ -8,8 +8,8 @@
 //! | a check | takes the URL for registered once a delivery has come by it; ends the grace of those before |
 //! | `DELETE` | retires the URLs, and says what is to be removed at the source |
 //!
-//! The signing secrets are kept as the account's credentials, and copied to where keys of registrations are: the account may
-//! have them before it has a URL.
+//! The signing secrets are kept as the account's credentials, and copied to where keys of registrations are: the
+//! account may have them before it has a URL.
 
 use domain::account::{AccountName, KeysVersion, TokenHash, UrlToken};
 use domain::signature::RegistrationKeys;
@@ -185,8 +185,8 @@ impl<A: Accounts, S: Secrets, D: Deliveries> Reconciler<'_, A, S, D> {
         Ok(self.hooks.endpoint(source, &token))
     }
 
-    /// Stores the signing secrets as the keys of every URL of the account, then saves the entries of these tokens and of those
-    /// whose keys are new.
+    /// Stores the signing secrets as the keys of every URL of the account, then saves the entries of these tokens and
+    /// of those whose keys are new.
     async fn copy_signing_secrets(
         &self,
         lock: &mut AccountLock<'_, A>,

@@ -1,5 +1,5 @@
-//! Silence: accounts whose deliveries stay away for longer than is usual. What is too long says
-//! [`domain::subscription::Baseline`].
+//! Silence: accounts whose deliveries stay away for longer than is usual. [`domain::subscription::Baseline`]
+//! decides what is too long.
 //!
 //! Each check reads which deliveries came since the one before, and in the same run compares the account with its
 //! source: a suspect account is checked at once. Where checks are far apart, the schedule looks in between, by what
@@ -16,7 +16,7 @@ use tracing::warn;
 
 use crate::health::Health;
 
-/// The most deliveries that one check reads. Beyond that it is a busy account, and knows it.
+/// The most deliveries that one check reads. An account with more is busy, and not silent.
 const MOST: usize = 1000;
 
 impl<D: Deliveries> Health<'_, D> {

@@ -6,6 +6,8 @@
 
 use std::path::{Path, PathBuf};
 
+use domain::source::Source;
+
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../..")
@@ -20,14 +22,21 @@ fn documents() -> Vec<(PathBuf, String)> {
     let docs = docs.map(|entry| entry.unwrap().path());
     let docs = docs.filter(|path| path.extension().is_some_and(|kind| kind == "md"));
     let outer = ["README.md", "CONTRIBUTING.md"].map(|name| root.join(name));
+    let sources = Source::ALL.map(|source| root.join(readme(source)));
     outer
         .into_iter()
+        .chain(sources)
         .chain(docs)
         .map(|path| {
             let text = std::fs::read_to_string(&path).unwrap();
             (path, text)
         })
         .collect()
+}
+
+/// Where the page about a source is.
+fn readme(source: Source) -> String {
+    format!("shared/sources/src/{source}/README.md")
 }
 
 /// The targets of a document's links that lie in the project.
@@ -110,4 +119,23 @@ fn the_readme_counts_the_alarms() {
     let alarms = template.matches("Type: AWS::CloudWatch::Alarm").count();
     let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
     assert!(readme.contains(&format!("{alarms} alarms")), "{alarms}");
+}
+
+/// Who chooses a source reads the README's table, and who connects to it the table of fields.
+#[test]
+fn every_source_is_in_the_tables_that_users_read() {
+    let text = |path: &str| std::fs::read_to_string(root().join(path)).unwrap();
+    let (overview, accounts) = (text("README.md"), text("infra/docs/accounts.md"));
+    for source in Source::ALL {
+        let link = format!("]({}) | ", readme(source));
+        let is_row = |line: &str| line.starts_with("| [") && line.contains(&link);
+        let rows = overview.lines().filter(|line| is_row(line)).count();
+        assert_eq!(rows, 1, "the table of sources in README.md: {source}");
+        let field = format!("| `{source}` | ");
+        let rows = accounts
+            .lines()
+            .filter(|line| line.starts_with(&field))
+            .count();
+        assert_eq!(rows, 1, "the table of fields in accounts.md: {source}");
+    }
 }

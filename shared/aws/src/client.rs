@@ -334,8 +334,8 @@ mod tests {
     const SECRET: (&str, &str) = ("AWS_SECRET_ACCESS_KEY", "secret");
 
     /// What a function with these variables is configured with, or which variable it lacks. There are also a profile with
-    /// everything that it could want, and a metadata service, which must not be asked. Only another process can have another
-    /// environment, so it is this program that runs once more.
+    /// everything that it could want, and a metadata service, which must not be asked. Only another process can have
+    /// another environment, so it is this program that runs once more.
     fn found(variables: &[(&str, &str)]) -> String {
         let directory = tempfile::tempdir().unwrap();
         let profile = directory.path().join("profile");

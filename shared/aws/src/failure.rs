@@ -1,7 +1,7 @@
 //! From the SDK's errors to [`PortError`]: what was asked, a code, and whether asking again can help.
 //!
 //! Nothing of a request or an answer goes along, only the service's error code. Which codes are about the
-//! content is each service's own table; a code that no table has is taken to pass.
+//! content is each service's own table; a code that no table has is taken for a transient error.
 //!
 //! <https://docs.aws.amazon.com/sdk-for-rust/latest/dg/error-handling.html>
 
@@ -12,7 +12,7 @@ use domain::ports::{ErrorKind, PortError};
 /// A service's table: whether a code says that the content itself was refused.
 pub(crate) type IsPermanent = fn(&str) -> bool;
 
-/// Says what came of `what`, by the table of the service that was asked.
+/// The error of the call named `what`, by the table of the service that was called.
 pub(crate) fn port_error<E: ProvideErrorMetadata>(
     what: &'static str,
     error: &SdkError<E, HttpResponse>,

@@ -187,7 +187,8 @@ pub struct TokenEntry {
 }
 
 impl TokenEntry {
-    /// What proof a delivery needs whose source has this policy. An account may ask for more than its source, never for less.
+    /// What proof a delivery needs whose source has this policy. An account may ask for more than its source, never
+    /// for less.
     #[must_use]
     pub fn policy_over(&self, of_source: Policy) -> Policy {
         self.policy.map_or(of_source, |own| own.stricter(of_source))
@@ -222,7 +223,7 @@ impl KeysVersion {
 /// The life of a URL token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenStatus {
-    /// Stored before the source was told of it.
+    /// Stored before it was sent to the source.
     Pending,
     /// Registered: deliveries come by it.
     Live,

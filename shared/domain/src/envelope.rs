@@ -11,7 +11,8 @@
 //! | member | read since | written since |
 //! |---|---|---|
 //! | `sourceid`, `sourcetime`, `sequence` | 0.2.0 | 0.2.0, for sources that send an id or a time alone |
-//! | `sourcetype`, `replayjob` | 0.2.0 | not yet |
+//! | `sourcetype` | 0.2.0 | 0.2.0, in unified events: they go to teams and never back into a lane |
+//! | `replayjob` | 0.2.0 | not yet |
 //! | all others | 0.1.0 | 0.1.0 |
 //!
 //! `sourceid`, `sourcetime` and `sequence` need not wait for a release: only sources bring them whose accounts no release

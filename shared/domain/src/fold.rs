@@ -4,12 +4,12 @@
 //! gives the same state:
 //!
 //! - its data, which is that of the last event that is not a delete;
-//! - its delete. Where events are ordered by first sight, any delete is final: nothing takes it back. Where they are ordered
-//!   by the source's own time, the last delete counts, and the record is deleted while that is later than its data: what a
-//!   source archives it may bring back. The last known data stays readable.
+//! - its delete. Where events are ordered by first sight, any delete is final: nothing takes it back. Where they are
+//!   ordered by the source's own time, the last delete counts, and the record is deleted while that is later than its
+//!   data: what a source archives it may bring back. The last known data stays readable.
 //!
-//! An event's place in the order is its [`Sequence`]: by the source's time where its kind is timed, else by first sight, which
-//! is the order of the events' ids.
+//! An event's place in the order is its [`Sequence`]: by the source's time where its kind is timed, else by first
+//! sight, which is the order of the events' ids.
 //!
 //! Beside its data it remembers its last contents, and of each the event that brought it ([`Memory`]). They decide
 //! nothing but the mark of what may be delivered twice.
@@ -83,7 +83,8 @@ fn in_order(changes: &[Change], delete: bool) -> Vec<Change> {
 pub const MOST_REMEMBERED: usize = 8;
 
 /// A content and the event that brought it, short enough to remember eight: 8 bytes of the event's id
-/// ([`EventId::fingerprint`]), then 7 of the content's hash. Two contents that share them would be marked as possibly equal, and nothing else.
+/// ([`EventId::fingerprint`]), then 7 of the content's hash. Two contents that share them would be marked as possibly
+/// equal, and nothing else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Said([u8; Said::LENGTH]);
 
@@ -283,7 +284,8 @@ pub struct Verdict {
 
 /// Judges each event of a group, in the group's order, by what the table knew before the group was applied.
 ///
-/// The verdict of an event that is remembered does not change when its message comes again: it is measured by what is older.
+/// The verdict of an event that is remembered does not change when its message comes again: it is measured by what is
+/// older.
 #[must_use]
 pub fn judge(changes: &[Change], known: &Known) -> Vec<Verdict> {
     let updates = in_order(changes, false);

@@ -108,8 +108,8 @@ impl Sequence {
         Self { at, event }
     }
 
-    /// The place of an event that the source dates: by that time, but never behind its first sight. A source whose clock runs
-    /// ahead would else keep a record from changing until that time has come.
+    /// The place of an event that the source dates: by that time, but never behind its first sight. A source whose
+    /// clock runs ahead would else keep a record from changing until that time has come.
     #[must_use]
     pub fn of_source_time(time: &SourceTime, event: EventId) -> Self {
         let first_seen = event.delivery().first_seen();

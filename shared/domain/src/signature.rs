@@ -298,8 +298,8 @@ pub enum Offer {
 pub enum Screened {
     /// A delivery, with what it offers as proof.
     Delivery(Offer),
-    /// A source's question whether anybody is there. It carries no event, so it is answered where its URL token is known, and
-    /// nothing is written.
+    /// A source's question whether anybody is there. It carries no event, so it is answered where its URL token is
+    /// known, and nothing is written.
     Greeting,
 }
 
@@ -333,10 +333,10 @@ impl Policy {
     }
 }
 
-/// A word that names no [`Policy`].
-#[derive(Debug, Error, PartialEq, Eq)]
-#[error("{0:?} is none of: require, observe")]
-pub struct PolicyError(String);
+/// A word that names no [`Policy`]. It is not repeated: it may be a secret that was sent in the wrong field.
+#[derive(Debug, Clone, Copy, Error, PartialEq, Eq)]
+#[error("it has to be one of: require, observe")]
+pub struct PolicyError;
 
 impl FromStr for Policy {
     type Err = PolicyError;
@@ -345,7 +345,7 @@ impl FromStr for Policy {
         match word {
             "require" => Ok(Self::Require),
             "observe" => Ok(Self::Observe),
-            other => Err(PolicyError(other.to_owned())),
+            _ => Err(PolicyError),
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Reading JSON member by member, with every value borrowed from the text as it stands.
 //!
-//! `serde`'s derived readers refuse what they did not expect, and one odd member must not cost the others: names need not be
-//! Unicode, a name may stand twice (the last one counts, as in most readers of JSON), and a value of another kind than
-//! was hoped for is no error.
+//! `serde`'s derived readers refuse what they did not expect, and one odd member must not cost the others: names need
+//! not be Unicode, a name may stand twice (the last one counts, as in most readers of JSON), and a value of another
+//! kind than was hoped for is no error.
 
 use std::borrow::Cow;
 use std::fmt;

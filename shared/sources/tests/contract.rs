@@ -1,5 +1,5 @@
-//! What holds for every source: its deliveries are read as the manifest of `tests/fixtures/{source}` says, what is signed is
-//! genuine and nothing else, and no bytes at all panic. A source without fixtures fails here.
+//! What holds for every source: its deliveries are read as the manifest of `tests/fixtures/{source}` says, what is
+//! signed is genuine and nothing else, and no bytes at all panic. A source without fixtures fails here.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

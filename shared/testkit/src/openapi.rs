@@ -195,6 +195,11 @@ fn value(yaml: &Yaml<'_>) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use domain::signature::Policy;
+    use domain::source::Source;
+
     use super::*;
 
     fn objects<'a>(value: &'a Value, found: &mut Vec<&'a Map<String, Value>>) {
@@ -260,14 +265,101 @@ mod tests {
     #[test]
     fn the_events_are_those_of_the_release() {
         let ours = Description::ours();
-        let known: Vec<&str> = sources::protocol(domain::source::Source::Orderspace)
-            .facts()
-            .types
+        let mut references = Vec::new();
+        for source in Source::ALL {
+            let facts = sources::facts(source);
+            let known: Vec<&str> = facts.types.iter().map(|row| row.name).collect();
+            let name = format!("/components/schemas/{}Event", facts.title);
+            assert_eq!(ours.at(&format!("{name}/enum")), &json!(known), "{source}");
+            references.push(format!("#{name}"));
+        }
+        assert_refers(ours.at("/components/schemas/EventType/anyOf"), references);
+    }
+
+    /// A connect request has the fields that the source's facts name, and no others.
+    #[test]
+    fn an_account_is_connected_with_the_fields_of_its_source() {
+        let ours = Description::ours();
+        let mut references = Vec::new();
+        let named = ours.at("/components/schemas/Complaint/properties/field/enum");
+        let named = named.as_array().unwrap();
+        for source in Source::ALL {
+            let facts = sources::facts(source);
+            let name = format!("/components/schemas/Connect{}", facts.title);
+            let schema = ours.at(&name);
+            let mut fields = vec!["source"];
+            match facts.life_cycle.is_manual() {
+                true => fields.push("signing_secrets"),
+                false => fields.extend(facts.life_cycle.credentials.iter().map(|field| field.name)),
+            }
+            fields.push("events");
+            assert_eq!(schema["required"], json!(fields), "{source}");
+            assert_eq!(schema["additionalProperties"], false, "{source}");
+            let properties = schema["properties"].as_object().unwrap();
+            assert_eq!(properties["source"]["enum"], json!([source.as_str()]));
+            let may_choose = facts.policy == Policy::Observe;
+            assert_eq!(properties.contains_key("proof"), may_choose, "{source}");
+            fields.extend(may_choose.then_some("proof"));
+            assert_eq!(properties.len(), fields.len(), "{source}");
+            for field in facts
+                .life_cycle
+                .credentials
+                .iter()
+                .filter(|field| field.is_secret)
+            {
+                let schema = properties.get(field.name);
+                let is_kept = schema.is_none_or(|schema| schema["writeOnly"] == true);
+                assert!(is_kept, "{source}: {} may be shown", field.name);
+            }
+            for field in &fields {
+                assert!(named.contains(&json!(field)), "no error names {field}");
+            }
+            let selection = format!("#/components/schemas/{}Selection", facts.title);
+            assert_eq!(properties["events"]["$ref"], json!(selection));
+            references.push(format!("#{name}"));
+        }
+        assert_refers(ours.at("/components/schemas/Connect/oneOf"), references);
+        let sources = ours.at("/components/schemas/Summary/properties/source/enum");
+        let sources: BTreeSet<&str> = sources
+            .as_array()
+            .unwrap()
             .iter()
-            .map(|row| row.name)
+            .flat_map(Value::as_str)
             .collect();
-        let described = ours.at("/components/schemas/EventType/enum");
-        assert_eq!(described, &json!(known));
+        assert_eq!(sources, Source::ALL.map(Source::as_str).into());
+    }
+
+    /// A request that is described for one source is described for no other.
+    #[test]
+    fn no_source_takes_the_events_or_fields_of_another() {
+        let ours = Description::ours();
+        let schema = ours.at("/components/schemas/Connect");
+        let good = json!({ "source": "ordermentum", "api_key": "k", "supplier_id": "s", "events": ["order_created"] });
+        assert_eq!(ours.hold_value(schema, &good), Ok(()));
+        for (field, value) in [
+            ("events", json!(["order.created"])),
+            ("events", json!([])),
+            ("events", json!(["*", "order_created"])),
+            ("source", json!("orderspace")),
+            ("source", Value::Null),
+            ("api_key", json!("")),
+            ("api_key", json!("a b")),
+            ("proof", json!("observe")),
+            ("client_id", json!("c")),
+        ] {
+            let mut wrong = good.clone();
+            wrong[field] = value;
+            assert!(ours.hold_value(schema, &wrong).is_err(), "{wrong}");
+        }
+    }
+
+    /// A list of references is this one, in any order.
+    #[track_caller]
+    fn assert_refers(list: &Value, expected: Vec<String>) {
+        let list = list.as_array().unwrap().iter();
+        let found: BTreeSet<&str> = list.map(|entry| entry["$ref"].as_str().unwrap()).collect();
+        let expected: BTreeSet<&str> = expected.iter().map(String::as_str).collect();
+        assert_eq!(found, expected);
     }
 
     #[test]

@@ -260,8 +260,8 @@ fn mac(key: &str, body: &[u8]) -> [u8; 32] {
     mac.chain_update(body).finalize().into_bytes().into()
 }
 
-/// The JSON of a body with the members of its objects sorted by name, printed anew. What is no object or list is signed as it
-/// stands. Numbers and names that another program prints otherwise are not to be signed so.
+/// The JSON of a body with the members of its objects sorted by name, printed anew. What is no object or list is
+/// signed as it stands. Numbers and names that another program prints otherwise are not to be signed so.
 fn sorted(body: &[u8]) -> Vec<u8> {
     match serde_json::from_slice(body) {
         Ok(value @ (Value::Object(_) | Value::Array(_))) => sorted_value(value).to_string().into(),

@@ -196,8 +196,8 @@ async fn while_receipts_cannot_be_read_the_old_one_stays() {
     let (world, _, new) = rotating().await;
     world.deliver_by(&new.id);
     world.pass(24 * 3600);
-    // After the lease, failed deliveries, the deliveries of two days, credentials, the entries of two tokens, a new access token that
-    // is kept, the list, and keys.
+    // After the lease, failed deliveries, the deliveries of two days, credentials, the entries of two tokens, a new
+    // access token that is kept, the list, and keys.
     world.fate.plan(11, Mishap::Refused);
     world.check().await.expect(200);
     assert!(world.fate.end());

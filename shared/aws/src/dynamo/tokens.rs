@@ -17,8 +17,9 @@ const KEYS: &str = "keys";
 const WEBHOOK: &str = "webhook";
 const POLICY: &str = "policy";
 
-/// The accounts table, as far as it knows tokens: `token#{hash}` with `account`, `source`, `status`, `keys` (the version of the
-/// registration's keys), `webhook` once the source has named it, and `policy` where the account asks for its own.
+/// The accounts table, as far as it knows tokens: `token#{hash}` with `account`, `source`, `status`, `keys` (the
+/// version of the registration's keys), `webhook` once the source has named it, and `policy` where the account asks
+/// for its own.
 #[derive(Debug, Clone)]
 pub struct DynamoTokens {
     client: Client,

@@ -1,9 +1,9 @@
 //! The text that Apideck signs: the body with the members of its objects sorted by name, and no white space.
 //! <https://developers.apideck.com/guides/webhooks>
 //!
-//! Texts of the body are put in another order and never printed anew, so numbers and escapes stay as they were spelled. What
-//! is verified before anybody is trusted is bounded: [`MOST_BYTES`], [`MOST_DEPTH`], and a stack of its own in place of
-//! recursion.
+//! Texts of the body are put in another order and never printed anew, so numbers and escapes stay as they were
+//! spelled. What is verified before anybody is trusted is bounded: [`MOST_BYTES`], [`MOST_DEPTH`], and a stack of its
+//! own in place of recursion.
 //!
 //! The order is the one in which a program in JavaScript writes an object whose names it sorted: names that are array
 //! indexes first, by number, then the others by their UTF-16 units.

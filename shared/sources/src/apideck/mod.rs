@@ -139,9 +139,9 @@ impl Protocol for Apideck {
     }
 }
 
-/// The row of a type that this release knows. Any other reads as `{unified API}.{kind}.{verb}`, and takes the lane of a kind
-/// that is known. The kinds of other unified APIs keep their API's name: a customer of `accounting` is another record than
-/// one of `ecommerce`.
+/// The row of a type that this release knows. Any other reads as `{unified API}.{kind}.{verb}`, and takes the lane of
+/// a kind that is known. The kinds of other unified APIs keep their API's name: a customer of `accounting` is another
+/// record than one of `ecommerce`.
 fn meaning(event_type: &EventType) -> Meaning {
     if let Some(row) = FACTS.row(event_type) {
         return row.meaning();

@@ -9,8 +9,8 @@
 //! 4. what the message's members tell, where only one topic has them ([`SHAPES`]);
 //! 5. [`UNKNOWN`].
 //!
-//! A message may also be wrapped: beside `topic` or `event` stands one object, `message`, `data` or `payload`. That object is
-//! the record then, and the name is taken for a topic though it is not a standard one.
+//! A message may also be wrapped: beside `topic` or `event` stands one object, `message`, `data` or `payload`. That
+//! object is the record then, and the name is taken for a topic though it is not a standard one.
 
 use std::borrow::Cow;
 

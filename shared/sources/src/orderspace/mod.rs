@@ -109,7 +109,8 @@ impl Protocol for Orderspace {
     }
 }
 
-/// The row of a type that this release knows; a type that it does not know reads as all of Orderspace's do, `{kind}.{verb}`.
+/// The row of a type that this release knows; a type that it does not know reads as all of Orderspace's do,
+/// `{kind}.{verb}`.
 pub(crate) fn meaning(event_type: &EventType) -> Meaning {
     if let Some(row) = FACTS.row(event_type) {
         return row.meaning();

@@ -118,7 +118,8 @@ fn is_orderspace_s(event_type: &EventType, record: &RawValue) -> bool {
     id.is_some_and(|id| id.starts_with(beginning))
 }
 
-/// The row of a type that this release knows; any other reads as `{kind}.{verb}`, and takes the lane of a kind that is known.
+/// The row of a type that this release knows; any other reads as `{kind}.{verb}`, and takes the lane of a kind that is
+/// known.
 fn meaning(event_type: &EventType) -> Meaning {
     if let Some(row) = FACTS.row(event_type) {
         return row.meaning();

@@ -10,7 +10,7 @@ use super::Laxity;
 /// Holds an implementation of [`ClaimCheck`] to its contract.
 ///
 /// # Panics
-/// It breaks it.
+/// The implementation does not keep the contract.
 pub async fn oversize(oversize: &impl ClaimCheck) {
     let large: Vec<u8> = (0..3_000_000_u32)
         .map(|n| n.to_le_bytes()[n as usize % 3])

@@ -76,8 +76,8 @@ impl ReceiptReader for FakeReceipts {
     }
 }
 
-/// Holds an implementation of [`Receipts`], [`Markers`] and [`CheckClaims`] to its contract. The table knows nothing of the accounts `acme`
-/// and `other` yet.
+/// Holds an implementation of [`Receipts`], [`Markers`] and [`CheckClaims`] to its contract. The table knows nothing
+/// of the accounts `acme` and `other` yet.
 ///
 /// # Panics
 /// It breaks it.

@@ -1,6 +1,6 @@
 //! Stand-ins for the ports of `domain`, in memory, for the tests of the functions.
 //!
-//! A fake refuses what AWS refuses, counts what it is asked, and can be told to fail: see [`Script`]. It has
+//! A fake refuses what AWS refuses, counts what it is asked, and fails where a test asks it to: see [`Script`]. It has
 //! no clock and nothing random. That it behaves like the real thing is what [`crate::contract`] is for.
 
 mod keys;

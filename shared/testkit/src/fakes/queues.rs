@@ -120,7 +120,7 @@ impl FakeQueues {
         lock(&self.state).deduplicated.clear();
     }
 
-    /// Deletes a queue: sending to it answers that it does not exist, which an operator can mend.
+    /// Deletes a queue: sending to it answers that it does not exist, which an operator can correct.
     pub fn remove(&self, queue: &QueueUrl) {
         lock(&self.state).removed.insert(queue.clone());
     }

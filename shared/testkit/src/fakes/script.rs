@@ -1,4 +1,4 @@
-//! What a fake was asked, and what it is told to do about it.
+//! What a fake was asked, and what a test has it do about it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -209,7 +209,7 @@ impl Faults<'_> {
     }
 }
 
-/// What a fake was asked, and what it is told to do about it.
+/// What a fake was asked, and what a test has it do about it.
 ///
 /// Of all rules that fit a call, the first that is not used up happens.
 ///

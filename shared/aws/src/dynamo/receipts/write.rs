@@ -37,7 +37,7 @@ const EXPIRES: &str = "expires";
 const LEASED_UNTIL: &str = "leased_until";
 const HOLDER: &str = "holder";
 
-/// What an item's other attributes come to at most, in bytes.
+/// The most bytes that an item's other attributes take.
 const OTHER_ATTRIBUTES: usize = 1024;
 
 /// The receipts table, and the store for bodies that an item should not carry.

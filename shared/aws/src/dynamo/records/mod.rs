@@ -15,8 +15,9 @@
 //!
 //! An update is one conditional `UpdateItem`, a delete an unconditional one, so any order and repetition ends
 //! in the same item. Of a kind that is ordered by the source's own time both are conditional: `sequence` and
-//! `deleted_sequence` only grow, and `deleted` says which of them is the later. Both answer with the item as it was before, which includes its data: DynamoDB cannot
-//! return a part of what a write replaces. It costs no capacity, only the way back.
+//! `deleted_sequence` only grow, and `deleted` says which of them is the later. Both answer with the item as it was
+//! before, which includes its data: DynamoDB cannot return a part of what a write replaces. It costs no capacity, only
+//! the way back.
 //!
 //! <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_UpdateItem.html>
 
@@ -305,7 +306,7 @@ impl<O: ClaimCheck> DynamoRecords<O> {
 }
 
 /// The table of codes for records: whatever a record says fits one of the forms, so a refusal of the last one
-/// is about the table or the key's schema, which an operator has to mend.
+/// is about the table or the key's schema, which an operator has to correct.
 fn may_pass(_: &str) -> bool {
     false
 }
@@ -318,15 +319,15 @@ fn is_before(known: &Known, change: &Change) -> bool {
 /// On which of what a write compares its place with it depends whether the record is deleted afterwards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Delete {
-    /// An update asks for a record that is not deleted, or by an earlier delete: it is not deleted afterwards. A delete asks
-    /// for data that are earlier: the record is deleted afterwards.
+    /// An update asks for a record that is not deleted, or by an earlier delete: it is not deleted afterwards. A
+    /// delete asks for data that are earlier: the record is deleted afterwards.
     Earlier,
     /// Whatever it is, it stays.
     Any,
 }
 
-/// The data are none, or of an earlier event than the one whose place is `:place`. Data of a release that knew no place have
-/// that of their first sight.
+/// The data are none, or of an earlier event than the one whose place is `:place`. Data of a release that knew no
+/// place have that of their first sight.
 const DATA_EARLIER: &str = "(attribute_not_exists(#event_id) OR #sequence < :place OR \
      (attribute_not_exists(#sequence) AND (#received_at < :place_at OR \
      (#received_at = :place_at AND #event_id < :place_id))))";
