@@ -15,12 +15,13 @@ use aws_sdk_dynamodb::types::{
     AttributeValue, Put, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
 };
 use domain::account::{AccountName, KeysVersion, TokenEntry, TokenHash, WebhookId};
-use domain::ports::PortError;
+use domain::ports::{PortError, QueueUrl};
 use domain::signature::Policy;
 use domain::source::Source;
 use domain::subscription::{
-    Account, Accounts, AllAccounts, Baseline, Desired, Entry, EventSelection, HOURS, IfUnknown,
-    LastError, Lease, Leased, Leases, Orphan, Registration, RegistrationState, Saved, Silence,
+    Account, AccountEvent, AccountEventKind, Accounts, AllAccounts, Baseline, Desired, Entry,
+    EventSelection, HOURS, IfUnknown, LastError, Lease, Leased, Leases, Orphan, Registration,
+    RegistrationState, Saved, Silence, State, Unsent,
 };
 use domain::timestamp::Timestamp;
 
@@ -343,6 +344,10 @@ fn item(account: &Account) -> Item {
     if let Some(policy) = account.policy {
         item.insert("policy".to_owned(), text(policy.as_str()));
     }
+    if !account.unsent.is_empty() {
+        let unsent = account.unsent.iter().map(unsent_value).collect();
+        item.insert("unsent".to_owned(), AttributeValue::L(unsent));
+    }
     if account.is_unlisted {
         item.insert("unlisted".to_owned(), AttributeValue::Bool(true));
     }
@@ -351,6 +356,32 @@ fn item(account: &Account) -> Item {
     }
     item.insert("rhythm".to_owned(), baseline_value(&account.baseline));
     item
+}
+
+fn unsent_value(unsent: &Unsent) -> AttributeValue {
+    let Unsent { event, queues } = unsent;
+    let queues = queues.iter().map(ToString::to_string).collect();
+    AttributeValue::M(map([
+        ("id", text(event.id.to_string())),
+        ("type", text(event.kind.as_str())),
+        ("what", text(event.what.as_str())),
+        ("status", text(event.status.as_str())),
+        ("queues", AttributeValue::Ss(queues)),
+    ]))
+}
+
+fn unsent(value: &AttributeValue) -> Option<Unsent> {
+    let value = value.as_m().ok()?;
+    let queues = value.get("queues")?.as_ss().ok()?;
+    Some(Unsent {
+        event: AccountEvent {
+            id: text_of(value, "id")?.parse().ok()?,
+            kind: AccountEventKind::named(text_of(value, "type")?)?,
+            what: text_of(value, "what")?.to_owned(),
+            status: State::named(text_of(value, "status")?)?,
+        },
+        queues: queues.iter().map(QueueUrl::new).collect(),
+    })
 }
 
 fn baseline_value(baseline: &Baseline) -> AttributeValue {
@@ -576,6 +607,12 @@ fn read_account(item: &Item) -> Option<Account> {
             .and_then(baseline)
             .unwrap_or_else(|| Baseline::new(changed)),
         history,
+        // What cannot be read is not sent: that is no reason not to check the account.
+        unsent: item
+            .get("unsent")
+            .and_then(|unsent| unsent.as_l().ok())
+            .map(|all| all.iter().filter_map(unsent).collect())
+            .unwrap_or_default(),
     })
 }
 
@@ -639,6 +676,16 @@ mod tests {
             });
         }
         full.note(at(6), "something");
+        let mut queues = ["q/a", "q/b.fifo"].map(QueueUrl::new).to_vec();
+        for (position, kind) in AccountEventKind::ALL.into_iter().enumerate() {
+            let state = full.state();
+            let event = AccountEvent::new(&full.name, at(6), position, kind, "something", state);
+            full.remember_unsent(Unsent {
+                event,
+                queues: queues.iter().cloned().collect(),
+            });
+            queues.truncate(1);
+        }
         full
     }
 
@@ -650,6 +697,7 @@ mod tests {
         plain.last_error = None;
         plain.quiet_until = None;
         plain.policy = None;
+        plain.unsent.clear();
         plain.is_unlisted = false;
         plain.stopped = None;
         plain.baseline = Baseline::new(at(12));
@@ -670,6 +718,32 @@ mod tests {
         let short = map([("usual", AttributeValue::B(Blob::new([1; 5])))]);
         old.insert("rhythm".to_owned(), AttributeValue::M(short));
         assert_eq!(account(&old).ok().flatten().unwrap().baseline, expected);
+    }
+
+    #[test]
+    fn an_unsent_event_that_cannot_be_read_leaves_the_others() {
+        let full = full_account();
+        for broken in [
+            text("no map"),
+            AttributeValue::M(map([("id", text("none"))])),
+            AttributeValue::M(map([
+                ("id", text(full.unsent[0].event.id.to_string())),
+                ("type", text("orderhook.account.moved")),
+                ("what", text("of a newer release")),
+                ("status", text("connected")),
+                ("queues", AttributeValue::Ss(vec!["q/a".to_owned()])),
+            ])),
+        ] {
+            let mut item = item(&full);
+            let Some(AttributeValue::L(unsent)) = item.get_mut("unsent") else {
+                panic!("no list");
+            };
+            unsent.insert(1, broken);
+            assert_eq!(account(&item).ok().flatten(), Some(full.clone()));
+            item.insert("unsent".to_owned(), text("no list"));
+            let read = account(&item).ok().flatten().unwrap();
+            assert_eq!(read.unsent, []);
+        }
     }
 
     #[test]
