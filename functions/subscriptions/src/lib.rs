@@ -27,6 +27,7 @@
 
 #![warn(clippy::too_many_lines)]
 
+pub mod account_events;
 mod account_lock;
 mod admission;
 pub mod answer;
@@ -61,6 +62,8 @@ use sources::facts;
 use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument as _, info, info_span, warn};
 
+use crate::account_events::Announce;
+use crate::account_lock::Ports;
 use crate::answer::{Failure, Outcome};
 use crate::health::Health;
 use crate::reconciler::Reconciler;
@@ -128,6 +131,7 @@ impl Settings {
 /// The function, with what it needs from the outside.
 pub struct Subscriptions<'p, A, S, D> {
     accounts: &'p A,
+    events: &'p dyn Announce,
     health: &'p Health<'p, D>,
     reconciler: Reconciler<'p, A, S, D>,
     rules: Rules,
@@ -141,10 +145,12 @@ impl<'p, A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'p, A, S, D> {
         secrets: &'p S,
         apis: &'p Apis,
         health: &'p Health<'p, D>,
+        events: &'p dyn Announce,
         settings: Settings,
     ) -> Self {
         Self {
             accounts,
+            events,
             health,
             budget: settings.budget,
             rules: Rules {
@@ -152,6 +158,14 @@ impl<'p, A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'p, A, S, D> {
                 policy: settings.policy,
             },
             reconciler: Reconciler::new(accounts, secrets, apis, health, settings),
+        }
+    }
+
+    /// What an account's lock needs.
+    fn ports(&self) -> Ports<'p, A> {
+        Ports {
+            accounts: self.accounts,
+            events: self.events,
         }
     }
 
