@@ -53,6 +53,7 @@ mod withdrawal;
 use std::time::Duration;
 
 use domain::account::AccountName;
+use domain::ports::PortError;
 use domain::signature::Policy;
 use domain::source::Source;
 use domain::subscription::{Accounts, Apis, Deliveries, HooksUrl, LifeCycle, Secrets};
@@ -232,7 +233,14 @@ impl<'p, A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'p, A, S, D> {
 
     async fn show(&self, name: &AccountName, now: Timestamp) -> Result<Outcome, Failure> {
         let account = self.accounts.find(name).await?;
-        let account = account.ok_or_else(|| Failure::UnknownAccount(name.clone()))?;
+        let Some(account) = account else {
+            // Its URL tokens may be left: then the list has it.
+            let is_lost = self.accounts.list().await?.unreadable.contains(name);
+            return Err(match is_lost {
+                true => Failure::Store(PortError::unreadable("reading an account")),
+                false => Failure::UnknownAccount(name.clone()),
+            });
+        };
         let last = match self.health.last_delivery(&account, now).await? {
             None => None,
             Some(id) => Some(LastDelivery::of(

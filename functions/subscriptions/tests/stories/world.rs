@@ -227,9 +227,15 @@ impl Accounts for MemoryAccounts {
                     .values()
                     .cloned()
                     .partition(|account| table.damaged.contains(&account.name));
+                let open = table.tokens.iter().map(|(_, entry)| entry);
+                let open = open.filter(|entry| entry.status != TokenStatus::Retired);
+                let lost = open.filter(|entry| !table.accounts.contains_key(&entry.account));
+                let lost = lost.map(|entry| entry.account.clone());
+                let damaged = damaged.into_iter().map(|account| account.name);
+                let unreadable: BTreeSet<_> = damaged.chain(lost).collect();
                 AllAccounts {
                     accounts: whole,
-                    unreadable: damaged.into_iter().map(|account| account.name).collect(),
+                    unreadable: unreadable.into_iter().collect(),
                 }
             })
             .await
@@ -920,6 +926,12 @@ impl World {
     /// Whether a call holds a lease.
     pub(crate) fn is_leased(&self) -> bool {
         !self.accounts.table.lock().unwrap().leases.is_empty()
+    }
+
+    /// Somebody deletes the account's row, and leaves what the table says of its URL tokens.
+    pub(crate) fn lose_account(&self, account: &str) {
+        let mut table = self.accounts.table.lock().unwrap();
+        table.accounts.remove(&account.parse().unwrap());
     }
 
     /// Somebody deletes what the table says of URL tokens.

@@ -6,6 +6,8 @@
 //!
 //! <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html>
 
+use std::collections::BTreeSet;
+
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
@@ -14,7 +16,7 @@ use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{
     AttributeValue, Put, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
 };
-use domain::account::{AccountName, KeysVersion, TokenEntry, TokenHash, WebhookId};
+use domain::account::{AccountName, KeysVersion, TokenEntry, TokenHash, TokenStatus, WebhookId};
 use domain::ports::{PortError, QueueUrl};
 use domain::signature::Policy;
 use domain::source::Source;
@@ -243,14 +245,25 @@ impl Accounts for DynamoAccounts {
             .client
             .scan()
             .table_name(&self.table)
-            .filter_expression("begins_with(pk, :account) AND attribute_exists(wish)")
+            .filter_expression(
+                "(begins_with(pk, :account) AND attribute_exists(wish)) \
+                 OR (begins_with(pk, :token) AND #status <> :retired)",
+            )
+            .expression_attribute_names("#status", "status")
             .expression_attribute_values(":account", keys::any_account())
+            .expression_attribute_values(":token", keys::any_token())
+            .expression_attribute_values(":retired", text(TokenStatus::Retired.as_str()))
             .into_paginator()
             .send();
         let mut all = AllAccounts::default();
+        let mut of_tokens: BTreeSet<AccountName> = BTreeSet::new();
         while let Some(page) = pages.next().await {
             let page = page.map_err(|error| port_error(LISTING, &error, is_permanent))?;
             for item in page.items() {
+                if text_of(item, PK).is_some_and(keys::is_token) {
+                    of_tokens.extend(text_of(item, "account").and_then(|name| name.parse().ok()));
+                    continue;
+                }
                 match account(item) {
                     Ok(account) => all.accounts.extend(account),
                     Err(Unreadable) => {
@@ -258,6 +271,19 @@ impl Accounts for DynamoAccounts {
                         all.unreadable.extend(name);
                     }
                 }
+            }
+        }
+        for name in all.accounts.iter().map(|known| &known.name) {
+            of_tokens.remove(name);
+        }
+        for name in &all.unreadable {
+            of_tokens.remove(name);
+        }
+        for name in of_tokens {
+            // A scan is no snapshot: the account may have been written where it had already been.
+            let item = self.get(LISTING, keys::account(&name)).await?;
+            if !item.is_some_and(|item| item.contains_key("wish")) {
+                all.unreadable.push(name);
             }
         }
         all.accounts.sort_by(|a, b| a.name.cmp(&b.name));
