@@ -14,15 +14,16 @@ use domain::identity::DeliveryId;
 use domain::ports::PortError;
 use domain::signature::Policy;
 use domain::subscription::{
-    Account, ApiError, Desired, EventSelection, IfUnknown, LastError, Lease, LeaseOwner, Leased,
-    Leases, Saved, Silence,
+    Account, AccountEvent, ApiError, Desired, EventSelection, IfUnknown, LastError, Lease,
+    LeaseOwner, Leased, Leases, Saved, Silence, Unsent,
 };
 use domain::timestamp::Timestamp;
 use sources::facts;
 use tracing::{info, warn};
 
+use crate::account_events::Announce;
 use crate::answer::{Failure, Outcome};
-use crate::history::{Act, Finding};
+use crate::history::{Act, Finding, Note};
 
 /// How long a lease is good for, in seconds: longer than the function can run, so that two calls never change
 /// one account at once.
@@ -31,9 +32,25 @@ const LEASE_SECONDS: u64 = 45;
 /// How long it may stay unsaved until when receipts were read, in milliseconds: what is not saved is read again.
 const LONGEST_UNSAVED_MILLIS: u64 = 12 * 3_600_000;
 
+/// Where accounts are kept, and where teams are sent what happens to them.
+pub(crate) struct Ports<'p, A> {
+    pub(crate) accounts: &'p A,
+    pub(crate) events: &'p dyn Announce,
+}
+
+// Derived, they would ask the same of the table.
+impl<A> Clone for Ports<'_, A> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<A> Copy for Ports<'_, A> {}
+
 /// An account that this call may change, its lease, and whether there is something to save.
 pub(crate) struct AccountLock<'p, A> {
     accounts: &'p A,
+    events: &'p dyn Announce,
     lease: Lease,
     pub(crate) account: Account,
     pub(crate) now: Timestamp,
@@ -44,79 +61,89 @@ pub(crate) struct AccountLock<'p, A> {
     is_observed: bool,
     /// Tokens whose entries have yet to follow the account. A save that went wrong leaves them to the next.
     tokens: Vec<TokenHash>,
+    /// How many entries the history has of this moment.
+    noted: usize,
 }
 
 impl<'p, A: Leases> AccountLock<'p, A> {
     /// Takes the lease of an account that exists.
     pub(crate) async fn acquire(
-        accounts: &'p A,
+        ports: Ports<'p, A>,
         name: &AccountName,
         now: Timestamp,
     ) -> Result<Self, Failure> {
-        match Self::acquire_or_salvage(accounts, name, now).await? {
+        match Self::acquire_or_salvage(ports, name, now).await? {
             (lock, false) => Ok(lock),
-            (lock, true) => Err(unreadable(accounts, &lock.lease).await),
+            (lock, true) => Err(unreadable(ports.accounts, &lock.lease).await),
         }
     }
 
     /// Takes the lease of an account that is to be removed, also of one that cannot be read whole.
     pub(crate) async fn acquire_to_remove(
-        accounts: &'p A,
+        ports: Ports<'p, A>,
         name: &AccountName,
         now: Timestamp,
     ) -> Result<Self, Failure> {
-        let (mut lock, is_salvaged) = Self::acquire_or_salvage(accounts, name, now).await?;
+        let (mut lock, is_salvaged) = Self::acquire_or_salvage(ports, name, now).await?;
         if is_salvaged {
             // What was done cannot be known, so all of it is done again.
             lock.account.desired = Desired::Connected;
-            lock.note(SALVAGED);
+            lock.note(Note::Salvaged, SALVAGED);
         }
         Ok(lock)
     }
 
     /// Takes the lease of an account, and says whether it holds only what could be read of it.
     async fn acquire_or_salvage(
-        accounts: &'p A,
+        ports: Ports<'p, A>,
         name: &AccountName,
         now: Timestamp,
     ) -> Result<(Self, bool), Failure> {
         let (lease, account, is_salvaged) =
-            match take(accounts, name, now, IfUnknown::Refuse).await? {
+            match take(ports.accounts, name, now, IfUnknown::Refuse).await? {
                 (lease, Found::Account(account)) => (lease, account, false),
                 (lease, Found::Unreadable(Some(account))) => (lease, account, true),
                 (lease, Found::Unreadable(None)) => {
-                    return Err(unreadable(accounts, &lease).await);
+                    return Err(unreadable(ports.accounts, &lease).await);
                 }
                 (_, Found::Nothing) => return Err(Failure::UnknownAccount(name.clone())),
             };
-        Ok((Self::new(accounts, lease, account, now), is_salvaged))
+        Ok((Self::new(ports, lease, account, now), is_salvaged))
     }
 
     /// Takes the lease of an account, or reserves the name of one that does not exist. Then this one takes its place,
     /// and nothing of it is kept until it is saved. One that cannot be read whole goes on with what can be read of it.
     pub(crate) async fn acquire_or_reserve(
-        accounts: &'p A,
+        ports: Ports<'p, A>,
         new: Account,
         now: Timestamp,
     ) -> Result<Self, Failure> {
-        let (lease, found) = take(accounts, &new.name, now, IfUnknown::Reserve).await?;
+        let (lease, found) = take(ports.accounts, &new.name, now, IfUnknown::Reserve).await?;
         let (account, is_new, is_salvaged) = match found {
             Found::Account(account) => (account, false, false),
             Found::Nothing => (new, true, false),
             Found::Unreadable(Some(account)) => (account, true, true),
             Found::Unreadable(None) => (new, true, true),
         };
-        let mut lock = Self::new(accounts, lease, account, now);
+        let mut lock = Self::new(ports, lease, account, now);
         lock.is_new = is_new;
         if is_salvaged {
-            lock.note(SALVAGED);
+            lock.note(Note::Salvaged, SALVAGED);
         }
         Ok(lock)
     }
 
-    fn new(accounts: &'p A, lease: Lease, account: Account, now: Timestamp) -> Self {
+    fn new(
+        Ports { accounts, events }: Ports<'p, A>,
+        lease: Lease,
+        account: Account,
+        now: Timestamp,
+    ) -> Self {
+        let of_now = account.history.iter().filter(|entry| entry.at == now);
         Self {
             accounts,
+            events,
+            noted: of_now.count(),
             lease,
             account,
             now,
@@ -144,6 +171,9 @@ impl<'p, A: Leases> AccountLock<'p, A> {
         };
         if let Err(failure) = &reached {
             self.record_failure(failure).await;
+        }
+        if reached != Err(Failure::Overtaken) {
+            self.send_account_events().await;
         }
         self.give_back().await;
         let account = Box::new(self.account);
@@ -183,7 +213,7 @@ impl<'p, A: Leases> AccountLock<'p, A> {
         self.account.policy = Some(policy);
         let tokens = self.account.registrations.iter().map(|own| own.token);
         self.tokens.extend(tokens);
-        self.note(match policy {
+        self.note(Note::Chosen, match policy {
             Policy::Require => "deliveries without a signature that fits are refused from now on",
             Policy::Observe => "deliveries without a signature that fits are taken from now on: their URL proves them",
         });
@@ -198,11 +228,49 @@ impl<'p, A: Leases> AccountLock<'p, A> {
     }
 
     /// Enters something that happened; it is saved with the next save.
-    pub(crate) fn note(&mut self, what: impl Into<String>) {
+    pub(crate) fn note(&mut self, note: Note, what: impl Into<String>) {
         let what = what.into();
         info!(what, "happened");
+        self.remember(note, &what);
         self.account.note(self.now, what);
         self.is_changed = true;
+    }
+
+    /// Remembers what teams are to be sent of an entry, if any of them wants it.
+    fn remember(&mut self, note: Note, what: &str) {
+        let (kind, position) = (note.event(), self.noted);
+        self.noted += 1;
+        let queues = self.events.queues(&self.account, kind);
+        if queues.is_empty() {
+            return;
+        }
+        let (name, state) = (&self.account.name, self.account.state());
+        let event = AccountEvent::new(name, self.now, position, kind, what, state);
+        let given_up = self.account.remember_unsent(Unsent { event, queues });
+        if given_up > 0 {
+            warn!(given_up, "more account events wait than are kept");
+            runtime::metrics::count("AccountEventsGivenUp", given_up, &[]);
+        }
+    }
+
+    /// Sends teams what they have yet to be sent. What their queues do not take stays in the account: the next call sends
+    /// it, also where this one dies in between, so a team may get an event twice.
+    async fn send_account_events(&mut self) {
+        // What is not stored did not happen.
+        if self.account.unsent.is_empty() || self.is_changed {
+            return;
+        }
+        let left = self.events.send(&self.account).await;
+        if left == self.account.unsent {
+            return;
+        }
+        self.account.unsent = left;
+        if let Err(failure) = self.write(&[]).await {
+            warn!(
+                error = failure.message(),
+                "that account events are sent is not entered; they are sent again"
+            );
+        }
     }
 
     /// Enters what is not as it shall be. While an error keeps it so, it is found again and again, and entered
@@ -213,7 +281,7 @@ impl<'p, A: Leases> AccountLock<'p, A> {
         let is_known = self.account.last_error.is_some()
             && self.account.history.iter().any(|entry| entry.what == what);
         if !is_known {
-            self.note(what);
+            self.note(Note::Found(finding), what);
         }
     }
 
@@ -230,7 +298,7 @@ impl<'p, A: Leases> AccountLock<'p, A> {
         }
         match &stopped {
             Some(what) => self.found(Finding::Disabled, what.clone()),
-            None => self.note("the webhook is sent to again"),
+            None => self.note(Note::Resumed, "the webhook is sent to again"),
         }
         self.account.stopped = stopped;
         self.is_changed = true;
@@ -243,7 +311,7 @@ impl<'p, A: Leases> AccountLock<'p, A> {
         }
         self.account.is_unlisted = is_unlisted;
         let title = facts(self.account.source).title;
-        self.note(match is_unlisted {
+        self.note(Note::Listing, match is_unlisted {
             true => format!(
                 "{title} does not list the site's webhooks: whether ours is there and enabled only its deliveries show"
             ),
@@ -254,7 +322,7 @@ impl<'p, A: Leases> AccountLock<'p, A> {
     /// Enters what was done.
     pub(crate) fn acted(&mut self, act: Act, what: impl Into<String>) {
         runtime::metrics::count("SubscriptionActs", 1, &[("Act", act.as_str())]);
-        self.note(what);
+        self.note(Note::Did(act), what);
     }
 
     /// Enters the unknown tokens that the source has webhooks for; those that are strays by now are returned.
@@ -293,13 +361,14 @@ impl<'p, A: Leases> AccountLock<'p, A> {
         let silence = baseline.notice(self.now);
         let since = baseline.silent_since();
         if is_over {
-            self.note("deliveries arrive again");
+            self.note(Note::Arriving, "deliveries arrive again");
         }
         if let Some(silence) = silence {
             let missed = silence.missed;
-            self.note(format!(
-                "suspect: no delivery since {since}, where {missed} or more are usual"
-            ));
+            self.note(
+                Note::Silent,
+                format!("suspect: no delivery since {since}, where {missed} or more are usual"),
+            );
         }
         silence
     }
@@ -366,7 +435,7 @@ impl<'p, A: Leases> AccountLock<'p, A> {
         }
         let last = self.account.last_error.as_ref();
         if last.is_none_or(|last| last.message != message) {
-            self.note(format!("not finished: {message}"));
+            self.note(Note::NotFinished, format!("not finished: {message}"));
             self.account.last_error = Some(LastError {
                 at: self.now,
                 message,

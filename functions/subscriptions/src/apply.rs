@@ -17,7 +17,7 @@ use sources::facts;
 
 use crate::account_lock::AccountLock;
 use crate::answer::Failure;
-use crate::history::{Act, Finding};
+use crate::history::{Act, Finding, Note};
 use crate::reconciler::Reconciler;
 use crate::session::Session;
 
@@ -371,10 +371,10 @@ impl<'r, 'p, 'h, 's, A: Accounts, S: Secrets, D: Deliveries> Run<'r, 'p, 'h, 's,
         let is_unlisted = self.lock.account.is_unlisted;
         match self.session.remove(id).await {
             Ok(Removed::Now | Removed::Before) => {}
-            Ok(Removed::Stopped) => self.lock.note(stopped(id, title)),
+            Ok(Removed::Stopped) => self.lock.note(Note::LeftBehind, stopped(id, title)),
             // Where there is a list, a later check sees when it is gone.
             Err(Failure::Api(_, ApiError::NoSuchCall(_))) if is_unlisted => {
-                self.lock.note(by_hand(id, title));
+                self.lock.note(Note::LeftBehind, by_hand(id, title));
             }
             Err(failure) => return Err(failure),
         }
@@ -395,7 +395,7 @@ impl<'r, 'p, 'h, 's, A: Accounts, S: Secrets, D: Deliveries> Run<'r, 'p, 'h, 's,
                 let what = format!(
                     "webhook {webhook} is gone at the source; retries of its deliveries are taken until {until}"
                 );
-                lock.note(what);
+                lock.note(Note::Expired, what);
             }
             lock.account.register(registration);
         }

@@ -22,7 +22,7 @@ impl<A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'_, A, S, D> {
         now: Timestamp,
         deadline: Instant,
     ) -> Result<Outcome, Failure> {
-        let mut lock = AccountLock::acquire(self.accounts, name, now).await?;
+        let mut lock = AccountLock::acquire(self.ports(), name, now).await?;
         match self.select(&mut lock, change).await {
             Ok(()) if self.is_manual(&lock) => self.check_manually(lock).await,
             Ok(()) => self.reconcile(lock, deadline).await,
@@ -36,7 +36,7 @@ impl<A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'_, A, S, D> {
         now: Timestamp,
         deadline: Instant,
     ) -> Result<Outcome, Failure> {
-        let mut lock = AccountLock::acquire(self.accounts, name, now).await?;
+        let mut lock = AccountLock::acquire(self.ports(), name, now).await?;
         match lock.account.desired {
             Desired::Connected => {
                 self.health.watch_failures(&lock.account, now).await;

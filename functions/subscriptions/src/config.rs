@@ -1,6 +1,7 @@
 //! The configuration of subscriptions, read once at start.
 
 use domain::ports::QueueUrl;
+use domain::route::{Routes, RoutesError};
 use runtime::config::{ConfigError, Variables};
 use sources::SourceUrls;
 
@@ -21,6 +22,8 @@ pub struct Config {
     pub source_urls: SourceUrls,
     /// Where accounts wait to be checked.
     pub check_queue: QueueUrl,
+    /// Which team's queue gets which account events.
+    pub routes: Routes,
     /// What is neither a client nor a resource's name.
     pub settings: Settings,
     /// For how many days a deleted secret can be restored.
@@ -37,6 +40,10 @@ impl Config {
     /// A variable that is missing or malformed, by its name.
     pub fn read(variables: &Variables) -> Result<Self, ConfigError> {
         let text = |name| variables.text(name).map(str::to_owned);
+        let malformed = |error: RoutesError| ConfigError::Malformed {
+            name: "ROUTES",
+            reason: error.to_string(),
+        };
         let recovery_days = variables.parsed("SECRET_RECOVERY_DAYS")?;
         if !RECOVERY_DAYS.contains(&recovery_days) {
             return Err(ConfigError::Malformed {
@@ -55,6 +62,11 @@ impl Config {
                 urls => urls?,
             },
             check_queue: QueueUrl::new(text("CHECK_QUEUE_URL")?),
+            // A template of the release before has none: then no team is sent account events.
+            routes: match variables.text("ROUTES") {
+                Err(ConfigError::Missing(_)) => Routes::default(),
+                text => Routes::parse(text?).map_err(malformed)?,
+            },
             settings: Settings {
                 failures_alarm: variables.parsed("STRIKES_ALARM")?,
                 rotation_hours: variables.parsed("ROTATION_HOURS")?,
@@ -72,7 +84,7 @@ mod tests {
     use super::*;
     use rstest::rstest;
 
-    const GOOD: [(&str, &str); 12] = [
+    const GOOD: [(&str, &str); 13] = [
         ("ACCOUNTS_TABLE", "accounts"),
         ("RECEIPTS_TABLE", "receipts"),
         ("OAUTH_SECRET_PREFIX", "stack/oauth/"),
@@ -85,6 +97,10 @@ mod tests {
         ("STACK_NAME", "orderhook"),
         ("CHECK_QUEUE_URL", "https://sqs.example.com/1/checks"),
         ("SOURCE_URLS", "orderspace=https://api.example.com/"),
+        (
+            "ROUTES",
+            r#"[{"team":"a","queue":"q","types":["orderhook.account.*"],"accounts":["*"]}]"#,
+        ),
     ];
 
     fn with(name: &str, value: &str) -> Variables {
@@ -97,6 +113,13 @@ mod tests {
         assert_eq!(config.source_urls.orderspace.api, "https://api.example.com");
         let config = Config::read(&with("SOURCE_URLS", "")).unwrap();
         assert_eq!(config.source_urls, SourceUrls::default());
+    }
+
+    #[test]
+    fn the_release_before_names_no_routes() {
+        assert_eq!(Config::read(&with("", "")).unwrap().routes.all().len(), 1);
+        let config = Config::read(&with("ROUTES", "")).unwrap();
+        assert!(config.routes.all().is_empty());
     }
 
     #[rstest]
@@ -113,6 +136,7 @@ mod tests {
     #[case("SECRET_RECOVERY_DAYS", "31")]
     #[case("SECRET_RECOVERY_DAYS", "soon")]
     #[case("TOKEN_GRACE_HOURS", "-1")]
+    #[case("ROUTES", "{}")]
     #[case("HOOKS_URL", "example.com")]
     #[case("SOURCE_URLS", "shop=https://api.example.com")]
     #[case("SOURCE_URLS", "orderspace=example.com")]

@@ -20,7 +20,7 @@ impl<'p, A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'p, A, S, D> {
         deadline: Instant,
     ) -> Result<Outcome, Failure> {
         let new = Account::new(name.clone(), wanted.source, wanted.events.clone(), now);
-        let mut lock = AccountLock::acquire_or_reserve(self.accounts, new, now).await?;
+        let mut lock = AccountLock::acquire_or_reserve(self.ports(), new, now).await?;
         if self.reconciler.life_cycle(wanted.source).is_manual() {
             return self.connect_manually(lock, wanted).await;
         }

@@ -16,7 +16,7 @@ impl<A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'_, A, S, D> {
         now: Timestamp,
         deadline: Instant,
     ) -> Result<Outcome, Failure> {
-        let mut lock = AccountLock::acquire_to_remove(self.accounts, name, now).await?;
+        let mut lock = AccountLock::acquire_to_remove(self.ports(), name, now).await?;
         if lock.account.desired == Desired::Connected {
             lock.account.desired = Desired::Disconnected { done: false };
             if let Err(failure) = lock.save(&[]).await {

@@ -27,6 +27,7 @@
 
 #![warn(clippy::too_many_lines)]
 
+pub mod account_events;
 mod account_lock;
 mod admission;
 pub mod answer;
@@ -52,6 +53,7 @@ mod withdrawal;
 use std::time::Duration;
 
 use domain::account::AccountName;
+use domain::ports::PortError;
 use domain::signature::Policy;
 use domain::source::Source;
 use domain::subscription::{Accounts, Apis, Deliveries, HooksUrl, LifeCycle, Secrets};
@@ -61,6 +63,8 @@ use sources::facts;
 use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument as _, info, info_span, warn};
 
+use crate::account_events::Announce;
+use crate::account_lock::Ports;
 use crate::answer::{Failure, Outcome};
 use crate::health::Health;
 use crate::reconciler::Reconciler;
@@ -128,6 +132,7 @@ impl Settings {
 /// The function, with what it needs from the outside.
 pub struct Subscriptions<'p, A, S, D> {
     accounts: &'p A,
+    events: &'p dyn Announce,
     health: &'p Health<'p, D>,
     reconciler: Reconciler<'p, A, S, D>,
     rules: Rules,
@@ -141,10 +146,12 @@ impl<'p, A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'p, A, S, D> {
         secrets: &'p S,
         apis: &'p Apis,
         health: &'p Health<'p, D>,
+        events: &'p dyn Announce,
         settings: Settings,
     ) -> Self {
         Self {
             accounts,
+            events,
             health,
             budget: settings.budget,
             rules: Rules {
@@ -152,6 +159,14 @@ impl<'p, A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'p, A, S, D> {
                 policy: settings.policy,
             },
             reconciler: Reconciler::new(accounts, secrets, apis, health, settings),
+        }
+    }
+
+    /// What an account's lock needs.
+    fn ports(&self) -> Ports<'p, A> {
+        Ports {
+            accounts: self.accounts,
+            events: self.events,
         }
     }
 
@@ -218,7 +233,14 @@ impl<'p, A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'p, A, S, D> {
 
     async fn show(&self, name: &AccountName, now: Timestamp) -> Result<Outcome, Failure> {
         let account = self.accounts.find(name).await?;
-        let account = account.ok_or_else(|| Failure::UnknownAccount(name.clone()))?;
+        let Some(account) = account else {
+            // Its URL tokens may be left: then the list has it.
+            let is_lost = self.accounts.list().await?.unreadable.contains(name);
+            return Err(match is_lost {
+                true => Failure::Store(PortError::unreadable("reading an account")),
+                false => Failure::UnknownAccount(name.clone()),
+            });
+        };
         let last = match self.health.last_delivery(&account, now).await? {
             None => None,
             Some(id) => Some(LastDelivery::of(

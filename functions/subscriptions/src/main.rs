@@ -6,7 +6,7 @@ use aws::{secrets::write::AccountSecrets, sqs::SqsQueues};
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use runtime::{clock, config::Variables, telemetry};
 use serde_json::Value;
-use subscriptions::{Subscriptions, config::Config, event::dispatch};
+use subscriptions::{Subscriptions, account_events::TeamQueues, config::Config, event::dispatch};
 use subscriptions::{health::Health, schedule::Schedule};
 
 #[tokio::main(flavor = "current_thread")]
@@ -23,7 +23,9 @@ async fn main() -> anyhow::Result<()> {
     let apis = sources::apis(config.source_urls)?;
     let health = &Health::new(&deliveries, &config.settings);
     let schedule = &Schedule::new(&accounts, health, &queues, config.check_queue);
-    let subscriptions = &Subscriptions::new(&accounts, &secrets, &apis, health, config.settings);
+    let teams = &TeamQueues::new(&queues, config.routes);
+    let settings = config.settings;
+    let subscriptions = &Subscriptions::new(&accounts, &secrets, &apis, health, teams, settings);
     tokio::join!(dynamo.warm(), vault.warm());
     run(service_fn(|event: LambdaEvent<Value>| async move {
         let answer = dispatch(subscriptions, schedule, event.payload, clock::now()).await;

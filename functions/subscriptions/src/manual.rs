@@ -23,7 +23,7 @@ use sources::facts;
 use crate::Subscriptions;
 use crate::account_lock::AccountLock;
 use crate::answer::{Failure, Outcome};
-use crate::history::Act;
+use crate::history::{Act, Note};
 use crate::reconciler::Reconciler;
 use crate::request::{Connect, signing_keys};
 
@@ -62,7 +62,7 @@ impl<A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'_, A, S, D> {
         name: &AccountName,
         now: Timestamp,
     ) -> Result<Outcome, Failure> {
-        let mut lock = AccountLock::acquire(self.accounts, name, now).await?;
+        let mut lock = AccountLock::acquire(self.ports(), name, now).await?;
         let endpoint = match self.reconciler.make_endpoint(&mut lock).await {
             Ok(endpoint) => endpoint,
             Err(failure) => return lock.release(failure).await,
@@ -132,7 +132,7 @@ impl<A: Accounts, S: Secrets, D: Deliveries> Reconciler<'_, A, S, D> {
                 access: None,
             };
             self.secrets.put_oauth(name, &secret).await?;
-            lock.note("the signing secrets are kept");
+            lock.note(Note::Chosen, "the signing secrets are kept");
         }
         self.copy_signing_secrets(lock, secrets, &[]).await
     }
@@ -168,7 +168,7 @@ impl<A: Accounts, S: Secrets, D: Deliveries> Reconciler<'_, A, S, D> {
             }
         }
         let title = facts(source).title;
-        lock.note(match tokens.len() {
+        lock.note(Note::EndpointMade, match tokens.len() {
             1 => format!("a URL was made, to be registered at {title} by hand"),
             _ => format!(
                 "another URL was made, to be registered at {title} by hand; the one before is taken until {until}"

@@ -41,7 +41,7 @@ impl<A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'_, A, S, D> {
         now: Timestamp,
         deadline: Instant,
     ) -> Result<Outcome, Failure> {
-        let mut lock = AccountLock::acquire(self.accounts, name, now).await?;
+        let mut lock = AccountLock::acquire(self.ports(), name, now).await?;
         if self.is_manual(&lock) {
             let source = lock.account.source;
             return lock.release(Failure::Manual(source)).await;

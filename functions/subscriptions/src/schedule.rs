@@ -1,7 +1,8 @@
 //! The schedule: every account is sent to the check queue, and checked from there one by one.
 //!
 //! So the work is spread over invocations, and what is wrong with one account stops no other. An account whose
-//! source asked to be left alone is left for the next run; one that is disconnected has nothing to check.
+//! source asked to be left alone is left for the next run; one that is disconnected has nothing to check, unless teams are
+//! yet to be sent what happened to it.
 //!
 //! Between these runs others look which accounts have become silent, and send only those: where a day passes from
 //! check to check, a dead webhook is found within minutes all the same. Such a run reads the accounts, and a receipt
@@ -135,7 +136,8 @@ impl<'p, A: Accounts, D: Deliveries, Q: Queues> Schedule<'p, A, D, Q> {
 }
 
 fn is_due(account: &Account, now: Timestamp) -> bool {
-    account.desired != Desired::Disconnected { done: true } && !account.is_quiet(now)
+    let is_done = account.desired == Desired::Disconnected { done: true };
+    (!is_done || !account.unsent.is_empty()) && !account.is_quiet(now)
 }
 
 /// What becomes of a message.

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use crate::account_lock::AccountLock;
 use crate::answer::Failure;
 use crate::apply::{by_hand, stopped};
-use crate::history::Act;
+use crate::history::{Act, Note};
 use crate::reconciler::Reconciler;
 use crate::within;
 
@@ -90,7 +90,7 @@ impl<A: Accounts, S: Secrets, D: Deliveries> Reconciler<'_, A, S, D> {
             at: lock.now,
             message,
         });
-        lock.note("disconnected");
+        lock.note(Note::Disconnected, "disconnected");
         let saved = lock.save(&tokens).await;
         if saved.is_err() {
             // The error that is entered next must not stand in an account that counts as done.

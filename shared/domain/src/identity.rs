@@ -90,6 +90,12 @@ impl EventIndex {
             .map(Self)
     }
 
+    /// The index, or the last one where five digits do not suffice.
+    #[must_use]
+    pub fn saturating(index: usize) -> Self {
+        Self::new(index).unwrap_or(Self(Self::LAST))
+    }
+
     /// The position as a number.
     #[must_use]
     pub fn get(self) -> u32 {

@@ -7,6 +7,7 @@ use crate::account::AccountName;
 use crate::event::EventType;
 use crate::ports::QueueUrl;
 use crate::source::Source;
+use crate::subscription::AccountEventKind;
 use crate::unified::UnifiedType;
 
 /// What the names of events about accounts begin with (`orderhook.account.connected`). A pattern that begins so fits no
@@ -102,6 +103,19 @@ impl Route {
             && (self.takes(source, event_type, account) || self.names(unified))
     }
 
+    /// Whether the team wants to know such things of this source's account. A route has to name them: `*` is for events of
+    /// sources.
+    #[must_use]
+    pub fn takes_account_event(
+        &self,
+        source: Source,
+        kind: AccountEventKind,
+        account: &AccountName,
+    ) -> bool {
+        let names = |pattern: &Pattern| pattern.is_reserved() && pattern.matches(kind.as_str());
+        self.concerns(source, account) && self.types.iter().any(names)
+    }
+
     fn concerns(&self, source: Source, account: &AccountName) -> bool {
         let mut accounts = self.accounts.iter();
         self.sources.contains(&Named(source))
@@ -129,10 +143,14 @@ impl Pattern {
         }
     }
 
+    /// Whether the pattern is for events about accounts.
+    fn is_reserved(&self) -> bool {
+        self.0.starts_with(ACCOUNT_EVENT_PREFIX)
+    }
+
     /// Whether the pattern fits a source's event: by the type alone, or with the source's name before it.
     fn fits(&self, source: Source, event_type: &EventType) -> bool {
-        let is_reserved = self.0.starts_with(ACCOUNT_EVENT_PREFIX);
-        !is_reserved
+        !self.is_reserved()
             && (self.matches(event_type.as_str())
                 || self.matches(&format!("{source}.{event_type}")))
     }
@@ -246,6 +264,36 @@ mod tests {
         assert!(!takes("orderhook.account.*"));
         assert!(takes("*") && takes("orderspace.orderhook.account.failed"));
         assert_eq!(Source::named("orderhook"), None);
+    }
+
+    #[rstest]
+    #[case::the_type(r#""types":["orderhook.account.failed"]"#, true)]
+    #[case::all_types(r#""types":["orderhook.account.*"]"#, true)]
+    #[case::beside_others(r#""types":["order.*","orderhook.account.f*"]"#, true)]
+    #[case::in_either_form(r#""types":["orderhook.account.*"],"format":"unified""#, true)]
+    #[case::of_its_source(r#""types":["orderhook.account.*"],"sources":["onestock"]"#, true)]
+    #[case::of_another_source(r#""types":["orderhook.account.*"],"sources":["stackone"]"#, false)]
+    #[case::another_type(r#""types":["orderhook.account.repaired"]"#, false)]
+    #[case::everything(r#""types":["*"]"#, false)]
+    #[case::a_beginning_of_the_prefix(r#""types":["order*","orderhook*"]"#, false)]
+    #[case::nothing(r#""types":[]"#, false)]
+    fn a_route_has_to_name_account_events(#[case] members: &str, #[case] taken: bool) {
+        let (route, account) = (route(members), "acme".parse().unwrap());
+        let kind = AccountEventKind::Failed;
+        let found = route.takes_account_event(Source::OneStock, kind, &account);
+        assert_eq!(found, taken);
+    }
+
+    #[test]
+    fn a_route_of_account_events_has_its_accounts() {
+        let json =
+            r#"[{"team":"a","queue":"q","accounts":["acme"],"types":["orderhook.account.*"]}]"#;
+        let routes = Routes::parse(json).unwrap();
+        let takes = |account: &str| {
+            let (route, account) = (routes.all().first().unwrap(), account.parse().unwrap());
+            route.takes_account_event(Source::OneStock, AccountEventKind::Failed, &account)
+        };
+        assert!(takes("acme") && !takes("other"));
     }
 
     #[rstest]

@@ -2,12 +2,13 @@
 
 use domain::account::{AccountName, KeysVersion, TokenHash, TokenStatus, UrlToken, WebhookId};
 use domain::identity::DeliveryId;
+use domain::ports::QueueUrl;
 use domain::signature::{MacKey, RegistrationKeys, SigningKeys};
 use domain::source::Source;
 use domain::subscription::{
-    Access, AccessToken, Account, Accounts, AllAccounts, Credentials, Desired, EventSelection,
-    IfUnknown, LastError, Lease, LeaseOwner, Leased, OauthSecret, Registration, RegistrationState,
-    Saved, Secrets, Silence,
+    Access, AccessToken, Account, AccountEvent, AccountEventKind, Accounts, AllAccounts,
+    Credentials, Desired, EventSelection, IfUnknown, LastError, Lease, LeaseOwner, Leased,
+    OauthSecret, Registration, RegistrationState, Saved, Secrets, Silence, Unsent,
 };
 use domain::timestamp::Timestamp;
 
@@ -121,6 +122,10 @@ pub(crate) async fn accounts(accounts: &impl Accounts) {
     acme.quiet_until = Some(at(60));
     acme.note_orphans(&[token(7), token(8)], at(5));
     acme.note(at(4), "something");
+    let (kind, state) = (AccountEventKind::Failed, acme.state());
+    let event = AccountEvent::new(&acme.name, at(4), 1, kind, "something", state);
+    let queues = ["q/a", "q/b.fifo"].map(QueueUrl::new).into();
+    acme.remember_unsent(Unsent { event, queues });
     let arrivals = [0, 30].map(|seconds| DeliveryId::new(at(seconds), &[1; 10]));
     acme.baseline.observe(&arrivals, at(60));
     acme.baseline.suspect = Some(Silence {
@@ -144,6 +149,7 @@ pub(crate) async fn accounts(accounts: &impl Accounts) {
     acme.registrations.clear();
     acme.last_error = None;
     acme.orphans.clear();
+    acme.unsent.clear();
     acme.quiet_until = None;
     assert_eq!(
         accounts.save(&acme, &yours, &both).await.unwrap(),

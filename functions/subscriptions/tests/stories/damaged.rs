@@ -112,3 +112,39 @@ async fn entries_of_url_tokens_that_are_gone_are_written_anew() {
     world.check().await.expect(200);
     assert_eq!(world.asked().await, ["GET /v1/webhooks -> 200"]);
 }
+
+#[tokio::test]
+async fn an_account_of_which_only_url_tokens_are_left_is_listed_and_connected_anew() {
+    let world = World::new().await;
+    let unreadable = async || {
+        let listed = world.call("GET /v1/accounts", json!({}), None).await;
+        listed.expect(200).body["unreadable"].clone()
+    };
+    world.connect().await.expect(200);
+    world.lose_account("acme");
+    assert_eq!(unreadable().await[0]["account"], "acme");
+    let shown = world.show("acme").await.expect(409);
+    assert!(
+        shown.message().contains("PUT connects"),
+        "{}",
+        shown.message()
+    );
+    world.show("other").await.expect(404);
+    world.connect().await.expect(200);
+    assert_eq!(unreadable().await, json!([]));
+    assert_eq!(
+        world.show("acme").await.expect(200).body["state"],
+        "connected"
+    );
+}
+
+#[tokio::test]
+async fn an_account_of_which_only_retired_url_tokens_are_left_is_none() {
+    let world = World::new().await;
+    world.connect().await.expect(200);
+    world.disconnect().await.expect(200);
+    world.lose_account("acme");
+    let listed = world.call("GET /v1/accounts", json!({}), None).await;
+    assert_eq!(listed.expect(200).body["unreadable"], json!([]));
+    world.show("acme").await.expect(404);
+}

@@ -6,6 +6,7 @@
     reason = "a story that cannot go on stops where it is"
 )]
 
+mod account_events;
 mod checking;
 mod connecting;
 mod contract;

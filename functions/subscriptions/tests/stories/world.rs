@@ -9,6 +9,7 @@ use std::time::Duration;
 use domain::account::{AccountName, TokenEntry, TokenHash, TokenStatus, UrlToken, WebhookId};
 use domain::identity::DeliveryId;
 use domain::ports::{Keys, PortError, QueueUrl};
+use domain::route::Routes;
 use domain::signature::{Assurance, MacKey, Policy, SigningKeys};
 use domain::source::Source;
 use domain::subscription::{
@@ -23,6 +24,7 @@ use simulator::{Door, Fault, FaultKind, LoggedRequest, Simulator};
 use sources::facts;
 use sources::http::HttpClient;
 use sources::orderspace::api::{Orderspace, OrderspaceUrls};
+use subscriptions::account_events::TeamQueues;
 use subscriptions::event::{EventError, dispatch};
 use subscriptions::health::Health;
 use subscriptions::schedule::Schedule;
@@ -225,9 +227,15 @@ impl Accounts for MemoryAccounts {
                     .values()
                     .cloned()
                     .partition(|account| table.damaged.contains(&account.name));
+                let open = table.tokens.iter().map(|(_, entry)| entry);
+                let open = open.filter(|entry| entry.status != TokenStatus::Retired);
+                let lost = open.filter(|entry| !table.accounts.contains_key(&entry.account));
+                let lost = lost.map(|entry| entry.account.clone());
+                let damaged = damaged.into_iter().map(|account| account.name);
+                let unreadable: BTreeSet<_> = damaged.chain(lost).collect();
                 AllAccounts {
                     accounts: whole,
-                    unreadable: damaged.into_iter().map(|account| account.name).collect(),
+                    unreadable: unreadable.into_iter().collect(),
                 }
             })
             .await
@@ -543,6 +551,8 @@ pub(crate) struct World {
     pub(crate) secrets: MemorySecrets,
     pub(crate) deliveries: MemoryDeliveries,
     pub(crate) queues: FakeQueues,
+    /// Which teams are sent account events: none, unless a story says so.
+    pub(crate) routes: Routes,
     pub(crate) apis: Apis,
     /// What the source shows of webhooks other than Orderspace does.
     pub(crate) shows: Shows,
@@ -609,6 +619,7 @@ impl World {
                 ..MemoryDeliveries::default()
             },
             queues: FakeQueues::default(),
+            routes: Routes::default(),
             apis: Apis::from_iter([(Source::Orderspace, Box::new(api) as Box<dyn Api>)]),
             fate,
             now: AtomicUsize::new(usize::try_from(START).unwrap()),
@@ -646,8 +657,15 @@ impl World {
     ) -> Option<Answer> {
         let settings = self.settings();
         let health = Health::new(&self.deliveries, &settings);
-        let function =
-            Subscriptions::new(&self.accounts, &self.secrets, &self.apis, &health, settings);
+        let teams = TeamQueues::new(&self.queues, self.routes.clone());
+        let function = Subscriptions::new(
+            &self.accounts,
+            &self.secrets,
+            &self.apis,
+            &health,
+            &teams,
+            settings,
+        );
         let request = gateway_request(route, &parameters, body);
         let response = tokio::select! {
             response = function.handle(&request, self.now()) => response,
@@ -672,8 +690,15 @@ impl World {
     pub(crate) async fn invoke(&self, event: Value) -> Result<Value, EventError> {
         let settings = self.settings();
         let health = Health::new(&self.deliveries, &settings);
-        let function =
-            Subscriptions::new(&self.accounts, &self.secrets, &self.apis, &health, settings);
+        let teams = TeamQueues::new(&self.queues, self.routes.clone());
+        let function = Subscriptions::new(
+            &self.accounts,
+            &self.secrets,
+            &self.apis,
+            &health,
+            &teams,
+            settings,
+        );
         let schedule = Schedule::new(&self.accounts, &health, &self.queues, QueueUrl::new(CHECKS));
         dispatch(&function, &schedule, event, self.now()).await
     }
@@ -901,6 +926,12 @@ impl World {
     /// Whether a call holds a lease.
     pub(crate) fn is_leased(&self) -> bool {
         !self.accounts.table.lock().unwrap().leases.is_empty()
+    }
+
+    /// Somebody deletes the account's row, and leaves what the table says of its URL tokens.
+    pub(crate) fn lose_account(&self, account: &str) {
+        let mut table = self.accounts.table.lock().unwrap();
+        table.accounts.remove(&account.parse().unwrap());
     }
 
     /// Somebody deletes what the table says of URL tokens.

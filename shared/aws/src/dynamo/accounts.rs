@@ -6,6 +6,8 @@
 //!
 //! <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html>
 
+use std::collections::BTreeSet;
+
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
@@ -14,13 +16,14 @@ use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{
     AttributeValue, Put, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
 };
-use domain::account::{AccountName, KeysVersion, TokenEntry, TokenHash, WebhookId};
-use domain::ports::PortError;
+use domain::account::{AccountName, KeysVersion, TokenEntry, TokenHash, TokenStatus, WebhookId};
+use domain::ports::{PortError, QueueUrl};
 use domain::signature::Policy;
 use domain::source::Source;
 use domain::subscription::{
-    Account, Accounts, AllAccounts, Baseline, Desired, Entry, EventSelection, HOURS, IfUnknown,
-    LastError, Lease, Leased, Leases, Orphan, Registration, RegistrationState, Saved, Silence,
+    Account, AccountEvent, AccountEventKind, Accounts, AllAccounts, Baseline, Desired, Entry,
+    EventSelection, HOURS, IfUnknown, LastError, Lease, Leased, Leases, Orphan, Registration,
+    RegistrationState, Saved, Silence, State, Unsent,
 };
 use domain::timestamp::Timestamp;
 
@@ -242,14 +245,25 @@ impl Accounts for DynamoAccounts {
             .client
             .scan()
             .table_name(&self.table)
-            .filter_expression("begins_with(pk, :account) AND attribute_exists(wish)")
+            .filter_expression(
+                "(begins_with(pk, :account) AND attribute_exists(wish)) \
+                 OR (begins_with(pk, :token) AND #status <> :retired)",
+            )
+            .expression_attribute_names("#status", "status")
             .expression_attribute_values(":account", keys::any_account())
+            .expression_attribute_values(":token", keys::any_token())
+            .expression_attribute_values(":retired", text(TokenStatus::Retired.as_str()))
             .into_paginator()
             .send();
         let mut all = AllAccounts::default();
+        let mut of_tokens: BTreeSet<AccountName> = BTreeSet::new();
         while let Some(page) = pages.next().await {
             let page = page.map_err(|error| port_error(LISTING, &error, is_permanent))?;
             for item in page.items() {
+                if text_of(item, PK).is_some_and(keys::is_token) {
+                    of_tokens.extend(text_of(item, "account").and_then(|name| name.parse().ok()));
+                    continue;
+                }
                 match account(item) {
                     Ok(account) => all.accounts.extend(account),
                     Err(Unreadable) => {
@@ -257,6 +271,19 @@ impl Accounts for DynamoAccounts {
                         all.unreadable.extend(name);
                     }
                 }
+            }
+        }
+        for name in all.accounts.iter().map(|known| &known.name) {
+            of_tokens.remove(name);
+        }
+        for name in &all.unreadable {
+            of_tokens.remove(name);
+        }
+        for name in of_tokens {
+            // A scan is no snapshot: the account may have been written where it had already been.
+            let item = self.get(LISTING, keys::account(&name)).await?;
+            if !item.is_some_and(|item| item.contains_key("wish")) {
+                all.unreadable.push(name);
             }
         }
         all.accounts.sort_by(|a, b| a.name.cmp(&b.name));
@@ -343,6 +370,10 @@ fn item(account: &Account) -> Item {
     if let Some(policy) = account.policy {
         item.insert("policy".to_owned(), text(policy.as_str()));
     }
+    if !account.unsent.is_empty() {
+        let unsent = account.unsent.iter().map(unsent_value).collect();
+        item.insert("unsent".to_owned(), AttributeValue::L(unsent));
+    }
     if account.is_unlisted {
         item.insert("unlisted".to_owned(), AttributeValue::Bool(true));
     }
@@ -351,6 +382,32 @@ fn item(account: &Account) -> Item {
     }
     item.insert("rhythm".to_owned(), baseline_value(&account.baseline));
     item
+}
+
+fn unsent_value(unsent: &Unsent) -> AttributeValue {
+    let Unsent { event, queues } = unsent;
+    let queues = queues.iter().map(ToString::to_string).collect();
+    AttributeValue::M(map([
+        ("id", text(event.id.to_string())),
+        ("type", text(event.kind.as_str())),
+        ("what", text(event.what.as_str())),
+        ("status", text(event.status.as_str())),
+        ("queues", AttributeValue::Ss(queues)),
+    ]))
+}
+
+fn unsent(value: &AttributeValue) -> Option<Unsent> {
+    let value = value.as_m().ok()?;
+    let queues = value.get("queues")?.as_ss().ok()?;
+    Some(Unsent {
+        event: AccountEvent {
+            id: text_of(value, "id")?.parse().ok()?,
+            kind: AccountEventKind::named(text_of(value, "type")?)?,
+            what: text_of(value, "what")?.to_owned(),
+            status: State::named(text_of(value, "status")?)?,
+        },
+        queues: queues.iter().map(QueueUrl::new).collect(),
+    })
 }
 
 fn baseline_value(baseline: &Baseline) -> AttributeValue {
@@ -576,6 +633,12 @@ fn read_account(item: &Item) -> Option<Account> {
             .and_then(baseline)
             .unwrap_or_else(|| Baseline::new(changed)),
         history,
+        // What cannot be read is not sent: that is no reason not to check the account.
+        unsent: item
+            .get("unsent")
+            .and_then(|unsent| unsent.as_l().ok())
+            .map(|all| all.iter().filter_map(unsent).collect())
+            .unwrap_or_default(),
     })
 }
 
@@ -639,6 +702,16 @@ mod tests {
             });
         }
         full.note(at(6), "something");
+        let mut queues = ["q/a", "q/b.fifo"].map(QueueUrl::new).to_vec();
+        for (position, kind) in AccountEventKind::ALL.into_iter().enumerate() {
+            let state = full.state();
+            let event = AccountEvent::new(&full.name, at(6), position, kind, "something", state);
+            full.remember_unsent(Unsent {
+                event,
+                queues: queues.iter().cloned().collect(),
+            });
+            queues.truncate(1);
+        }
         full
     }
 
@@ -650,6 +723,7 @@ mod tests {
         plain.last_error = None;
         plain.quiet_until = None;
         plain.policy = None;
+        plain.unsent.clear();
         plain.is_unlisted = false;
         plain.stopped = None;
         plain.baseline = Baseline::new(at(12));
@@ -670,6 +744,32 @@ mod tests {
         let short = map([("usual", AttributeValue::B(Blob::new([1; 5])))]);
         old.insert("rhythm".to_owned(), AttributeValue::M(short));
         assert_eq!(account(&old).ok().flatten().unwrap().baseline, expected);
+    }
+
+    #[test]
+    fn an_unsent_event_that_cannot_be_read_leaves_the_others() {
+        let full = full_account();
+        for broken in [
+            text("no map"),
+            AttributeValue::M(map([("id", text("none"))])),
+            AttributeValue::M(map([
+                ("id", text(full.unsent[0].event.id.to_string())),
+                ("type", text("orderhook.account.moved")),
+                ("what", text("of a newer release")),
+                ("status", text("connected")),
+                ("queues", AttributeValue::Ss(vec!["q/a".to_owned()])),
+            ])),
+        ] {
+            let mut item = item(&full);
+            let Some(AttributeValue::L(unsent)) = item.get_mut("unsent") else {
+                panic!("no list");
+            };
+            unsent.insert(1, broken);
+            assert_eq!(account(&item).ok().flatten(), Some(full.clone()));
+            item.insert("unsent".to_owned(), text("no list"));
+            let read = account(&item).ok().flatten().unwrap();
+            assert_eq!(read.unsent, []);
+        }
     }
 
     #[test]

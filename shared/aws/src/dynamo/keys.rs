@@ -22,6 +22,7 @@ use domain::ports::{MarkerKey, Receipt};
 use super::text;
 
 const ACCOUNT: &str = "account#";
+const TOKEN: &str = "token#";
 
 /// An account and its lease, in the accounts table.
 pub(crate) fn account(name: &AccountName) -> AttributeValue {
@@ -38,9 +39,19 @@ pub(crate) fn account_named(key: &str) -> Option<AccountName> {
     key.strip_prefix(ACCOUNT)?.parse().ok()
 }
 
+/// What the key of every URL token begins with.
+pub(crate) fn any_token() -> AttributeValue {
+    text(TOKEN)
+}
+
+/// Whether a key of the accounts table is a token's.
+pub(crate) fn is_token(key: &str) -> bool {
+    key.starts_with(TOKEN)
+}
+
 /// What a URL token stands for, in the accounts table.
 pub(crate) fn token(token: &TokenHash) -> AttributeValue {
-    text(format!("token#{token}"))
+    text(format!("{TOKEN}{token}"))
 }
 
 /// The deliveries of an account that were first seen on a day (`yyyy-mm-dd`, UTC), in the receipts table.

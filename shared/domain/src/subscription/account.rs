@@ -6,7 +6,7 @@ use crate::account::{AccountName, KeysVersion, TokenEntry, TokenHash, TokenStatu
 use crate::event::TypeRow;
 use crate::signature::Policy;
 use crate::source::Source;
-use crate::subscription::{Baseline, EventSelection};
+use crate::subscription::{Baseline, EventSelection, MOST_UNSENT, Unsent};
 use crate::timestamp::Timestamp;
 
 /// The most history entries that are kept; older ones are forgotten.
@@ -49,6 +49,8 @@ pub struct Account {
     pub baseline: Baseline,
     /// What happened, oldest first; at most [`LONGEST_HISTORY`] entries.
     pub history: Vec<Entry>,
+    /// What of it teams are yet to be sent, oldest first; at most [`MOST_UNSENT`] events.
+    pub unsent: Vec<Unsent>,
 }
 
 /// What an operator asked for.
@@ -166,6 +168,20 @@ pub enum State {
 }
 
 impl State {
+    /// All of them.
+    pub const ALL: [Self; 4] = [
+        Self::Connecting,
+        Self::Connected,
+        Self::Disconnecting,
+        Self::Disconnected,
+    ];
+
+    /// The state of this name; `None` for any other text.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == name)
+    }
+
     /// The state in one word.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -217,6 +233,7 @@ impl Account {
             stopped: None,
             baseline: Baseline::new(now),
             history: Vec::new(),
+            unsent: Vec::new(),
         }
     }
 
@@ -406,6 +423,14 @@ impl Account {
         let excess = self.history.len().saturating_sub(LONGEST_HISTORY);
         self.history.drain(..excess);
     }
+
+    /// Remembers an account event that is yet to be sent. Returns how many older ones are given up for it.
+    pub fn remember_unsent(&mut self, unsent: Unsent) -> usize {
+        self.unsent.push(unsent);
+        let excess = self.unsent.len().saturating_sub(MOST_UNSENT);
+        self.unsent.drain(..excess);
+        excess
+    }
 }
 
 #[cfg(test)]
@@ -447,6 +472,22 @@ mod tests {
             account.history.last().unwrap().what,
             LONGEST_HISTORY.to_string()
         );
+    }
+
+    #[test]
+    fn unsent_events_are_bounded_and_the_oldest_given_up() {
+        use crate::subscription::{AccountEvent, AccountEventKind};
+        let mut account = account();
+        let given_up = (0..MOST_UNSENT + 2).map(|position| {
+            let (name, at) = (&account.name.clone(), Timestamp::from_millis(0));
+            let kind = AccountEventKind::Changed;
+            let event = AccountEvent::new(name, at, position, kind, "", account.state());
+            let queues = [crate::ports::QueueUrl::new("q")].into();
+            account.remember_unsent(Unsent { event, queues })
+        });
+        assert_eq!(given_up.sum::<usize>(), 2);
+        assert_eq!(account.unsent.len(), MOST_UNSENT);
+        assert_eq!(account.unsent.first().unwrap().event.id.index().get(), 2);
     }
 
     #[test]

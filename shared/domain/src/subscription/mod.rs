@@ -6,6 +6,7 @@
 //! with exactly one webhook of ours. Webhooks of others are never touched.
 
 mod account;
+mod account_event;
 mod api;
 mod api_url;
 mod check_order;
@@ -24,6 +25,7 @@ pub use account::{
     Account, Desired, Entry, LONGEST_HISTORY, LastError, Orphan, Registration, RegistrationState,
     Rotation, State,
 };
+pub use account_event::{AccountEvent, AccountEventKind, MOST_UNSENT, Unsent};
 pub use api::{Api, ApiCall, ApiError, Apis, NewWebhook, Removed, WebhookChange};
 pub use api_url::{ApiUrl, ApiUrlError};
 pub use check_order::check_order;
