@@ -6,6 +6,7 @@
     reason = "a story that cannot go on stops where it is"
 )]
 
+mod apideck;
 mod checking;
 mod connecting;
 mod contract;
@@ -15,6 +16,7 @@ mod described;
 mod disconnecting;
 mod failed_deliveries;
 mod manual;
+mod manual_crashes;
 mod memory;
 mod other_sources;
 mod rotating;
