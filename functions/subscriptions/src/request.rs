@@ -1,12 +1,13 @@
 //! Requests: what a caller sent, read field by field so that a complaint names its field and repeats no value
 //! that may be secret.
 
+use domain::event::TypeRow;
 use domain::signature::{LiveSecrets, MacKey, Policy};
 use domain::source::Source;
 use domain::subscription::{ApiUrl, CredentialField, Credentials, EventSelection, LifeCycle};
 use lambda_http::{Body, Request, RequestExt as _};
 use serde_json::{Map, Value};
-use sources::facts;
+use sources::{facts, protocol};
 
 use crate::answer::Failure;
 
@@ -57,10 +58,7 @@ impl Connect {
             false => credentials(&body, life_cycle.credentials)?,
         };
         let policy = rules.policy(&body, source)?;
-        let known = facts(source);
-        let names = names(&body)?;
-        let events = EventSelection::parse(known.title, known.types, &names)
-            .map_err(|error| refuse(Some("events"), format!("events: {error}")))?;
+        let events = selection(source, &names(&body)?)?;
         Ok(Self {
             source,
             credentials,
@@ -215,10 +213,7 @@ impl Change {
         if !self.0.contains_key(EVENTS) {
             return Ok(None);
         }
-        let known = facts(source);
-        EventSelection::parse(known.title, known.types, &names(&self.0)?)
-            .map(Some)
-            .map_err(|error| refuse(Some(EVENTS), format!("events: {error}")))
+        selection(source, &names(&self.0)?).map(Some)
     }
 
     /// What is chosen to become of unproved requests, if anything is.
@@ -240,6 +235,27 @@ impl Change {
         }
         Ok(given)
     }
+}
+
+/// The selection of these event types, all of which one webhook has to bring.
+fn selection(source: Source, names: &[&str]) -> Result<EventSelection, Failure> {
+    let known = facts(source);
+    let selectable = protocol(source).selectable();
+    let is_of = |types: &[TypeRow], name: &str| types.iter().any(|row| row.name == name);
+    let mut names_of_others = names.iter();
+    let other = names_of_others.find(|name| is_of(known.types, name) && !is_of(selectable, name));
+    if let Some(other) = other {
+        let title = known.title;
+        let can_be: Vec<&str> = selectable.iter().map(|row| row.name).collect();
+        let message = format!(
+            "events: {title} would send {other} by a webhook of its own, and an account has one webhook; what can be \
+             selected is {}",
+            can_be.join(", ")
+        );
+        return Err(refuse(Some(EVENTS), message));
+    }
+    EventSelection::parse(known.title, selectable, names)
+        .map_err(|error| refuse(Some(EVENTS), format!("events: {error}")))
 }
 
 fn bytes_of(request: &Request) -> &[u8] {

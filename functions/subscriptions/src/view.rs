@@ -8,7 +8,7 @@ use domain::subscription::{
     Account, AllAccounts, Entry, FailedDelivery, LastError, Registration, Rotation, Silence, State,
 };
 use serde::Serialize;
-use sources::facts;
+use sources::{facts, protocol};
 
 /// An account in a list. Times are RFC 3339 in UTC.
 #[derive(Debug, Clone, Serialize)]
@@ -178,7 +178,7 @@ impl Summary {
             state: state(account),
             explanation: explanation(account),
             events: account.events.names().to_vec(),
-            unselected_events: account.unselected(facts(account.source).types),
+            unselected_events: account.unselected(protocol(account.source).selectable()),
             webhook: webhook.map(ToString::to_string),
             rotation: Turn::of(account),
             proof: policy(account).as_str(),

@@ -11,6 +11,7 @@
 #[path = "stories/world.rs"]
 mod world;
 
+use domain::account::UrlToken;
 use serde_json::json;
 use simulator::FaultKind;
 use testkit::log::Log;
@@ -71,5 +72,75 @@ async fn no_secret_is_logged_or_answered() {
         assert!(secret.len() > 20);
         assert!(!log.contains(&secret), "a secret is in the log");
         assert!(!answers.contains(&secret), "a secret is in an answer");
+    }
+}
+
+/// The endpoint's URL is in the one answer that makes it: in no log, and in no later answer. Neither are signing secrets.
+#[tokio::test]
+// requirement: secret-admin
+async fn the_url_of_a_manual_account_is_shown_once() {
+    let captured = Log::default();
+    let _guard = captured.capture(LevelFilter::TRACE);
+
+    let world = World::new().await;
+    let secrets = ["marker-signing-secret-one", "marker-signing-secret-two"];
+    let desired = json!({ "source": "stackone", "signing_secrets": [secrets[0]], "events": ["*"] });
+    let mut answers = world
+        .put("acme", &desired)
+        .await
+        .expect(200)
+        .body
+        .to_string();
+    let mut tokens = Vec::new();
+    for _ in 0..2 {
+        let made = world.act("endpoint").await.expect(200);
+        let url = made.body["endpoint"].as_str().unwrap();
+        let token: UrlToken = url.rsplit('/').next().unwrap().parse().unwrap();
+        let mut rest = made.body.clone();
+        rest["endpoint"] = json!(null);
+        assert!(
+            !rest.to_string().contains(token.expose()),
+            "it is there once"
+        );
+        answers += &rest.to_string();
+        tokens.push(token);
+    }
+    world.deliver_to(tokens[1].hash());
+    answers += &world.check().await.expect(200).body.to_string();
+    let parameters = json!({ "account": "acme" });
+    let route = "PATCH /v1/accounts/{account}";
+    let mut patch = async |body| {
+        let answer = world.call(route, parameters.clone(), Some(body)).await;
+        answers += &answer.body.to_string();
+        answer.status
+    };
+    let status = patch(json!({ "signing_secrets": secrets })).await;
+    assert_eq!(status, 200);
+    for refused in [
+        json!({ "signing_secrets": [secrets[0], secrets[0]] }),
+        json!({ "signing_secrets": secrets[0] }),
+        json!({ "signing_secrets": [secrets[0], secrets[1], "third"] }),
+        json!({ "signing_secrets": [secrets[0], 7] }),
+    ] {
+        let status = patch(refused).await;
+        assert_eq!(status, 400);
+    }
+    answers += &world.rotate().await.expect(409).body.to_string();
+    answers += &world.show("acme").await.expect(200).body.to_string();
+    let list = world.call("GET /v1/accounts", json!({}), None).await;
+    answers += &list.body.to_string();
+    world.lose_keys();
+    world.lose_entries();
+    answers += &world.check().await.expect(200).body.to_string();
+    answers += &world.disconnect().await.expect(200).body.to_string();
+    answers += &world.act("endpoint").await.expect(409).body.to_string();
+    answers += &world.show("acme").await.expect(200).body.to_string();
+
+    let log = captured.text();
+    assert!(log.contains("acme"), "something was logged: {log}");
+    let tokens = tokens.iter().map(UrlToken::expose);
+    for secret in tokens.chain(secrets) {
+        assert!(!log.contains(secret), "a secret is in the log");
+        assert!(!answers.contains(secret), "a secret is in an answer");
     }
 }

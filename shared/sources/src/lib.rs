@@ -107,6 +107,11 @@ pub trait Protocol: Sync {
     /// No events are recognised in the body, or more than [`domain::delivery::MOST_EVENTS`].
     fn split<'a>(&self, delivery: Delivery<'a>) -> Result<Split<'a>, Unreadable>;
 
+    /// The event types that an account can select: those of the one webhook that it has at the source.
+    fn selectable(&self) -> &'static [TypeRow] {
+        self.facts().types
+    }
+
     /// By what a retry of a delivery is recognised: by its bytes, unless the source's retries change them.
     /// `body` is the hash of those bytes.
     fn retry_key(&self, _delivery: Delivery<'_>, body: BodyHash) -> RetryKey {
@@ -196,7 +201,12 @@ pub fn apis(urls: SourceUrls) -> Result<Apis, http::HttpClientError> {
     let client = |source| http::HttpClient::new(facts(source).title);
     let orderspace = orderspace::api::Orderspace::new(client(Source::Orderspace)?, urls.orderspace);
     let orderspace: Box<dyn Api> = Box::new(orderspace);
-    Ok(Apis::from_iter([(Source::Orderspace, orderspace)]))
+    let apideck = apideck::api::Apideck::new(client(Source::Apideck)?, urls.apideck);
+    let apideck: Box<dyn Api> = Box::new(apideck);
+    Ok(Apis::from_iter([
+        (Source::Orderspace, orderspace),
+        (Source::Apideck, apideck),
+    ]))
 }
 
 #[cfg(test)]

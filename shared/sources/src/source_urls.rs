@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
+use crate::apideck::api::ApideckUrls;
 use crate::orderspace::api::OrderspaceUrls;
 
 /// The addresses of the sources' APIs. Read from a list such as
@@ -12,13 +13,17 @@ use crate::orderspace::api::OrderspaceUrls;
 pub struct SourceUrls {
     /// Orderspace's, by the names `orderspace` and `orderspace-identity`.
     pub orderspace: OrderspaceUrls,
+    /// Apideck's, by the name `apideck`.
+    pub apideck: ApideckUrls,
 }
 
 /// An entry that is no address of a source. It is named by its place, since a mistake may have put a secret there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum SourceUrlsError {
     /// It is for no source.
-    #[error("entry {0} is for no source's API; the names are orderspace, orderspace-identity")]
+    #[error(
+        "entry {0} is for no source's API; the names are orderspace, orderspace-identity, apideck"
+    )]
     UnknownName(usize),
     /// It is no `NAME=URL`, or its URL is none.
     #[error(
@@ -33,6 +38,7 @@ impl SourceUrls {
         match name {
             "orderspace" => Some(&mut self.orderspace.api),
             "orderspace-identity" => Some(&mut self.orderspace.identity),
+            "apideck" => Some(&mut self.apideck.api),
             _ => None,
         }
     }
@@ -84,6 +90,15 @@ mod tests {
             .unwrap();
         assert_eq!(urls.orderspace.api, "http://b.example");
         assert_eq!(urls.orderspace.identity, own.identity);
+    }
+
+    #[test]
+    fn apideck_is_at_its_own_address_unless_the_list_names_another() {
+        let own = SourceUrls::default();
+        assert_eq!(own.apideck.api, "https://unify.apideck.com");
+        let urls: SourceUrls = "apideck=http://127.0.0.1:8702/".parse().unwrap();
+        assert_eq!(urls.apideck.api, "http://127.0.0.1:8702");
+        assert_eq!(urls.orderspace, own.orderspace);
     }
 
     #[rstest]

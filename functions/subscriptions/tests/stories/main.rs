@@ -7,6 +7,7 @@
 )]
 
 mod account_events;
+mod apideck;
 mod checking;
 mod connecting;
 mod contract;
@@ -16,6 +17,7 @@ mod described;
 mod disconnecting;
 mod failed_deliveries;
 mod manual;
+mod manual_crashes;
 mod memory;
 mod other_sources;
 mod rotating;

@@ -410,6 +410,11 @@ impl Api for FatefulApi {
         webhook: &'a WebhookId,
     ) -> ApiCall<'a, RegisteredWebhook> {
         self.meet(Box::pin(async move {
+            match self.api.enable(caller, webhook).await {
+                Err(ApiError::NoSuchCall(_)) => {}
+                enabled => return enabled,
+            }
+            // What a source that had the call would do.
             *self.shows.lock().unwrap() = |_| {};
             let mut webhooks = self.api.list(caller).await?.into_iter();
             let enabled = webhooks.find(|known| known.id == *webhook);
@@ -585,6 +590,28 @@ impl World {
         let site = simulator.create_site(NewSite::default()).unwrap();
         let url = format!("{}{path}", simulator.url());
         Self::at(simulator, site, &url)
+    }
+
+    /// A world in which another source is played. `client` calls it at the simulator's URL.
+    pub(crate) async fn of(
+        source: Source,
+        played: simulator::Source,
+        site: NewSite,
+        client: impl FnOnce(HttpClient, String) -> Box<dyn Api>,
+    ) -> Self {
+        let simulator = Simulator::start_as(played, 0).await.unwrap();
+        let site = simulator.create_site(site).unwrap();
+        let url = simulator.url();
+        let mut world = Self::at(simulator, site, &url);
+        let second = Duration::from_secs(1);
+        let http = HttpClient::with_timeouts(facts(source).title, second, second).unwrap();
+        let api = FatefulApi {
+            api: client(http, url),
+            fate: world.fate.clone(),
+            shows: world.shows.clone(),
+        };
+        world.apis = Apis::from_iter([(source, Box::new(api) as Box<dyn Api>)]);
+        world
     }
 
     fn at(simulator: Simulator, site: simulator::control::Credentials, api: &str) -> Self {
@@ -849,6 +876,12 @@ impl World {
     pub(crate) async fn revoke_access_tokens(&self) {
         let answer = self.control.delete(self.control_url("tokens")).send().await;
         assert!(answer.unwrap().status().is_success());
+    }
+
+    pub(crate) async fn change_settings(&self, settings: Value) {
+        let url = self.control_url("settings");
+        let answer = self.control.put(url).json(&settings).send().await.unwrap();
+        assert!(answer.status().is_success());
     }
 
     pub(crate) async fn advance_orderspace(&self, millis: u64) {

@@ -1,7 +1,11 @@
 //! Apideck, a unified API to many commerce systems: <https://developers.apideck.com/guides/webhooks>.
 
+#[cfg(feature = "api")]
+pub mod api;
 mod canonical;
 mod hook;
+#[cfg(feature = "api")]
+mod wire;
 
 use std::borrow::Cow;
 
@@ -37,8 +41,8 @@ static FACTS: Facts = Facts {
                 is_secret: false,
             },
         ],
-        // The API key signs, so it comes with the credentials, and no call shows it.
-        keys: KeyOrigin::TheirsGiven,
+        // One key for all of an application's webhooks. No call shows it, and no call changes it.
+        keys: KeyOrigin::Credential("api_key"),
         rotates: true,
         enables: true,
         // The ninth retry would come after the 24 hours that an event is kept for.
@@ -130,6 +134,14 @@ impl Protocol for Apideck {
         hook::split(delivery.body)
     }
 
+    /// A webhook of its own would bring the events of another unified API, and an account has one.
+    fn selectable(&self) -> &'static [TypeRow] {
+        let is_other = |row: &TypeRow| !row.name.starts_with(ECOMMERCE);
+        let count = FACTS.types.iter().position(is_other);
+        let ecommerce = count.and_then(|count| FACTS.types.get(..count));
+        ecommerce.unwrap_or(FACTS.types)
+    }
+
     fn retry_key(&self, delivery: Delivery<'_>, body: BodyHash) -> RetryKey {
         hook::retry_key(delivery.body, body)
     }
@@ -214,6 +226,18 @@ mod tests {
     }
 
     #[test]
+    fn the_types_of_one_unified_api_can_be_selected() {
+        let of = |types: &'static [TypeRow]| -> Vec<&str> {
+            let types = types.iter().map(|row| row.name);
+            types.filter(|name| name.starts_with(ECOMMERCE)).collect()
+        };
+        let selectable = Apideck.selectable();
+        assert_eq!(selectable.len(), 9);
+        assert_eq!(of(selectable), of(FACTS.types));
+        assert_eq!(of(selectable).len(), selectable.len());
+    }
+
+    #[test]
     fn a_delivery_s_headers_and_credentials_are_kept_apart() {
         for header in FACTS.headers {
             assert!(header.starts_with("x-apideck-") && !header.contains("signature"));
@@ -224,5 +248,10 @@ mod tests {
             .iter()
             .find(|field| field.is_secret);
         assert_eq!(secret.map(|field| field.name), Some("api_key"));
+        assert_eq!(
+            FACTS.life_cycle.keys,
+            KeyOrigin::Credential("api_key"),
+            "what signs is a credential"
+        );
     }
 }
