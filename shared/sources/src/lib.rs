@@ -5,6 +5,8 @@
 
 #![warn(clippy::too_many_lines)]
 
+#[cfg(feature = "api")]
+mod answers;
 pub mod apideck;
 #[cfg(feature = "api")]
 pub mod http;
@@ -196,7 +198,16 @@ pub fn apis(urls: SourceUrls) -> Result<Apis, http::HttpClientError> {
     let client = |source| http::HttpClient::new(facts(source).title);
     let orderspace = orderspace::api::Orderspace::new(client(Source::Orderspace)?, urls.orderspace);
     let orderspace: Box<dyn Api> = Box::new(orderspace);
-    Ok(Apis::from_iter([(Source::Orderspace, orderspace)]))
+    let ordermentum =
+        ordermentum::api::Ordermentum::new(client(Source::Ordermentum)?, urls.ordermentum);
+    let ordermentum: Box<dyn Api> = Box::new(ordermentum);
+    let onestock = onestock::api::OneStock::new(client(Source::OneStock)?, urls.onestock);
+    let onestock: Box<dyn Api> = Box::new(onestock);
+    Ok(Apis::from_iter([
+        (Source::Orderspace, orderspace),
+        (Source::Ordermentum, ordermentum),
+        (Source::OneStock, onestock),
+    ]))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
+use crate::ordermentum::api::OrdermentumUrls;
 use crate::orderspace::api::OrderspaceUrls;
 
 /// The addresses of the sources' APIs. Read from a list such as
@@ -12,13 +13,21 @@ use crate::orderspace::api::OrderspaceUrls;
 pub struct SourceUrls {
     /// Orderspace's, by the names `orderspace` and `orderspace-identity`.
     pub orderspace: OrderspaceUrls,
+    /// Ordermentum's, by the names `ordermentum` and `ordermentum-login`.
+    pub ordermentum: OrdermentumUrls,
+    /// What stands in for the address that a caller gives of OneStock, by the name `onestock`: for a local stack alone. A
+    /// caller gives a public address all the same.
+    pub onestock: Option<String>,
 }
 
 /// An entry that is no address of a source. It is named by its place, since a mistake may have put a secret there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum SourceUrlsError {
     /// It is for no source.
-    #[error("entry {0} is for no source's API; the names are orderspace, orderspace-identity")]
+    #[error(
+        "entry {0} is for no source's API; the names are orderspace, orderspace-identity, ordermentum, ordermentum-login, \
+         onestock"
+    )]
     UnknownName(usize),
     /// It is no `NAME=URL`, or its URL is none.
     #[error(
@@ -33,6 +42,9 @@ impl SourceUrls {
         match name {
             "orderspace" => Some(&mut self.orderspace.api),
             "orderspace-identity" => Some(&mut self.orderspace.identity),
+            "ordermentum" => Some(&mut self.ordermentum.api),
+            "ordermentum-login" => Some(&mut self.ordermentum.login),
+            "onestock" => Some(self.onestock.get_or_insert_default()),
             _ => None,
         }
     }
@@ -84,6 +96,20 @@ mod tests {
             .unwrap();
         assert_eq!(urls.orderspace.api, "http://b.example");
         assert_eq!(urls.orderspace.identity, own.identity);
+    }
+
+    #[test]
+    fn ordermentum_and_onestock_can_be_elsewhere() {
+        let own = SourceUrls::default();
+        assert_eq!(own.ordermentum.api, "https://api.ordermentum.com");
+        assert_eq!(own.ordermentum.login, "https://app.ordermentum.com");
+        assert_eq!(own.onestock, None, "a caller names the address");
+        let list = "ordermentum=http://a.example/,ordermentum-login=http://b.example,onestock=http://c.example/v2";
+        let urls: SourceUrls = list.parse().unwrap();
+        assert_eq!(urls.ordermentum.api, "http://a.example");
+        assert_eq!(urls.ordermentum.login, "http://b.example");
+        assert_eq!(urls.onestock.as_deref(), Some("http://c.example/v2"));
+        assert_eq!(urls.orderspace, own.orderspace);
     }
 
     #[rstest]

@@ -1,5 +1,7 @@
 //! OneStock, an order management system: <https://onestock.atlassian.net/wiki/spaces/DOCUMENTAT/pages/620429319/>.
 
+#[cfg(feature = "api")]
+pub mod api;
 mod hook;
 mod signature;
 mod topics;

@@ -1,5 +1,7 @@
 //! Ordermentum, a wholesale ordering platform for food and beverage: <https://docs.ordermentum.io>.
 
+#[cfg(feature = "api")]
+pub mod api;
 mod hook;
 mod unified;
 
