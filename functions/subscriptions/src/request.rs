@@ -6,7 +6,7 @@ use domain::source::Source;
 use domain::subscription::{ApiUrl, CredentialField, Credentials, EventSelection, LifeCycle};
 use lambda_http::{Body, Request, RequestExt as _};
 use serde_json::{Map, Value};
-use sources::facts;
+use sources::{facts, protocol};
 
 use crate::answer::Failure;
 
@@ -54,13 +54,13 @@ impl Connect {
         let life_cycle = (rules.life_cycle)(source);
         let credentials = match life_cycle.is_manual() {
             true => signing_secrets(&body)?.ok_or_else(|| missing(SIGNING_SECRETS))?,
-            false => credentials(&body, life_cycle.credentials)?,
+            false => {
+                let optional = protocol(source).optional_credentials();
+                credentials(&body, life_cycle.credentials, optional)?
+            }
         };
         let policy = rules.policy(&body, source)?;
-        let known = facts(source);
-        let names = names(&body)?;
-        let events = EventSelection::parse(known.title, known.types, &names)
-            .map_err(|error| refuse(Some("events"), format!("events: {error}")))?;
+        let events = selection(source, &body)?;
         Ok(Self {
             source,
             credentials,
@@ -91,6 +91,7 @@ impl Rules {
             life_cycle
                 .credentials
                 .iter()
+                .chain(protocol(*source).optional_credentials())
                 .for_each(|field| add(field.name));
             if life_cycle.is_manual() {
                 add(SIGNING_SECRETS);
@@ -170,13 +171,38 @@ fn unknown_source(body: &Map<String, Value>) -> Failure {
     })
 }
 
-/// The credentials, by the names that the source has for them. No complaint repeats a value.
+/// The event types that are selected. A type of which nothing in a delivery says that it is of it cannot be told from
+/// others at one URL, and an account has one.
+fn selection(source: Source, body: &Map<String, Value>) -> Result<EventSelection, Failure> {
+    let (known, protocol) = (facts(source), protocol(source));
+    let names = names(body)?;
+    if let Some(name) = names.iter().find(|name| protocol.is_ambiguous(name)) {
+        let name: String = name.chars().take(80).collect();
+        let message = format!(
+            "events: a delivery of {name:?} does not say its type, so it would need a URL of its own, and an account has \
+             one; \"*\" selects all types that do"
+        );
+        return Err(refuse(Some(EVENTS), message));
+    }
+    let types = known.types.iter().copied();
+    let types: Vec<_> = types
+        .filter(|row| !protocol.is_ambiguous(row.name))
+        .collect();
+    EventSelection::parse(known.title, &types, &names)
+        .map_err(|error| refuse(Some(EVENTS), format!("events: {error}")))
+}
+
+/// The credentials, by the names that the source has for them. Of the optional ones all are given or none. No complaint
+/// repeats a value.
 fn credentials(
     body: &Map<String, Value>,
     fields: &'static [CredentialField],
+    optional: &'static [CredentialField],
 ) -> Result<Credentials, Failure> {
     let mut given = Vec::new();
-    for field in fields {
+    let has_optional = optional.iter().any(|field| body.contains_key(field.name));
+    let optional = optional.iter().filter(|_| has_optional);
+    for field in fields.iter().chain(optional) {
         let name = field.name;
         let value = text(body, name)?;
         let value = match field.is_url() {
@@ -215,10 +241,7 @@ impl Change {
         if !self.0.contains_key(EVENTS) {
             return Ok(None);
         }
-        let known = facts(source);
-        EventSelection::parse(known.title, known.types, &names(&self.0)?)
-            .map(Some)
-            .map_err(|error| refuse(Some(EVENTS), format!("events: {error}")))
+        selection(source, &self.0).map(Some)
     }
 
     /// What is chosen to become of unproved requests, if anything is.
@@ -415,6 +438,53 @@ mod tests {
                 .contains("\"client_secret\"; there are source, api_url")
         );
         assert!(!error.message().contains("marker"));
+    }
+
+    fn ordermentum() -> Value {
+        json!({ "source": "ordermentum", "api_key": "marker-key", "supplier_id": "s1", "events": ["*"] })
+    }
+
+    #[test]
+    fn optional_credentials_are_all_given_or_none() {
+        let wanted = parse(&ordermentum().to_string()).unwrap();
+        assert_eq!(wanted.credentials.get("username"), None);
+        let mut both = ordermentum();
+        both["username"] = json!("ops@example.com");
+        assert_names(parse(&both.to_string()).unwrap_err(), "password");
+        both["password"] = json!("marker-password");
+        let wanted = parse(&both.to_string()).unwrap();
+        assert_eq!(wanted.credentials.get("username"), Some("ops@example.com"));
+        assert_eq!(wanted.credentials.get("password"), Some("marker-password"));
+        let alone = with(&both, "username", Value::Null);
+        assert_names(parse(&alone).unwrap_err(), "username");
+        let missing = with(&both, "api_key", Value::Null);
+        assert_names(parse(&missing).unwrap_err(), "api_key");
+    }
+
+    fn onestock(events: &Value) -> String {
+        json!({
+            "source": "onestock", "api_url": "https://api.example.com/v2", "site_id": "c1", "user_id": "ops",
+            "password": "marker-password", "events": events,
+        })
+        .to_string()
+    }
+
+    #[test]
+    fn types_that_no_delivery_says_are_not_selected() {
+        let all = parse(&onestock(&json!(["*"]))).unwrap().events;
+        assert_eq!(all.names().len(), 24);
+        let has = |name: &str| all.names().iter().any(|known| known == name);
+        assert!(has("order_state_changed") && has("stock_import_error_occurred"));
+        assert!(!has("stock_import_completed") && !has("candidates_added"));
+        for name in [
+            "item_import_completed",
+            "user_import_error_occurred",
+            "rules_over",
+        ] {
+            let error = parse(&onestock(&json!(["order_state_changed", name]))).unwrap_err();
+            assert!(error.message().contains(name), "{}", error.message());
+            assert_names(error, "events");
+        }
     }
 
     fn manual() -> Value {

@@ -8,7 +8,7 @@ use domain::subscription::{
     Account, AllAccounts, Entry, FailedDelivery, LastError, Registration, Rotation, Silence, State,
 };
 use serde::Serialize;
-use sources::facts;
+use sources::{facts, protocol};
 
 /// An account in a list. Times are RFC 3339 in UTC.
 #[derive(Debug, Clone, Serialize)]
@@ -237,10 +237,27 @@ fn remarks(account: &Account) -> String {
             "; {title} does not list its webhooks, so that ours was removed or disabled shows by silence alone"
         );
     }
+    let uncovered = uncovered(account);
+    if !uncovered.is_empty() {
+        words += &format!(
+            "; not covered, since their deliveries do not say their type and would need a URL each: {}",
+            uncovered.join(", ")
+        );
+    }
     if policy(account) == Policy::Observe {
         words += "; deliveries without a signature that fits are taken, proved by their URL alone";
     }
     words
+}
+
+/// The event types that an account of this source cannot be subscribed to.
+fn uncovered(account: &Account) -> Vec<&'static str> {
+    let types = facts(account.source).types.iter();
+    let protocol = protocol(account.source);
+    types
+        .map(|row| row.name)
+        .filter(|name| protocol.is_ambiguous(name))
+        .collect()
 }
 
 /// The state in plain words.

@@ -30,9 +30,9 @@ use domain::identity::{BodyHash, RetryKey};
 use domain::lane::Lane;
 use domain::signature::{Form, Policy, ProofError, Screened};
 use domain::source::Source;
-use domain::subscription::LifeCycle;
 #[cfg(feature = "api")]
 use domain::subscription::{Api, Apis};
+use domain::subscription::{CredentialField, LifeCycle};
 use domain::unified::Unified;
 use serde_json::value::RawValue;
 
@@ -117,6 +117,17 @@ pub trait Protocol: Sync {
 
     /// What an event of this type means, whether or not this release knows the type.
     fn meaning(&self, event_type: &EventType) -> Meaning;
+
+    /// Whether nothing in a delivery of this type says its type, so that a webhook for several types cannot be subscribed
+    /// to it.
+    fn is_ambiguous(&self, _event_type: &str) -> bool {
+        false
+    }
+
+    /// Credentials that an integration may have besides those of [`LifeCycle::credentials`]: all of them, or none.
+    fn optional_credentials(&self) -> &'static [CredentialField] {
+        &[]
+    }
 
     /// The unified form of an event: a pure function of its type and its record. `None` where the type has none, and where
     /// the record has no id; whatever else is wrong with a record costs the field and not the event.

@@ -16,6 +16,8 @@ mod disconnecting;
 mod failed_deliveries;
 mod manual;
 mod memory;
+mod onestock;
+mod ordermentum;
 mod other_sources;
 mod rotating;
 mod scheduling;

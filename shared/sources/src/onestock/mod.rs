@@ -81,6 +81,10 @@ impl Protocol for OneStock {
         topics::meaning(event_type)
     }
 
+    fn is_ambiguous(&self, event_type: &str) -> bool {
+        topics::is_ambiguous(event_type)
+    }
+
     fn unified(&self, event_type: &EventType, record: &RawValue) -> Option<Unified> {
         unified::unified(event_type.as_str(), record)
     }

@@ -93,6 +93,21 @@ impl Protocol for Ordermentum {
         meaning(event_type)
     }
 
+    /// The older way to an access token, where the API key is refused.
+    fn optional_credentials(&self) -> &'static [CredentialField] {
+        const LOGIN: [CredentialField; 2] = [
+            CredentialField {
+                name: "username",
+                is_secret: false,
+            },
+            CredentialField {
+                name: "password",
+                is_secret: true,
+            },
+        ];
+        &LOGIN
+    }
+
     fn unified(&self, event_type: &EventType, record: &RawValue) -> Option<Unified> {
         unified::unified(event_type.as_str(), record)
     }
