@@ -124,9 +124,9 @@ impl Rules {
             return Err(refuse(Some(PROOF), message));
         }
         let policy = text(body, PROOF)?.parse::<Policy>();
-        policy
-            .map(Some)
-            .map_err(|error| refuse(Some(PROOF), format!("proof: {error}")))
+        // The parser's message repeats the value.
+        let complaint = |_| refuse(Some(PROOF), "proof has to be require or observe".to_owned());
+        policy.map(Some).map_err(complaint)
     }
 }
 
