@@ -60,6 +60,10 @@ impl<'r, 'p, 'h, 's, A: Accounts, S: Secrets, D: Deliveries> Run<'r, 'p, 'h, 's,
             Step::Register => self.register(seen).await,
             Step::Correct(seen) => self.correct(seen).await,
             Step::Enable(seen) => self.enable(seen).await,
+            // It could not be corrected, and is to be replaced since then: to adopt it would end that.
+            Step::Adopt(seen) if self.is_replaced(seen.token) => {
+                self.keep_key(seen.token, &self.latest(seen)).await
+            }
             Step::Adopt(seen) => self.adopt(seen.token, &self.latest(seen)).await,
             Step::StoreKey(seen) => self.keep_key(seen.token, &self.latest(seen)).await,
             Step::Remove(seen) => self.remove(&seen.webhook.id).await,
@@ -72,6 +76,11 @@ impl<'r, 'p, 'h, 's, A: Accounts, S: Secrets, D: Deliveries> Run<'r, 'p, 'h, 's,
                 self.lock.save(&tokens).await
             }
         }
+    }
+
+    fn is_replaced(&self, token: TokenHash) -> bool {
+        let registration = self.lock.account.registration(&token);
+        registration.is_some_and(|own| own.state == RegistrationState::Replacing)
     }
 
     async fn register(&mut self, seen: &[Seen]) -> Result<(), Failure> {

@@ -1,13 +1,12 @@
 //! Requests: what a caller sent, read field by field so that a complaint names its field and repeats no value
 //! that may be secret.
 
-use domain::event::TypeRow;
 use domain::signature::{LiveSecrets, MacKey, Policy};
 use domain::source::Source;
 use domain::subscription::{ApiUrl, CredentialField, Credentials, EventSelection, LifeCycle};
 use lambda_http::{Body, Request, RequestExt as _};
 use serde_json::{Map, Value};
-use sources::{facts, protocol};
+use sources::{facts, protocol, selectable};
 
 use crate::answer::Failure;
 
@@ -55,10 +54,13 @@ impl Connect {
         let life_cycle = (rules.life_cycle)(source);
         let credentials = match life_cycle.is_manual() {
             true => signing_secrets(&body)?.ok_or_else(|| missing(SIGNING_SECRETS))?,
-            false => credentials(&body, life_cycle.credentials)?,
+            false => {
+                let optional = protocol(source).optional_credentials();
+                credentials(&body, life_cycle.credentials, optional)?
+            }
         };
         let policy = rules.policy(&body, source)?;
-        let events = selection(source, &names(&body)?)?;
+        let events = selection(source, &body)?;
         Ok(Self {
             source,
             credentials,
@@ -89,6 +91,7 @@ impl Rules {
             life_cycle
                 .credentials
                 .iter()
+                .chain(protocol(*source).optional_credentials())
                 .for_each(|field| add(field.name));
             if life_cycle.is_manual() {
                 add(SIGNING_SECRETS);
@@ -121,9 +124,9 @@ impl Rules {
             return Err(refuse(Some(PROOF), message));
         }
         let policy = text(body, PROOF)?.parse::<Policy>();
-        policy
-            .map(Some)
-            .map_err(|error| refuse(Some(PROOF), format!("proof: {error}")))
+        // The parser's message repeats the value.
+        let complaint = |_| refuse(Some(PROOF), "proof has to be require or observe".to_owned());
+        policy.map(Some).map_err(complaint)
     }
 }
 
@@ -168,13 +171,35 @@ fn unknown_source(body: &Map<String, Value>) -> Failure {
     })
 }
 
-/// The credentials, by the names that the source has for them. No complaint repeats a value.
+/// The event types that are selected, all of which one webhook has to bring.
+fn selection(source: Source, body: &Map<String, Value>) -> Result<EventSelection, Failure> {
+    let (title, protocol) = (facts(source).title, protocol(source));
+    let names = names(body)?;
+    let known = |name: &&&str| facts(source).types.iter().any(|row| row.name == **name);
+    for name in names.iter().filter(known) {
+        if let Some(reason) = protocol.needs_own_webhook(name) {
+            let message = format!(
+                "events: {name} would need a webhook of its own, since {reason}, and an account has one; \"*\" selects all \
+                 types that can share one"
+            );
+            return Err(refuse(Some(EVENTS), message));
+        }
+    }
+    EventSelection::parse(title, &selectable(source), &names)
+        .map_err(|error| refuse(Some(EVENTS), format!("events: {error}")))
+}
+
+/// The credentials, by the names that the source has for them. Of the optional ones all are given or none. No complaint
+/// repeats a value.
 fn credentials(
     body: &Map<String, Value>,
     fields: &'static [CredentialField],
+    optional: &'static [CredentialField],
 ) -> Result<Credentials, Failure> {
     let mut given = Vec::new();
-    for field in fields {
+    let has_optional = optional.iter().any(|field| body.contains_key(field.name));
+    let optional = optional.iter().filter(|_| has_optional);
+    for field in fields.iter().chain(optional) {
         let name = field.name;
         let value = text(body, name)?;
         let value = match field.is_url() {
@@ -213,7 +238,7 @@ impl Change {
         if !self.0.contains_key(EVENTS) {
             return Ok(None);
         }
-        selection(source, &names(&self.0)?).map(Some)
+        selection(source, &self.0).map(Some)
     }
 
     /// What is chosen to become of unproved requests, if anything is.
@@ -235,27 +260,6 @@ impl Change {
         }
         Ok(given)
     }
-}
-
-/// The selection of these event types, all of which one webhook has to bring.
-fn selection(source: Source, names: &[&str]) -> Result<EventSelection, Failure> {
-    let known = facts(source);
-    let selectable = protocol(source).selectable();
-    let is_of = |types: &[TypeRow], name: &str| types.iter().any(|row| row.name == name);
-    let mut names_of_others = names.iter();
-    let other = names_of_others.find(|name| is_of(known.types, name) && !is_of(selectable, name));
-    if let Some(other) = other {
-        let title = known.title;
-        let can_be: Vec<&str> = selectable.iter().map(|row| row.name).collect();
-        let message = format!(
-            "events: {title} would send {other} by a webhook of its own, and an account has one webhook; what can be \
-             selected is {}",
-            can_be.join(", ")
-        );
-        return Err(refuse(Some(EVENTS), message));
-    }
-    EventSelection::parse(known.title, selectable, names)
-        .map_err(|error| refuse(Some(EVENTS), format!("events: {error}")))
 }
 
 fn bytes_of(request: &Request) -> &[u8] {
@@ -431,6 +435,53 @@ mod tests {
                 .contains("\"client_secret\"; there are source, api_url")
         );
         assert!(!error.message().contains("marker"));
+    }
+
+    fn ordermentum() -> Value {
+        json!({ "source": "ordermentum", "api_key": "marker-key", "supplier_id": "s1", "events": ["*"] })
+    }
+
+    #[test]
+    fn optional_credentials_are_all_given_or_none() {
+        let wanted = parse(&ordermentum().to_string()).unwrap();
+        assert_eq!(wanted.credentials.get("username"), None);
+        let mut both = ordermentum();
+        both["username"] = json!("ops@example.com");
+        assert_names(parse(&both.to_string()).unwrap_err(), "password");
+        both["password"] = json!("marker-password");
+        let wanted = parse(&both.to_string()).unwrap();
+        assert_eq!(wanted.credentials.get("username"), Some("ops@example.com"));
+        assert_eq!(wanted.credentials.get("password"), Some("marker-password"));
+        let alone = with(&both, "username", Value::Null);
+        assert_names(parse(&alone).unwrap_err(), "username");
+        let missing = with(&both, "api_key", Value::Null);
+        assert_names(parse(&missing).unwrap_err(), "api_key");
+    }
+
+    fn onestock(events: &Value) -> String {
+        json!({
+            "source": "onestock", "api_url": "https://api.example.com/v2", "site_id": "c1", "user_id": "ops",
+            "password": "marker-password", "events": events,
+        })
+        .to_string()
+    }
+
+    #[test]
+    fn types_that_no_delivery_says_are_not_selected() {
+        let all = parse(&onestock(&json!(["*"]))).unwrap().events;
+        assert_eq!(all.names().len(), 24);
+        let has = |name: &str| all.names().iter().any(|known| known == name);
+        assert!(has("order_state_changed") && has("stock_import_error_occurred"));
+        assert!(!has("stock_import_completed") && !has("candidates_added"));
+        for name in [
+            "item_import_completed",
+            "user_import_error_occurred",
+            "rules_over",
+        ] {
+            let error = parse(&onestock(&json!(["order_state_changed", name]))).unwrap_err();
+            assert!(error.message().contains(name), "{}", error.message());
+            assert_names(error, "events");
+        }
     }
 
     fn manual() -> Value {

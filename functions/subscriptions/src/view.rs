@@ -8,7 +8,7 @@ use domain::subscription::{
     Account, AllAccounts, Entry, FailedDelivery, LastError, Registration, Rotation, Silence, State,
 };
 use serde::Serialize;
-use sources::{facts, protocol};
+use sources::{facts, protocol, selectable};
 
 /// An account in a list. Times are RFC 3339 in UTC.
 #[derive(Debug, Clone, Serialize)]
@@ -178,7 +178,7 @@ impl Summary {
             state: state(account),
             explanation: explanation(account),
             events: account.events.names().to_vec(),
-            unselected_events: account.unselected(protocol(account.source).selectable()),
+            unselected_events: account.unselected(&selectable(account.source)),
             webhook: webhook.map(ToString::to_string),
             rotation: Turn::of(account),
             proof: policy(account).as_str(),
@@ -237,10 +237,27 @@ fn remarks(account: &Account) -> String {
             "; {title} does not list its webhooks, so that ours was removed or disabled shows by silence alone"
         );
     }
+    let uncovered = uncovered(account);
+    if !uncovered.is_empty() {
+        words += &format!(
+            "; not covered, since each would need a webhook of its own: {}",
+            uncovered.join(", ")
+        );
+    }
     if policy(account) == Policy::Observe {
         words += "; deliveries without a signature that fits are taken, proved by their URL alone";
     }
     words
+}
+
+/// The event types that an account of this source cannot be subscribed to.
+fn uncovered(account: &Account) -> Vec<&'static str> {
+    let types = facts(account.source).types.iter();
+    let protocol = protocol(account.source);
+    types
+        .map(|row| row.name)
+        .filter(|name| protocol.needs_own_webhook(name).is_some())
+        .collect()
 }
 
 /// The state in plain words.

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use domain::subscription::ApiError;
-use reqwest::header::{HeaderMap, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
+use reqwest::header::{HeaderMap, HeaderName, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -52,6 +52,8 @@ pub(crate) struct Answer {
     /// The `error` of a bearer challenge, such as `insufficient_scope`.
     /// <https://www.rfc-editor.org/rfc/rfc6750#section-3.1>
     pub(crate) challenge: Option<String>,
+    /// Where what was created is, as the answer says it.
+    pub(crate) location: Option<String>,
     pub(crate) body: SecretString,
 }
 
@@ -109,6 +111,7 @@ impl HttpClient {
         );
         let pause = pause(response.headers());
         let challenge = challenge(response.headers());
+        let location = text(response.headers(), LOCATION).map(str::to_owned);
         let mut body = Vec::new();
         loop {
             match response.chunk().await {
@@ -127,6 +130,7 @@ impl HttpClient {
             status,
             pause,
             challenge,
+            location,
             body,
         })
     }
@@ -162,6 +166,12 @@ impl Answer {
     #[expect(clippy::disallowed_methods, reason = "as for its JSON")]
     pub(crate) fn is_page(&self) -> bool {
         self.body.expose_secret().trim_start().starts_with('<')
+    }
+
+    /// Whether nothing is in the body.
+    #[expect(clippy::disallowed_methods, reason = "as for its JSON")]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.body.expose_secret().trim().is_empty()
     }
 
     /// What the body says. The parser's own message may repeat a value, and values are secret here.

@@ -5,6 +5,8 @@
 
 #![warn(clippy::too_many_lines)]
 
+#[cfg(feature = "api")]
+mod answers;
 pub mod apideck;
 #[cfg(feature = "api")]
 pub mod http;
@@ -28,9 +30,9 @@ use domain::identity::{BodyHash, RetryKey};
 use domain::lane::Lane;
 use domain::signature::{Form, Policy, ProofError, Screened};
 use domain::source::Source;
-use domain::subscription::LifeCycle;
 #[cfg(feature = "api")]
 use domain::subscription::{Api, Apis};
+use domain::subscription::{CredentialField, LifeCycle};
 use domain::unified::Unified;
 use serde_json::value::RawValue;
 
@@ -107,11 +109,6 @@ pub trait Protocol: Sync {
     /// No events are recognised in the body, or more than [`domain::delivery::MOST_EVENTS`].
     fn split<'a>(&self, delivery: Delivery<'a>) -> Result<Split<'a>, Unreadable>;
 
-    /// The event types that an account can select: those of the one webhook that it has at the source.
-    fn selectable(&self) -> &'static [TypeRow] {
-        self.facts().types
-    }
-
     /// By what a retry of a delivery is recognised: by its bytes, unless the source's retries change them.
     /// `body` is the hash of those bytes.
     fn retry_key(&self, _delivery: Delivery<'_>, body: BodyHash) -> RetryKey {
@@ -120,6 +117,16 @@ pub trait Protocol: Sync {
 
     /// What an event of this type means, whether or not this release knows the type.
     fn meaning(&self, event_type: &EventType) -> Meaning;
+
+    /// Why a webhook for several types cannot bring this one, as the end of a sentence; `None` where it can.
+    fn needs_own_webhook(&self, _event_type: &str) -> Option<&'static str> {
+        None
+    }
+
+    /// Credentials that an integration may have besides those of [`LifeCycle::credentials`]: all of them, or none.
+    fn optional_credentials(&self) -> &'static [CredentialField] {
+        &[]
+    }
 
     /// The unified form of an event: a pure function of its type and its record. `None` where the type has none, and where
     /// the record has no id; whatever else is wrong with a record costs the field and not the event.
@@ -192,6 +199,20 @@ pub fn facts(source: Source) -> &'static Facts {
     protocol(source).facts()
 }
 
+/// The event types that an account can select: those that the one webhook of an account can bring.
+#[must_use]
+pub fn selectable(source: Source) -> Vec<TypeRow> {
+    let protocol = protocol(source);
+    let shares = |row: &&TypeRow| protocol.needs_own_webhook(row.name).is_none();
+    protocol
+        .facts()
+        .types
+        .iter()
+        .filter(shares)
+        .copied()
+        .collect()
+}
+
 /// The API of every source that accounts can be connected to.
 ///
 /// # Errors
@@ -201,10 +222,17 @@ pub fn apis(urls: SourceUrls) -> Result<Apis, http::HttpClientError> {
     let client = |source| http::HttpClient::new(facts(source).title);
     let orderspace = orderspace::api::Orderspace::new(client(Source::Orderspace)?, urls.orderspace);
     let orderspace: Box<dyn Api> = Box::new(orderspace);
+    let ordermentum =
+        ordermentum::api::Ordermentum::new(client(Source::Ordermentum)?, urls.ordermentum);
+    let ordermentum: Box<dyn Api> = Box::new(ordermentum);
+    let onestock = onestock::api::OneStock::new(client(Source::OneStock)?, urls.onestock);
+    let onestock: Box<dyn Api> = Box::new(onestock);
     let apideck = apideck::api::Apideck::new(client(Source::Apideck)?, urls.apideck);
     let apideck: Box<dyn Api> = Box::new(apideck);
     Ok(Apis::from_iter([
         (Source::Orderspace, orderspace),
+        (Source::Ordermentum, ordermentum),
+        (Source::OneStock, onestock),
         (Source::Apideck, apideck),
     ]))
 }

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use thiserror::Error;
 
 use crate::apideck::api::ApideckUrls;
+use crate::ordermentum::api::OrdermentumUrls;
 use crate::orderspace::api::OrderspaceUrls;
 
 /// The addresses of the sources' APIs. Read from a list such as
@@ -15,6 +16,11 @@ pub struct SourceUrls {
     pub orderspace: OrderspaceUrls,
     /// Apideck's, by the name `apideck`.
     pub apideck: ApideckUrls,
+    /// Ordermentum's, by the names `ordermentum` and `ordermentum-login`.
+    pub ordermentum: OrdermentumUrls,
+    /// What stands in for the address that a caller gives of OneStock, by the name `onestock`: for a local stack alone. A
+    /// caller gives a public address all the same.
+    pub onestock: Option<String>,
 }
 
 /// An entry that is no address of a source. It is named by its place, since a mistake may have put a secret there.
@@ -22,7 +28,8 @@ pub struct SourceUrls {
 pub enum SourceUrlsError {
     /// It is for no source.
     #[error(
-        "entry {0} is for no source's API; the names are orderspace, orderspace-identity, apideck"
+        "entry {0} is for no source's API; the names are orderspace, orderspace-identity, ordermentum, ordermentum-login, \
+         onestock, apideck"
     )]
     UnknownName(usize),
     /// It is no `NAME=URL`, or its URL is none.
@@ -39,6 +46,9 @@ impl SourceUrls {
             "orderspace" => Some(&mut self.orderspace.api),
             "orderspace-identity" => Some(&mut self.orderspace.identity),
             "apideck" => Some(&mut self.apideck.api),
+            "ordermentum" => Some(&mut self.ordermentum.api),
+            "ordermentum-login" => Some(&mut self.ordermentum.login),
+            "onestock" => Some(self.onestock.get_or_insert_default()),
             _ => None,
         }
     }
@@ -98,6 +108,19 @@ mod tests {
         assert_eq!(own.apideck.api, "https://unify.apideck.com");
         let urls: SourceUrls = "apideck=http://127.0.0.1:8702/".parse().unwrap();
         assert_eq!(urls.apideck.api, "http://127.0.0.1:8702");
+    }
+
+    #[test]
+    fn ordermentum_and_onestock_can_be_elsewhere() {
+        let own = SourceUrls::default();
+        assert_eq!(own.ordermentum.api, "https://api.ordermentum.com");
+        assert_eq!(own.ordermentum.login, "https://app.ordermentum.com");
+        assert_eq!(own.onestock, None, "a caller names the address");
+        let list = "ordermentum=http://a.example/,ordermentum-login=http://b.example,onestock=http://c.example/v2";
+        let urls: SourceUrls = list.parse().unwrap();
+        assert_eq!(urls.ordermentum.api, "http://a.example");
+        assert_eq!(urls.ordermentum.login, "http://b.example");
+        assert_eq!(urls.onestock.as_deref(), Some("http://c.example/v2"));
         assert_eq!(urls.orderspace, own.orderspace);
     }
 

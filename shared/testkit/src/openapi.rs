@@ -268,7 +268,8 @@ mod tests {
         let mut references = Vec::new();
         for source in Source::ALL {
             let facts = sources::facts(source);
-            let known: Vec<&str> = facts.types.iter().map(|row| row.name).collect();
+            let selectable = sources::selectable(source);
+            let known: Vec<&str> = selectable.iter().map(|row| row.name).collect();
             let name = format!("/components/schemas/{}Event", facts.title);
             assert_eq!(ours.at(&format!("{name}/enum")), &json!(known), "{source}");
             references.push(format!("#{name}"));
@@ -300,13 +301,11 @@ mod tests {
             let may_choose = facts.policy == Policy::Observe;
             assert_eq!(properties.contains_key("proof"), may_choose, "{source}");
             fields.extend(may_choose.then_some("proof"));
+            let optional = sources::protocol(source).optional_credentials();
+            fields.extend(optional.iter().map(|field| field.name));
             assert_eq!(properties.len(), fields.len(), "{source}");
-            for field in facts
-                .life_cycle
-                .credentials
-                .iter()
-                .filter(|field| field.is_secret)
-            {
+            let credentials = facts.life_cycle.credentials.iter().chain(optional);
+            for field in credentials.filter(|field| field.is_secret) {
                 let schema = properties.get(field.name);
                 let is_kept = schema.is_none_or(|schema| schema["writeOnly"] == true);
                 assert!(is_kept, "{source}: {} may be shown", field.name);

@@ -19,6 +19,8 @@ mod failed_deliveries;
 mod manual;
 mod manual_crashes;
 mod memory;
+mod onestock;
+mod ordermentum;
 mod other_sources;
 mod rotating;
 mod scheduling;

@@ -1,5 +1,7 @@
 //! OneStock, an order management system: <https://onestock.atlassian.net/wiki/spaces/DOCUMENTAT/pages/620429319/>.
 
+#[cfg(feature = "api")]
+pub mod api;
 mod hook;
 mod signature;
 mod topics;
@@ -77,6 +79,10 @@ impl Protocol for OneStock {
 
     fn meaning(&self, event_type: &EventType) -> Meaning {
         topics::meaning(event_type)
+    }
+
+    fn needs_own_webhook(&self, event_type: &str) -> Option<&'static str> {
+        topics::is_ambiguous(event_type).then_some("a delivery of it does not say its type")
     }
 
     fn unified(&self, event_type: &EventType, record: &RawValue) -> Option<Unified> {

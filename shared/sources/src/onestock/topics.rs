@@ -11,6 +11,16 @@ use crate::row;
 /// The type of a message whose topic nothing tells.
 pub(super) const UNKNOWN: &str = "unknown";
 
+/// Whether other topics have messages of the same members, so that only a URL of its own would tell the topic.
+pub(super) fn is_ambiguous(topic: &str) -> bool {
+    match topic {
+        "candidates_added" | "candidates_removed" | "rules_over" | "back_from_rules_over" => true,
+        // Those have members of their own.
+        "transfer_import_error_occurred" | "stock_import_error_occurred" => false,
+        _ => topic.ends_with("_import_completed") || topic.ends_with("_import_error_occurred"),
+    }
+}
+
 /// The standard topics. A site's workflow can have others.
 pub(super) static TOPICS: &[TypeRow] = {
     use Effect::{Fact, State};
@@ -283,6 +293,27 @@ mod tests {
     use super::*;
     use rstest::rstest;
     use std::collections::BTreeMap;
+
+    #[rstest]
+    #[case("order_state_changed", false)]
+    #[case("return_parcel_created@v3", false)]
+    #[case::with_members_of_its_own("stock_import_error_occurred", false)]
+    #[case::with_members_of_its_own_too("transfer_import_error_occurred", false)]
+    #[case("async_stock_import_error_occurred", true)]
+    #[case("stock_import_completed", true)]
+    #[case("candidates_added", true)]
+    #[case("candidates_removed", true)]
+    #[case("rules_over", true)]
+    #[case("back_from_rules_over", true)]
+    #[case("orchestration_rules_over", false)]
+    #[case::of_a_site("gift_wrapped", false)]
+    fn topics_that_share_a_shape_are_ambiguous(#[case] topic: &str, #[case] expected: bool) {
+        assert_eq!(is_ambiguous(topic), expected);
+        assert_eq!(
+            TOPICS.iter().filter(|row| is_ambiguous(row.name)).count(),
+            29
+        );
+    }
 
     #[test]
     fn the_catalogue_is_whole_and_its_kinds_agree_on_time() {

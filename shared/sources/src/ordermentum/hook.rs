@@ -27,7 +27,7 @@ use crate::objects::{self, Read};
 use crate::only_value;
 
 /// The header that a registration asks Ordermentum to send with every delivery.
-const KEY_HEADER: &str = "x-orderhook-key";
+pub(super) const KEY_HEADER: &str = "x-orderhook-key";
 
 /// Reads the credentials that a request offers: those in `Authorization`, those in our own header, or both. The secret
 /// behind the first is the whole value, `Basic {base64 of user:password}`.

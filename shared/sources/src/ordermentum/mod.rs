@@ -1,5 +1,7 @@
 //! Ordermentum, a wholesale ordering platform for food and beverage: <https://docs.ordermentum.io>.
 
+#[cfg(feature = "api")]
+pub mod api;
 mod hook;
 mod unified;
 
@@ -89,6 +91,21 @@ impl Protocol for Ordermentum {
 
     fn meaning(&self, event_type: &EventType) -> Meaning {
         meaning(event_type)
+    }
+
+    /// The older way to an access token, where the API key is refused.
+    fn optional_credentials(&self) -> &'static [CredentialField] {
+        const LOGIN: [CredentialField; 2] = [
+            CredentialField {
+                name: "username",
+                is_secret: false,
+            },
+            CredentialField {
+                name: "password",
+                is_secret: true,
+            },
+        ];
+        &LOGIN
     }
 
     fn unified(&self, event_type: &EventType, record: &RawValue) -> Option<Unified> {

@@ -319,6 +319,7 @@ mod tests {
             status: StatusCode::from_u16(status).unwrap(),
             pause: None,
             challenge: None,
+            location: None,
             body: body.into(),
         }
     }
