@@ -22,7 +22,7 @@
 //!
 //! <https://github.com/apideck-libraries/openapi-specs> (`webhook.yml`)
 
-use domain::account::WebhookId;
+use domain::account::{UrlToken, WebhookId};
 use domain::subscription::{
     Access, Api, ApiCall, ApiError, Caller, Condition, Credentials, Endpoint, NewWebhook,
     RegisteredWebhook, Remedy, Removed, WebhookChange,
@@ -197,7 +197,7 @@ fn failure(answer: &Answer) -> ApiError {
     }
     // A proxy's page must not make anybody give a webhook or an account up.
     let failed: Option<Failed> = answer.json();
-    let Some(message) = failed.and_then(|failed| failed.message()) else {
+    let Some(message) = failed.and_then(Failed::message) else {
         return answer.bad_answer("nothing that the API says");
     };
     match status {
@@ -389,7 +389,7 @@ fn censored(error: ApiError, credentials: &Credentials, endpoint: Option<&Endpoi
     let token = endpoint.and_then(Endpoint::token);
     let secrets = [
         (endpoint.map(Endpoint::expose), "[the endpoint]"),
-        (token.as_ref().map(|token| token.expose()), "[the token]"),
+        (token.as_ref().map(UrlToken::expose), "[the token]"),
         (credentials.get("api_key"), "[the API key]"),
     ];
     for (secret, name) in secrets {
