@@ -17,7 +17,7 @@
 use std::collections::BTreeSet;
 
 use domain::account::WebhookId;
-use domain::signature::{LiveSecrets, Place};
+use domain::signature::{LiveSecrets, Place, SharedSecret};
 use domain::subscription::{
     Access, AccessToken, Api, ApiCall, ApiError, Caller, Condition, Credentials, Endpoint,
     EventSelection, NewWebhook, OurSecret, RegisteredWebhook, Removed, WebhookChange,
@@ -227,7 +227,7 @@ impl Asked<'_> {
         let shared = &self.secrets.shared;
         let passwords: Vec<_> = shared.iter().filter_map(basic_credentials).collect();
         let passwords = passwords.iter().map(|(_, password)| password.as_str());
-        let secrets = shared.iter().map(|secret| secret.expose());
+        let secrets = shared.iter().map(SharedSecret::expose);
         answers::without(error, Some(self.endpoint), secrets.chain(passwords))
     }
 }
