@@ -35,7 +35,8 @@ pub const IDENTITY: &str = "orderspace-identity";
 pub fn addresses(source: Source) -> &'static [&'static str] {
     match source {
         Source::Orderspace => &[ORDERSPACE, IDENTITY],
-        Source::Ordermentum => &["ordermentum"],
+        // Its API, and where users log in.
+        Source::Ordermentum => &["ordermentum", "ordermentum-login"],
         Source::Apideck => &["apideck"],
         Source::Onestock => &["onestock"],
         // Its webhooks are registered by hand: no function calls it.
@@ -180,7 +181,8 @@ mod tests {
                 "apideck=http://a",
                 "onestock=http://a",
                 "stackone=http://a",
-                "ordermentum"
+                "ordermentum",
+                "ordermentum-login=http://a"
             ]),
             ["orderspace", "ordermentum", "stackone"],
             "nothing calls StackOne, and an entry without a URL names nothing"
