@@ -18,7 +18,7 @@ const PLACES: [(&str, &str); 5] = [
         "\n  UnifiedTeamQueue:\n    Type: AWS::SQS::Queue\n    Properties: { MessageRetentionPeriod: 1209600, SqsManagedSseEnabled: true }\n",
     ),
     (
-        "- !GetAtt ExampleTeamQueue.Arn\n",
+        "                  - !GetAtt ExampleTeamQueue.Arn\n",
         "                  - !GetAtt UnifiedTeamQueue.Arn\n",
     ),
     ("!Ref ExampleTeamQueue,", " !Ref UnifiedTeamQueue,"),
@@ -28,16 +28,16 @@ const PLACES: [(&str, &str); 5] = [
     ),
 ];
 
-/// The template with the team, or none where the example team is not in all places, each once.
+/// The template with the team, or none where the example team is not in all places. A role of each function that sends to
+/// teams names its queue.
 #[must_use]
 pub fn added_to(template: &str) -> Option<String> {
     let mut text = template.to_owned();
     for (place, more) in PLACES {
-        let (before, after) = text.split_once(place)?;
-        if after.contains(place) {
+        if !text.contains(place) {
             return None;
         }
-        text = [before, place, more, after].concat();
+        text = text.replace(place, &[place, more].concat());
     }
     Some(text)
 }
@@ -88,11 +88,20 @@ mod tests {
     }
 
     #[test]
+    fn every_role_that_may_send_to_the_example_team_may_send_to_this_one() {
+        let count = |queue: &str| {
+            let text = added_to(TEMPLATE).unwrap();
+            text.matches(&format!("- !GetAtt {queue}.Arn\n")).count()
+        };
+        assert!(count("UnifiedTeamQueue") > 0);
+        assert_eq!(count("UnifiedTeamQueue"), count("ExampleTeamQueue"));
+    }
+
+    #[test]
     fn a_template_with_other_teams_is_left_alone() {
         for (place, _) in PLACES {
-            assert_eq!(added_to(&TEMPLATE.replacen(place, "", 1)), None, "{place}");
+            assert_eq!(added_to(&TEMPLATE.replace(place, "")), None, "{place}");
         }
         assert_eq!(added_to(""), None);
-        assert_eq!(added_to(&added_to(TEMPLATE).unwrap().repeat(2)), None);
     }
 }
