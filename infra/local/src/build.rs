@@ -17,6 +17,7 @@ use crate::places::Places;
 use crate::progress::{Progress, Step};
 use crate::refusal::Refusal;
 use crate::tools::{Tools, without_cargos_own};
+use crate::unified_team;
 
 /// The packages that are functions, which are also the names of their programs.
 const FUNCTIONS: [&str; 3] = ["inbound", "consumer", "subscriptions"];
@@ -74,7 +75,11 @@ pub async fn quick(places: &Places, progress: Progress) -> Result<PathBuf> {
         strip(&programs.join(function), &bootstrap).await?;
     }
     let template = directory.join("template.yaml");
-    std::fs::copy(places.template(), &template)
+    let text = std::fs::read_to_string(places.template())
+        .with_context(|| format!("{} could not be read", places.template().display()))?;
+    // A project whose teams are others has no place for it, and does without.
+    let text = unified_team::added_to(&text).unwrap_or(text);
+    std::fs::write(&template, text)
         .with_context(|| format!("{} could not be written", template.display()))?;
     Ok(template)
 }

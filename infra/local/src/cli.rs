@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::build::Build;
 
-/// Orderhook on this machine: the same template, deployed onto an emulator, with a simulated Orderspace.
+/// Orderhook on this machine: the same template, deployed onto an emulator, with simulated sources.
 ///
 /// Everything is kept below .local/: the installed tools, the logs, and outputs.json, which tells programs how to reach
 /// the stack.
@@ -59,9 +59,12 @@ pub enum Command {
     ///
     /// Needs valgrind. `cargo verify --release` does the same.
     Scale(Scale),
-    /// Be Orderspace's simulator. The other commands start it.
+    /// Be a source's simulator. The other commands start one for each source.
     #[command(hide = true)]
     Simulator {
+        /// The source.
+        #[arg(long)]
+        source: simulator::Source,
         /// The port to listen on.
         #[arg(long)]
         port: u16,
@@ -81,8 +84,8 @@ pub struct Up {
     /// Where that Orderspace gives out access tokens. The same as --source-url orderspace-identity=URL.
     #[arg(long, requires = "api_url", value_name = "URL")]
     pub identity_url: Option<String>,
-    /// An address of a source's API, by a name that the parameter SourceUrls of template.yaml takes; may be given
-    /// several times.
+    /// An address of a source's API in place of its simulator's, by a name that the parameter SourceUrls of
+    /// template.yaml takes, such as ordermentum=http://127.0.0.1:8701; may be given several times.
     #[arg(long = "source-url", value_name = "NAME=URL")]
     pub source_urls: Vec<String>,
     /// A parameter of template.yaml; may be given several times.

@@ -9,6 +9,7 @@
 
 pub mod build;
 pub mod cli;
+pub mod connecting;
 pub mod demo;
 pub mod deploy;
 pub mod detached;
@@ -25,4 +26,5 @@ pub mod simulator;
 pub mod stack;
 pub mod template;
 pub mod tools;
+pub mod unified_team;
 pub mod verify;

@@ -31,8 +31,8 @@ async fn main() -> ExitCode {
 }
 
 async fn run(cli: Cli) -> Result<ExitCode> {
-    if let Command::Simulator { port } = cli.command {
-        simulator::serve(port).await?;
+    if let Command::Simulator { source, port } = cli.command {
+        simulator::serve(source, port).await?;
         return Ok(ExitCode::SUCCESS);
     }
     let places = Places::of(cli.state.as_deref())?;
@@ -101,8 +101,8 @@ fn announce(places: &Places, stack: &Stack) {
             println!("  {label:<16} {url}");
         }
     }
-    if let Some(url) = &stack.outputs.simulator_url {
-        println!("  Orderspace       {url} (simulated)");
+    for (source, url) in &stack.outputs.simulators {
+        println!("  {source:<16} {url} (simulated)");
     }
     println!("  all of it in     {}", places.shown(&outputs));
     println!();

@@ -24,6 +24,9 @@ pub struct Outputs {
     /// Orderspace, as the functions see it, when it is the built-in simulator.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub simulator_url: Option<String>,
+    /// Every source that a built-in simulator plays, by its name, with the simulator's address.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub simulators: BTreeMap<String, String>,
     /// What stands between the functions and the emulator, on a stack for tests.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proxy_url: Option<String>,
@@ -100,6 +103,7 @@ mod tests {
             access_key_id: "test".to_owned(),
             secret_access_key: "test".to_owned(),
             simulator_url: None,
+            simulators: BTreeMap::new(),
             proxy_url: None,
             stack_name: "orderhook".to_owned(),
             stack: BTreeMap::from([("HooksUrl".to_owned(), "http://x/hooks".to_owned())]),
@@ -124,6 +128,25 @@ mod tests {
                 .to_string()
                 .contains("Missing")
         );
+    }
+
+    #[test]
+    fn the_simulators_are_kept_by_source() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("outputs.json");
+        let url = "http://127.0.0.1:8701".to_owned();
+        let simulators = BTreeMap::from([("onestock".to_owned(), url)]);
+        let written = Outputs {
+            simulators: simulators.clone(),
+            ..outputs()
+        };
+        written.write(&path).unwrap();
+        let text: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        assert_eq!(text["Simulators"]["onestock"], "http://127.0.0.1:8701");
+        let back = Outputs::read(&path).unwrap();
+        assert_eq!(back.simulators, simulators);
+        assert_eq!(back.stack, written.stack);
     }
 
     #[test]

@@ -1,13 +1,15 @@
-//! Orderspace for the local stack: the built-in simulator as a process of its own, or somebody's URLs.
+//! The sources for the local stack: a simulator of each as a process of its own, or somebody's URLs.
 //!
 //! The process is this very program, started again with a hidden command: nothing more has to be built.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
-use simulator::Simulator;
+use clap::ValueEnum as _;
+use simulator::{Simulator, Source};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::detached::Detached;
@@ -20,7 +22,7 @@ use operate::aws::local_client;
 /// <https://man7.org/linux/man-pages/man5/proc_pid_exe.5.html>
 const THIS_PROGRAM: &str = "/proc/self/exe";
 
-/// How long the simulator may take to answer.
+/// How long a simulator may take to answer.
 const START_PATIENCE: Duration = Duration::from_secs(30);
 
 /// The name of Orderspace's API among the addresses of sources.
@@ -28,41 +30,87 @@ pub const ORDERSPACE: &str = "orderspace";
 /// The name of where Orderspace gives out access tokens.
 pub const IDENTITY: &str = "orderspace-identity";
 
-/// Whether some address of Orderspace's is not among these `NAME=URL`.
+/// The names of a source's addresses, as the parameter `SourceUrls` of template.yaml takes them.
 #[must_use]
-pub fn is_needed(source_urls: &[String]) -> bool {
-    let is_named = |name| {
+pub fn addresses(source: Source) -> &'static [&'static str] {
+    match source {
+        Source::Orderspace => &[ORDERSPACE, IDENTITY],
+        // Its API, and where users log in.
+        Source::Ordermentum => &["ordermentum", "ordermentum-login"],
+        Source::Apideck => &["apideck"],
+        Source::Onestock => &["onestock"],
+        // Its webhooks are registered by hand: no function calls it.
+        Source::Stackone => &[],
+    }
+}
+
+/// The name of a source, as in webhook URLs.
+#[must_use]
+pub fn name(source: Source) -> String {
+    let value = source.to_possible_value();
+    value.map_or_else(String::new, |value| value.get_name().to_owned())
+}
+
+/// The sources that a simulator plays: those of which some address is not among these `NAME=URL`.
+#[must_use]
+pub fn needed(source_urls: &[String]) -> Vec<Source> {
+    let is_named = |name: &&str| {
         let mut names = source_urls.iter().filter_map(|entry| entry.split_once('='));
-        names.any(|(known, _)| known == name)
+        names.any(|(known, _)| known == *name)
     };
-    ![ORDERSPACE, IDENTITY].into_iter().all(is_named)
+    let is_elsewhere = |source: &Source| {
+        let names = addresses(*source);
+        !names.is_empty() && names.iter().all(is_named)
+    };
+    let all = Source::value_variants().iter().copied();
+    all.filter(|source| !is_elsewhere(source)).collect()
 }
 
-/// The simulator's addresses as `NAME=URL`.
+/// The addresses of the sources that are played at these URLs, as `NAME=URL`.
 #[must_use]
-pub fn source_urls(url: &str) -> [String; 2] {
-    [ORDERSPACE, IDENTITY].map(|name| format!("{name}={url}"))
+pub fn source_urls(simulators: &BTreeMap<String, String>) -> Vec<String> {
+    let played = Source::value_variants().iter();
+    let played = played.filter_map(|source| Some((*source, simulators.get(&name(*source))?)));
+    played
+        .flat_map(|(source, url)| {
+            addresses(source)
+                .iter()
+                .map(move |name| format!("{name}={url}"))
+        })
+        .collect()
 }
 
-/// Starts the simulator's process on a free port, waits until it answers, and says where.
+/// Starts a process on a free port for each of these sources, waits until all answer, and says where, by the source's
+/// name.
 ///
 /// # Errors
-/// It cannot be started, or does not answer.
+/// One cannot be started, or does not answer.
 pub async fn start(
     places: &Places,
-    started: impl FnOnce(&Detached) -> Result<()>,
-) -> Result<String> {
-    let port = ports::free()?;
-    let log = places.log_of("simulator");
-    let mut command = Command::new(THIS_PROGRAM);
-    command
-        .args(["simulator", "--port", &port.to_string()])
-        .current_dir(places.scratch());
-    let process = Detached::start("simulator", command, &log)?;
-    started(&process)?;
-    let url = format!("http://127.0.0.1:{port}");
-    wait(&process, &url, &log).await?;
-    Ok(url)
+    sources: &[Source],
+    mut started: impl FnMut(&Detached) -> Result<()>,
+) -> Result<BTreeMap<String, String>> {
+    let mut processes = Vec::new();
+    for source in sources {
+        let source = name(*source);
+        let process_name = format!("simulator-{source}");
+        let port = ports::free()?;
+        let log = places.log_of(&process_name);
+        let mut command = Command::new(THIS_PROGRAM);
+        command
+            .args(["simulator", "--source", &source])
+            .args(["--port", &port.to_string()])
+            .current_dir(places.scratch());
+        let process = Detached::start(&process_name, command, &log)?;
+        started(&process)?;
+        processes.push((source, process, format!("http://127.0.0.1:{port}"), log));
+    }
+    let mut simulators = BTreeMap::new();
+    for (source, process, url, log) in processes {
+        wait(&process, &url, &log).await?;
+        simulators.insert(source, url);
+    }
+    Ok(simulators)
 }
 
 async fn wait(process: &Detached, url: &str, log: &Path) -> Result<()> {
@@ -76,7 +124,8 @@ async fn wait(process: &Detached, url: &str, log: &Path) -> Result<()> {
         }
         if !process.runs() || Instant::now() > deadline {
             bail!(
-                "the simulator did not start. The end of its log:\n\n{}",
+                "the {} did not start. The end of its log:\n\n{}",
+                process.name,
                 job::tail(log, 0)?
             );
         }
@@ -84,14 +133,14 @@ async fn wait(process: &Detached, url: &str, log: &Path) -> Result<()> {
     }
 }
 
-/// Is the simulator, until SIGTERM or SIGINT.
+/// Is a source's simulator, until SIGTERM or SIGINT.
 ///
 /// # Errors
 /// The port is taken.
-pub async fn serve(port: u16) -> Result<()> {
+pub async fn serve(source: Source, port: u16) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let simulator = Simulator::start(port).await?;
+    let simulator = Simulator::start_as(source, port).await?;
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
@@ -104,11 +153,70 @@ pub async fn serve(port: u16) -> Result<()> {
 mod tests {
     use super::*;
 
+    fn owned(entries: &[&str]) -> Vec<String> {
+        entries.iter().map(|entry| (*entry).to_owned()).collect()
+    }
+
     #[test]
-    fn the_simulator_stands_in_until_both_addresses_are_named() {
-        let named = source_urls("http://127.0.0.1:1");
-        assert!(is_needed(&[]));
-        assert!(is_needed(&named[..1]) && is_needed(&named[1..]));
-        assert!(!is_needed(&named));
+    fn a_simulator_stands_in_until_every_address_of_its_source_is_named() {
+        let names = |entries: &[&str]| -> Vec<String> {
+            needed(&owned(entries)).into_iter().map(name).collect()
+        };
+        let all = [
+            "orderspace",
+            "ordermentum",
+            "apideck",
+            "onestock",
+            "stackone",
+        ];
+        assert_eq!(names(&[]), all);
+        assert_eq!(names(&["orderspace=http://127.0.0.1:1"]), all);
+        assert_eq!(names(&["orderspace-identity=http://127.0.0.1:1"]), all);
+        assert_eq!(
+            names(&["orderspace=http://a", "orderspace-identity=http://a"]),
+            all[1..]
+        );
+        assert_eq!(
+            names(&[
+                "apideck=http://a",
+                "onestock=http://a",
+                "stackone=http://a",
+                "ordermentum",
+                "ordermentum-login=http://a"
+            ]),
+            ["orderspace", "ordermentum", "stackone"],
+            "nothing calls StackOne, and an entry without a URL names nothing"
+        );
+    }
+
+    #[test]
+    fn every_source_has_a_name_of_its_own_that_its_webhook_urls_have() {
+        for source in domain::source::Source::ALL {
+            let mut played = Source::value_variants().iter().copied();
+            assert!(
+                played.any(|known| name(known) == source.as_str()),
+                "{source}"
+            );
+        }
+        assert_eq!(
+            Source::value_variants().len(),
+            domain::source::Source::ALL.len()
+        );
+    }
+
+    #[test]
+    fn the_functions_are_given_the_addresses_of_what_is_played() {
+        let at = |name: &str, port: u16| (name.to_owned(), format!("http://127.0.0.1:{port}"));
+        let simulators =
+            BTreeMap::from([at("orderspace", 1), at("onestock", 2), at("stackone", 3)]);
+        assert_eq!(
+            source_urls(&simulators),
+            [
+                "orderspace=http://127.0.0.1:1",
+                "orderspace-identity=http://127.0.0.1:1",
+                "onestock=http://127.0.0.1:2"
+            ]
+        );
+        assert_eq!(source_urls(&BTreeMap::new()), Vec::<String>::new());
     }
 }

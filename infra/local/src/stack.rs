@@ -25,7 +25,7 @@ use operate::aws::local_client;
 pub struct Options {
     /// The emulator's port.
     pub port: u16,
-    /// Addresses of the sources' APIs, as `NAME=URL`; for Orderspace's in place of the simulator's.
+    /// Addresses of the sources' APIs, as `NAME=URL`, in place of their simulators'.
     pub source_urls: Vec<String>,
     /// More template parameters, as `Name=Value`.
     pub parameters: Vec<String>,
@@ -114,16 +114,14 @@ impl Stack {
         let emulator = emulator::start(places, &tools, options.port, calls)?;
         write_down(places, &emulator)?;
         let mut source_urls = options.source_urls.clone();
-        let simulator_url = if simulator::is_needed(&source_urls) {
-            let step = progress.step("Starting Orderspace's simulator");
-            let url = simulator::start(places, |process| write_down(places, process)).await?;
-            step.done(&url);
-            // Of two entries of one name the later counts.
-            source_urls.splice(..0, simulator::source_urls(&url));
-            Some(url)
-        } else {
-            None
-        };
+        let needed = simulator::needed(&source_urls);
+        let step = progress.step("Starting the sources' simulators");
+        let simulators =
+            simulator::start(places, &needed, |process| write_down(places, process)).await?;
+        let played: Vec<&str> = simulators.keys().map(String::as_str).collect();
+        step.done(&played.join(", "));
+        // Of two entries of one name the later counts.
+        source_urls.splice(..0, simulator::source_urls(&simulators));
         emulator::wait(&emulator, options.port, &log, progress).await?;
         let mut outputs = deploy::deploy(
             places,
@@ -137,7 +135,8 @@ impl Stack {
         .await?;
         answers(&outputs, &log, progress).await?;
         outputs.proxy_url = proxy;
-        outputs.simulator_url = simulator_url;
+        outputs.simulator_url = simulators.get(simulator::ORDERSPACE).cloned();
+        outputs.simulators = simulators;
         outputs.write(&places.outputs())?;
         Ok(Self {
             places: places.clone(),
@@ -188,7 +187,7 @@ pub async fn stop_all(places: &Places) -> Result<Vec<String>> {
     let processes = processes(places)?;
     remove(&places.outputs())?;
     let mut stopped = Vec::new();
-    // The latest first: the simulator must not lose the gateway while it sends.
+    // The latest first: a simulator must not lose the gateway while it sends.
     for process in processes.iter().rev() {
         let ran = process.runs();
         process.stop().await?;

@@ -9,6 +9,7 @@
 //! | [`stack`] | where the stack is, and clients for all of it |
 //! | [`world`] | one test's account: connecting it, posting as Orderspace does |
 //! | [`operator`] | one test's account, before it is connected: calling the admin API |
+//! | [`source_account`] | one test's account of any source: connecting it, having the source send |
 //! | [`queue_reader`] | reading queues that all tests share |
 //! | [`team`] | what a team's queue holds: events, held against the published schema |
 //! | [`tables`] | records, receipts, retry markers and failed deliveries |
@@ -22,6 +23,7 @@
 pub mod operator;
 pub mod proxy;
 pub mod queue_reader;
+pub mod source_account;
 pub mod stack;
 pub mod story;
 pub mod tables;
@@ -30,6 +32,7 @@ pub mod waiting;
 pub mod world;
 
 pub use operator::Operator;
+pub use source_account::SourceAccount;
 pub use stack::Stack;
 pub use waiting::until;
 pub use world::World;

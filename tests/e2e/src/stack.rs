@@ -134,6 +134,19 @@ impl Stack {
         Control::new(url).expect("a client for 127.0.0.1 can be made")
     }
 
+    /// A source, as this stack knows it, by its name.
+    ///
+    /// # Panics
+    /// The stack has another source of that name than the built-in simulator.
+    #[must_use]
+    pub fn simulator_of(&self, source: &str) -> Control {
+        let url = self.outputs.simulators.get(source);
+        let url = url.unwrap_or_else(|| {
+            panic!("no simulator plays {source}: start a stack without --source-url")
+        });
+        Control::new(url).expect("a client for 127.0.0.1 can be made")
+    }
+
     /// What stands between the functions and AWS.
     ///
     /// # Panics

@@ -25,8 +25,16 @@ use crate::waiting::until;
 pub struct TeamEvent {
     /// The event id.
     pub id: String,
+    /// The source's name.
+    pub source: String,
     /// The type, without the source's name.
     pub event_type: String,
+    /// The source's own id of the event, where it gives one.
+    pub source_id: Option<String>,
+    /// When the source says that it happened, as it is spelled.
+    pub source_time: Option<String>,
+    /// The event's place in the order of its record, where the source's time orders it.
+    pub sequence: Option<String>,
     /// The subject.
     pub subject: String,
     /// The delivery that brought it.
@@ -148,6 +156,13 @@ fn shallow(message: &str) -> Value {
 struct Wire<'a> {
     #[serde(borrow)]
     id: Cow<'a, str>,
+    source: String,
+    #[serde(default)]
+    sourceid: Option<String>,
+    #[serde(default)]
+    sourcetime: Option<String>,
+    #[serde(default)]
+    sequence: Option<String>,
     #[serde(borrow, rename = "type")]
     event_type: Cow<'a, str>,
     subject: String,
@@ -183,13 +198,22 @@ impl Schema {
             (None, Some(place)) => Data::Stored(place),
             _ => panic!("neither or both of data and dataref in {}", wire.id),
         };
+        let mut parts = wire.source.split('/').skip(1);
+        let (source, account) = (parts.next(), parts.next());
+        assert_eq!(account, Some(&*wire.account));
+        let source = source.expect("the schema admits it");
+        let prefix = format!("{source}.");
         TeamEvent {
             id: wire.id.into_owned(),
             event_type: wire
                 .event_type
-                .strip_prefix("orderspace.")
-                .expect("the schema admits it")
+                .strip_prefix(&prefix)
+                .expect("a native event's type begins with its source's name")
                 .to_owned(),
+            source: source.to_owned(),
+            source_id: wire.sourceid,
+            source_time: wire.sourcetime,
+            sequence: wire.sequence,
             subject: wire.subject,
             delivery: wire.deliveryid.into_owned(),
             possible_duplicate: wire.possibleduplicate,

@@ -10,12 +10,14 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::account::{TokenStatus, UrlToken};
+use domain::signature::Assurance;
+use domain::source::Source;
 use http::{HeaderMap, Method};
 use serde::Deserialize;
 use serde_json::json;
 use simulator::SiteControl;
 use simulator::control::{NewSite, WebhookStatus};
-use testkit::signing::{SIGNATURE_HEADER, sign};
+use testkit::signing::Signer;
 
 use crate::proxy::{Call, Fault, Rule};
 use crate::queue_reader::{ACCOUNT_PREFIX, QueueMessage, QueueReader};
@@ -82,6 +84,8 @@ pub struct ReceiptKey {
 pub struct World {
     /// The stack that all tests share.
     pub stack: Stack,
+    /// Whose webhooks come.
+    pub source: Source,
     /// The account's name.
     pub account: String,
     /// Orderspace's side, where the account was really connected.
@@ -152,7 +156,15 @@ impl World {
     /// # Panics
     /// The stack does not take it.
     pub async fn planted() -> Self {
-        let world = Self::without_keys().await;
+        Self::planted_of(Source::Orderspace).await
+    }
+
+    /// The same for any source.
+    ///
+    /// # Panics
+    /// The stack does not take it.
+    pub async fn planted_of(source: Source) -> Self {
+        let world = Self::without_keys_of(source).await;
         world.give_keys().await;
         world
     }
@@ -163,11 +175,20 @@ impl World {
     /// # Panics
     /// The stack does not take it.
     pub async fn without_keys() -> Self {
+        Self::without_keys_of(Source::Orderspace).await
+    }
+
+    /// The same for any source.
+    ///
+    /// # Panics
+    /// The stack does not take it.
+    pub async fn without_keys_of(source: Source) -> Self {
         let stack = Stack::here().await;
         let account = account_name();
         let token = UrlToken::from_random(&random()).expose().to_owned();
         let webhook = format!("wh_{}", &account[ACCOUNT_PREFIX.len()..]);
         let world = Self::over(stack, account, None, token, webhook, random_text());
+        let world = Self { source, ..world };
         world.set_token(TokenStatus::Live).await;
         world
     }
@@ -185,6 +206,7 @@ impl World {
         Self {
             team: TeamQueue::of(&stack, &account),
             stack,
+            source: Source::Orderspace,
             account,
             site,
             token,
@@ -208,7 +230,7 @@ impl World {
                 AttributeValue::S(format!("token#{}", self.token_hash())),
             )
             .item("account", text(&self.account))
-            .item("source", text("orderspace"))
+            .item("source", text(self.source.as_str()))
             .item("webhook", text(&self.webhook))
             .item("status", text(status.as_str()))
             .send()
@@ -221,7 +243,11 @@ impl World {
     /// # Panics
     /// It is not taken.
     pub async fn give_keys(&self) {
-        let keys = json!({ "version": 0, "macs": [&self.key] });
+        let place = match Signer::of(self.source.as_str()).assurance {
+            Assurance::SharedSecret => "header",
+            Assurance::Signature | Assurance::UrlToken => "macs",
+        };
+        let keys = json!({ "version": 0, place: [&self.key] });
         let keys = json!({ "keys": {}, "registrations": { self.token_hash(): keys } });
         let name = format!("{}/signing/{}", self.stack.outputs.stack_name, self.account);
         self.stack
@@ -253,7 +279,13 @@ impl World {
     /// The URL of another token.
     #[must_use]
     pub fn url_of(&self, token: &str) -> String {
-        format!("{}/orderspace/{token}", self.stack.output("HooksUrl"))
+        format!("{}/{}/{token}", self.stack.output("HooksUrl"), self.source)
+    }
+
+    /// The URL of this account's token at the route of a source.
+    #[must_use]
+    pub fn url_at(&self, source: Source) -> String {
+        format!("{}/{source}/{}", self.stack.output("HooksUrl"), self.token)
     }
 
     /// The URL token. A secret.
@@ -289,20 +321,23 @@ impl World {
             .expect("an account that was really connected")
     }
 
-    /// Posts once, signed as Orderspace signs.
+    /// Posts once, signed as the source signs.
     pub async fn post(&self, body: &[u8]) -> Answer {
-        let signature = sign(&self.key, body);
+        self.post_at(self.source, body).await
+    }
+
+    /// Posts once to the route of a source, signed as that source signs, by this account's token and key.
+    pub async fn post_at(&self, source: Source, body: &[u8]) -> Answer {
+        let signer = Signer::of(source.as_str());
+        let signature = signer.sign(&self.key, body);
         note_secret(&self.stack, &signature);
         // The gateway hands a body of type JSON over as text, and puts U+FFFD where it is none.
         let content_type = match std::str::from_utf8(body) {
             Ok(_) => "application/json",
             Err(_) => "application/octet-stream",
         };
-        let headers = [
-            (SIGNATURE_HEADER, &*signature),
-            ("content-type", content_type),
-        ];
-        self.request(&self.url(), body, &headers).await
+        let headers = [(signer.header, &*signature), ("content-type", content_type)];
+        self.request(&self.url_at(source), body, &headers).await
     }
 
     /// Posts to any URL with any headers.

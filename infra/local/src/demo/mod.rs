@@ -1,9 +1,11 @@
 //! `cargo demo`: one account, every example event, and what came of them, read back from queues and tables; then a
-//! webhook that Orderspace disables, and that a check replaces.
+//! webhook that Orderspace disables, and that a check replaces; then one account of each other source.
 
 pub mod examples;
 pub mod indent;
+mod queue;
 pub mod repairing;
+pub mod sources;
 pub mod story;
 pub mod tables;
 
@@ -62,8 +64,11 @@ async fn tell(
     arguments: &Demo,
     progress: Progress,
 ) -> Result<Seen> {
-    let examples = examples::read(&places.root.join("tests/fixtures/orderspace"))?;
-    let seen = story::tell(&stack.outputs, &examples, arguments.patience(), progress).await?;
+    let fixtures = places.root.join("tests/fixtures");
+    let examples = examples::read(&fixtures.join("orderspace"))?;
+    let others = sources::read(&fixtures)?;
+    let patience = arguments.patience();
+    let seen = story::tell(&stack.outputs, &examples, &others, patience, progress).await?;
     if !arguments.json {
         tables::print(&seen);
     }

@@ -1,4 +1,5 @@
-//! The story: connect an account, send every example, read back what came of it, and repair a disabled webhook.
+//! The story: connect an account, send every example, read back what came of it, repair a disabled webhook, and do the
+//! same once with each other source.
 //!
 //! Nothing here is remembered from the sending: the statuses are Orderspace's, the events are those of the team's queue,
 //! the records are the table's.
@@ -15,7 +16,9 @@ use simulator::control::{Deliver, NewSite, RawBody};
 use simulator::{Control, RetryPolicy, SiteControl};
 
 use crate::demo::examples::{Example, ExampleEvent};
+use crate::demo::queue;
 use crate::demo::repairing::{self, Repairing};
+use crate::demo::sources::{self, Other, SourceSeen};
 use crate::outputs::Outputs;
 use crate::progress::Progress;
 use crate::refusal::Refusal;
@@ -33,9 +36,6 @@ const LANES: [(&str, &str); 6] = [
 
 /// How long a connection may take to show at Orderspace.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(60);
-
-/// How long a message that was read stays hidden from others, in seconds.
-const HIDDEN_SECONDS: u32 = 60;
 
 /// The event whose message is shown.
 const SHOWN: &str = "order.created";
@@ -59,6 +59,8 @@ pub struct Seen {
     pub undelivered: u64,
     /// What came of it when Orderspace disabled the webhook.
     pub repairing: Repairing,
+    /// What came of one delivery of each other source.
+    pub sources: Vec<SourceSeen>,
     /// One message of the team's queue, as it was.
     pub message: Option<Box<RawValue>>,
     /// What is missing or wrong, for people.
@@ -133,6 +135,7 @@ struct Reached {
 pub async fn tell(
     outputs: &Outputs,
     examples: &[Example],
+    others: &[Other],
     patience: Duration,
     progress: Progress,
 ) -> Result<Seen> {
@@ -156,6 +159,7 @@ pub async fn tell(
     let records = records(outputs, &aws, &account, examples).await?;
     step.done("");
     let repairing = repair(outputs, &aws, &site, &account, patience, progress).await?;
+    let sources = sources::tell(outputs, &aws, others, &account, patience, progress).await?;
     let mut seen = Seen {
         ok: false,
         lanes,
@@ -165,6 +169,7 @@ pub async fn tell(
         account,
         deliveries,
         repairing,
+        sources,
         message: reached.message,
         problems: Vec::new(),
     };
@@ -337,54 +342,21 @@ async fn read_team_queue(
     let mut others = Vec::new();
     let mut last = Instant::now();
     while reached.events.len() < expected && last.elapsed() < patience {
-        let answer = aws
-            .sqs(
-                "ReceiveMessage",
-                &json!({
-                    "QueueUrl": queue,
-                    "MaxNumberOfMessages": 10,
-                    "WaitTimeSeconds": 1,
-                    "VisibilityTimeout": HIDDEN_SECONDS,
-                }),
-            )
-            .await?;
-        for message in answer
-            .get("Messages")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-        {
-            let body = message
-                .get("Body")
-                .and_then(Value::as_str)
-                .unwrap_or_default();
-            let receipt = message.get("ReceiptHandle").cloned().unwrap_or_default();
-            match serde_json::from_str::<Envelope>(body) {
-                Ok(envelope) if envelope.account == account => {
-                    let shown = envelope.event_type.ends_with(SHOWN);
-                    if (shown || reached.message.is_none()) && !reached.has(SHOWN) {
-                        reached.message = Some(RawValue::from_string(body.to_owned())?);
-                    }
-                    reached.events.insert(envelope.id.clone(), envelope);
-                    last = Instant::now();
-                    aws.sqs(
-                        "DeleteMessage",
-                        &json!({ "QueueUrl": queue, "ReceiptHandle": receipt }),
-                    )
-                    .await?;
-                }
-                _ => others.push(receipt),
+        let is_ours = |body: &str| {
+            serde_json::from_str::<Envelope>(body).is_ok_and(|event| event.account == account)
+        };
+        for body in queue::receive(aws, queue, is_ours, &mut others).await? {
+            let envelope: Envelope = serde_json::from_str(&body)?;
+            let shown = envelope.event_type.ends_with(SHOWN);
+            if (shown || reached.message.is_none()) && !reached.has(SHOWN) {
+                reached.message = Some(RawValue::from_string(body)?);
             }
+            reached.events.insert(envelope.id.clone(), envelope);
+            last = Instant::now();
         }
         step.update(&format!("{} of {expected}", reached.events.len()));
     }
-    for receipt in others {
-        aws.sqs(
-            "ChangeMessageVisibility",
-            &json!({ "QueueUrl": queue, "ReceiptHandle": receipt, "VisibilityTimeout": 0 }),
-        )
-        .await?;
-    }
+    queue::give_back(aws, queue, others).await?;
     let detail = format!("{} of {expected}", reached.events.len());
     if reached.events.len() == expected {
         step.done(&detail);
@@ -624,6 +596,7 @@ fn problems(seen: &Seen) -> Vec<String> {
         .chain(deleted)
         .chain(apart)
         .chain(seen.repairing.problems())
+        .chain(seen.sources.iter().filter_map(SourceSeen::problem))
         .collect()
 }
 
@@ -667,6 +640,7 @@ mod tests {
                 next: vec![200],
                 reached: true,
             },
+            sources: vec![sources::good()],
             message: None,
             problems: Vec::new(),
         }
@@ -686,6 +660,7 @@ mod tests {
     #[case::a_record_that_lives_on(|seen: &mut Seen| seen.records[0].deleted = 0, "deleted")]
     #[case::a_quarantined_delivery(|seen: &mut Seen| seen.quarantined = 1, "quarantine")]
     #[case::a_webhook_that_stays_disabled(|seen: &mut Seen| seen.repairing.registered = None, "wh_1")]
+    #[case::a_source_that_is_not_connected(|seen: &mut Seen| seen.sources[0].error = Some("422".to_owned()), "onestock")]
     #[case::an_undelivered_event(|seen: &mut Seen| seen.undelivered = 1, "undelivered")]
     fn what_is_missing_is_told(#[case] spoil: fn(&mut Seen), #[case] word: &str) {
         let mut seen = good();

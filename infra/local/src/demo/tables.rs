@@ -87,6 +87,7 @@ pub fn print(seen: &Seen) {
     println!("{table}");
 
     print_repairing(&seen.repairing);
+    print_sources(seen);
 
     if let Some(message) = &seen.message {
         heading(
@@ -140,6 +141,39 @@ fn print_repairing(repairing: &Repairing) {
     };
     table.add_row(["its event", event]);
     println!("{table}");
+}
+
+fn print_sources(seen: &Seen) {
+    if seen.sources.is_empty() {
+        return;
+    }
+    heading(
+        "What the other sources sent",
+        "one account and one delivery of each; unified is what a team gets that asks for one form of all",
+    );
+    let header = [
+        "source",
+        "event",
+        "answer",
+        "proved by",
+        "record",
+        "in the team's queue",
+        "unified",
+    ];
+    let mut table = table(header, &[]);
+    for one in &seen.sources {
+        table.add_row(one.cells());
+    }
+    println!("{table}");
+    if let Some(unified) = seen.sources.iter().find_map(|one| one.unified.as_ref()) {
+        heading(
+            "One unified event",
+            "the same order, in the form of all sources",
+        );
+        for line in indent(unified.get()).lines().take(MESSAGE_LINES) {
+            println!("  {line}");
+        }
+    }
 }
 
 /// Prints what was missing, and what to do next.

@@ -14,7 +14,7 @@ use super::conformance::{self, TestNames, TestResults};
 use super::report::Outcome;
 use super::{Run, gone, panics, scale};
 use crate::build::{self, Build};
-use crate::demo::{examples, story};
+use crate::demo::{examples, sources, story};
 use crate::emulator::REGION;
 use crate::job;
 use crate::ports;
@@ -483,14 +483,17 @@ impl Run {
     }
 
     async fn examples_seen(&self) -> Result<Outcome> {
-        let examples = examples::read(&self.places.root.join("tests/fixtures/orderspace"))?;
+        let fixtures = self.places.root.join("tests/fixtures");
+        let examples = examples::read(&fixtures.join("orderspace"))?;
+        let others = sources::read(&fixtures)?;
         let outputs = &self.stack()?.outputs;
-        let seen = story::tell(outputs, &examples, PATIENCE, self.progress).await?;
+        let seen = story::tell(outputs, &examples, &others, PATIENCE, self.progress).await?;
         ensure!(seen.problems.is_empty(), "{}", seen.problems.join("\n"));
         let events: usize = seen.lanes.iter().map(|lane| lane.reached).sum();
         Ok(Outcome::Passed(format!(
-            "{} deliveries, {events} events seen",
-            seen.deliveries.len()
+            "{} deliveries, {events} events and {} other sources seen",
+            seen.deliveries.len(),
+            seen.sources.len()
         )))
     }
 
@@ -519,7 +522,7 @@ impl Run {
 
         switch(false).await?;
         let examples = examples::read(&self.places.root.join("tests/fixtures/orderspace"))?;
-        let told = story::tell(outputs, &examples, SHORT_PATIENCE, self.progress).await;
+        let told = story::tell(outputs, &examples, &[], SHORT_PATIENCE, self.progress).await;
         switch(true).await?;
         let problems = told?.problems;
         ensure!(
