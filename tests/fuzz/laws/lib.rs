@@ -10,12 +10,12 @@ use domain::event::Event;
 use domain::identity::DeliveryId;
 use domain::provenance::Provenance;
 use domain::record::Subject;
-use domain::signature::{LiveSecrets, MacKey, Offer, Screened};
+use domain::signature::{Form, LiveSecrets, MacKey, Offer, Screened};
 use domain::source::Source;
 use domain::timestamp::Timestamp;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use sources::protocol;
-use testkit::signing::{SIGNATURE_HEADER, SIGNING_KEY, sign};
+use testkit::signing::{SIGNING_KEY, Signer, sign, sign_in_hex};
 
 #[cfg(feature = "aws")]
 pub mod gateway;
@@ -24,26 +24,31 @@ pub mod records;
 
 const SOURCE: Source = Source::Orderspace;
 
-fn offer(header: &[u8]) -> Option<Offer> {
+/// What a request of a source with this proof offers.
+fn offer(source: Source, proof: &[u8]) -> Option<Offer> {
     let mut headers = HeaderMap::new();
     headers.insert(
-        HeaderName::from_static(SIGNATURE_HEADER),
-        HeaderValue::from_bytes(header).ok()?,
+        HeaderName::from_static(Signer::of(source.as_str()).header),
+        HeaderValue::from_bytes(proof).ok()?,
     );
     let request = Request { headers: &headers, part: "", body: b"" };
-    match protocol(SOURCE).screen(request).ok()? {
+    match protocol(source).screen(request).ok()? {
         Screened::Delivery(offer) => Some(offer),
         Screened::Greeting => None,
     }
 }
 
-fn is_genuine(offer: &Offer, body: &[u8]) -> bool {
-    let (headers, source) = (HeaderMap::new(), protocol(SOURCE));
+fn is_genuine(source: Source, offer: &Offer, body: &[u8]) -> bool {
+    let (headers, source) = (HeaderMap::new(), protocol(source));
     let request = Request { headers: &headers, part: "", body };
     let secrets = LiveSecrets::from(MacKey::new(SIGNING_KEY));
     let signed = |request, form| source.signed(request, form);
     let policy = source.facts().policy;
     offer.verify(request, &secrets, policy, signed).is_some()
+}
+
+fn delivery<'a>(headers: &'a HeaderMap, body: &'a [u8]) -> Delivery<'a> {
+    Delivery { headers, part: "", body }
 }
 
 /// What is verified is what was signed. The first line stands for a header, the rest for a body; and of the body's own
@@ -54,28 +59,86 @@ pub fn signature(data: &[u8]) {
         None => (&[][..], data),
     };
     let right = sign(SIGNING_KEY, body);
-    if let Some(offer) = offer(header) {
+    if let Some(offer) = offer(SOURCE, header) {
         let is_right = header.trim_ascii() == right.as_bytes();
-        assert_eq!(is_genuine(&offer, body), is_right);
+        assert_eq!(is_genuine(SOURCE, &offer, body), is_right);
     }
     let [place, change, rest @ ..] = data else {
         return;
     };
     let right = sign(SIGNING_KEY, rest);
-    let genuine = offer(right.as_bytes()).expect("a signature is one");
-    assert!(is_genuine(&genuine, rest));
+    let genuine = offer(SOURCE, right.as_bytes()).expect("a signature is one");
+    assert!(is_genuine(SOURCE, &genuine, rest));
     let mut damaged = right.clone().into_bytes();
     let place = usize::from(*place) % damaged.len();
     damaged[place] ^= *change;
-    if let Some(offer) = offer(&damaged) {
+    if let Some(offer) = offer(SOURCE, &damaged) {
         let is_same = STANDARD.decode(damaged.trim_ascii()).ok() == STANDARD.decode(&right).ok();
-        assert_eq!(is_genuine(&offer, rest), is_same);
+        assert_eq!(is_genuine(SOURCE, &offer, rest), is_same);
     }
+}
+
+/// Apideck's sorted texts are the body in another order: no byte but white space is lost, none is made, the value is the
+/// same, and sorting again changes nothing. What is signed in such a form verifies, however the body is spaced; a damaged
+/// signature does not. The first two bytes change one character of the signature, the rest is the body.
+pub fn canonical(data: &[u8]) {
+    let [place, change, body @ ..] = data else {
+        return;
+    };
+    for form in SORTED_FORMS {
+        let Some(sorted) = sorted(body, form) else {
+            continue;
+        };
+        assert_eq!(counts(&sorted), counts(body));
+        assert!(sorted.len() <= body.len());
+        assert_eq!(self::sorted(&sorted, form).as_deref(), Some(&*sorted));
+        let texts = (std::str::from_utf8(&sorted), std::str::from_utf8(body));
+        let (Ok(own), Ok(sent)) = texts else {
+            panic!("what is sorted is text");
+        };
+        assert_eq!(value(own), value(sent));
+        let right = sign_in_hex(SIGNING_KEY, &sorted);
+        let genuine = offer(Source::Apideck, right.as_bytes()).expect("a signature is one");
+        assert!(is_genuine(Source::Apideck, &genuine, body));
+        assert!(is_genuine(Source::Apideck, &genuine, &sorted));
+        let mut damaged = right.clone().into_bytes();
+        let place = usize::from(*place) % damaged.len();
+        damaged[place] ^= *change;
+        if let Some(offer) = offer(Source::Apideck, &damaged) {
+            let is_same = damaged.trim_ascii().eq_ignore_ascii_case(right.as_bytes());
+            assert_eq!(is_genuine(Source::Apideck, &offer, body), is_same);
+        }
+    }
+}
+
+/// The forms of Apideck's signatures that sort.
+const SORTED_FORMS: [Form; 2] = [Form("sorted_json"), Form("sorted_json_but_lists")];
+
+fn sorted(body: &[u8], form: Form) -> Option<Vec<u8>> {
+    let headers = HeaderMap::new();
+    let request = Request { headers: &headers, part: "", body };
+    let text = protocol(Source::Apideck).signed(request, form);
+    text.map(|text| text.into_owned())
+}
+
+/// How often each byte stands in a text, white space aside.
+fn counts(text: &[u8]) -> [usize; 256] {
+    let mut counts = [0; 256];
+    for byte in text.iter().filter(|byte| !b" \t\r\n".contains(byte)) {
+        counts[usize::from(*byte)] += 1;
+    }
+    counts
+}
+
+/// The value of a text; none where a reader has no number or text for what it spells.
+fn value(text: &str) -> Option<serde_json::Value> {
+    serde_json::from_str(text).ok()
 }
 
 /// Every element is an event or a bad one, once and in order; every record is a part of the body, and an object.
 pub fn split(body: &[u8]) {
-    let Ok(split) = protocol(SOURCE).split(Delivery { part: "", body }) else {
+    let headers = HeaderMap::new();
+    let Ok(split) = protocol(SOURCE).split(delivery(&headers, body)) else {
         return;
     };
     let good = split.events.iter().map(|event| event.index.get());
@@ -107,7 +170,8 @@ pub fn envelope(data: &[u8]) {
     {
         reads_back(&envelope);
     }
-    let split = protocol(SOURCE).split(Delivery { part: "", body: data });
+    let headers = HeaderMap::new();
+    let split = protocol(SOURCE).split(delivery(&headers, data));
     for event in &split.unwrap_or_default().events {
         reads_back(&around(event));
     }

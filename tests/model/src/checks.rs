@@ -32,7 +32,7 @@ pub enum Invariant {
     /// What a lane accepted reaches every team that wants it, or waits behind an alarm; it is taken out of
     /// its lane only then.
     Delivered,
-    /// A record is what all its events make of it, in the order of first sight; a delete is final.
+    /// A record is what all its events make of it, in the order of first sight or of the source's time; a delete is final.
     State,
     /// A retry of a refused delivery keeps its identity, and nothing else has it.
     Identity,
@@ -619,7 +619,7 @@ impl World {
             ("account", seen.account == account_name.as_str()),
             (
                 "type",
-                seen.event_type.strip_prefix("orderspace.") == Some(event.event_type),
+                seen.event_type.split_once('.') == Some((event.sender.as_str(), event.event_type)),
             ),
             ("time", seen.time == oracle::rfc3339(key.0)),
             (
@@ -631,6 +631,14 @@ impl World {
                 seen.id
                     .strip_prefix(seen.deliveryid)
                     .is_some_and(|rest| rest.len() == 6),
+            ),
+            (
+                "sourcetime",
+                seen.sourcetime == event.changed.map(oracle::rfc3339).as_deref(),
+            ),
+            (
+                "sequence",
+                seen.sequence == oracle::sequence(key, seen.id, &event).as_deref(),
             ),
             ("replayed", !seen.replayed),
             ("subject", self.is_subject(&seen, account, &event)),
@@ -905,6 +913,12 @@ impl World {
         ))
     }
 
+    /// An event's place among those of its record. What no lane accepted has that of its first sight.
+    fn place(ledger: &Ledger, key: Key) -> (u64, Key) {
+        let event = ledger.accepted.get(&key);
+        event.map_or((key.0, key), |accepted| oracle::place(key, &accepted.event))
+    }
+
     /// The events of an invocation's batch that are about one record, and that it could read.
     fn group(ledger: &Ledger, actor: usize, subject: &Subject) -> Vec<(Key, Arc<Event>)> {
         let Some(actor) = ledger.actors.get(actor) else {
@@ -918,7 +932,7 @@ impl World {
             .filter(|(_, (about, _))| about == subject)
             .map(|(key, (_, event))| (key, event))
             .collect();
-        group.sort_by_key(|(key, _)| *key);
+        group.sort_by_key(|(key, event)| oracle::place(*key, event));
         group.dedup_by_key(|(key, _)| *key);
         group
     }
@@ -952,7 +966,8 @@ impl World {
         let mut row = Self::remember(&mut ledger, actor, &subject);
         let knows = row.latest;
         let first = before.first().copied().unwrap_or(key);
-        let taken = knows.is_none_or(|knows| knows < first);
+        let place = |key| Self::place(&ledger, key);
+        let taken = knows.is_none_or(|knows| place(knows) < place(first));
         if taken {
             for said in before.iter().chain([&key]) {
                 if let Some((_, event)) = Self::event(&ledger, *said) {
@@ -1017,7 +1032,8 @@ impl World {
                 .get(actor)
                 .and_then(|actor| actor.known.get(&subject));
             let group = Self::group(&ledger, actor, &subject);
-            known.and_then(|known| expected_mark(known, &group, key, event))
+            let latest = known.and_then(|known| Some(Self::place(&ledger, known.latest?)));
+            known.and_then(|known| expected_mark(known, latest, &group, key, event))
         };
         drop(ledger);
         if marked && !equal {
@@ -1056,7 +1072,8 @@ impl World {
                     if accepted.event.deletes() {
                         row.deleted.is_some()
                     } else {
-                        row.latest.is_some_and(|latest| latest >= key)
+                        let place = |key| Self::place(&ledger, key);
+                        row.latest.is_some_and(|latest| place(latest) >= place(key))
                     }
                 }),
         };
@@ -1193,6 +1210,7 @@ impl World {
 /// Whether an event must be marked; none where that cannot be told.
 fn expected_mark(
     known: &Row,
+    latest: Option<(u64, Key)>,
     group: &[(Key, Arc<Event>)],
     key: Key,
     event: &Event,
@@ -1205,7 +1223,7 @@ fn expected_mark(
         return first.map(|(first, said)| *first != key && said.says_what(event));
     }
     let is_newer = |(other, event): &&(Key, Arc<Event>)| {
-        !event.deletes() && known.latest.is_none_or(|latest| latest < *other)
+        !event.deletes() && latest.is_none_or(|latest| latest < oracle::place(*other, event))
     };
     let newer = group.iter().rev().filter(is_newer);
     let history: Vec<&(Key, Arc<Event>)> = newer.chain(&known.memory).collect();

@@ -1,8 +1,10 @@
-//! What Orderspace sends: elements about few records with few contents, so that equal bytes, changes there and
+//! What the sources send: elements about few records with few contents, so that equal bytes, changes there and
 //! back, and events about one record meet often.
 
 use std::sync::Arc;
 
+use crate::oracle::rfc3339;
+use crate::plan::WALL;
 use crate::rng::Rng;
 
 /// An element of a delivery.
@@ -25,6 +27,31 @@ pub struct Event {
     pub about: About,
     /// The record's bytes.
     pub record: String,
+    /// Who sends it.
+    pub sender: Sender,
+    /// When the record changed by the sender's clock, in milliseconds since 1970, if it says so.
+    pub changed: Option<u64>,
+}
+
+/// A source whose accounts the schedules have.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Sender {
+    /// Signs the body. Its deliveries are lists, and say nothing of time.
+    #[default]
+    Orderspace,
+    /// Repeats a secret in a header. A delivery is one object, mostly with the time of its record's last change.
+    Ordermentum,
+}
+
+impl Sender {
+    /// Its name in paths and types.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Orderspace => "orderspace",
+            Self::Ordermentum => "ordermentum",
+        }
+    }
 }
 
 /// Which record an event is about.
@@ -63,6 +90,14 @@ impl Event {
     }
 }
 
+impl Element {
+    /// Whether it has an event of this sender.
+    fn is_of(&self, sender: Sender) -> bool {
+        let event = self.event.as_ref();
+        event.is_some_and(|event| event.sender == sender)
+    }
+}
+
 /// The bytes of a delivery, and what is in them.
 #[derive(Debug, Clone)]
 pub struct Delivery {
@@ -93,6 +128,11 @@ pub fn delivery(elements: Vec<Element>, spacing: u64) -> Delivery {
         1 => ("[ ", ", ", " ]"),
         _ => ("[\r\n  ", ",\r\n  ", "\r\n]"),
     };
+    let (open, close) = match &*elements {
+        // A delivery of one object is no list.
+        [only] if only.is_of(Sender::Ordermentum) => (&open[1..], &close[..close.len() - 1]),
+        _ => (open, close),
+    };
     let json: Vec<&str> = elements.iter().map(|element| &*element.json).collect();
     let body = [open, &json.join(between), close].concat();
     Delivery {
@@ -106,7 +146,12 @@ pub fn delivery(elements: Vec<Element>, spacing: u64) -> Delivery {
 #[must_use]
 pub fn element(occurrence: u32, event: Event) -> Element {
     let (event_type, kind, record) = (event.event_type, event.about.kind(), &event.record);
-    let json = format!(r#"{{"event":"{event_type}","data":{{"{kind}":{record}}}}}"#);
+    let json = match event.sender {
+        Sender::Orderspace => {
+            format!(r#"{{"event":"{event_type}","data":{{"{kind}":{record}}}}}"#)
+        }
+        Sender::Ordermentum => format!(r#"{{"event":"{event_type}","data":{record}}}"#),
+    };
     Element {
         occurrence,
         json: json.into(),
@@ -116,12 +161,16 @@ pub fn element(occurrence: u32, event: Event) -> Element {
 
 /// An element that is no event.
 #[must_use]
-pub fn bad_element(occurrence: u32, rng: &mut Rng) -> Element {
+pub fn bad_element(occurrence: u32, sender: Sender, rng: &mut Rng) -> Element {
     let json = rng.pick(&[
         "7",
         "null",
         r#"{"data":{"order":{"id":"or_1"}}}"#,
-        r#"{"event":"order.created"}"#,
+        match sender {
+            Sender::Orderspace => r#"{"event":"order.created"}"#,
+            // There it is an event whose record is the whole object.
+            Sender::Ordermentum => r#"{"event":"order created"}"#,
+        },
     ]);
     Element {
         occurrence,
@@ -153,6 +202,8 @@ pub fn event(rng: &mut Rng, focused: bool) -> Event {
         event_type,
         record: format!(r#"{{"id":"{id}",{content}}}"#),
         about: About::Record(kind, id),
+        sender: Sender::Orderspace,
+        changed: None,
     };
     if focused && rng.percent(75) {
         let id = "or_0".to_owned();
@@ -221,7 +272,44 @@ pub fn event(rng: &mut Rng, focused: bool) -> Event {
             event_type: "order.created",
             record: r#"{"number":7}"#.to_owned(),
             about: About::Nothing("order"),
+            sender: Sender::Orderspace,
+            changed: None,
         },
+    }
+}
+
+/// An event like those that Ordermentum sends. Few times are drawn, so that equal ones meet; some lie before what was sent
+/// earlier, and some in the future, as by a clock that runs ahead.
+#[must_use]
+pub fn dated_event(rng: &mut Rng) -> Event {
+    let (event_type, kind, id) = rng.pick(&[
+        ("order_created", "order", "om-0"),
+        ("order_updated", "order", "om-0"),
+        ("order_updated", "order", "om-0"),
+        ("order_updated", "order", "om-1"),
+        ("purchaser_updated", "purchaser", "pu-0"),
+        ("invoice_updated", "invoice", "in-0"),
+        ("credit_note_cancelled", "credit_note", "cn-0"),
+    ]);
+    let changed = match rng.below(10) {
+        0 => None,
+        1 => Some(WALL + 86_400_000),
+        _ => Some(WALL + rng.pick(&[0, 1, 5_000, 20_000, 60_000])),
+    };
+    let content = rng.pick(&CONTENTS);
+    let record = match changed {
+        Some(at) => {
+            let at = rfc3339(at);
+            format!(r#"{{"id":"{id}","updatedAt":"{at}",{content}}}"#)
+        }
+        None => format!(r#"{{"id":"{id}",{content}}}"#),
+    };
+    Event {
+        event_type,
+        record,
+        about: About::Record(kind, id.to_owned()),
+        sender: Sender::Ordermentum,
+        changed,
     }
 }
 
@@ -232,6 +320,8 @@ pub fn stock(sku: &str, on_hand: &str) -> Event {
         event_type: "inventory_level.updated",
         record: format!(r#"{{"sku":"{sku}","on_hand":{on_hand},"available":{on_hand}}}"#),
         about: About::Record("inventory_level", sku.to_owned()),
+        sender: Sender::Orderspace,
+        changed: None,
     }
 }
 
@@ -250,6 +340,8 @@ pub fn payment(invoice: &'static str, which: u32, short: bool) -> Event {
             r#"{{"invoice_id":"{invoice}","payment_date":"2026-11-20","amount":{amount},"source":"card","reference":""}}"#
         ),
         about: About::Payment(invoice, which),
+        sender: Sender::Orderspace,
+        changed: None,
     }
 }
 
@@ -258,6 +350,8 @@ fn deleted(event_type: &'static str, kind: &'static str, id: &str) -> Event {
         event_type,
         record: format!(r#"{{"id":"{id}","deleted":true}}"#),
         about: About::Record(kind, id.to_owned()),
+        sender: Sender::Orderspace,
+        changed: None,
     }
 }
 
@@ -268,5 +362,48 @@ pub fn order(event_type: &'static str, id: &str, content: &str) -> Event {
         event_type,
         record: format!(r#"{{"id":"{id}","is":"{content}"}}"#),
         about: About::Record("order", id.to_owned()),
+        sender: Sender::Orderspace,
+        changed: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dated(changed: Option<u64>) -> Event {
+        let seeds = 0..1_000;
+        let mut events = seeds.map(|seed| dated_event(&mut Rng::of(&[seed])));
+        events.find(|event| event.changed == changed).unwrap()
+    }
+
+    #[test]
+    fn a_delivery_of_one_object_is_no_list() {
+        let elements = [1, 2].map(|occurrence| element(occurrence, dated(None)));
+        let json = elements[0].json.to_string();
+        assert!(json.starts_with(r#"{"event":""#) && json.contains(r#","data":{"id":""#));
+        for (spacing, body) in [
+            json.clone(),
+            format!(" {json} "),
+            format!("\r\n  {json}\r\n"),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let one = delivery(elements[..1].to_vec(), u64::try_from(spacing).unwrap());
+            assert_eq!(*one.body, *body.as_bytes());
+        }
+        let both = delivery(elements.to_vec(), 0);
+        assert!(both.body.starts_with(b"[{") && both.body.ends_with(b"}]"));
+        let of_orderspace = delivery(vec![element(1, stock("A 1", "10"))], 0);
+        assert!(of_orderspace.body.starts_with(b"[{"));
+    }
+
+    #[test]
+    fn an_event_of_ordermentum_says_its_time() {
+        let event = dated(Some(WALL + 5_000));
+        let time = r#","updatedAt":"2026-11-20T12:00:05.000Z","#;
+        assert!(event.record.contains(time), "{}", event.record);
+        assert!(!dated(None).record.contains("updatedAt"));
     }
 }

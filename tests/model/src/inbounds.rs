@@ -233,12 +233,16 @@ struct Made {
 /// A request reaches the gateway, which gives it a time and finds an instance.
 fn arrive(world: &Arc<World>, made: Made, rng: &mut Rng) -> oneshot::Receiver<u16> {
     let epoch = world.epoch(rng);
-    let mut request = hook(&made.token, made.delivery.body.to_vec()).at(epoch);
+    let connected = &world.plan.accounts[made.account];
+    let mut request = hook(&made.token, made.delivery.body.to_vec())
+        .of_source(connected.sender.as_str())
+        .at(epoch);
     if let Some(key) = &made.key {
-        request = request.signed(key);
+        let signer = connected.signer();
+        request = request.header(signer.header, &signer.sign(key, &made.delivery.body));
     }
     let (reply, answer) = oneshot::channel();
-    let held_from = world.plan.accounts[made.account].keys_held_from;
+    let held_from = connected.keys_held_from;
     let mut ledger = lock(&world.ledger);
     let attempt = ledger.attempts.len();
     let what = if made.genuine {
@@ -467,7 +471,7 @@ pub(crate) fn intrude(
         let (token, key) = match what {
             Unauthenticated::UnknownToken => (unknown.expose(), Some(connected.key.clone())),
             Unauthenticated::Retired => (connected.retired.expose(), Some(connected.key.clone())),
-            Unauthenticated::WrongKey => (connected.token.expose(), Some("another key".to_owned())),
+            Unauthenticated::WrongKey => (connected.token.expose(), Some("another-key".to_owned())),
             Unauthenticated::NoSignature => (connected.token.expose(), None),
         };
         let elements = vec![deliveries::element(0, deliveries::stock("A 1", "666"))];

@@ -112,7 +112,7 @@ impl World {
 
     /// Stores a registration's key and its token's entry, and lets Orderspace have the webhook.
     fn register(&self, account: usize) {
-        let name = &self.plan.accounts[account].name;
+        let connected = &self.plan.accounts[account];
         let mut ledger = lock(&self.ledger);
         let registrations = &mut ledger.registrations[account];
         let number = registrations.len();
@@ -124,9 +124,10 @@ impl World {
             retired: None,
         };
         let token = registration.token.hash();
-        self.keys.put(name, token, 0, &[&registration.key]);
+        let secrets = connected.secrets(&registration.key);
+        self.keys.put_secrets(&connected.name, token, 0, secrets);
         self.tokens
-            .put(token, entry(name, account, TokenStatus::Live));
+            .put(token, entry(connected, account, TokenStatus::Live));
         registrations.push(registration);
         drop(ledger);
         self.has(Habit::Register);
@@ -134,7 +135,7 @@ impl World {
     }
 
     fn retire(&self, account: usize, number: usize) {
-        let (name, now) = (&self.plan.accounts[account].name, self.now());
+        let (connected, now) = (&self.plan.accounts[account], self.now());
         let mut ledger = lock(&self.ledger);
         let registration = &mut ledger.registrations[account][number];
         registration.sends = false;
@@ -142,7 +143,7 @@ impl World {
         let token = registration.token.hash();
         drop(ledger);
         self.tokens
-            .put(token, entry(name, account, TokenStatus::Retired));
+            .put(token, entry(connected, account, TokenStatus::Retired));
         self.tell(|| format!("registration {number} of account {account} is retired"));
     }
 

@@ -25,9 +25,16 @@ pub(crate) const LANES: [&str; 6] = [
 /// The lane of an event type, by the documentation's table.
 pub(crate) fn lane(event_type: &str) -> &'static str {
     match event_type {
-        "customer.created" | "customer.updated" | "customer.deleted" => "customers",
-        "order.created" | "order.updated" | "order.deleted" | "dispatch.created" => "orders",
-        "invoice.created" | "invoice.deleted" | "payment.created" => "billing",
+        "customer.created" | "customer.updated" | "customer.deleted" | "purchaser_updated" => {
+            "customers"
+        }
+        "order.created" | "order.updated" | "order.deleted" | "dispatch.created"
+        | "order_created" | "order_updated" => "orders",
+        "invoice.created"
+        | "invoice.deleted"
+        | "payment.created"
+        | "invoice_updated"
+        | "credit_note_cancelled" => "billing",
         "product.created" | "product.updated" | "product.deleted" => "products",
         "inventory_level.updated" => "inventory",
         _ => "other",
@@ -65,6 +72,8 @@ pub(crate) struct Seen<'a> {
     pub(crate) datacontenttype: &'a str,
     pub(crate) account: &'a str,
     pub(crate) deliveryid: &'a str,
+    pub(crate) sourcetime: Option<&'a str>,
+    pub(crate) sequence: Option<&'a str>,
     #[serde(default)]
     pub(crate) possibleduplicate: bool,
     #[serde(default)]
@@ -72,6 +81,18 @@ pub(crate) struct Seen<'a> {
     #[serde(borrow)]
     pub(crate) data: Option<&'a RawValue>,
     pub(crate) dataref: Option<&'a str>,
+}
+
+/// An event's place among those of its record: by the sender's time, but never behind first sight; by first sight where the
+/// sender says no time; events of one time by their ids.
+pub(crate) fn place(key: Key, event: &Event) -> (u64, Key) {
+    (event.changed.map_or(key.0, |at| at.min(key.0)), key)
+}
+
+/// An event's place as its envelope has it, if its sender says a time.
+pub(crate) fn sequence(key: Key, id: &str, event: &Event) -> Option<String> {
+    event.changed?;
+    Some(format!("{:015}.{id}", place(key, event).0))
 }
 
 /// Whether a team wants an event.
@@ -106,7 +127,7 @@ pub(crate) fn records(ledger: &Ledger) -> BTreeMap<Subject, Expected> {
         }
     }
     let fold = |(subject, mut events): (Subject, Vec<(Key, &Event)>)| {
-        events.sort_by_key(|(key, _)| *key);
+        events.sort_by_key(|(key, event)| place(*key, event));
         let mut expected = Expected::default();
         for (key, event) in events {
             if event.deletes() {
@@ -142,11 +163,8 @@ pub(crate) fn subject(event: &Event, id: &str) -> Option<String> {
 
 /// The path that names source and account.
 pub(crate) fn source(plan: &Plan, account: usize) -> String {
-    let name = plan
-        .accounts
-        .get(account)
-        .map_or("", |account| account.name.as_str());
-    format!("/orderspace/{name}")
+    let account = &plan.accounts[account];
+    format!("/{}/{}", account.sender.as_str(), account.name)
 }
 
 /// A time of the wall clock as RFC 3339: all schedules lie in the days after 2026-11-20.
@@ -170,5 +188,23 @@ mod tests {
         );
         assert_eq!(key("01a1f8d3-ea7b-7101-8101-010101010101.3"), None);
         assert_eq!(rfc3339(1_795_176_000_123), "2026-11-20T12:00:00.123Z");
+    }
+
+    /// An earlier time counts, a later one than first sight does not, and the id tells equal times apart.
+    #[test]
+    fn a_place_is_never_behind_first_sight() {
+        let id = "01a1f8d3-ea7b-7101-8101-010101010101.00003";
+        let key = key(id).unwrap();
+        let mut event = crate::deliveries::order("order.updated", "or_1", "a");
+        for (changed, at) in [
+            (None, key.0),
+            (Some(key.0 - 1), key.0 - 1),
+            (Some(key.0 + 1), key.0),
+        ] {
+            event.changed = changed;
+            assert_eq!(place(key, &event), (at, key));
+            let text = changed.map(|_| format!("00{at}.{id}"));
+            assert_eq!(sequence(key, id, &event), text);
+        }
     }
 }

@@ -4,8 +4,10 @@ use std::collections::VecDeque;
 use std::sync::Mutex;
 
 use domain::account::{AccountName, UrlToken};
+use domain::signature::LiveSecrets;
+use testkit::signing::Signer;
 
-use crate::deliveries::{self, Delivery, Element};
+use crate::deliveries::{self, Delivery, Element, Sender};
 use crate::faults::{Kind, Step};
 use crate::life::{self, Turn};
 use crate::lock;
@@ -91,6 +93,7 @@ impl Habit {
 #[derive(Debug)]
 pub(crate) struct Account {
     pub(crate) name: AccountName,
+    pub(crate) sender: Sender,
     pub(crate) token: UrlToken,
     pub(crate) retired: UrlToken,
     pub(crate) key: String,
@@ -98,6 +101,18 @@ pub(crate) struct Account {
     pub(crate) keys_held_from: u64,
     /// How its registrations change, and when.
     pub(crate) life: Vec<(u64, Turn)>,
+}
+
+impl Account {
+    /// How its deliveries are proved.
+    pub(crate) fn signer(&self) -> Signer {
+        Signer::of(self.sender.as_str())
+    }
+
+    /// What is stored for deliveries that this key proves.
+    pub(crate) fn secrets(&self, key: &str) -> LiveSecrets {
+        self.signer().secrets(&[key])
+    }
 }
 
 /// A team and what it wants.
@@ -210,6 +225,11 @@ impl Plan {
         let mut rng = Rng::of(&[seed]);
         let rng = &mut rng;
         let mut plan = Self::empty(seed, 2 + rng.below(2));
+        for account in plan.accounts.iter_mut().skip(1) {
+            if rng.percent(40) {
+                account.sender = Sender::Ordermentum;
+            }
+        }
         plan.teams = teams(rng);
         plan.rate = rng.pick(&[0, 15, 30, 30, 60, 60, 100, 160]);
         plan.quiet_at = rng.between(30_000, 400_000);
@@ -259,6 +279,7 @@ impl Plan {
             name: format!("acme-{number}")
                 .parse()
                 .unwrap_or_else(|_| panic!("an account name")),
+            sender: Sender::Orderspace,
             token: first_token(seed, number),
             retired: url_token(&[seed, number, 2]),
             key: format!("signing-key-{number}"),
@@ -308,6 +329,7 @@ impl Plan {
         let span = rng.pick(&[2_000, 20_000, 90_000]);
         for _ in 0..rng.between(3, 6) {
             let account = rng.position(self.accounts.len());
+            let sender = self.accounts[account].sender;
             let again = earlier
                 .iter()
                 .filter(|(whose, ..)| *whose == account)
@@ -334,9 +356,13 @@ impl Plan {
                 for _ in 0..count {
                     occurrence += 1;
                     elements.push(if rng.percent(4) {
-                        deliveries::bad_element(occurrence, rng)
+                        deliveries::bad_element(occurrence, sender, rng)
                     } else {
-                        deliveries::element(occurrence, deliveries::event(rng, self.focused))
+                        let event = match sender {
+                            Sender::Orderspace => deliveries::event(rng, self.focused),
+                            Sender::Ordermentum => deliveries::dated_event(rng),
+                        };
+                        deliveries::element(occurrence, event)
                     });
                 }
                 (elements, 0)
@@ -444,4 +470,40 @@ fn teams(rng: &mut Rng) -> Vec<TeamPlan> {
     }
     rng.shuffle(&mut teams);
     teams
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each source's accounts get deliveries of that source, and Orderspace has the most.
+    #[test]
+    fn schedules_mix_sources() {
+        let (mut orderspace, mut dated, mut undated) = (0, 0, 0);
+        for plan in (0..200).map(Plan::of) {
+            assert_eq!(plan.accounts[0].sender, Sender::Orderspace);
+            for genuine in &plan.genuine {
+                for event in genuine
+                    .delivery
+                    .elements
+                    .iter()
+                    .filter_map(|element| element.event.as_ref())
+                {
+                    assert_eq!(event.sender, plan.accounts[genuine.account].sender);
+                    match (event.sender, event.changed) {
+                        (Sender::Orderspace, changed) => {
+                            assert_eq!(changed, None);
+                            orderspace += 1;
+                        }
+                        (Sender::Ordermentum, Some(_)) => dated += 1,
+                        (Sender::Ordermentum, None) => undated += 1,
+                    }
+                }
+            }
+        }
+        assert!(
+            orderspace > dated && dated > 100 && undated > 10,
+            "{orderspace} {dated} {undated}"
+        );
+    }
 }

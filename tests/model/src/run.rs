@@ -90,7 +90,8 @@ async fn schedule(world: Arc<World>) {
                 inner.agenda.turn(at, word("keys")).await;
                 let account = &inner.plan.accounts[number];
                 let token = account.token.hash();
-                inner.keys.put(&account.name, token, 0, &[&account.key]);
+                let secrets = account.secrets(&account.key);
+                inner.keys.put_secrets(&account.name, token, 0, secrets);
                 inner.tell(|| format!("the signing key of account {number} is stored"));
             });
         }

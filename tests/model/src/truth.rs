@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use crate::deliveries::Sender;
 use crate::faults::Step;
 use crate::oracle::Expected;
 use crate::plan::Plan;
@@ -83,7 +84,9 @@ pub(crate) fn stale(
 ) -> Result<Stale, String> {
     let sent = Sent::of(plan, ledger);
     let mut stale = Stale::default();
-    for (subject, record) in records {
+    // Where the sender says times, the record is held against them, and the order of arrival changes nothing.
+    let is_dated = |(account, _): &&Subject| plan.accounts[*account].sender == Sender::Ordermentum;
+    for (subject, record) in records.iter().filter(|(subject, _)| !is_dated(subject)) {
         let Some(latest) = record.latest else {
             continue;
         };

@@ -3,19 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, OnceLock};
 
-use domain::account::{
-    AccountName, KeysVersion, TokenEntry, TokenHash, TokenStatus, UrlToken, WebhookId,
-};
+use domain::account::{KeysVersion, TokenEntry, TokenHash, TokenStatus, UrlToken, WebhookId};
 use domain::source::Source;
 use futures::future::FutureExt as _;
 use testkit::fakes::{FakeKeys, FakeOversize, FakeQueues, FakeReceipts, FakeRecords, FakeTokens};
 
 use crate::checks::{Broken, Invariant};
-use crate::deliveries::{About, Delivery, Element, Event};
+use crate::deliveries::{About, Delivery, Element, Event, Sender};
 use crate::faults::{Coverage, Kind, Step, kinds};
 use crate::life::{Registration, TokenRead};
 use crate::lock;
-use crate::plan::{BUDGET, Habit, Plan, SENDING, WALL};
+use crate::plan::{Account, BUDGET, Habit, Plan, SENDING, WALL};
 use crate::rng::{Rng, word};
 use crate::scheduler::Agenda;
 use crate::truth::Stale;
@@ -245,14 +243,15 @@ impl World {
         for (number, account) in plan.accounts.iter().enumerate() {
             tokens.put(
                 account.token.hash(),
-                entry(&account.name, number, TokenStatus::Live),
+                entry(account, number, TokenStatus::Live),
             );
             tokens.put(
                 account.retired.hash(),
-                entry(&account.name, number, TokenStatus::Retired),
+                entry(account, number, TokenStatus::Retired),
             );
             if account.keys_held_from == 0 {
-                keys.put(&account.name, account.token.hash(), 0, &[&account.key]);
+                let secrets = account.secrets(&account.key);
+                keys.put_secrets(&account.name, account.token.hash(), 0, secrets);
             }
         }
         let ledger = Ledger {
@@ -535,10 +534,13 @@ fn reachable(step: Step) -> &'static [Kind] {
     &TABLE.get_or_init(|| Step::ALL.into_iter().map(kinds).collect())[step as usize]
 }
 
-pub(crate) fn entry(account: &AccountName, number: usize, status: TokenStatus) -> TokenEntry {
+pub(crate) fn entry(account: &Account, number: usize, status: TokenStatus) -> TokenEntry {
     TokenEntry {
-        account: account.clone(),
-        source: Source::Orderspace,
+        account: account.name.clone(),
+        source: match account.sender {
+            Sender::Orderspace => Source::Orderspace,
+            Sender::Ordermentum => Source::Ordermentum,
+        },
         webhook: Some(WebhookId::new(webhook(number))),
         keys: KeysVersion::default(),
         status,

@@ -49,12 +49,24 @@ impl FakeKeys {
 
     /// Stores a registration's live MAC keys, beside those of the account's other registrations.
     pub fn put(&self, account: &AccountName, token: TokenHash, version: u64, keys: &[&str]) {
+        let secrets = LiveSecrets {
+            macs: keys.iter().map(|key| MacKey::new(*key)).collect(),
+            shared: Vec::new(),
+        };
+        self.put_secrets(account, token, version, secrets);
+    }
+
+    /// Stores a registration's live secrets of whatever kind, beside those of the account's other registrations.
+    pub fn put_secrets(
+        &self,
+        account: &AccountName,
+        token: TokenHash,
+        version: u64,
+        secrets: LiveSecrets,
+    ) {
         let keys = RegistrationKeys {
             version: KeysVersion::new(version),
-            secrets: LiveSecrets {
-                macs: keys.iter().map(|key| MacKey::new(*key)).collect(),
-                shared: Vec::new(),
-            },
+            secrets,
         };
         let mut held = lock(&self.keys);
         held.entry(account.clone())
