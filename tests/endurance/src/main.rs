@@ -72,9 +72,12 @@ enum Command {
     /// other batches. At the end every event that was answered with 200 must be in the team's queue or wait with a
     /// reason, and every record must be what the log of deliveries says.
     Faults(faults::Faults),
-    /// Be Orderspace's simulator. The other commands start it.
+    /// Be the simulator of a source. The other commands start it.
     #[command(hide = true)]
     Simulator {
+        /// The source.
+        #[arg(long)]
+        source: simulator::Source,
         /// The port to listen on.
         #[arg(long)]
         port: u16,
@@ -84,8 +87,8 @@ enum Command {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let cli = Cli::parse();
-    if let Command::Simulator { port } = cli.command {
-        return match local::simulator::serve(port).await {
+    if let Command::Simulator { source, port } = cli.command {
+        return match local::simulator::serve(source, port).await {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => complain(&error),
         };
