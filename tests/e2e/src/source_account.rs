@@ -123,6 +123,21 @@ impl SourceAccount {
         changed.expect("the simulator takes a key");
     }
 
+    /// Enables every webhook that the source disabled.
+    ///
+    /// # Panics
+    /// The simulator does not answer.
+    pub async fn enable(&self) {
+        for webhook in self.webhooks().await {
+            let change = WebhookChange {
+                enabled: Some(true),
+                ..WebhookChange::default()
+            };
+            let changed = self.site.change_webhook(&webhook.id, &change).await;
+            changed.expect("the simulator enables a webhook");
+        }
+    }
+
     /// The webhooks that the source has, newest first.
     ///
     /// # Panics

@@ -310,6 +310,8 @@ async fn disconnect(row: &Row, account: &SourceAccount) {
     let event = (row.event)(row.types[0], 30);
     // An instance may believe for seconds what it has read of the token.
     until("the old URL is refused", async || {
+        // Several failures, and the source disables it.
+        account.enable().await;
         let reports = account.send(&event, 1).await;
         let statuses = reports.first().map(|report| report.deliveries.statuses());
         match statuses.as_deref() {

@@ -496,7 +496,7 @@ async fn events_of_another_unified_api_are_refused_with_the_reason(#[case] event
         assert_eq!(answer.body["field"], "events");
         let said = answer.message();
         assert!(
-            said.contains("by a webhook of its own") && said.contains("vault."),
+            said.contains("need a webhook of its own") && said.contains("vault."),
             "{said}"
         );
         assert!(said.ends_with(&TYPES.join(", ")), "{said}");

@@ -122,7 +122,7 @@ async fn topics_that_no_message_says_are_not_covered_and_the_account_says_so() {
     let ambiguous = desired(&world, &[TOPIC, "stock_import_completed"]);
     let refused = world.put("acme", &ambiguous).await.expect(400);
     assert_eq!(refused.body["field"], "events");
-    assert!(refused.message().contains("\"stock_import_completed\""));
+    assert!(refused.message().contains("stock_import_completed"));
     let answer = world
         .put("acme", &desired(&world, &["*"]))
         .await

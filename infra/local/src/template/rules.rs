@@ -69,9 +69,12 @@ impl<'a> Source<'a> {
 
     /// Whether the queue is one of those that events travel through to the teams.
     fn is_lane(&self) -> bool {
-        let routes =
-            |function: &Resource<'_>| !function.property("/Environment/Variables/ROUTES").is_null();
-        self.function.as_ref().is_some_and(routes)
+        // What forwards events sets aside those that a team's queue refuses.
+        let forwards = |function: &Resource<'_>| {
+            let variables = function.property("/Environment/Variables");
+            !variables["UNDELIVERED_QUEUE_URL"].is_null()
+        };
+        self.function.as_ref().is_some_and(forwards)
     }
 
     fn property(&self, path: &str) -> &'a Value {
