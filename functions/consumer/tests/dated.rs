@@ -1,5 +1,10 @@
 //! Kinds that are ordered by the source's own time, of a source that no release serves: what becomes of its records.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test stops at what it does not expect"
+)]
+
 mod world;
 
 use std::borrow::Cow;

@@ -83,6 +83,10 @@ impl Proven<'_> {
 }
 
 /// A request by a known token that is let in.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it is made once a request, and never kept"
+)]
 #[derive(Debug)]
 pub(crate) enum Admitted<'a> {
     Delivery(Proven<'a>),

@@ -130,6 +130,7 @@ impl Failure {
 
     /// The message for the caller: what happened, and what to do.
     #[must_use]
+    #[expect(clippy::too_many_lines, reason = "one table, a row a failure")]
     pub fn message(&self) -> String {
         match self {
             Self::Invalid { message, .. } => message.clone(),

@@ -291,7 +291,7 @@ impl<'r, 'p, 'h, 's, A: Accounts, S: Secrets, D: Deliveries> Run<'r, 'p, 'h, 's,
             // The key that was in use before stays beside a new one: both may sign until the source has changed over.
             KeyOrigin::Credential(field) => {
                 let key = self.session.credential(field).map(MacKey::new);
-                key.map(|key| beside(key, secrets.as_ref()))
+                key.map(|key| beside(&key, secrets.as_ref()))
             }
             KeyOrigin::TheirsShown | KeyOrigin::OursSent | KeyOrigin::TheirsGiven => {
                 webhook.key.clone().map(LiveSecrets::from)
@@ -322,19 +322,33 @@ impl<'r, 'p, 'h, 's, A: Accounts, S: Secrets, D: Deliveries> Run<'r, 'p, 'h, 's,
             let what = format!("webhook {} is signed with another key", webhook.id);
             self.lock.found(Finding::OtherKey, what);
         }
+        self.put_key(token, &webhook.id, RegistrationKeys { version, secrets })
+            .await?;
+        if is_other_key {
+            self.lock.acted(
+                Act::KeyTaken,
+                format!("the new key of webhook {} is held", webhook.id),
+            );
+        }
+        Ok(version)
+    }
+
+    /// Stores a registration's keys, and forgets those of registrations and webhooks that the account has no more.
+    async fn put_key(
+        &mut self,
+        token: TokenHash,
+        webhook: &WebhookId,
+        keys: RegistrationKeys,
+    ) -> Result<(), Failure> {
         let account = &self.lock.account;
         let mut wanted = self.keys.clone();
-        wanted.put(
-            token,
-            Some(&webhook.id),
-            RegistrationKeys { version, secrets },
-        );
+        wanted.put(token, Some(webhook), keys);
         wanted.keep_only(
             |kept| *kept == token || account.registration(kept).is_some(),
             // Of the webhook that this one takes the token of, nothing is kept.
             |kept| {
                 let other = account.registration_of(kept);
-                *kept == webhook.id || other.is_some_and(|other| other.token != token)
+                kept == webhook || other.is_some_and(|other| other.token != token)
             },
         );
         if !wanted.same(&self.keys) {
@@ -344,13 +358,7 @@ impl<'r, 'p, 'h, 's, A: Accounts, S: Secrets, D: Deliveries> Run<'r, 'p, 'h, 's,
                 .await?;
             self.keys = wanted;
         }
-        if is_other_key {
-            self.lock.acted(
-                Act::KeyTaken,
-                format!("the new key of webhook {} is held", webhook.id),
-            );
-        }
-        Ok(version)
+        Ok(())
     }
 
     async fn remove(&mut self, id: &WebhookId) -> Result<(), Failure> {
@@ -495,7 +503,7 @@ fn made(kinds: &[OurSecret]) -> Result<LiveSecrets, Failure> {
 }
 
 /// A key, and beside it the one that was in use before.
-fn beside(key: MacKey, stored: Option<&LiveSecrets>) -> LiveSecrets {
+fn beside(key: &MacKey, stored: Option<&LiveSecrets>) -> LiveSecrets {
     let before = stored.map(|stored| stored.macs.as_slice());
     let mut before = before.unwrap_or_default().iter();
     let before = match before.next() {
@@ -504,11 +512,7 @@ fn beside(key: MacKey, stored: Option<&LiveSecrets>) -> LiveSecrets {
         newest => newest,
     };
     LiveSecrets {
-        macs: [Some(&key), before]
-            .into_iter()
-            .flatten()
-            .cloned()
-            .collect(),
+        macs: [Some(key), before].into_iter().flatten().cloned().collect(),
         shared: Vec::new(),
     }
 }

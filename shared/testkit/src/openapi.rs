@@ -274,7 +274,7 @@ mod tests {
             assert_eq!(ours.at(&format!("{name}/enum")), &json!(known), "{source}");
             references.push(format!("#{name}"));
         }
-        assert_refers(ours.at("/components/schemas/EventType/anyOf"), references);
+        assert_refers(ours.at("/components/schemas/EventType/anyOf"), &references);
     }
 
     /// A connect request has the fields that the source's facts name, and no others.
@@ -317,7 +317,7 @@ mod tests {
             assert_eq!(properties["events"]["$ref"], json!(selection));
             references.push(format!("#{name}"));
         }
-        assert_refers(ours.at("/components/schemas/Connect/oneOf"), references);
+        assert_refers(ours.at("/components/schemas/Connect/oneOf"), &references);
         let sources = ours.at("/components/schemas/Summary/properties/source/enum");
         let sources: BTreeSet<&str> = sources
             .as_array()
@@ -354,7 +354,7 @@ mod tests {
 
     /// A list of references is this one, in any order.
     #[track_caller]
-    fn assert_refers(list: &Value, expected: Vec<String>) {
+    fn assert_refers(list: &Value, expected: &[String]) {
         let list = list.as_array().unwrap().iter();
         let found: BTreeSet<&str> = list.map(|entry| entry["$ref"].as_str().unwrap()).collect();
         let expected: BTreeSet<&str> = expected.iter().map(String::as_str).collect();

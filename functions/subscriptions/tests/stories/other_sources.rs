@@ -142,7 +142,7 @@ fn desired(key: &str) -> Value {
 }
 
 impl Scripted {
-    fn show(&self, condition: Condition) {
+    fn show(&self, condition: &Condition) {
         for webhook in self.0.webhooks.lock().unwrap().iter_mut() {
             webhook.condition = condition.clone();
         }
@@ -254,7 +254,7 @@ fn disabled(reason: &str, remedy: Remedy) -> Condition {
 async fn a_disabled_webhook_is_enabled_where_its_reason_allows_it() {
     let (world, api) = world(|_| &OURS).await;
     world.put("acme", &desired("k")).await.expect(200);
-    api.show(disabled("retry_limit", Remedy::Enable));
+    api.show(&disabled("retry_limit", Remedy::Enable));
     world.check().await.expect(200);
     assert_eq!(
         api.0.webhooks.lock().unwrap()[0].condition,
@@ -273,7 +273,7 @@ async fn what_a_person_stopped_is_left_alone_and_shown(
 ) {
     let (world, api) = world(|_| &OURS).await;
     world.put("acme", &desired("k")).await.expect(200);
-    api.show(condition.clone());
+    api.show(&condition);
     for _ in 0..2 {
         world.check().await.expect(200);
     }
@@ -283,7 +283,7 @@ async fn what_a_person_stopped_is_left_alone_and_shown(
     assert!(explanation.contains(said), "{explanation}");
     let said_so = |what: &&String| what.contains(said);
     assert_eq!(world.history().iter().filter(said_so).count(), 1);
-    api.show(Condition::Active);
+    api.show(&Condition::Active);
     let answer = world.check().await.expect(200);
     assert!(!answer.body["explanation"].as_str().unwrap().contains(said));
 }
@@ -292,7 +292,7 @@ async fn what_a_person_stopped_is_left_alone_and_shown(
 async fn a_webhook_that_only_another_can_stand_in_for_is_replaced_once() {
     let (world, api) = world(|_| &OURS).await;
     world.put("acme", &desired("k")).await.expect(200);
-    api.show(disabled("delivery_url_validation_failed", Remedy::Replace));
+    api.show(&disabled("delivery_url_validation_failed", Remedy::Replace));
     for _ in 0..3 {
         world.check().await.expect(200);
     }
