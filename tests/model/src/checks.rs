@@ -336,7 +336,10 @@ impl World {
             self.acknowledged(number);
             self.check_unknown_marker(number, actor);
             self.check_token(number, actor);
-        } else if identity.is_none() && self.may_be_refused(number, status) {
+        } else if identity.is_none()
+            && (faults == 0 || status == 401)
+            && self.may_be_refused(number, status)
+        {
             // Nothing is proved, so nothing may be left.
             self.answered_unverified(number, actor, status);
         } else if status != 503 || (faults == 0 && keys_held) {
