@@ -1,7 +1,8 @@
-//! Answers of APIs whose forms are not published: what is meant is looked for in every place where it may stand.
+//! What is common to the clients of the sources' APIs: ids in paths, what must not be repeated of an error, and answers whose
+//! forms are not published.
 //!
-//! Ordermentum and OneStock document their requests and hardly an answer. What is common to reading both is here; what one
-//! status means to one call of one source is in its client.
+//! Ordermentum and OneStock document their requests and hardly an answer: what is meant is looked for in every place where it
+//! may stand. What one status means to one call of one source is in its client.
 //!
 //! | answer | becomes |
 //! |---|---|
@@ -14,14 +15,16 @@
 //! | a page, a redirect, anything else | [`ApiError::BadAnswer`] |
 
 use domain::account::WebhookId;
-use domain::subscription::{ApiError, Endpoint};
+use domain::subscription::{ApiError, Credentials, Endpoint, RegisteredWebhook};
 use reqwest::StatusCode;
 use serde_json::{Map, Value};
 
 use crate::http::{Answer, bad_answer};
 
+/// What stands in the place of a secret that has no better name.
+pub(crate) const SECRET: &str = "[a secret]";
 /// The longest message of a source's that is passed on, in characters.
-const LONGEST_MESSAGE: usize = 500;
+pub(crate) const LONGEST_MESSAGE: usize = 500;
 
 /// What an answer that is no success says.
 pub(crate) fn failure(answer: &Answer) -> ApiError {
@@ -78,11 +81,11 @@ fn message(answer: &Answer) -> String {
 }
 
 /// Takes out of the source's words what is secret and was sent, should it be repeated there, and cuts them afterwards: half
-/// of a secret would not be found.
+/// of a secret would not be found. Each secret has what stands in its place.
 pub(crate) fn without<'a>(
     error: ApiError,
     endpoint: Option<&Endpoint>,
-    secrets: impl IntoIterator<Item = &'a str>,
+    secrets: impl IntoIterator<Item = (&'a str, &'static str)>,
 ) -> ApiError {
     let ApiError::Invalid(mut said) = error else {
         return error;
@@ -93,10 +96,26 @@ pub(crate) fn without<'a>(
             said = said.replace(token.expose(), "[the token]");
         }
     }
-    for secret in secrets.into_iter().filter(|secret| !secret.is_empty()) {
-        said = said.replace(secret, "[a secret]");
+    let secrets = secrets.into_iter().filter(|(secret, _)| !secret.is_empty());
+    for (secret, name) in secrets {
+        said = said.replace(secret, name);
     }
     ApiError::Invalid(said.chars().take(LONGEST_MESSAGE).collect())
+}
+
+/// A credential, empty where there is none.
+pub(crate) fn credential<'a>(credentials: &'a Credentials, name: &str) -> &'a str {
+    credentials.get(name).unwrap_or_default()
+}
+
+/// The webhooks with their times of creation, the newest first. In what order a list is says nobody, and where two times are
+/// equal or missing it is taken for the order of creation. RFC 3339 in UTC sorts as text.
+pub(crate) fn newest_first(
+    mut webhooks: Vec<(Option<String>, RegisteredWebhook)>,
+) -> Vec<RegisteredWebhook> {
+    webhooks.reverse();
+    webhooks.sort_by(|(one, _), (other, _)| other.cmp(one));
+    webhooks.into_iter().map(|(_, webhook)| webhook).collect()
 }
 
 /// The entries of a list: the answer itself, or under one of these names. A success without a body, or null, is an empty
@@ -293,12 +312,13 @@ mod tests {
             endpoint.expose(),
             token.expose()
         );
-        let error = without(ApiError::Invalid(said), Some(&endpoint), ["", "s3cret"]).to_string();
+        let secrets = [("", "[nothing]"), ("s3cret", SECRET)];
+        let error = without(ApiError::Invalid(said), Some(&endpoint), secrets).to_string();
         assert!(error.ends_with("[the endpoint] and [the token] and [a secret]"));
         let astride = format!("{}{}", "x".repeat(LONGEST_MESSAGE - 20), endpoint.expose());
         let error = without(ApiError::Invalid(astride), Some(&endpoint), []).to_string();
         assert!(!error.contains("hooks/onestock"), "{error}");
-        let other = without(ApiError::TimeOut, Some(&endpoint), ["s3cret"]);
+        let other = without(ApiError::TimeOut, Some(&endpoint), secrets);
         assert_eq!(other, ApiError::TimeOut);
     }
 }

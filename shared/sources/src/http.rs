@@ -66,6 +66,16 @@ impl HttpClient {
         Self::with_timeouts(title, CONNECT, REQUEST)
     }
 
+    /// The same client, for the source of this title. Its connections and its root certificates are shared: reading the
+    /// certificates is the most that a client costs.
+    #[must_use]
+    pub fn of(&self, title: &'static str) -> Self {
+        Self {
+            client: self.client.clone(),
+            title,
+        }
+    }
+
     /// The same with other time-outs: to connect, and for a request in all.
     ///
     /// # Errors

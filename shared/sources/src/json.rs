@@ -37,6 +37,16 @@ pub(crate) fn id_of(value: &RawValue) -> Option<Cow<'_, str>> {
     text_of(value).filter(|id| !id.is_empty())
 }
 
+/// Reads a member that has to be there, and may be null.
+#[cfg(feature = "api")]
+pub(crate) fn present<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    Option::deserialize(deserializer)
+}
+
 /// The first moment that is taken for one, in milliseconds: the year 1971. Programs write a time that was never set as the
 /// first moment of their calendar (1970, the year 1), and an event must not be ordered by that.
 const FIRST_MILLIS: u64 = 365 * 24 * 3600 * 1000;

@@ -219,15 +219,16 @@ pub fn selectable(source: Source) -> Vec<TypeRow> {
 /// TLS or the system's root certificates are unusable.
 #[cfg(feature = "api")]
 pub fn apis(urls: SourceUrls) -> Result<Apis, http::HttpClientError> {
-    let client = |source| http::HttpClient::new(facts(source).title);
-    let orderspace = orderspace::api::Orderspace::new(client(Source::Orderspace)?, urls.orderspace);
+    let shared = http::HttpClient::new(facts(Source::Orderspace).title)?;
+    let client = |source| shared.of(facts(source).title);
+    let orderspace = orderspace::api::Orderspace::new(client(Source::Orderspace), urls.orderspace);
     let orderspace: Box<dyn Api> = Box::new(orderspace);
     let ordermentum =
-        ordermentum::api::Ordermentum::new(client(Source::Ordermentum)?, urls.ordermentum);
+        ordermentum::api::Ordermentum::new(client(Source::Ordermentum), urls.ordermentum);
     let ordermentum: Box<dyn Api> = Box::new(ordermentum);
-    let onestock = onestock::api::OneStock::new(client(Source::OneStock)?, urls.onestock);
+    let onestock = onestock::api::OneStock::new(client(Source::OneStock), urls.onestock);
     let onestock: Box<dyn Api> = Box::new(onestock);
-    let apideck = apideck::api::Apideck::new(client(Source::Apideck)?, urls.apideck);
+    let apideck = apideck::api::Apideck::new(client(Source::Apideck), urls.apideck);
     let apideck: Box<dyn Api> = Box::new(apideck);
     Ok(Apis::from_iter([
         (Source::Orderspace, orderspace),

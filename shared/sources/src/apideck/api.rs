@@ -22,7 +22,7 @@
 //!
 //! <https://github.com/apideck-libraries/openapi-specs> (`webhook.yml`)
 
-use domain::account::{UrlToken, WebhookId};
+use domain::account::WebhookId;
 use domain::subscription::{
     Access, Api, ApiCall, ApiError, Caller, Condition, Credentials, Endpoint, NewWebhook,
     RegisteredWebhook, Remedy, Removed, WebhookChange,
@@ -31,6 +31,7 @@ use domain::timestamp::Timestamp;
 use reqwest::{Method, RequestBuilder, StatusCode, Url};
 
 use super::wire::{self, Change, Failed, Listed, New, Shown, Wrapped};
+use crate::answers::{self, newest_first, segment};
 use crate::http::{Answer, HttpClient, bad_answer};
 
 /// The unified API that webhooks are registered for.
@@ -39,8 +40,6 @@ const UNIFIED_API: &str = "ecommerce";
 const MOST_PAGES: usize = 100;
 /// The most webhooks that a page has.
 const PAGE: &str = "200";
-/// The longest message of Apideck's that is passed on, in characters.
-const LONGEST_MESSAGE: usize = 500;
 /// The longest reason of Apideck's that is passed on, in characters.
 const LONGEST_REASON: usize = 60;
 const LIST: &str = "GET /webhook/webhooks";
@@ -115,7 +114,7 @@ impl Apideck {
             _ if answer.status == StatusCode::NO_CONTENT => Ok(Removed::Now),
             _ if answer.status == StatusCode::OK && !answer.is_page() => Ok(Removed::Now),
             ApiError::NoSuchWebhook => Ok(Removed::Before),
-            error => Err(without(error, caller, None)),
+            error => Err(censored(error, &caller.credentials, None)),
         }
     }
 
@@ -170,7 +169,7 @@ fn disabled(reason: Option<String>) -> Condition {
         ),
         _ => (
             Remedy::Person,
-            reason.map(|reason| cut(&reason, LONGEST_REASON)),
+            reason.map(|reason| reason.chars().take(LONGEST_REASON).collect()),
         ),
     };
     Condition::Disabled { reason, remedy }
@@ -248,7 +247,7 @@ impl Api for Apideck {
                 let answer = self.page(&caller.credentials, PAGE, cursor).await?;
                 let listed: Listed = answer
                     .success(list_failure)
-                    .map_err(|error| without(error, caller, None))?;
+                    .map_err(|error| censored(error, &caller.credentials, None))?;
                 for entry in listed.entries() {
                     // Others' webhooks may have any form. One that can only be ours must not count as missing.
                     let Some(shown) = wire::read::<Shown<'_>>(entry) else {
@@ -289,8 +288,8 @@ impl Api for Apideck {
         });
         Box::pin(async move {
             let answer = self.client.send(CREATE, request).await?;
-            let webhook =
-                read(&answer).map_err(|error| without(error, caller, Some(new.endpoint)))?;
+            let webhook = read(&answer)
+                .map_err(|error| censored(error, &caller.credentials, Some(new.endpoint)))?;
             if !is_unvalidated(&webhook) {
                 return Ok(webhook);
             }
@@ -323,7 +322,7 @@ impl Api for Apideck {
                 status: None,
             };
             let changed = self.change(caller, webhook, &wanted).await;
-            changed.map_err(|error| without(error, caller, change.endpoint))
+            changed.map_err(|error| censored(error, &caller.credentials, change.endpoint))
         })
     }
 
@@ -338,7 +337,7 @@ impl Api for Apideck {
     ) -> ApiCall<'a, RegisteredWebhook> {
         Box::pin(async move {
             let enabled = self.change(caller, webhook, &Change::ENABLE).await;
-            let enabled = enabled.map_err(|error| without(error, caller, None))?;
+            let enabled = enabled.map_err(|error| censored(error, &caller.credentials, None))?;
             match &enabled.condition {
                 Condition::Active | Condition::Paused => Ok(enabled),
                 // Else every check would say that it is enabled again.
@@ -350,52 +349,8 @@ impl Api for Apideck {
     }
 }
 
-/// The webhooks, the newest first. The order of the list is not documented, and is taken for the oldest first where two do
-/// not say when they were created.
-fn newest_first(mut webhooks: Vec<(Option<String>, RegisteredWebhook)>) -> Vec<RegisteredWebhook> {
-    webhooks.reverse();
-    // RFC 3339 in UTC, which sorts as text.
-    webhooks.sort_by(|(a, _), (b, _)| b.cmp(a));
-    webhooks.into_iter().map(|(_, webhook)| webhook).collect()
-}
-
-/// A webhook's id as a path segment. Ids are the source's text; one that is no plain word must not reach another path.
-fn segment(webhook: &WebhookId, call: &'static str) -> Result<String, ApiError> {
-    let id = webhook.as_str();
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
-    match !id.is_empty() && id.bytes().all(is_plain) {
-        true => Ok(format!("/{id}")),
-        false => Err(bad_answer(
-            call,
-            "a webhook id that is no plain word".to_owned(),
-        )),
-    }
-}
-
-fn cut(text: &str, most: usize) -> String {
-    text.chars().take(most).collect()
-}
-
-fn without(error: ApiError, caller: &Caller, endpoint: Option<&Endpoint>) -> ApiError {
-    censored(error, &caller.credentials, endpoint)
-}
-
-/// Takes the API key and the endpoint, whose end is secret, out of Apideck's words, should they be repeated there. They are
-/// cut afterwards: half of a secret would not be found.
+/// Takes the API key and the endpoint, whose end is secret, out of Apideck's words.
 fn censored(error: ApiError, credentials: &Credentials, endpoint: Option<&Endpoint>) -> ApiError {
-    let ApiError::Invalid(mut message) = error else {
-        return error;
-    };
-    let token = endpoint.and_then(Endpoint::token);
-    let secrets = [
-        (endpoint.map(Endpoint::expose), "[the endpoint]"),
-        (token.as_ref().map(UrlToken::expose), "[the token]"),
-        (credentials.get("api_key"), "[the API key]"),
-    ];
-    for (secret, name) in secrets {
-        if let Some(secret) = secret.filter(|secret| !secret.is_empty()) {
-            message = message.replace(secret, name);
-        }
-    }
-    ApiError::Invalid(cut(&message, LONGEST_MESSAGE))
+    let key = answers::credential(credentials, "api_key");
+    answers::without(error, endpoint, [(key, "[the API key]")])
 }

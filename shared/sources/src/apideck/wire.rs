@@ -3,9 +3,11 @@
 
 use domain::account::WebhookId;
 use domain::subscription::Endpoint;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
+
+use crate::json::{id_of, present};
 
 /// The body of a registration.
 #[derive(Serialize)]
@@ -68,13 +70,7 @@ pub(super) struct Shown<'a> {
 impl Shown<'_> {
     /// Its id, a text or a whole number.
     pub(super) fn id(&self) -> Option<WebhookId> {
-        let id = self.id?;
-        let is_number = id.get().bytes().all(|byte| byte.is_ascii_digit());
-        let id = match is_number {
-            true => Some(id.get().to_owned()),
-            false => text(Some(id)),
-        };
-        id.map(WebhookId::new)
+        id_of(self.id?).map(WebhookId::new)
     }
 
     pub(super) fn endpoint(&self) -> Option<Endpoint> {
@@ -136,14 +132,6 @@ impl Listed {
             _ => None,
         }
     }
-}
-
-fn present<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Deserialize<'de>,
-{
-    Option::deserialize(deserializer)
 }
 
 /// The body of an error.

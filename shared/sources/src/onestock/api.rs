@@ -24,7 +24,7 @@ use domain::timestamp::Timestamp;
 use reqwest::{Method, StatusCode};
 use serde_json::{Map, Value, json};
 
-use crate::answers;
+use crate::answers::{self, SECRET, credential};
 use crate::http::{Answer, HttpClient};
 
 /// How long an access token is used, in seconds: a day, as the vendor's connector does.
@@ -155,10 +155,6 @@ impl OneStock {
     }
 }
 
-fn credential<'a>(credentials: &'a Credentials, name: &str) -> &'a str {
-    credentials.get(name).unwrap_or_default()
-}
-
 /// Whether an answer says that the site has no such call.
 fn cannot(answer: &Answer) -> bool {
     matches!(
@@ -227,7 +223,7 @@ impl Api for OneStock {
             if !answer.status.is_success() {
                 let error = answers::login_failure(&answer);
                 let secret = credential(credentials, "password");
-                return Err(answers::without(error, None, [secret]));
+                return Err(answers::without(error, None, [(secret, SECRET)]));
             }
             let granted = answers::success(&answer)?;
             let token = granted.get("token").and_then(Value::as_str);
@@ -265,7 +261,8 @@ impl Api for OneStock {
                     "nothing that can be understood; api_url may lack the /v2 of the site",
                 ),
                 other => {
-                    let secrets = [key.expose(), caller.token.expose()];
+                    let secrets =
+                        [key.expose(), caller.token.expose()].map(|secret| (secret, SECRET));
                     answers::without(other, Some(new.endpoint), secrets)
                 }
             })?;

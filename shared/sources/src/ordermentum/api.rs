@@ -28,7 +28,7 @@ use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Map, Value, json};
 
 use super::hook::KEY_HEADER;
-use crate::answers;
+use crate::answers::{self, SECRET, credential, newest_first};
 use crate::http::{Answer, HttpClient, bad_answer};
 
 /// How long an access token is good for, in seconds: a day, where the answer does not say.
@@ -228,12 +228,9 @@ impl Asked<'_> {
         let passwords: Vec<_> = shared.iter().filter_map(basic_credentials).collect();
         let passwords = passwords.iter().map(|(_, password)| password.as_str());
         let secrets = shared.iter().map(SharedSecret::expose);
-        answers::without(error, Some(self.endpoint), secrets.chain(passwords))
+        let secrets = secrets.chain(passwords).map(|secret| (secret, SECRET));
+        answers::without(error, Some(self.endpoint), secrets)
     }
-}
-
-fn credential<'a>(credentials: &'a Credentials, name: &str) -> &'a str {
-    credentials.get(name).unwrap_or_default()
 }
 
 /// A text as a value in a query. <https://www.rfc-editor.org/rfc/rfc3986#section-2>
@@ -291,14 +288,6 @@ fn shown(id: WebhookId, entry: &Map<String, Value>) -> RegisteredWebhook {
         // That a webhook is disabled is not shown.
         condition: Condition::Active,
     }
-}
-
-/// Puts the newest first. The order of the list is not documented; where times are equal or missing, the list is taken to
-/// be in the order of creation.
-fn newest_first(webhooks: Vec<(Option<String>, RegisteredWebhook)>) -> Vec<RegisteredWebhook> {
-    let mut webhooks: Vec<_> = webhooks.into_iter().rev().collect();
-    webhooks.sort_by(|(one, _), (other, _)| other.cmp(one));
-    webhooks.into_iter().map(|(_, webhook)| webhook).collect()
 }
 
 impl Api for Ordermentum {

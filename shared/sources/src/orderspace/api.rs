@@ -16,7 +16,7 @@
 
 use domain::account::WebhookId;
 use domain::subscription::{
-    Access, AccessToken, Api, ApiCall, ApiError, Caller, Credentials, Endpoint, NewWebhook,
+    Access, AccessToken, Api, ApiCall, ApiError, Caller, Credentials, NewWebhook,
     RegisteredWebhook, Removed, WebhookChange,
 };
 use domain::timestamp::Timestamp;
@@ -24,14 +24,13 @@ use reqwest::{Method, RequestBuilder, StatusCode};
 use serde::de::IgnoredAny;
 
 use super::wire::{self, Created, Deleted, Granted, Listed, Message, Refusal, TokenRequest};
+use crate::answers::{segment, without};
 use crate::http::{Answer, HttpClient, bad_answer};
 
 /// How long an access token is good for where the answer does not say, in seconds.
 const TOKEN_SECONDS: u64 = 1800;
 /// The most pages of a list that are read.
 const MOST_PAGES: usize = 100;
-/// The longest message of Orderspace's that is passed on, in characters.
-const LONGEST_MESSAGE: usize = 500;
 const TOKEN: &str = "POST /oauth/token";
 const LIST: &str = "GET /v1/webhooks";
 const CREATE: &str = "POST /v1/webhooks";
@@ -211,7 +210,7 @@ impl Api for Orderspace {
             let answer = self.client.send(CREATE, request).await?;
             let created: Created = answer
                 .success(failure)
-                .map_err(|error| without(error, Some(endpoint)))?;
+                .map_err(|error| without(error, Some(endpoint), []))?;
             let webhook = named(&answer, &created)?;
             match webhook.key {
                 Some(_) => Ok(webhook),
@@ -235,7 +234,7 @@ impl Api for Orderspace {
             let answer = self.client.send(UPDATE, request).await?;
             let created: Created = answer
                 .success(failure)
-                .map_err(|error| without(error, endpoint))?;
+                .map_err(|error| without(error, endpoint, []))?;
             named(&answer, &created)
         })
     }
@@ -270,44 +269,10 @@ fn named(answer: &Answer, created: &Created) -> Result<RegisteredWebhook, ApiErr
     webhook.ok_or_else(|| answer.bad_answer("a webhook without an id"))
 }
 
-/// A webhook's id as a path segment. Ids are the source's text; one that is no plain word must not reach
-/// another path: `DELETE /v1/webhooks/` with nothing behind it is not what was meant.
-fn segment(webhook: &WebhookId, call: &'static str) -> Result<String, ApiError> {
-    let id = webhook.as_str();
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
-    if id.is_empty() || !id.bytes().all(plain) {
-        return Err(bad_answer(
-            call,
-            "a webhook id that is no plain word".to_owned(),
-        ));
-    }
-    Ok(format!("/{id}"))
-}
-
-/// Cuts a message, once nothing secret is in it: half of a secret would not be found.
-fn cut(message: &str) -> String {
-    message.chars().take(LONGEST_MESSAGE).collect()
-}
-
-/// Takes the endpoint out of Orderspace's words, should it be repeated there: its end is secret.
-fn without(error: ApiError, endpoint: Option<&Endpoint>) -> ApiError {
-    match (error, endpoint) {
-        (ApiError::Invalid(message), Some(endpoint)) => {
-            let message = message.replace(endpoint.expose(), "[the endpoint]");
-            let token = endpoint.token();
-            ApiError::Invalid(cut(&match token {
-                Some(token) => message.replace(token.expose(), "[the token]"),
-                None => message,
-            }))
-        }
-        (ApiError::Invalid(message), None) => ApiError::Invalid(cut(&message)),
-        (other, _) => other,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::answers::LONGEST_MESSAGE;
     use domain::account::UrlToken;
     use domain::source::Source;
     use domain::subscription::HooksUrl;
@@ -397,11 +362,11 @@ mod tests {
         let token = UrlToken::from_random(&[7; 32]);
         let endpoint = hooks.endpoint(Source::Orderspace, &token);
         let said = format!("{} is taken, {} too", endpoint.expose(), token.expose());
-        let error = without(ApiError::Invalid(said), Some(&endpoint));
+        let error = without(ApiError::Invalid(said), Some(&endpoint), []);
         let expected = "[the endpoint] is taken, [the token] too".to_owned();
         assert_eq!(error, ApiError::Invalid(expected));
         let astride = format!("{}{}", "x".repeat(LONGEST_MESSAGE - 60), endpoint.expose());
-        let error = without(ApiError::Invalid(astride), Some(&endpoint)).to_string();
+        let error = without(ApiError::Invalid(astride), Some(&endpoint), []).to_string();
         let beginning = &token.expose()[..8];
         assert!(
             !error.contains(beginning) && error.contains("[the endpoint]"),

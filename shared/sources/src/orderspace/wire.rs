@@ -10,6 +10,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::json::{id_of, present};
+
 /// The form of a token request.
 #[derive(Serialize)]
 pub(super) struct TokenRequest<'a> {
@@ -64,15 +66,6 @@ fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D:
     Ok(whole.map(|life| life.as_secs()))
 }
 
-/// Reads a member that has to be there, and may be null.
-fn present<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Deserialize<'de>,
-{
-    Option::deserialize(deserializer)
-}
-
 /// The members of a webhook in an answer, as they stand.
 #[derive(Deserialize)]
 struct Shown<'a> {
@@ -88,13 +81,7 @@ struct Shown<'a> {
 
 impl Shown<'_> {
     fn id(&self) -> Option<WebhookId> {
-        let id = self.id?;
-        let is_number = id.get().bytes().all(|byte| byte.is_ascii_digit());
-        let id = match is_number {
-            true => id.get().to_owned(),
-            false => read::<String>(id)?,
-        };
-        (!id.is_empty()).then(|| WebhookId::new(id))
+        id_of(self.id?).map(WebhookId::new)
     }
 
     fn endpoint(&self) -> Option<Endpoint> {
