@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use crate::deliveries::Sender;
 use crate::faults::Step;
 use crate::oracle::Expected;
-use crate::plan::Plan;
+use crate::plan::{BUDGET, LEASE, Plan};
 use crate::world::{Actor, Attempt, Key, Ledger, Subject};
 
 /// Why a record says something earlier than the last event of it that was answered with 200.
@@ -253,12 +253,13 @@ impl<'a> Sent<'a> {
         if marked().all(|marker| marker.expires <= giver.now) {
             return Ok(Cause::Expired);
         }
-        // Deliveries with equal bytes share their marker.
-        let sharing = || {
-            let attempts = self.ledger.attempts.iter();
-            attempts.filter(|attempt| attempt.epoch < giver.epoch && is_equal(attempt))
-        };
-        let is_held = sharing().any(|other| other.lease > Some(giver.now));
+        // Deliveries with equal bytes share their marker. Of two that arrive at once, the later one can hold it.
+        let sharing = || self.ledger.attempts.iter().filter(|other| is_equal(other));
+        let last_lease = giver.now + BUDGET + LEASE;
+        let is_held = sharing().any(|other| {
+            let lease = other.lease.filter(|until| *until <= last_lease);
+            other.epoch != giver.epoch && lease > Some(giver.now)
+        });
         let is_unread = giver.read.is_none() || giver.leased == Some(false);
         let is_disturbed = self.actor(giver).is_some_and(|actor| {
             [Step::ReadMarker, Step::LeaseMarker]
@@ -268,7 +269,7 @@ impl<'a> Sent<'a> {
         if is_held || is_unread || is_disturbed {
             return Ok(Cause::Unread);
         }
-        if sharing().any(removes) {
+        if sharing().any(|other| other.epoch < giver.epoch && removes(other)) {
             return Ok(Cause::EqualBytes);
         }
         Err("came again, undisturbed, and did not take the retry marker that was left for it")
