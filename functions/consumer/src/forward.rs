@@ -17,6 +17,7 @@ use domain::route::{Format, Route};
 use futures::FutureExt as _;
 use futures::future::{join, join_all};
 use runtime::enqueue::enqueue;
+use runtime::metrics::{Metric, count};
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 use tracing::{error, warn};
@@ -26,17 +27,46 @@ use crate::backoff::Failure;
 use crate::config::Config;
 use crate::rendering::{NotRendered, Rendering, Renderings, render};
 
-/// Sends events to the teams, and says of each message of the batch, by its position, whether it is done.
-pub(crate) async fn forward<Q: Queues, O: ClaimCheck>(
+/// Which teams have an event.
+#[derive(Debug, Default)]
+pub(crate) struct Forwarded<'c> {
+    /// The teams whose queues accepted it.
+    pub(crate) teams: Vec<&'c str>,
+    /// The teams that it was set aside for.
+    pub(crate) undelivered: Vec<&'c str>,
+    /// Whether a team has it neither way: then its message has to come again.
+    pub(crate) again: bool,
+}
+
+impl Forwarded<'_> {
+    /// Whether its message is done.
+    pub(crate) fn state(&self) -> Result<(), Failure> {
+        match self.again {
+            true => Err(Failure::Transient),
+            false => Ok(()),
+        }
+    }
+}
+
+/// What became of the events at one route, by their positions in the batch.
+#[derive(Debug, Default)]
+struct Sent {
+    accepted: Vec<usize>,
+    undelivered: Vec<usize>,
+    again: Vec<usize>,
+}
+
+/// Sends events to the teams, and says of each message of the batch, by its position, which have it.
+pub(crate) async fn forward<'c, Q: Queues, O: ClaimCheck>(
     queues: &Q,
     oversize: &O,
-    config: &Config,
+    config: &'c Config,
     applied: &[(Arrived<'_>, Verdict)],
     deadline: Instant,
-) -> HashMap<usize, Result<(), Failure>> {
-    let mut states: HashMap<usize, _> = applied
+) -> HashMap<usize, Forwarded<'c>> {
+    let mut forwarded: HashMap<usize, Forwarded<'c>> = applied
         .iter()
-        .map(|(arrived, _)| (arrived.position, Ok(())))
+        .map(|(arrived, _)| (arrived.position, Forwarded::default()))
         .collect();
     let native = forward_in(Format::Native, queues, config, applied, None, deadline);
     let unified = async {
@@ -56,38 +86,57 @@ pub(crate) async fn forward<Q: Queues, O: ClaimCheck>(
         .await
     };
     let (native, unified) = join(native, unified).await;
-    for position in native.into_iter().chain(unified) {
-        states.insert(position, Err(Failure::Transient));
+    for (team, sent) in native.into_iter().chain(unified) {
+        for position in sent.accepted {
+            add(&mut forwarded.entry(position).or_default().teams, team);
+        }
+        for position in sent.undelivered {
+            add(&mut forwarded.entry(position).or_default().undelivered, team);
+        }
+        for position in sent.again {
+            forwarded.entry(position).or_default().again = true;
+        }
     }
-    states
+    forwarded
 }
 
-/// Sends to all teams that take events in this form. Returns the positions of messages that have to come again.
-async fn forward_in<Q: Queues>(
+/// Adds a team once: it may have several routes.
+fn add<'c>(teams: &mut Vec<&'c str>, team: &'c str) {
+    if !teams.contains(&team) {
+        teams.push(team);
+    }
+}
+
+/// Sends to all teams that take events in this form, and says what became of the events at each.
+async fn forward_in<'c, Q: Queues>(
     format: Format,
     queues: &Q,
-    config: &Config,
+    config: &'c Config,
     applied: &[(Arrived<'_>, Verdict)],
     renderings: Option<&Renderings>,
     deadline: Instant,
-) -> Vec<usize> {
+) -> Vec<(&'c str, Sent)> {
     let routes = config.routes.all().iter();
     let routes = routes.filter(|route| route.format == format);
     let teams = routes.map(|route| {
         let forwarding = forward_to(queues, config, route, applied, renderings, deadline);
         AssertUnwindSafe(forwarding)
             .catch_unwind()
-            .map(move |failed| {
-                failed.unwrap_or_else(|_| {
+            .map(move |sent| {
+                let sent = sent.unwrap_or_else(|_| {
                     error!(team = route.team, "panic while forwarding");
-                    applied
-                        .iter()
-                        .map(|(arrived, _)| arrived.position)
-                        .collect()
-                })
+                    Sent {
+                        again: applied
+                            .iter()
+                            .map(|(arrived, _)| arrived.position)
+                            .collect(),
+                        ..Sent::default()
+                    }
+                });
+                (route.team.as_str(), sent)
             })
     });
-    join_all(teams).await.concat()
+    join_all(teams).await
 }
 
 /// What a route gets of an event.
@@ -135,7 +184,7 @@ fn share<'r>(
     }
 }
 
-/// Sends to one team what its route takes. Returns the positions of messages that have to come again.
+/// Sends to one team what its route takes.
 async fn forward_to<Q: Queues>(
     queues: &Q,
     config: &Config,
@@ -143,8 +192,8 @@ async fn forward_to<Q: Queues>(
     applied: &[(Arrived<'_>, Verdict)],
     renderings: Option<&Renderings>,
     deadline: Instant,
-) -> Vec<usize> {
-    let (mut again, mut not_unified) = (Vec::new(), 0);
+) -> Sent {
+    let (mut sent, mut not_unified) = (Sent::default(), 0);
     let mut events: Vec<(&Arrived<'_>, Envelope<'_>, Option<&Rendering>)> = Vec::new();
     for (arrived, verdict) in applied {
         let rendering = match share(route, arrived, renderings) {
@@ -155,20 +204,19 @@ async fn forward_to<Q: Queues>(
                 continue;
             }
             Share::NotRendered => {
-                again.push(arrived.position);
+                sent.again.push(arrived.position);
                 continue;
             }
             Share::None => continue,
         };
         let mut envelope = arrived.envelope.clone();
-        envelope.marks.possible_duplicate = verdict.possible_duplicate;
+        // What was found out when the event came first is true also when it comes again.
+        envelope.marks.possible_duplicate |= verdict.possible_duplicate;
         events.push((arrived, envelope, rendering));
     }
-    if not_unified > 0 {
-        runtime::metrics::count("NotUnified", not_unified, &[("Team", &route.team)]);
-    }
+    count(Metric::NotUnified, not_unified);
     if events.is_empty() {
-        return again;
+        return sent;
     }
     // A FIFO queue keeps the order in which it is sent to.
     events.sort_by_key(|(_, envelope, _)| envelope.id);
@@ -180,27 +228,31 @@ async fn forward_to<Q: Queues>(
     let answers = enqueue(queues, &route.queue, &messages, patience).await;
     let mut refused = Vec::new();
     for (((arrived, ..), message), answer) in events.iter().zip(&messages).zip(answers) {
-        if let Err(reason) = answer {
-            arrived
-                .span
-                .in_scope(|| warn!(team = route.team, %reason, "a team's queue refuses"));
-            refused.push((*arrived, message.text.to_text(), reason.code));
+        match answer {
+            Ok(()) => sent.accepted.push(arrived.position),
+            Err(reason) => {
+                arrived
+                    .span
+                    .in_scope(|| warn!(team = route.team, %reason, "a team's queue refuses"));
+                refused.push((*arrived, message.text.to_text(), reason.code));
+            }
         }
     }
-    again.extend(set_aside(queues, config, route, &refused, deadline).await);
-    again
+    set_aside(queues, config, route, &refused, deadline, &mut sent).await;
+    sent
 }
 
-/// Sends to the undelivered queue what a team's queue refused.
+/// Sends to the undelivered queue what a team's queue refused, and notes what becomes of it.
 async fn set_aside<Q: Queues>(
     queues: &Q,
     config: &Config,
     route: &Route,
     refused: &[(&Arrived<'_>, String, String)],
     deadline: Instant,
-) -> Vec<usize> {
+    sent: &mut Sent,
+) {
     if refused.is_empty() {
-        return Vec::new();
+        return;
     }
     let messages: Vec<Message<'_>> = refused
         .iter()
@@ -221,19 +273,20 @@ async fn set_aside<Q: Queues>(
         })
         .collect();
     let answers = enqueue(queues, &config.undelivered, &messages, deadline).await;
-    let mut again = Vec::new();
     for ((arrived, _, _), answer) in refused.iter().zip(answers) {
         match answer {
-            Ok(()) => runtime::metrics::count("Undelivered", 1, &[("Team", &route.team)]),
+            Ok(()) => {
+                count(Metric::Undelivered, 1);
+                sent.undelivered.push(arrived.position);
+            }
             Err(error) => {
                 arrived.span.in_scope(|| {
                     warn!(team = route.team, %error, "neither the team's queue nor the undelivered queue accepts an event");
                 });
-                again.push(arrived.position);
+                sent.again.push(arrived.position);
             }
         }
     }
-    again
 }
 
 /// A team's message: the envelope, and attributes to filter by without parsing it.
