@@ -48,7 +48,7 @@ pub use key::{SIGNING_KEY_LENGTH, SigningKey};
 pub use orderspace::events::EVENT_NAMES;
 pub use orderspace::oauth::TOKEN_LIFETIME;
 pub use orderspace::signature::SIGNATURE_HEADER;
-pub use payload::{PackError, RawDelivery, Signing};
+pub use payload::{PackError, RawDelivery};
 pub use sender::{Sender, SenderError, Target};
 pub use server::{Simulator, SimulatorError};
 pub use site::{LoggedRequest, RunReport};
