@@ -177,11 +177,6 @@ impl Site {
         }
     }
 
-    /// Forgets everything but the credentials and settings.
-    pub(crate) fn reset(&mut self) {
-        *self = Self::new(self.client_secret.clone(), self.settings.clone());
-    }
-
     /// The site's own time.
     pub(crate) fn now(&self) -> Instant {
         Instant::now() + self.clock_ahead

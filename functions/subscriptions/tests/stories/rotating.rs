@@ -2,13 +2,13 @@
 
 use std::sync::atomic::Ordering;
 
-use domain::account::{TokenStatus, UrlToken};
+use domain::account::TokenStatus;
 use domain::identity::DeliveryId;
 use serde_json::{Value, json};
 use simulator::FaultKind;
 use simulator::control::{NewSite, WebhookStatus};
 
-use crate::world::{Answer, Mishap, World};
+use crate::world::{Answer, Mishap, World, token_of};
 
 /// A connected account whose rotation has begun, with its old and its new webhook.
 async fn rotating() -> (World, WebhookStatus, WebhookStatus) {
@@ -22,14 +22,7 @@ async fn rotating() -> (World, WebhookStatus, WebhookStatus) {
 }
 
 fn status_of(world: &World, webhook: &WebhookStatus) -> TokenStatus {
-    let token: UrlToken = webhook
-        .endpoint
-        .rsplit('/')
-        .next()
-        .unwrap()
-        .parse()
-        .unwrap();
-    world.token_entry(&token).unwrap().status
+    world.token_entry(&token_of(webhook)).unwrap().status
 }
 
 fn holds_key_of(world: &World, webhook: &WebhookStatus) -> bool {

@@ -73,7 +73,7 @@ async fn an_unknown_account_is_not_shown() {
 #[case("GET /v2/accounts", json!({}), 404)]
 #[tokio::test]
 async fn what_is_no_call_says_what_is(
-    #[case] route: &str,
+    #[case] route: &'static str,
     #[case] parameters: serde_json::Value,
     #[case] status: u16,
 ) {

@@ -12,7 +12,7 @@ use tokio::process::Command;
 
 use super::conformance::{self, TestNames, TestResults};
 use super::report::Outcome;
-use super::{Run, gone, panics, scale};
+use super::{Run, panics, scale};
 use crate::build::{self, Build};
 use crate::demo::{examples, sources, story};
 use crate::emulator::REGION;
@@ -267,14 +267,6 @@ pub const CHECKS: &[Check] = &[
         "Events while calls fail and functions die",
         TOOLS,
         Work::Run(|run| Box::pin(run.faults())),
-    ),
-    check(
-        "emulator gone",
-        "A run whose emulator is killed",
-        TOOLS,
-        Work::Run(|run| {
-            Box::pin(async { gone::noticed(&run.places, &run.endurance().await?, run.build).await })
-        }),
     ),
     check(
         "panics",

@@ -6,7 +6,6 @@
 
 pub mod checks;
 pub mod conformance;
-mod gone;
 mod panics;
 pub mod report;
 pub mod scale;

@@ -78,7 +78,7 @@ impl Provider for Orderspace {
         dressed
     }
 
-    fn accepts(&self, status: u16, _: &Value) -> bool {
+    fn accepts(&self, status: u16) -> bool {
         status == 200
     }
 
