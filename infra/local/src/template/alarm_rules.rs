@@ -3,7 +3,8 @@
 use serde_json::Value;
 
 use super::alarms::{
-    AGE, ALARMED, Alarm, IN_FLIGHT, NAMESPACE, STACK, Says, VISIBLE, alarms as read, dashboard,
+    AGE, ALARMED, Alarm, IN_FLIGHT, NAMESPACE, STACK, Says, Series, VISIBLE, alarms as read,
+    dashboard,
 };
 use super::rules::{Complaint, functions, listed, sources};
 use super::{Resource, Template, referred};
@@ -55,8 +56,8 @@ impl Need {
 const AT_ONCE: (i64, i64) = (0, MINUTE);
 /// Once it is more than a moment's.
 const SOON: (i64, i64) = (0, 15 * MINUTE);
-/// A metric of ours that comes once a run or check may only be summed up over hours, and rings as soon as it is counted.
-const WITH_THE_NEXT_RUN: (i64, i64) = (0, 7 * DAY);
+/// With the run that counts it, however long it looks back; a schedule is missed after a day at most.
+const WITH_THE_NEXT_RUN: (i64, i64) = (0, DAY);
 
 /// What waits behind an alarm is not lost; what waits without one is. What waits for a person rings at once, and again
 /// after three and after seven days; a queue keeps it for fourteen.
@@ -298,24 +299,65 @@ pub(super) fn alarm_words(template: &Template) -> Vec<Complaint> {
     read(template).into_iter().filter_map(complain).collect()
 }
 
-/// Two runs of a schedule may fail before it is missed, and the alarms that are counted once a check must not ring again
-/// with each.
+/// What comes once a run is looked at over three of them, however far apart they are: two may fail before a schedule is
+/// missed, and what each check counts is one mail. Minutes of a parameter times three minutes are three times as long.
 pub(super) fn heartbeat(template: &Template) -> Vec<Complaint> {
-    let value = |name: &str| template.number(&serde_json::json!({ "Ref": name }));
-    let Some(hours) = value("HeartbeatHours") else {
-        return vec![("HeartbeatHours".to_owned(), "it is missing".to_owned())];
-    };
-    let rare = |name: &str| {
-        let minutes = value(name)?;
-        (minutes.saturating_mul(3) > hours.saturating_mul(60)).then(|| {
-            let text = format!("it needs three runs within HeartbeatHours, which are {hours}");
-            (name.to_owned(), text)
+    const THREE_TIMES: i64 = 3 * MINUTE;
+    const ONCE_A_CHECK: [&str; 4] = [
+        "AccountsUnreadable",
+        "SecretsUnreadable",
+        "AccountEventsUnsent",
+        "FailedDeliveryRuns",
+    ];
+    let complain = |alarm: Alarm<'_>| {
+        let series = alarm.series.first()?;
+        let schedule = match series.dimensions.get(1) {
+            Some((_, schedule)) if series.metric == "ScheduleRuns" => schedule.as_str(),
+            _ if ONCE_A_CHECK.contains(&series.metric.as_str()) => "check",
+            _ => return None,
+        };
+        let every = template
+            .of_kind("AWS::Scheduler::Schedule")
+            .find(|found| {
+                found.property("/Target/Input") == &format!(r#"{{"schedule":"{schedule}"}}"#)
+            })
+            .and_then(|found| minutes(found))?;
+        let periods = referred(alarm.resource.property("/EvaluationPeriods"));
+        let fits = alarm.period() == Some(THREE_TIMES) && periods == Some(every);
+        (!fits).then(|| {
+            let text = format!("it has to look at {every} periods of {THREE_TIMES} s");
+            (alarm.resource.id.to_owned(), text)
         })
     };
-    ["CheckEveryMinutes", "WatchEveryMinutes"]
+    let alarms = read(template);
+    let missed = ["check", "watch"].into_iter().filter(|schedule| {
+        !alarms.iter().any(|alarm| {
+            let is_missed = |series: &Series| {
+                let by = series.dimensions.get(1).map(|(_, value)| value.as_str());
+                series.metric == "ScheduleRuns" && by == Some(schedule)
+            };
+            alarm.series.iter().all(is_missed)
+        })
+    });
+    let missed: Vec<Complaint> = missed
+        .map(|schedule| {
+            let text = format!("no alarm misses the runs of schedule {schedule}");
+            ("Resources".to_owned(), text)
+        })
+        .collect();
+    alarms
         .into_iter()
-        .filter_map(rare)
+        .filter_map(complain)
+        .chain(missed)
         .collect()
+}
+
+/// The parameter that says how many minutes lie between two runs of a schedule.
+pub(super) fn minutes(schedule: Resource<'_>) -> Option<&str> {
+    let expression = schedule.property("/ScheduleExpression/Fn::Sub").as_str()?;
+    expression
+        .strip_prefix("rate(${")?
+        .strip_suffix("} minutes)")
 }
 
 /// The lines that metrics are read from reach the log, by the name of their stack.

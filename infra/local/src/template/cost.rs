@@ -2,7 +2,7 @@
 
 use super::alarms::alarms;
 use super::rules::sources;
-use super::{Template, referred};
+use super::{Template, alarm_rules, referred};
 
 /// Dollars a month for each metric that an alarm reads at a resolution of a minute: <https://aws.amazon.com/cloudwatch/pricing/>
 const ALARM_METRIC: f64 = 0.10;
