@@ -394,6 +394,26 @@ pub(super) fn logging(template: &Template) -> Vec<Complaint> {
     functions(template).flat_map(complain).collect()
 }
 
+/// Traces cost, so they are asked for; and then Lambda refuses a function whose role may not write them.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/services-xray.html>
+pub(super) fn tracing(template: &Template) -> Vec<Complaint> {
+    let only_then =
+        serde_json::json!(["IsTraced", [{"Ref": "TracingPolicy"}], {"Ref": "AWS::NoValue"}]);
+    let complain = |function: Resource<'_>| {
+        let role = template.resource(referred(function.property("/Role"))?);
+        let policies = role.map(|role| role.property("/ManagedPolicyArns/Fn::If"));
+        let text = if referred(template.of_function(function, "/Tracing")) != Some("Tracing") {
+            "it is not the parameter Tracing that says whether it is traced"
+        } else if policies != Some(&only_then) {
+            "its role has to have TracingPolicy where Tracing is Active, and only there"
+        } else {
+            return None;
+        };
+        Some((function.id.to_owned(), text.to_owned()))
+    };
+    functions(template).filter_map(complain).collect()
+}
+
 /// Nobody waits for the answer of what Scheduler invokes. What fails has to be seen, and must not run hours later, beside
 /// the runs that came after it.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html>

@@ -10,7 +10,7 @@ pub(super) type Complaint = (String, String);
 type Rule = fn(&Template) -> Vec<Complaint>;
 
 /// Every rule by name.
-const RULES: [(&str, Rule); 29] = [
+const RULES: [(&str, Rule); 30] = [
     ("visibility", visibility),
     ("inbound-times", inbound_times),
     ("receives", receives),
@@ -38,6 +38,7 @@ const RULES: [(&str, Rule); 29] = [
     ("alarm-words", alarm_rules::alarm_words),
     ("heartbeat", alarm_rules::heartbeat),
     ("logging", alarm_rules::logging),
+    ("tracing", alarm_rules::tracing),
     ("asynchronous", alarm_rules::asynchronous),
     ("outputs", outputs),
 ];
@@ -485,9 +486,7 @@ fn permissions(template: &Template) -> Vec<Complaint> {
                 .flatten()
                 .filter_map(|policy| policy.get("PolicyDocument"))
                 .collect(),
-            "AWS::IAM::ManagedPolicy" | "AWS::IAM::Policy" => {
-                vec![role.property("/PolicyDocument")]
-            }
+            "AWS::IAM::ManagedPolicy" => vec![role.property("/PolicyDocument")],
             _ => continue,
         };
         for statement in documents
@@ -1177,6 +1176,13 @@ mod tests {
         "/Resources/Consumer/Properties/LoggingConfig",
         Value::Null
     )]
+    #[case::a_function_that_cannot_trace(
+        "tracing",
+        "/Resources/ConsumerRole/Properties/ManagedPolicyArns",
+        Value::Null
+    )]
+    #[case::a_right_to_trace_at_all_times("tracing", "/Resources/ConsumerRole/Properties/ManagedPolicyArns", json!([{"Ref": "TracingPolicy"}]))]
+    #[case::a_function_that_always_traces("tracing", "/Resources/Inbound/Properties/Tracing", json!("Active"))]
     #[case::retries_for_hours("asynchronous", "/Resources/SubscriptionsAsync", Value::Null)]
     #[case::old_runs("asynchronous", "/Resources/SubscriptionsAsync/Properties/MaximumEventAgeInSeconds", json!(21_600))]
     #[case::many_retries("asynchronous", "/Resources/SubscriptionsAsync/Properties/MaximumRetryAttempts", json!(2))]
