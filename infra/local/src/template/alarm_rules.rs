@@ -41,7 +41,7 @@ impl Need {
             .rings_after(template)
             .is_some_and(|after| (least..=greatest).contains(&after));
         in_time
-            && alarm.tells()
+            && alarm.notifies()
             && alarm.series.iter().any(|series| {
                 series.metric == self.metric
                     && match &self.resource {
@@ -167,7 +167,7 @@ pub(super) fn alarm_metrics(template: &Template) -> Vec<Complaint> {
 /// - periods are multiples of a minute (shorter ones cost more, and no metric here is as fine);
 /// - all periods together are a day at most, or seven days where each is an hour or more;
 /// - an alarm reads ten metrics and has ten expressions at most, of which it watches one;
-/// - on a metric of DynamoDB it keeps its state while there is no data, whatever it is told, so the math has to fill it.
+/// - on a metric of DynamoDB it keeps its state while there is no data, whatever TreatMissingData says, so the math has to fill it.
 pub(super) fn alarm_windows(template: &Template) -> Vec<Complaint> {
     const MOST: usize = 10;
     let mut complaints = Vec::new();
@@ -268,7 +268,7 @@ pub(super) fn alarm_states(template: &Template) -> Vec<Complaint> {
     read(template).into_iter().filter_map(complain).collect()
 }
 
-/// Commands that a description may tell to type.
+/// The commands that a description may ask for.
 const COMMANDS: [&str; 2] = ["aws ", "orderhook resend "];
 
 /// An alarm wakes somebody who knows none of this: what it means, what to look at, what to type.
@@ -287,7 +287,7 @@ pub(super) fn alarm_words(template: &Template) -> Vec<Complaint> {
         let complaint = match parts {
             None => "its description has to say what it means, `Look at:` and `Type:`",
             Some((_, (_, command))) if !COMMANDS.iter().any(|known| command.starts_with(known)) => {
-                "its description tells to type what is no command"
+                "its description asks to type what is no command"
             }
             Some(_) if text.len() + NAME * text.matches("${").count() > LONGEST => {
                 "its description is too long"

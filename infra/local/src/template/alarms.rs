@@ -153,7 +153,7 @@ pub const OURS: [Own; 32] = [
     ("SubscriptionActs", &[], Says::Event),
 ];
 
-/// Those of [`OURS`] that somebody has to be told of.
+/// Those of [`OURS`] that need an alarm.
 pub const ALARMED: [&str; 12] = [
     "DeliveriesRefused",
     "ReceiptsLost",
@@ -355,8 +355,8 @@ impl<'a> Alarm<'a> {
         same.then_some(first)
     }
 
-    /// Whether something is told when it rings.
-    pub fn tells(&self) -> bool {
+    /// Whether it notifies anybody when it rings.
+    pub fn notifies(&self) -> bool {
         let actions = self.resource.property("/AlarmActions").as_array();
         actions.is_some_and(|actions| !actions.is_empty())
     }
@@ -610,5 +610,65 @@ mod tests {
             (Some(Some(found)), Some(Some(part))) => assert!(found.contains(part), "{found}"),
             (found, expected) => assert_eq!(found, expected.map(|text| text.map(str::to_owned))),
         }
+    }
+
+    /// What a filter's pattern says of a status: a disjunction or a conjunction of comparisons, where a star ends a prefix.
+    fn matches(pattern: &str, status: &str) -> bool {
+        let inner = pattern.trim_matches(['{', '}', ' ']);
+        let one = |term: &str| {
+            let term = term.trim().trim_matches(['(', ')']);
+            let (operator, value) = term
+                .strip_prefix("$.status ")
+                .unwrap()
+                .split_once(' ')
+                .unwrap();
+            let value = value.trim_matches('"');
+            let is_it = match value.strip_suffix('*') {
+                Some(prefix) => status.starts_with(prefix),
+                None => status == value,
+            };
+            match operator {
+                "=" => is_it,
+                "!=" => !is_it,
+                other => panic!("{other} is not known here"),
+            }
+        };
+        if inner.contains("||") {
+            inner.split("||").any(one)
+        } else {
+            inner.split("&&").all(one)
+        }
+    }
+
+    /// Each refusal in the access log is either the platform's or has its reason, and no success is a refusal.
+    #[rstest]
+    #[case("200", false, false)]
+    #[case("401", false, true)]
+    #[case("403", false, true)]
+    #[case("404", false, true)]
+    #[case("409", false, true)]
+    #[case("413", true, false)]
+    #[case("429", true, false)]
+    #[case("503", false, false)]
+    fn a_refusal_is_the_platforms_or_has_its_reason(
+        #[case] status: &str,
+        #[case] turned_away: bool,
+        #[case] explained: bool,
+    ) {
+        let template = ours();
+        let counts = |id: &str| {
+            let filter = template.resource(id).unwrap();
+            assert!(makes(filter, id), "{id} makes another metric");
+            matches(filter.property("/FilterPattern").as_str().unwrap(), status)
+        };
+        assert_eq!(counts("TurnedAway"), turned_away);
+        assert_eq!(counts("ExplainedRefusals"), explained);
+        let format = template.at("/Resources/Stage/Properties/AccessLogSettings/Format");
+        assert!(
+            format
+                .as_str()
+                .unwrap()
+                .contains(r#""status":"$context.status""#)
+        );
     }
 }

@@ -59,11 +59,8 @@ impl Idle {
         let schedules = template
             .of_kind("AWS::Scheduler::Schedule")
             .map(|schedule| {
-                let expression = schedule.property("/ScheduleExpression/Fn::Sub");
-                let minutes = expression.as_str().and_then(|text| {
-                    let name = text.strip_prefix("rate(${")?.split('}').next()?;
-                    template.number(&serde_json::json!({ "Ref": name }))
-                });
+                let minutes = alarm_rules::minutes(schedule)
+                    .and_then(|name| template.number(&serde_json::json!({ "Ref": name })));
                 let memory = referred(schedule.property("/Target/Arn"))
                     .and_then(|function| template.resource(function))
                     .and_then(|function| {
