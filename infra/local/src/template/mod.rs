@@ -4,6 +4,9 @@
 //! consumer's run, a mistyped property inside a SAM event, or a table that is deleted with its stack. [`rules`] has one
 //! function for each such thing.
 
+mod alarm_rules;
+pub mod alarms;
+pub mod cost;
 pub mod rules;
 
 use std::collections::BTreeMap;

@@ -3,14 +3,14 @@
 use domain::route::Routes;
 use serde_json::Value;
 
-use super::{Finding, Resource, Template, referred};
+use super::{Finding, Resource, Template, alarm_rules, referred};
 
 /// A place and what is wrong there.
-type Complaint = (String, String);
+pub(super) type Complaint = (String, String);
 type Rule = fn(&Template) -> Vec<Complaint>;
 
 /// Every rule by name.
-const RULES: [(&str, Rule); 22] = [
+const RULES: [(&str, Rule); 30] = [
     ("visibility", visibility),
     ("inbound-times", inbound_times),
     ("receives", receives),
@@ -31,7 +31,15 @@ const RULES: [(&str, Rule); 22] = [
     ("routes", routes),
     ("teams", teams),
     ("floors", floors),
-    ("alarms", alarms),
+    ("alarms", alarm_rules::alarms),
+    ("alarm-metrics", alarm_rules::alarm_metrics),
+    ("alarm-windows", alarm_rules::alarm_windows),
+    ("alarm-states", alarm_rules::alarm_states),
+    ("alarm-words", alarm_rules::alarm_words),
+    ("heartbeat", alarm_rules::heartbeat),
+    ("logging", alarm_rules::logging),
+    ("tracing", alarm_rules::tracing),
+    ("asynchronous", alarm_rules::asynchronous),
     ("outputs", outputs),
 ];
 
@@ -56,10 +64,10 @@ pub fn count() -> usize {
 }
 
 /// An event source, its function and its queue.
-struct Source<'a> {
+pub(super) struct Source<'a> {
     mapping: Resource<'a>,
     function: Option<Resource<'a>>,
-    queue: Option<Resource<'a>>,
+    pub(super) queue: Option<Resource<'a>>,
 }
 
 impl<'a> Source<'a> {
@@ -68,7 +76,7 @@ impl<'a> Source<'a> {
     }
 
     /// Whether the queue is one of those that events travel through to the teams.
-    fn is_lane(&self) -> bool {
+    pub(super) fn is_lane(&self) -> bool {
         // What forwards events sets aside those that a team's queue refuses.
         let forwards = |function: &Resource<'_>| {
             let variables = function.property("/Environment/Variables");
@@ -82,11 +90,11 @@ impl<'a> Source<'a> {
     }
 }
 
-fn functions(template: &Template) -> impl Iterator<Item = Resource<'_>> {
+pub(super) fn functions(template: &Template) -> impl Iterator<Item = Resource<'_>> {
     template.of_kind("AWS::Serverless::Function")
 }
 
-fn sources(template: &Template) -> Vec<Source<'_>> {
+pub(super) fn sources(template: &Template) -> Vec<Source<'_>> {
     let of =
         |mapping: Resource<'_>, path: &str| template.resource(referred(mapping.property(path))?);
     template
@@ -466,6 +474,8 @@ fn permissions(template: &Template) -> Vec<Complaint> {
         "sqs:DeleteMessage*",
         "sqs:ChangeMessageVisibility*",
     ];
+    // X-Ray knows no resources.
+    const TRACES: [&str; 2] = ["xray:PutTraceSegments", "xray:PutTelemetryRecords"];
     let mut complaints = Vec::new();
     for role in template.resources() {
         let documents: Vec<&Value> = match role.kind() {
@@ -498,7 +508,12 @@ fn permissions(template: &Template) -> Vec<Complaint> {
                     .unwrap_or(resource)
                     .as_str()
                     .unwrap_or("");
-                if text == "*" || text.ends_with(":*") {
+                let is_traced = || {
+                    let actions = listed(statement.get("Action"));
+                    let traces = |action: &&Value| TRACES.iter().any(|known| **action == *known);
+                    role.attribute("Condition") == "IsTraced" && actions.iter().all(traces)
+                };
+                if (text == "*" || text.ends_with(":*")) && !is_traced() {
                     complaints.push((
                         role.id.to_owned(),
                         format!("the resource {text} is everything"),
@@ -764,67 +779,6 @@ fn teams(template: &Template) -> Vec<Complaint> {
     readers.filter_map(complain).collect()
 }
 
-/// What waits behind an alarm is not lost; what waits without one is.
-fn alarms(template: &Template) -> Vec<Complaint> {
-    let watched: Vec<(&str, &str)> = template
-        .of_kind("AWS::CloudWatch::Alarm")
-        .filter(|alarm| !listed(Some(alarm.property("/AlarmActions"))).is_empty())
-        .filter_map(|alarm| {
-            let metric = alarm.property("/MetricName").as_str()?;
-            Some((metric, referred(alarm.property("/Dimensions/0/Value"))?))
-        })
-        .collect();
-    let queues: Vec<&str> = sources(template)
-        .iter()
-        .filter_map(|source| Some(source.queue?.id))
-        .collect();
-    let dead = queues.iter().filter_map(|queue| {
-        referred(
-            template
-                .resource(queue)?
-                .property("/RedrivePolicy/deadLetterTargetArn"),
-        )
-    });
-    let waiting = dead.chain(["QuarantineQueue", "UndeliveredQueue"]);
-    let needed = waiting
-        .map(|queue| ("ApproximateNumberOfMessagesVisible", queue))
-        .chain(
-            queues
-                .iter()
-                .map(|queue| ("ApproximateAgeOfOldestMessage", *queue)),
-        )
-        .chain(
-            functions(template)
-                .flat_map(|function| [("Errors", function.id), ("Throttles", function.id)]),
-        )
-        .chain(
-            template
-                .of_kind("AWS::ApiGatewayV2::Api")
-                .map(|api| ("5xx", api.id)),
-        );
-    let unwatched = needed
-        .filter(|need| !watched.contains(need))
-        .map(|(metric, resource)| {
-            (
-                resource.to_owned(),
-                format!("no alarm watches its {metric}"),
-            )
-        });
-    // All stacks of an account write into one namespace.
-    let shared = template
-        .of_kind("AWS::CloudWatch::Alarm")
-        .filter(|alarm| alarm.property("/Namespace") == "Orderhook")
-        .filter(|alarm| {
-            alarm.property("/Dimensions/0/Name") != "Stack"
-                || alarm.property("/Dimensions/0/Value/Ref") != "AWS::StackName"
-        })
-        .map(|alarm| {
-            let complaint = "it rings for the metrics of other stacks too".to_owned();
-            (alarm.id.to_owned(), complaint)
-        });
-    unwatched.chain(shared).collect()
-}
-
 /// Names that other programs read.
 fn outputs(template: &Template) -> Vec<Complaint> {
     const LANES: [&str; 6] = [
@@ -859,7 +813,7 @@ fn outputs(template: &Template) -> Vec<Complaint> {
 }
 
 /// One value or a list of them.
-fn listed(value: Option<&Value>) -> Vec<&Value> {
+pub(super) fn listed(value: Option<&Value>) -> Vec<&Value> {
     match value {
         None | Some(Value::Null) => Vec::new(),
         Some(Value::Array(items)) => items.iter().collect(),
@@ -1130,20 +1084,110 @@ mod tests {
     #[case::a_signed_part("routes", "/Resources/HookPartRoute/Properties/AuthorizationType", json!("AWS_IAM"))]
     #[case::a_missing_part("routes", "/Resources/HookPartRoute", Value::Null)]
     #[case::a_missing_route("routes", "/Resources/AccountPatchRoute", Value::Null)]
-    #[case::a_dead_letter_queue_without_alarm("alarms", "/Resources/OrdersDlqAlarm", Value::Null)]
+    #[case::a_right_of_tracing_without_tracing(
+        "permissions",
+        "/Resources/TracingPolicy/Condition",
+        Value::Null
+    )]
+    #[case::more_than_tracing_on_everything("permissions", "/Resources/TracingPolicy/Properties/PolicyDocument/Statement/0/Action/0", json!("dynamodb:GetItem"))]
+    #[case::dead_letters_without_alarm("alarms", "/Resources/DeadLettersAlarm", Value::Null)]
+    #[case::a_dead_letter_queue_left_out("alarms", "/Resources/DeadLettersAlarm/Properties/Metrics/1/MetricStat/Metric/Dimensions/0/Value", json!({"Fn::GetAtt": "BillingDlq.QueueName"}))]
+    #[case::dead_letters_that_ring_late("alarms", "/Resources/DeadLettersAlarm/Properties/DatapointsToAlarm", json!(60))]
+    #[case::a_queue_that_does_not_ring_again("alarms", "/Resources/WaitingThreeDaysAlarm/Properties/Metrics/7/MetricStat/Metric/Dimensions/0/Value", json!({"Fn::GetAtt": "QuarantineQueue.QueueName"}))]
+    #[case::a_week_that_is_none("alarms", "/Resources/WaitingSevenDaysAlarm/Properties/DatapointsToAlarm", json!(160))]
     #[case::an_alarm_that_tells_nobody(
         "alarms",
         "/Resources/QuarantineAlarm/Properties/AlarmActions",
         Value::Null
     )]
-    #[case::a_lane_without_alarm("alarms", "/Resources/OrdersAgeAlarm", Value::Null)]
-    #[case::a_function_without_alarm("alarms", "/Resources/InboundErrorsAlarm", Value::Null)]
-    #[case::an_api_without_alarm("alarms", "/Resources/ApiErrorsAlarm/Properties/MetricName", json!("4xx"))]
-    #[case::an_alarm_for_all_stacks(
+    #[case::a_lane_without_age("alarms", "/Resources/BacklogAlarm", Value::Null)]
+    #[case::a_lane_without_flight("alarms", "/Resources/InFlightAlarm", Value::Null)]
+    #[case::a_flight_beyond_the_ceiling("alarms", "/Resources/InFlightAlarm/Properties/Threshold", json!(120_000))]
+    #[case::a_function_without_alarm("alarms", "/Resources/FunctionErrorsAlarm", Value::Null)]
+    #[case::a_function_without_throttles(
         "alarms",
-        "/Resources/StrikesAlarmReached/Properties/Dimensions",
+        "/Resources/FunctionThrottlesAlarm",
         Value::Null
     )]
+    #[case::a_table_without_alarm("alarms", "/Resources/TablesThrottledAlarm/Properties/Metrics/0/MetricStat/Metric/Dimensions/0/Value", json!({"Ref": "RecordsTable"}))]
+    #[case::metrics_that_nobody_misses("alarms", "/Resources/MetricsLostAlarm", Value::Null)]
+    #[case::an_api_without_alarm("alarms", "/Resources/ApiErrorsAlarm/Properties/Metrics/0/MetricStat/Metric/MetricName", json!("4xx"))]
+    #[case::an_api_that_rings_late("alarms", "/Resources/ApiErrorsAlarm/Properties/DatapointsToAlarm", json!(3))]
+    #[case::refusals_of_the_platform("alarms", "/Resources/UnexplainedRefusalsAlarm", Value::Null)]
+    #[case::a_metric_of_ours_without_alarm("alarms", "/Resources/SilenceAlarm", Value::Null)]
+    #[case::a_metric_that_nobody_writes("alarm-metrics", "/Resources/SilenceAlarm/Properties/MetricName", json!("Silence"))]
+    #[case::an_alarm_for_all_stacks(
+        "alarm-metrics",
+        "/Resources/FailedDeliveriesAlarm/Properties/Dimensions",
+        Value::Null
+    )]
+    #[case::a_metric_by_what_it_is_not_published_by("alarm-metrics", "/Resources/RetriedAlarm/Properties/Dimensions", json!([{"Name": "Stack", "Value": {"Ref": "AWS::StackName"}}, {"Name": "Account", "Value": "acme"}]))]
+    #[case::a_schedule_that_there_is_not("alarm-metrics", "/Resources/CheckRunsAlarm/Properties/Dimensions/1/Value", json!("checks"))]
+    #[case::a_metric_of_rest_apis("alarm-metrics", "/Resources/ApiErrorsAlarm/Properties/Metrics/0/MetricStat/Metric/MetricName", json!("5XXError"))]
+    #[case::a_queue_by_its_url("alarm-metrics", "/Resources/QuarantineAlarm/Properties/Dimensions/0/Name", json!("QueueUrl"))]
+    #[case::a_function_for_a_queue("alarm-metrics", "/Resources/QuarantineAlarm/Properties/Dimensions/0/Value", json!({"Ref": "Inbound"}))]
+    #[case::a_sum_of_depths("alarm-metrics", "/Resources/QuarantineAlarm/Properties/Statistic", json!("Sum"))]
+    #[case::a_metric_that_no_filter_makes("alarm-metrics", "/Resources/TurnedAway", Value::Null)]
+    #[case::a_dashboard_that_shows_nothing("alarm-metrics", "/Resources/Dashboard/Properties/DashboardBody", json!({"Fn::Sub": r#"{"widgets":[{"properties":{"stat":"Sum","metrics":[["Orderhook","Accepted","Stack","${AWS::StackName}"]]}}]}"#}))]
+    #[case::a_dashboard_that_is_no_json("alarm-metrics", "/Resources/Dashboard/Properties/DashboardBody", json!({"Fn::Sub": "{"}))]
+    #[case::no_dashboard("alarm-metrics", "/Resources/Dashboard", Value::Null)]
+    #[case::a_window_of_more_than_a_day("alarm-windows", "/Resources/RetriedAlarm/Properties/EvaluationPeriods", json!(289))]
+    #[case::a_window_of_more_than_a_week("alarm-windows", "/Resources/WaitingSevenDaysAlarm/Properties/EvaluationPeriods", json!(169))]
+    #[case::a_window_that_may_be_more_than_a_day("alarm-windows", "/Parameters/CheckEveryMinutes/MaxValue", json!(481))]
+    #[case::more_datapoints_than_periods("alarm-windows", "/Resources/RetriedAlarm/Properties/DatapointsToAlarm", json!(13))]
+    #[case::half_a_minute("alarm-windows", "/Resources/RetriedAlarm/Properties/Period", json!(30))]
+    #[case::periods_that_differ("alarm-windows", "/Resources/BacklogAlarm/Properties/Metrics/0/MetricStat/Period", json!(300))]
+    #[case::nothing_watched("alarm-windows", "/Resources/BacklogAlarm/Properties/Metrics/7/ReturnData", json!(false))]
+    #[case::two_watched("alarm-windows", "/Resources/BacklogAlarm/Properties/Metrics/0/ReturnData", json!(true))]
+    #[case::a_series_that_is_left_out("alarm-windows", "/Resources/UnexplainedRefusalsAlarm/Properties/Metrics/2/Expression", json!("-1 * every"))]
+    #[case::a_search_in_an_alarm("alarm-windows", "/Resources/BacklogAlarm/Properties/Metrics/7/Expression", json!("SEARCH('x', 'Sum', 60) + METRICS()"))]
+    #[case::math_on_the_local_stack(
+        "alarm-windows",
+        "/Resources/BacklogAlarm/Condition",
+        Value::Null
+    )]
+    #[case::a_table_that_rings_once("alarm-windows", "/Resources/TablesThrottledAlarm/Properties/Metrics/6/Expression", json!("SUM(METRICS())"))]
+    #[case::an_all_clear_after_a_count("alarm-states", "/Resources/SilenceAlarm/Properties/OKActions", json!([{"Ref": "AlarmTopic"}]))]
+    #[case::a_heartbeat_that_may_stop("alarm-states", "/Resources/WatchRunsAlarm/Properties/TreatMissingData", json!("notBreaching"))]
+    #[case::an_alarm_that_rings_for_nothing("alarm-states", "/Resources/SilenceAlarm/Properties/TreatMissingData", json!("breaching"))]
+    #[case::an_alarm_that_says_nothing("alarm-words", "/Resources/SilenceAlarm/Properties/AlarmDescription", json!("An account is silent."))]
+    #[case::a_command_that_there_is_not("alarm-words", "/Resources/SilenceAlarm/Properties/AlarmDescription", json!({"Fn::Sub": "An account. Look at: its GET. Type: orderhook mend"}))]
+    #[case::a_description_that_aws_refuses("alarm-words", "/Resources/SilenceAlarm/Properties/AlarmDescription", json!(format!("{} Look at: x. Type: aws logs tail x", "An account. ".repeat(90))))]
+    #[case::a_schedule_that_nobody_misses("heartbeat", "/Resources/WatchRunsAlarm", Value::Null)]
+    #[case::a_schedule_that_is_missed_too_soon("heartbeat", "/Resources/CheckRunsAlarm/Properties/Period", json!(60))]
+    #[case::a_schedule_by_the_time_of_another("heartbeat", "/Resources/CheckRunsAlarm/Properties/EvaluationPeriods", json!({"Ref": "WatchEveryMinutes"}))]
+    #[case::a_mail_for_each_check("heartbeat", "/Resources/FailedDeliveriesAlarm/Properties/EvaluationPeriods", json!(1))]
+    #[case::lines_of_text("logging", "/Globals/Function/LoggingConfig/LogFormat", json!("Text"))]
+    #[case::a_line_for_every_start("logging", "/Globals/Function/LoggingConfig/SystemLogLevel", json!("INFO"))]
+    #[case::metrics_that_are_dropped("logging", "/Globals/Function/LoggingConfig/ApplicationLogLevel", json!("WARN"))]
+    #[case::details_that_are_dropped(
+        "logging",
+        "/Globals/Function/LoggingConfig/ApplicationLogLevel",
+        Value::Null
+    )]
+    #[case::a_function_of_no_stack(
+        "logging",
+        "/Globals/Function/Environment/Variables/STACK_NAME",
+        Value::Null
+    )]
+    #[case::metrics_of_another_stack("logging", "/Globals/Function/Environment/Variables/STACK_NAME", json!("orderhook"))]
+    #[case::no_log_group_of_its_own(
+        "logging",
+        "/Resources/Consumer/Properties/LoggingConfig",
+        Value::Null
+    )]
+    #[case::a_function_that_cannot_trace(
+        "tracing",
+        "/Resources/ConsumerRole/Properties/ManagedPolicyArns",
+        Value::Null
+    )]
+    #[case::a_right_to_trace_at_all_times("tracing", "/Resources/ConsumerRole/Properties/ManagedPolicyArns", json!([{"Ref": "TracingPolicy"}]))]
+    #[case::a_function_that_always_traces("tracing", "/Resources/Inbound/Properties/Tracing", json!("Active"))]
+    #[case::retries_for_hours("asynchronous", "/Resources/SubscriptionsAsync", Value::Null)]
+    #[case::old_runs("asynchronous", "/Resources/SubscriptionsAsync/Properties/MaximumEventAgeInSeconds", json!(21_600))]
+    #[case::many_retries("asynchronous", "/Resources/SubscriptionsAsync/Properties/MaximumRetryAttempts", json!(2))]
+    #[case::runs_that_fail_unseen("asynchronous", "/Resources/SubscriptionsAsync/Properties/DestinationConfig/OnFailure/Destination", json!({"Fn::GetAtt": "CheckQueue.Arn"}))]
+    #[case::a_destination_without_permission("asynchronous", "/Resources/SubscriptionsRole/Properties/Policies/0/PolicyDocument/Statement/2/Action", json!("sqs:GetQueueUrl"))]
     #[case::a_missing_output("outputs", "/Outputs/OrdersDlqUrl", Value::Null)]
     // requirement: lost-crash-outage, lost-expiry, check-template, parameters-keep-promises
     fn a_broken_template_is_caught(#[case] rule: &str, #[case] path: &str, #[case] value: Value) {
