@@ -119,7 +119,7 @@ impl World {
         let words = [account, number].map(|word| u64::try_from(word).unwrap_or_default());
         let registration = Registration {
             token: Arc::new(url_token(&[self.plan.seed, words[0], 10 + words[1]])),
-            key: format!("signing-key-{account}-{number}"),
+            key: connected.key_of(account, number),
             sends: true,
             retired: None,
         };

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use crate::checks::{Broken, Invariant};
+use crate::deliveries::Sender;
 use crate::faults::Coverage;
 use crate::plan::{Habit, Plan, Unauthenticated};
 use crate::rng::word;
@@ -32,6 +33,8 @@ pub struct Outcome {
 pub struct Counts {
     /// Deliveries that Orderspace had.
     pub deliveries: u64,
+    /// Those among them of each source, in the order of [`Sender::ALL`].
+    pub by_sender: [u64; Sender::ALL.len()],
     /// Requests, retries and unauthenticated requests included.
     pub attempts: u64,
     /// Events that lanes accepted.
@@ -74,6 +77,9 @@ async fn schedule(world: Arc<World>) {
         let (at, what, account): (u64, Unauthenticated, usize) = (*at, *what, *account);
         inbounds::intrude(&world, number, at, what, account);
     }
+    for (number, greeting) in world.plan.greetings.iter().enumerate() {
+        inbounds::greet(&world, number, *greeting);
+    }
     for (at, lane) in world.plan.garbage.clone() {
         let inner = Arc::clone(&world);
         world.agenda.spawn(async move {
@@ -92,6 +98,9 @@ async fn schedule(world: Arc<World>) {
                 let token = account.token.hash();
                 let secrets = account.secrets(&account.key);
                 inner.keys.put_secrets(&account.name, token, 0, secrets);
+                let secrets = account.secrets(&account.retired_key);
+                let retired = account.retired.hash();
+                inner.keys.put_secrets(&account.name, retired, 0, secrets);
                 inner.tell(|| format!("the signing key of account {number} is stored"));
             });
         }
@@ -159,7 +168,12 @@ fn is_still(world: &World) -> bool {
 fn outcome(world: &World) -> Outcome {
     let mut ledger = lock(&world.ledger);
     let count = |length: usize| u64::try_from(length).unwrap_or(u64::MAX);
+    let mut by_sender = [0; Sender::ALL.len()];
+    for genuine in &world.plan.genuine {
+        by_sender[world.plan.accounts[genuine.account].sender as usize] += 1;
+    }
     let counts = Counts {
+        by_sender,
         deliveries: count(world.plan.genuine.len()),
         attempts: count(ledger.attempts.len()),
         events: count(ledger.accepted.len()),

@@ -6,9 +6,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::deliveries::Sender;
 use crate::faults::Step;
-use crate::oracle::Expected;
+use crate::oracle::{Expected, is_timed};
 use crate::plan::{BUDGET, LEASE, Plan};
 use crate::world::{Actor, Attempt, Key, Ledger, Subject};
 
@@ -85,7 +84,9 @@ pub(crate) fn stale(
     let sent = Sent::of(plan, ledger);
     let mut stale = Stale::default();
     // Where the sender says times, the record is held against them, and the order of arrival changes nothing.
-    let is_dated = |(account, _): &&Subject| plan.accounts[*account].sender == Sender::Ordermentum;
+    let is_dated = |(account, about): &&Subject| {
+        is_timed(plan.accounts[*account].sender, about.kind())
+    };
     for (subject, record) in records.iter().filter(|(subject, _)| !is_dated(subject)) {
         let Some(latest) = record.latest else {
             continue;
@@ -229,7 +230,7 @@ impl<'a> Sent<'a> {
             return Ok(Cause::SentAgain);
         }
         let is_equal = |attempt: &Attempt| {
-            attempt.account == giver.account && attempt.delivery.body == giver.delivery.body
+            attempt.account == giver.account && attempt.delivery.retry == giver.delivery.retry
         };
         let equal = || before.iter().filter(|attempt| is_equal(attempt));
         if equal().next().is_none() {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use domain::account::{KeysVersion, TokenEntry, TokenHash, TokenStatus, UrlToken, WebhookId};
+use domain::signature::Policy;
 use domain::source::Source;
 use futures::future::FutureExt as _;
 use testkit::fakes::{FakeKeys, FakeOversize, FakeQueues, FakeReceipts, FakeRecords, FakeTokens};
@@ -22,8 +23,8 @@ use crate::truth::Stale;
 /// position.
 pub(crate) type Key = (u64, u32);
 
-/// The bytes of a delivery, by account and registration.
-pub(crate) type Bytes = (usize, usize, Arc<[u8]>);
+/// What a delivery and its retries have in common: account, registration, and by what the source lets them be recognised.
+pub(crate) type RetryOf = (usize, usize, Arc<[u8]>);
 
 /// Which record, and whose.
 pub(crate) type Subject = (usize, About);
@@ -60,9 +61,9 @@ pub(crate) struct Ledger {
     pub(crate) undelivered: BTreeSet<(usize, Key)>,
     /// What quarantine has: delivery and position, or none for all of a delivery.
     pub(crate) quarantined: BTreeSet<(u64, Option<u32>)>,
-    pub(crate) markers: HashMap<Bytes, ShadowMarker>,
-    /// Bytes whose marker was left after its attempt had ended: what a success removed may be there again.
-    pub(crate) overtaken: HashSet<Bytes>,
+    pub(crate) markers: HashMap<RetryOf, ShadowMarker>,
+    /// RetryOf whose marker was left after its attempt had ended: what a success removed may be there again.
+    pub(crate) overtaken: HashSet<RetryOf>,
     /// The registrations of each account, the first one first.
     pub(crate) registrations: Vec<Vec<Registration>>,
     /// What an instance of inbound knows of a token.
@@ -149,6 +150,8 @@ pub(crate) struct Attempt {
     pub(crate) registration: usize,
     /// What Orderspace tries to deliver; none for an unauthenticated request.
     pub(crate) genuine: bool,
+    /// Whether it only asks whether somebody answers, and if so whether by a token of ours.
+    pub(crate) greets: Option<bool>,
     pub(crate) delivery: Delivery,
     pub(crate) epoch: u64,
     /// Our clock when the handler began.
@@ -171,10 +174,10 @@ pub(crate) struct Attempt {
 }
 
 impl Attempt {
-    /// The bytes to which its retry marker belongs.
-    pub(crate) fn bytes(&self) -> Bytes {
-        let body = Arc::clone(&self.delivery.body);
-        (self.account, self.registration, body)
+    /// To what its retry marker belongs.
+    pub(crate) fn retry_of(&self) -> RetryOf {
+        let retry = Arc::clone(&self.delivery.retry);
+        (self.account, self.registration, retry)
     }
 
     /// The instance, and whose keys it needs.
@@ -230,6 +233,8 @@ pub(crate) struct Row {
     /// The last contents, the newest first.
     pub(crate) memory: Vec<(Key, Arc<Event>)>,
     pub(crate) deleted: Option<(Key, Arc<Event>)>,
+    /// The place of the last delete.
+    pub(crate) last_delete: Option<(u64, Key)>,
 }
 
 pub(crate) struct Instance {
@@ -252,6 +257,8 @@ impl World {
             if account.keys_held_from == 0 {
                 let secrets = account.secrets(&account.key);
                 keys.put_secrets(&account.name, account.token.hash(), 0, secrets);
+                let secrets = account.secrets(&account.retired_key);
+                keys.put_secrets(&account.name, account.retired.hash(), 0, secrets);
             }
         }
         let ledger = Ledger {
@@ -540,11 +547,14 @@ pub(crate) fn entry(account: &Account, number: usize, status: TokenStatus) -> To
         source: match account.sender {
             Sender::Orderspace => Source::Orderspace,
             Sender::Ordermentum => Source::Ordermentum,
+            Sender::Apideck => Source::Apideck,
+            Sender::OneStock => Source::OneStock,
+            Sender::StackOne => Source::StackOne,
         },
         webhook: Some(WebhookId::new(webhook(number))),
         keys: KeysVersion::default(),
         status,
-        policy: None,
+        policy: account.is_strict.then_some(Policy::Require),
     }
 }
 
