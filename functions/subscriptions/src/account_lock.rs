@@ -14,8 +14,8 @@ use domain::identity::DeliveryId;
 use domain::ports::PortError;
 use domain::signature::Policy;
 use domain::subscription::{
-    Account, AccountEvent, ApiError, Desired, EventSelection, IfUnknown, LastError, Lease,
-    LeaseOwner, Leased, Leases, Saved, Silence, Unsent,
+    Account, AccountEvent, Accounts, ApiError, Desired, EventSelection, IfUnknown, LastError,
+    Lease, LeaseOwner, Leased, Leases, Saved, Silence, Unsent,
 };
 use domain::timestamp::Timestamp;
 use runtime::metrics::{self, Metric};
@@ -66,7 +66,7 @@ pub(crate) struct AccountLock<'p, A> {
     noted: usize,
 }
 
-impl<'p, A: Leases> AccountLock<'p, A> {
+impl<'p, A: Accounts> AccountLock<'p, A> {
     /// Takes the lease of an account that exists.
     pub(crate) async fn acquire(
         ports: Ports<'p, A>,
@@ -79,13 +79,17 @@ impl<'p, A: Leases> AccountLock<'p, A> {
         }
     }
 
-    /// Takes the lease of an account that is to be removed, also of one that cannot be read whole.
+    /// Takes the lease of an account that is to be removed, also of one that cannot be read whole, and of one of which only
+    /// the entries of URL tokens are left.
     pub(crate) async fn acquire_to_remove(
         ports: Ports<'p, A>,
         name: &AccountName,
         now: Timestamp,
     ) -> Result<Self, Failure> {
-        let (mut lock, is_salvaged) = Self::acquire_or_salvage(ports, name, now).await?;
+        let (mut lock, is_salvaged) = match Self::acquire_or_salvage(ports, name, now).await {
+            Err(Failure::UnknownAccount(_)) => return Self::acquire_lost(ports, name, now).await,
+            lock => lock?,
+        };
         if is_salvaged {
             // What was done cannot be known, so all of it is done again.
             lock.account.desired = Desired::Connected;
@@ -112,8 +116,29 @@ impl<'p, A: Leases> AccountLock<'p, A> {
         Ok((Self::new(ports, lease, account, now), is_salvaged))
     }
 
+    /// Takes the lease of an account whose item is gone while entries of its URL tokens are there.
+    async fn acquire_lost(
+        ports: Ports<'p, A>,
+        name: &AccountName,
+        now: Timestamp,
+    ) -> Result<Self, Failure> {
+        let unknown = || Failure::UnknownAccount(name.clone());
+        let left = ports.accounts.open_tokens(name).await?;
+        // They say the source, and which events it is to bring does not matter any more.
+        let source = left.first().map(|(_, entry)| entry.source);
+        let source = source.ok_or_else(unknown)?;
+        let new = Account::new(
+            name.clone(),
+            source,
+            EventSelection::all(facts(source).types),
+            now,
+        );
+        Self::acquire_or_reserve(ports, new, now).await
+    }
+
     /// Takes the lease of an account, or reserves the name of one that does not exist. Then this one takes its place,
-    /// and nothing of it is kept until it is saved. One that cannot be read whole goes on with what can be read of it.
+    /// and nothing of it is kept until it is saved. One that cannot be read whole goes on with what can be read of it, and one
+    /// whose item is gone with the entries of its URL tokens.
     pub(crate) async fn acquire_or_reserve(
         ports: Ports<'p, A>,
         new: Account,
@@ -122,7 +147,18 @@ impl<'p, A: Leases> AccountLock<'p, A> {
         let (lease, found) = take(ports.accounts, &new.name, now, IfUnknown::Reserve).await?;
         let (account, is_new, is_salvaged) = match found {
             Found::Account(account) => (account, false, false),
-            Found::Nothing => (new, true, false),
+            Found::Nothing => match ports.accounts.open_tokens(&new.name).await {
+                Ok(left) => {
+                    let is_lost = !left.is_empty();
+                    let mut account = new;
+                    account.adopt_entries(left, now);
+                    (account, true, is_lost)
+                }
+                Err(error) => {
+                    give_back(ports.accounts, &lease).await;
+                    return Err(error.into());
+                }
+            },
             Found::Unreadable(Some(account)) => (account, true, true),
             Found::Unreadable(None) => (new, true, true),
         };

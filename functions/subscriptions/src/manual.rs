@@ -4,8 +4,8 @@
 //! | call | does |
 //! |---|---|
 //! | `PUT`, `PATCH` | keeps the desired state and the signing secrets: one, or two while one replaces the other |
-//! | `POST …/endpoint` | makes a URL, and shows it once; the one before is good until its grace is over |
-//! | a check | takes the URL for registered once a delivery has come by it; ends the grace of those before |
+//! | `POST …/endpoint` | makes a URL, and shows it once. One that is in use stays so until the new one has brought a delivery; one that waits for its first is replaced, and good until its grace is over |
+//! | a check | takes the URL for registered once a delivery has come by it: then the grace of the one in use before begins. Ends graces that are over |
 //! | `DELETE` | retires the URLs, and says what is to be removed at the source |
 //!
 //! The signing secrets are kept as the account's credentials, and copied to where keys of registrations are: the
@@ -63,7 +63,14 @@ impl<A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'_, A, S, D> {
         now: Timestamp,
     ) -> Result<Outcome, Failure> {
         let mut lock = AccountLock::acquire(self.ports(), name, now).await?;
-        let endpoint = match self.reconciler.make_endpoint(&mut lock).await {
+        let made = async {
+            if lock.account.desired == Desired::Connected && self.is_manual(&lock) {
+                // A URL whose first delivery no check has seen yet is in use: another must not take its place at once.
+                self.confirm(&mut lock).await?;
+            }
+            self.reconciler.make_endpoint(&mut lock).await
+        };
+        let endpoint = match made.await {
             Ok(endpoint) => endpoint,
             Err(failure) => return lock.release(failure).await,
         };
@@ -83,7 +90,7 @@ impl<A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'_, A, S, D> {
             self.reconciler.restore_entries(&mut lock).await?;
             self.reconciler.restore_signing_secrets(&mut lock).await?;
             self.confirm(&mut lock).await?;
-            expire(&mut lock).await
+            self.expire(&mut lock).await
         };
         let checked = checked.await;
         lock.conclude(checked).await
@@ -104,7 +111,10 @@ impl<A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'_, A, S, D> {
         {
             return Ok(());
         }
-        let token = pending.token;
+        let until = now.plus_seconds(self.reconciler.grace_seconds);
+        let mut tokens = expire_where(lock, until, |state| state == RegistrationState::Live);
+        let is_taking_over = !tokens.is_empty();
+        tokens.push(pending.token);
         lock.account.register(Registration {
             state: RegistrationState::Live,
             ..pending
@@ -113,7 +123,40 @@ impl<A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'_, A, S, D> {
             Act::Registered,
             "connected: the URL has brought its first delivery",
         );
-        lock.save(&[token]).await
+        if is_taking_over {
+            let title = facts(lock.account.source).title;
+            let what = format!(
+                "the URL that was in use before is taken until {until}; remove it at {title} by hand by then"
+            );
+            lock.acted(Act::HandedOver, what);
+        }
+        lock.save(&tokens).await
+    }
+
+    /// Takes no more deliveries by URLs whose grace is over.
+    async fn expire(&self, lock: &mut AccountLock<'_, A>) -> Result<(), Failure> {
+        let now = lock.now;
+        // Of an account whose item was lost nobody knows when the grace of a URL began.
+        let until = now.plus_seconds(self.reconciler.grace_seconds);
+        let begun = |state| matches!(state, RegistrationState::Draining { .. });
+        let mut tokens = expire_where(lock, until, begun);
+        let is_over = |own: &&Registration| match own.state {
+            RegistrationState::Expired { until } => until <= now,
+            RegistrationState::Pending
+            | RegistrationState::Live
+            | RegistrationState::Replacing
+            | RegistrationState::Draining { .. } => false,
+        };
+        let over = lock.account.registrations.iter().filter(is_over);
+        let over: Vec<TokenHash> = over.map(|own| own.token).collect();
+        for token in &over {
+            lock.account.forget(token);
+        }
+        tokens.extend(over);
+        match tokens.is_empty() {
+            true => Ok(()),
+            false => lock.save(&tokens).await,
+        }
     }
 }
 
@@ -160,20 +203,25 @@ impl<A: Accounts, S: Secrets, D: Deliveries> Reconciler<'_, A, S, D> {
         let token = UrlToken::from_random(&random);
 
         let until = lock.now.plus_seconds(self.grace_seconds);
-        let mut tokens = vec![token.hash()];
-        for registration in &mut lock.account.registrations {
-            if !matches!(registration.state, RegistrationState::Expired { .. }) {
-                registration.state = RegistrationState::Expired { until };
-                tokens.push(registration.token);
-            }
-        }
+        let unused = |state| state == RegistrationState::Pending;
+        let mut tokens = expire_where(lock, until, unused);
         let title = facts(source).title;
-        lock.note(Note::EndpointMade, match tokens.len() {
-            1 => format!("a URL was made, to be registered at {title} by hand"),
-            _ => format!(
-                "another URL was made, to be registered at {title} by hand; the one before is taken until {until}"
-            ),
-        });
+        let before = match (lock.account.live().is_some(), tokens.is_empty()) {
+            (true, _) => {
+                "; the one in use stays so until this one has brought a delivery".to_owned()
+            }
+            (false, false) => format!("; the one before is taken until {until}"),
+            (false, true) => String::new(),
+        };
+        let which = match before.is_empty() {
+            true => "a URL",
+            false => "another URL",
+        };
+        lock.note(
+            Note::EndpointMade,
+            format!("{which} was made, to be registered at {title} by hand{before}"),
+        );
+        tokens.push(token.hash());
         lock.account.register(Registration {
             token: token.hash(),
             webhook: None,
@@ -229,23 +277,16 @@ impl<A: Accounts, S: Secrets, D: Deliveries> Reconciler<'_, A, S, D> {
     }
 }
 
-/// Takes no more deliveries by URLs whose grace is over.
-async fn expire<A: Accounts>(lock: &mut AccountLock<'_, A>) -> Result<(), Failure> {
-    let now = lock.now;
-    let is_over = |own: &&Registration| match own.state {
-        RegistrationState::Expired { until } => until <= now,
-        RegistrationState::Pending
-        | RegistrationState::Live
-        | RegistrationState::Replacing
-        | RegistrationState::Draining { .. } => false,
-    };
-    let over = lock.account.registrations.iter().filter(is_over);
-    let over: Vec<TokenHash> = over.map(|own| own.token).collect();
-    if over.is_empty() {
-        return Ok(());
-    }
-    for token in &over {
-        lock.account.forget(token);
-    }
-    lock.save(&over).await
+/// Lets the grace of the URLs in these states begin; their tokens' entries have yet to be saved.
+fn expire_where<A>(
+    lock: &mut AccountLock<'_, A>,
+    until: Timestamp,
+    is_over: impl Fn(RegistrationState) -> bool,
+) -> Vec<TokenHash> {
+    let registrations = lock.account.registrations.iter_mut();
+    let over = registrations.filter(|own| is_over(own.state)).map(|own| {
+        own.state = RegistrationState::Expired { until };
+        own.token
+    });
+    over.collect()
 }

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use domain::identity::DeliveryId;
 use domain::signature::{Assurance, Policy};
 use domain::subscription::{
-    Account, AllAccounts, Entry, FailedDelivery, LastError, Registration, Rotation, Silence, State,
+    Account, AllAccounts, Entry, FailedDelivery, LastError, Registration, RegistrationState,
+    Rotation, Silence, State,
 };
 use serde::Serialize;
 use sources::{facts, protocol, selectable};
@@ -229,6 +230,12 @@ fn waiting(account: &Account) -> String {
 fn remarks(account: &Account) -> String {
     let title = facts(account.source).title;
     let mut words = String::new();
+    if is_manual(account) && has_unused_url(account) {
+        words += &format!(
+            "; another URL was made and has brought no delivery yet: register it at {title} by hand. The one in use stays \
+             so until then"
+        );
+    }
     if let Some(stopped) = &account.stopped {
         words += &format!("; {stopped}");
     }
@@ -248,6 +255,12 @@ fn remarks(account: &Account) -> String {
         words += "; deliveries without a signature that fits are taken, proved by their URL alone";
     }
     words
+}
+
+/// Whether a URL waits for its first delivery.
+fn has_unused_url(account: &Account) -> bool {
+    let mut registrations = account.registrations.iter();
+    registrations.any(|own| own.state == RegistrationState::Pending)
 }
 
 /// The event types that an account of this source cannot be subscribed to.

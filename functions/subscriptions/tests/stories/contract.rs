@@ -162,6 +162,22 @@ pub(crate) async fn accounts(accounts: &impl Accounts) {
     let entry = accounts.token(&token(2)).await.unwrap().unwrap();
     assert_eq!((entry.status, entry.webhook), (TokenStatus::Retired, None));
 
+    // An account whose item is lost is found by the entries of its tokens that are not retired.
+    assert_eq!(accounts.open_tokens(&name("acme")).await.unwrap(), []);
+    acme.register(registration(5, Some("wh_5"), RegistrationState::Live));
+    acme.register(registration(6, None, RegistrationState::Pending));
+    let more = [token(5), token(6)];
+    let saved = accounts.save(&acme, &yours, &more).await.unwrap();
+    assert_eq!(saved, Saved::Yes);
+    let mut expected = more.map(|token| (token, acme.entry(&token)));
+    expected.sort_by_key(|(token, _)| *token);
+    assert_eq!(accounts.open_tokens(&name("acme")).await.unwrap(), expected);
+    assert_eq!(accounts.open_tokens(&name("acm")).await.unwrap(), []);
+    acme.registrations.clear();
+    let saved = accounts.save(&acme, &yours, &more).await.unwrap();
+    assert_eq!(saved, Saved::Yes);
+    assert_eq!(accounts.open_tokens(&name("acme")).await.unwrap(), []);
+
     // A lease that is outlived is taken over, with the account; its old holder changes nothing more.
     let third = lease("acme", 3, at(91));
     let held = Leased::Held { until: at(46) };

@@ -139,6 +139,63 @@ async fn an_account_of_which_only_url_tokens_are_left_is_listed_and_connected_an
 }
 
 #[tokio::test]
+async fn an_account_of_which_only_url_tokens_are_left_goes_on_with_its_webhook() {
+    let world = World::new().await;
+    world.connect().await.expect(200);
+    let before = (world.webhooks().await, world.token_entries());
+    world.lose_account("acme");
+    world.connect().await.expect(200);
+    let webhooks = world.webhooks().await;
+    assert_eq!(webhooks.len(), 1, "no second one beside it");
+    assert_eq!(webhooks[0].id, before.0[0].id);
+    world.assert_connected(&webhooks);
+    assert_eq!(world.token_entries(), before.1);
+    let told = world.history().join("; ");
+    assert!(told.contains("could not be read whole"), "{told}");
+    world.check().await.expect(200);
+}
+
+#[tokio::test]
+async fn an_account_of_which_only_url_tokens_are_left_is_disconnected() {
+    let world = World::new().await;
+    world.connect().await.expect(200);
+    world.lose_account("acme");
+    let answer = world.disconnect().await.expect(200);
+    assert_eq!(answer.body["state"], "disconnected");
+    assert_eq!(answer.body["last_error"], json!(null));
+    assert!(world.webhooks().await.is_empty());
+    assert_eq!(world.token_statuses(), [TokenStatus::Retired]);
+    assert!(world.oauth().is_none() && world.keys().is_empty());
+    assert!(!world.is_leased());
+    world.disconnect().await.expect(200);
+}
+
+#[tokio::test]
+async fn both_webhooks_of_a_rotation_whose_account_is_lost_are_removed() {
+    let world = World::new().await;
+    world.connect().await.expect(200);
+    world.rotate().await.expect(200);
+    assert_eq!(world.webhooks().await.len(), 2);
+    world.lose_account("acme");
+    world.disconnect().await.expect(200);
+    assert!(world.webhooks().await.is_empty());
+    assert_eq!(world.token_statuses(), [TokenStatus::Retired; 2]);
+}
+
+#[tokio::test]
+async fn an_account_that_never_was_cannot_be_removed_and_another_source_does_not_take_its_place() {
+    let world = World::new().await;
+    world.disconnect().await.expect(404);
+    assert!(!world.is_leased());
+    world.connect().await.expect(200);
+    world.lose_account("acme");
+    let other = json!({ "source": "stackone", "signing_secrets": ["one"], "events": ["*"] });
+    world.put("acme", &other).await.expect(409);
+    assert!(!world.is_leased());
+    assert_eq!(world.token_statuses(), [TokenStatus::Live]);
+}
+
+#[tokio::test]
 async fn an_account_of_which_only_retired_url_tokens_are_left_is_none() {
     let world = World::new().await;
     world.connect().await.expect(200);

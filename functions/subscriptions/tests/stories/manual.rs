@@ -79,22 +79,125 @@ async fn the_same_call_again_changes_nothing_and_other_secrets_replace_those_bef
     assert!(world.token_entry(&token).unwrap().keys > version);
 }
 
+/// How long a URL is taken that another has replaced, in seconds.
+const GRACE: usize = 72 * 3600;
+
+fn status(world: &World, token: &UrlToken) -> TokenStatus {
+    world.token_entry(token).unwrap().status
+}
+
+/// A manual account whose URL is in use.
+async fn in_use() -> (World, UrlToken) {
+    let world = World::new().await;
+    world.put("acme", &desired(&["one"])).await.expect(200);
+    let token = token_of(&world.act("endpoint").await.expect(200).body);
+    world.deliver_to(token.hash());
+    let checked = world.check().await.expect(200);
+    assert_eq!(checked.body["state"], "connected");
+    (world, token)
+}
+
 #[tokio::test]
-async fn another_url_leaves_the_one_before_good_for_its_grace() {
+async fn another_url_before_any_delivery_replaces_the_one_that_nobody_used() {
     let world = World::new().await;
     world.put("acme", &desired(&["one"])).await.expect(200);
     let first = token_of(&world.act("endpoint").await.expect(200).body);
     let second = token_of(&world.act("endpoint").await.expect(200).body);
+    let third = token_of(&world.act("endpoint").await.expect(200).body);
     assert_ne!(first.hash(), second.hash());
-    let status = |token: &UrlToken| world.token_entry(token).unwrap().status;
-    assert_eq!(status(&first), TokenStatus::Grace);
-    assert_eq!(world.macs_of(&first), ["one"]);
-    world.pass(72 * 3600 + 1);
+    for unused in [&first, &second] {
+        assert_eq!(status(&world, unused), TokenStatus::Grace);
+        assert_eq!(world.macs_of(unused), ["one"]);
+    }
+    assert_eq!(status(&world, &third), TokenStatus::Pending);
+    world.pass(GRACE + 1);
     world.check().await.expect(200);
-    assert_eq!(status(&first), TokenStatus::Retired);
-    assert!(status(&second).takes_deliveries());
+    for unused in [&first, &second] {
+        assert_eq!(status(&world, unused), TokenStatus::Retired);
+    }
+    assert!(status(&world, &third).takes_deliveries());
     world.check().await.expect(200);
     assert_eq!(world.macs_of(&first), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_url_in_use_stays_so_until_the_new_one_has_brought_a_delivery() {
+    let (world, first) = in_use().await;
+    let made = world.act("endpoint").await.expect(200);
+    let second = token_of(&made.body);
+    assert_eq!(made.body["state"], "connected");
+    let explanation = made.body["explanation"].as_str().unwrap();
+    assert!(
+        explanation.contains("another URL was made"),
+        "{explanation}"
+    );
+    // However long it takes: the person has the time that the person needs.
+    for _ in 0..3 {
+        world.pass(GRACE);
+        let checked = world.check().await.expect(200);
+        assert_eq!(checked.body["state"], "connected");
+    }
+    assert_eq!(status(&world, &first), TokenStatus::Live);
+    assert_eq!(status(&world, &second), TokenStatus::Pending);
+    assert_eq!(world.macs_of(&first), ["one"]);
+    assert_eq!(world.macs_of(&second), ["one"]);
+
+    // A delivery of the old one says nothing of the new one.
+    world.deliver_to(first.hash());
+    world.check().await.expect(200);
+    assert_eq!(status(&world, &first), TokenStatus::Live);
+
+    world.deliver_to(second.hash());
+    let after = world.check().await.expect(200);
+    assert_eq!(after.body["state"], "connected");
+    let explanation = after.body["explanation"].as_str().unwrap();
+    assert!(!explanation.contains("another URL"), "{explanation}");
+    assert_eq!(status(&world, &second), TokenStatus::Live);
+    assert_eq!(status(&world, &first), TokenStatus::Grace);
+    let history = world.history().join("; ");
+    assert!(
+        history.contains("the URL that was in use before is taken until"),
+        "{history}"
+    );
+
+    // Retries of the old one are taken during its grace, and no longer.
+    world.pass(GRACE - 1);
+    world.deliver_to(first.hash());
+    world.check().await.expect(200);
+    assert_eq!(status(&world, &first), TokenStatus::Grace);
+    assert_eq!(world.macs_of(&first), ["one"]);
+    assert_eq!(status(&world, &second), TokenStatus::Live);
+    world.pass(2);
+    world.check().await.expect(200);
+    assert_eq!(status(&world, &first), TokenStatus::Retired);
+    assert_eq!(status(&world, &second), TokenStatus::Live);
+}
+
+#[tokio::test]
+async fn of_two_urls_that_were_asked_for_after_one_in_use_only_the_unused_one_is_replaced() {
+    let (world, first) = in_use().await;
+    let second = token_of(&world.act("endpoint").await.expect(200).body);
+    let third = token_of(&world.act("endpoint").await.expect(200).body);
+    assert_eq!(status(&world, &first), TokenStatus::Live);
+    assert_eq!(status(&world, &second), TokenStatus::Grace);
+    assert_eq!(status(&world, &third), TokenStatus::Pending);
+    world.pass(GRACE + 1);
+    world.check().await.expect(200);
+    assert_eq!(status(&world, &first), TokenStatus::Live);
+    assert_eq!(status(&world, &second), TokenStatus::Retired);
+    assert_eq!(status(&world, &third), TokenStatus::Pending);
+}
+
+#[tokio::test]
+async fn a_url_whose_first_delivery_no_check_has_seen_is_in_use_all_the_same() {
+    let world = World::new().await;
+    world.put("acme", &desired(&["one"])).await.expect(200);
+    let first = token_of(&world.act("endpoint").await.expect(200).body);
+    world.deliver_to(first.hash());
+    let made = world.act("endpoint").await.expect(200);
+    assert_eq!(made.body["state"], "connected");
+    assert_eq!(status(&world, &first), TokenStatus::Live);
+    assert_eq!(status(&world, &token_of(&made.body)), TokenStatus::Pending);
 }
 
 #[tokio::test]

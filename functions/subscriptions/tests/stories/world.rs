@@ -257,6 +257,23 @@ impl Accounts for MemoryAccounts {
             })
             .await
     }
+
+    async fn open_tokens(
+        &self,
+        account: &AccountName,
+    ) -> Result<Vec<(TokenHash, TokenEntry)>, PortError> {
+        self.fate
+            .store(async {
+                let table = self.table.lock().unwrap();
+                let mut open = table.tokens.clone();
+                open.retain(|(_, entry)| {
+                    entry.account == *account && entry.status != TokenStatus::Retired
+                });
+                open.sort_by_key(|(token, _)| *token);
+                open
+            })
+            .await
+    }
 }
 
 /// Secrets, and whether each is scheduled for deletion.

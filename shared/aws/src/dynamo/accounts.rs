@@ -37,6 +37,7 @@ const RELEASING: &str = "giving an account's lease back";
 const READING: &str = "reading an account";
 const LISTING: &str = "listing the accounts";
 const READING_TOKEN: &str = "reading what a URL token stands for";
+const READING_TOKENS: &str = "reading the URL tokens of an account";
 
 /// The code of a failed condition, in an error and in a transaction's reasons.
 const CONDITION_FAILED: &str = "ConditionalCheckFailed";
@@ -298,6 +299,39 @@ impl Accounts for DynamoAccounts {
         token_entry(&item)
             .map(Some)
             .ok_or_else(|| PortError::unreadable(READING_TOKEN))
+    }
+
+    async fn open_tokens(
+        &self,
+        account: &AccountName,
+    ) -> Result<Vec<(TokenHash, TokenEntry)>, PortError> {
+        let mut pages = self
+            .client
+            .scan()
+            .table_name(&self.table)
+            .filter_expression(
+                "begins_with(pk, :token) AND #account = :account AND #status <> :retired",
+            )
+            .expression_attribute_names("#account", "account")
+            .expression_attribute_names("#status", "status")
+            .expression_attribute_values(":account", text(account.as_str()))
+            .expression_attribute_values(":token", keys::any_token())
+            .expression_attribute_values(":retired", text(TokenStatus::Retired.as_str()))
+            .consistent_read(true)
+            .into_paginator()
+            .send();
+        let mut open = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| port_error(READING_TOKENS, &error, is_permanent))?;
+            // One that cannot be read takes no delivery either.
+            let entries = page.items().iter().filter_map(|item| {
+                let token = keys::token_named(text_of(item, PK)?)?;
+                Some((token, token_entry(item)?))
+            });
+            open.extend(entries);
+        }
+        open.sort_by_key(|(token, _)| *token);
+        Ok(open)
     }
 }
 

@@ -49,6 +49,11 @@ pub(crate) fn is_token(key: &str) -> bool {
     key.starts_with(TOKEN)
 }
 
+/// The token that a key of the accounts table names, if it is a token's.
+pub(crate) fn token_named(key: &str) -> Option<TokenHash> {
+    key.strip_prefix(TOKEN)?.parse().ok()
+}
+
 /// What a URL token stands for, in the accounts table.
 pub(crate) fn token(token: &TokenHash) -> AttributeValue {
     text(format!("{TOKEN}{token}"))

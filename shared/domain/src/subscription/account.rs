@@ -237,6 +237,30 @@ impl Account {
         }
     }
 
+    /// Goes on with what is left of an account whose item is gone: the entries of its URL tokens. They say its source.
+    /// Of one in its grace nobody knows whether its webhook is at the source still: it is looked for.
+    pub fn adopt_entries(&mut self, entries: Vec<(TokenHash, TokenEntry)>, now: Timestamp) {
+        for (token, entry) in entries {
+            let state = match entry.status {
+                TokenStatus::Pending => RegistrationState::Pending,
+                TokenStatus::Live => RegistrationState::Live,
+                TokenStatus::Grace => RegistrationState::Draining {
+                    since: now,
+                    until: now,
+                },
+                TokenStatus::Retired => continue,
+            };
+            self.source = entry.source;
+            self.policy = self.policy.or(entry.policy);
+            self.register(Registration {
+                token,
+                webhook: entry.webhook,
+                keys: entry.keys,
+                state,
+            });
+        }
+    }
+
     /// Desires to be connected for these events. What was usual for others, or before a disconnect, says nothing
     /// any more.
     pub fn connect_for(&mut self, events: EventSelection, now: Timestamp) {
@@ -511,6 +535,53 @@ mod tests {
         account.connect_for(fewer, Timestamp::from_millis(3));
         assert_eq!(account.baseline.hours, 0);
         assert_eq!(account.desired, Desired::Connected);
+    }
+
+    #[test]
+    fn what_is_left_of_an_account_is_adopted_with_its_source_and_its_choice() {
+        let token = |number| crate::account::UrlToken::from_random(&[number; 32]).hash();
+        let at = Timestamp::from_millis;
+        let entry = |number: u8, status| {
+            let entry = TokenEntry {
+                account: "acme".parse().unwrap(),
+                source: Source::OneStock,
+                webhook: Some(WebhookId::new(number.to_string())),
+                keys: KeysVersion::new(number.into()),
+                status,
+                policy: Some(Policy::Require),
+            };
+            (token(number), entry)
+        };
+        let mut account = account();
+        account.adopt_entries(Vec::new(), at(5));
+        assert_eq!(account.source, Source::Orderspace);
+        let entries = vec![
+            entry(1, TokenStatus::Pending),
+            entry(2, TokenStatus::Live),
+            entry(3, TokenStatus::Grace),
+            entry(4, TokenStatus::Retired),
+        ];
+        account.adopt_entries(entries.clone(), at(5));
+        assert_eq!(
+            (account.source, account.policy),
+            (Source::OneStock, Some(Policy::Require))
+        );
+        let (since, until) = (at(5), at(5));
+        let states: Vec<_> = account.registrations.iter().map(|own| own.state).collect();
+        let draining = RegistrationState::Draining { since, until };
+        let expected = [
+            RegistrationState::Pending,
+            RegistrationState::Live,
+            draining,
+        ];
+        assert_eq!(states, expected);
+        for (token, entry) in &entries[..3] {
+            assert_eq!(
+                account.entry(token),
+                *entry,
+                "nothing of it changes by that"
+            );
+        }
     }
 
     #[test]

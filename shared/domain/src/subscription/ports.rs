@@ -144,6 +144,16 @@ pub trait Accounts: Leases {
         &self,
         token: &TokenHash,
     ) -> impl Future<Output = Result<Option<TokenEntry>, PortError>> + Send;
+
+    /// The entries of an account's URL tokens that are not retired, read consistently. All entries are looked at: it is for
+    /// an account whose item is gone.
+    ///
+    /// # Errors
+    /// The table did not answer.
+    fn open_tokens(
+        &self,
+        account: &AccountName,
+    ) -> impl Future<Output = Result<Vec<(TokenHash, TokenEntry)>, PortError>> + Send;
 }
 
 /// The secrets of accounts. Those scheduled for deletion are not there, but come back when they are put.
