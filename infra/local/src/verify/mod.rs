@@ -7,6 +7,7 @@
 pub mod checks;
 pub mod conformance;
 mod gone;
+mod linters;
 mod panics;
 pub mod report;
 pub mod scale;
