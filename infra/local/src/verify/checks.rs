@@ -12,14 +12,14 @@ use tokio::process::Command;
 
 use super::conformance::{self, TestNames, TestResults};
 use super::report::Outcome;
-use super::{Run, panics, scale};
+use super::{Run, linters, panics, scale};
 use crate::build::{self, Build};
 use crate::demo::{examples, sources, story};
 use crate::emulator::REGION;
 use crate::job;
 use crate::ports;
 use crate::stack::{Options, Stack};
-use crate::template::{Template, rules};
+use crate::template::{self, Template};
 use crate::tools::{Tools, without_cargos_own};
 
 /// One check.
@@ -106,6 +106,10 @@ const TOOLS: &[Need] = &[Need::Tools];
 const STACK: &[Need] = &[Need::Stack];
 /// The check that the table of requirements is current.
 pub(super) const REQUIREMENTS: &str = "requirements";
+const DENY: Need = Need::Cargo(
+    "deny",
+    "cargo-deny is not installed: cargo install cargo-deny --locked",
+);
 const NEXTEST: &str = "cargo-nextest, which lists the tests, is not installed";
 
 /// Every check.
@@ -205,6 +209,30 @@ pub const CHECKS: &[Check] = &[
         &[],
         Work::Run(|run| Box::pin(async { run.template_rules() })),
     ),
+    // What it installs has 290 MB and takes minutes.
+    of_release(check(
+        "checkov",
+        "Template (checkov)",
+        TOOLS,
+        Work::Run(|run| {
+            Box::pin(async { linters::checkov(&run.places, run.tools()?, run.progress).await })
+        }),
+    )),
+    // Of a release, because building the command takes minutes too.
+    of_release(check(
+        "dependencies",
+        "Licences, sources and versions of the crates (cargo deny)",
+        &[DENY],
+        Work::Cargo(&["deny", "check", "licenses", "bans", "sources"], |_| {
+            Some("every crate is one that deny.toml allows".to_owned())
+        }),
+    )),
+    of_release(check(
+        "advisories",
+        "Known weaknesses of the crates (cargo deny)",
+        &[DENY],
+        Work::Run(|run| Box::pin(async { linters::advisories(&run.places).await })),
+    )),
     of_release(check(
         "scale",
         "What a delivery, a batch and a start cost",
@@ -221,6 +249,14 @@ pub const CHECKS: &[Check] = &[
         "Stack",
         &[],
         Work::Run(|run| Box::pin(run.start())),
+    ),
+    check(
+        "processor",
+        "The processor of the functions' programs",
+        STACK,
+        Work::Run(|run| {
+            Box::pin(async { linters::processor(&run.places, build::architecture()?) })
+        }),
     ),
     check(
         "examples",
@@ -423,7 +459,7 @@ impl Run {
         let path = self.places.template();
         let text = std::fs::read_to_string(&path)
             .with_context(|| format!("{} could not be read", path.display()))?;
-        let findings = rules::check(&Template::parse(&text)?);
+        let (findings, rules) = template::check(&Template::parse(&text)?);
         let lines: Vec<String> = findings
             .iter()
             .map(|finding| format!("    {finding}"))
@@ -434,7 +470,7 @@ impl Run {
             lines.len(),
             lines.join("\n")
         );
-        Ok(Outcome::Passed(format!("{} rules kept", rules::count())))
+        Ok(Outcome::Passed(format!("{rules} rules kept")))
     }
 
     /// That a panic in a function unwinds. Unless Cargo.toml says so itself, cargo-lambda builds with `panic = "abort"`,
