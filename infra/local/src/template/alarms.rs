@@ -149,8 +149,8 @@ pub const OURS: [Own; 32] = [
     ("AccountEventsGivenUp", &[], Says::Event),
     ("SecretsUnreadable", &[], Says::Event),
     ("HealthUnread", &[], Says::Event),
-    ("SubscriptionFindings", &[], Says::Event),
-    ("SubscriptionActs", &[], Says::Event),
+    ("SubscriptionFindings", &["Finding"], Says::Event),
+    ("SubscriptionActs", &["Act"], Says::Event),
 ];
 
 /// Those of [`OURS`] that need an alarm.
