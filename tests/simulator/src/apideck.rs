@@ -102,7 +102,7 @@ fn type_of(body: &[u8]) -> Option<String> {
 pub(crate) struct Apideck;
 
 impl Provider for Apideck {
-    fn routes(&self, _: &World) -> Router<World> {
+    fn routes(&self) -> Router<World> {
         api::routes(&Self)
     }
 

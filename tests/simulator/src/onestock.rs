@@ -63,7 +63,7 @@ struct Settings {
 pub(crate) struct Onestock;
 
 impl Provider for Onestock {
-    fn routes(&self, _: &World) -> Router<World> {
+    fn routes(&self) -> Router<World> {
         api::routes(&Self)
     }
 

@@ -80,7 +80,7 @@ struct Settings {
 pub(crate) struct Ordermentum;
 
 impl Provider for Ordermentum {
-    fn routes(&self, _: &World) -> Router<World> {
+    fn routes(&self) -> Router<World> {
         api::routes(&Self)
     }
 

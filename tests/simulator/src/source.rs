@@ -111,7 +111,7 @@ impl Schedule {
 /// A source: its API, and how it packs, signs and retries.
 pub(crate) trait Provider: Sync {
     /// The source's own paths.
-    fn routes(&self, world: &World) -> Router<World>;
+    fn routes(&self) -> Router<World>;
 
     /// The form of an error answer of the API.
     fn error(&self, status: StatusCode, text: &str) -> Response;

@@ -30,7 +30,7 @@ struct Settings {
 pub(crate) struct StackOne;
 
 impl Provider for StackOne {
-    fn routes(&self, _: &World) -> Router<World> {
+    fn routes(&self) -> Router<World> {
         Router::new().fallback(async || StackOne.error(StatusCode::NOT_FOUND, "no such path"))
     }
 

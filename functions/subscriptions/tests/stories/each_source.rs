@@ -292,6 +292,7 @@ async fn wrong_credentials_are_named_by_their_fields_and_change_nothing(
         );
     };
     refuse().await;
+    world.show("acme").await.expect(404);
     assert!(world.oauth().is_none() && world.webhooks().await.is_empty());
     world.connect().await.expect(200);
     let account = world.account();

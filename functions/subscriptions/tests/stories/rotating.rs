@@ -246,27 +246,6 @@ async fn what_is_not_connected_cannot_be_rotated() {
 }
 
 #[tokio::test]
-async fn of_a_rotation_and_another_change_at_once_one_is_told_to_come_again() {
-    let world = World::new().await;
-    world.connect().await.expect(200);
-    let (rotated, changed) = tokio::join!(world.rotate(), world.change(&["order.created"]));
-    let mut statuses = [rotated.status, changed.status];
-    statuses.sort_unstable();
-    assert_eq!(statuses, [200, 409]);
-    let told = if rotated.status == 409 {
-        rotated
-    } else {
-        changed
-    };
-    assert_eq!(told.retry_after.as_deref(), Some("5"));
-    assert!(
-        told.message().contains("another call"),
-        "{}",
-        told.message()
-    );
-}
-
-#[tokio::test]
 async fn throttled_is_accepted_and_the_check_goes_on() {
     let world = World::with(NewSite {
         requests_per_minute: Some(3),
@@ -330,20 +309,6 @@ async fn a_webhook_that_is_deleted_during_the_overlap_is_made_up_for() {
     world.deliver_by(&third.id);
     world.check().await.expect(200);
     world.assert_connected(&world.webhooks().await);
-}
-
-#[tokio::test]
-async fn a_disconnect_during_the_overlap_leaves_nothing() {
-    let (world, ..) = rotating().await;
-    let answer = world.disconnect().await.expect(200);
-    assert_eq!(answer.body["state"], "disconnected");
-    assert_eq!(*waits_for(&answer), json!(null));
-    assert!(world.webhooks().await.is_empty());
-    assert!(world.oauth().is_none() && world.keys().is_empty());
-    assert_eq!(
-        world.token_statuses(),
-        [TokenStatus::Retired, TokenStatus::Retired]
-    );
 }
 
 #[tokio::test]

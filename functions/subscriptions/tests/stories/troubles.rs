@@ -98,22 +98,6 @@ async fn a_registration_that_comes_through_late_is_taken_away() {
 }
 
 #[tokio::test]
-async fn refused_credentials_make_no_account() {
-    let world = World::new().await;
-    let mut desired = world.desired(&["*"]);
-    desired["client_secret"] = json!("wrong");
-    let answer = world.put("acme", &desired).await.expect(422);
-    assert!(
-        answer.message().contains("refuses the credentials"),
-        "{}",
-        answer.message()
-    );
-    world.show("acme").await.expect(404);
-    assert!(world.oauth().is_none());
-    world.connect().await.expect(200);
-}
-
-#[tokio::test]
 async fn credentials_that_were_revoked_are_told() {
     let world = World::new().await;
     world.connect().await.expect(200);

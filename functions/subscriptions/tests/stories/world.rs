@@ -14,8 +14,9 @@ use domain::signature::{Assurance, LiveSecrets, MacKey, SigningKeys};
 use domain::source::Source;
 use domain::subscription::{
     Access, Account, Accounts, AllAccounts, Api, ApiCall, ApiError, Apis, Arrival, Baseline,
-    Caller, Credentials, Deliveries, FailedDelivery, IfUnknown, Lease, LeaseOwner, Leased, Leases,
-    NewWebhook, OauthSecret, OurSecret, RegisteredWebhook, Removed, Saved, Secrets, WebhookChange,
+    Caller, Credentials, Deliveries, Endpoint, FailedDelivery, IfUnknown, Lease, LeaseOwner,
+    Leased, Leases, NewWebhook, OauthSecret, OurSecret, RegisteredWebhook, Removed, Saved, Secrets,
+    WebhookChange,
 };
 use domain::timestamp::Timestamp;
 use serde_json::{Value, json};
@@ -447,19 +448,8 @@ impl Api for FatefulApi {
     reason = "of the programs with this world, one alone reads the access token"
 )]
 pub(crate) struct Authorization {
-    pub(crate) credentials: Pair,
-    pub(crate) access: Option<Access>,
-}
-
-pub(crate) struct Pair {
     pub(crate) client_id: String,
-    secret: String,
-}
-
-impl Pair {
-    pub(crate) fn expose_secret(&self) -> &str {
-        &self.secret
-    }
+    pub(crate) access: Option<Access>,
 }
 
 /// Receipts and failed deliveries, in memory.
@@ -813,7 +803,8 @@ impl World {
             let request = String::from_utf8(request).unwrap();
             let path = request.split(' ').nth(1).unwrap();
             let token = path.strip_prefix("/hooks/apideck/").unwrap();
-            let token: UrlToken = token.parse().unwrap();
+            // A part may follow.
+            let token: UrlToken = token.split('/').next().unwrap().parse().unwrap();
             let entry = self.token_entry(&token);
             let greeting = Greeting {
                 takes_deliveries: entry.is_some_and(|entry| entry.status.takes_deliveries()),
@@ -1150,12 +1141,9 @@ impl World {
     pub(crate) fn oauth(&self) -> Option<Authorization> {
         let acme = "acme".parse().unwrap();
         let kept = self.secrets.oauth.lock().unwrap().get(&acme)?;
-        let field = |name| kept.credentials.get(name).unwrap_or_default().to_owned();
+        let client_id = kept.credentials.get("client_id");
         Some(Authorization {
-            credentials: Pair {
-                client_id: field("client_id"),
-                secret: field("client_secret"),
-            },
+            client_id: client_id.unwrap_or_default().to_owned(),
             access: kept.access,
         })
     }
@@ -1236,8 +1224,7 @@ impl World {
 
 /// The token in a webhook's URL.
 pub(crate) fn token_of(webhook: &WebhookStatus) -> UrlToken {
-    let token = webhook.endpoint.rsplit('/').next();
-    token.unwrap().parse().unwrap()
+    Endpoint::new(webhook.endpoint.as_str()).token().unwrap()
 }
 
 /// Every answer in every story is one that the admin API's description has.
