@@ -91,7 +91,10 @@ pub(crate) async fn forward<'c, Q: Queues, O: ClaimCheck>(
             add(&mut forwarded.entry(position).or_default().teams, team);
         }
         for position in sent.undelivered {
-            add(&mut forwarded.entry(position).or_default().undelivered, team);
+            add(
+                &mut forwarded.entry(position).or_default().undelivered,
+                team,
+            );
         }
         for position in sent.again {
             forwarded.entry(position).or_default().again = true;

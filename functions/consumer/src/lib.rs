@@ -245,15 +245,15 @@ fn response(messages: &[SqsMessage], states: &[Result<(), Failure>]) -> SqsBatch
 fn read(message: &SqsMessage) -> Result<Envelope<'_>, Failure> {
     let body = message.body.as_deref().unwrap_or_default();
     Envelope::parse(body).map_err(|error| {
-        let message = message.message_id.as_deref().unwrap_or_default();
+        let message_id = message.message_id.as_deref().unwrap_or_default();
         match &error {
             EnvelopeError::Unknown(member) => {
                 metrics::count(Metric::NewerEnvelopes, 1);
-                warn!(message, member, "an event of a newer release; it is received again until that release runs");
+                warn!(message_id, member, "an event of a newer release; it is received again until that release runs");
                 Failure::Newer
             }
             EnvelopeError::Json(_) | EnvelopeError::Member(_) => {
-                warn!(message, %error, "a message that is no event; it goes to the dead-letter queue");
+                warn!(message_id, %error, "a message that is no event; it goes to the dead-letter queue");
                 Failure::Unreadable
             }
         }
