@@ -8,7 +8,7 @@ use domain::envelope::DataRef;
 use domain::lane::Lane;
 use domain::ports::{ClaimCheck as _, ErrorKind, QueueUrl};
 use rstest::rstest;
-use serde_json::json;
+use serde_json::{Value, json};
 use testkit::fakes::Fault;
 use testkit::log::Log;
 use testkit::sqs_event::{batch, message_id, receipt_handle};
