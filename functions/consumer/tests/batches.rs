@@ -463,7 +463,7 @@ async fn what_failed_waits_in_the_lane_it_came_from() {
 #[case::that_is_empty(json!(""))]
 #[case::that_is_missing(json!(null))]
 #[tokio::test(start_paused = true)]
-async fn a_batch_of_no_lane_fails_whole_and_untouched(#[case] arn: serde_json::Value) {
+async fn a_batch_of_no_lane_fails_whole_and_untouched(#[case] arn: Value) {
     let (world, log) = (world(), Log::default());
     let _guard = log.capture(LevelFilter::INFO);
     let record = |position: usize| {
