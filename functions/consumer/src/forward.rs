@@ -6,12 +6,17 @@
 //!
 //! A route of unified events gets a second rendering of the same events ([`rendering`](crate::rendering)), each in the same
 //! envelope. Teams that take events as they are do not wait for it.
+//!
+//! A message may ask for one team alone ([`Control`](domain::control::Control)). If no route has its name, the event is set
+//! aside for it, so that it can be released once the route is there again.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::panic::AssertUnwindSafe;
 
+use domain::control::Control;
 use domain::envelope::{Body, Envelope, is_sendable, json_string};
 use domain::fold::Verdict;
+use domain::identity::EventId;
 use domain::ports::{ClaimCheck, Message, Queues};
 use domain::route::{Format, Route};
 use futures::FutureExt as _;
@@ -33,7 +38,7 @@ pub(crate) struct Forwarded<'c> {
     /// The teams whose queues accepted it.
     pub(crate) teams: Vec<&'c str>,
     /// The teams that it was set aside for.
-    pub(crate) undelivered: Vec<&'c str>,
+    pub(crate) undelivered: Vec<String>,
     /// Whether a team has it neither way: then its message has to come again.
     pub(crate) again: bool,
 }
@@ -86,18 +91,58 @@ pub(crate) async fn forward<'c, Q: Queues, O: ClaimCheck>(
         .await
     };
     let (native, unified) = join(native, unified).await;
+    set_aside_for_nobody(queues, config, applied, deadline, &mut forwarded).await;
     for (team, sent) in native.into_iter().chain(unified) {
         for position in sent.accepted {
             add(&mut forwarded.entry(position).or_default().teams, team);
         }
         for position in sent.undelivered {
-            add(&mut forwarded.entry(position).or_default().undelivered, team);
+            let undelivered = &mut forwarded.entry(position).or_default().undelivered;
+            if !undelivered.iter().any(|known| known == team) {
+                undelivered.push(team.to_owned());
+            }
         }
         for position in sent.again {
             forwarded.entry(position).or_default().again = true;
         }
     }
     forwarded
+}
+
+/// Sets aside what is for a team of which no route knows.
+async fn set_aside_for_nobody<Q: Queues>(
+    queues: &Q,
+    config: &Config,
+    applied: &[(Arrived<'_>, Verdict)],
+    deadline: Instant,
+    forwarded: &mut HashMap<usize, Forwarded<'_>>,
+) {
+    let mut refused: BTreeMap<&str, Vec<Refused<'_, '_>>> = BTreeMap::new();
+    for (arrived, verdict) in applied {
+        let Some(team) = arrived.control.only.as_deref() else {
+            continue;
+        };
+        if config.routes.all().iter().any(|route| route.team == team) {
+            continue;
+        }
+        arrived
+            .span
+            .in_scope(|| warn!(team, "an event for a team that no route names"));
+        let text = marked(arrived, verdict).to_text().to_text();
+        let one = (arrived, text, NO_TEAM.to_owned());
+        refused.entry(team).or_default().push(one);
+    }
+    for (team, refused) in refused {
+        let mut sent = Sent::default();
+        set_aside(queues, config, (team, ""), &refused, deadline, &mut sent).await;
+        for position in sent.undelivered {
+            let undelivered = &mut forwarded.entry(position).or_default().undelivered;
+            undelivered.push(team.to_owned());
+        }
+        for position in sent.again {
+            forwarded.entry(position).or_default().again = true;
+        }
+    }
 }
 
 /// Adds a team once: it may have several routes.
@@ -164,6 +209,9 @@ fn share<'r>(
         account,
         ..
     } = &arrived.envelope;
+    if !arrived.control.admits(&route.team) {
+        return Share::None;
+    }
     let takes = route.takes(*source, event_type, account);
     let rendering = match renderings {
         None if takes => return Share::Native,
@@ -209,10 +257,7 @@ async fn forward_to<Q: Queues>(
             }
             Share::None => continue,
         };
-        let mut envelope = arrived.envelope.clone();
-        // What was found out when the event came first is true also when it comes again.
-        envelope.marks.possible_duplicate |= verdict.possible_duplicate;
-        events.push((arrived, envelope, rendering));
+        events.push((arrived, marked(arrived, verdict), rendering));
     }
     count(Metric::NotUnified, not_unified);
     if events.is_empty() {
@@ -222,7 +267,9 @@ async fn forward_to<Q: Queues>(
     events.sort_by_key(|(_, envelope, _)| envelope.id);
     let messages: Vec<Message<'_>> = events
         .iter()
-        .map(|(_, envelope, rendering)| message(envelope, route, *rendering))
+        .map(|(arrived, envelope, rendering)| {
+            message(envelope, &arrived.control, route, *rendering)
+        })
         .collect();
     let patience = deadline.min(Instant::now() + config.patience);
     let answers = enqueue(queues, &route.queue, &messages, patience).await;
@@ -238,16 +285,31 @@ async fn forward_to<Q: Queues>(
             }
         }
     }
-    set_aside(queues, config, route, &refused, deadline, &mut sent).await;
+    let to = (route.team.as_str(), route.queue.as_str());
+    set_aside(queues, config, to, &refused, deadline, &mut sent).await;
     sent
 }
+
+/// The event as teams get it.
+fn marked<'m>(arrived: &Arrived<'m>, verdict: &Verdict) -> Envelope<'m> {
+    let mut envelope = arrived.envelope.clone();
+    // What was found out when the event came first is true also when it comes again.
+    envelope.marks.possible_duplicate |= verdict.possible_duplicate;
+    envelope
+}
+
+/// Why an event is set aside that is for a team of which no route knows.
+const NO_TEAM: &str = "no_such_team";
+
+/// An event that a team does not get: with the text of its message, and why.
+type Refused<'a, 'm> = (&'a Arrived<'m>, String, String);
 
 /// Sends to the undelivered queue what a team's queue refused, and notes what becomes of it.
 async fn set_aside<Q: Queues>(
     queues: &Q,
     config: &Config,
-    route: &Route,
-    refused: &[(&Arrived<'_>, String, String)],
+    (team, queue): (&str, &str),
+    refused: &[Refused<'_, '_>],
     deadline: Instant,
     sent: &mut Sent,
 ) {
@@ -257,16 +319,13 @@ async fn set_aside<Q: Queues>(
     let messages: Vec<Message<'_>> = refused
         .iter()
         .map(|(_, envelope, reason)| {
-            let (team, queue, reason) = (
-                json_string(&route.team),
-                json_string(route.queue.as_str()),
-                json_string(reason),
-            );
+            let (name, queue, reason) =
+                (json_string(team), json_string(queue), json_string(reason));
             let before =
-                format!(r#"{{"team":{team},"queue":{queue},"reason":{reason},"envelope":"#);
+                format!(r#"{{"team":{name},"queue":{queue},"reason":{reason},"envelope":"#);
             Message {
                 text: Body::wrapping(before, envelope),
-                group: Some(route.team.clone()).filter(|team| is_group(team)),
+                group: Some(team.to_owned()).filter(|team| is_group(team)),
                 deduplication: None,
                 attributes: Vec::new(),
             }
@@ -281,7 +340,7 @@ async fn set_aside<Q: Queues>(
             }
             Err(error) => {
                 arrived.span.in_scope(|| {
-                    warn!(team = route.team, %error, "neither the team's queue nor the undelivered queue accepts an event");
+                    warn!(team, %error, "neither the team's queue nor the undelivered queue accepts an event");
                 });
                 sent.again.push(arrived.position);
             }
@@ -292,6 +351,7 @@ async fn set_aside<Q: Queues>(
 /// A team's message: the envelope, and attributes to filter by without parsing it.
 fn message<'a>(
     envelope: &Envelope<'a>,
+    control: &Control,
     route: &Route,
     rendering: Option<&'a Rendering>,
 ) -> Message<'a> {
@@ -307,6 +367,9 @@ fn message<'a>(
     if is_sendable(envelope.subject.as_str()) {
         attributes.push(("subject", envelope.subject.to_string()));
     }
+    if envelope.marks.replayed {
+        attributes.push(("replayed", "true".to_owned()));
+    }
     let fifo = route.queue.is_fifo();
     Message {
         text: match rendering {
@@ -315,12 +378,22 @@ fn message<'a>(
         },
         group: fifo.then(|| group(envelope)),
         // A queue of two routes gets both forms of an event, which have one id.
-        deduplication: fifo.then(|| match rendering {
-            None => envelope.id.to_string(),
-            Some(_) => format!("{}.unified", envelope.id),
-        }),
+        deduplication: fifo.then(|| deduplication(envelope.id, control, rendering.is_some())),
         attributes,
     }
+}
+
+/// The deduplication id of an event in a FIFO queue. A job sends on purpose what the queue may have seen a moment ago: what
+/// it sends is a repeat only of its own.
+fn deduplication(id: EventId, control: &Control, unified: bool) -> String {
+    let mut text = id.to_string();
+    if unified {
+        text.push_str(".unified");
+    }
+    if let Some(job) = &control.job {
+        text.extend([".", &job.to_string()]);
+    }
+    text
 }
 
 /// The message group of a record in a FIFO queue: its alphabet is ASCII and its length 128, a subject's are not.

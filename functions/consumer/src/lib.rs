@@ -27,6 +27,7 @@ mod report;
 use std::time::Duration;
 
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
+use domain::control::{Control, JOB, ONLY};
 use domain::envelope::{Envelope, EnvelopeError};
 use domain::lane::Lane;
 use domain::ports::{ClaimCheck, Queues, Records, Redelivery};
@@ -127,9 +128,9 @@ impl<'p, R: Records, Q: Queues, O: ClaimCheck, D: Redelivery> Consumer<'p, R, Q,
         let mut arrived = Vec::with_capacity(messages.len());
         for (position, (message, state)) in messages.iter().zip(&mut *states).enumerate() {
             match read(message) {
-                Ok(envelope) => {
+                Ok((envelope, control)) => {
                     let protocol = (self.protocols)(envelope.source);
-                    arrived.push(Arrived::new(position, lane, envelope, protocol));
+                    arrived.push(Arrived::new(position, lane, envelope, control, protocol));
                 }
                 Err(failure) => *state = Err(failure),
             }
@@ -242,22 +243,36 @@ fn response(messages: &[SqsMessage], states: &[Result<(), Failure>]) -> SqsBatch
     response
 }
 
-fn read(message: &SqsMessage) -> Result<Envelope<'_>, Failure> {
+/// Reads the event, and what an operator asks for it.
+fn read(message: &SqsMessage) -> Result<(Envelope<'_>, Control), Failure> {
+    let control = Control::parse(attribute(message, ONLY), attribute(message, JOB));
+    let control = control.map_err(|error| {
+        let message_id = message.message_id.as_deref().unwrap_or_default();
+        warn!(message_id, %error, "a message that asks for what is not known; it goes to the dead-letter queue");
+        Failure::Unreadable
+    })?;
     let body = message.body.as_deref().unwrap_or_default();
-    Envelope::parse(body).map_err(|error| {
-        let message = message.message_id.as_deref().unwrap_or_default();
+    let envelope = Envelope::parse(body).map_err(|error| {
+        let message_id = message.message_id.as_deref().unwrap_or_default();
         match &error {
             EnvelopeError::Unknown(member) => {
                 metrics::count(Metric::NewerEnvelopes, 1);
-                warn!(message, member, "an event of a newer release; it is received again until that release runs");
+                warn!(message_id, member, "an event of a newer release; it is received again until that release runs");
                 Failure::Newer
             }
             EnvelopeError::Json(_) | EnvelopeError::Member(_) => {
-                warn!(message, %error, "a message that is no event; it goes to the dead-letter queue");
+                warn!(message_id, %error, "a message that is no event; it goes to the dead-letter queue");
                 Failure::Unreadable
             }
         }
-    })
+    })?;
+    Ok((envelope, control))
+}
+
+/// A message's own attribute. One that is no text is as empty, which is nothing that can be asked for.
+fn attribute<'m>(message: &'m SqsMessage, name: &str) -> Option<&'m str> {
+    let attribute = message.message_attributes.get(name)?;
+    Some(attribute.string_value.as_deref().unwrap_or_default())
 }
 
 /// How often the message was received, this time included.

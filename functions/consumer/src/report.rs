@@ -36,7 +36,7 @@ pub(crate) struct Reported<'c> {
     teams: Vec<&'c str>,
     /// The teams that it was set aside for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    undelivered: Vec<&'c str>,
+    undelivered: Vec<String>,
     /// How long ago it was seen first, in milliseconds.
     #[serde(rename = "age_ms")]
     age: Age,

@@ -176,8 +176,5 @@ async fn take_marker<M: Markers>(
     if marker.expires <= now || marker.leased_until > now {
         return Ok(None);
     }
-    Ok(markers
-        .lease(key, &marker, until)
-        .await?
-        .then_some(marker))
+    Ok(markers.lease(key, &marker, until).await?.then_some(marker))
 }

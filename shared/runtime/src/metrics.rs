@@ -313,10 +313,17 @@ struct Line<'s> {
 fn lines(millis: u64, stack: &str, series: &Series) -> Vec<Value> {
     let mut lines: Vec<Line<'_>> = Vec::new();
     for ((metric, values), numbers) in series {
-        let named = || metric.dimensions().iter().copied().zip(values.iter().copied());
+        let named = || {
+            metric
+                .dimensions()
+                .iter()
+                .copied()
+                .zip(values.iter().copied())
+        };
         for numbers in numbers.chunks(MOST_VALUES) {
             let place = lines.iter().position(|line| {
-                let agrees = |(name, value)| line.dimensions.get(name).is_none_or(|held| *held == value);
+                let agrees =
+                    |(name, value)| line.dimensions.get(name).is_none_or(|held| *held == value);
                 line.metrics.len() < MOST_METRICS
                     && !line.metrics.contains_key(metric)
                     && named().all(agrees)
@@ -331,7 +338,10 @@ fn lines(millis: u64, stack: &str, series: &Series) -> Vec<Value> {
             }
         }
     }
-    lines.iter().map(|line| line.to_json(millis, stack)).collect()
+    lines
+        .iter()
+        .map(|line| line.to_json(millis, stack))
+        .collect()
 }
 
 impl Line<'_> {
@@ -459,7 +469,10 @@ mod tests {
 
     #[tokio::test]
     async fn what_counts_nothing_writes_nothing() {
-        assert_eq!(written(async { count(Metric::Events, 0) }).await, [] as [Value; 0]);
+        assert_eq!(
+            written(async { count(Metric::Events, 0) }).await,
+            [] as [Value; 0]
+        );
         let ((), lines) = captured(async { count(Metric::Events, 1) }).await;
         assert_eq!(lines, [] as [String; 0], "outside an invocation");
     }
@@ -473,7 +486,13 @@ mod tests {
             count(Metric::Events, 4);
         });
         let lines = lines.await;
-        let read = |line: &Value| (line["Failure"].clone(), line["Retried"].clone(), line["Events"].clone());
+        let read = |line: &Value| {
+            (
+                line["Failure"].clone(),
+                line["Retried"].clone(),
+                line["Events"].clone(),
+            )
+        };
         let read: Vec<_> = lines.iter().map(read).collect();
         assert_eq!(
             read,
@@ -492,7 +511,9 @@ mod tests {
             }
         });
         let lines = lines.await;
-        let ages = lines.iter().flat_map(|line| line["ForwardAgeMs"].as_array().unwrap());
+        let ages = lines
+            .iter()
+            .flat_map(|line| line["ForwardAgeMs"].as_array().unwrap());
         let ages: Vec<u64> = ages.map(|age| age.as_u64().unwrap()).collect();
         assert_eq!(ages, (0..250).collect::<Vec<_>>());
         assert_eq!(lines.len(), 3);

@@ -246,7 +246,10 @@ mod tests {
     #[test]
     fn a_line_outside_of_spans_has_none() {
         let text = logged(|| tracing::info!(target: "consumer", "started"));
-        assert!(text.ends_with("\"message\":\"started\",\"target\":\"consumer\"}\n"), "{text}");
+        assert!(
+            text.ends_with("\"message\":\"started\",\"target\":\"consumer\"}\n"),
+            "{text}"
+        );
         let text = logged(|| {
             let _entered = tracing::info_span!(target: "consumer", "batch").entered();
             tracing::info!(target: "consumer", "started");

@@ -386,11 +386,7 @@ mod tests {
         assert_eq!(read.expires, Timestamp::from_millis(1000));
         assert_eq!(read.leased_until, Timestamp::from_millis(0));
         assert_eq!(read.attempts, 1, "a marker of the release before");
-        for (attempts, expected) in [
-            (number(3), 3),
-            (number(u64::MAX), 1),
-            (text("3"), 1),
-        ] {
+        for (attempts, expected) in [(number(3), 3), (number(u64::MAX), 1), (text("3"), 1)] {
             item.insert(ATTEMPTS.to_owned(), attempts);
             assert_eq!(marker(&item).unwrap().attempts, expected);
         }
