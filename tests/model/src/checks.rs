@@ -18,7 +18,7 @@ use crate::ports::TO_COME;
 use crate::rng::word;
 use crate::truth;
 use crate::world::{
-    Accepted, RetryOf, Key, KeysRead, Ledger, Place, Row, ShadowMarker, Subject, World,
+    Accepted, Key, KeysRead, Ledger, Place, RetryOf, Row, ShadowMarker, Subject, World,
 };
 
 /// How many contents a record remembers.
@@ -49,7 +49,7 @@ pub enum Invariant {
     Answers,
     /// One call sends a FIFO queue the events of a record in the order of first sight.
     Order,
-    /// A record says what Orderspace said last, but for causes that the design allows: see [`truth`].
+    /// A record says what the source said last, but for causes that the design allows: see [`truth`].
     Truth,
     /// It ends: an invocation in its time and without a panic, and with faults over all lanes.
     Ends,
@@ -549,7 +549,7 @@ impl World {
         }
     }
 
-    /// Two deliveries that Orderspace was told are taken must not have one identity.
+    /// Two deliveries that the source was told are taken must not have one identity.
     fn acknowledged(&self, number: usize) {
         let ledger = lock(&self.ledger);
         let what = |attempt: &crate::world::Attempt| -> BTreeSet<u32> {
@@ -662,7 +662,7 @@ impl World {
             Some((attempt.account, element.event.clone()?))
         });
         let Some((account, event)) = found else {
-            verbatim(format!("{} was never sent by Orderspace", name(key)));
+            verbatim(format!("{} was never sent by the source", name(key)));
             return None;
         };
         let account_name = &self.plan.accounts[account].name;
@@ -1170,7 +1170,7 @@ impl World {
 
     // What is left.
 
-    /// Holds what is left against what Orderspace was told, once faults are over and lanes are still.
+    /// Holds what is left against what the source was told, once faults are over and lanes are still.
     pub(crate) fn check_rest(&self, redriven: bool) {
         let ledger = lock(&self.ledger);
         let left = oracle::left(&ledger);

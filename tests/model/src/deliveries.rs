@@ -518,10 +518,7 @@ fn time_member(name: &str, rng: &mut Rng) -> (String, Option<Moment>) {
     let (value, moment) = match rng.below(6) {
         // Whole seconds.
         0 => ((at / 1000).to_string(), Moment::at(at / 1000 * 1000)),
-        1 => (
-            format!("\"{}\"", at / 1000),
-            Moment::at(at / 1000 * 1000),
-        ),
+        1 => (format!("\"{}\"", at / 1000), Moment::at(at / 1000 * 1000)),
         2 => (at.to_string(), Moment::at(at)),
         3 => (format!("\"{at}\""), Moment::at(at)),
         // In another zone, and spelled on as it stands.
@@ -622,6 +619,34 @@ pub fn onestock_outside(rng: &mut Rng) -> Outside {
             part: "",
         },
         _ => Outside::default(),
+    }
+}
+
+/// The same bytes under the other of two topics whose messages look alike; other elements as they are.
+#[must_use]
+pub fn under_another_topic(element: Element) -> Element {
+    let other = |topic| match topic {
+        "candidates_added" => "candidates_removed",
+        "candidates_removed" => "candidates_added",
+        topic => topic,
+    };
+    let Outside { header, part } = element.outside;
+    if header.is_none() && part.is_empty() {
+        return element;
+    }
+    let event = element.event.map(|event| {
+        Arc::new(Event {
+            event_type: other(event.event_type),
+            ..(*event).clone()
+        })
+    });
+    Element {
+        outside: Outside {
+            header: header.map(|(name, topic)| (name, other(topic))),
+            part: other(part),
+        },
+        event,
+        ..element
     }
 }
 
@@ -860,5 +885,62 @@ mod tests {
         let time = r#","updatedAt":"2026-11-20T12:00:05.000Z","#;
         assert!(event.record.contains(time), "{}", event.record);
         assert!(!dated(None).record.contains("updatedAt"));
+    }
+
+    fn of_a_kind(
+        mut draw: impl FnMut(&mut Rng) -> Element,
+        wanted: impl Fn(&Event) -> bool,
+    ) -> Element {
+        let mut drawn = (0..2_000).map(|seed| draw(&mut Rng::of(&[seed])));
+        let is_wanted =
+            |element: &Element| element.event.as_ref().is_some_and(|event| wanted(event));
+        drawn.find(is_wanted).unwrap()
+    }
+
+    /// Its id stays what the attempt's number does not.
+    #[test]
+    fn a_retry_of_apideck_counts_itself() {
+        let has_id = |event: &Event| event.source_id.is_some();
+        let element = of_a_kind(|rng| of_apideck(7, rng), has_id);
+        let first = delivery(vec![element.clone()], 0);
+        let third = counted(&first, 3);
+        assert_eq!(*first.retry, *b"id evt-7");
+        assert_eq!(first.retry, third.retry);
+        assert_ne!(first.body, third.body);
+        let event = element.event.unwrap();
+        let record = event
+            .record
+            .replace(FIRST_ATTEMPT, r#""execution_attempt":3"#);
+        assert!(third.elements[0].json.contains(&record));
+        assert!(event.is(&event.record) && event.is(&record));
+        assert!(!event.is(&record.replace("shop", "shap")));
+        assert!(!event.is(&record.replace(":3", ":x")));
+        let without = of_a_kind(|rng| of_apideck(7, rng), |event| !has_id(event));
+        let alone = delivery(vec![without], 0);
+        assert_eq!(counted(&alone, 3).body, alone.body);
+        assert_eq!(alone.retry, alone.body);
+        let both = delivery(
+            vec![element_of(1, (*event).clone(), event.record.clone()); 2],
+            0,
+        );
+        assert_eq!(both.retry, both.body);
+    }
+
+    /// The same bytes under another topic are another message.
+    #[test]
+    fn a_topic_beside_the_body_is_part_of_what_a_retry_repeats() {
+        let under = |part: &'static str| {
+            let outside = Outside { header: None, part };
+            let draw = |rng: &mut Rng| of_onestock(1, &outside, rng);
+            delivery(vec![of_a_kind(draw, |event| event.changed.is_none())], 0)
+        };
+        let [added, removed] = ["candidates_added", "candidates_removed"].map(under);
+        let of = |delivery: &Delivery| delivery.elements[0].event.clone().unwrap().event_type;
+        assert_eq!(
+            [&added, &removed].map(of),
+            ["candidates_added", "candidates_removed"]
+        );
+        assert!(added.retry != removed.retry && added.retry != added.body);
+        assert_eq!(under("").retry, under("").body);
     }
 }

@@ -1,4 +1,4 @@
-//! Orderspace, unauthenticated requests, and the instances of inbound that take their requests.
+//! The source, unauthenticated requests, and the instances of inbound that take their requests.
 
 use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
@@ -326,7 +326,7 @@ fn arrive(world: &Arc<World>, made: Made, rng: &mut Rng) -> oneshot::Receiver<u1
     answer
 }
 
-/// Orderspace delivers: it tries until it is answered 200, or gives up.
+/// The source delivers: it tries until it is answered 200, or gives up.
 pub(crate) fn deliver(world: &Arc<World>, number: usize, genuine: Genuine) {
     let rng = world.rng(&[
         word("orderspace"),
@@ -355,7 +355,7 @@ async fn try_until_taken(world: &Arc<World>, genuine: Genuine, rng: &mut Rng) {
         mut backoff,
     } = genuine;
     world.agenda.turn(at, rng.number()).await;
-    // While the account is disconnected Orderspace has no webhook to send to.
+    // While the account is disconnected the source has no webhook to send to.
     let Some(number) = world.current(account) else {
         return;
     };
@@ -382,7 +382,7 @@ async fn try_until_taken(world: &Arc<World>, genuine: Genuine, rng: &mut Rng) {
         if status == 200 {
             world.tell(|| {
                 format!(
-                    "Orderspace is told that attempt at {} is taken",
+                    "The source is told that attempt at {} is taken",
                     seconds(at)
                 )
             });
@@ -391,7 +391,7 @@ async fn try_until_taken(world: &Arc<World>, genuine: Genuine, rng: &mut Rng) {
         }
         if status == 401 {
             world.has(Habit::Retired);
-            world.tell(|| "Orderspace has no such webhook any more".to_owned());
+            world.tell(|| "The source has no such webhook any more".to_owned());
             return;
         }
         let failures = {
@@ -400,13 +400,13 @@ async fn try_until_taken(world: &Arc<World>, genuine: Genuine, rng: &mut Rng) {
             ledger.failures[account]
         };
         if failures > 14 && !world.plan.is_scripted() {
-            world.tell(|| format!("Orderspace disables the webhook of account {account}"));
+            world.tell(|| format!("The source disables the webhook of account {account}"));
             if lock(&world.ledger).disabled.insert(account) {
                 world.has(Habit::Disable);
             }
         }
         if attempt == most {
-            world.tell(|| "Orderspace gives up".to_owned());
+            world.tell(|| "The source gives up".to_owned());
             return;
         }
         let pause = backoff + rng.below(backoff / 4 + 1);
@@ -420,7 +420,7 @@ async fn try_until_taken(world: &Arc<World>, genuine: Genuine, rng: &mut Rng) {
                 }
                 delivery = other;
             } else if rng.percent(5) && !delivery.elements.is_empty() {
-                world.tell(|| "Orderspace keeps a delivery for another's retry".to_owned());
+                world.tell(|| "The source keeps a delivery for another's retry".to_owned());
                 lock(&world.ledger)
                     .parked
                     .push((account, delivery.elements));
@@ -493,9 +493,10 @@ pub(crate) fn intrude(
             Unauthenticated::UnknownToken => (unknown.expose(), Some(connected.key.clone())),
             Unauthenticated::Retired => (connected.retired.expose(), Some(connected.key.clone())),
             Unauthenticated::WrongKey => (connected.token.expose(), Some("another-key".to_owned())),
-            Unauthenticated::RetiredKey => {
-                (connected.token.expose(), Some(connected.retired_key.clone()))
-            }
+            Unauthenticated::RetiredKey => (
+                connected.token.expose(),
+                Some(connected.retired_key.clone()),
+            ),
             Unauthenticated::NoSignature => (connected.token.expose(), None),
         };
         let elements = vec![deliveries::element(0, deliveries::stock("A 1", "666"))];

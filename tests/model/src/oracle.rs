@@ -1,6 +1,6 @@
 //! The oracle: what must become of deliveries, worked out without a line of the product's.
 //!
-//! It knows what Orderspace sent because it is told by who made it up, not by reading it back; it reads
+//! It knows what the source sent because it is told by who made it up, not by reading it back; it reads
 //! messages as the text that they are. What it folds, it folds the slow way: all events of a record, sorted.
 
 use std::collections::BTreeMap;
@@ -51,10 +51,9 @@ pub(crate) fn lane(event_type: &str) -> &'static str {
         | "payment.created"
         | "invoice_updated"
         | "credit_note_cancelled" => "billing",
-        "product.created"
-        | "product.updated"
-        | "product.deleted"
-        | "ecommerce.product.updated" => "products",
+        "product.created" | "product.updated" | "product.deleted" | "ecommerce.product.updated" => {
+            "products"
+        }
         "inventory_level.updated" | "stock_export_completed" => "inventory",
         _ => "other",
     }
@@ -134,12 +133,13 @@ pub(crate) fn sequence(key: Key, id: &str, event: &Event) -> Option<String> {
 /// Whether a team wants an event: by its type as its source names it, or with the source's name before it.
 pub(crate) fn wants(team: &TeamPlan, event: &Event, account: usize) -> bool {
     let full = [event.sender.as_str(), ".", event.event_type].concat();
-    let typed = [event.event_type, &full]
-        .into_iter()
-        .any(|name| match team.types.split_once('*') {
-            Some((beginning, _)) => name.starts_with(beginning),
-            None => name == team.types,
-        });
+    let typed =
+        [event.event_type, &full]
+            .into_iter()
+            .any(|name| match team.types.split_once('*') {
+                Some((beginning, _)) => name.starts_with(beginning),
+                None => name == team.types,
+            });
     typed && team.account.is_none_or(|only| only == account)
 }
 
@@ -197,9 +197,7 @@ pub(crate) fn left(ledger: &Ledger) -> usize {
 /// The subject that an event's envelope must name; none where its identity is the product's own making.
 pub(crate) fn subject(event: &Event, id: &str) -> Option<String> {
     match &event.about {
-        About::Record(kind, record) | About::Fact(kind, record) => {
-            Some(format!("{kind}/{record}"))
-        }
+        About::Record(kind, record) | About::Fact(kind, record) => Some(format!("{kind}/{record}")),
         About::Nothing(kind) => Some(format!("{kind}/{id}")),
         About::Payment(..) => None,
     }

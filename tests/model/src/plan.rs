@@ -187,13 +187,13 @@ pub(crate) struct TeamPlan {
     pub(crate) account: Option<usize>,
 }
 
-/// A delivery that Orderspace has, and when.
+/// A delivery that the source has, and when.
 #[derive(Debug, Clone)]
 pub(crate) struct Genuine {
     pub(crate) account: usize,
     pub(crate) at: u64,
     pub(crate) delivery: Delivery,
-    /// How long Orderspace waits for an answer.
+    /// How long the source waits for an answer.
     pub(crate) patience: u64,
     /// After how many attempts it gives up.
     pub(crate) most: u32,
@@ -428,7 +428,7 @@ impl Plan {
         }
     }
 
-    /// Draws what Orderspace delivers.
+    /// Draws what the source delivers.
     fn compose(&mut self, rng: &mut Rng) {
         let mut occurrence = 0;
         let mut earlier: Vec<(usize, Vec<Element>, u64)> = Vec::new();
@@ -445,10 +445,10 @@ impl Plan {
                 let (_, elements, spacing) = rng.pick(&again);
                 let elements = elements.iter().map(|element| {
                     occurrence += 1;
-                    Element {
+                    deliveries::under_another_topic(Element {
                         occurrence,
                         ..element.clone()
-                    }
+                    })
                 });
                 (elements.collect(), *spacing)
             } else {
@@ -609,34 +609,36 @@ fn teams(rng: &mut Rng) -> Vec<TeamPlan> {
 mod tests {
     use super::*;
 
-    /// Each source's accounts get deliveries of that source, and Orderspace has the most.
+    /// Each source's accounts get deliveries of that source, with and without times where it says any, and Orderspace has
+    /// the most.
     #[test]
     fn schedules_mix_sources() {
-        let (mut orderspace, mut dated, mut undated) = (0, 0, 0);
-        for plan in (0..200).map(Plan::of) {
+        let mut dated = [0; Sender::ALL.len()];
+        let mut undated = [0; Sender::ALL.len()];
+        let (mut greetings, mut strict) = (0, 0);
+        for plan in (0..400).map(Plan::of) {
             assert_eq!(plan.accounts[0].sender, Sender::Orderspace);
+            greetings += plan.greetings.len();
+            strict += plan.accounts.iter().filter(|one| one.is_strict).count();
+            for greeting in &plan.greetings {
+                assert_eq!(plan.accounts[greeting.account].sender, Sender::Apideck);
+            }
             for genuine in &plan.genuine {
-                for event in genuine
-                    .delivery
-                    .elements
-                    .iter()
-                    .filter_map(|element| element.event.as_ref())
-                {
+                let elements = genuine.delivery.elements.iter();
+                for event in elements.filter_map(|element| element.event.as_ref()) {
                     assert_eq!(event.sender, plan.accounts[genuine.account].sender);
-                    match (event.sender, event.changed) {
-                        (Sender::Orderspace, changed) => {
-                            assert_eq!(changed, None);
-                            orderspace += 1;
-                        }
-                        (Sender::Ordermentum, Some(_)) => dated += 1,
-                        (Sender::Ordermentum, None) => undated += 1,
+                    match &event.changed {
+                        Some(_) => dated[event.sender as usize] += 1,
+                        None => undated[event.sender as usize] += 1,
                     }
                 }
             }
         }
-        assert!(
-            orderspace > dated && dated > 100 && undated > 10,
-            "{orderspace} {dated} {undated}"
-        );
+        assert_eq!(dated[0], 0);
+        assert!(dated[1..].iter().all(|count| *count > 100), "{dated:?}");
+        assert!(undated[1..].iter().all(|count| *count > 10), "{undated:?}");
+        let others: usize = dated[1..].iter().chain(&undated[1..]).sum();
+        assert!(undated[0] > others, "{undated:?} {dated:?}");
+        assert!(greetings > 10 && strict > 5, "{greetings} {strict}");
     }
 }

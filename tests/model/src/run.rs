@@ -31,7 +31,7 @@ pub struct Outcome {
 /// How much there was in a schedule.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Deliveries that Orderspace had.
+    /// Deliveries that the source had.
     pub deliveries: u64,
     /// Those among them of each source, in the order of [`Sender::ALL`].
     pub by_sender: [u64; Sender::ALL.len()],
@@ -47,9 +47,9 @@ pub struct Counts {
     pub fifo_teams: u64,
     /// Invocations of both handlers.
     pub invocations: u64,
-    /// How often Orderspace did what it does at times, in the order of [`Habit::ALL`].
+    /// How often the source did what it does at times, in the order of [`Habit::ALL`].
     pub habits: [u64; Habit::ALL.len()],
-    /// Records that say something earlier than Orderspace does, in the order of [`Cause::ALL`].
+    /// Records that say something earlier than the source does, in the order of [`Cause::ALL`].
     pub stale: [u64; Cause::ALL.len()],
 }
 
@@ -116,7 +116,7 @@ async fn finish(world: &Arc<World>) {
         .map(|(at, _)| *at)
         .max()
         .unwrap_or_default();
-    // Orderspace is done with everything, taken or given up, or time is up: then faults are over.
+    // the source is done with everything, taken or given up, or time is up: then faults are over.
     while world.now() < world.plan.quiet_at
         && !(is_sent(world) && is_still(world) && world.now() > last_unverified)
     {

@@ -1,7 +1,7 @@
-//! What Orderspace said of a record last, and why the record may say something earlier.
+//! What the source said of a record last, and why the record may say something earlier.
 //!
 //! The sender gives no time and no version, so a record is what the events say in the order of first sight. Where that is
-//! not the order at Orderspace, something kept the earlier event from being seen first, or gave the later one the
+//! not the order at the source, something kept the earlier event from being seen first, or gave the later one the
 //! identity of another. Every such cause is one that the design allows, or the schedule fails.
 
 use std::collections::{BTreeMap, HashMap};
@@ -17,7 +17,7 @@ use crate::world::{Actor, Attempt, Key, Ledger, Subject};
 pub enum Cause {
     /// The earlier event was first verified after the later one: it was sent or arrived late.
     SeenLate,
-    /// The earlier event was taken before, and sent again: its answer was lost, or Orderspace gave it up too soon.
+    /// The earlier event was taken before, and sent again: its answer was lost, or the source gave it up too soon.
     SentAgain,
     /// The earlier event was refused, and came again in other bytes, to which no marker belongs.
     OtherBytes,
@@ -61,10 +61,10 @@ impl Cause {
 /// How many records are stale, by cause.
 pub(crate) type Stale = [u64; Cause::ALL.len()];
 
-/// When something happened at Orderspace: the delivery's time, its number, and the position in it.
+/// When something happened at the source: the delivery's time, its number, and the position in it.
 type Moment = (u64, usize, usize);
 
-/// Everything that is known of what Orderspace sent.
+/// Everything that is known of what the source sent.
 struct Sent<'a> {
     ledger: &'a Ledger,
     happened: HashMap<u32, Moment>,
@@ -84,9 +84,8 @@ pub(crate) fn stale(
     let sent = Sent::of(plan, ledger);
     let mut stale = Stale::default();
     // Where the sender says times, the record is held against them, and the order of arrival changes nothing.
-    let is_dated = |(account, about): &&Subject| {
-        is_timed(plan.accounts[*account].sender, about.kind())
-    };
+    let is_dated =
+        |(account, about): &&Subject| is_timed(plan.accounts[*account].sender, about.kind());
     for (subject, record) in records.iter().filter(|(subject, _)| !is_dated(subject)) {
         let Some(latest) = record.latest else {
             continue;
@@ -123,7 +122,7 @@ impl<'a> Sent<'a> {
         }
     }
 
-    /// What Orderspace said last of a record, deletes aside, of all that was answered with 200 and is not in quarantine.
+    /// What the source said last of a record, deletes aside, of all that was answered with 200 and is not in quarantine.
     fn last_word(&self, subject: &Subject) -> Option<u32> {
         let (account, about) = subject;
         let says = |(attempt, index): &(&Attempt, u32)| {
@@ -206,7 +205,7 @@ impl<'a> Sent<'a> {
             .map(Some)
             .map_err(|what| {
                 format!(
-                    "{} of record {subject:?} {what}, and is later than what Orderspace said last",
+                    "{} of record {subject:?} {what}, and is later than what the source said last",
                     crate::checks::name(latest)
                 )
             })

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 /// What 100,000 schedules must reach in every cell; fewer schedules, as much less.
 const CELL: u64 = 100;
-/// A cause for a record to be behind Orderspace takes several of them.
+/// A cause for a record to be behind the source takes several of them.
 const RARE: u64 = 10;
 /// How many schedules that is said of.
 const FULL: u64 = 100_000;

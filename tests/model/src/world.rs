@@ -71,7 +71,7 @@ pub(crate) struct Ledger {
     pub(crate) table: BTreeMap<Subject, Row>,
     pub(crate) payments: BTreeMap<String, Subject>,
     pub(crate) instances: Vec<Instance>,
-    /// Deliveries that Orderspace has not done with, unauthenticated requests included.
+    /// Deliveries that the source has not done with, unauthenticated requests included.
     pub(crate) senders: usize,
     pub(crate) invocations: usize,
     pub(crate) late: usize,
@@ -80,9 +80,9 @@ pub(crate) struct Ledger {
     pub(crate) woken: Vec<(usize, usize)>,
     pub(crate) failures: Vec<usize>,
     pub(crate) disabled: BTreeSet<usize>,
-    /// Deliveries of an account that Orderspace sends with another one, if there is one.
+    /// Deliveries of an account that the source sends with another one, if there is one.
     pub(crate) parked: Vec<(usize, Vec<Element>)>,
-    /// How often Orderspace did what it does at times.
+    /// How often the source did what it does at times.
     pub(crate) habits: [u64; Habit::ALL.len()],
     /// What an instance of inbound knows of an account's keys.
     pub(crate) keys_read: HashMap<(usize, usize), KeysRead>,
@@ -91,7 +91,7 @@ pub(crate) struct Ledger {
     /// When an account's check was last asked for, and when an instance last wrote to claim it.
     pub(crate) checks: HashMap<String, u64>,
     pub(crate) claims: HashMap<(usize, String), u64>,
-    /// How many records say something earlier than Orderspace does, by cause.
+    /// How many records say something earlier than the source does, by cause.
     pub(crate) stale: Stale,
     pub(crate) story: Option<Vec<String>>,
     pub(crate) broken: Option<Broken>,
@@ -141,14 +141,14 @@ pub(crate) struct KeysRead {
     pub(crate) held: Option<u64>,
 }
 
-/// One request of Orderspace's, or of an unauthenticated request.
+/// One request of the source's, or of an unauthenticated request.
 pub(crate) struct Attempt {
     /// The instance that takes it.
     pub(crate) instance: usize,
     pub(crate) account: usize,
     /// The registration by which it comes.
     pub(crate) registration: usize,
-    /// What Orderspace tries to deliver; none for an unauthenticated request.
+    /// What the source tries to deliver; none for an unauthenticated request.
     pub(crate) genuine: bool,
     /// Whether it only asks whether somebody answers, and if so whether by a token of ours.
     pub(crate) greets: Option<bool>,
@@ -488,7 +488,7 @@ impl World {
         Some(kind)
     }
 
-    /// Notes that Orderspace did one of the things that it does at times.
+    /// Notes that the source did one of the things that it does at times.
     pub(crate) fn has(&self, habit: Habit) {
         lock(&self.ledger).habits[habit as usize] += 1;
     }
