@@ -28,11 +28,38 @@ struct StackOutput {
     output_value: String,
 }
 
-/// Deploys `template` onto the emulator on `port`.
+/// Deploys `template` onto the emulator on `port`, where there is no stack yet.
 ///
 /// # Errors
 /// `sam deploy` fails, with the end of its output.
 pub async fn deploy(
+    places: &Places,
+    tools: &Tools,
+    template: &Path,
+    port: u16,
+    source_urls: &[String],
+    parameters: &[String],
+    progress: Progress,
+) -> Result<Outputs> {
+    let outputs = update(
+        places,
+        tools,
+        template,
+        port,
+        source_urls,
+        parameters,
+        progress,
+    )
+    .await?;
+    switch_on_expiry(&outputs).await?;
+    Ok(outputs)
+}
+
+/// Deploys `template` onto the emulator on `port`, also over the stack that is there.
+///
+/// # Errors
+/// `sam deploy` fails, with the end of its output.
+pub async fn update(
     places: &Places,
     tools: &Tools,
     template: &Path,
@@ -86,7 +113,6 @@ pub async fn deploy(
         stack: stack_outputs(tools, port, places).await?,
     };
     limit_concurrency(&outputs).await?;
-    switch_on_expiry(&outputs).await?;
     step.done("");
     Ok(outputs)
 }

@@ -146,6 +146,22 @@ impl Aws {
         version: &str,
         input: &[(&str, &str)],
     ) -> Result<()> {
+        self.query_text(service, action, version, input)
+            .await
+            .map(drop)
+    }
+
+    /// The same, with the answer's XML.
+    ///
+    /// # Errors
+    /// The service does not answer, or refuses.
+    pub async fn query_text(
+        &self,
+        service: &str,
+        action: &str,
+        version: &str,
+        input: &[(&str, &str)],
+    ) -> Result<String> {
         let fields = [("Action", action), ("Version", version)];
         let form: Vec<(&str, &str)> = fields.iter().chain(input).copied().collect();
         // Written by the client's own encoder, and signed as what it is.
@@ -164,7 +180,7 @@ impl Aws {
                 String::from_utf8_lossy(answer.body())
             );
         }
-        Ok(())
+        Ok(String::from_utf8_lossy(answer.body()).into_owned())
     }
 
     /// An object of a bucket.

@@ -80,6 +80,12 @@ impl Variables {
     }
 }
 
+impl FromIterator<(String, String)> for Variables {
+    fn from_iter<T: IntoIterator<Item = (String, String)>>(variables: T) -> Self {
+        Self(variables.into_iter().collect())
+    }
+}
+
 impl<const N: usize> From<[(&str, &str); N]> for Variables {
     fn from(variables: [(&str, &str); N]) -> Self {
         Self(

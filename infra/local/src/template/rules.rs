@@ -541,6 +541,14 @@ fn permissions(template: &Template) -> Vec<Complaint> {
                 "what faces the internet must not read OAuth secrets".to_owned(),
             ));
         }
+        if text.contains("AccountsTable") && !text.contains(r#""dynamodb:LeadingKeys":["token#*"]"#)
+        {
+            complaints.push((
+                role.to_owned(),
+                "what faces the internet may read tokens of the accounts table, and nothing else"
+                    .to_owned(),
+            ));
+        }
     }
     complaints
 }
@@ -1031,6 +1039,11 @@ mod tests {
     #[case::every_action("permissions", "/Resources/InboundRole/Properties/Policies/0/PolicyDocument/Statement/1/Action", json!("dynamodb:*"))]
     #[case::a_family_of_actions("permissions", "/Resources/InboundRole/Properties/Policies/0/PolicyDocument/Statement/1/Action", json!("dynamodb:Get*"))]
     #[case::every_resource("permissions", "/Resources/ConsumerRole/Properties/Policies/0/PolicyDocument/Statement/0/Resource", json!("*"))]
+    #[case::every_account_for_inbound(
+        "permissions",
+        "/Resources/InboundRole/Properties/Policies/0/PolicyDocument/Statement/1/Condition",
+        Value::Null
+    )]
     #[case::an_oauth_secret_for_inbound("permissions", "/Resources/InboundRole/Properties/Policies/0/PolicyDocument/Statement/5/Resource", json!({"Fn::Sub": "arn:aws:secretsmanager:eu:1:secret:x/oauth/*"}))]
     #[case::a_table_that_dies_with_the_stack("retained", "/Resources/RecordsTable/DeletionPolicy", json!("Delete"))]
     #[case::a_table_that_dies_with_a_replacement(
