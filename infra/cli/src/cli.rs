@@ -7,8 +7,8 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 use operate::Exit;
 
-use crate::resend;
 use crate::screen::{Color, Screen};
+use crate::{accounts, doctor, resend, status, teams};
 
 /// What every help ends with.
 const EXIT_CODES: &str = "\
@@ -91,6 +91,16 @@ impl Global {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Check everything that has to be right, and say what is to be done where it is not.
+    Doctor(doctor::Doctor),
+    /// Show lanes, waiting rooms, accounts and alarms on one screen.
+    Status(status::Status),
+    /// Connect accounts to their sources, and see how they are.
+    #[command(subcommand)]
+    Accounts(accounts::Accounts),
+    /// Which team gets what, and whether its queue can be reached.
+    #[command(subcommand)]
+    Teams(teams::Teams),
     /// Send what a team's queue refused to that team again, once its queue is repaired.
     ///
     /// Takes the team's messages from the undelivered queue one after the other, sends each envelope as it is, under the

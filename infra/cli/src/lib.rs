@@ -3,16 +3,20 @@
 //! Role: a command line, tables and prompts. What decides is in `operate`, and its answers are printed here. Promise:
 //! nothing is changed without being asked for, no secret is an argument or is printed, and the exit code says how it ended.
 
+pub mod accounts;
 pub mod cli;
+pub mod doctor;
 pub mod prompt;
 pub mod resend;
 pub mod screen;
+pub mod status;
+pub mod teams;
 pub mod words;
 
 use std::io;
 use std::path::Path;
 
-use operate::{Error, Exit};
+use operate::{Error, Exit, Target};
 
 use crate::cli::{Cli, Command};
 use crate::screen::Screen;
@@ -59,9 +63,27 @@ pub async fn run(cli: &Cli, directory: &Path, screen: &mut Screen) -> Exit {
     }
 }
 
-async fn act(cli: &Cli, _directory: &Path, screen: &mut Screen) -> Result<Exit, Stop> {
+async fn act(cli: &Cli, directory: &Path, screen: &mut Screen) -> Result<Exit, Stop> {
+    // Two commands need no stack.
     match &cli.command {
-        Command::Completions(arguments) => Ok(cli::completions(arguments, screen)?),
-        Command::Resend(arguments) => resend::run(arguments, screen).await,
+        Command::Completions(arguments) => return Ok(cli::completions(arguments, screen)?),
+        Command::Resend(arguments) => return resend::run(arguments, screen).await,
+        Command::Doctor(_) | Command::Status(_) | Command::Accounts(_) | Command::Teams(_) => {}
+    }
+    let target = Target::of(&cli.global.target(), directory).await?;
+    on(cli, &target, screen).await
+}
+
+/// Runs a command on a stack.
+///
+/// # Errors
+/// What the stack or AWS answered, or that nobody reads the output.
+pub async fn on(cli: &Cli, target: &Target, screen: &mut Screen) -> Result<Exit, Stop> {
+    match &cli.command {
+        Command::Doctor(arguments) => doctor::run(arguments, target, screen).await,
+        Command::Status(arguments) => status::run(arguments, target, screen).await,
+        Command::Accounts(command) => accounts::run(command, cli.global.yes, target, screen).await,
+        Command::Teams(command) => teams::run(command, target, screen).await,
+        Command::Completions(_) | Command::Resend(_) => Ok(Exit::Usage),
     }
 }

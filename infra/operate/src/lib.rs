@@ -3,13 +3,18 @@
 //! Role: everything that decides. [`calls`] asks AWS, [`stack`] finds a stack by its name, and each further module answers
 //! one question of operators. `infra/cli` gives it a command line and prints.
 
+pub mod accounts;
 pub mod aws;
 pub mod calls;
+pub mod doctor;
 #[cfg(feature = "loopback")]
 pub mod loopback;
+pub mod queues;
 pub mod samconfig;
 pub mod stack;
+pub mod status;
 pub mod target;
+pub mod teams;
 
 pub use calls::{Access, Calls, Error, Exit};
 pub use stack::Stack;

@@ -248,10 +248,27 @@ impl Calls {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The HTTP client, for what is not signed.
-    #[must_use]
-    pub fn http(&self) -> &reqwest::Client {
-        &self.inner.http
+    /// Sends an unauthenticated request once, and answers its status. The address is in no error: it may be a hook's.
+    pub(crate) async fn unsigned(
+        &self,
+        method: Method,
+        url: &str,
+        body: &'static str,
+    ) -> Result<u16, Error> {
+        let action = format!("an unauthenticated {method}");
+        self.note(&action);
+        let request = self
+            .inner
+            .http
+            .request(method, url)
+            .header("content-type", "application/json");
+        match request.body(body).send().await {
+            Ok(response) => Ok(response.status().as_u16()),
+            Err(error) => Err(Error::Unreachable {
+                action,
+                reason: reasons(&error.without_url()),
+            }),
+        }
     }
 
     /// Calls an operation in AWS's JSON protocol: `Query` of DynamoDB.
@@ -316,12 +333,6 @@ impl Calls {
         input: &[(&str, &str)],
     ) -> Result<Reply, Error> {
         let target = self.target(service, action);
-        let mut form = url::form_urlencoded::Serializer::new(String::new());
-        form.append_pair("Action", action)
-            .append_pair("Version", service.facts().api);
-        for (name, value) in input {
-            form.append_pair(name, value);
-        }
         let request = Request::builder()
             .method(Method::POST)
             .uri(format!("{}/", target.url))
@@ -329,7 +340,7 @@ impl Calls {
                 "content-type",
                 "application/x-www-form-urlencoded; charset=utf-8",
             )
-            .body(form.finish().into_bytes());
+            .body(form(action, service.facts().api, input));
         let answer = self
             .succeed(&target, &built(request)?, Repeat::Always)
             .await?;
@@ -620,6 +631,15 @@ fn meaning(answer: &RawAnswer) -> (Kind, String, String) {
     let code = code.rsplit('#').next().unwrap_or_default();
     let code = code.split(':').next().unwrap_or_default().to_owned();
     (kind(status, &code, &message), code, message)
+}
+
+/// The body of a call in the query protocol.
+fn form(action: &str, version: &str, input: &[(&str, &str)]) -> Vec<u8> {
+    let mut form = url::form_urlencoded::Serializer::new(String::new());
+    form.append_pair("Action", action)
+        .append_pair("Version", version)
+        .extend_pairs(input);
+    form.finish().into_bytes()
 }
 
 /// What an answer without success means.
