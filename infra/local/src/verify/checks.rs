@@ -12,7 +12,7 @@ use tokio::process::Command;
 
 use super::conformance::{self, TestNames, TestResults};
 use super::report::Outcome;
-use super::{Run, gone, panics, scale};
+use super::{Run, gone, panics, samconfig, scale};
 use crate::build::{self, Build};
 use crate::demo::{examples, sources, story};
 use crate::emulator::REGION;
@@ -204,6 +204,17 @@ pub const CHECKS: &[Check] = &[
         "Template (own rules)",
         &[],
         Work::Run(|run| Box::pin(async { run.template_rules() })),
+    ),
+    check(
+        "samconfig",
+        "Settings of deployments (samconfig.toml)",
+        TOOLS,
+        Work::Run(|run| {
+            Box::pin(async {
+                let deployed = samconfig::check(&run.places, run.tools()?).await?;
+                Ok(Outcome::Passed(deployed))
+            })
+        }),
     ),
     of_release(check(
         "scale",

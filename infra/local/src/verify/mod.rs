@@ -9,6 +9,7 @@ pub mod conformance;
 mod gone;
 mod panics;
 pub mod report;
+mod samconfig;
 pub mod scale;
 
 use std::process::ExitCode;
