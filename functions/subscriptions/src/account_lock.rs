@@ -15,7 +15,7 @@ use domain::ports::PortError;
 use domain::signature::Policy;
 use domain::subscription::{
     Account, AccountEvent, ApiError, Desired, EventSelection, IfUnknown, LastError, Lease,
-    LeaseOwner, Leased, Leases, Saved, Silence, Unsent,
+    LeaseOwner, Leased, Leases, Principal, Saved, Silence, Unsent,
 };
 use domain::timestamp::Timestamp;
 use sources::facts;
@@ -36,21 +36,15 @@ const LONGEST_UNSAVED_MILLIS: u64 = 12 * 3_600_000;
 pub(crate) struct Ports<'p, A> {
     pub(crate) accounts: &'p A,
     pub(crate) events: &'p dyn Announce,
+    /// Whose call it is; none of a check that nobody called for.
+    pub(crate) by: Option<Principal>,
 }
-
-// Derived, they would ask the same of the table.
-impl<A> Clone for Ports<'_, A> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<A> Copy for Ports<'_, A> {}
 
 /// An account that this call may change, its lease, and whether there is something to save.
 pub(crate) struct AccountLock<'p, A> {
     accounts: &'p A,
     events: &'p dyn Announce,
+    by: Option<Principal>,
     lease: Lease,
     pub(crate) account: Account,
     pub(crate) now: Timestamp,
@@ -74,7 +68,7 @@ impl<'p, A: Leases> AccountLock<'p, A> {
     ) -> Result<Self, Failure> {
         match Self::acquire_or_salvage(ports, name, now).await? {
             (lock, false) => Ok(lock),
-            (lock, true) => Err(unreadable(ports.accounts, &lock.lease).await),
+            (lock, true) => Err(unreadable(lock.accounts, &lock.lease).await),
         }
     }
 
@@ -134,7 +128,11 @@ impl<'p, A: Leases> AccountLock<'p, A> {
     }
 
     fn new(
-        Ports { accounts, events }: Ports<'p, A>,
+        Ports {
+            accounts,
+            events,
+            by,
+        }: Ports<'p, A>,
         lease: Lease,
         account: Account,
         now: Timestamp,
@@ -143,6 +141,7 @@ impl<'p, A: Leases> AccountLock<'p, A> {
         Self {
             accounts,
             events,
+            by,
             noted: of_now.count(),
             lease,
             account,
@@ -232,7 +231,7 @@ impl<'p, A: Leases> AccountLock<'p, A> {
         let what = what.into();
         info!(what, "happened");
         self.remember(note, &what);
-        self.account.note(self.now, what);
+        self.account.note(self.now, what, self.by.as_ref());
         self.is_changed = true;
     }
 
