@@ -160,6 +160,7 @@ mod tests {
     use std::sync::Mutex;
 
     use domain::envelope::Body;
+    use domain::ports::BATCH_BYTES;
     use rstest::rstest;
 
     use super::*;
