@@ -138,6 +138,10 @@ fn accounts(route: &Route) -> impl Iterator<Item = String> {
 
 /// That a pattern fits no type that this release knows, with the names that come nearest.
 fn unfitting(route: &Route, pattern: &Pattern) -> Option<String> {
+    // What most routes say is no work for a start.
+    if pattern.as_str() == "*" {
+        return None;
+    }
     let known = known(route, pattern);
     if known.iter().any(|name| pattern.matches(name)) {
         return None;
