@@ -14,7 +14,7 @@ use testkit::log::Log;
 use testkit::sqs_event::{batch, message_id, receipt_handle};
 use tokio::time::Instant;
 use tracing::level_filters::LevelFilter;
-use world::{ORDERS_ARN, event, id, messages, order, stored, world};
+use world::{ORDERS_ARN, World, event, id, messages, order, stored, world, world_with};
 
 fn data(content: &str) -> Option<String> {
     Some(format!(r#"{{"id":"or_1","is":"{content}"}}"#))
@@ -682,4 +682,66 @@ async fn a_line_says_which_event_it_is_about(
     ];
     let expected = expected.map(|(message, span)| (message.to_owned(), span));
     assert_eq!(about, expected);
+}
+
+const TOPIC: &str = "arn:aws:sns:eu-west-1:111122223333:stock.fifo";
+
+fn topic_world() -> World {
+    world_with(&format!(
+        r#"[{{"team":"stock","topic":"{TOPIC}","types":["order.*"],"accounts":["*"]}},
+            {{"team":"sales","queue":"sales","types":["order.*"],"accounts":["*"]}}]"#
+    ))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_topic_is_sent_what_a_queue_is_sent() {
+    let world = topic_world();
+    let body = event(1, "order.created", Some("or_1"), r#"{"id":"or_1"}"#);
+    assert!(world.take(&[body]).await.is_empty());
+    let (topic, queue) = (world.queue(TOPIC), world.queue("sales"));
+    assert_eq!(topic.len(), 1);
+    assert_eq!(topic[0].body, queue[0].body);
+    // A subscription filters by these.
+    assert_eq!(topic[0].attributes, queue[0].attributes);
+    assert_eq!(topic[0].attributes["type"], "orderspace.order.created");
+    assert_eq!(topic[0].deduplication, Some(id(1).to_string()));
+    assert!(topic[0].group.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_topic_refuses_is_set_aside_and_stops_nobody() {
+    let world = topic_world();
+    world.queues.remove(&QueueUrl::new(TOPIC));
+    let body = event(1, "order.created", Some("or_1"), r#"{"id":"or_1"}"#);
+    assert!(world.take(&[body]).await.is_empty());
+    assert_eq!(world.queue("sales").len(), 1);
+    let undelivered = world.queue("undelivered");
+    assert_eq!(undelivered.len(), 1);
+    assert_eq!(undelivered[0].json()["team"], "stock");
+    assert_eq!(undelivered[0].json()["queue"], TOPIC);
+}
+
+/// Ten events near the limit of a message go to a queue in three calls, and to a topic one by one.
+#[tokio::test(start_paused = true)]
+async fn a_topic_takes_a_batch_in_more_calls() {
+    let world = topic_world();
+    let record =
+        |number: u64| format!(r#"{{"id":"or_{number}","note":"{}"}}"#, "x".repeat(249_000));
+    let bodies: Vec<String> = (0..10)
+        .map(|number| {
+            event(
+                number,
+                "order.created",
+                Some(&format!("or_{number}")),
+                &record(number),
+            )
+        })
+        .collect();
+    assert!(world.take(&bodies).await.is_empty());
+    assert_eq!(
+        (world.queue(TOPIC).len(), world.queue("sales").len()),
+        (10, 10)
+    );
+    assert_eq!(world.queues.calls()["send"], 10 + 3);
+    assert!(world.queue("undelivered").is_empty());
 }

@@ -15,7 +15,7 @@ use domain::ports::PortError;
 use domain::signature::Policy;
 use domain::subscription::{
     Account, AccountEvent, Accounts, ApiError, Desired, EventSelection, IfUnknown, LastError,
-    Lease, LeaseOwner, Leased, Leases, Saved, Silence, Unsent,
+    Lease, LeaseOwner, Leased, Leases, Principal, Saved, Silence, Unsent,
 };
 use domain::timestamp::Timestamp;
 use runtime::metrics::{self, Metric};
@@ -37,21 +37,15 @@ const LONGEST_UNSAVED_MILLIS: u64 = 12 * 3_600_000;
 pub(crate) struct Ports<'p, A> {
     pub(crate) accounts: &'p A,
     pub(crate) events: &'p dyn Announce,
+    /// Whose call it is; none of a check that nobody called for.
+    pub(crate) by: Option<Principal>,
 }
-
-// Derived, they would ask the same of the table.
-impl<A> Clone for Ports<'_, A> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<A> Copy for Ports<'_, A> {}
 
 /// An account that this call may change, its lease, and whether there is something to save.
 pub(crate) struct AccountLock<'p, A> {
     accounts: &'p A,
     events: &'p dyn Announce,
+    by: Option<Principal>,
     lease: Lease,
     pub(crate) account: Account,
     pub(crate) now: Timestamp,
@@ -75,7 +69,7 @@ impl<'p, A: Accounts> AccountLock<'p, A> {
     ) -> Result<Self, Failure> {
         match Self::acquire_or_salvage(ports, name, now).await? {
             (lock, false) => Ok(lock),
-            (lock, true) => Err(unreadable(ports.accounts, &lock.lease).await),
+            (lock, true) => Err(unreadable(lock.accounts, &lock.lease).await),
         }
     }
 
@@ -171,7 +165,11 @@ impl<'p, A: Accounts> AccountLock<'p, A> {
     }
 
     fn new(
-        Ports { accounts, events }: Ports<'p, A>,
+        Ports {
+            accounts,
+            events,
+            by,
+        }: Ports<'p, A>,
         lease: Lease,
         account: Account,
         now: Timestamp,
@@ -180,6 +178,7 @@ impl<'p, A: Accounts> AccountLock<'p, A> {
         Self {
             accounts,
             events,
+            by,
             noted: of_now.count(),
             lease,
             account,
@@ -269,7 +268,7 @@ impl<'p, A: Accounts> AccountLock<'p, A> {
         let what = what.into();
         info!(what, "happened");
         self.remember(note, &what);
-        self.account.note(self.now, what);
+        self.account.note(self.now, what, self.by.as_ref());
         self.is_changed = true;
     }
 

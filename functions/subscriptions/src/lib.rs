@@ -56,7 +56,7 @@ use domain::account::AccountName;
 use domain::ports::PortError;
 use domain::signature::Policy;
 use domain::source::Source;
-use domain::subscription::{Accounts, Apis, Deliveries, HooksUrl, LifeCycle, Secrets};
+use domain::subscription::{Accounts, Apis, Deliveries, HooksUrl, LifeCycle, Principal, Secrets};
 use domain::timestamp::Timestamp;
 use lambda_http::{Body, Request, Response};
 use sources::facts;
@@ -166,10 +166,11 @@ impl<'p, A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'p, A, S, D> {
     }
 
     /// What an account's lock needs.
-    fn ports(&self) -> Ports<'p, A> {
+    fn ports(&self, by: Option<&Principal>) -> Ports<'p, A> {
         Ports {
             accounts: self.accounts,
             events: self.events,
+            by: by.cloned(),
         }
     }
 
@@ -206,21 +207,23 @@ impl<'p, A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'p, A, S, D> {
         begun: Instant,
     ) -> Result<Outcome, Failure> {
         let deadline = begun + self.budget;
+        let by = &request::caller_of(request);
+        let by = by.as_ref();
         match route {
             Route::List => self.list().await,
             Route::Show(name) => self.show(name, now).await,
             Route::Connect(name) => {
                 let wanted = Connect::read(request, self.rules)?;
-                self.connect(name, &wanted, now, deadline).await
+                self.connect(name, &wanted, by, now, deadline).await
             }
-            Route::Disconnect(name) => self.disconnect(name, now, deadline).await,
+            Route::Disconnect(name) => self.disconnect(name, by, now, deadline).await,
             Route::Change(name) => {
                 let change = Change::read(request)?;
-                self.change(name, &change, now, deadline).await
+                self.change(name, &change, by, now, deadline).await
             }
-            Route::Check(name) => self.check(name, now, deadline).await,
-            Route::Rotate(name) => self.rotate(name, now, deadline).await,
-            Route::Endpoint(name) => self.make_endpoint(name, now).await,
+            Route::Check(name) => self.check(name, by, now, deadline).await,
+            Route::Rotate(name) => self.rotate(name, by, now, deadline).await,
+            Route::Endpoint(name) => self.make_endpoint(name, by, now).await,
         }
     }
 

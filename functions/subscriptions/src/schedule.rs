@@ -193,7 +193,7 @@ impl<A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'_, A, S, D> {
         let span = info_span!("check", account = name.as_str());
         async {
             let deadline = Instant::now() + self.budget;
-            let outcome = self.check(&name, now, deadline).await;
+            let outcome = self.check(&name, None, now, deadline).await;
             let outcome = outcome.unwrap_or_else(Outcome::Failed);
             let (word, fate) = judge(&outcome);
             metrics::count(Metric::Checks, 1);

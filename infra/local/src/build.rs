@@ -17,7 +17,6 @@ use crate::places::Places;
 use crate::progress::{Progress, Step};
 use crate::refusal::Refusal;
 use crate::tools::{Tools, without_cargos_own};
-use crate::unified_team;
 
 /// The packages that are functions, which are also the names of their programs.
 const FUNCTIONS: [&str; 3] = ["inbound", "consumer", "subscriptions"];
@@ -91,8 +90,6 @@ pub fn beside_programs(places: &Places, template: Option<&Path>) -> Result<PathB
     let template = directory.join("template.yaml");
     let text = std::fs::read_to_string(&source)
         .with_context(|| format!("{} could not be read", source.display()))?;
-    // A project whose teams are others has no place for it, and does without.
-    let text = unified_team::added_to(&text).unwrap_or(text);
     std::fs::write(&template, text)
         .with_context(|| format!("{} could not be written", template.display()))?;
     Ok(template)

@@ -15,6 +15,7 @@ use crate::outputs::Outputs;
 use crate::places::Places;
 use crate::progress::Progress;
 use crate::refusal::Refusal;
+use crate::teams::{self, Teams};
 use crate::template::{Template, rules};
 use crate::tools::Tools;
 use crate::{build, deploy, emulator, job, ports, proxy, simulator};
@@ -131,16 +132,25 @@ impl Stack {
         // Of two entries of one name the later counts.
         source_urls.splice(..0, simulator::source_urls(&simulators));
         emulator::wait(&emulator, options.port, &log, progress).await?;
+        let teams = match options.build {
+            Build::Quick => teams::make(&deploy::emulator_of(options.port)?).await?,
+            Build::Release => Teams::default(),
+        };
+        // Of two values of one parameter the later counts.
+        let parameters = [&*teams.parameters, &*options.parameters].concat();
         let mut outputs = deploy::deploy(
             places,
             &tools,
             &template,
             options.port,
             &source_urls,
-            &options.parameters,
+            &parameters,
             progress,
         )
         .await?;
+        for (name, url) in teams.outputs {
+            outputs.stack.entry(name.to_owned()).or_insert(url);
+        }
         answers(&outputs, &log, progress).await?;
         outputs.proxy_url = proxy;
         outputs.simulator_url = simulators.get(simulator::ORDERSPACE).cloned();

@@ -146,6 +146,12 @@ impl Aws {
         aws_sdk_sqs::Client::new(&self.config)
     }
 
+    /// SNS.
+    #[must_use]
+    pub fn sns(&self) -> aws_sdk_sns::Client {
+        aws_sdk_sns::Client::new(&self.config)
+    }
+
     /// S3. An emulator has no host name per bucket, so there the bucket stands in the path.
     #[must_use]
     pub fn s3(&self) -> aws_sdk_s3::Client {

@@ -10,7 +10,7 @@ pub(super) type Complaint = (String, String);
 type Rule = fn(&Template) -> Vec<Complaint>;
 
 /// Every rule by name.
-const RULES: [(&str, Rule); 30] = [
+const RULES: [(&str, Rule); 31] = [
     ("visibility", visibility),
     ("inbound-times", inbound_times),
     ("receives", receives),
@@ -29,6 +29,7 @@ const RULES: [(&str, Rule); 30] = [
     ("queue-encryption", queue_encryption),
     ("access-log", access_log),
     ("routes", routes),
+    ("order-of-routes", order_of_routes),
     ("teams", teams),
     ("floors", floors),
     ("alarms", alarm_rules::alarms),
@@ -307,7 +308,16 @@ fn partial_batches(template: &Template) -> Vec<Complaint> {
 
 /// Reserved concurrency makes the poller receive messages only to throttle them.
 fn concurrency(template: &Template) -> Vec<Complaint> {
+    let polls = |function: &Resource<'_>| {
+        let mut sources = sources(template).into_iter();
+        sources.any(|source| {
+            source
+                .function
+                .is_some_and(|polled| polled.id == function.id)
+        })
+    };
     let reserved = functions(template)
+        .filter(polls)
         .filter(|function| !template.of_function(*function, "/ReservedConcurrentExecutions").is_null())
         .map(|function| {
             (
@@ -463,13 +473,25 @@ fn roles(template: &Template) -> Vec<Complaint> {
             ));
         }
     }
+    // Where an account asks for a boundary, one role without it is refused with the whole stack.
+    let unbounded = template.of_kind("AWS::IAM::Role").filter(|role| {
+        !role
+            .property("/PermissionsBoundary")
+            .to_string()
+            .contains("\"PermissionsBoundary\"")
+    });
+    complaints.extend(unbounded.map(|role| {
+        let complaint = "it does not take the parameter PermissionsBoundary";
+        (role.id.to_owned(), complaint.to_owned())
+    }));
     complaints
 }
 
 /// Exact actions on exact resources, and no OAuth secret for what faces the internet.
 fn permissions(template: &Template) -> Vec<Complaint> {
     // AWS knows these without the star, which covers the batch; the emulator knows the batch by its own name.
-    const BATCHED: [&str; 3] = [
+    const BATCHED: [&str; 4] = [
+        "sns:Publish*",
         "sqs:SendMessage*",
         "sqs:DeleteMessage*",
         "sqs:ChangeMessageVisibility*",
@@ -491,7 +513,7 @@ fn permissions(template: &Template) -> Vec<Complaint> {
         };
         for statement in documents
             .into_iter()
-            .flat_map(|document| listed(document.get("Statement")))
+            .flat_map(|document| statements(document))
         {
             for action in listed(statement.get("Action")) {
                 let name = action.as_str().unwrap_or_default();
@@ -541,16 +563,42 @@ fn permissions(template: &Template) -> Vec<Complaint> {
                 "what faces the internet must not read OAuth secrets".to_owned(),
             ));
         }
-        if text.contains("AccountsTable") && !text.contains(r#""dynamodb:LeadingKeys":["token#*"]"#)
-        {
-            complaints.push((
-                role.to_owned(),
-                "what faces the internet may read tokens of the accounts table, and nothing else"
-                    .to_owned(),
-            ));
+        let documents = template.resource(role).into_iter().flat_map(|role| {
+            listed(Some(role.property("/Policies")))
+                .into_iter()
+                .filter_map(|policy| policy.get("PolicyDocument"))
+        });
+        for statement in documents.flat_map(statements) {
+            let reads = listed(statement.get("Action")).iter().any(|action| {
+                matches!(
+                    action.as_str(),
+                    Some("dynamodb:GetItem" | "dynamodb:DeleteItem")
+                )
+            });
+            let keys = statement.pointer("/Condition/ForAllValues:StringLike/dynamodb:LeadingKeys");
+            let keys = listed(keys);
+            let bounded = !keys.is_empty()
+                && keys.iter().all(|key| {
+                    let key = key.as_str().unwrap_or_default();
+                    key.starts_with("token#") || key.starts_with("#retry#")
+                });
+            if reads && !bounded {
+                let complaint = "what faces the internet reads tokens and retry markers alone (dynamodb:LeadingKeys)";
+                complaints.push((role.to_owned(), complaint.to_owned()));
+            }
         }
     }
     complaints
+}
+
+/// The statements of a policy, those too that depend on a condition.
+fn statements(document: &Value) -> Vec<&Value> {
+    let statements = listed(document.get("Statement")).into_iter();
+    let branches = |statement| match Value::get(statement, "Fn::If") {
+        None => vec![statement],
+        branches => listed(branches).into_iter().skip(1).collect(),
+    };
+    statements.flat_map(branches).collect()
 }
 
 fn stateful(template: &Template) -> impl Iterator<Item = Resource<'_>> {
@@ -559,14 +607,21 @@ fn stateful(template: &Template) -> impl Iterator<Item = Resource<'_>> {
         .filter(|resource| matches!(resource.kind(), "AWS::DynamoDB::Table" | "AWS::S3::Bucket"))
 }
 
-/// Data outlives its stack.
+/// Data outlives its stack; but what a first deployment made before it failed holds none, and would stand in the way of the
+/// next.
 fn retained(template: &Template) -> Vec<Complaint> {
+    const POLICIES: [(&str, &str); 2] = [
+        ("DeletionPolicy", "RetainExceptOnCreate"),
+        ("UpdateReplacePolicy", "Retain"),
+    ];
     stateful(template)
         .flat_map(|resource| {
-            ["DeletionPolicy", "UpdateReplacePolicy"]
+            POLICIES
                 .into_iter()
-                .filter(move |policy| resource.attribute(policy).as_str() != Some("Retain"))
-                .map(move |policy| (resource.id.to_owned(), format!("{policy} is not Retain")))
+                .filter(move |(policy, value)| resource.attribute(policy).as_str() != Some(value))
+                .map(move |(policy, value)| {
+                    (resource.id.to_owned(), format!("{policy} is not {value}"))
+                })
         })
         .collect()
 }
@@ -600,7 +655,8 @@ fn no_fixed_names(template: &Template) -> Vec<Complaint> {
         .collect()
 }
 
-/// On demand, recoverable, encrypted; and the receipts expire.
+/// On demand, recoverable, protected by parameter, encrypted with the key that AWS owns and charges nothing for; and the
+/// receipts expire.
 fn tables(template: &Template) -> Vec<Complaint> {
     let mut complaints = Vec::new();
     let mut expiring = 0;
@@ -617,10 +673,17 @@ fn tables(template: &Template) -> Vec<Complaint> {
                 "it has no point-in-time recovery".to_owned(),
             ));
         }
-        if table.property("/SSESpecification/SSEEnabled") != true {
+        if !table.property("/SSESpecification").is_null() {
             complaints.push((
                 table.id.to_owned(),
-                "it is not encrypted with a key of KMS".to_owned(),
+                "its SSESpecification means a key of KMS, which is charged for each call"
+                    .to_owned(),
+            ));
+        }
+        if table.property("/DeletionProtectionEnabled").is_null() {
+            complaints.push((
+                table.id.to_owned(),
+                "it does not take the parameter DeletionProtection".to_owned(),
             ));
         }
         if table.property("/TimeToLiveSpecification/Enabled") == true {
@@ -639,7 +702,57 @@ fn tables(template: &Template) -> Vec<Complaint> {
     complaints
 }
 
-/// Nobody else reads it, and it is encrypted.
+/// What expires in the bucket, and by which parameter.
+const EXPIRING: [(&str, &str); 3] = [
+    ("receipts/", "ReceiptTtlDays"),
+    ("events/", "OversizeExpiryDays"),
+    ("unified/", "OversizeExpiryDays"),
+];
+
+/// What is wrong with how long the bucket keeps what is in it: pointers outlive their objects, or records expire.
+fn lifecycle(bucket: Resource<'_>) -> Vec<String> {
+    let rules = listed(Some(bucket.property("/LifecycleConfiguration/Rules"))).into_iter();
+    let branches = |rule| match Value::get(rule, "Fn::If") {
+        None => vec![rule],
+        branches => listed(branches).into_iter().skip(1).collect(),
+    };
+    let rules: Vec<&Value> = rules.flat_map(branches).collect();
+    let prefix = |rule: &Value| {
+        let prefix = rule.get("Prefix").and_then(Value::as_str);
+        prefix.unwrap_or_default().to_owned()
+    };
+    let expiring: Vec<(String, &str)> = rules
+        .iter()
+        .filter_map(|rule| {
+            Some((
+                prefix(rule),
+                referred(rule.get("ExpirationInDays")?).unwrap_or_default(),
+            ))
+        })
+        .collect();
+    let wanted = EXPIRING.map(|(prefix, parameter)| (prefix.to_owned(), parameter));
+    let wrong = expiring.iter().filter(|rule| !wanted.contains(rule));
+    let wrong =
+        wrong.map(|(prefix, parameter)| format!("{prefix:?} must not expire by {parameter:?}"));
+    let missing = wanted.iter().filter(|rule| !expiring.contains(rule));
+    let missing =
+        missing.map(|(prefix, parameter)| format!("{prefix:?} does not expire by {parameter}"));
+    let kept = EXPIRING
+        .map(|(prefix, _)| prefix)
+        .into_iter()
+        .chain(["records/"]);
+    let kept = kept.filter(|wanted| {
+        let mut rules = rules.iter();
+        !rules.any(|rule| {
+            prefix(rule) == *wanted && rule.get("NoncurrentVersionExpiration").is_some()
+        })
+    });
+    let kept = kept.map(|prefix| format!("earlier versions of {prefix:?} never expire"));
+    wrong.chain(missing).chain(kept).collect()
+}
+
+/// Nobody else reads it, it is encrypted, what is overwritten or deleted comes back, and each prefix is kept for as long as
+/// something points at it.
 fn bucket(template: &Template) -> Vec<Complaint> {
     const BLOCKS: [&str; 4] = [
         "BlockPublicAcls",
@@ -658,7 +771,10 @@ fn bucket(template: &Template) -> Vec<Complaint> {
                 .property("/BucketEncryption/ServerSideEncryptionConfiguration/0/ServerSideEncryptionByDefault")
                 .is_null()
                 .then(|| (bucket.id.to_owned(), "it is not encrypted".to_owned()));
-            public.chain(plain)
+            let unversioned = (bucket.property("/VersioningConfiguration/Status") != "Enabled")
+                .then(|| (bucket.id.to_owned(), "it keeps no versions".to_owned()));
+            let kept = lifecycle(bucket).into_iter().map(|text| (bucket.id.to_owned(), text));
+            public.chain(plain).chain(unversioned).chain(kept)
         })
         .collect()
 }
@@ -699,6 +815,25 @@ fn access_log(template: &Template) -> Vec<Complaint> {
                 "its access log does not say $context.routeKey".to_owned(),
             ));
         }
+        if !format.contains("$context.identity.userArn") {
+            complaints.push((
+                stage.id.to_owned(),
+                "its access log does not say who called the admin API ($context.identity.userArn)"
+                    .to_owned(),
+            ));
+        }
+        for hook in OPEN {
+            let limits = stage.property("/RouteSettings").get(hook);
+            let limit = |name: &str| limits.and_then(|limits| referred(limits.get(name)?));
+            if (limit("ThrottlingRateLimit"), limit("ThrottlingBurstLimit"))
+                != (Some("ThrottlingRate"), Some("ThrottlingBurst"))
+            {
+                complaints.push((
+                    stage.id.to_owned(),
+                    format!("{hook} shares its limits with the admin API"),
+                ));
+            }
+        }
         for leak in LEAKS.into_iter().filter(|leak| format.contains(leak)) {
             complaints.push((
                 stage.id.to_owned(),
@@ -728,12 +863,64 @@ fn access_log(template: &Template) -> Vec<Complaint> {
     complaints
 }
 
+/// The routes of deliveries.
+const OPEN: [&str; 2] = [
+    "POST /hooks/{source}/{token}",
+    "POST /hooks/{source}/{token}/{part}",
+];
+
+/// The routes are made one after the other, each once the gateway may invoke its function, and the stage after them all: an
+/// API that is changed side by side refuses, and a stage cannot limit a route that is not there.
+fn order_of_routes(template: &Template) -> Vec<Complaint> {
+    let depends = |resource: Resource<'_>| {
+        let on = listed(Some(resource.attribute("DependsOn"))).into_iter();
+        let on = on.filter_map(Value::as_str).map(str::to_owned);
+        on.collect::<Vec<String>>()
+    };
+    let of_kind = |id: &String, kind: &str| {
+        template
+            .resource(id)
+            .is_some_and(|resource| resource.kind() == kind)
+    };
+    let mut complaints = Vec::new();
+    let mut before: Vec<(String, String)> = Vec::new();
+    for route in template.of_kind("AWS::ApiGatewayV2::Route") {
+        let on = depends(route);
+        if !on.iter().any(|id| of_kind(id, "AWS::Lambda::Permission")) {
+            let complaint =
+                "it may be there before the gateway may invoke its function (DependsOn)";
+            complaints.push((route.id.to_owned(), complaint.to_owned()));
+        }
+        let earlier = on
+            .into_iter()
+            .find(|id| of_kind(id, "AWS::ApiGatewayV2::Route"));
+        before.push((route.id.to_owned(), earlier.unwrap_or_default()));
+    }
+    // A chain: one route waits for none, and no two for the same.
+    let waits_for = |id: &str| before.iter().filter(|(_, earlier)| earlier == id).count();
+    for (route, earlier) in &before {
+        if waits_for(earlier) > 1 {
+            complaints.push((
+                route.clone(),
+                "another route is made at the same time (DependsOn)".to_owned(),
+            ));
+        }
+    }
+    for stage in template.of_kind("AWS::ApiGatewayV2::Stage") {
+        let waits = depends(stage);
+        let last = before.iter().find(|(route, _)| waits_for(route) == 0);
+        if !last.is_some_and(|(last, _)| waits.contains(last)) {
+            complaints.push((
+                stage.id.to_owned(),
+                "it does not wait for the last route (DependsOn)".to_owned(),
+            ));
+        }
+    }
+    complaints
+}
+
 /// The hooks are open, all other routes ask for an IAM signature.
 fn routes(template: &Template) -> Vec<Complaint> {
-    const OPEN: [&str; 2] = [
-        "POST /hooks/{source}/{token}",
-        "POST /hooks/{source}/{token}/{part}",
-    ];
     const SIGNED: [&str; 6] = [
         "GET /v1/accounts",
         "PUT /v1/accounts/{account}",
@@ -774,17 +961,26 @@ fn teams(template: &Template) -> Vec<Complaint> {
         template.resource(referred(value)?)
     });
     let complain = |parameter: Resource<'_>| {
-        let text = template.text(parameter.property("/Value"));
-        let wrong = match Routes::parse(&text) {
-            Err(error) => error.to_string(),
-            Ok(_) if parameter.property("/AllowedPattern").is_null() => {
-                "it has no AllowedPattern that refuses what cannot be read".to_owned()
-            }
-            Ok(_) => return None,
+        // As a first deployment makes it, with the example team; and as the parameter says, where it names teams.
+        let value = parameter.property("/Value");
+        let branches = match value.get("Fn::If") {
+            None => vec![value],
+            branches => listed(branches).into_iter().skip(1).collect(),
         };
-        Some((parameter.id.to_owned(), wrong))
+        let values = branches.into_iter().map(|value| template.text(value));
+        let wrong = values
+            .filter(|text| !text.is_empty())
+            .find_map(|text| Routes::parse(&text).err());
+        wrong.map(|error| (parameter.id.to_owned(), error.to_string()))
     };
-    readers.filter_map(complain).collect()
+    let unguarded = template
+        .at("/Parameters/Teams/AllowedPattern")
+        .is_null()
+        .then(|| {
+            let complaint = "it has no AllowedPattern that refuses what cannot be read";
+            ("Teams".to_owned(), complaint.to_owned())
+        });
+    readers.filter_map(complain).chain(unguarded).collect()
 }
 
 /// Names that other programs read.
@@ -921,8 +1117,8 @@ mod tests {
         #[case] good: bool,
     ) {
         let template = ours();
-        let resource = template.resource("Routes").unwrap();
-        let pattern = resource.property("/AllowedPattern").as_str().unwrap();
+        let pattern = template.at("/Parameters/Teams/AllowedPattern");
+        let pattern = pattern.as_str().unwrap();
         assert_eq!(Regex::new(pattern).unwrap().is_match(routes), good);
         assert_eq!(Routes::parse(routes).is_ok(), good);
     }
@@ -931,8 +1127,8 @@ mod tests {
     #[test]
     fn the_routes_pattern_knows_every_source() {
         let template = ours();
-        let resource = template.resource("Routes").unwrap();
-        let pattern = resource.property("/AllowedPattern").as_str().unwrap();
+        let pattern = template.at("/Parameters/Teams/AllowedPattern");
+        let pattern = pattern.as_str().unwrap();
         let pattern = Regex::new(pattern).unwrap();
         for source in Source::ALL {
             let route = format!(
@@ -940,8 +1136,8 @@ mod tests {
             );
             assert!(pattern.is_match(&route), "{source}");
         }
-        // https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_PutParameter.html
-        assert!(pattern.as_str().len() <= 1024);
+        // Where no team is named yet, the example team is.
+        assert!(pattern.is_match(""));
     }
 
     /// Lanes keep a message for twelve days at most, and a dead-letter, undelivered or team's queue for fourteen.
@@ -993,12 +1189,8 @@ mod tests {
     #[case::a_grace_that_retries_outlast("floors", "/Parameters/TokenGraceHours/MinValue", json!(23))]
     #[case::little_memory_of_inbound("floors", "/Parameters/InboundMemory/MinValue", json!(255))]
     #[case::little_memory_of_the_consumer("floors", "/Parameters/ConsumerMemory/MinValue", json!(319))]
-    #[case::a_misspelt_route("teams", "/Resources/Routes/Properties/Value", json!(r#"[{"team":"a","quue":"q","types":["*"],"accounts":["*"]}]"#))]
-    #[case::routes_that_nothing_refuses(
-        "teams",
-        "/Resources/Routes/Properties/AllowedPattern",
-        Value::Null
-    )]
+    #[case::a_misspelt_route("teams", "/Resources/Routes/Properties/Value/Fn::If/2", json!(r#"[{"team":"a","quue":"q","types":["*"],"accounts":["*"]}]"#))]
+    #[case::routes_that_nothing_refuses("teams", "/Parameters/Teams/AllowedPattern", Value::Null)]
     #[case::receives_by_parameter("receives", "/Resources/BillingQueue/Properties/RedrivePolicy/maxReceiveCount", json!({"Ref": "ConsumerBatchSize"}))]
     #[case::no_redrive(
         "dead-letters",
@@ -1039,12 +1231,20 @@ mod tests {
     #[case::every_action("permissions", "/Resources/InboundRole/Properties/Policies/0/PolicyDocument/Statement/1/Action", json!("dynamodb:*"))]
     #[case::a_family_of_actions("permissions", "/Resources/InboundRole/Properties/Policies/0/PolicyDocument/Statement/1/Action", json!("dynamodb:Get*"))]
     #[case::every_resource("permissions", "/Resources/ConsumerRole/Properties/Policies/0/PolicyDocument/Statement/0/Resource", json!("*"))]
+    #[case::an_oauth_secret_for_inbound("permissions", "/Resources/InboundRole/Properties/Policies/0/PolicyDocument/Statement/7/Resource", json!({"Fn::Sub": "arn:aws:secretsmanager:eu:1:secret:x/oauth/*"}))]
     #[case::every_account_for_inbound(
         "permissions",
         "/Resources/InboundRole/Properties/Policies/0/PolicyDocument/Statement/1/Condition",
         Value::Null
     )]
-    #[case::an_oauth_secret_for_inbound("permissions", "/Resources/InboundRole/Properties/Policies/0/PolicyDocument/Statement/5/Resource", json!({"Fn::Sub": "arn:aws:secretsmanager:eu:1:secret:x/oauth/*"}))]
+    #[case::receipts_for_inbound("permissions", "/Resources/InboundRole/Properties/Policies/0/PolicyDocument/Statement/2/Condition/ForAllValues:StringLike/dynamodb:LeadingKeys", json!(["*"]))]
+    #[case::every_queue_by_a_condition("permissions", "/Resources/ConsumerRole/Properties/Policies/0/PolicyDocument/Statement/7/Fn::If/1/Resource", json!("*"))]
+    #[case::an_unbounded_role(
+        "roles",
+        "/Resources/ConsumerRole/Properties/PermissionsBoundary",
+        Value::Null
+    )]
+    #[case::a_table_that_a_failed_creation_leaves("retained", "/Resources/RecordsTable/DeletionPolicy", json!("Retain"))]
     #[case::a_table_that_dies_with_the_stack("retained", "/Resources/RecordsTable/DeletionPolicy", json!("Delete"))]
     #[case::a_table_that_dies_with_a_replacement(
         "retained",
@@ -1065,7 +1265,26 @@ mod tests {
         "/Resources/RecordsTable/Properties/PointInTimeRecoverySpecification",
         Value::Null
     )]
-    #[case::an_unencrypted_table("tables", "/Resources/RecordsTable/Properties/SSESpecification/SSEEnabled", json!(false))]
+    #[case::a_key_of_kms("tables", "/Resources/RecordsTable/Properties/SSESpecification", json!({"SSEEnabled": true}))]
+    #[case::a_table_that_cannot_be_protected(
+        "tables",
+        "/Resources/RecordsTable/Properties/DeletionProtectionEnabled",
+        Value::Null
+    )]
+    #[case::no_versions(
+        "bucket",
+        "/Resources/OversizeBucket/Properties/VersioningConfiguration",
+        Value::Null
+    )]
+    #[case::records_in_the_bucket_that_expire("bucket", "/Resources/OversizeBucket/Properties/LifecycleConfiguration/Rules/4/ExpirationInDays", json!({"Ref": "OversizeExpiryDays"}))]
+    #[case::everything_in_the_bucket_expires("bucket", "/Resources/OversizeBucket/Properties/LifecycleConfiguration/Rules/0/ExpirationInDays", json!({"Ref": "OversizeExpiryDays"}))]
+    #[case::receipts_in_the_bucket_that_stay("bucket", "/Resources/OversizeBucket/Properties/LifecycleConfiguration/Rules/1/Prefix", json!("receipt/"))]
+    #[case::events_that_expire_with_receipts("bucket", "/Resources/OversizeBucket/Properties/LifecycleConfiguration/Rules/2/Fn::If/1/ExpirationInDays", json!({"Ref": "ReceiptTtlDays"}))]
+    #[case::versions_that_stay(
+        "bucket",
+        "/Resources/OversizeBucket/Properties/LifecycleConfiguration/Rules/1/NoncurrentVersionExpiration",
+        Value::Null
+    )]
     #[case::receipts_that_stay(
         "tables",
         "/Resources/ReceiptsTable/Properties/TimeToLiveSpecification",
@@ -1088,6 +1307,21 @@ mod tests {
     #[case::no_throttle(
         "access-log",
         "/Resources/Stage/Properties/DefaultRouteSettings",
+        Value::Null
+    )]
+    #[case::one_limit_for_all(
+        "access-log",
+        "/Resources/Stage/Properties/RouteSettings",
+        Value::Null
+    )]
+    #[case::a_limit_of_the_admin_api("access-log", "/Resources/Stage/Properties/RouteSettings/POST ~1hooks~1{source}~1{token}/ThrottlingRateLimit", json!({"Ref": "AdminThrottlingRate"}))]
+    #[case::callers_without_a_name("access-log", "/Resources/Stage/Properties/AccessLogSettings/Format", json!("$context.routeKey"))]
+    #[case::a_route_before_its_permission("order-of-routes", "/Resources/HookRoute/DependsOn", json!([]))]
+    #[case::routes_side_by_side("order-of-routes", "/Resources/AccountGetRoute/DependsOn", json!(["SubscriptionsPermission", "AccountsListRoute"]))]
+    #[case::a_route_that_waits_for_none("order-of-routes", "/Resources/AccountGetRoute/DependsOn", json!("SubscriptionsPermission"))]
+    #[case::a_stage_that_does_not_wait(
+        "order-of-routes",
+        "/Resources/Stage/DependsOn",
         Value::Null
     )]
     #[case::cors("access-log", "/Resources/Api/Properties/CorsConfiguration", json!({"AllowOrigins": ["*"]}))]

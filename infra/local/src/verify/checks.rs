@@ -12,7 +12,7 @@ use tokio::process::Command;
 
 use super::conformance::{self, TestNames, TestResults};
 use super::report::Outcome;
-use super::{Run, linters, panics, scale};
+use super::{Run, linters, panics, samconfig, scale};
 use crate::build::{self, Build};
 use crate::demo::{examples, sources, story};
 use crate::emulator::REGION;
@@ -234,6 +234,17 @@ pub const CHECKS: &[Check] = &[
         &[DENY],
         Work::Run(|run| Box::pin(async { linters::advisories(&run.places).await })),
     )),
+    check(
+        "samconfig",
+        "Settings of deployments (samconfig.toml)",
+        TOOLS,
+        Work::Run(|run| {
+            Box::pin(async {
+                let deployed = samconfig::check(&run.places, run.tools()?).await?;
+                Ok(Outcome::Passed(deployed))
+            })
+        }),
+    ),
     of_release(check(
         "scale",
         "What a delivery, a batch and a start cost",

@@ -9,6 +9,7 @@ pub mod conformance;
 mod linters;
 mod panics;
 pub mod report;
+mod samconfig;
 pub mod scale;
 
 use std::process::ExitCode;
