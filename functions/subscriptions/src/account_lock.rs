@@ -41,6 +41,13 @@ pub(crate) struct Ports<'p, A> {
     pub(crate) by: Option<Principal>,
 }
 
+impl<A> Clone for Ports<'_, A> {
+    fn clone(&self) -> Self {
+        let by = self.by.clone();
+        Self { by, ..*self }
+    }
+}
+
 /// An account that this call may change, its lease, and whether there is something to save.
 pub(crate) struct AccountLock<'p, A> {
     accounts: &'p A,
@@ -80,7 +87,7 @@ impl<'p, A: Accounts> AccountLock<'p, A> {
         name: &AccountName,
         now: Timestamp,
     ) -> Result<Self, Failure> {
-        let (mut lock, is_salvaged) = match Self::acquire_or_salvage(ports, name, now).await {
+        let (mut lock, is_salvaged) = match Self::acquire_or_salvage(ports.clone(), name, now).await {
             Err(Failure::UnknownAccount(_)) => return Self::acquire_lost(ports, name, now).await,
             lock => lock?,
         };
