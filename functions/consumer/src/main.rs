@@ -3,8 +3,7 @@
 use aws::client::{Access, Aws, Warm as _};
 use aws::dynamo::records::DynamoRecords;
 use aws::s3::S3Oversize;
-use aws::sns::QueuesAndTopics;
-use aws::sqs::SqsQueues;
+use aws::{sns::QueuesAndTopics, sqs::SqsQueues};
 use aws_lambda_events::sqs::SqsEvent;
 use consumer::Consumer;
 use consumer::config::Config;
