@@ -87,7 +87,8 @@ impl<'p, A: Accounts> AccountLock<'p, A> {
         name: &AccountName,
         now: Timestamp,
     ) -> Result<Self, Failure> {
-        let (mut lock, is_salvaged) = match Self::acquire_or_salvage(ports.clone(), name, now).await {
+        let (mut lock, is_salvaged) = match Self::acquire_or_salvage(ports.clone(), name, now).await
+        {
             Err(Failure::UnknownAccount(_)) => return Self::acquire_lost(ports, name, now).await,
             lock => lock?,
         };
