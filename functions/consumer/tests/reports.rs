@@ -34,10 +34,10 @@ async fn report(world: &World, bodies: &[String]) -> (Vec<usize>, Vec<Value>, Ve
             .iter()
             .all(|line| line["message"] == "batch" && line["span"].is_null())
     );
-    let metrics = metrics.iter().map(|line| {
-        let mut line: Value = serde_json::from_str(line).unwrap();
-        line.as_object_mut().unwrap().remove("_aws");
-        line
+    let metrics = metrics.iter().filter_map(|line| {
+        let mut line: Value = serde_json::from_str(line).ok()?;
+        line.as_object_mut()?.remove("_aws")?;
+        Some(line)
     });
     (failed, lines, metrics.collect())
 }
