@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 use domain::account::{TokenStatus, UrlToken, WebhookId};
 use domain::source::Source;
-use domain::subscription::State;
+use domain::subscription::{Endpoint, State};
 use rstest::rstest;
 use serde_json::{Value, json};
 use simulator::control::{NewSite, WebhookStatus};
@@ -91,11 +91,8 @@ impl Play {
         }
         let request = String::from_utf8(request).unwrap();
         let path = request.split(' ').nth(1).unwrap();
-        let token: UrlToken = path
-            .strip_prefix("/hooks/apideck/")
-            .unwrap()
-            .parse()
-            .unwrap();
+        let token = path.strip_prefix("/hooks/apideck/").unwrap();
+        let token: UrlToken = token.split('/').next().unwrap().parse().unwrap();
         let entry = self.world.token_entry(&token);
         let keys = self.world.signing_keys();
         let keys = keys.of(&token.hash(), None);
@@ -172,13 +169,79 @@ impl Play {
 }
 
 fn token(webhook: &WebhookStatus) -> UrlToken {
-    webhook
-        .endpoint
-        .rsplit('/')
-        .next()
-        .unwrap()
-        .parse()
-        .unwrap()
+    Endpoint::new(webhook.endpoint.as_str()).token().unwrap()
+}
+
+/// A webhook is for one unified API, so that of connections has one of its own, with the same key.
+#[tokio::test]
+// requirement: subscription-one
+async fn each_unified_api_has_a_webhook_with_a_life_of_its_own() {
+    let play = Play::new().await;
+    let key = play.world.site.client_secret.clone();
+    let vault = "vault.connection.updated";
+    let answer = play.put(&key, &["*", vault]).await.expect(200);
+    assert_eq!(answer.body["events"].as_array().unwrap().len(), 10);
+    assert_eq!(play.greetings.lock().unwrap().len(), 2);
+    for greeting in &*play.greetings.lock().unwrap() {
+        assert!(greeting.takes_deliveries);
+        assert_eq!(greeting.keys, [key.as_str()]);
+    }
+    let of = |webhooks: &[WebhookStatus], api: &str| {
+        let mut webhooks = webhooks.iter();
+        let of = webhooks.find(|webhook| webhook.details["unified_api"] == api);
+        of.cloned().unwrap()
+    };
+    let webhooks = play.world.webhooks().await;
+    assert_eq!(webhooks.len(), 2);
+    let (shop, connections) = (of(&webhooks, "ecommerce"), of(&webhooks, "vault"));
+    assert_eq!(shop.events, TYPES);
+    assert_eq!(connections.events, [vault]);
+    assert!(shop.endpoint.ends_with(token(&shop).expose()));
+    assert!(connections.endpoint.ends_with("/vault"));
+    assert_ne!(token(&shop).hash(), token(&connections).hash());
+    assert_eq!(answer.body["webhook"], json!(shop.id));
+    assert_eq!(answer.body["parts"][1]["part"], "vault");
+    assert_eq!(answer.body["parts"][1]["webhook"], json!(connections.id));
+
+    // Disabled and corrected for itself.
+    play.disable(&connections.id, "retry_limit").await;
+    play.world
+        .change_webhook(&shop.id, json!({ "events": ["ecommerce.order.created"] }))
+        .await;
+    play.check().await.expect(200);
+    let webhooks = play.world.webhooks().await;
+    assert!(webhooks.iter().all(|webhook| webhook.enabled));
+    assert_eq!(of(&webhooks, "ecommerce").events, TYPES);
+
+    // One that is of no use is replaced alone.
+    play.disable(&connections.id, "delivery_url_validation_failed")
+        .await;
+    play.check().await.expect(200);
+    play.check().await.expect(200);
+    let webhooks = play.world.webhooks().await;
+    assert_eq!(webhooks.len(), 3);
+    let enabled: Vec<_> = webhooks.iter().filter(|webhook| webhook.enabled).collect();
+    assert_eq!(enabled.len(), 2);
+    assert!(enabled.iter().any(|webhook| webhook.id == shop.id));
+
+    // A new API key is held for both.
+    play.put("second", &["*", vault]).await.expect(200);
+    let account = play.world.account().unwrap();
+    let keys = play.world.signing_keys();
+    for registration in &account.registrations {
+        let held = keys.of(&registration.token, registration.webhook.as_ref());
+        let macs = held.unwrap().secrets.macs.clone();
+        let macs: Vec<&str> = macs.iter().map(|key| key.expose()).collect();
+        assert_eq!(macs, ["second", key.as_str()]);
+    }
+
+    // Without the type that needs it, it goes.
+    play.put("second", &["*"]).await.expect(200);
+    let left = play.world.webhooks().await;
+    assert_eq!(left.len(), 1);
+    assert_eq!(left[0].id, shop.id);
+    play.world.disconnect().await.expect(200);
+    assert!(play.world.webhooks().await.is_empty());
 }
 
 #[tokio::test]
@@ -486,27 +549,27 @@ async fn a_key_that_was_revoked_is_reported_and_the_next_one_goes_on() {
 }
 
 #[rstest]
-#[case::one(&["vault.connection.updated"])]
-#[case::beside_others(&["ecommerce.order.created", "vault.connection.deleted"])]
+#[case::one(&["vault.connection.updated"], &["vault"])]
+#[case::beside_others(&["ecommerce.order.created", "vault.connection.deleted"], &["ecommerce", "vault"])]
 #[tokio::test]
-async fn events_of_another_unified_api_are_refused_with_the_reason(#[case] events: &[&str]) {
+async fn events_of_another_unified_api_come_by_its_webhook(
+    #[case] events: &[&str],
+    #[case] expected: &[&str],
+) {
     let play = Play::new().await;
-    let refused = |answer: Answer| {
-        let answer = answer.expect(400);
-        assert_eq!(answer.body["field"], "events");
-        let said = answer.message();
-        assert!(
-            said.contains("need a webhook of its own") && said.contains("vault."),
-            "{said}"
-        );
-        assert!(said.contains("one for each unified API"), "{said}");
-    };
     let key = play.world.site.client_secret.clone();
-    refused(play.put(&key, events).await);
-    assert!(play.world.asked().await.is_empty(), "nobody was asked");
-    play.connect().await.expect(200);
-    refused(play.world.change(events).await);
+    play.put(&key, events).await.expect(200);
+    let apis = async || {
+        let webhooks = play.world.webhooks().await.into_iter();
+        let api = |webhook: WebhookStatus| webhook.details["unified_api"].as_str().map(str::to_owned);
+        let mut apis: Vec<String> = webhooks.filter_map(api).collect();
+        apis.sort();
+        apis
+    };
+    assert_eq!(apis().await, expected);
     play.check().await.expect(200);
+    assert_eq!(apis().await, expected);
+    play.open(play.world.change(&["*"])).await.expect(200);
     play.assert_connected().await;
     let unknown = play.put(&key, &["ecommerce.order.paid"]).await.expect(400);
     assert!(
