@@ -33,6 +33,7 @@ use domain::source::Source;
 #[cfg(feature = "api")]
 use domain::subscription::{Api, Apis};
 use domain::subscription::{CredentialField, EventSelection, LifeCycle, Part};
+use domain::timestamp::Timestamp;
 use domain::unified::Unified;
 use serde_json::value::RawValue;
 
@@ -102,6 +103,12 @@ pub trait Protocol: Sync {
 
     /// The bytes over which a MAC of this form was made. `None` where the request has no such form.
     fn signed<'a>(&self, request: Request<'a>, form: Form) -> Option<Cow<'a, [u8]>>;
+
+    /// When a request says that it was signed; `None` where it does not say. A signature of a time that is far ahead of the
+    /// time of receipt proves nothing; one of the past does, since some sources send again for days what they signed once.
+    fn signed_at(&self, _request: Request<'_>) -> Option<Timestamp> {
+        None
+    }
 
     /// Splits a delivery into its events.
     ///

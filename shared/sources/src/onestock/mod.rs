@@ -13,6 +13,7 @@ use domain::delivery::{Delivery, Request, Split, Unreadable, is_part};
 use domain::event::{EventType, Meaning};
 use domain::signature::{Form, Policy, ProofError, Screened};
 use domain::subscription::{CredentialField, KeyOrigin, LifeCycle};
+use domain::timestamp::Timestamp;
 use domain::unified::Unified;
 use serde_json::value::RawValue;
 
@@ -71,6 +72,10 @@ impl Protocol for OneStock {
 
     fn signed<'a>(&self, request: Request<'a>, form: Form) -> Option<Cow<'a, [u8]>> {
         signature::signed(request, form)
+    }
+
+    fn signed_at(&self, request: Request<'_>) -> Option<Timestamp> {
+        signature::signed_at(request.headers)
     }
 
     fn split<'a>(&self, delivery: Delivery<'a>) -> Result<Split<'a>, Unreadable> {
