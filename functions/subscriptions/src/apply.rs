@@ -138,10 +138,70 @@ impl<'r, 'p, 'h, 's, A: Accounts, S: Secrets, D: Deliveries> Run<'r, 'p, 'h, 's,
             secrets: &secrets,
             part: &part.name,
         };
-        let webhook = self.session.create(new).await?;
-        self.adopt(hash, &webhook).await?;
+        let created = self.session.create(new).await;
+        let is_refused = matches!(created, Err(Failure::Api(_, ApiError::Invalid(_))));
+        let old = being_replaced(&self.alone(), seen);
+        let webhook = match old.filter(|_| is_refused && self.session.moves()) {
+            None => {
+                let webhook = created?;
+                self.adopt(hash, &webhook).await?;
+                webhook
+            }
+            Some((old, id)) => {
+                let change = WebhookChange {
+                    endpoint: Some(new.endpoint),
+                    label: new.label,
+                    events: new.events,
+                    secrets: new.secrets,
+                    part: new.part,
+                };
+                let moved = match self.session.update(&id, change).await {
+                    // What it has against a second one says more.
+                    Err(Failure::Api(_, ApiError::Invalid(_) | ApiError::NoSuchCall(_))) => {
+                        created?
+                    }
+                    moved => moved?,
+                };
+                self.move_over(old, hash, &moved).await?;
+                moved
+            }
+        };
         self.answered.push(webhook);
         Ok(())
+    }
+
+    /// Enters that a webhook has another URL and other secrets now. What was sent to the URL before is taken for a while.
+    async fn move_over(
+        &mut self,
+        old: TokenHash,
+        token: TokenHash,
+        webhook: &RegisteredWebhook,
+    ) -> Result<(), Failure> {
+        let keys = self.store_key(token, webhook).await?;
+        let lock = &mut *self.lock;
+        let until = lock.now.plus_seconds(self.reconciler.grace_seconds);
+        if let Some(before) = lock.account.registration(&old).cloned() {
+            lock.account.register(Registration {
+                webhook: None,
+                state: RegistrationState::Expired { until },
+                ..before
+            });
+        }
+        lock.account.register(Registration {
+            token,
+            webhook: Some(webhook.id.clone()),
+            keys,
+            state: RegistrationState::Live,
+            part: self.part.name.clone(),
+        });
+        let title = facts(lock.account.source).title;
+        let what = format!(
+            "webhook {} has another URL and other secrets, since {title} refuses a second webhook beside it; deliveries to \
+             the URL before are taken until {until}",
+            webhook.id
+        );
+        lock.acted(Act::HandedOver, what);
+        lock.save(&[old, token]).await
     }
 
     /// Stores the secrets of a registration that are known before the source hears of it: a first delivery, or a greeting,
@@ -448,6 +508,15 @@ impl<'r, 'p, 'h, 's, A: Accounts, S: Secrets, D: Deliveries> Run<'r, 'p, 'h, 's,
             };
             let mut registration = registration.clone();
             registration.state = RegistrationState::Expired { until };
+            // The webhook is another's that has its URL.
+            let is_moved = lock
+                .account
+                .registrations
+                .iter()
+                .any(|other| other.token != *token && other.webhook == registration.webhook);
+            if is_moved {
+                registration.webhook = None;
+            }
             if let Some(webhook) = &registration.webhook {
                 let what = format!(
                     "webhook {webhook} is gone at the source; retries of its deliveries are taken until {until}"
@@ -528,6 +597,15 @@ fn why_it_stopped(account: &Account, shown: &[&RegisteredWebhook]) -> Option<Str
             ))
         }
     }
+}
+
+/// The webhook that another is to take over from and that is at the source, with its token.
+fn being_replaced(account: &Account, seen: &[Seen]) -> Option<(TokenHash, WebhookId)> {
+    let replacing = |own: &&Registration| own.state == RegistrationState::Replacing;
+    let old = account.registrations.iter().rev().find(replacing)?;
+    let id = old.webhook.clone()?;
+    let is_there = seen.iter().any(|seen| seen.webhook.id == id);
+    is_there.then_some((old.token, id))
 }
 
 /// The label that a webhook of ours is registered with.

@@ -1,10 +1,11 @@
 //! The life of a webhook at Ordermentum, which the simulator plays: our secrets come back with every delivery, and the list
 //! may show a webhook by its name alone.
 
+use domain::account::TokenStatus;
 use domain::delivery::Request;
 use domain::signature::{Assurance, LiveSecrets, Policy, Screened};
 use domain::source::Source;
-use domain::subscription::{Api, Apis, basic_credentials};
+use domain::subscription::{Api, Apis, Endpoint, basic_credentials};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -248,6 +249,92 @@ async fn rotated_and_disconnected() {
     let answer = world.disconnect().await.expect(200);
     assert_eq!(answer.body["state"], "disconnected");
     assert!(world.webhooks().await.is_empty());
+}
+
+/// Where a second webhook for an event is refused, the one in use is given another URL and other secrets.
+#[rstest]
+#[case::shown(json!({ "one_webhook_per_event": true, "shows_url": true }))]
+#[case::hidden(json!({ "one_webhook_per_event": true, "shows_url": false }))]
+#[tokio::test]
+// requirement: subscription-rotate
+async fn rotated_where_a_second_webhook_is_refused(#[case] settings: Value) {
+    let world = world(settings).await;
+    connect(&world).await.expect(200);
+    let old = world.webhooks().await.remove(0);
+    let answer = world.rotate().await.expect(200);
+    assert_eq!(answer.body["webhook"], json!(old.id));
+    assert!(answer.body["rotation"].is_null());
+    let [new] = &world.webhooks().await[..] else {
+        panic!("the same webhook");
+    };
+    assert_eq!(new.id, old.id);
+    assert_ne!(new.endpoint, old.endpoint);
+    for webhook in [&old, new] {
+        assert_eq!(
+            proof_of_delivery(&world, webhook),
+            Some(Assurance::SharedSecret),
+            "what is on its way to the URL before is taken, too"
+        );
+    }
+    assert!(!held(&world, &old).same(&held(&world, new)));
+    let status = |webhook: &WebhookStatus| {
+        let token = Endpoint::new(webhook.endpoint.as_str()).token().unwrap();
+        world.token_entry(&token).unwrap().status
+    };
+    assert_eq!(status(&old), TokenStatus::Grace);
+    assert_eq!(status(new), TokenStatus::Live);
+    let history = world.history().join("; ");
+    assert!(history.contains("refuses a second webhook"), "{history}");
+
+    let account = world.account();
+    world.check().await.expect(200);
+    assert_eq!(world.account(), account, "all is as it shall be");
+    world.rotate().await.expect(200);
+    assert_eq!(world.webhooks().await.len(), 1);
+    assert_eq!(status(new), TokenStatus::Grace);
+    world.pass(72 * 3600 + 1);
+    world.check().await.expect(200);
+    assert_eq!(status(&old), TokenStatus::Retired);
+    assert_eq!(status(new), TokenStatus::Retired);
+    let [newest] = &world.webhooks().await[..] else {
+        panic!("the same webhook");
+    };
+    assert_eq!(status(newest), TokenStatus::Live);
+}
+
+#[rstest]
+#[case::not_done(FaultKind::Status(503), true)]
+#[case::the_answer_is_lost(FaultKind::WorkThenStatus(504), true)]
+#[case::the_answer_is_lost_and_the_url_hidden(FaultKind::WorkThenStatus(504), false)]
+#[case::refused_too(FaultKind::Unprocessable, true)]
+#[tokio::test]
+// requirement: subscription-crash
+async fn a_move_that_is_cut_short_is_completed(#[case] fault: FaultKind, #[case] shows_url: bool) {
+    let world = world(json!({ "one_webhook_per_event": true, "shows_url": shows_url })).await;
+    connect(&world).await.expect(200);
+    let old = world.webhooks().await.remove(0);
+    world.next("PUT", fault).await;
+    let answer = world.rotate().await;
+    assert_ne!(answer.status, 200, "{}", answer.body);
+    assert_eq!(
+        proof_of_delivery(&world, &old),
+        Some(Assurance::SharedSecret)
+    );
+    for _ in 0..2 {
+        world.check().await.expect(200);
+        let [new] = &world.webhooks().await[..] else {
+            panic!("the same webhook");
+        };
+        assert_ne!(new.endpoint, old.endpoint);
+        for webhook in [&old, new] {
+            assert_eq!(
+                proof_of_delivery(&world, webhook),
+                Some(Assurance::SharedSecret)
+            );
+        }
+        let account = world.account().unwrap();
+        assert_eq!((account.rotation(), &account.last_error), (None, &None));
+    }
 }
 
 #[rstest]

@@ -86,10 +86,25 @@ impl Seen {
                 let is_ours = known == Some(token) || hooks.holds(account.source, endpoint);
                 is_ours.then_some(token)?
             }
-            None => known.or_else(|| account.registration_labelled(webhook.label.as_deref()?))?,
+            None => {
+                let labelled = webhook.label.as_deref();
+                let labelled = labelled.and_then(|label| account.registration_labelled(label));
+                match (known, labelled) {
+                    (Some(known), Some(labelled)) if moved(account, &known, &labelled) => labelled,
+                    (known, labelled) => known.or(labelled)?,
+                }
+            }
         };
         Some(Self { webhook, token })
     }
+}
+
+/// Whether a webhook that is to be replaced was given the URL of the registration that is to take over, and the answer to
+/// that was lost: its label names it.
+fn moved(account: &Account, from: &TokenHash, to: &TokenHash) -> bool {
+    let state = |token| account.registration(token).map(|own| own.state);
+    state(from) == Some(RegistrationState::Replacing)
+        && state(to) == Some(RegistrationState::Pending)
 }
 
 /// Something to do. Every step can be repeated, and the order of a plan matters.
@@ -739,6 +754,33 @@ mod tests {
         let recognised = Seen::recognise(&account, &hooks(), webhook);
         let expected = expected.map(|number| token(number).hash());
         assert_eq!(recognised.map(|seen| seen.token), expected);
+    }
+
+    #[rstest]
+    #[case::in_use(LIVE, 1)]
+    #[case::to_be_replaced(REPLACING, 2)]
+    fn a_webhook_whose_move_was_not_answered_is_recognised_by_its_label(
+        #[case] state: RegistrationState,
+        #[case] expected: u8,
+    ) {
+        let account = account(&[(1, Some("wh_1"), state), (2, None, PENDING)]);
+        let mut webhook = seen("wh_1", 7).webhook;
+        webhook.endpoint = None;
+        webhook.label = Some(format!("ours/{}", token(2).hash().label()));
+        let recognised = Seen::recognise(&account, &hooks(), webhook).unwrap();
+        assert_eq!(recognised.token, token(expected).hash());
+        if state == REPLACING {
+            let seen = [recognised];
+            let steps = plan(
+                &account,
+                &hooks(),
+                &seen,
+                Evidence::Unknown,
+                &EXAMPLE,
+                now(),
+            );
+            assert_eq!(described(&steps), ["adopt wh_1", "expire_token 1"]);
+        }
     }
 
     #[rstest]
