@@ -263,7 +263,6 @@ async fn what_the_source_has_against_one_webhook_keeps_no_other_from_being_regis
 }
 
 #[tokio::test]
-// requirement: subscription-rotate
 async fn each_part_rotates_and_its_old_webhook_goes_when_its_new_one_has_delivered() {
     let world = three(LISTED).await;
     let before = assert_three(&world).await;

@@ -256,7 +256,6 @@ async fn rotated_and_disconnected() {
 #[case::shown(json!({ "one_webhook_per_event": true, "shows_url": true }))]
 #[case::hidden(json!({ "one_webhook_per_event": true, "shows_url": false }))]
 #[tokio::test]
-// requirement: subscription-rotate
 async fn rotated_where_a_second_webhook_is_refused(#[case] settings: Value) {
     let world = world(settings).await;
     connect(&world).await.expect(200);
