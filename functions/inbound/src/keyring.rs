@@ -279,8 +279,8 @@ fn judge<'a>(
     by_secrets(posted, offer, registered, &held.secrets, Policy::Require)
 }
 
-/// How far ahead of the time of receipt a signature may be made, in seconds: as much as clocks differ. A request that could
-/// be kept for later would be signed for later.
+/// How far ahead of the time of receipt a signature may be made, in seconds: as much as clocks may
+/// differ. What is dated later than that was not signed by the clock that it claims.
 const MOST_AHEAD_SECONDS: u64 = 5 * 60;
 
 /// Judges a request by these secrets.

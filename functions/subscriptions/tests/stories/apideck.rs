@@ -561,7 +561,8 @@ async fn events_of_another_unified_api_come_by_its_webhook(
     play.put(&key, events).await.expect(200);
     let apis = async || {
         let webhooks = play.world.webhooks().await.into_iter();
-        let api = |webhook: WebhookStatus| webhook.details["unified_api"].as_str().map(str::to_owned);
+        let api =
+            |webhook: WebhookStatus| webhook.details["unified_api"].as_str().map(str::to_owned);
         let mut apis: Vec<String> = webhooks.filter_map(api).collect();
         apis.sort();
         apis
