@@ -3,6 +3,7 @@
 use aws::client::{Access, Aws, Warm as _};
 use aws::dynamo::records::DynamoRecords;
 use aws::s3::S3Oversize;
+use aws::sns::{QueuesAndTopics, SnsTopics};
 use aws::sqs::SqsQueues;
 use aws_lambda_events::sqs::SqsEvent;
 use consumer::Consumer;
@@ -24,10 +25,14 @@ async fn main() -> Result<(), Error> {
         S3Oversize::new(aws.s3(), bucket),
         variables.parsed("RECORD_FORMAT")?,
     );
-    let queues = SqsQueues::new(sqs.clone());
+    let lanes = SqsQueues::new(sqs.clone());
     let oversize = S3Oversize::new(aws.s3(), bucket);
     let config = Config::read(&variables)?;
-    let consumer = &Consumer::new(&records, &queues, &oversize, &queues, config);
+    config.report_problems(variables.text("AWS_REGION")?);
+    let topics = config.routes.has_topics();
+    let topics = topics.then(|| SnsTopics::new(aws.sns()));
+    let queues = QueuesAndTopics::new(lanes.clone(), topics);
+    let consumer = &Consumer::new(&records, &queues, &oversize, &lanes, config);
     tokio::join!(dynamo.warm(), sqs.warm());
     run(service_fn(|event: LambdaEvent<SqsEvent>| async move {
         let deadline = deadline::of_invocation(event.context.deadline());

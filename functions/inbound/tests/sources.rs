@@ -321,7 +321,7 @@ async fn a_receipt_is_split_as_its_delivery_was() {
             part: kept.part,
             body: kept.body,
         };
-        let protocol = requiring(domain::source::Source::Orderspace);
+        let protocol = requiring(Source::Orderspace);
         let split = protocol.split(kept.delivery()).unwrap();
         assert_eq!(split.events[0].event_type.as_str(), event_type);
     }

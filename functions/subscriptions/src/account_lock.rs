@@ -15,9 +15,10 @@ use domain::ports::PortError;
 use domain::signature::Policy;
 use domain::subscription::{
     Account, AccountEvent, Accounts, ApiError, Desired, EventSelection, IfUnknown, LastError,
-    Lease, LeaseOwner, Leased, Leases, Saved, Silence, Unsent,
+    Lease, LeaseOwner, Leased, Leases, Principal, Saved, Silence, Unsent,
 };
 use domain::timestamp::Timestamp;
+use runtime::metrics::{self, Metric};
 use sources::{facts, parts};
 use tracing::{info, warn};
 
@@ -40,21 +41,22 @@ const LONGEST_UNSAVED_MILLIS: u64 = 12 * 3_600_000;
 pub(crate) struct Ports<'p, A> {
     pub(crate) accounts: &'p A,
     pub(crate) events: &'p dyn Announce,
+    /// Whose call it is; none of a check that nobody called for.
+    pub(crate) by: Option<Principal>,
 }
 
-// Derived, they would ask the same of the table.
 impl<A> Clone for Ports<'_, A> {
     fn clone(&self) -> Self {
-        *self
+        let by = self.by.clone();
+        Self { by, ..*self }
     }
 }
-
-impl<A> Copy for Ports<'_, A> {}
 
 /// An account that this call may change, its lease, and whether there is something to save.
 pub(crate) struct AccountLock<'p, A> {
     accounts: &'p A,
     events: &'p dyn Announce,
+    by: Option<Principal>,
     lease: Lease,
     pub(crate) account: Account,
     pub(crate) now: Timestamp,
@@ -78,7 +80,7 @@ impl<'p, A: Accounts> AccountLock<'p, A> {
     ) -> Result<Self, Failure> {
         match Self::acquire_or_salvage(ports, name, now).await? {
             (lock, false) => Ok(lock),
-            (lock, true) => Err(unreadable(ports.accounts, &lock.lease).await),
+            (lock, true) => Err(unreadable(lock.accounts, &lock.lease).await),
         }
     }
 
@@ -89,7 +91,8 @@ impl<'p, A: Accounts> AccountLock<'p, A> {
         name: &AccountName,
         now: Timestamp,
     ) -> Result<Self, Failure> {
-        let (mut lock, is_salvaged) = match Self::acquire_or_salvage(ports, name, now).await {
+        let (mut lock, is_salvaged) = match Self::acquire_or_salvage(ports.clone(), name, now).await
+        {
             Err(Failure::UnknownAccount(_)) => return Self::acquire_lost(ports, name, now).await,
             lock => lock?,
         };
@@ -174,7 +177,11 @@ impl<'p, A: Accounts> AccountLock<'p, A> {
     }
 
     fn new(
-        Ports { accounts, events }: Ports<'p, A>,
+        Ports {
+            accounts,
+            events,
+            by,
+        }: Ports<'p, A>,
         lease: Lease,
         account: Account,
         now: Timestamp,
@@ -183,6 +190,7 @@ impl<'p, A: Accounts> AccountLock<'p, A> {
         Self {
             accounts,
             events,
+            by,
             noted: of_now.count(),
             lease,
             account,
@@ -290,7 +298,7 @@ impl<'p, A: Accounts> AccountLock<'p, A> {
         let what = what.into();
         info!(what, "happened");
         self.remember(note, &what);
-        self.account.note(self.now, what);
+        self.account.note(self.now, what, self.by.as_ref());
         self.is_changed = true;
     }
 
@@ -307,7 +315,7 @@ impl<'p, A: Accounts> AccountLock<'p, A> {
         let given_up = self.account.remember_unsent(Unsent { event, queues });
         if given_up > 0 {
             warn!(given_up, "more account events wait than are kept");
-            runtime::metrics::count("AccountEventsGivenUp", given_up, &[]);
+            metrics::count(Metric::AccountEventsGivenUp, given_up);
         }
     }
 
@@ -334,7 +342,7 @@ impl<'p, A: Accounts> AccountLock<'p, A> {
     /// Enters what is not as it shall be. While an error keeps it so, it is found again and again, and entered
     /// once.
     pub(crate) fn found(&mut self, finding: Finding, what: impl Into<String>) {
-        runtime::metrics::count("SubscriptionFindings", 1, &[("Finding", finding.as_str())]);
+        metrics::count_by(Metric::SubscriptionFindings, 1, &[finding.as_str()]);
         let what = format!("found: {}", what.into());
         let is_known = self.account.last_error.is_some()
             && self.account.history.iter().any(|entry| entry.what == what);
@@ -379,7 +387,7 @@ impl<'p, A: Accounts> AccountLock<'p, A> {
 
     /// Enters what was done.
     pub(crate) fn acted(&mut self, act: Act, what: impl Into<String>) {
-        runtime::metrics::count("SubscriptionActs", 1, &[("Act", act.as_str())]);
+        metrics::count_by(Metric::SubscriptionActs, 1, &[act.as_str()]);
         self.note(Note::Did(act), what);
     }
 

@@ -5,7 +5,7 @@
 //! touched.
 
 use domain::account::AccountName;
-use domain::subscription::{Accounts, Deliveries, Desired, Secrets};
+use domain::subscription::{Accounts, Deliveries, Desired, Principal, Secrets};
 use domain::timestamp::Timestamp;
 use tokio::time::Instant;
 
@@ -19,10 +19,11 @@ impl<A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'_, A, S, D> {
         &self,
         name: &AccountName,
         change: &Change,
+        by: Option<&Principal>,
         now: Timestamp,
         deadline: Instant,
     ) -> Result<Outcome, Failure> {
-        let mut lock = AccountLock::acquire(self.ports(), name, now).await?;
+        let mut lock = AccountLock::acquire(self.ports(by), name, now).await?;
         match self.select(&mut lock, change).await {
             Ok(()) if self.is_manual(&lock) => self.check_manually(lock).await,
             Ok(()) => self.reconcile(lock, deadline).await,
@@ -33,10 +34,11 @@ impl<A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'_, A, S, D> {
     pub(crate) async fn check(
         &self,
         name: &AccountName,
+        by: Option<&Principal>,
         now: Timestamp,
         deadline: Instant,
     ) -> Result<Outcome, Failure> {
-        let mut lock = AccountLock::acquire(self.ports(), name, now).await?;
+        let mut lock = AccountLock::acquire(self.ports(by), name, now).await?;
         match lock.account.desired {
             Desired::Connected => {
                 self.health.watch_failures(&lock.account, now).await;

@@ -1,7 +1,7 @@
 //! Connecting: the desired state is kept, then the source is brought in line with it.
 
 use domain::account::AccountName;
-use domain::subscription::{Account, Accounts, Deliveries, Secrets};
+use domain::subscription::{Account, Accounts, Deliveries, Principal, Secrets};
 use domain::timestamp::Timestamp;
 use tokio::time::Instant;
 
@@ -16,11 +16,12 @@ impl<'p, A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'p, A, S, D> {
         &self,
         name: &AccountName,
         wanted: &Connect,
+        by: Option<&Principal>,
         now: Timestamp,
         deadline: Instant,
     ) -> Result<Outcome, Failure> {
         let new = Account::new(name.clone(), wanted.source, wanted.events.clone(), now);
-        let mut lock = AccountLock::acquire_or_reserve(self.ports(), new, now).await?;
+        let mut lock = AccountLock::acquire_or_reserve(self.ports(by), new, now).await?;
         if self.reconciler.life_cycle(wanted.source).is_manual() {
             return self.connect_manually(lock, wanted).await;
         }

@@ -1,7 +1,7 @@
 //! Disconnecting: the desired state is kept, then everything of ours is withdrawn.
 
 use domain::account::AccountName;
-use domain::subscription::{Accounts, Deliveries, Desired, Secrets};
+use domain::subscription::{Accounts, Deliveries, Desired, Principal, Secrets};
 use domain::timestamp::Timestamp;
 use tokio::time::Instant;
 
@@ -13,10 +13,11 @@ impl<A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'_, A, S, D> {
     pub(crate) async fn disconnect(
         &self,
         name: &AccountName,
+        by: Option<&Principal>,
         now: Timestamp,
         deadline: Instant,
     ) -> Result<Outcome, Failure> {
-        let mut lock = AccountLock::acquire_to_remove(self.ports(), name, now).await?;
+        let mut lock = AccountLock::acquire_to_remove(self.ports(by), name, now).await?;
         if lock.account.desired == Desired::Connected {
             lock.account.desired = Desired::Disconnected { done: false };
             if let Err(failure) = lock.save(&[]).await {

@@ -56,7 +56,7 @@ use domain::account::AccountName;
 use domain::ports::PortError;
 use domain::signature::Policy;
 use domain::source::Source;
-use domain::subscription::{Accounts, Apis, Deliveries, HooksUrl, LifeCycle, Secrets};
+use domain::subscription::{Accounts, Apis, Deliveries, HooksUrl, LifeCycle, Principal, Secrets};
 use domain::timestamp::Timestamp;
 use lambda_http::{Body, Request, Response};
 use sources::facts;
@@ -137,6 +137,8 @@ pub struct Subscriptions<'p, A, S, D> {
     reconciler: Reconciler<'p, A, S, D>,
     rules: Rules,
     budget: Duration,
+    /// The stack's name, by which its metrics are known.
+    stack: String,
 }
 
 impl<'p, A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'p, A, S, D> {
@@ -154,6 +156,7 @@ impl<'p, A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'p, A, S, D> {
             events,
             health,
             budget: settings.budget,
+            stack: settings.stack.clone(),
             rules: Rules {
                 life_cycle: settings.life_cycle,
                 policy: settings.policy,
@@ -163,10 +166,11 @@ impl<'p, A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'p, A, S, D> {
     }
 
     /// What an account's lock needs.
-    fn ports(&self) -> Ports<'p, A> {
+    fn ports(&self, by: Option<&Principal>) -> Ports<'p, A> {
         Ports {
             accounts: self.accounts,
             events: self.events,
+            by: by.cloned(),
         }
     }
 
@@ -184,11 +188,6 @@ impl<'p, A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'p, A, S, D> {
             };
             let outcome = outcome.unwrap_or_else(Outcome::Failed);
             let status = outcome.status().as_u16();
-            runtime::metrics::count(
-                "SubscriptionCalls",
-                1,
-                &[("Call", call), ("Status", &status.to_string())],
-            );
             let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
             match outcome.cause() {
                 None => info!(status, duration_ms, "answered"),
@@ -208,21 +207,23 @@ impl<'p, A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'p, A, S, D> {
         begun: Instant,
     ) -> Result<Outcome, Failure> {
         let deadline = begun + self.budget;
+        let by = &request::caller_of(request);
+        let by = by.as_ref();
         match route {
             Route::List => self.list().await,
             Route::Show(name) => self.show(name, now).await,
             Route::Connect(name) => {
                 let wanted = Connect::read(request, self.rules)?;
-                self.connect(name, &wanted, now, deadline).await
+                self.connect(name, &wanted, by, now, deadline).await
             }
-            Route::Disconnect(name) => self.disconnect(name, now, deadline).await,
+            Route::Disconnect(name) => self.disconnect(name, by, now, deadline).await,
             Route::Change(name) => {
                 let change = Change::read(request)?;
-                self.change(name, &change, now, deadline).await
+                self.change(name, &change, by, now, deadline).await
             }
-            Route::Check(name) => self.check(name, now, deadline).await,
-            Route::Rotate(name) => self.rotate(name, now, deadline).await,
-            Route::Endpoint(name) => self.make_endpoint(name, now).await,
+            Route::Check(name) => self.check(name, by, now, deadline).await,
+            Route::Rotate(name) => self.rotate(name, by, now, deadline).await,
+            Route::Endpoint(name) => self.make_endpoint(name, by, now).await,
         }
     }
 

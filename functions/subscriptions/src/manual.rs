@@ -14,7 +14,7 @@
 use domain::account::{AccountName, KeysVersion, TokenHash, UrlToken};
 use domain::signature::RegistrationKeys;
 use domain::subscription::{
-    Accounts, Credentials, Deliveries, Desired, Endpoint, OauthSecret, Registration,
+    Accounts, Credentials, Deliveries, Desired, Endpoint, OauthSecret, Principal, Registration,
     RegistrationState, Secrets,
 };
 use domain::timestamp::Timestamp;
@@ -60,9 +60,10 @@ impl<A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'_, A, S, D> {
     pub(crate) async fn make_endpoint(
         &self,
         name: &AccountName,
+        by: Option<&Principal>,
         now: Timestamp,
     ) -> Result<Outcome, Failure> {
-        let mut lock = AccountLock::acquire(self.ports(), name, now).await?;
+        let mut lock = AccountLock::acquire(self.ports(by), name, now).await?;
         let made = async {
             if lock.account.desired == Desired::Connected && self.is_manual(&lock) {
                 // A URL whose first delivery no check has seen yet is in use: another must not take its place at once.

@@ -4,8 +4,9 @@
 use domain::signature::{LiveSecrets, MacKey, Policy};
 use domain::source::Source;
 use domain::subscription::{
-    ApiUrl, Choice, CredentialField, Credentials, EventSelection, LifeCycle, MOST_PARTS,
+    ApiUrl, Choice, CredentialField, Credentials, EventSelection, LifeCycle, MOST_PARTS, Principal,
 };
+use lambda_http::request::RequestContext;
 use lambda_http::{Body, Request, RequestExt as _};
 use serde_json::{Map, Value};
 use sources::{facts, parts, protocol, shared_types};
@@ -38,6 +39,16 @@ pub(crate) fn account_of(request: &Request) -> &str {
     parameters
         .and_then(|parameters| parameters.first("account"))
         .unwrap_or_default()
+}
+
+/// Who signed the request, as the gateway says it; none where it names nobody.
+/// <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>
+pub(crate) fn caller_of(request: &Request) -> Option<Principal> {
+    let Some(RequestContext::ApiGatewayV2(context)) = request.request_context_ref() else {
+        return None;
+    };
+    let identity = context.authorizer.as_ref()?.iam.as_ref()?;
+    Principal::new(identity.user_arn.as_deref()?)
 }
 
 impl Connect {

@@ -25,7 +25,7 @@
 //! [`Evidence`]: domain::subscription::Evidence
 
 use domain::account::AccountName;
-use domain::subscription::{Accounts, Deliveries, Desired, RegistrationState, Secrets};
+use domain::subscription::{Accounts, Deliveries, Desired, Principal, RegistrationState, Secrets};
 use domain::timestamp::Timestamp;
 use tokio::time::Instant;
 
@@ -38,10 +38,11 @@ impl<A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'_, A, S, D> {
     pub(crate) async fn rotate(
         &self,
         name: &AccountName,
+        by: Option<&Principal>,
         now: Timestamp,
         deadline: Instant,
     ) -> Result<Outcome, Failure> {
-        let mut lock = AccountLock::acquire(self.ports(), name, now).await?;
+        let mut lock = AccountLock::acquire(self.ports(by), name, now).await?;
         if self.is_manual(&lock) {
             let source = lock.account.source;
             return lock.release(Failure::Manual(source)).await;

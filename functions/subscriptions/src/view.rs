@@ -117,6 +117,9 @@ impl Turn {
 struct Happening {
     at: String,
     message: String,
+    /// The ARN of whoever called for it; left out where a check did it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    by: Option<String>,
 }
 
 /// An account with its history, oldest first.
@@ -226,6 +229,7 @@ impl Summary {
             suspect: account.baseline.suspect.map(|silence| Happening {
                 at: silence.noticed.to_string(),
                 message: silent(account, silence),
+                by: None,
             }),
         }
     }
@@ -426,6 +430,7 @@ impl From<&LastError> for Happening {
         Self {
             at: error.at.to_string(),
             message: error.message.clone(),
+            by: None,
         }
     }
 }
@@ -435,6 +440,7 @@ impl From<&Entry> for Happening {
         Self {
             at: entry.at.to_string(),
             message: entry.what.clone(),
+            by: entry.by.as_ref().map(|by| by.as_str().to_owned()),
         }
     }
 }

@@ -1,6 +1,89 @@
-//! What operators do by hand, as commands.
+//! `orderhook`: what operators ask and do by hand, as commands.
 //!
-//! Role: the acts that an alarm asks for and the console cannot do well. Promise: an envelope is passed on byte for
-//! byte, and nothing leaves the queue where it waits before another queue has accepted it.
+//! Role: a command line, tables and prompts. What decides is in `operate`, and its answers are printed here. Promise:
+//! nothing is changed without being asked for, no secret is an argument or is printed, and the exit code says how it ended.
 
+pub mod accounts;
+pub mod cli;
+pub mod doctor;
+pub mod prompt;
 pub mod resend;
+pub mod screen;
+pub mod status;
+pub mod teams;
+pub mod words;
+
+use std::io;
+use std::path::Path;
+
+use operate::{Error, Exit, Target};
+
+use crate::cli::{Cli, Command};
+use crate::screen::Screen;
+
+/// Why a command ends before its end.
+#[derive(Debug)]
+pub enum Stop {
+    /// What was asked of AWS or of the stack did not succeed.
+    Failed(Error),
+    /// Nobody reads the output any more, as with `| head`.
+    Closed,
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::Closed,
+            _ => Self::Failed(Error::unreadable("standard input or output", error)),
+        }
+    }
+}
+
+/// Runs a command to its end, to an error, or until it is interrupted.
+///
+/// What was under way when it was interrupted is left as it is: every command can be run again.
+pub async fn run(cli: &Cli, directory: &Path, screen: &mut Screen) -> Exit {
+    let ended = tokio::select! {
+        ended = act(cli, directory, screen) => ended,
+        _ = tokio::signal::ctrl_c() => return Exit::Interrupted,
+    };
+    match ended {
+        Ok(exit) => exit,
+        Err(Stop::Closed) => Exit::Done,
+        Err(Stop::Failed(error)) => {
+            screen.complain(&error.to_string());
+            error.exit()
+        }
+    }
+}
+
+async fn act(cli: &Cli, directory: &Path, screen: &mut Screen) -> Result<Exit, Stop> {
+    // Two commands need no stack.
+    match &cli.command {
+        Command::Completions(arguments) => return Ok(cli::completions(arguments, screen)?),
+        Command::Resend(arguments) => return resend::run(arguments, screen).await,
+        Command::Doctor(_) | Command::Status(_) | Command::Accounts(_) | Command::Teams(_) => {}
+    }
+    let target = Target::of(&cli.global.target(), directory).await?;
+    on(cli, &target, screen).await
+}
+
+/// Runs a command on a stack.
+///
+/// # Errors
+/// What the stack or AWS answered, or that nobody reads the output.
+pub async fn on(cli: &Cli, target: &Target, screen: &mut Screen) -> Result<Exit, Stop> {
+    match &cli.command {
+        Command::Doctor(arguments) => doctor::run(arguments, target, screen).await,
+        Command::Status(arguments) => status::run(arguments, target, screen).await,
+        Command::Accounts(command) => accounts::run(command, cli.global.yes, target, screen).await,
+        Command::Teams(command) => teams::run(command, target, screen).await,
+        Command::Completions(_) | Command::Resend(_) => Ok(Exit::Usage),
+    }
+}

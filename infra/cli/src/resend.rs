@@ -9,10 +9,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use operate::aws::Aws;
+use operate::{Error, Exit};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
+
+use crate::Stop;
+use crate::screen::Screen;
 
 /// How long a message stays hidden that was looked at, in seconds: a run over tens of thousands of them takes minutes.
 const HIDDEN_SECONDS: u32 = 900;
@@ -143,6 +147,39 @@ struct Envelope {
     event_type: String,
     account: String,
     subject: String,
+}
+
+/// Sends again, and prints what was done and what is left.
+///
+/// # Errors
+/// As [`resend`]; or nobody reads the output.
+pub async fn run(arguments: &Resend, screen: &mut Screen) -> Result<Exit, Stop> {
+    let caller = Caller::from_env().map_err(|error| Error::Credentials(format!("{error:#}")))?;
+    let done = resend(&caller, arguments)
+        .await
+        .map_err(|error| Error::Refused(format!("{error:#}")))?;
+    let document = json!({
+        "sent": done.sent, "others": done.others, "unreadable": done.unreadable, "hidden": done.hidden,
+    });
+    let text = format!(
+        "{} sent again, {} of other teams left",
+        done.sent, done.others
+    );
+    screen.show(&text, &document)?;
+    for unreadable in &done.unreadable {
+        screen.complain(&format!("left in the queue, {unreadable}"));
+    }
+    if done.hidden > 0 {
+        screen.complain(&format!(
+            "{} messages are hidden by another run, or by one that was killed. They show again within 15 minutes: run the \
+             command again then",
+            done.hidden
+        ));
+    }
+    Ok(match done.is_complete() {
+        true => Exit::Done,
+        false => Exit::Left,
+    })
 }
 
 /// Sends a team's undelivered events to its queue.

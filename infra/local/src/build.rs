@@ -17,7 +17,6 @@ use crate::places::Places;
 use crate::progress::{Progress, Step};
 use crate::refusal::Refusal;
 use crate::tools::{Tools, without_cargos_own};
-use crate::unified_team;
 
 /// The packages that are functions, which are also the names of their programs.
 const FUNCTIONS: [&str; 3] = ["inbound", "consumer", "subscriptions"];
@@ -49,11 +48,15 @@ pub enum Build {
 }
 
 /// Builds the functions for this machine, and returns the template that `sam deploy` takes: it lies beside their programs
-/// as the project's template lies beside their sources.
+/// as the project's template lies beside their sources. Another template may take the project's place.
 ///
 /// # Errors
 /// A [`Refusal`] without cargo; an error with the end of the output when something does not compile.
-pub async fn quick(places: &Places, progress: Progress) -> Result<PathBuf> {
+pub async fn quick(
+    places: &Places,
+    template: Option<&Path>,
+    progress: Progress,
+) -> Result<PathBuf> {
     let cargo = cargo()?;
     let log = places.log_of("build");
     std::fs::write(&log, "").with_context(|| format!("{} could not be written", log.display()))?;
@@ -74,11 +77,19 @@ pub async fn quick(places: &Places, progress: Progress) -> Result<PathBuf> {
         let bootstrap = folder.join("bootstrap");
         strip(&programs.join(function), &bootstrap).await?;
     }
+    beside_programs(places, template)
+}
+
+/// A copy of the project's template, or of the one that takes its place, beside the programs that [`quick`] built.
+///
+/// # Errors
+/// It cannot be read or written.
+pub fn beside_programs(places: &Places, template: Option<&Path>) -> Result<PathBuf> {
+    let directory = places.state.join("build");
+    let source = template.map_or_else(|| places.template(), Path::to_path_buf);
     let template = directory.join("template.yaml");
-    let text = std::fs::read_to_string(places.template())
-        .with_context(|| format!("{} could not be read", places.template().display()))?;
-    // A project whose teams are others has no place for it, and does without.
-    let text = unified_team::added_to(&text).unwrap_or(text);
+    let text = std::fs::read_to_string(&source)
+        .with_context(|| format!("{} could not be read", source.display()))?;
     std::fs::write(&template, text)
         .with_context(|| format!("{} could not be written", template.display()))?;
     Ok(template)

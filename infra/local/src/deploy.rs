@@ -1,7 +1,7 @@
 //! Deploys the built template onto the emulator with `sam deploy`, and asks what came of it.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use http::Method;
@@ -16,7 +16,7 @@ use crate::outputs::Outputs;
 use crate::places::Places;
 use crate::progress::Progress;
 use crate::tools::Tools;
-use operate::aws::EVENT_SOURCE_MAPPINGS;
+use operate::aws::{Aws, EVENT_SOURCE_MAPPINGS};
 
 /// The name of the local stack.
 pub const STACK_NAME: &str = "orderhook";
@@ -28,11 +28,38 @@ struct StackOutput {
     output_value: String,
 }
 
-/// Deploys `template` onto the emulator on `port`.
+/// Deploys `template` onto the emulator on `port`, where there is no stack yet.
 ///
 /// # Errors
 /// `sam deploy` fails, with the end of its output.
 pub async fn deploy(
+    places: &Places,
+    tools: &Tools,
+    template: &Path,
+    port: u16,
+    source_urls: &[String],
+    parameters: &[String],
+    progress: Progress,
+) -> Result<Outputs> {
+    let outputs = update(
+        places,
+        tools,
+        template,
+        port,
+        source_urls,
+        parameters,
+        progress,
+    )
+    .await?;
+    switch_on_expiry(&outputs).await?;
+    Ok(outputs)
+}
+
+/// Deploys `template` onto the emulator on `port`, also over the stack that is there.
+///
+/// # Errors
+/// `sam deploy` fails, with the end of its output.
+pub async fn update(
     places: &Places,
     tools: &Tools,
     template: &Path,
@@ -47,6 +74,8 @@ pub async fn deploy(
     let mut command = sam(tools, port, places);
     command
         .arg("deploy")
+        .arg("--config-file")
+        .arg(no_settings(places)?)
         .arg("--template-file")
         .arg(template)
         .args(["--stack-name", STACK_NAME])
@@ -65,7 +94,7 @@ pub async fn deploy(
             &format!("GatewayBaseUrl={}/_aws/execute-api", endpoint(port)),
         ])
         .arg(format!("SourceUrls={}", source_urls.join(",")))
-        .args(parameters);
+        .args(parameters.iter().map(|parameter| quoted(parameter)));
     let mut resources = 0;
     job::succeed("sam deploy", command, &log, |line| {
         if line.starts_with("CREATE_COMPLETE") || line.starts_with("UPDATE_COMPLETE") {
@@ -86,9 +115,34 @@ pub async fn deploy(
         stack: stack_outputs(tools, port, places).await?,
     };
     limit_concurrency(&outputs).await?;
-    switch_on_expiry(&outputs).await?;
     step.done("");
     Ok(outputs)
+}
+
+/// A file of settings without any: those of the project's own are about stacks on AWS.
+fn no_settings(places: &Places) -> Result<PathBuf> {
+    let path = places.state.join("samconfig.toml");
+    std::fs::write(&path, "version = 0.1\n")
+        .with_context(|| format!("{} could not be written", path.display()))?;
+    Ok(path)
+}
+
+/// The emulator on this port, before anything is deployed.
+///
+/// # Errors
+/// No HTTP client can be made.
+pub fn emulator_of(port: u16) -> Result<Aws> {
+    Aws::new(&endpoint(port), REGION, ACCESS_KEY_ID, SECRET_ACCESS_KEY)
+}
+
+/// A parameter as the SAM CLI takes it: a value that is not in quotes is cut at the first quote or space in it.
+fn quoted(parameter: &str) -> String {
+    match parameter.split_once('=') {
+        Some((name, value)) if !value.starts_with(['\'', '"']) && value.contains(['"', ' ']) => {
+            format!("{name}='{value}'")
+        }
+        _ => parameter.to_owned(),
+    }
 }
 
 async fn stack_outputs(
@@ -178,4 +232,22 @@ fn sam(tools: &Tools, port: u16, places: &Places) -> Command {
         .env("NO_PROXY", "127.0.0.1,localhost")
         .env("no_proxy", "127.0.0.1,localhost");
     command
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::plain("ConsumerTimeout=5", "ConsumerTimeout=5")]
+    #[case::a_list("TeamQueueArns=a,b", "TeamQueueArns=a,b")]
+    #[case::json(r#"Teams=[{"team":"a"}]"#, r#"Teams='[{"team":"a"}]'"#)]
+    #[case::with_a_space("Teams=[ ]", "Teams='[ ]'")]
+    #[case::quoted_already(r#"Teams='[{"team":"a"}]'"#, r#"Teams='[{"team":"a"}]'"#)]
+    #[case::no_parameter("Teams", "Teams")]
+    fn what_the_sam_cli_would_cut_is_quoted(#[case] parameter: &str, #[case] expected: &str) {
+        assert_eq!(quoted(parameter), expected);
+    }
 }

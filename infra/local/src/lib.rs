@@ -24,7 +24,7 @@ pub mod proxy;
 pub mod refusal;
 pub mod simulator;
 pub mod stack;
+pub mod teams;
 pub mod template;
 pub mod tools;
-pub mod unified_team;
 pub mod verify;

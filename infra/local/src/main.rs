@@ -88,6 +88,7 @@ fn options(up: Up) -> Options {
         source_urls: named.chain(up.source_urls).collect(),
         parameters: up.parameters,
         proxy: up.proxy,
+        template: None,
     }
 }
 

@@ -4,7 +4,7 @@
 //! written down at once: a command that dies half-way leaves a list from which `cargo local down` can clean up.
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
@@ -15,6 +15,7 @@ use crate::outputs::Outputs;
 use crate::places::Places;
 use crate::progress::Progress;
 use crate::refusal::Refusal;
+use crate::teams::{self, Teams};
 use crate::template::{Template, rules};
 use crate::tools::Tools;
 use crate::{build, deploy, emulator, job, ports, proxy, simulator};
@@ -33,6 +34,8 @@ pub struct Options {
     pub build: Build,
     /// Whether the tests' proxy is to be built, and put between the functions and the emulator.
     pub proxy: bool,
+    /// A template to deploy in place of the project's, with the quick build alone.
+    pub template: Option<PathBuf>,
 }
 
 /// The processes of one state directory.
@@ -87,7 +90,13 @@ impl Stack {
             // Neither needs the other.
             Build::Quick => {
                 let installing = Tools::install(places, progress.beside_another());
-                tokio::try_join!(installing, build::quick(places, progress))?
+                let template = options.template.as_deref();
+                tokio::try_join!(installing, build::quick(places, template, progress))?
+            }
+            Build::Release if options.template.is_some() => {
+                return Err(Refusal::error(
+                    "Another template than the project's goes with the quick build alone.",
+                ));
             }
             Build::Release => {
                 let tools = Tools::install(places, progress).await?;
@@ -123,16 +132,25 @@ impl Stack {
         // Of two entries of one name the later counts.
         source_urls.splice(..0, simulator::source_urls(&simulators));
         emulator::wait(&emulator, options.port, &log, progress).await?;
+        let teams = match options.build {
+            Build::Quick => teams::make(&deploy::emulator_of(options.port)?).await?,
+            Build::Release => Teams::default(),
+        };
+        // Of two values of one parameter the later counts.
+        let parameters = [&*teams.parameters, &*options.parameters].concat();
         let mut outputs = deploy::deploy(
             places,
             &tools,
             &template,
             options.port,
             &source_urls,
-            &options.parameters,
+            &parameters,
             progress,
         )
         .await?;
+        for (name, url) in teams.outputs {
+            outputs.stack.entry(name.to_owned()).or_insert(url);
+        }
         answers(&outputs, &log, progress).await?;
         outputs.proxy_url = proxy;
         outputs.simulator_url = simulators.get(simulator::ORDERSPACE).cloned();
@@ -142,6 +160,36 @@ impl Stack {
             places: places.clone(),
             outputs,
         })
+    }
+
+    /// Deploys another template over a stack of the quick build that is up, with its programs as they are; without one,
+    /// the project's.
+    ///
+    /// # Errors
+    /// The template cannot be read or deployed.
+    pub async fn update(
+        places: &Places,
+        outputs: &Outputs,
+        template: Option<&Path>,
+        parameters: &[String],
+        progress: Progress,
+    ) -> Result<()> {
+        let template = build::beside_programs(places, template)?;
+        let port = outputs.endpoint_url.rsplit(':').next().unwrap_or_default();
+        let port = port.parse().context("the emulator's address has no port")?;
+        let source_urls = simulator::source_urls(&outputs.simulators);
+        let tools = Tools::at(places);
+        deploy::update(
+            places,
+            &tools,
+            &template,
+            port,
+            &source_urls,
+            parameters,
+            progress,
+        )
+        .await?;
+        Ok(())
     }
 
     /// The stack that is up in these places.
@@ -255,7 +303,7 @@ fn require_kept_rules(places: &Places, parameters: &[String]) -> Result<()> {
 }
 
 /// Sees that inbound starts and answers: a request without an account gets the answer for unauthenticated requests.
-async fn answers(outputs: &Outputs, log: &std::path::Path, progress: Progress) -> Result<()> {
+async fn answers(outputs: &Outputs, log: &Path, progress: Progress) -> Result<()> {
     let step = progress.step("Waiting for the first answer");
     let url = format!("{}/orderspace/nobody", outputs.get("HooksUrl")?);
     let status = local_client()?.post(&url).body("[]").send().await?.status();
@@ -305,7 +353,7 @@ fn write_down(places: &Places, process: &Detached) -> Result<()> {
         .with_context(|| format!("{} could not be written", list_of(places).display()))
 }
 
-fn remove(path: &std::path::Path) -> Result<()> {
+fn remove(path: &Path) -> Result<()> {
     match std::fs::remove_file(path) {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),

@@ -1,4 +1,5 @@
-//! Installs the emulator and the SAM CLI into two virtual environments below `.local/tools/`, at pinned versions.
+//! Installs the emulator and the SAM CLI into two virtual environments below `.local/tools/`, at pinned versions with
+//! the hashes of their files, and [`checkov`](Tools::checkov) into a third when it is asked for.
 //!
 //! An environment is used again as long as its list of requirements and the Python that made it are the same; a marker,
 //! written last, tells. Nothing is installed outside the project.
@@ -43,14 +44,7 @@ impl Tools {
     /// A [`Refusal`] when no usable Python is found; an error with the end of pip's output when an installation fails.
     pub async fn install(places: &Places, progress: Progress) -> Result<Self> {
         let tools = Self::at(places);
-        // Two commands at the same time must not install into the same directory.
-        let lock = std::fs::File::create(places.tools.join("lock"))?;
-        if lock.try_lock().is_err() {
-            let step = progress.step("Waiting for another command that installs the tools");
-            tokio::task::spawn_blocking(move || lock.lock().map(|()| lock)).await??;
-            step.done("");
-            return Box::pin(Self::install(places, progress)).await;
-        }
+        let _lock = lock(places, progress).await?;
         let log = places.log_of("tools");
         for (what, directory, requirements) in [
             (
@@ -64,13 +58,23 @@ impl Tools {
                 include_str!("../sam-requirements.txt"),
             ),
         ] {
-            let fingerprint = hex::encode(Sha256::digest(requirements));
-            if is_installed(directory, &fingerprint) {
-                continue;
-            }
-            install(what, directory, requirements, &fingerprint, &log, progress).await?;
+            install(what, directory, requirements, &log, progress).await?;
         }
         Ok(tools)
+    }
+
+    /// The Python of checkov's environment, which is installed if it is not there. It has 290 MB and takes
+    /// minutes, and a release alone needs it.
+    ///
+    /// # Errors
+    /// Those of [`Tools::install`].
+    pub async fn checkov(places: &Places, progress: Progress) -> Result<PathBuf> {
+        let _lock = lock(places, progress).await?;
+        let directory = places.tools.join("checkov");
+        let requirements = include_str!("../checkov-requirements.txt");
+        let log = places.log_of("tools");
+        install("checkov", &directory, requirements, &log, progress).await?;
+        Ok(directory.join("bin/python"))
     }
 
     /// Where the environments are, installed or not.
@@ -139,14 +143,30 @@ fn is_installed(directory: &Path, fingerprint: &str) -> bool {
         && directory.join("bin/python").exists()
 }
 
+/// Two commands at the same time must not install into the same directory.
+async fn lock(places: &Places, progress: Progress) -> Result<std::fs::File> {
+    let lock = std::fs::File::create(places.tools.join("lock"))?;
+    if lock.try_lock().is_ok() {
+        return Ok(lock);
+    }
+    let step = progress.step("Waiting for another command that installs the tools");
+    let lock = tokio::task::spawn_blocking(move || lock.lock().map(|()| lock)).await??;
+    step.done("");
+    Ok(lock)
+}
+
+/// Installs these requirements into an environment, unless it has them.
 async fn install(
     what: &str,
     directory: &Path,
     requirements: &str,
-    fingerprint: &str,
     log: &Path,
     progress: Progress,
 ) -> Result<()> {
+    let fingerprint = hex::encode(Sha256::digest(requirements));
+    if is_installed(directory, &fingerprint) {
+        return Ok(());
+    }
     let python = find_python().await?;
     let mut step = progress.step(format!("Installing {what}"));
     step.update("making a virtual environment");
@@ -165,6 +185,9 @@ async fn install(
         "--no-input",
         "--progress-bar",
         "off",
+        // A file that is not the one that was pinned is not installed, nor one that is not in the list: it is complete.
+        "--require-hashes",
+        "--no-deps",
         "-r",
     ])
     .arg(&list);
@@ -260,18 +283,29 @@ mod tests {
     #[rstest]
     #[case(include_str!("../emulator-requirements.txt"), "ministack")]
     #[case(include_str!("../sam-requirements.txt"), "aws-sam-cli")]
-    fn every_requirement_is_pinned(#[case] requirements: &str, #[case] expected: &str) {
-        let lines: Vec<&str> = requirements
+    #[case(include_str!("../checkov-requirements.txt"), "checkov")]
+    fn every_requirement_is_pinned_with_hashes(#[case] requirements: &str, #[case] expected: &str) {
+        let text: Vec<&str> = requirements
             .lines()
-            .filter(|line| !line.starts_with('#') && !line.is_empty())
+            .filter(|line| !line.starts_with('#'))
             .collect();
-        assert!(
-            lines
-                .iter()
-                .any(|line| line.starts_with(&format!("{expected}==")))
-        );
+        // A requirement's hashes stand on lines of their own, continued by a backslash.
+        let text = text.join("\n").replace("\\\n", " ");
+        let lines: Vec<&str> = text.lines().filter(|line| !line.is_empty()).collect();
+        let is_expected = |line: &&str| line.starts_with(&format!("{expected}=="));
+        assert!(lines.iter().any(is_expected), "{expected} is missing");
         for line in lines {
             assert!(line.contains("=="), "{line} is not pinned");
+            let hashes: Vec<&str> = line
+                .split("--hash=sha256:")
+                .skip(1)
+                .map(str::trim)
+                .collect();
+            assert!(!hashes.is_empty(), "{line} has no hash");
+            for hash in hashes {
+                let is_hash = hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
+                assert!(is_hash, "{hash} of {line}");
+            }
         }
     }
 

@@ -4,9 +4,12 @@
     reason = "a test stops at what it does not expect"
 )]
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use domain::source::Source;
+use local::template::Template;
+use local::template::cost::Idle;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -113,12 +116,72 @@ fn what_is_named_is_in_the_template() {
     assert!(seen > 10, "{seen} names");
 }
 
+fn template() -> Template {
+    let text = std::fs::read_to_string(root().join("template.yaml")).unwrap();
+    Template::parse(&text).unwrap()
+}
+
+/// What a stack costs while nothing happens is what the template makes of it.
 #[test]
-fn the_readme_counts_the_alarms() {
-    let template = std::fs::read_to_string(root().join("template.yaml")).unwrap();
-    let alarms = template.matches("Type: AWS::CloudWatch::Alarm").count();
+fn the_readme_says_what_an_idle_stack_costs() {
+    let template = template();
+    let idle = Idle::of(&template);
+    let alarms = template.of_kind("AWS::CloudWatch::Alarm").count();
     let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
-    assert!(readme.contains(&format!("{alarms} alarms")), "{alarms}");
+    let readme = readme.split_whitespace().collect::<Vec<_>>().join(" ");
+    for text in [
+        format!("{:.2} dollars a month", idle.total()),
+        format!(
+            "{:.2} for {alarms} alarms over {} metrics",
+            idle.alarms, idle.alarm_metrics
+        ),
+        format!("{:.2} for the polling", idle.polling),
+        format!("{:.2} for metrics", idle.metrics),
+    ] {
+        assert!(readme.contains(&text), "{text}");
+    }
+}
+
+/// Who is woken by an alarm finds it in the runbook, with the words of its mail: `${Id}` is `Id` there.
+#[test]
+fn the_runbook_says_of_every_alarm_what_its_mail_says() {
+    let runbook = std::fs::read_to_string(root().join("infra/docs/operations.md")).unwrap();
+    let runbook = runbook.replace('`', "").replace("\\|", "|");
+    let rows: BTreeMap<&str, &str> = runbook
+        .lines()
+        .filter_map(|line| {
+            line.strip_prefix("| ")?
+                .strip_suffix(" |")?
+                .split_once(" | ")
+        })
+        .filter(|(name, _)| name.ends_with("Alarm"))
+        .collect();
+    let template = template();
+    let mut seen = 0;
+    for alarm in template.of_kind("AWS::CloudWatch::Alarm") {
+        let description = alarm
+            .property("/AlarmDescription/Fn::Sub")
+            .as_str()
+            .unwrap();
+        let mut parts = description.split("${");
+        let mut text = parts.next().unwrap().to_owned();
+        for part in parts {
+            let (name, after) = part.split_once('}').unwrap();
+            let id = name.strip_prefix("AWS::").unwrap_or(name);
+            text.push_str(id.split('.').next().unwrap());
+            text.push_str(after);
+        }
+        let text = text
+            .replacen(". Look at: ", " | ", 1)
+            .replacen(". Type: ", " | ", 1);
+        assert_eq!(rows.get(alarm.id), Some(&text.as_str()), "{}", alarm.id);
+        seen += 1;
+    }
+    assert_eq!(
+        rows.len(),
+        seen,
+        "the runbook has alarms that there are not"
+    );
 }
 
 /// Who chooses a source reads the README's table, and who connects to it the table of fields.

@@ -1,15 +1,16 @@
-//! A caller of AWS's APIs, or of an emulator's, by plain signed requests.
+//! A caller of an emulator's APIs, for the local stack and its tests: the answers as they come, without retries.
+//! What operators ask goes through [`crate::calls`].
 //!
 //! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html>
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use aws_credential_types::Credentials;
-use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
-use aws_sigv4::sign::v4;
 use http::{Method, Request, Response};
 use serde_json::Value;
+
+use crate::calls::{now, sign};
 
 /// Where credentials say that they are from.
 const SOURCE: &str = "given";
@@ -145,6 +146,22 @@ impl Aws {
         version: &str,
         input: &[(&str, &str)],
     ) -> Result<()> {
+        self.query_text(service, action, version, input)
+            .await
+            .map(drop)
+    }
+
+    /// The same, with the answer's XML.
+    ///
+    /// # Errors
+    /// The service does not answer, or refuses.
+    pub async fn query_text(
+        &self,
+        service: &str,
+        action: &str,
+        version: &str,
+        input: &[(&str, &str)],
+    ) -> Result<String> {
         let fields = [("Action", action), ("Version", version)];
         let form: Vec<(&str, &str)> = fields.iter().chain(input).copied().collect();
         // Written by the client's own encoder, and signed as what it is.
@@ -163,7 +180,7 @@ impl Aws {
                 String::from_utf8_lossy(answer.body())
             );
         }
-        Ok(())
+        Ok(String::from_utf8_lossy(answer.body()).into_owned())
     }
 
     /// An object of a bucket.
@@ -211,38 +228,19 @@ impl Aws {
         })
     }
 
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a signature has the time of its request"
-    )]
     async fn send_bytes(
         &self,
         service: &str,
         mut request: Request<Vec<u8>>,
     ) -> Result<Response<Vec<u8>>> {
-        let identity = self.credentials.clone().into();
-        let params = v4::SigningParams::builder()
-            .identity(&identity)
-            .region(&self.region)
-            .name(service)
-            .time(SystemTime::now())
-            .settings(SigningSettings::default())
-            .build()?
-            .into();
-        let headers = request
-            .headers()
-            .iter()
-            .map(|(name, value)| Ok((name.as_str(), value.to_str()?)))
-            .collect::<Result<Vec<_>>>()?;
-        let uri = request.uri().to_string();
-        let signable = SignableRequest::new(
-            request.method().as_str(),
-            &uri,
-            headers.into_iter(),
-            SignableBody::Bytes(request.body()),
-        )?;
-        let (instructions, _) = sign(signable, &params)?.into_parts();
-        instructions.apply_to_request_http1x(&mut request);
+        sign(
+            &mut request,
+            service,
+            &self.region,
+            &self.credentials,
+            now(),
+        )
+        .map_err(anyhow::Error::from_boxed)?;
         let response = self
             .http
             .execute(reqwest::Request::try_from(request)?)

@@ -1,3 +1,21 @@
-//! What the operators' command and the local stack have in common: AWS, asked in a few plain signed requests.
+//! The operators' library: what the `orderhook` command asks and does, as typed answers. It prints nothing.
+//!
+//! Role: everything that decides. [`calls`] asks AWS, [`stack`] finds a stack by its name, and each further module answers
+//! one question of operators. `infra/cli` gives it a command line and prints.
 
+pub mod accounts;
 pub mod aws;
+pub mod calls;
+pub mod doctor;
+#[cfg(feature = "loopback")]
+pub mod loopback;
+pub mod queues;
+pub mod samconfig;
+pub mod stack;
+pub mod status;
+pub mod target;
+pub mod teams;
+
+pub use calls::{Access, Calls, Error, Exit};
+pub use stack::Stack;
+pub use target::{Options, Target};

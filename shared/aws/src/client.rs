@@ -27,6 +27,9 @@ use thiserror::Error;
 /// The roots that every AWS endpoint's certificate goes back to, as the machine's trust store has them and as
 /// <https://www.amazontrust.com/repository/> publishes them. Parsing all of a system's roots instead would be
 /// most of the SDK's start-up.
+///
+/// They are those of the partition `aws`. The endpoints of `aws-cn` have certificates of other authorities, and nobody
+/// has tried `aws-us-gov` and the isolated ones: a stack there is not supported.
 const ROOTS: [&str; 5] = [
     include_str!("../roots/amazon-root-ca-1.pem"),
     include_str!("../roots/amazon-root-ca-2.pem"),
@@ -143,6 +146,12 @@ impl Aws {
         aws_sdk_sqs::Client::new(&self.config)
     }
 
+    /// SNS.
+    #[must_use]
+    pub fn sns(&self) -> aws_sdk_sns::Client {
+        aws_sdk_sns::Client::new(&self.config)
+    }
+
     /// S3. An emulator has no host name per bucket, so there the bucket stands in the path.
     #[must_use]
     pub fn s3(&self) -> aws_sdk_s3::Client {
@@ -245,6 +254,8 @@ impl Intercept for Unsigned {
 mod tests {
     use super::*;
     use aws_sdk_dynamodb::config::ProvideCredentials as _;
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
     use domain::ports::ErrorKind;
     use rstest::rstest;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -264,6 +275,42 @@ mod tests {
             ),
         };
         Aws::new(access).await.unwrap()
+    }
+
+    /// A certificate's bytes.
+    fn certificate(pem: &str) -> Vec<u8> {
+        let lines: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
+        STANDARD.decode(lines).unwrap()
+    }
+
+    /// By the list that browsers trust: none of ours was withdrawn, and Amazon has none that we do not know.
+    #[test]
+    fn the_roots_are_all_that_amazon_has_in_the_published_list() {
+        let ours: Vec<Vec<u8>> = ROOTS.iter().map(|pem| certificate(pem)).collect();
+        let published = webpki_root_certs::TLS_SERVER_ROOT_CERTS;
+        for (root, pem) in ours.iter().zip(ROOTS) {
+            let is_trusted = published.iter().any(|other| &**other == root.as_slice());
+            assert!(is_trusted, "not in the list any more:\n{pem}");
+        }
+        let names = [
+            "Amazon Root CA",
+            "Starfield Services Root Certificate Authority",
+        ];
+        let has = |certificate: &[u8], name: &str| {
+            let mut parts = certificate.windows(name.len());
+            parts.any(|part| part == name.as_bytes())
+        };
+        let of_amazon: Vec<_> = published
+            .iter()
+            .filter(|other| names.iter().any(|name| has(other, name)))
+            .collect();
+        assert_eq!(of_amazon.len(), ROOTS.len());
+        for root in of_amazon {
+            assert!(
+                ours.contains(&root.to_vec()),
+                "a root that is not pinned yet"
+            );
+        }
     }
 
     #[tokio::test]

@@ -10,4 +10,5 @@ pub mod dynamo;
 mod failure;
 pub mod s3;
 pub mod secrets;
+pub mod sns;
 pub mod sqs;

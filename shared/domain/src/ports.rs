@@ -104,10 +104,13 @@ impl PortError {
     }
 }
 
-/// The URL of a queue.
+/// The URL of a queue; or, in its place, the ARN of an SNS topic: a team may have either, and what is sent to it is the same.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
 #[serde(transparent)]
 pub struct QueueUrl(String);
+
+/// What an ARN of SNS says of its service.
+const TOPIC: &str = "sns";
 
 impl QueueUrl {
     /// Takes a queue's URL.
@@ -128,7 +131,23 @@ impl QueueUrl {
         self.0.rsplit('/').next().unwrap_or_default()
     }
 
-    /// Whether the queue is first-in-first-out: SQS says so by the name.
+    /// Whether it is a topic's ARN: `arn:aws:sns:{region}:{account}:{name}`.
+    #[must_use]
+    pub fn is_topic(&self) -> bool {
+        let mut parts = self.0.split(':');
+        parts.next() == Some("arn") && parts.nth(1) == Some(TOPIC)
+    }
+
+    /// The most bytes that one call sends there.
+    #[must_use]
+    pub fn batch_bytes(&self) -> usize {
+        match self.is_topic() {
+            true => TOPIC_BATCH_BYTES,
+            false => BATCH_BYTES,
+        }
+    }
+
+    /// Whether the queue or topic is first-in-first-out: SQS and SNS say so by the name.
     #[must_use]
     pub fn is_fifo(&self) -> bool {
         self.0.ends_with(".fifo")
@@ -167,10 +186,13 @@ impl Message<'_> {
 pub const BATCH_COUNT: usize = 10;
 /// The most bytes that one call sends, all messages with their attributes.
 pub const BATCH_BYTES: usize = 1_048_576;
+/// The most bytes that one call publishes to a topic, all messages with their attributes.
+/// <https://docs.aws.amazon.com/sns/latest/api/API_PublishBatch.html>
+pub const TOPIC_BATCH_BYTES: usize = 262_144;
 
-/// Queues that messages are sent to.
+/// Queues that messages are sent to, and topics that they are published to.
 pub trait Queues: Sync {
-    /// Sends up to [`BATCH_COUNT`] messages of together up to [`BATCH_BYTES`] in one call, and says of each
+    /// Sends up to [`BATCH_COUNT`] messages of together up to [`QueueUrl::batch_bytes`] in one call, and says of each
     /// whether the queue accepted it.
     ///
     /// # Errors
@@ -259,6 +281,8 @@ pub struct Marker {
     pub expires: Timestamp,
     /// Until when an attempt holds the marker; in the past if none does.
     pub leased_until: Timestamp,
+    /// How many attempts were refused so far, as far as is known: of those that released before this number was kept, one.
+    pub attempts: u32,
 }
 
 /// Which deliveries a retry marker is for: those with the same retry key by the same registration. Another registration's
@@ -486,6 +510,23 @@ mod tests {
             attributes: vec![("type", "order.created".to_owned()), ("é", String::new())],
         };
         assert_eq!(message.size(), 4 + (4 + 6 + 13) + (2 + 6));
+    }
+
+    #[test]
+    fn a_topic_takes_less_in_one_call() {
+        let topic = QueueUrl::new("arn:aws-cn:sns:cn-north-1:111122223333:stock");
+        assert!(topic.is_topic());
+        assert_eq!(topic.batch_bytes(), 262_144);
+        for other in [
+            "arn:aws:sqs:eu-west-1:111122223333:a",
+            "https://q/a",
+            "arn",
+            "",
+        ] {
+            let queue = QueueUrl::new(other);
+            assert!(!queue.is_topic(), "{other}");
+            assert_eq!(queue.batch_bytes(), 1_048_576);
+        }
     }
 
     #[test]

@@ -14,13 +14,13 @@ use crate::unified::UnifiedType;
 /// event of a source, whatever a source calls its own, and no source has this name.
 pub const ACCOUNT_EVENT_PREFIX: &str = "orderhook.";
 
-/// One team's interest: a queue and what goes to it.
+/// One team's interest: a queue or a topic, and what goes to it.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "Written")]
 pub struct Route {
     /// The team's name, for logs and the undelivered queue.
     pub team: String,
-    /// The URL of the team's queue; one that ends in `.fifo` gets group and deduplication ids.
+    /// The URL of the team's queue, or the ARN of its topic; one that ends in `.fifo` gets group and deduplication ids.
     pub queue: QueueUrl,
     /// Event types: `order.created`, `order.*`, or `*` for all; with the source's name before it, `onestock.*`, those of
     /// that source alone. A route of unified events may also name the unified types, `ecommerce.order.*`.
@@ -28,11 +28,56 @@ pub struct Route {
     /// Account names, or `*` for all.
     pub accounts: Vec<Pattern>,
     /// The sources; all where the route names none.
-    #[serde(default = "every_source")]
     sources: Vec<Named>,
     /// The form of the events.
-    #[serde(default)]
     pub format: Format,
+}
+
+/// A route as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    team: String,
+    #[serde(default)]
+    queue: Option<QueueUrl>,
+    #[serde(default)]
+    topic: Option<QueueUrl>,
+    types: Vec<Pattern>,
+    accounts: Vec<Pattern>,
+    #[serde(default = "every_source")]
+    sources: Vec<Named>,
+    #[serde(default)]
+    format: Format,
+}
+
+impl TryFrom<Written> for Route {
+    type Error = String;
+
+    fn try_from(written: Written) -> Result<Self, Self::Error> {
+        let team = written.team;
+        let queue = match (written.queue, written.topic) {
+            (Some(queue), None) => queue,
+            (None, Some(topic)) if topic.is_topic() => topic,
+            (None, Some(topic)) => {
+                return Err(format!(
+                    "the topic {topic:?} of team {team:?} is no ARN of an SNS topic"
+                ));
+            }
+            (Some(_), Some(_)) | (None, None) => {
+                return Err(format!(
+                    "team {team:?} needs a \"queue\" or a \"topic\", and not both"
+                ));
+            }
+        };
+        Ok(Self {
+            team,
+            queue,
+            types: written.types,
+            accounts: written.accounts,
+            sources: written.sources,
+            format: written.format,
+        })
+    }
 }
 
 /// The form in which a team gets events.
@@ -116,6 +161,12 @@ impl Route {
         self.concerns(source, account) && self.types.iter().any(names)
     }
 
+    /// The sources whose events the route takes, in the order of [`Source::ALL`].
+    pub fn sources(&self) -> impl Iterator<Item = Source> {
+        let named = |source: &Source| self.sources.contains(&Named(*source));
+        Source::ALL.into_iter().filter(named)
+    }
+
     fn concerns(&self, source: Source, account: &AccountName) -> bool {
         let mut accounts = self.accounts.iter();
         self.sources.contains(&Named(source))
@@ -143,8 +194,15 @@ impl Pattern {
         }
     }
 
+    /// The pattern as it is written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// Whether the pattern is for events about accounts.
-    fn is_reserved(&self) -> bool {
+    #[must_use]
+    pub fn is_reserved(&self) -> bool {
         self.0.starts_with(ACCOUNT_EVENT_PREFIX)
     }
 
@@ -159,7 +217,7 @@ impl Pattern {
 /// A text that holds no routes.
 #[derive(Debug, Error)]
 #[error(
-    "the routes are no JSON list of {{\"team\",\"queue\",\"types\",\"accounts\"}} with or without \"sources\" and \"format\": {0}"
+    "the routes are no JSON list of {{\"team\",\"queue\" or \"topic\",\"types\",\"accounts\"}} with or without \"sources\" and \"format\": {0}"
 )]
 pub struct RoutesError(#[from] serde_json::Error);
 
@@ -174,6 +232,12 @@ impl Routes {
     /// Text that is no list of routes, or a route with a field that no route has.
     pub fn parse(json: &str) -> Result<Self, RoutesError> {
         Ok(Self(serde_json::from_str(json)?))
+    }
+
+    /// Whether a team has a topic.
+    #[must_use]
+    pub fn has_topics(&self) -> bool {
+        self.0.iter().any(|route| route.queue.is_topic())
     }
 
     /// All of them, in the order of the configuration.
@@ -325,6 +389,37 @@ mod tests {
         let route = routes.all().first().unwrap();
         let (event_type, account) = ("order.created".parse().unwrap(), "acme".parse().unwrap());
         assert!(!route.may_take_unified(Source::Orderspace, &event_type, &account));
+    }
+
+    const TOPIC: &str = "arn:aws:sns:eu-west-1:111122223333:stock.fifo";
+
+    #[test]
+    fn a_team_may_have_a_topic_in_place_of_a_queue() {
+        let json = format!(
+            r#"[{{"team":"a","topic":"{TOPIC}","types":["*"],"accounts":["*"]}},
+                {{"team":"b","queue":"https://q/arn:aws:sns","types":["*"],"accounts":["*"]}}]"#
+        );
+        let routes = Routes::parse(&json).unwrap();
+        let found = routes.all().iter().map(|route| &route.queue);
+        let found: Vec<_> = found
+            .map(|queue| (queue.as_str(), queue.is_topic(), queue.is_fifo()))
+            .collect();
+        let expected = [(TOPIC, true, true), ("https://q/arn:aws:sns", false, false)];
+        assert_eq!(found, expected);
+    }
+
+    #[rstest]
+    #[case::neither("")]
+    #[case::both(r#""queue":"q","topic":"arn:aws:sns:eu-west-1:111122223333:a","#)]
+    #[case::no_topic(r#""topic":null,"#)]
+    #[case::no_queue(r#""queue":null,"#)]
+    #[case::a_topic_s_url(r#""topic":"https://sns.eu-west-1.amazonaws.com/111122223333/a","#)]
+    #[case::a_queue_s_arn(r#""topic":"arn:aws:sqs:eu-west-1:111122223333:a","#)]
+    #[case::a_number(r#""topic":1,"#)]
+    #[case::twice(r#""queue":"q","queue":"q","#)]
+    fn a_team_has_a_queue_or_a_topic(#[case] place: &str) {
+        let json = format!(r#"[{{"team":"a",{place}"types":["*"],"accounts":["*"]}}]"#);
+        assert!(Routes::parse(&json).is_err(), "{json}");
     }
 
     #[rstest]

@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use domain::ports::{BATCH_BYTES, BATCH_COUNT, Message, PortError, QueueUrl, Queues};
+use domain::ports::{BATCH_COUNT, Message, PortError, QueueUrl, Queues};
 use futures::future::join_all;
 use tokio::time::{Instant, sleep};
 
@@ -80,7 +80,7 @@ async fn send_once<Q: Queues>(
     positions: &[usize],
     deadline: Instant,
 ) -> Vec<(usize, Result<(), PortError>)> {
-    let batches = pack(messages, positions);
+    let batches = pack(messages, positions, queue.batch_bytes());
     let sent = batches
         .iter()
         .map(|batch| send_batch(queues, queue, messages, batch, deadline));
@@ -136,13 +136,13 @@ async fn send_batch<Q: Queues>(
 }
 
 /// Packs messages, in their order, into batches that one call can send.
-fn pack(messages: &[Message<'_>], positions: &[usize]) -> Vec<Vec<usize>> {
+fn pack(messages: &[Message<'_>], positions: &[usize], most: usize) -> Vec<Vec<usize>> {
     let mut batches: Vec<Vec<usize>> = Vec::new();
     let mut bytes = 0;
     for &position in positions {
         let size = messages.get(position).map_or(0, Message::size);
         match batches.last_mut() {
-            Some(batch) if batch.len() < BATCH_COUNT && bytes + size <= BATCH_BYTES => {
+            Some(batch) if batch.len() < BATCH_COUNT && bytes + size <= most => {
                 batch.push(position);
                 bytes += size;
             }
@@ -160,6 +160,7 @@ mod tests {
     use std::sync::Mutex;
 
     use domain::envelope::Body;
+    use domain::ports::BATCH_BYTES;
     use rstest::rstest;
 
     use super::*;
@@ -249,9 +250,23 @@ mod tests {
         let bodies: Vec<String> = sizes.iter().map(|size| "x".repeat(*size)).collect();
         let messages = messages(&bodies.iter().map(String::as_str).collect::<Vec<_>>());
         let positions: Vec<usize> = (0..messages.len()).collect();
-        let batches = pack(&messages, &positions);
+        let batches = pack(&messages, &positions, BATCH_BYTES);
         assert_eq!(batches.iter().map(Vec::len).collect::<Vec<_>>(), expected);
         assert_eq!(batches.concat(), positions);
+    }
+
+    #[tokio::test(start_paused = true)]
+    // requirement: size-batch
+    async fn a_topic_is_sent_a_quarter_of_what_a_queue_is() {
+        let half = "x".repeat(131_072);
+        for (place, expected) in [("https://q/a", 1), ("arn:aws:sns:eu-west-1:1:a", 2)] {
+            let queues = Scripted::answering(vec![]);
+            let deadline = Instant::now() + Duration::from_secs(1);
+            let messages = messages(&[&half, &half, "x"]);
+            let answers = enqueue(&queues, &QueueUrl::new(place), &messages, deadline).await;
+            assert!(answers.iter().all(Result::is_ok));
+            assert_eq!(queues.batches().len(), expected, "{place}");
+        }
     }
 
     #[rstest]
@@ -264,7 +279,7 @@ mod tests {
         for message in &mut messages {
             message.attributes = vec![("a", "b".to_owned())];
         }
-        assert_eq!(pack(&messages, &[0, 1]).len(), batches);
+        assert_eq!(pack(&messages, &[0, 1], BATCH_BYTES).len(), batches);
     }
 
     #[tokio::test(start_paused = true)]

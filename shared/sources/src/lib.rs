@@ -15,6 +15,7 @@ mod objects;
 pub mod onestock;
 pub mod ordermentum;
 pub mod orderspace;
+pub mod routes;
 #[cfg(feature = "api")]
 mod source_urls;
 pub mod stackone;

@@ -7,20 +7,20 @@
     reason = "a test stops where it is"
 )]
 
-use std::io::Write as _;
-use std::net::TcpListener;
-use std::thread::JoinHandle;
+mod scripted;
+
 use std::time::Duration;
 
-use domain::account::{UrlToken, WebhookId};
+use domain::account::WebhookId;
 use domain::signature::LiveSecrets;
 use domain::source::Source;
 use domain::subscription::{
     AccessToken, Api as _, ApiError, Caller, Condition, Credentials, Endpoint, EventSelection,
-    HooksUrl, NewWebhook, RegisteredWebhook, Remedy, Removed, WebhookChange,
+    NewWebhook, RegisteredWebhook, Remedy, Removed, WebhookChange,
 };
 use domain::timestamp::Timestamp;
 use rstest::rstest;
+use scripted::{Answer, Scripted, selection};
 use serde_json::{Value, json};
 use sources::apideck::api::{Apideck, ApideckUrls};
 use sources::http::HttpClient;
@@ -28,83 +28,11 @@ use sources::http::HttpClient;
 const KEY: &str = "marker-api-key";
 const LABEL: &str = "orderhook/acme/0123456789abcdef";
 
-/// A request as the server got it: method and path, the rest of the head in lower case, and the body.
-struct Asked {
-    line: String,
-    head: String,
-    body: Value,
-}
-
-/// A server that gives these answers, one for each request, and returns what was asked.
-struct Scripted {
-    api: Apideck,
-    asked: JoinHandle<Vec<Asked>>,
-}
-
-/// Status and further headers, and the body.
-type Answer<'a> = (&'a str, &'a str);
-
-fn receive(stream: &mut impl std::io::Read) -> Asked {
-    let mut request = Vec::new();
-    let mut chunk = [0; 4096];
-    loop {
-        let text = String::from_utf8_lossy(&request).into_owned();
-        if let Some((head, body)) = text.split_once("\r\n\r\n") {
-            let (line, head) = head.split_once("\r\n").unwrap();
-            let head = head.to_lowercase();
-            let length = head
-                .lines()
-                .find_map(|l| l.strip_prefix("content-length: "));
-            if length.map_or(0, |length| length.parse().unwrap()) == body.len() {
-                return Asked {
-                    line: line.trim_end_matches(" HTTP/1.1").to_owned(),
-                    head,
-                    body: serde_json::from_str(body).unwrap_or_default(),
-                };
-            }
-        }
-        let count = stream.read(&mut chunk).unwrap();
-        request.extend_from_slice(&chunk[..count]);
-    }
-}
-
-impl Scripted {
-    fn new(answers: &[Answer<'_>]) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let api = format!("http://{}", listener.local_addr().unwrap());
-        let answers: Vec<String> = answers
-            .iter()
-            .map(|(head, body)| {
-                let length = body.len();
-                format!(
-                    "HTTP/1.1 {head}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
-                )
-            })
-            .collect();
-        let asked = std::thread::spawn(move || {
-            let serve = |answer: String| {
-                let (mut stream, _) = listener.accept().unwrap();
-                let asked = receive(&mut stream);
-                stream.write_all(answer.as_bytes()).unwrap();
-                asked
-            };
-            answers.into_iter().map(serve).collect()
-        });
-        let second = Duration::from_secs(5);
-        let client = HttpClient::with_timeouts("Apideck", second, second).unwrap();
-        Self {
-            api: Apideck::new(client, ApideckUrls { api }),
-            asked,
-        }
-    }
-
-    fn asked(self) -> Vec<Asked> {
-        self.asked.join().unwrap()
-    }
-
-    fn lines(self) -> Vec<String> {
-        self.asked().into_iter().map(|asked| asked.line).collect()
-    }
+fn api(server: &Scripted) -> Apideck {
+    let second = Duration::from_secs(5);
+    let client = HttpClient::with_timeouts("Apideck", second, second).unwrap();
+    let api = server.url.clone();
+    Apideck::new(client, ApideckUrls { api })
 }
 
 fn caller() -> Caller {
@@ -115,12 +43,11 @@ fn caller() -> Caller {
 }
 
 fn endpoint() -> Endpoint {
-    let hooks: HooksUrl = "https://example.com/hooks".parse().unwrap();
-    hooks.endpoint(Source::Apideck, &UrlToken::from_random(&[7; 32]))
+    scripted::endpoint(Source::Apideck)
 }
 
 fn events() -> EventSelection {
-    EventSelection::stored(vec!["ecommerce.order.created".to_owned()]).unwrap()
+    selection(&["ecommerce.order.created"])
 }
 
 async fn create(server: &Scripted) -> Result<RegisteredWebhook, ApiError> {
@@ -131,7 +58,7 @@ async fn create(server: &Scripted) -> Result<RegisteredWebhook, ApiError> {
         secrets: &LiveSecrets::default(),
         part: "",
     };
-    server.api.create(&caller(), new).await
+    api(server).create(&caller(), new).await
 }
 
 async fn update(
@@ -146,7 +73,7 @@ async fn update(
         part: "",
     };
     let id = WebhookId::new("wh_1");
-    server.api.update(&caller(), &id, change).await
+    api(server).update(&caller(), &id, change).await
 }
 
 fn shown(status: &str, reason: &Value) -> String {
@@ -166,19 +93,16 @@ const EMPTY: &str = r#"{"status_code":200,"status":"OK","data":[]}"#;
 async fn credentials_are_shown_with_every_request_and_proved_by_a_list() {
     let server = Scripted::new(&[("200 OK", EMPTY)]);
     let (credentials, now) = (caller().credentials, Timestamp::from_millis(0));
-    let access = server.api.authenticate(&credentials, now).await.unwrap();
+    let access = api(&server).authenticate(&credentials, now).await.unwrap();
     assert!(access.is_usable(Timestamp::from_millis(4_000_000_000_000)));
     assert_eq!(access.token.expose(), "");
     let [asked] = &server.asked()[..] else {
         unreachable!("one request was scripted")
     };
     assert_eq!(asked.line, "GET /webhook/webhooks?limit=1");
-    assert!(
-        asked
-            .head
-            .contains("authorization: bearer marker-api-key\r\n")
-    );
-    assert!(asked.head.contains("x-apideck-app-id: app-1"));
+    let shown = asked.header("authorization");
+    assert_eq!(shown, Some("Bearer marker-api-key"));
+    assert_eq!(asked.header("x-apideck-app-id"), Some("app-1"));
 }
 
 #[rstest]
@@ -200,7 +124,7 @@ async fn only_the_api_refuses_credentials(
 ) {
     let server = Scripted::new(&[(head, body)]);
     let (credentials, now) = (caller().credentials, Timestamp::from_millis(0));
-    let error = server.api.authenticate(&credentials, now).await;
+    let error = api(&server).authenticate(&credentials, now).await;
     let error = error.err().unwrap();
     assert_eq!(error == ApiError::CredentialsRefused, is_refused, "{error}");
     assert_ne!(error, ApiError::AccessRefused);
@@ -237,7 +161,7 @@ async fn only_the_api_refuses_credentials(
 // requirement: provider-answers
 async fn what_is_no_whole_list_is_none(#[case] head: &str, #[case] body: &str, #[case] said: &str) {
     let server = Scripted::new(&[(head, body)]);
-    let error = server.api.list(&caller()).await.err().unwrap();
+    let error = api(&server).list(&caller()).await.err().unwrap();
     assert!(error.to_string().contains(said), "{error}");
     if let ApiError::TooManyRequests { pause } = error {
         assert_eq!(pause, Some(9));
@@ -259,7 +183,7 @@ async fn every_page_is_read_by_its_cursor() {
     ];
     let answers: Vec<Answer<'_>> = pages.iter().map(|page| ("200 OK", &**page)).collect();
     let server = Scripted::new(&answers);
-    let listed = server.api.list(&caller()).await.unwrap();
+    let listed = api(&server).list(&caller()).await.unwrap();
     let ids: Vec<&str> = listed.iter().map(|webhook| webhook.id.as_str()).collect();
     assert_eq!(ids, ["wh_3", "wh_2", "wh_1"]);
     assert_eq!(
@@ -280,7 +204,7 @@ async fn every_page_is_read_by_its_cursor() {
 #[tokio::test]
 async fn a_list_without_a_cursor_is_whole(#[case] body: &str) {
     let server = Scripted::new(&[("200 OK", body)]);
-    assert_eq!(server.api.list(&caller()).await.unwrap().len(), 0);
+    assert_eq!(api(&server).list(&caller()).await.unwrap().len(), 0);
 }
 
 #[tokio::test]
@@ -291,7 +215,7 @@ async fn pages_that_go_round_are_no_list() {
         page(&["wh_1"], &json!("a")),
     ];
     let answers: Vec<Answer<'_>> = pages.iter().map(|page| ("200 OK", &**page)).collect();
-    let error = Scripted::new(&answers).api.list(&caller()).await.err();
+    let error = api(&Scripted::new(&answers)).list(&caller()).await.err();
     let error = error.unwrap().to_string();
     assert!(error.contains("the same page again"), "{error}");
 }
@@ -306,7 +230,7 @@ async fn foreign_entries_may_have_any_form_and_the_newest_is_first() {
         { "id": 17, "created_at": {}, "delivery_url": ["x"], "status": "disabled", "disabled_reason": 5 },
     ]});
     let server = Scripted::new(&[("200 OK", &body.to_string())]);
-    let listed = server.api.list(&caller()).await.unwrap();
+    let listed = api(&server).list(&caller()).await.unwrap();
     let ids: Vec<&str> = listed.iter().map(|webhook| webhook.id.as_str()).collect();
     assert_eq!(ids, ["new", "old", "17"]);
     assert_eq!(listed[0].events, ["a", "b"]);
@@ -428,7 +352,7 @@ async fn a_change_leaves_the_status_alone(#[case] has_endpoint: bool) {
 async fn enabling_is_done_when_the_answer_shows_it(#[case] status: &str, #[case] is_done: bool) {
     let server = Scripted::new(&[("200 OK", &shown(status, &json!("retry_limit")))]);
     let id = WebhookId::new("wh_1");
-    let enabled = server.api.enable(&caller(), &id).await;
+    let enabled = api(&server).enable(&caller(), &id).await;
     assert_eq!(enabled.is_ok(), is_done);
     if let Err(error) = enabled {
         assert!(error.to_string().contains("stays disabled"), "{error}");
@@ -456,7 +380,9 @@ async fn enabling_is_done_when_the_answer_shows_it(#[case] status: &str, #[case]
 // requirement: provider-answers
 async fn removing(#[case] head: &str, #[case] body: &str, #[case] expected: Option<Removed>) {
     let server = Scripted::new(&[(head, body)]);
-    let removed = server.api.remove(&caller(), &WebhookId::new("wh_1")).await;
+    let removed = api(&server)
+        .remove(&caller(), &WebhookId::new("wh_1"))
+        .await;
     assert_eq!(removed.ok(), expected);
 }
 
@@ -468,8 +394,8 @@ async fn removing(#[case] head: &str, #[case] body: &str, #[case] expected: Opti
 async fn an_id_that_is_no_plain_word_reaches_no_path(#[case] id: &str) {
     let server = Scripted::new(&[]);
     let id = WebhookId::new(id);
-    let removed = server.api.remove(&caller(), &id).await;
-    let enabled = server.api.enable(&caller(), &id).await;
+    let removed = api(&server).remove(&caller(), &id).await;
+    let enabled = api(&server).enable(&caller(), &id).await;
     for error in [removed.err(), enabled.err()] {
         let error = error.unwrap().to_string();
         assert!(error.contains("no plain word"), "{error}");

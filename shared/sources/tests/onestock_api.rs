@@ -404,16 +404,3 @@ async fn what_is_not_there_is_not_enabled(#[case] script: &[Answer<'_>]) {
     let enabled = api(&server).enable(&caller(), &WebhookId::new("w-1")).await;
     assert_eq!(enabled.unwrap_err(), ApiError::NoSuchWebhook);
 }
-
-#[rstest]
-#[case("")]
-#[case("a/../b")]
-#[case("a?x=1")]
-#[tokio::test]
-async fn an_id_that_is_no_word_is_not_asked_about(#[case] id: &str) {
-    let server = Scripted::new(&[]);
-    let id = WebhookId::new(id);
-    assert!(api(&server).remove(&caller(), &id).await.is_err());
-    assert!(api(&server).enable(&caller(), &id).await.is_err());
-    assert!(server.asked().is_empty());
-}

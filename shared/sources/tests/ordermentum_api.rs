@@ -273,27 +273,6 @@ async fn a_refusal_is_passed_on_without_what_is_secret(#[case] head: &str) {
     assert_eq!(error, ApiError::Invalid(expected));
 }
 
-#[rstest]
-#[case::not_said("", None)]
-#[case::seconds("\r\nretry-after: 180", Some(180))]
-#[case::date("\r\nretry-after: Wed, 21 Oct 2026 07:28:00 GMT", None)]
-#[tokio::test]
-async fn too_many_requests(#[case] header: &str, #[case] pause: Option<u64>) {
-    let head = format!("429 Too Many Requests{header}");
-    let server = Scripted::new(&[(&head, "")]);
-    let error = create(&server, "").await.unwrap_err();
-    assert_eq!(error, ApiError::TooManyRequests { pause });
-}
-
-#[rstest]
-#[case::expired("401 Unauthorized", ApiError::AccessRefused)]
-#[case::no_permission("403 Forbidden", ApiError::PermissionMissing)]
-#[tokio::test]
-async fn a_refused_access(#[case] head: &str, #[case] expected: ApiError) {
-    let server = Scripted::new(&[(head, "{}")]);
-    assert_eq!(create(&server, "t-1").await.unwrap_err(), expected);
-}
-
 #[tokio::test]
 async fn a_change_sends_everything_again() {
     let endpoint = endpoint(Source::Ordermentum);

@@ -7,76 +7,30 @@
     reason = "a test stops where it is"
 )]
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpListener;
-use std::thread::JoinHandle;
+mod scripted;
+
 use std::time::Duration;
 
 use domain::account::{UrlToken, WebhookId};
 use domain::signature::LiveSecrets;
 use domain::source::Source;
 use domain::subscription::{
-    AccessToken, Api as _, ApiError, Caller, Credentials, EventSelection, HooksUrl, NewWebhook,
-    Removed,
+    AccessToken, Api as _, ApiError, Caller, Credentials, NewWebhook, Removed,
 };
 use domain::timestamp::Timestamp;
 use rstest::rstest;
+use scripted::{Answer, Scripted, endpoint, selection};
 use sources::http::HttpClient;
 use sources::orderspace::api::{Orderspace, OrderspaceUrls};
 
-/// A server that gives these answers, one for each request, and returns what was asked: method and path.
-struct Scripted {
-    api: Orderspace,
-    asked: JoinHandle<Vec<String>>,
-}
-
-/// Status and further headers, and the body.
-type Answer<'a> = (&'a str, &'a str);
-
-impl Scripted {
-    fn new(answers: &[Answer<'_>]) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let answers: Vec<String> = answers
-            .iter()
-            .map(|(head, body)| {
-                let length = body.len();
-                format!(
-                    "HTTP/1.1 {head}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
-                )
-            })
-            .collect();
-        let asked = std::thread::spawn(move || {
-            let serve = |answer: String| {
-                let (mut stream, _) = listener.accept().unwrap();
-                let mut request = Vec::new();
-                let mut chunk = [0; 4096];
-                while !request.windows(4).any(|end| end == b"\r\n\r\n") {
-                    let count = stream.read(&mut chunk).unwrap();
-                    request.extend_from_slice(&chunk[..count]);
-                }
-                stream.write_all(answer.as_bytes()).unwrap();
-                let line = String::from_utf8_lossy(&request);
-                let line = line.lines().next().unwrap().to_owned();
-                line.trim_end_matches(" HTTP/1.1").to_owned()
-            };
-            answers.into_iter().map(serve).collect()
-        });
-        let urls = OrderspaceUrls {
-            api: url.clone(),
-            identity: url,
-        };
-        let second = Duration::from_secs(5);
-        let client = HttpClient::with_timeouts("Orderspace", second, second).unwrap();
-        Self {
-            api: Orderspace::new(client, urls),
-            asked,
-        }
-    }
-
-    fn asked(self) -> Vec<String> {
-        self.asked.join().unwrap()
-    }
+fn api(server: &Scripted) -> Orderspace {
+    let urls = OrderspaceUrls {
+        api: server.url.clone(),
+        identity: server.url.clone(),
+    };
+    let second = Duration::from_secs(5);
+    let client = HttpClient::with_timeouts("Orderspace", second, second).unwrap();
+    Orderspace::new(client, urls)
 }
 
 fn credentials() -> Credentials {
@@ -111,8 +65,7 @@ fn now() -> Timestamp {
 // requirement: provider-answers
 async fn a_token_s_life_is_read_in_every_form(#[case] body: &str, #[case] seconds: u64) {
     let server = Scripted::new(&[("200 OK", body)]);
-    let granted = server
-        .api
+    let granted = api(&server)
         .authenticate(&credentials(), now())
         .await
         .unwrap();
@@ -146,8 +99,7 @@ async fn only_an_oauth_server_refuses_credentials(
     #[case] refused: bool,
 ) {
     let server = Scripted::new(&[(head, body)]);
-    let error = server
-        .api
+    let error = api(&server)
         .authenticate(&credentials(), now())
         .await
         .err()
@@ -159,8 +111,7 @@ async fn only_an_oauth_server_refuses_credentials(
 #[tokio::test]
 async fn an_empty_access_token_is_none() {
     let server = Scripted::new(&[("200 OK", r#"{"access_token":""}"#)]);
-    let error = server
-        .api
+    let error = api(&server)
         .authenticate(&credentials(), now())
         .await
         .err()
@@ -187,7 +138,7 @@ const OURS: &str = r#"{"id":"wh_1","endpoint":"https://example.com/hooks/ordersp
 // requirement: provider-foreign-entries
 async fn foreign_entries_may_have_any_form(#[case] body: &str, #[case] expected: &[&str]) {
     let server = Scripted::new(&[("200 OK", body)]);
-    let listed = server.api.list(&access()).await.unwrap();
+    let listed = api(&server).list(&access()).await.unwrap();
     let ids: Vec<&str> = listed.iter().map(|webhook| webhook.id.as_str()).collect();
     assert_eq!(ids, expected);
     let key = listed.last().and_then(|webhook| webhook.key.as_ref());
@@ -201,7 +152,12 @@ async fn an_entry_that_may_be_ours_and_has_no_id_is_no_missing_webhook() {
     let endpoint = format!("https://example.com/hooks/orderspace/{}", token.expose());
     let body = format!(r#"{{"webhooks":[{{"endpoint":"{endpoint}","events":[]}}]}}"#);
     let server = Scripted::new(&[("200 OK", &body)]);
-    let error = server.api.list(&access()).await.err().unwrap().to_string();
+    let error = api(&server)
+        .list(&access())
+        .await
+        .err()
+        .unwrap()
+        .to_string();
     assert!(error.contains("without an id"), "{error}");
     assert!(!error.contains(token.expose()), "{error}");
 }
@@ -223,10 +179,10 @@ async fn every_page_is_read() {
     ];
     let answers: Vec<Answer<'_>> = pages.iter().map(|page| ("200 OK", &**page)).collect();
     let server = Scripted::new(&answers);
-    let listed = server.api.list(&access()).await.unwrap();
+    let listed = api(&server).list(&access()).await.unwrap();
     assert_eq!(listed.len(), 3);
     assert_eq!(
-        server.asked(),
+        server.lines(),
         [
             "GET /v1/webhooks",
             "GET /v1/webhooks?starting_after=wh_2",
@@ -244,7 +200,7 @@ async fn an_answer_has_four_mebibytes_at_most(#[case] more: usize, #[case] is_re
     let list = r#"{"webhooks":[]}"#;
     let body = format!("{list}{}", " ".repeat(4 * 1024 * 1024 - list.len() + more));
     let server = Scripted::new(&[("200 OK", &body)]);
-    match server.api.list(&access()).await {
+    match api(&server).list(&access()).await {
         Ok(listed) => assert!(is_read && listed.is_empty()),
         Err(error) => assert!(
             !is_read && error.to_string().contains("more than 4 MiB"),
@@ -262,7 +218,12 @@ async fn an_answer_has_four_mebibytes_at_most(#[case] more: usize, #[case] is_re
 async fn what_is_no_whole_list_is_none(#[case] pages: &[&str], #[case] said: &str) {
     let answers: Vec<Answer<'_>> = pages.iter().map(|page| ("200 OK", *page)).collect();
     let server = Scripted::new(&answers);
-    let error = server.api.list(&access()).await.err().unwrap().to_string();
+    let error = api(&server)
+        .list(&access())
+        .await
+        .err()
+        .unwrap()
+        .to_string();
     assert!(error.contains(said), "{error}");
 }
 
@@ -274,17 +235,14 @@ async fn what_is_no_whole_list_is_none(#[case] pages: &[&str], #[case] said: &st
 async fn a_registration_without_a_key_is_refused(#[case] key: &str) {
     let body = format!(r#"{{"webhook":{{"id":"wh_1",{key}"events":["order.created"]}}}}"#);
     let server = Scripted::new(&[("201 Created", &body)]);
-    let hooks: HooksUrl = "https://example.com/hooks".parse().unwrap();
-    let endpoint = hooks.endpoint(Source::Orderspace, &UrlToken::from_random(&[7; 32]));
-    let events = EventSelection::stored(vec!["order.created".to_owned()]).unwrap();
     let new = NewWebhook {
-        endpoint: &endpoint,
+        endpoint: &endpoint(Source::Orderspace),
         label: "orderhook/acme/0123456789abcdef",
-        events: &events,
+        events: &selection(&["order.created"]),
         secrets: &LiveSecrets::default(),
         part: "",
     };
-    let created = server.api.create(&access(), new).await;
+    let created = api(&server).create(&access(), new).await;
     let error = created.err().unwrap().to_string();
     assert!(error.contains("no signing key"), "{error}");
 }
@@ -310,7 +268,9 @@ async fn a_registration_without_a_key_is_refused(#[case] key: &str) {
 // requirement: provider-answers
 async fn removing(#[case] head: &str, #[case] body: &str, #[case] expected: Option<Removed>) {
     let server = Scripted::new(&[(head, body)]);
-    let removed = server.api.remove(&access(), &WebhookId::new("wh_1")).await;
+    let removed = api(&server)
+        .remove(&access(), &WebhookId::new("wh_1"))
+        .await;
     assert_eq!(removed.ok(), expected);
 }
 
@@ -326,7 +286,7 @@ async fn removing(#[case] head: &str, #[case] body: &str, #[case] expected: Opti
 // requirement: provider-answers
 async fn a_permission_that_is_missing(#[case] head: &str, #[case] body: &str, #[case] said: bool) {
     let server = Scripted::new(&[(head, body)]);
-    let error = server.api.list(&access()).await.err().unwrap();
+    let error = api(&server).list(&access()).await.err().unwrap();
     assert_eq!(error == ApiError::PermissionMissing, said, "{error}");
 }
 
@@ -341,6 +301,6 @@ async fn a_permission_that_is_missing(#[case] head: &str, #[case] body: &str, #[
 // requirement: provider-answers
 async fn a_pause_is_as_long_as_the_source_says(#[case] header: &str, #[case] pause: Option<u64>) {
     let server = Scripted::new(&[(&format!("429 Too Many Requests{header}"), "")]);
-    let error = server.api.list(&access()).await.err().unwrap();
+    let error = api(&server).list(&access()).await.err().unwrap();
     assert_eq!(error, ApiError::TooManyRequests { pause });
 }

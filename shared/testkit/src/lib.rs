@@ -21,3 +21,4 @@ pub mod openapi;
 pub mod releases;
 pub mod signing;
 pub mod sqs_event;
+pub mod start;

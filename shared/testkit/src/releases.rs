@@ -4,6 +4,7 @@
 //! a reader has to make of it. Whatever a folder holds is found by itself, so the readers of a release are held
 //! against all releases before it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -60,6 +61,9 @@ impl Kind {
         }
     }
 }
+
+/// The variables that a release's template gives its functions.
+const ENVIRONMENT: &str = "environment.json";
 
 /// A release with a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -184,6 +188,21 @@ impl Release {
         examples
     }
 
+    /// The variables that the release's template gives a function, with values as they are on AWS; `None` where the
+    /// release has no such function.
+    ///
+    /// # Panics
+    /// The file is missing, or is not one of variables.
+    #[must_use]
+    pub fn environment(&self, function: &str) -> Option<BTreeMap<String, String>> {
+        let path = self.folder.join(ENVIRONMENT);
+        let text = std::fs::read_to_string(&path)
+            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let mut functions: BTreeMap<String, BTreeMap<String, String>> = serde_json::from_str(&text)
+            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        functions.remove(function)
+    }
+
     /// Holds what was read against what an example says. Of a release before this one, only what its folder names
     /// is asked for: it knows nothing of what came later.
     ///
@@ -265,6 +284,7 @@ mod tests {
     fn every_release_has_examples_of_every_kind_and_nothing_else() {
         for release in all() {
             let mut expected: Vec<&str> = Kind::ALL.iter().map(|kind| kind.file()).collect();
+            expected.push(ENVIRONMENT);
             expected.sort_unstable();
             let files = std::fs::read_dir(&release.folder).unwrap();
             let mut files: Vec<String> = files
@@ -274,6 +294,40 @@ mod tests {
             assert_eq!(files, expected, "{}", release.version);
             for kind in Kind::ALL {
                 assert!(!release.examples(kind).is_empty());
+            }
+        }
+    }
+
+    /// Variables that a template no longer had although the programs of the release before needed them, and what that
+    /// cost. None is to be added: a variable goes one release after its last reader.
+    const GONE_TOO_SOON: [(&str, &str, &str); 2] = [
+        // Going back to 0.1.0, subscriptions does not start until its variables are changed too, moments after its code.
+        ("0.2.0", "subscriptions", "ORDERSPACE_API_URL"),
+        ("0.2.0", "subscriptions", "ORDERSPACE_IDENTITY_URL"),
+    ];
+
+    /// Lambda changes code and variables one after the other. Going back, the programs of the release before start with
+    /// the variables of this one.
+    #[test]
+    fn a_release_keeps_every_variable_of_the_release_before() {
+        let releases = all();
+        for pair in releases.windows(2) {
+            let [before, after] = pair else {
+                panic!("windows of two");
+            };
+            for function in ["inbound", "consumer", "subscriptions"] {
+                let Some(needed) = before.environment(function) else {
+                    continue;
+                };
+                let given = after.environment(function).unwrap();
+                let gone: Vec<&String> = needed
+                    .keys()
+                    .filter(|name| !given.contains_key(*name))
+                    .filter(|name| {
+                        !GONE_TOO_SOON.contains(&(&after.version, function, name.as_str()))
+                    })
+                    .collect();
+                assert_eq!(gone, [""; 0], "{function} in {}", after.version);
             }
         }
     }

@@ -15,7 +15,7 @@ use e2e::{Operator, World};
 use http::Method;
 use operate::aws::Answer;
 use rstest::rstest;
-use serde_json::{Value, json};
+use serde_json::json;
 use simulator::control::Deliver;
 use simulator::{Door, EventText, Fault, FaultKind};
 
@@ -139,123 +139,6 @@ async fn a_url_is_refused_ten_seconds_after_its_account_was_disconnected() {
     for _ in 0..5 {
         assert_eq!(world.post(b"[]").await.status, 401);
     }
-}
-
-#[tokio::test]
-async fn a_disconnected_account_can_be_connected_again() {
-    let operator = Operator::new().await;
-    let desired = operator.desired(&json!(["*"]));
-    operator.put_until_done(&desired).await;
-    assert_eq!(operator.call(Method::DELETE, None).await.status, 200);
-    operator.put_until_done(&desired).await;
-    assert_eq!(operator.site.webhooks().await.unwrap().len(), 1);
-    let event = EventText::parse(r#"{"event":"order.created","data":{"order":{"id":"or_1"}}}"#);
-    let deliver = Deliver::events(&[event.unwrap()]);
-    let reports = operator.site.deliver(&deliver).await.unwrap();
-    assert!(reports[0].accepted, "{reports:?}");
-}
-
-#[rstest]
-#[case::source("source", json!("shopify"))]
-#[case::source_missing("source", Value::Null)]
-#[case::client_id("client_id", json!(""))]
-#[case::client_secret("client_secret", json!(7))]
-#[case::events("events", json!(["order.paid"]))]
-#[case::no_events("events", json!([]))]
-#[tokio::test]
-async fn a_bad_field_is_named(#[case] field: &str, #[case] value: Value) {
-    let operator = Operator::new().await;
-    let mut desired = operator.desired(&json!(["*"]));
-    desired[field] = value;
-    if desired[field].is_null() {
-        desired.as_object_mut().unwrap().remove(field);
-    }
-    let answer = operator.put(&desired).await;
-    assert_eq!(answer.status, 400, "{}", answer.body);
-    assert_eq!(answer.body["field"], field);
-    assert!(message(&answer).contains(field), "{}", answer.body);
-    assert!(
-        operator.site.requests().await.unwrap().is_empty(),
-        "Orderspace was asked"
-    );
-    assert_eq!(operator.call(Method::GET, None).await.status, 404);
-}
-
-#[rstest]
-#[case::capitals("Acme")]
-#[case::too_long(&"a".repeat(41))]
-#[case::dots("a.b")]
-#[tokio::test]
-async fn a_bad_account_name_is_named(#[case] name: &str) {
-    let operator = Operator::new().await;
-    let desired = operator.desired(&json!(["*"]));
-    let path = format!("/accounts/{name}");
-    let answer = operator
-        .stack
-        .admin(Method::PUT, &path, Some(&desired))
-        .await;
-    assert_eq!(answer.status, 400, "{}", answer.body);
-    assert_eq!(answer.body["field"], "account");
-}
-
-#[rstest]
-#[case(Method::GET)]
-#[case(Method::DELETE)]
-#[tokio::test]
-async fn an_unknown_account_is_not_found(#[case] method: Method) {
-    let operator = Operator::new().await;
-    let answer = operator.call(method, None).await;
-    assert_eq!(answer.status, 404);
-    assert!(
-        message(&answer).contains(&operator.account),
-        "{}",
-        answer.body
-    );
-}
-
-#[tokio::test]
-async fn wrong_credentials_are_passed_through() {
-    let operator = Operator::new().await;
-    let mut desired = operator.desired(&json!(["*"]));
-    desired["client_secret"] = json!("another-secret");
-    let answer = operator.put(&desired).await;
-    assert_eq!(answer.status, 422, "{}", answer.body);
-    assert!(message(&answer).contains("credentials"), "{}", answer.body);
-    assert!(!answer.body.to_string().contains("another-secret"));
-    assert_eq!(operator.call(Method::GET, None).await.status, 404);
-    operator
-        .put_until_done(&operator.desired(&json!(["*"])))
-        .await;
-}
-
-#[rstest]
-#[case::down(FaultKind::Status(500))]
-#[case::a_page_in_its_place(FaultKind::Html)]
-#[case::done_and_then_down(FaultKind::WorkThenStatus(503))]
-#[case::done_and_cut(FaultKind::Cut)]
-#[tokio::test]
-async fn while_orderspace_is_down_the_caller_is_told_and_then_there_is_one_webhook(
-    #[case] kind: FaultKind,
-) {
-    let operator = Operator::new().await;
-    let outage = Fault::on(Door::Api, kind).method("POST");
-    operator.site.set_faults(&[outage]).await.unwrap();
-    let desired = operator.desired(&json!(["*"]));
-    let answer = operator.put(&desired).await;
-    assert!(
-        matches!(answer.status, 502..=504),
-        "{} {}",
-        answer.status,
-        answer.body
-    );
-    assert!(!message(&answer).is_empty());
-    operator.site.set_faults(&[]).await.unwrap();
-    operator.put_until_done(&desired).await;
-    assert_eq!(operator.site.webhooks().await.unwrap().len(), 1);
-    let event = EventText::parse(r#"{"event":"order.created","data":{"order":{"id":"or_1"}}}"#);
-    let deliver = Deliver::events(&[event.unwrap()]);
-    let reports = operator.site.deliver(&deliver).await.unwrap();
-    assert!(reports[0].accepted, "{reports:?}");
 }
 
 #[tokio::test]

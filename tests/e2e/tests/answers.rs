@@ -19,9 +19,6 @@ use testkit::signing::{OTHER_SIGNING_KEY, SIGNATURE_HEADER, sign, sign_in_hex};
 
 const SEND: &str = "sqs:SendMessageBatch";
 
-/// How many unauthenticated requests come.
-const UNAUTHENTICATED: usize = 60;
-
 /// What a permanent problem of a queue's owner looks like: once it is corrected, the same message is accepted.
 fn gone() -> Fault {
     Fault::Refuse {
@@ -164,32 +161,6 @@ async fn unauthenticated_requests_get_one_answer_and_leave_no_trace() {
 }
 
 #[tokio::test]
-// requirement: stranger-secrets
-async fn unauthenticated_requests_cannot_make_us_read_secrets_at_will() {
-    let world = World::planted().await;
-    let watch = world.watch(&world.account).await;
-    let body = one_order("or_1");
-    let wrong = sign(OTHER_SIGNING_KEY, &body);
-    for _ in 0..UNAUTHENTICATED {
-        let answer = world
-            .request(&world.url(), &body, &[(SIGNATURE_HEADER, &wrong)])
-            .await;
-        assert_eq!(answer.status, 401);
-    }
-    let calls = watch.settled().await;
-    watch.end().await;
-    let reads = calls
-        .iter()
-        .filter(|call| call.operation == "secretsmanager:GetSecretValue");
-    // Once for each instance of the function that has a part in it, and once more after ten seconds.
-    let reads = reads.count();
-    assert!(
-        (1..=UNAUTHENTICATED / 4).contains(&reads),
-        "{UNAUTHENTICATED} wrong signatures caused {reads} reads"
-    );
-}
-
-#[tokio::test]
 async fn a_url_may_have_one_part_behind_the_token() {
     let world = World::planted().await;
     let body = one_order("or_1");
@@ -224,20 +195,6 @@ async fn a_verified_delivery_is_accepted_with_its_receipt() {
     assert_eq!(events[0].subject, "order/or_1");
     assert!(world.stack.failures(&world.account).await.is_empty());
     assert!(world.stack.markers(&world.account).await.is_empty());
-}
-
-#[tokio::test]
-// requirement: answer-empty
-async fn an_empty_list_is_accepted_and_kept() {
-    let world = World::planted().await;
-    let watch = world.watch(&world.account).await;
-    assert_eq!(world.post(b"[]").await.status, 200);
-    let receipts = world.stack.receipts(&world.account).await;
-    assert_eq!(receipts.len(), 1);
-    assert_eq!(receipts[0].events, 0);
-    let sent = watch.settled().await;
-    watch.end().await;
-    assert!(!sent.iter().any(|call| call.operation == SEND), "{sent:?}");
 }
 
 #[tokio::test]
@@ -279,36 +236,6 @@ async fn what_is_not_understood_is_accepted_and_quarantined(
     assert_eq!(world.post(body).await.status, 200);
     let message = world.quarantined(1).await.remove(0);
     assert_eq!(message.reason.as_deref(), Some(reason));
-    assert_eq!(world.quarantined_body(&message).await, body);
-}
-
-#[tokio::test]
-// requirement: answer-too-many
-async fn too_many_events_are_quarantined_as_a_whole() {
-    let world = World::planted().await;
-    let body = delivery().orders(1001).body();
-    assert_eq!(world.deliver(&body).await.last(), Some(&200));
-    let message = world.quarantined(1).await.remove(0);
-    assert_eq!(message.reason.as_deref(), Some("too_many_events"));
-    assert!(world.quarantined_body(&message).await == body);
-}
-
-#[tokio::test]
-// requirement: answer-bad-elements
-async fn bad_elements_are_quarantined_and_good_ones_go_on() {
-    let world = World::planted().await;
-    let body = delivery()
-        .orders(1)
-        .element("7")
-        .event("customer.created", r#"{"id":"cu_1"}"#)
-        .element(r#"{"event":"order.created"}"#)
-        .body();
-    assert_eq!(world.deliver(&body).await.last(), Some(&200));
-    let events = world.team.wait_for(2).await;
-    assert_eq!((events[0].index(), events[1].index()), (0, 2));
-    let message = world.quarantined(1).await.remove(0);
-    let bad: Vec<u32> = message.elements.iter().map(|bad| bad.index).collect();
-    assert_eq!(bad, [1, 3]);
     assert_eq!(world.quarantined_body(&message).await, body);
 }
 
@@ -514,94 +441,6 @@ async fn an_event_that_no_queue_takes_is_quarantined(#[case] inside: bool) {
     assert_eq!(world.quarantined_body(&message).await, body);
     let events = world.team.wait_for(1).await;
     assert_eq!(events[0].subject, "order/or_0");
-}
-
-#[tokio::test]
-// requirement: answer-receipt
-async fn a_lost_receipt_does_not_cost_the_delivery() {
-    let world = World::planted().await;
-    let fault = Fault::Refuse {
-        status: 400,
-        code: "AccessDeniedException".to_owned(),
-    };
-    let rule = Rule::new(fault)
-        .operation("dynamodb:UpdateItem")
-        .resource("Receipts")
-        .contains(&world.account);
-    let outage = world.disturb_by(rule).await;
-    assert_eq!(world.post(&one_order("or_1")).await.status, 200);
-    assert!(outage.met().await > 0);
-    world.team.wait_for(1).await;
-    assert!(world.stack.receipts(&world.account).await.is_empty());
-}
-
-#[tokio::test]
-// requirement: answer-receipt
-async fn what_needs_its_receipt_is_refused_without_it() {
-    let world = World::planted().await;
-    let rule = Rule::new(Fault::Status(500))
-        .operation("dynamodb:UpdateItem")
-        .resource("Receipts")
-        .contains(&world.account);
-    let outage = world.disturb_by(rule).await;
-    let answer = world.post(b"not json").await;
-    assert_eq!((answer.status, answer.body.as_str()), (503, "retry"));
-    assert_eq!(world.stack.failures(&world.account).await, ["no_receipt"]);
-    assert_eq!(world.reader("QuarantineQueueUrl").messages().await, []);
-    outage.end().await;
-    assert_eq!(world.deliver(b"not json").await.last(), Some(&200));
-    let message = world.quarantined(1).await.remove(0);
-    assert_eq!(world.quarantined_body(&message).await, b"not json");
-}
-
-#[tokio::test]
-async fn a_quarantine_queue_that_refuses_fails_the_delivery() {
-    let world = World::planted().await;
-    let outage = world.disturb(SEND, "Quarantine", gone()).await;
-    let answer = world.post(b"not json").await;
-    assert_eq!((answer.status, answer.body.as_str()), (503, "retry"));
-    assert_eq!(
-        world.stack.failures(&world.account).await,
-        ["quarantine_refused"]
-    );
-    outage.end().await;
-    assert_eq!(world.deliver(b"not json").await.last(), Some(&200));
-    world.quarantined(1).await;
-}
-
-#[tokio::test]
-// requirement: durable-pointer
-async fn a_large_event_whose_store_refuses_fails_the_delivery() {
-    let world = World::planted().await;
-    let record = format!(r#"{{"id":"pr_1","text":"{}"}}"#, "x".repeat(300_000));
-    let body = delivery().event("product.updated", &record).body();
-    let fault = Fault::Refuse {
-        status: 403,
-        code: "AccessDenied".to_owned(),
-    };
-    let outage = world.disturb("s3:PUT", "events/", fault).await;
-    assert_eq!(world.post(&body).await.status, 503);
-    assert_eq!(
-        world.stack.failures(&world.account).await,
-        ["oversize_refused"]
-    );
-    outage.end().await;
-    assert_eq!(world.deliver(&body).await.last(), Some(&200));
-    let events = world.team.wait_for(1).await;
-    assert_eq!(events[0].record(&world.stack).await, record.into_bytes());
-}
-
-#[tokio::test]
-async fn a_marker_that_cannot_be_read_costs_the_identity_and_not_the_delivery() {
-    let world = World::planted().await;
-    let rule = Rule::new(Fault::Status(500))
-        .operation("dynamodb:GetItem")
-        .resource("Receipts")
-        .contains(&world.account);
-    let outage = world.disturb_by(rule).await;
-    assert_eq!(world.deliver(&one_order("or_1")).await.last(), Some(&200));
-    assert!(outage.met().await > 0);
-    world.team.wait_for(1).await;
 }
 
 #[tokio::test]

@@ -96,33 +96,6 @@ async fn what_the_schedule_sends_is_checked() {
 }
 
 #[tokio::test]
-async fn another_selection_is_set_at_orderspace() {
-    let world = World::connected().await;
-    let before = world.site().webhooks().await.unwrap().remove(0);
-    let desired = json!({ "events": ["order.created", "order.updated"] });
-    until("the selection is changed", async || {
-        let answer = admin(&world, Method::PATCH, "", Some(&desired)).await;
-        match answer.status {
-            200 => Ok(()),
-            status => Err(format!("{status} {}", answer.body)),
-        }
-    })
-    .await;
-    let webhooks = world.site().webhooks().await.unwrap();
-    assert_eq!(webhooks.len(), 1);
-    assert_eq!(webhooks[0].id, before.id);
-    assert_eq!(webhooks[0].events, ["order.created", "order.updated"]);
-    let shown = admin(&world, Method::GET, "", None).await;
-    assert_eq!(
-        shown.body["unselected_events"].as_array().unwrap().len(),
-        12
-    );
-    let bad = json!({ "events": ["order.paid"] });
-    let answer = admin(&world, Method::PATCH, "", Some(&bad)).await;
-    assert_eq!(answer.status, 400, "{}", answer.body);
-}
-
-#[tokio::test]
 // requirement: subscription-strikes
 async fn refused_deliveries_are_shown_until_one_is_accepted() {
     let world = World::connected().await;

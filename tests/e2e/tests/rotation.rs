@@ -151,45 +151,6 @@ async fn a_team_sees_what_both_webhooks_bring() {
     assert_eq!(world.stack.receipts(&world.account).await.len(), 8);
 }
 
-#[tokio::test]
-async fn the_first_delivery_of_the_new_webhook_lets_the_old_one_go() {
-    let (world, old, new) = rotating().await;
-    bring(&world, &old, &new, event("or_1", 1)).await;
-    done(&world, "/check").await;
-    assert_eq!(world.site().webhooks().await.unwrap().len(), 2);
-    let shown = admin(&world, Method::GET, "", None).await;
-    let said = shown.body["rotation"]["message"].as_str().unwrap();
-    assert!(said.contains("first accepted delivery"), "{said}");
-
-    // Both bring the next event, and both are accepted.
-    let reports = send(&world, event("or_1", 2)).await;
-    assert_eq!(reports.len(), 2);
-    assert!(reports.iter().all(|report| report.accepted), "{reports:?}");
-    let answer = until("the old webhook is gone", async || {
-        let answer = done(&world, "/check").await;
-        match world.site().webhooks().await.unwrap().len() {
-            1 => Ok(answer),
-            count => Err(format!("{count} webhooks; {}", answer.body)),
-        }
-    })
-    .await;
-    let left = world.site().webhooks().await.unwrap();
-    assert_eq!(left[0].id, new.id);
-    assert_eq!(answer.body["rotation"], json!(null));
-    let history = answer.body["history"].to_string();
-    let part = format!("removed webhook {}: webhook {} has", old.id, new.id);
-    assert!(history.contains(&part), "{history}");
-
-    // A retry of what the old one brought is still taken.
-    let body = delivery()
-        .event("order.created", r#"{"id":"or_late"}"#)
-        .body();
-    assert_eq!(world.deliver(&body).await.last(), Some(&200));
-    let reports = send(&world, event("or_1", 3)).await;
-    assert!(reports.len() == 1 && reports[0].accepted, "{reports:?}");
-    world.team.wait_for(5).await;
-}
-
 /// Ends the grace of the old webhook's token, as its time would.
 async fn end_the_grace(world: &World, old: &WebhookStatus) {
     let table = world.stack.output("AccountsTable");

@@ -77,51 +77,6 @@ async fn deliver(operator: &Operator) {
 }
 
 #[tokio::test]
-async fn a_silence_is_told_once_and_is_over_with_the_next_delivery() {
-    let operator = Operator::connected().await;
-    let baseline = silent_for_two_hours();
-    let last = baseline.last.unwrap();
-    remember(&operator, baseline).await;
-    operator.site.forget_requests().await.unwrap();
-    let answer = operator.check_until_done().await;
-    assert!(
-        answer.body["suspect"]["message"].is_string(),
-        "{}",
-        answer.body
-    );
-    // It was compared in the same run.
-    let asked = operator.site.requests().await.unwrap();
-    assert!(asked.iter().any(|asked| asked.path == "/v1/webhooks"));
-    operator.check_until_done().await;
-    let body = shown(&operator).await;
-    assert_eq!(told(&body), 1);
-    assert_eq!(body["last_delivery"]["id"], last.to_string());
-    let message = body["suspect"]["message"].as_str().unwrap();
-    assert!(
-        message.contains(&last.first_seen().to_string()),
-        "{message}"
-    );
-    assert!(body["explanation"].as_str().unwrap().contains(message));
-
-    deliver(&operator).await;
-    let answer = until("the receipt is read", async || {
-        let answer = operator.check_until_done().await;
-        match answer.body["suspect"].is_null() {
-            true => Ok(answer),
-            false => Err(answer.body.to_string()),
-        }
-    })
-    .await;
-    assert!(
-        answer.body["history"]
-            .to_string()
-            .contains("deliveries arrive again")
-    );
-    let body = shown(&operator).await;
-    assert_ne!(body["last_delivery"]["id"], last.to_string());
-}
-
-#[tokio::test]
 async fn an_account_that_fell_silent_between_checks_is_checked_and_repaired() {
     let operator = Operator::at(NewSite {
         hides_disabled: true,
@@ -155,15 +110,6 @@ async fn an_account_that_fell_silent_between_checks_is_checked_and_repaired() {
     .await;
     assert_eq!(told(&body), 1);
     deliver(&operator).await;
-}
-
-#[tokio::test]
-async fn a_new_account_is_not_suspect() {
-    let operator = Operator::connected().await;
-    let yesterday = Timestamp::from_millis(now().millis() - DAY);
-    remember(&operator, Baseline::new(yesterday)).await;
-    let answer = operator.check_until_done().await;
-    assert_eq!(answer.body["suspect"], Value::Null);
 }
 
 /// Invokes the function as the schedule does.

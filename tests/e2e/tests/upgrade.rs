@@ -131,18 +131,3 @@ async fn an_account_of_release_0_1_0_goes_on_and_a_check_brings_it_to_this_relea
     })
     .await;
 }
-
-#[tokio::test]
-async fn a_token_at_another_source_s_route_is_an_unknown_one() {
-    let world = World::planted().await;
-    let elsewhere = world.url().replace("/orderspace/", "/stackone/");
-    let body = b"[]";
-    let signature = sign(world.key(), body);
-    for header in [SIGNATURE_HEADER, "x-stackone-signature"] {
-        let answer = world
-            .request(&elsewhere, body, &[(header, &*signature)])
-            .await;
-        assert_eq!(answer.status, 401, "{}", answer.body);
-    }
-    assert_eq!(world.deliver(body).await, [200]);
-}

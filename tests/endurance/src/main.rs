@@ -18,18 +18,22 @@ mod faults;
 mod kill;
 mod log;
 mod oracle;
+mod permissions;
 mod records;
 mod report;
 mod rng;
 mod sending;
 mod test_stack;
+mod upgrade;
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use local::interrupt::interrupted;
+use local::places::Places;
 use local::progress::Progress;
 use local::refusal::{self, Refusal};
 use local::stack;
@@ -72,6 +76,13 @@ enum Command {
     /// other batches. At the end every event that was answered with 200 must be in the team's queue or wait with a
     /// reason, and every record must be what the log of deliveries says.
     Faults(faults::Faults),
+    /// Take away one action of each statement of the functions' roles, and see that something needs it.
+    ///
+    /// A delivery is then refused, an event comes again, a call of the admin API fails; with the action given back all of
+    /// them go on. With inbound's permissions, credentials, records and queues cannot be read.
+    Permissions(permissions::Permissions),
+    /// Update the stack from an earlier template to the project's and back while events flow, and see that none is lost.
+    Upgrade(upgrade::Upgrade),
     /// Be the simulator of a source. The other commands start it.
     #[command(hide = true)]
     Simulator {
@@ -82,6 +93,16 @@ enum Command {
         #[arg(long)]
         port: u16,
     },
+}
+
+impl Command {
+    /// The template that the stack is started with, where it is not the project's.
+    fn template(&self) -> Option<&Path> {
+        match self {
+            Self::Upgrade(upgrade) => Some(&upgrade.from),
+            Self::Faults(_) | Self::Permissions(_) | Self::Simulator { .. } => None,
+        }
+    }
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -118,7 +139,7 @@ async fn run(cli: &Cli) -> Result<Report> {
     tokio::pin!(interrupted);
     // A stack that cannot be started has stopped itself.
     let stack = tokio::select! {
-        stack = cli.place.find(&places, progress) => stack?,
+        stack = cli.place.find(&places, cli.command.template(), progress) => stack?,
         () = &mut interrupted => {
             test_stack::leave(&places, cli.place.running()).await?;
             return Err(interruption(cli));
@@ -131,7 +152,7 @@ async fn run(cli: &Cli) -> Result<Report> {
         ))
     };
     let mut outcome = tokio::select! {
-        outcome = command(cli, &stack, progress) => outcome,
+        outcome = command(cli, &places, &stack, progress) => outcome,
         () = test_stack::gone(&stack.emulator) => Err(emulator_gone()),
         () = &mut interrupted => Err(interruption(cli)),
     };
@@ -155,7 +176,12 @@ fn interruption(cli: &Cli) -> anyhow::Error {
     })
 }
 
-async fn command(cli: &Cli, stack: &test_stack::TestStack, progress: Progress) -> Result<Report> {
+async fn command(
+    cli: &Cli,
+    places: &Places,
+    stack: &test_stack::TestStack,
+    progress: Progress,
+) -> Result<Report> {
     match &cli.command {
         Command::Faults(faults) => {
             let work = async {
@@ -168,6 +194,30 @@ async fn command(cli: &Cli, stack: &test_stack::TestStack, progress: Progress) -
                 )
             };
             within(faults.minutes, work).await
+        }
+        Command::Permissions(arguments) => {
+            let work = async {
+                let outcome = permissions::run(stack, progress).await?;
+                Report::new(
+                    outcome.lines(),
+                    &outcome,
+                    outcome.summary(),
+                    outcome.problems.clone(),
+                )
+            };
+            within(arguments.minutes, work).await
+        }
+        Command::Upgrade(arguments) => {
+            let work = async {
+                let outcome = upgrade::run(places, stack, arguments, progress).await?;
+                Report::new(
+                    outcome.lines(),
+                    &outcome,
+                    outcome.summary(),
+                    outcome.problems.clone(),
+                )
+            };
+            within(arguments.minutes, work).await
         }
         Command::Simulator { .. } => Err(Refusal::error("the simulator needs no stack")),
     }

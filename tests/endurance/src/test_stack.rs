@@ -1,6 +1,6 @@
 //! What a run stands on: a stack of its own, which it always stops, or one that is up, which it leaves as it was.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -97,7 +97,17 @@ impl Where {
     ///
     /// # Errors
     /// A [`Refusal`] when something is in the way.
-    pub(crate) async fn find(&self, places: &Places, progress: Progress) -> Result<TestStack> {
+    pub(crate) async fn find(
+        &self,
+        places: &Places,
+        template: Option<&Path>,
+        progress: Progress,
+    ) -> Result<TestStack> {
+        if template.is_some() && (self.running || self.release) {
+            return Err(Refusal::error(
+                "Another template goes on a stack of its own, with the quick build: leave --running and --release out.",
+            ));
+        }
         let stack = if self.running {
             Stack::running(places)?
         } else {
@@ -113,6 +123,7 @@ impl Where {
                     false => Build::Quick,
                 },
                 parameters: SHORT_TIMES.map(str::to_owned).to_vec(),
+                template: template.map(Path::to_path_buf),
                 ..Options::default()
             };
             Stack::up(places, &options, progress).await?
@@ -134,6 +145,21 @@ impl Where {
             proxy,
         })
     }
+}
+
+/// Deploys another template over the stack of these places, or the project's, with the same short times.
+///
+/// # Errors
+/// It cannot be deployed.
+pub(crate) async fn update(
+    places: &Places,
+    outputs: &Outputs,
+    template: Option<&Path>,
+    progress: Progress,
+) -> Result<()> {
+    let parameters = SHORT_TIMES.map(str::to_owned);
+    Stack::update(places, outputs, template, &parameters, progress).await?;
+    hide_for_a_short_time(outputs).await
 }
 
 /// Gives the lanes their short visibility timeout.

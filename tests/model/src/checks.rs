@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use domain::account::AccountName;
-use domain::ports::{Marker, Message, QueueUrl};
+use domain::ports::{Marker, Message, QueueUrl, Receipt};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -18,7 +18,7 @@ use crate::ports::TO_COME;
 use crate::rng::word;
 use crate::truth;
 use crate::world::{
-    Accepted, Bytes, Key, KeysRead, Ledger, Place, Row, ShadowMarker, Subject, World,
+    Accepted, Key, KeysRead, Ledger, Place, RetryOf, Row, ShadowMarker, Subject, World,
 };
 
 /// How many contents a record remembers.
@@ -49,7 +49,7 @@ pub enum Invariant {
     Answers,
     /// One call sends a FIFO queue the events of a record in the order of first sight.
     Order,
-    /// A record says what Orderspace said last, but for causes that the design allows: see [`truth`].
+    /// A record says what the source said last, but for causes that the design allows: see [`truth`].
     Truth,
     /// It ends: an invocation in its time and without a panic, and with faults over all lanes.
     Ends,
@@ -103,9 +103,9 @@ impl World {
         lock(&self.ledger).actors.get(actor)?.attempt
     }
 
-    fn bytes_of(ledger: &Ledger, attempt: usize) -> Option<Bytes> {
+    fn retry_of(ledger: &Ledger, attempt: usize) -> Option<RetryOf> {
         let attempt = ledger.attempts.get(attempt)?;
-        Some(attempt.bytes())
+        Some(attempt.retry_of())
     }
 
     /// The identity in the marker that an attempt can take: valid, and held by nobody.
@@ -113,7 +113,7 @@ impl World {
         let attempt = self.attempt_of(actor)?;
         let ledger = lock(&self.ledger);
         let now = ledger.attempts.get(attempt)?.now;
-        let marker = ledger.markers.get(&Self::bytes_of(&ledger, attempt)?)?;
+        let marker = ledger.markers.get(&Self::retry_of(&ledger, attempt)?)?;
         (marker.expires > now && marker.leased_until <= now).then_some(marker.identity)
     }
 
@@ -146,7 +146,7 @@ impl World {
             return;
         };
         let mut ledger = lock(&self.ledger);
-        let Some(bytes) = Self::bytes_of(&ledger, attempt) else {
+        let Some(bytes) = Self::retry_of(&ledger, attempt) else {
             return;
         };
         let now = ledger.attempts[attempt].now;
@@ -169,7 +169,7 @@ impl World {
             return;
         };
         let mut ledger = lock(&self.ledger);
-        let Some(bytes) = Self::bytes_of(&ledger, attempt) else {
+        let Some(bytes) = Self::retry_of(&ledger, attempt) else {
             return;
         };
         let begun = ledger.attempts[attempt].now;
@@ -209,7 +209,7 @@ impl World {
             });
         }
         let mut ledger = lock(&self.ledger);
-        let Some(bytes) = Self::bytes_of(&ledger, attempt) else {
+        let Some(bytes) = Self::retry_of(&ledger, attempt) else {
             return;
         };
         if ledger
@@ -223,19 +223,37 @@ impl World {
         }
     }
 
-    pub(crate) fn sees_receipt(&self, actor: usize, identity: u64, body: &[u8]) {
-        self.sees_identity(actor, identity);
+    pub(crate) fn sees_receipt(&self, actor: usize, receipt: &Receipt<'_>) {
+        self.sees_identity(actor, receipt.delivery.first_seen().millis());
         let Some(number) = self.attempt_of(actor) else {
             return;
         };
-        let mut same = false;
-        self.with_attempt(actor, |attempt| {
+        let wrong = {
+            let mut ledger = lock(&self.ledger);
+            let attempt = &mut ledger.attempts[number];
             attempt.receipt = true;
-            same = *attempt.delivery.body == *body;
-        });
-        if !same {
+            let kept: Vec<(&str, &[u8])> = receipt
+                .headers
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.as_bytes()))
+                .collect();
+            let (delivery, account) = (&attempt.delivery, attempt.account);
+            let sent = delivery.outside.header.iter();
+            let headers = sent.map(|(name, value)| (*name, value.as_bytes()));
+            let wrong = if *delivery.body != *receipt.body {
+                Some("other bytes")
+            } else if !headers.eq(kept) || delivery.outside.part != receipt.part {
+                Some("another topic beside its bytes")
+            } else {
+                None
+            };
+            let came_by = ledger.attempts[number].registration;
+            let token = ledger.registrations[account][came_by].token.hash();
+            wrong.or((token != receipt.registration).then_some("another registration"))
+        };
+        if let Some(wrong) = wrong {
             self.broken(Invariant::Verbatim, || {
-                format!("the receipt of attempt {number} has other bytes")
+                format!("the receipt of attempt {number} has {wrong}")
             });
         }
     }
@@ -320,9 +338,15 @@ impl World {
             let was_told = ledger.keys_read.get(&of).is_none_or(|last| {
                 last.held.is_some() || begun.saturating_sub(last.at) >= KEYS_UNREADABLE
             });
-            (genuine, identity, held && was_told, faults, marked, begun)
+            // Where signatures are but observed, keys decide nothing.
+            let is_ready = (held && was_told) || self.plan.accounts[of.1].observes();
+            (genuine, identity, is_ready, faults, marked, begun)
         };
         self.tell(|| format!("attempt {number} is answered {status}"));
+        let greets = lock(&self.ledger).attempts[number].greets;
+        if let Some(is_ours) = greets {
+            return self.answered_greeting(number, actor, status, is_ours);
+        }
         if !genuine {
             return self.answered_unverified(number, actor, status);
         }
@@ -360,6 +384,32 @@ impl World {
         }
     }
 
+    /// A greeting is answered with success by a token that is live, and leaves nothing; keys decide nothing of it.
+    fn answered_greeting(&self, number: usize, actor: usize, status: u16, is_ours: bool) {
+        let (did_more, faults, retired) = {
+            let ledger = lock(&self.ledger);
+            let (attempt, actor) = (&ledger.attempts[number], &ledger.actors[actor]);
+            let first = &ledger.registrations[attempt.account][attempt.registration];
+            let did_more = actor.counts.keys().any(|step| *step != Step::FindToken);
+            (did_more, actor.faults, first.retired.is_some())
+        };
+        let wrong = match status {
+            _ if did_more => Some("makes more calls than the look-up of its token"),
+            200 if !is_ours => Some("is answered with success by a token that is not live"),
+            401 if is_ours && !retired => Some("is refused"),
+            503 if faults == 0 => Some("is answered 503 without a fault"),
+            200 | 401 | 503 => None,
+            _ => Some("is answered otherwise than with success, 401 or 503"),
+        };
+        match wrong {
+            Some(wrong) => self.broken(Invariant::Unauthenticated, || {
+                format!("attempt {number}, a greeting, {wrong} ({status})")
+            }),
+            None if status == 200 => self.check_token(number, actor),
+            None => {}
+        }
+    }
+
     /// What is taken without a fault has its receipt. A fault elsewhere may have taken the time for keeping it.
     fn check_receipt(&self, number: usize, faults: u32) {
         let kept = lock(&self.ledger).attempts[number].receipt;
@@ -377,7 +427,7 @@ impl World {
         let (attempt, actor) = (&ledger.attempts[number], &ledger.actors[actor]);
         let unknown = attempt.read.is_none()
             || (matches!(attempt.read, Some(Some(_))) && attempt.leased.is_none());
-        let bytes = attempt.bytes();
+        let bytes = attempt.retry_of();
         let stays = ledger
             .markers
             .get(&bytes)
@@ -499,7 +549,7 @@ impl World {
         }
     }
 
-    /// Two deliveries that Orderspace was told are taken must not have one identity.
+    /// Two deliveries that the source was told are taken must not have one identity.
     fn acknowledged(&self, number: usize) {
         let ledger = lock(&self.ledger);
         let what = |attempt: &crate::world::Attempt| -> BTreeSet<u32> {
@@ -517,7 +567,7 @@ impl World {
                 && other.identity == this.identity
                 && what(other) != what(this)
         });
-        let bytes = this.bytes();
+        let bytes = this.retry_of();
         let left = ledger
             .markers
             .get(&bytes)
@@ -612,7 +662,7 @@ impl World {
             Some((attempt.account, element.event.clone()?))
         });
         let Some((account, event)) = found else {
-            verbatim(format!("{} was never sent by Orderspace", name(key)));
+            verbatim(format!("{} was never sent by the source", name(key)));
             return None;
         };
         let account_name = &self.plan.accounts[account].name;
@@ -635,9 +685,10 @@ impl World {
                     .strip_prefix(seen.deliveryid)
                     .is_some_and(|rest| rest.len() == 6),
             ),
+            ("sourceid", seen.sourceid == event.source_id),
             (
                 "sourcetime",
-                seen.sourcetime == event.changed.map(oracle::rfc3339).as_deref(),
+                seen.sourcetime == event.changed.as_ref().map(|time| &*time.text),
             ),
             (
                 "sequence",
@@ -681,13 +732,13 @@ impl World {
 
     fn is_record(&self, seen: &Seen<'_>, event: &Event) -> bool {
         match (seen.data, seen.dataref) {
-            (Some(data), None) => data.get() == event.record,
+            (Some(data), None) => event.is(data.get()),
             (None, Some(place)) => {
                 let key = place.strip_prefix("s3://oversize/").unwrap_or_default();
                 let objects = self.oversize.objects();
-                objects
-                    .get(key)
-                    .is_some_and(|bytes| *bytes == event.record.as_bytes())
+                objects.get(key).is_some_and(|bytes| {
+                    std::str::from_utf8(bytes).is_ok_and(|record| event.is(record))
+                })
             }
             _ => false,
         }
@@ -716,11 +767,11 @@ impl World {
         let wrong = {
             let mut ledger = lock(&self.ledger);
             let number = ledger.actors[actor].attempt.unwrap_or_default();
-            let here = Self::bytes_of(&ledger, number);
+            let here = Self::retry_of(&ledger, number);
             let origin = ledger
                 .by_epoch
                 .get(&key.0)
-                .and_then(|origin| Self::bytes_of(&ledger, *origin));
+                .and_then(|origin| Self::retry_of(&ledger, *origin));
             let lane = LANES
                 .iter()
                 .position(|name| *name == lane)
@@ -783,19 +834,19 @@ impl World {
                     .iter()
                     .map(|element| (identity, Some(element.index))),
             );
-            ledger
-                .by_epoch
-                .get(&identity)
-                .and_then(|attempt| Self::bytes_of(&ledger, *attempt))
+            // A retry under the same identity may have other bytes.
+            let attempts = ledger.attempts.iter().filter(|attempt| attempt.genuine);
+            attempts
+                .filter(|attempt| [attempt.identity, Some(attempt.epoch)].contains(&Some(identity)))
+                .map(|attempt| Arc::clone(&attempt.delivery.body))
+                .collect::<Vec<_>>()
         };
         let kept = self.receipts.kept().into_iter().any(|kept| {
             kept.delivery.to_string() == notice.receipt.sk
                 && notice.receipt.sk == notice.deliveryid
                 && notice.receipt.pk
                     == format!("{}#{}", notice.account, &oracle::rfc3339(identity)[..10])
-                && sent
-                    .as_ref()
-                    .is_some_and(|(.., bytes)| **bytes == *kept.body)
+                && sent.iter().any(|bytes| **bytes == *kept.body)
         });
         if !kept {
             self.broken(Invariant::Durable, || {
@@ -990,7 +1041,7 @@ impl World {
             };
             format!("  {} {is} its record", name(key))
         });
-        if data != event.record {
+        if !event.is(data) {
             self.broken(Invariant::Verbatim, || {
                 format!("{} is written with other data", name(key))
             });
@@ -1007,6 +1058,7 @@ impl World {
             });
         };
         let mut row = Self::remember(&mut ledger, actor, &subject);
+        row.last_delete = row.last_delete.max(Some(oracle::place(key, &event)));
         row.deleted.get_or_insert((key, Arc::clone(&event)));
         ledger.table.insert(subject, row);
         drop(ledger);
@@ -1027,7 +1079,7 @@ impl World {
                 && accepted.event.about == event.about
                 && accepted.event.says_what(event)
         });
-        let expected = if matches!(event.about, About::Nothing(_)) {
+        let expected = if matches!(event.about, About::Nothing(_) | About::Fact(..)) {
             Some(false)
         } else {
             let known = ledger
@@ -1067,13 +1119,18 @@ impl World {
         };
         let missing = self.unserved(&ledger, key, accepted);
         let applied = match &accepted.event.about {
-            About::Nothing(_) => true,
+            About::Nothing(_) | About::Fact(..) => true,
             about => ledger
                 .table
                 .get(&(accepted.account, about.clone()))
                 .is_some_and(|row| {
                     if accepted.event.deletes() {
-                        row.deleted.is_some()
+                        let event = &accepted.event;
+                        // Where a delete is final, the first is as good as any.
+                        row.last_delete.is_some_and(|last| {
+                            !oracle::is_timed(event.sender, event.about.kind())
+                                || last >= oracle::place(key, event)
+                        })
                     } else {
                         let place = |key| Self::place(&ledger, key);
                         row.latest.is_some_and(|latest| place(latest) >= place(key))
@@ -1113,7 +1170,7 @@ impl World {
 
     // What is left.
 
-    /// Holds what is left against what Orderspace was told, once faults are over and lanes are still.
+    /// Holds what is left against what the source was told, once faults are over and lanes are still.
     pub(crate) fn check_rest(&self, redriven: bool) {
         let ledger = lock(&self.ledger);
         let left = oracle::left(&ledger);
@@ -1189,8 +1246,15 @@ impl World {
             let plain = |id: domain::identity::EventId| {
                 (id.delivery().first_seen().millis(), id.index().get())
             };
+            // Which of the attempts that share an identity was first is not to be told: each is what was sent.
+            let as_sent = |data: &String| {
+                let ledger = lock(&self.ledger);
+                let latest = wanted.latest.and_then(|key| ledger.accepted.get(&key));
+                let latest = latest.filter(|accepted| accepted.event.is(data));
+                latest.map_or_else(|| data.clone(), |accepted| accepted.event.record.clone())
+            };
             let found = oracle::Expected {
-                data: stored.data.clone(),
+                data: stored.data.as_ref().map(as_sent),
                 event_type: stored.event_type.clone(),
                 latest: stored.known.latest.map(|latest| plain(latest.id)),
                 deleted: stored.is_deleted(),
@@ -1221,6 +1285,10 @@ fn expected_mark(
     if event.deletes() {
         let first = match &known.deleted {
             Some(first) => Some(first),
+            // Of those in the order of the sender's times, the last counts.
+            None if oracle::is_timed(event.sender, event.about.kind()) => {
+                group.iter().rfind(|(_, event)| event.deletes())
+            }
             None => group.iter().find(|(_, event)| event.deletes()),
         };
         return first.map(|(first, said)| *first != key && said.says_what(event));

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(usize)]
 pub enum Step {
-    /// Orderspace's request on its way to inbound.
+    /// The source's request on its way to inbound.
     Request,
     /// Inbound looks a URL token up.
     FindToken,
@@ -30,7 +30,7 @@ pub enum Step {
     LeaveMarker,
     /// Inbound counts a failed delivery.
     DeliveryFailure,
-    /// Inbound's answer on its way to Orderspace.
+    /// Inbound's answer on its way to the source.
     Answer,
     /// A message on its way from a lane to a consumer.
     Receive,
@@ -228,14 +228,14 @@ pub fn unreachable(step: Step, kind: Kind) -> Option<&'static str> {
             Some("the gateway takes a request as a whole, and refuses none for what it says")
         }
         (S::Request, K::Hung) => {
-            Some("is `lost` before it arrives: to Orderspace the two are one time-out")
+            Some("is `lost` before it arrives: to the source the two are one time-out")
         }
         (S::Request, K::Late) => Some("is `slow`: inbound cannot tell since when it is under way"),
         (S::Request | S::Answer, K::CrashBefore | K::CrashAfter | K::Panic) => Some(
             "no code of ours runs there; a crash before the first and after the last call is in those rows",
         ),
         (S::Answer, K::Refused | K::Throttled | K::Part | K::Content | K::Hung | K::Late) => {
-            Some("an answer arrives, late or not; what Orderspace does not get is `lost`")
+            Some("an answer arrives, late or not; what the source does not get is `lost`")
         }
         (S::Answer, K::TwiceAtOnce | K::TwiceAfter | K::Reordered) => {
             Some("one connection carries one request and one answer")

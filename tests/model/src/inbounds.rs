@@ -1,4 +1,4 @@
-//! Orderspace, unauthenticated requests, and the instances of inbound that take their requests.
+//! The source, unauthenticated requests, and the instances of inbound that take their requests.
 
 use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
@@ -18,10 +18,10 @@ use testkit::gateway::hook;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::checks::Invariant;
-use crate::deliveries::{self, Delivery, Element};
+use crate::deliveries::{self, Delivery, Element, Sender};
 use crate::faults::{Kind, Step};
 use crate::plan::{
-    Genuine, Habit, INBOUND_TIMEOUT, KEYS_REREAD, KEYS_TTL, LEASE, Unauthenticated, WALL,
+    Genuine, Greeting, Habit, INBOUND_TIMEOUT, KEYS_REREAD, KEYS_TTL, LEASE, Unauthenticated, WALL,
 };
 use crate::ports::Wire;
 use crate::rng::{Rng, word};
@@ -134,7 +134,7 @@ async fn instance(world: Arc<World>, number: usize, mut jobs: mpsc::UnboundedRec
             .await;
         match ended {
             Ended::Answer(response) => {
-                let status = response.status().as_u16();
+                let status = world.status(attempt, response.status().as_u16());
                 world.answered(attempt, actor, status);
                 if let Some(instance) = lock(&world.ledger).instances.get_mut(number) {
                     instance.free = true;
@@ -224,6 +224,7 @@ struct Made {
     account: usize,
     registration: usize,
     genuine: bool,
+    greets: Option<bool>,
     delivery: Delivery,
     /// The URL's token, and the key that signs; none for no signature.
     token: String,
@@ -238,17 +239,29 @@ fn arrive(world: &Arc<World>, made: Made, rng: &mut Rng) -> oneshot::Receiver<u1
         .of_source(connected.sender.as_str())
         .at(epoch);
     if let Some(key) = &made.key {
-        let signer = connected.signer();
-        request = request.header(signer.header, &signer.sign(key, &made.delivery.body));
+        match connected.proof(key, &made.delivery.body, rng) {
+            Some((header, proof)) => request = request.header(header, &proof),
+            None => world.has(Habit::Observed),
+        }
+    }
+    let outside = &made.delivery.outside;
+    if let Some((header, value)) = outside.header {
+        request = request.header(header, value);
+        if value == deliveries::FORGED_TYPE {
+            world.has(Habit::ForgedType);
+        }
+    }
+    if !outside.part.is_empty() {
+        request = request.with_part(outside.part);
     }
     let (reply, answer) = oneshot::channel();
     let held_from = connected.keys_held_from;
     let mut ledger = lock(&world.ledger);
     let attempt = ledger.attempts.len();
-    let what = if made.genuine {
-        "of Orderspace"
-    } else {
-        "of an unauthenticated request"
+    let what = match (made.genuine, made.greets) {
+        (true, _) => ["of ", connected.sender.title()].concat(),
+        (false, Some(_)) => "that greets".to_owned(),
+        (false, None) => "of an unauthenticated request".to_owned(),
     };
     let line = format!(
         "attempt {attempt} {what}, account {}, id {}: {}",
@@ -265,6 +278,7 @@ fn arrive(world: &Arc<World>, made: Made, rng: &mut Rng) -> oneshot::Receiver<u1
         account: made.account,
         registration: made.registration,
         genuine: made.genuine,
+        greets: made.greets,
         delivery: made.delivery,
         epoch,
         now: 0,
@@ -312,7 +326,7 @@ fn arrive(world: &Arc<World>, made: Made, rng: &mut Rng) -> oneshot::Receiver<u1
     answer
 }
 
-/// Orderspace delivers: it tries until it is answered 200, or gives up.
+/// The source delivers: it tries until it is answered 200, or gives up.
 pub(crate) fn deliver(world: &Arc<World>, number: usize, genuine: Genuine) {
     let rng = world.rng(&[
         word("orderspace"),
@@ -341,7 +355,7 @@ async fn try_until_taken(world: &Arc<World>, genuine: Genuine, rng: &mut Rng) {
         mut backoff,
     } = genuine;
     world.agenda.turn(at, rng.number()).await;
-    // While the account is disconnected Orderspace has no webhook to send to.
+    // While the account is disconnected the source has no webhook to send to.
     let Some(number) = world.current(account) else {
         return;
     };
@@ -353,11 +367,13 @@ async fn try_until_taken(world: &Arc<World>, genuine: Genuine, rng: &mut Rng) {
         if attempt > 1 {
             world.has(Habit::Retry);
             merge(world, account, &mut delivery);
+            delivery = deliveries::counted(&delivery, attempt);
         }
         let made = Made {
             account,
             registration: number,
             genuine: true,
+            greets: None,
             delivery: delivery.clone(),
             token: registration.token.expose().to_owned(),
             key: Some(registration.key.clone()),
@@ -366,7 +382,7 @@ async fn try_until_taken(world: &Arc<World>, genuine: Genuine, rng: &mut Rng) {
         if status == 200 {
             world.tell(|| {
                 format!(
-                    "Orderspace is told that attempt at {} is taken",
+                    "The source is told that attempt at {} is taken",
                     seconds(at)
                 )
             });
@@ -375,7 +391,7 @@ async fn try_until_taken(world: &Arc<World>, genuine: Genuine, rng: &mut Rng) {
         }
         if status == 401 {
             world.has(Habit::Retired);
-            world.tell(|| "Orderspace has no such webhook any more".to_owned());
+            world.tell(|| "The source has no such webhook any more".to_owned());
             return;
         }
         let failures = {
@@ -384,13 +400,13 @@ async fn try_until_taken(world: &Arc<World>, genuine: Genuine, rng: &mut Rng) {
             ledger.failures[account]
         };
         if failures > 14 && !world.plan.is_scripted() {
-            world.tell(|| format!("Orderspace disables the webhook of account {account}"));
+            world.tell(|| format!("The source disables the webhook of account {account}"));
             if lock(&world.ledger).disabled.insert(account) {
                 world.has(Habit::Disable);
             }
         }
         if attempt == most {
-            world.tell(|| "Orderspace gives up".to_owned());
+            world.tell(|| "The source gives up".to_owned());
             return;
         }
         let pause = backoff + rng.below(backoff / 4 + 1);
@@ -404,7 +420,7 @@ async fn try_until_taken(world: &Arc<World>, genuine: Genuine, rng: &mut Rng) {
                 }
                 delivery = other;
             } else if rng.percent(5) && !delivery.elements.is_empty() {
-                world.tell(|| "Orderspace keeps a delivery for another's retry".to_owned());
+                world.tell(|| "The source keeps a delivery for another's retry".to_owned());
                 lock(&world.ledger)
                     .parked
                     .push((account, delivery.elements));
@@ -431,7 +447,12 @@ async fn try_until_taken(world: &Arc<World>, genuine: Genuine, rng: &mut Rng) {
 /// Adds the events of a delivery that was kept for the next retry of its account.
 fn merge(world: &World, account: usize, delivery: &mut Delivery) {
     let mut ledger = lock(&world.ledger);
-    let of_account = |(whose, _): &(usize, Vec<Element>)| *whose == account;
+    // What stands beside the body stands for all of it.
+    let is_alike = |element: &Element| element.outside == delivery.outside;
+    let is_mergeable = world.plan.accounts[account].sender != Sender::OneStock;
+    let of_account = |(whose, kept): &(usize, Vec<Element>)| {
+        *whose == account && (is_mergeable || kept.iter().all(is_alike))
+    };
     if !delivery.readable || !ledger.parked.iter().any(of_account) {
         return;
     }
@@ -472,6 +493,10 @@ pub(crate) fn intrude(
             Unauthenticated::UnknownToken => (unknown.expose(), Some(connected.key.clone())),
             Unauthenticated::Retired => (connected.retired.expose(), Some(connected.key.clone())),
             Unauthenticated::WrongKey => (connected.token.expose(), Some("another-key".to_owned())),
+            Unauthenticated::RetiredKey => (
+                connected.token.expose(),
+                Some(connected.retired_key.clone()),
+            ),
             Unauthenticated::NoSignature => (connected.token.expose(), None),
         };
         let elements = vec![deliveries::element(0, deliveries::stock("A 1", "666"))];
@@ -479,6 +504,7 @@ pub(crate) fn intrude(
             account,
             registration: 0,
             genuine: false,
+            greets: None,
             delivery: deliveries::delivery(elements, 0),
             token: token.to_owned(),
             key,
@@ -491,4 +517,52 @@ pub(crate) fn intrude(
         }
         lock(&world.ledger).senders -= 1;
     });
+}
+
+/// Apideck asks whether somebody answers at a URL, and signs nothing.
+pub(crate) fn greet(world: &Arc<World>, number: usize, greeting: Greeting) {
+    let mut rng = world.rng(&[word("greeting"), u64::try_from(number).unwrap_or_default()]);
+    lock(&world.ledger).senders += 1;
+    let world = Arc::clone(world);
+    let agenda = Arc::clone(&world.agenda);
+    agenda.spawn(async move {
+        world.agenda.turn(greeting.at, rng.number()).await;
+        let connected = &world.plan.accounts[greeting.account];
+        let unknown = crate::world::url_token(&[rng.number()]);
+        let (token, is_ours) = match rng.below(5) {
+            0 => (&unknown, false),
+            1 => (&connected.retired, false),
+            _ => (&connected.token, true),
+        };
+        let made = Made {
+            account: greeting.account,
+            registration: 0,
+            genuine: false,
+            greets: Some(is_ours),
+            delivery: deliveries::greeting(&mut rng),
+            token: token.expose().to_owned(),
+            key: None,
+        };
+        world.has(Habit::Greeting);
+        post(&world, made, 12_000, &mut rng).await;
+        lock(&world.ledger).senders -= 1;
+    });
+}
+
+impl World {
+    /// An answer's status as its source sees it: 200 for the one that it takes for success. Another success is none.
+    fn status(&self, attempt: usize, status: u16) -> u16 {
+        let account = lock(&self.ledger).attempts[attempt].account;
+        let sender = self.plan.accounts[account].sender;
+        if status == sender.success() {
+            return 200;
+        }
+        if (200..300).contains(&status) {
+            self.broken(Invariant::Answers, || {
+                let title = sender.title();
+                format!("attempt {attempt} is answered {status}, which is no success to {title}")
+            });
+        }
+        status
+    }
 }

@@ -44,12 +44,12 @@ pub(crate) fn draw(rng: &mut Rng) -> Vec<(u64, Turn)> {
         .collect()
 }
 
-/// A webhook of an account, as Orderspace and we have it.
+/// A webhook of an account, as the source and we have it.
 #[derive(Debug, Clone)]
 pub(crate) struct Registration {
     pub(crate) token: Arc<UrlToken>,
     pub(crate) key: String,
-    /// Whether Orderspace has it: new deliveries come by it.
+    /// Whether the source has it: new deliveries come by it.
     sends: bool,
     /// Since when its token is retired.
     pub(crate) retired: Option<u64>,
@@ -75,7 +75,7 @@ pub(crate) struct TokenRead {
 }
 
 impl World {
-    /// The registration by which Orderspace sends an account's new deliveries, if it has a webhook of ours.
+    /// The registration by which the source sends an account's new deliveries, if it has a webhook of ours.
     pub(crate) fn current(&self, account: usize) -> Option<usize> {
         let ledger = lock(&self.ledger);
         ledger.registrations[account]
@@ -110,7 +110,7 @@ impl World {
         }
     }
 
-    /// Stores a registration's key and its token's entry, and lets Orderspace have the webhook.
+    /// Stores a registration's key and its token's entry, and lets the source have the webhook.
     fn register(&self, account: usize) {
         let connected = &self.plan.accounts[account];
         let mut ledger = lock(&self.ledger);
@@ -119,7 +119,7 @@ impl World {
         let words = [account, number].map(|word| u64::try_from(word).unwrap_or_default());
         let registration = Registration {
             token: Arc::new(url_token(&[self.plan.seed, words[0], 10 + words[1]])),
-            key: format!("signing-key-{account}-{number}"),
+            key: connected.key_of(account, number),
             sends: true,
             retired: None,
         };

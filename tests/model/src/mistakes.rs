@@ -6,7 +6,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context, bail, ensure};
 use clap::Args;
@@ -31,7 +31,17 @@ struct Mistake {
     what: String,
     /// The invariants, by their first words, of which one has to catch it.
     by: Vec<String>,
+    /// The test that has to catch it instead, where no schedule can.
+    caught_by_test: Option<Test>,
     files: Vec<Changed>,
+}
+
+/// A test of one of the copied packages.
+struct Test {
+    package: String,
+    /// The target in that package, as `cargo test` takes it.
+    target: Vec<String>,
+    name: String,
 }
 
 /// What a patch does to one file.
@@ -42,15 +52,23 @@ struct Changed {
 }
 
 /// The packages that are copied.
-const PACKAGES: [&str; 7] = [
+const PACKAGES: [&str; 9] = [
     "shared/domain",
     "shared/sources",
     "shared/runtime",
     "shared/testkit",
     "functions/inbound",
     "functions/consumer",
+    "functions/subscriptions",
+    "tests/simulator",
     "tests/model",
 ];
+
+/// Those among them whose tests can be named.
+const TESTED: [&str; 2] = ["shared/domain", "functions/subscriptions"];
+
+/// What tests read from elsewhere, as it stands.
+const READ: [&str; 2] = ["tests/fixtures", "infra/events"];
 
 /// What their sources include from elsewhere.
 const INCLUDED: [&str; 1] = ["infra/admin-api.openapi.yaml"];
@@ -80,10 +98,25 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<bool> {
     if let Some((seed, what)) = workers::first_broken(&program, 500)? {
         bail!("the copy breaks without any mistake: seed {seed}, {what}");
     }
+    for test in mistakes
+        .iter()
+        .filter_map(|mistake| mistake.caught_by_test.as_ref())
+    {
+        ensure!(copy.passes(test)?, "{} fails without a mistake", test.name);
+    }
     let mut good = true;
     for mistake in &mistakes {
         copy.restore(&mistake.files)
             .with_context(|| format!("mistakes/{}.patch", mistake.name))?;
+        if let Some(test) = &mistake.caught_by_test {
+            let passes = copy
+                .passes(test)
+                .with_context(|| format!("mistakes/{}.patch", mistake.name))?;
+            good &= !passes;
+            let by = if passes { "NOTHING" } else { "its test" };
+            println!("{:34}{by:24}{:>8}  {}", mistake.name, "-", mistake.what);
+            continue;
+        }
         let program = copy
             .build()
             .with_context(|| format!("mistakes/{}.patch", mistake.name))?;
@@ -152,6 +185,15 @@ impl Copy {
         if !lock.exists() {
             write(&lock, &read(&self.root.join("Cargo.lock"))?)?;
         }
+        for folder in READ {
+            let place = self.place.join(folder);
+            if let Some(parent) = place.parent() {
+                fs::create_dir_all(parent)?;
+            }
+            if !place.exists() {
+                std::os::unix::fs::symlink(self.root.join(folder), &place)?;
+            }
+        }
         for file in INCLUDED {
             write(&self.place.join(file), &read(&self.root.join(file))?)?;
         }
@@ -162,7 +204,12 @@ impl Copy {
                 &self.place.join(&manifest),
                 &stripped(package, &read(&self.root.join(&manifest))?),
             )?;
-            for file in files(&self.root.join(package).join("src"))? {
+            let mut sources = files(&self.root.join(package).join("src"))?;
+            let tests = self.root.join(package).join("tests");
+            if TESTED.contains(&package) && tests.is_dir() {
+                sources.extend(files(&tests)?);
+            }
+            for file in sources {
                 let path = file.strip_prefix(&self.root)?;
                 if package.starts_with("functions/") && path.ends_with("src/main.rs") {
                     continue;
@@ -181,29 +228,46 @@ impl Copy {
     }
 
     fn build(&self) -> anyhow::Result<PathBuf> {
-        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        cargo.args([
-            "build",
-            "--quiet",
-            "--offline",
-            "--package",
-            "model",
-            "--bin",
-            "model-mistaken",
-        ]);
-        cargo
-            .current_dir(&self.place)
-            .env("CARGO_TARGET_DIR", &self.target);
-        let output = cargo
-            .stdin(Stdio::null())
-            .output()
-            .context("cargo cannot be started")?;
+        let output = self.cargo(&["build", "--package", "model", "--bin", "model-mistaken"])?;
         ensure!(
             output.status.success(),
             "the copy does not compile:\n{}",
             String::from_utf8_lossy(&output.stderr)
         );
         Ok(self.target.join("debug/model-mistaken"))
+    }
+
+    /// Whether a test of the copy passes.
+    ///
+    /// # Errors
+    /// The copy does not compile, or there is no such test.
+    fn passes(&self, test: &Test) -> anyhow::Result<bool> {
+        let mut arguments = vec!["test", "--package", &test.package];
+        arguments.extend(test.target.iter().map(String::as_str));
+        arguments.extend(["--", "--exact", &test.name]);
+        let output = self.cargo(&arguments)?;
+        let said = String::from_utf8_lossy(&output.stdout);
+        match (said.contains("1 passed"), said.contains("1 failed")) {
+            (true, false) => Ok(true),
+            (false, true) => Ok(false),
+            _ => bail!(
+                "{} did not run:\n{said}{}",
+                test.name,
+                String::from_utf8_lossy(&output.stderr)
+            ),
+        }
+    }
+
+    fn cargo(&self, arguments: &[&str]) -> anyhow::Result<Output> {
+        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        cargo
+            .args([arguments[0], "--quiet", "--offline"])
+            .args(&arguments[1..])
+            .current_dir(&self.place)
+            .env("CARGO_TARGET_DIR", &self.target)
+            .stdin(Stdio::null())
+            .output()
+            .context("cargo cannot be started")
     }
 }
 
@@ -242,8 +306,9 @@ fn stripped(package: &str, manifest: &str) -> String {
     let mut tests = false;
     for line in manifest.lines() {
         if line.starts_with('[') {
-            // Development dependencies may name packages that are not copied.
-            tests = line == "[dev-dependencies]";
+            // Development dependencies may name packages that are not copied, and functions' programs are not.
+            tests = (line == "[dev-dependencies]" && !TESTED.contains(&package))
+                || (line == "[[bin]]" && package.starts_with("functions/"));
         }
         if !tests && !line.starts_with("aws.") {
             text.push_str(line);
@@ -304,15 +369,21 @@ fn read_all(folder: &Path, only: Option<&str>) -> anyhow::Result<Vec<Mistake>> {
 }
 
 impl Mistake {
-    /// Reads a unified diff with two lines before it: what the mistake is, and `Caught by:` which invariants.
+    /// Reads a unified diff with two lines before it: what the mistake is, and `Caught by:` which invariants, or `Caught by
+    /// test:` a package, the target in it, and the test's name.
     fn read(name: &str, text: &str) -> anyhow::Result<Self> {
         let mut lines = text.lines().peekable();
         let what = lines.next().context("an empty file")?.to_owned();
-        let by = lines
-            .next()
-            .and_then(|line| line.strip_prefix("Caught by: "))
-            .context("the second line is no `Caught by:`")?;
-        let by = by.split(", ").map(ToOwned::to_owned).collect();
+        let line = lines.next().context("there is no second line")?;
+        let caught_by_test = line
+            .strip_prefix("Caught by test: ")
+            .map(Test::read)
+            .transpose()?;
+        let by = match (&caught_by_test, line.strip_prefix("Caught by: ")) {
+            (Some(_), _) => Vec::new(),
+            (None, Some(by)) => by.split(", ").map(ToOwned::to_owned).collect(),
+            (None, None) => bail!("the second line is no `Caught by:`"),
+        };
         let mut files: Vec<Changed> = Vec::new();
         for line in lines {
             if let Some(path) = line.strip_prefix("+++ b/") {
@@ -332,7 +403,28 @@ impl Mistake {
             name: name.to_owned(),
             what,
             by,
+            caught_by_test,
             files,
+        })
+    }
+}
+
+impl Test {
+    fn read(text: &str) -> anyhow::Result<Self> {
+        let words: Vec<&str> = text.split(' ').collect();
+        let [package, target @ .., name] = &*words else {
+            bail!("a test has a package and a name");
+        };
+        ensure!(
+            TESTED
+                .iter()
+                .any(|tested| tested.rsplit('/').next() == Some(package)),
+            "the tests of {package} are not copied"
+        );
+        Ok(Self {
+            package: (*package).to_owned(),
+            target: target.iter().map(|word| (*word).to_owned()).collect(),
+            name: (*name).to_owned(),
         })
     }
 }
@@ -380,7 +472,7 @@ mod tests {
     use super::*;
 
     /// What the check was asked to catch before anything else.
-    const ASKED: [(&str, &str); 14] = [
+    const ASKED: [(&str, &str); 22] = [
         (
             "answer before the queue accepted",
             "answer-before-the-queue",
@@ -413,7 +505,56 @@ mod tests {
             "unreadable-acknowledged",
         ),
         ("swallow a panic", "panic-swallowed"),
+        (
+            "read a kind off the last dot",
+            "source-kind-by-the-last-dot",
+        ),
+        ("order timed kinds by first sight", "source-time-ignored"),
+        (
+            "let a clock that runs ahead win",
+            "source-time-ahead-of-first-sight",
+        ),
+        (
+            "know a retry by bytes that change",
+            "source-retry-by-its-bytes",
+        ),
+        (
+            "find the webhook by the key that fits",
+            "source-webhook-by-its-key",
+        ),
+        (
+            "store a secret after the webhook",
+            "source-secret-stored-after-create",
+        ),
+        (
+            "enable what a person paused",
+            "source-paused-webhook-enabled",
+        ),
+        (
+            "believe an unsigned header's type",
+            "source-type-of-an-unsigned-header",
+        ),
     ];
+
+    #[test]
+    fn a_mistake_names_what_has_to_catch_it() {
+        let of =
+            |by: &str| Mistake::read("m", &format!("What.\n{by}\n+++ b/f\n@@ -1 +1 @@\n-a\n+b\n"));
+        let by_invariants = of("Caught by: state, marks").unwrap();
+        assert_eq!(by_invariants.by, ["state", "marks"]);
+        assert!(by_invariants.caught_by_test.is_none());
+        let by_test = of("Caught by test: domain --lib a::b").unwrap();
+        let test = by_test.caught_by_test.unwrap();
+        assert_eq!((&*test.package, &*test.name), ("domain", "a::b"));
+        assert_eq!(test.target, ["--lib"]);
+        for wrong in [
+            "Caught by test: domain",
+            "Caught by test: another --lib a::b",
+            "Caught",
+        ] {
+            assert!(of(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn what_was_asked_for_is_there_and_fits() {

@@ -1,6 +1,6 @@
 //! The oracle: what must become of deliveries, worked out without a line of the product's.
 //!
-//! It knows what Orderspace sent because it is told by who made it up, not by reading it back; it reads
+//! It knows what the source sent because it is told by who made it up, not by reading it back; it reads
 //! messages as the text that they are. What it folds, it folds the slow way: all events of a record, sorted.
 
 use std::collections::BTreeMap;
@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::deliveries::{About, Event};
+use crate::deliveries::{About, Event, Moment, Sender};
 use crate::plan::{Plan, TeamPlan};
 use crate::world::{Key, Ledger, Place, Subject};
 
@@ -25,18 +25,36 @@ pub(crate) const LANES: [&str; 6] = [
 /// The lane of an event type, by the documentation's table.
 pub(crate) fn lane(event_type: &str) -> &'static str {
     match event_type {
-        "customer.created" | "customer.updated" | "customer.deleted" | "purchaser_updated" => {
-            "customers"
-        }
-        "order.created" | "order.updated" | "order.deleted" | "dispatch.created"
-        | "order_created" | "order_updated" => "orders",
+        "customer.created"
+        | "customer.updated"
+        | "customer.deleted"
+        | "purchaser_updated"
+        | "ecommerce.customer.updated"
+        | "ecommerce.customer.deleted" => "customers",
+        "order.created"
+        | "order.updated"
+        | "order.deleted"
+        | "dispatch.created"
+        | "order_created"
+        | "order_updated"
+        | "ecommerce.order.created"
+        | "ecommerce.order.updated"
+        | "ecommerce.order.deleted"
+        | "order_state_changed"
+        | "parcel_state_changed"
+        | "line_item_group_state_changed"
+        | "shipment_created"
+        | "candidates_added"
+        | "candidates_removed" => "orders",
         "invoice.created"
         | "invoice.deleted"
         | "payment.created"
         | "invoice_updated"
         | "credit_note_cancelled" => "billing",
-        "product.created" | "product.updated" | "product.deleted" => "products",
-        "inventory_level.updated" => "inventory",
+        "product.created" | "product.updated" | "product.deleted" | "ecommerce.product.updated" => {
+            "products"
+        }
+        "inventory_level.updated" | "stock_export_completed" => "inventory",
         _ => "other",
     }
 }
@@ -72,6 +90,8 @@ pub(crate) struct Seen<'a> {
     pub(crate) datacontenttype: &'a str,
     pub(crate) account: &'a str,
     pub(crate) deliveryid: &'a str,
+    #[serde(default)]
+    pub(crate) sourceid: Option<String>,
     pub(crate) sourcetime: Option<&'a str>,
     pub(crate) sequence: Option<&'a str>,
     #[serde(default)]
@@ -83,24 +103,43 @@ pub(crate) struct Seen<'a> {
     pub(crate) dataref: Option<&'a str>,
 }
 
-/// An event's place among those of its record: by the sender's time, but never behind first sight; by first sight where the
-/// sender says no time; events of one time by their ids.
-pub(crate) fn place(key: Key, event: &Event) -> (u64, Key) {
-    (event.changed.map_or(key.0, |at| at.min(key.0)), key)
+/// Whether a sender's events about records of this kind are in the order of its own times, by its documentation's table.
+pub(crate) fn is_timed(sender: Sender, kind: &str) -> bool {
+    match sender {
+        Sender::Orderspace => false,
+        Sender::Ordermentum | Sender::Apideck | Sender::StackOne => true,
+        Sender::OneStock => matches!(kind, "order" | "parcel" | "line_item_group"),
+    }
 }
 
-/// An event's place as its envelope has it, if its sender says a time.
+/// The sender's time of an event, where that counts for its order.
+fn time(event: &Event) -> Option<u64> {
+    let Moment { at, .. } = event.changed.as_ref()?;
+    is_timed(event.sender, event.about.kind()).then_some(*at)
+}
+
+/// An event's place among those of its record: by the sender's time, but never behind first sight; by first sight where the
+/// sender says no time, or says it in vain; events of one time by their ids.
+pub(crate) fn place(key: Key, event: &Event) -> (u64, Key) {
+    (time(event).map_or(key.0, |at| at.min(key.0)), key)
+}
+
+/// An event's place as its envelope has it, if the sender's time counts.
 pub(crate) fn sequence(key: Key, id: &str, event: &Event) -> Option<String> {
-    event.changed?;
+    time(event)?;
     Some(format!("{:015}.{id}", place(key, event).0))
 }
 
-/// Whether a team wants an event.
+/// Whether a team wants an event: by its type as its source names it, or with the source's name before it.
 pub(crate) fn wants(team: &TeamPlan, event: &Event, account: usize) -> bool {
-    let typed = match team.types.split_once('*') {
-        Some((beginning, _)) => event.event_type.starts_with(beginning),
-        None => event.event_type == team.types,
-    };
+    let full = [event.sender.as_str(), ".", event.event_type].concat();
+    let typed =
+        [event.event_type, &full]
+            .into_iter()
+            .any(|name| match team.types.split_once('*') {
+                Some((beginning, _)) => name.starts_with(beginning),
+                None => name == team.types,
+            });
     typed && team.account.is_none_or(|only| only == account)
 }
 
@@ -118,7 +157,7 @@ pub(crate) struct Expected {
 pub(crate) fn records(ledger: &Ledger) -> BTreeMap<Subject, Expected> {
     let mut events: BTreeMap<Subject, Vec<(Key, &Event)>> = BTreeMap::new();
     for (key, accepted) in &ledger.accepted {
-        if !matches!(accepted.event.about, About::Nothing(_)) {
+        if !matches!(accepted.event.about, About::Nothing(_) | About::Fact(..)) {
             let subject = (accepted.account, accepted.event.about.clone());
             events
                 .entry(subject)
@@ -134,6 +173,8 @@ pub(crate) fn records(ledger: &Ledger) -> BTreeMap<Subject, Expected> {
                 expected.deleted = true;
                 continue;
             }
+            // What the sender's times put behind a delete brings the record back; else a delete is final.
+            expected.deleted &= !is_timed(event.sender, event.about.kind());
             expected.data = Some(event.record.clone());
             expected.event_type = Some(event.event_type.to_owned());
             expected.latest = Some(key);
@@ -141,6 +182,7 @@ pub(crate) fn records(ledger: &Ledger) -> BTreeMap<Subject, Expected> {
                 expected.occurrences.push(key);
             }
         }
+        expected.occurrences.sort_unstable();
         (subject, expected)
     };
     events.into_iter().map(fold).collect()
@@ -155,7 +197,7 @@ pub(crate) fn left(ledger: &Ledger) -> usize {
 /// The subject that an event's envelope must name; none where its identity is the product's own making.
 pub(crate) fn subject(event: &Event, id: &str) -> Option<String> {
     match &event.about {
-        About::Record(kind, record) => Some(format!("{kind}/{record}")),
+        About::Record(kind, record) | About::Fact(kind, record) => Some(format!("{kind}/{record}")),
         About::Nothing(kind) => Some(format!("{kind}/{id}")),
         About::Payment(..) => None,
     }
@@ -196,15 +238,24 @@ mod tests {
         let id = "01a1f8d3-ea7b-7101-8101-010101010101.00003";
         let key = key(id).unwrap();
         let mut event = crate::deliveries::order("order.updated", "or_1", "a");
+        event.sender = Sender::Ordermentum;
         for (changed, at) in [
             (None, key.0),
             (Some(key.0 - 1), key.0 - 1),
             (Some(key.0 + 1), key.0),
         ] {
-            event.changed = changed;
+            event.changed = changed.map(Moment::at);
             assert_eq!(place(key, &event), (at, key));
             let text = changed.map(|_| format!("00{at}.{id}"));
             assert_eq!(sequence(key, id, &event), text);
+            let about = About::Record("shipment", "s".to_owned());
+            let untimed = Event {
+                sender: Sender::OneStock,
+                about,
+                ..event.clone()
+            };
+            assert_eq!(place(key, &untimed), (key.0, key));
+            assert_eq!(sequence(key, id, &untimed), None);
         }
     }
 }

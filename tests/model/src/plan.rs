@@ -5,9 +5,9 @@ use std::sync::Mutex;
 
 use domain::account::{AccountName, UrlToken};
 use domain::signature::LiveSecrets;
-use testkit::signing::Signer;
+use testkit::signing::{Signer, sign_in_hex};
 
-use crate::deliveries::{self, Delivery, Element, Sender};
+use crate::deliveries::{self, Delivery, Element, Outside, Sender};
 use crate::faults::{Kind, Step};
 use crate::life::{self, Turn};
 use crate::lock;
@@ -58,11 +58,17 @@ pub enum Habit {
     Retired,
     /// A function of the next release writes what this one cannot read.
     NextRelease,
+    /// It asks whether somebody answers at a URL.
+    Greeting,
+    /// It sends without a signature, where signatures are but observed.
+    Observed,
+    /// A header names another type than the event.
+    ForgedType,
 }
 
 impl Habit {
     /// Every habit.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::Retry,
         Self::Respace,
         Self::Split,
@@ -71,6 +77,9 @@ impl Habit {
         Self::Register,
         Self::Retired,
         Self::NextRelease,
+        Self::Greeting,
+        Self::Observed,
+        Self::ForgedType,
     ];
 
     /// How often it was seen, in words.
@@ -85,6 +94,9 @@ impl Habit {
             Self::Register => "registrations made while deliveries flow",
             Self::Retired => "refused with a retired token",
             Self::NextRelease => "events written by the next release",
+            Self::Greeting => "greetings",
+            Self::Observed => "without a signature, where those are but observed",
+            Self::ForgedType => "with another type in a header",
         }
     }
 }
@@ -97,6 +109,10 @@ pub(crate) struct Account {
     pub(crate) token: UrlToken,
     pub(crate) retired: UrlToken,
     pub(crate) key: String,
+    /// The key of the retired registration, which is still stored.
+    pub(crate) retired_key: String,
+    /// Whether signatures are required where its source's are but observed.
+    pub(crate) is_strict: bool,
     /// When its signing key is stored, in milliseconds: 0 from the beginning.
     pub(crate) keys_held_from: u64,
     /// How its registrations change, and when.
@@ -105,14 +121,61 @@ pub(crate) struct Account {
 
 impl Account {
     /// How its deliveries are proved.
-    pub(crate) fn signer(&self) -> Signer {
+    fn signer(&self) -> Signer {
         Signer::of(self.sender.as_str())
     }
 
     /// What is stored for deliveries that this key proves.
     pub(crate) fn secrets(&self, key: &str) -> LiveSecrets {
-        self.signer().secrets(&[key])
+        match self.sender {
+            Sender::StackOne => self.signer().secrets(&[key, &second(key)]),
+            _ => self.signer().secrets(&[key]),
+        }
     }
+
+    /// The key of its registration of this number, or the one that all its registrations share.
+    pub(crate) fn key_of(&self, account: usize, number: usize) -> String {
+        match self.sender {
+            Sender::Apideck => self.key.clone(),
+            _ => format!("signing-key-{account}-{number}"),
+        }
+    }
+
+    /// Whether its signatures decide nothing: the URL's token proves what comes.
+    pub(crate) fn observes(&self) -> bool {
+        self.sender == Sender::OneStock && !self.is_strict
+    }
+
+    /// The header that proves a body, and its value; none where the source sends none this time.
+    pub(crate) fn proof(
+        &self,
+        key: &str,
+        body: &[u8],
+        rng: &mut Rng,
+    ) -> Option<(&'static str, String)> {
+        let signer = self.signer();
+        let proof = match (self.sender, rng.below(4)) {
+            // By the reference's words, and by the guide's.
+            (Sender::Apideck, 0) => sign_in_hex(key, body),
+            (Sender::StackOne, 0 | 1) => signer.sign(&second(key), body),
+            (Sender::OneStock, 0) if self.observes() => return None,
+            (Sender::OneStock, 1) if self.observes() => signer.sign("another-key", body),
+            _ => signer.sign(key, body),
+        };
+        Some((signer.header, proof))
+    }
+}
+
+/// The second of two signing secrets.
+fn second(key: &str) -> String {
+    format!("{key}-second")
+}
+
+/// A request that only asks whether somebody answers.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Greeting {
+    pub(crate) account: usize,
+    pub(crate) at: u64,
 }
 
 /// A team and what it wants.
@@ -124,13 +187,13 @@ pub(crate) struct TeamPlan {
     pub(crate) account: Option<usize>,
 }
 
-/// A delivery that Orderspace has, and when.
+/// A delivery that the source has, and when.
 #[derive(Debug, Clone)]
 pub(crate) struct Genuine {
     pub(crate) account: usize,
     pub(crate) at: u64,
     pub(crate) delivery: Delivery,
-    /// How long Orderspace waits for an answer.
+    /// How long the source waits for an answer.
     pub(crate) patience: u64,
     /// After how many attempts it gives up.
     pub(crate) most: u32,
@@ -144,6 +207,8 @@ pub(crate) enum Unauthenticated {
     UnknownToken,
     Retired,
     WrongKey,
+    /// By the key of another registration, which does not send any more.
+    RetiredKey,
     NoSignature,
 }
 
@@ -197,6 +262,7 @@ pub struct Plan {
     pub(crate) teams: Vec<TeamPlan>,
     pub(crate) genuine: Vec<Genuine>,
     pub(crate) unauthenticated: Vec<(u64, Unauthenticated, usize)>,
+    pub(crate) greetings: Vec<Greeting>,
     /// Lanes in which a message lies that is no event, and when.
     pub(crate) garbage: Vec<(u64, usize)>,
     /// Faults in a thousand calls.
@@ -226,9 +292,20 @@ impl Plan {
         let rng = &mut rng;
         let mut plan = Self::empty(seed, 2 + rng.below(2));
         for account in plan.accounts.iter_mut().skip(1) {
-            if rng.percent(40) {
-                account.sender = Sender::Ordermentum;
+            if rng.percent(65) {
+                account.sender = rng.pick(&[
+                    Sender::Ordermentum,
+                    Sender::Apideck,
+                    Sender::Apideck,
+                    Sender::OneStock,
+                    Sender::StackOne,
+                ]);
             }
+            // All webhooks of an application are signed by one key.
+            if account.sender == Sender::Apideck {
+                account.retired_key.clone_from(&account.key);
+            }
+            account.is_strict = account.sender == Sender::OneStock && rng.percent(25);
         }
         plan.teams = teams(rng);
         plan.rate = rng.pick(&[0, 15, 30, 30, 60, 60, 100, 160]);
@@ -244,10 +321,9 @@ impl Plan {
             && let Some(account) = plan.accounts.last_mut()
         {
             account.keys_held_from = rng.between(1, 30_000);
-        } else if rng.percent(25)
-            && let Some(account) = plan.accounts.first_mut()
-        {
-            account.life = life::draw(rng);
+        } else if rng.percent(25) {
+            let account = rng.pick(&[0, 0, plan.accounts.len() - 1]);
+            plan.accounts[account].life = life::draw(rng);
         }
         plan.rollout = rng.percent(15).then(|| rng.between(1_000, 100_000));
         plan.compose(rng);
@@ -256,12 +332,36 @@ impl Plan {
                 Unauthenticated::UnknownToken,
                 Unauthenticated::Retired,
                 Unauthenticated::WrongKey,
-                Unauthenticated::WrongKey,
+                Unauthenticated::RetiredKey,
                 Unauthenticated::NoSignature,
             ]);
             let account = rng.position(plan.accounts.len());
+            let connected = &plan.accounts[account];
+            let what = match what {
+                Unauthenticated::RetiredKey if connected.retired_key == connected.key => {
+                    Unauthenticated::WrongKey
+                }
+                what => what,
+            };
+            let what = match what {
+                // Whoever knows the URL is taken.
+                Unauthenticated::WrongKey
+                | Unauthenticated::RetiredKey
+                | Unauthenticated::NoSignature
+                    if connected.observes() =>
+                {
+                    Unauthenticated::UnknownToken
+                }
+                what => what,
+            };
             plan.unauthenticated
                 .push((rng.below(40_000), what, account));
+        }
+        for account in 0..plan.accounts.len() {
+            if plan.accounts[account].sender == Sender::Apideck && rng.percent(30) {
+                let at = rng.below(30_000);
+                plan.greetings.push(Greeting { account, at });
+            }
         }
         if rng.percent(10) {
             plan.flood(rng);
@@ -283,6 +383,8 @@ impl Plan {
             token: first_token(seed, number),
             retired: url_token(&[seed, number, 2]),
             key: format!("signing-key-{number}"),
+            retired_key: format!("retired-key-{number}"),
+            is_strict: false,
             keys_held_from: 0,
             life: Vec::new(),
         };
@@ -295,6 +397,7 @@ impl Plan {
             ],
             genuine: Vec::new(),
             unauthenticated: Vec::new(),
+            greetings: Vec::new(),
             garbage: Vec::new(),
             rate: 0,
             quiet_at: 600_000,
@@ -314,6 +417,9 @@ impl Plan {
     /// Whoever knows a token sends unauthenticated requests by it, one after the other.
     fn flood(&mut self, rng: &mut Rng) {
         let account = rng.position(self.accounts.len());
+        if self.accounts[account].observes() {
+            return;
+        }
         let mut at = rng.below(20_000);
         for _ in 0..rng.between(5, 15) {
             at += rng.pick(&[100, 400, 900, 3_000]);
@@ -322,7 +428,7 @@ impl Plan {
         }
     }
 
-    /// Draws what Orderspace delivers.
+    /// Draws what the source delivers.
     fn compose(&mut self, rng: &mut Rng) {
         let mut occurrence = 0;
         let mut earlier: Vec<(usize, Vec<Element>, u64)> = Vec::new();
@@ -339,10 +445,10 @@ impl Plan {
                 let (_, elements, spacing) = rng.pick(&again);
                 let elements = elements.iter().map(|element| {
                     occurrence += 1;
-                    Element {
+                    deliveries::under_another_topic(Element {
                         occurrence,
                         ..element.clone()
-                    }
+                    })
                 });
                 (elements.collect(), *spacing)
             } else {
@@ -352,23 +458,45 @@ impl Plan {
                     2..10 => 1,
                     _ => rng.between(2, 6),
                 };
+                // Lists of Apideck's are nobody's custom, and taken all the same.
+                let count = match sender {
+                    Sender::Apideck if rng.percent(75) => 1,
+                    _ => count,
+                };
+                let outside = match sender {
+                    Sender::OneStock => deliveries::onestock_outside(rng),
+                    _ => Outside::default(),
+                };
                 let mut elements = Vec::new();
                 for _ in 0..count {
                     occurrence += 1;
                     elements.push(if rng.percent(4) {
-                        deliveries::bad_element(occurrence, sender, rng)
+                        Element {
+                            outside: outside.clone(),
+                            ..deliveries::bad_element(occurrence, sender, rng)
+                        }
                     } else {
-                        let event = match sender {
-                            Sender::Orderspace => deliveries::event(rng, self.focused),
-                            Sender::Ordermentum => deliveries::dated_event(rng),
-                        };
-                        deliveries::element(occurrence, event)
+                        match sender {
+                            Sender::Orderspace => {
+                                let event = deliveries::event(rng, self.focused);
+                                deliveries::element(occurrence, event)
+                            }
+                            Sender::Ordermentum => {
+                                let event = deliveries::dated_event(rng);
+                                deliveries::element(occurrence, event)
+                            }
+                            Sender::Apideck => deliveries::of_apideck(occurrence, rng),
+                            Sender::OneStock => deliveries::of_onestock(occurrence, &outside, rng),
+                            Sender::StackOne => {
+                                deliveries::of_stackone(occurrence, rng, self.focused)
+                            }
+                        }
                     });
                 }
                 (elements, 0)
             };
             let delivery = if rng.percent(3) {
-                deliveries::unreadable(rng)
+                deliveries::unreadable(rng, sender)
             } else {
                 earlier.push((account, elements.clone(), spacing));
                 deliveries::delivery(elements, spacing)
@@ -452,7 +580,7 @@ fn teams(rng: &mut Rng) -> Vec<TeamPlan> {
         team(
             "ledger",
             "ledger.fifo",
-            rng.pick(&["*", "*", "order.*"]),
+            rng.pick(&["*", "*", "order.*", "apideck.ecommerce.*"]),
             None,
         ),
         team("all", "all", "*", None),
@@ -461,7 +589,12 @@ fn teams(rng: &mut Rng) -> Vec<TeamPlan> {
         teams.push(team(
             "sales",
             "sales",
-            rng.pick(&["order.*", "payment.created", "inventory_level.*"]),
+            rng.pick(&[
+                "order.*",
+                "payment.created",
+                "inventory_level.*",
+                "onestock.order_state_changed",
+            ]),
             None,
         ));
     }
@@ -476,34 +609,36 @@ fn teams(rng: &mut Rng) -> Vec<TeamPlan> {
 mod tests {
     use super::*;
 
-    /// Each source's accounts get deliveries of that source, and Orderspace has the most.
+    /// Each source's accounts get deliveries of that source, with and without times where it says any, and Orderspace has
+    /// the most.
     #[test]
     fn schedules_mix_sources() {
-        let (mut orderspace, mut dated, mut undated) = (0, 0, 0);
-        for plan in (0..200).map(Plan::of) {
+        let mut dated = [0; Sender::ALL.len()];
+        let mut undated = [0; Sender::ALL.len()];
+        let (mut greetings, mut strict) = (0, 0);
+        for plan in (0..400).map(Plan::of) {
             assert_eq!(plan.accounts[0].sender, Sender::Orderspace);
+            greetings += plan.greetings.len();
+            strict += plan.accounts.iter().filter(|one| one.is_strict).count();
+            for greeting in &plan.greetings {
+                assert_eq!(plan.accounts[greeting.account].sender, Sender::Apideck);
+            }
             for genuine in &plan.genuine {
-                for event in genuine
-                    .delivery
-                    .elements
-                    .iter()
-                    .filter_map(|element| element.event.as_ref())
-                {
+                let elements = genuine.delivery.elements.iter();
+                for event in elements.filter_map(|element| element.event.as_ref()) {
                     assert_eq!(event.sender, plan.accounts[genuine.account].sender);
-                    match (event.sender, event.changed) {
-                        (Sender::Orderspace, changed) => {
-                            assert_eq!(changed, None);
-                            orderspace += 1;
-                        }
-                        (Sender::Ordermentum, Some(_)) => dated += 1,
-                        (Sender::Ordermentum, None) => undated += 1,
+                    match &event.changed {
+                        Some(_) => dated[event.sender as usize] += 1,
+                        None => undated[event.sender as usize] += 1,
                     }
                 }
             }
         }
-        assert!(
-            orderspace > dated && dated > 100 && undated > 10,
-            "{orderspace} {dated} {undated}"
-        );
+        assert_eq!(dated[0], 0);
+        assert!(dated[1..].iter().all(|count| *count > 100), "{dated:?}");
+        assert!(undated[1..].iter().all(|count| *count > 10), "{undated:?}");
+        let others: usize = dated[1..].iter().chain(&undated[1..]).sum();
+        assert!(undated[0] > others, "{undated:?} {dated:?}");
+        assert!(greetings > 10 && strict > 5, "{greetings} {strict}");
     }
 }

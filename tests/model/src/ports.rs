@@ -198,8 +198,7 @@ impl Receipts for Wire {
                 part: &part,
                 body: &body,
             };
-            let identity = delivery.first_seen().millis();
-            world.sees_receipt(doing.actor, identity, &body);
+            world.sees_receipt(doing.actor, &receipt);
             now(world.receipts.keep(&receipt))
         };
         self.call(Step::KeepReceipt, 0, 1, work).await

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use crate::checks::{Broken, Invariant};
+use crate::deliveries::Sender;
 use crate::faults::Coverage;
 use crate::plan::{Habit, Plan, Unauthenticated};
 use crate::rng::word;
@@ -30,8 +31,10 @@ pub struct Outcome {
 /// How much there was in a schedule.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Deliveries that Orderspace had.
+    /// Deliveries that the source had.
     pub deliveries: u64,
+    /// Those among them of each source, in the order of [`Sender::ALL`].
+    pub by_sender: [u64; Sender::ALL.len()],
     /// Requests, retries and unauthenticated requests included.
     pub attempts: u64,
     /// Events that lanes accepted.
@@ -44,9 +47,9 @@ pub struct Counts {
     pub fifo_teams: u64,
     /// Invocations of both handlers.
     pub invocations: u64,
-    /// How often Orderspace did what it does at times, in the order of [`Habit::ALL`].
+    /// How often the source did what it does at times, in the order of [`Habit::ALL`].
     pub habits: [u64; Habit::ALL.len()],
-    /// Records that say something earlier than Orderspace does, in the order of [`Cause::ALL`].
+    /// Records that say something earlier than the source does, in the order of [`Cause::ALL`].
     pub stale: [u64; Cause::ALL.len()],
 }
 
@@ -74,6 +77,9 @@ async fn schedule(world: Arc<World>) {
         let (at, what, account): (u64, Unauthenticated, usize) = (*at, *what, *account);
         inbounds::intrude(&world, number, at, what, account);
     }
+    for (number, greeting) in world.plan.greetings.iter().enumerate() {
+        inbounds::greet(&world, number, *greeting);
+    }
     for (at, lane) in world.plan.garbage.clone() {
         let inner = Arc::clone(&world);
         world.agenda.spawn(async move {
@@ -92,6 +98,9 @@ async fn schedule(world: Arc<World>) {
                 let token = account.token.hash();
                 let secrets = account.secrets(&account.key);
                 inner.keys.put_secrets(&account.name, token, 0, secrets);
+                let secrets = account.secrets(&account.retired_key);
+                let retired = account.retired.hash();
+                inner.keys.put_secrets(&account.name, retired, 0, secrets);
                 inner.tell(|| format!("the signing key of account {number} is stored"));
             });
         }
@@ -107,7 +116,7 @@ async fn finish(world: &Arc<World>) {
         .map(|(at, _)| *at)
         .max()
         .unwrap_or_default();
-    // Orderspace is done with everything, taken or given up, or time is up: then faults are over.
+    // the source is done with everything, taken or given up, or time is up: then faults are over.
     while world.now() < world.plan.quiet_at
         && !(is_sent(world) && is_still(world) && world.now() > last_unverified)
     {
@@ -159,7 +168,12 @@ fn is_still(world: &World) -> bool {
 fn outcome(world: &World) -> Outcome {
     let mut ledger = lock(&world.ledger);
     let count = |length: usize| u64::try_from(length).unwrap_or(u64::MAX);
+    let mut by_sender = [0; Sender::ALL.len()];
+    for genuine in &world.plan.genuine {
+        by_sender[world.plan.accounts[genuine.account].sender as usize] += 1;
+    }
     let counts = Counts {
+        by_sender,
         deliveries: count(world.plan.genuine.len()),
         attempts: count(ledger.attempts.len()),
         events: count(ledger.accepted.len()),

@@ -1,6 +1,6 @@
 //! The scheduler: runs everything that happens in a schedule, one step at a time, in an order that the seed decides.
 //!
-//! Handlers, Orderspace and queues are tasks. Whatever one of them does to the world it does after it has
+//! Handlers, the source and queues are tasks. Whatever one of them does to the world it does after it has
 //! waited for its turn ([`Agenda::turn`]). Turns are given one by one, by time and, within a millisecond, by a
 //! word of the seed; between two turns every task runs until it waits. So neither the order in which tasks
 //! are polled nor the moment at which one asked for its turn can change a story.

@@ -1,15 +1,14 @@
-//! What Orderspace said of a record last, and why the record may say something earlier.
+//! What the source said of a record last, and why the record may say something earlier.
 //!
 //! The sender gives no time and no version, so a record is what the events say in the order of first sight. Where that is
-//! not the order at Orderspace, something kept the earlier event from being seen first, or gave the later one the
+//! not the order at the source, something kept the earlier event from being seen first, or gave the later one the
 //! identity of another. Every such cause is one that the design allows, or the schedule fails.
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::deliveries::Sender;
 use crate::faults::Step;
-use crate::oracle::Expected;
-use crate::plan::Plan;
+use crate::oracle::{Expected, is_timed};
+use crate::plan::{BUDGET, LEASE, Plan};
 use crate::world::{Actor, Attempt, Key, Ledger, Subject};
 
 /// Why a record says something earlier than the last event of it that was answered with 200.
@@ -18,7 +17,7 @@ use crate::world::{Actor, Attempt, Key, Ledger, Subject};
 pub enum Cause {
     /// The earlier event was first verified after the later one: it was sent or arrived late.
     SeenLate,
-    /// The earlier event was taken before, and sent again: its answer was lost, or Orderspace gave it up too soon.
+    /// The earlier event was taken before, and sent again: its answer was lost, or the source gave it up too soon.
     SentAgain,
     /// The earlier event was refused, and came again in other bytes, to which no marker belongs.
     OtherBytes,
@@ -62,10 +61,10 @@ impl Cause {
 /// How many records are stale, by cause.
 pub(crate) type Stale = [u64; Cause::ALL.len()];
 
-/// When something happened at Orderspace: the delivery's time, its number, and the position in it.
+/// When something happened at the source: the delivery's time, its number, and the position in it.
 type Moment = (u64, usize, usize);
 
-/// Everything that is known of what Orderspace sent.
+/// Everything that is known of what the source sent.
 struct Sent<'a> {
     ledger: &'a Ledger,
     happened: HashMap<u32, Moment>,
@@ -85,7 +84,8 @@ pub(crate) fn stale(
     let sent = Sent::of(plan, ledger);
     let mut stale = Stale::default();
     // Where the sender says times, the record is held against them, and the order of arrival changes nothing.
-    let is_dated = |(account, _): &&Subject| plan.accounts[*account].sender == Sender::Ordermentum;
+    let is_dated =
+        |(account, about): &&Subject| is_timed(plan.accounts[*account].sender, about.kind());
     for (subject, record) in records.iter().filter(|(subject, _)| !is_dated(subject)) {
         let Some(latest) = record.latest else {
             continue;
@@ -122,7 +122,7 @@ impl<'a> Sent<'a> {
         }
     }
 
-    /// What Orderspace said last of a record, deletes aside, of all that was answered with 200 and is not in quarantine.
+    /// What the source said last of a record, deletes aside, of all that was answered with 200 and is not in quarantine.
     fn last_word(&self, subject: &Subject) -> Option<u32> {
         let (account, about) = subject;
         let says = |(attempt, index): &(&Attempt, u32)| {
@@ -205,7 +205,7 @@ impl<'a> Sent<'a> {
             .map(Some)
             .map_err(|what| {
                 format!(
-                    "{} of record {subject:?} {what}, and is later than what Orderspace said last",
+                    "{} of record {subject:?} {what}, and is later than what the source said last",
                     crate::checks::name(latest)
                 )
             })
@@ -229,7 +229,7 @@ impl<'a> Sent<'a> {
             return Ok(Cause::SentAgain);
         }
         let is_equal = |attempt: &Attempt| {
-            attempt.account == giver.account && attempt.delivery.body == giver.delivery.body
+            attempt.account == giver.account && attempt.delivery.retry == giver.delivery.retry
         };
         let equal = || before.iter().filter(|attempt| is_equal(attempt));
         if equal().next().is_none() {
@@ -253,12 +253,13 @@ impl<'a> Sent<'a> {
         if marked().all(|marker| marker.expires <= giver.now) {
             return Ok(Cause::Expired);
         }
-        // Deliveries with equal bytes share their marker.
-        let sharing = || {
-            let attempts = self.ledger.attempts.iter();
-            attempts.filter(|attempt| attempt.epoch < giver.epoch && is_equal(attempt))
-        };
-        let is_held = sharing().any(|other| other.lease > Some(giver.now));
+        // Deliveries with equal bytes share their marker. Of two that arrive at once, the later one can hold it.
+        let sharing = || self.ledger.attempts.iter().filter(|other| is_equal(other));
+        let last_lease = giver.now + BUDGET + LEASE;
+        let is_held = sharing().any(|other| {
+            let lease = other.lease.filter(|until| *until <= last_lease);
+            other.epoch != giver.epoch && lease > Some(giver.now)
+        });
         let is_unread = giver.read.is_none() || giver.leased == Some(false);
         let is_disturbed = self.actor(giver).is_some_and(|actor| {
             [Step::ReadMarker, Step::LeaseMarker]
@@ -268,7 +269,7 @@ impl<'a> Sent<'a> {
         if is_held || is_unread || is_disturbed {
             return Ok(Cause::Unread);
         }
-        if sharing().any(removes) {
+        if sharing().any(|other| other.epoch < giver.epoch && removes(other)) {
             return Ok(Cause::EqualBytes);
         }
         Err("came again, undisturbed, and did not take the retry marker that was left for it")

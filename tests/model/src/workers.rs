@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use clap::Args;
+use model::deliveries::Sender;
 use model::faults::{Coverage, Kind, Step, unreachable};
 use model::plan::{Habit, Plan};
 use model::run::{Counts, Outcome, run as run_plan};
@@ -17,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 /// What 100,000 schedules must reach in every cell; fewer schedules, as much less.
 const CELL: u64 = 100;
-/// A cause for a record to be behind Orderspace takes several of them.
+/// A cause for a record to be behind the source takes several of them.
 const RARE: u64 = 10;
 /// How many schedules that is said of.
 const FULL: u64 = 100_000;
@@ -65,6 +66,7 @@ struct Averages {
 struct Report {
     schedules: u64,
     deliveries: u64,
+    by_sender: [u64; Sender::ALL.len()],
     requests: u64,
     events: u64,
     accounts: u64,
@@ -161,6 +163,7 @@ impl Report {
         self.teams += counts.teams;
         self.without_fifo += u64::from(counts.fifo_teams == 0);
         self.invocations += counts.invocations;
+        add(&mut self.by_sender, &counts.by_sender);
         add(&mut self.habits, &counts.habits);
         add(&mut self.stale, &counts.stale);
     }
@@ -174,6 +177,7 @@ impl Report {
         self.teams += other.teams;
         self.without_fifo += other.without_fifo;
         self.invocations += other.invocations;
+        add(&mut self.by_sender, &other.by_sender);
         add(&mut self.habits, &other.habits);
         add(&mut self.stale, &other.stale);
         self.replayed += other.replayed;
@@ -289,16 +293,21 @@ fn judge(total: &Report, coverage: &Coverage, took: Duration) -> anyhow::Result<
         total.replayed,
         coverage.least(),
     );
+    let senders = || Sender::ALL.into_iter().zip(total.by_sender);
+    let sent: Vec<String> = senders()
+        .map(|(sender, sent)| format!("{sent} of {}", sender.title()))
+        .collect();
+    println!("Deliveries: {}", sent.join(", "));
     let habits = || Habit::ALL.into_iter().zip(total.habits);
     let seen: Vec<String> = habits()
         .map(|(habit, seen)| format!("{seen} {}", habit.as_str()))
         .collect();
-    println!("Orderspace: {}", seen.join(", "));
+    println!("Sources: {}", seen.join(", "));
     let causes = || Cause::ALL.into_iter().zip(total.stale);
     let seen: Vec<String> = causes()
         .map(|(cause, stale)| format!("{stale} {}", cause.as_str()))
         .collect();
-    println!("Records behind Orderspace: {}", seen.join(", "));
+    println!("Records behind their source: {}", seen.join(", "));
     let mut good = true;
     for failure in total.broken.iter().take(5) {
         good = false;
@@ -318,17 +327,26 @@ fn judge(total: &Report, coverage: &Coverage, took: Duration) -> anyhow::Result<
             step.as_str()
         );
     }
+    for (sender, sent) in senders() {
+        if sent < least {
+            good = false;
+            println!(
+                "only {sent} deliveries of {}, {least} are asked",
+                sender.title()
+            );
+        }
+    }
     for (habit, seen) in habits() {
         if seen < least {
             good = false;
-            println!("Orderspace: {seen} {}, {least} are asked", habit.as_str());
+            println!("Sources: {seen} {}, {least} are asked", habit.as_str());
         }
     }
     for (cause, stale) in causes() {
         if stale < least / RARE {
             good = false;
             println!(
-                "records behind Orderspace: {stale} {}, {} are asked",
+                "records behind their source: {stale} {}, {} are asked",
                 cause.as_str(),
                 least / RARE
             );

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use domain::account::{KeysVersion, TokenEntry, TokenHash, TokenStatus, UrlToken, WebhookId};
+use domain::signature::Policy;
 use domain::source::Source;
 use futures::future::FutureExt as _;
 use testkit::fakes::{FakeKeys, FakeOversize, FakeQueues, FakeReceipts, FakeRecords, FakeTokens};
@@ -22,8 +23,8 @@ use crate::truth::Stale;
 /// position.
 pub(crate) type Key = (u64, u32);
 
-/// The bytes of a delivery, by account and registration.
-pub(crate) type Bytes = (usize, usize, Arc<[u8]>);
+/// What a delivery and its retries have in common: account, registration, and by what the source lets them be recognised.
+pub(crate) type RetryOf = (usize, usize, Arc<[u8]>);
 
 /// Which record, and whose.
 pub(crate) type Subject = (usize, About);
@@ -60,9 +61,9 @@ pub(crate) struct Ledger {
     pub(crate) undelivered: BTreeSet<(usize, Key)>,
     /// What quarantine has: delivery and position, or none for all of a delivery.
     pub(crate) quarantined: BTreeSet<(u64, Option<u32>)>,
-    pub(crate) markers: HashMap<Bytes, ShadowMarker>,
-    /// Bytes whose marker was left after its attempt had ended: what a success removed may be there again.
-    pub(crate) overtaken: HashSet<Bytes>,
+    pub(crate) markers: HashMap<RetryOf, ShadowMarker>,
+    /// RetryOf whose marker was left after its attempt had ended: what a success removed may be there again.
+    pub(crate) overtaken: HashSet<RetryOf>,
     /// The registrations of each account, the first one first.
     pub(crate) registrations: Vec<Vec<Registration>>,
     /// What an instance of inbound knows of a token.
@@ -70,7 +71,7 @@ pub(crate) struct Ledger {
     pub(crate) table: BTreeMap<Subject, Row>,
     pub(crate) payments: BTreeMap<String, Subject>,
     pub(crate) instances: Vec<Instance>,
-    /// Deliveries that Orderspace has not done with, unauthenticated requests included.
+    /// Deliveries that the source has not done with, unauthenticated requests included.
     pub(crate) senders: usize,
     pub(crate) invocations: usize,
     pub(crate) late: usize,
@@ -79,9 +80,9 @@ pub(crate) struct Ledger {
     pub(crate) woken: Vec<(usize, usize)>,
     pub(crate) failures: Vec<usize>,
     pub(crate) disabled: BTreeSet<usize>,
-    /// Deliveries of an account that Orderspace sends with another one, if there is one.
+    /// Deliveries of an account that the source sends with another one, if there is one.
     pub(crate) parked: Vec<(usize, Vec<Element>)>,
-    /// How often Orderspace did what it does at times.
+    /// How often the source did what it does at times.
     pub(crate) habits: [u64; Habit::ALL.len()],
     /// What an instance of inbound knows of an account's keys.
     pub(crate) keys_read: HashMap<(usize, usize), KeysRead>,
@@ -90,7 +91,7 @@ pub(crate) struct Ledger {
     /// When an account's check was last asked for, and when an instance last wrote to claim it.
     pub(crate) checks: HashMap<String, u64>,
     pub(crate) claims: HashMap<(usize, String), u64>,
-    /// How many records say something earlier than Orderspace does, by cause.
+    /// How many records say something earlier than the source does, by cause.
     pub(crate) stale: Stale,
     pub(crate) story: Option<Vec<String>>,
     pub(crate) broken: Option<Broken>,
@@ -140,15 +141,17 @@ pub(crate) struct KeysRead {
     pub(crate) held: Option<u64>,
 }
 
-/// One request of Orderspace's, or of an unauthenticated request.
+/// One request of the source's, or of an unauthenticated request.
 pub(crate) struct Attempt {
     /// The instance that takes it.
     pub(crate) instance: usize,
     pub(crate) account: usize,
     /// The registration by which it comes.
     pub(crate) registration: usize,
-    /// What Orderspace tries to deliver; none for an unauthenticated request.
+    /// What the source tries to deliver; none for an unauthenticated request.
     pub(crate) genuine: bool,
+    /// Whether it only asks whether somebody answers, and if so whether by a token of ours.
+    pub(crate) greets: Option<bool>,
     pub(crate) delivery: Delivery,
     pub(crate) epoch: u64,
     /// Our clock when the handler began.
@@ -171,10 +174,10 @@ pub(crate) struct Attempt {
 }
 
 impl Attempt {
-    /// The bytes to which its retry marker belongs.
-    pub(crate) fn bytes(&self) -> Bytes {
-        let body = Arc::clone(&self.delivery.body);
-        (self.account, self.registration, body)
+    /// To what its retry marker belongs.
+    pub(crate) fn retry_of(&self) -> RetryOf {
+        let retry = Arc::clone(&self.delivery.retry);
+        (self.account, self.registration, retry)
     }
 
     /// The instance, and whose keys it needs.
@@ -230,6 +233,8 @@ pub(crate) struct Row {
     /// The last contents, the newest first.
     pub(crate) memory: Vec<(Key, Arc<Event>)>,
     pub(crate) deleted: Option<(Key, Arc<Event>)>,
+    /// The place of the last delete.
+    pub(crate) last_delete: Option<(u64, Key)>,
 }
 
 pub(crate) struct Instance {
@@ -252,6 +257,8 @@ impl World {
             if account.keys_held_from == 0 {
                 let secrets = account.secrets(&account.key);
                 keys.put_secrets(&account.name, account.token.hash(), 0, secrets);
+                let secrets = account.secrets(&account.retired_key);
+                keys.put_secrets(&account.name, account.retired.hash(), 0, secrets);
             }
         }
         let ledger = Ledger {
@@ -481,7 +488,7 @@ impl World {
         Some(kind)
     }
 
-    /// Notes that Orderspace did one of the things that it does at times.
+    /// Notes that the source did one of the things that it does at times.
     pub(crate) fn has(&self, habit: Habit) {
         lock(&self.ledger).habits[habit as usize] += 1;
     }
@@ -540,11 +547,14 @@ pub(crate) fn entry(account: &Account, number: usize, status: TokenStatus) -> To
         source: match account.sender {
             Sender::Orderspace => Source::Orderspace,
             Sender::Ordermentum => Source::Ordermentum,
+            Sender::Apideck => Source::Apideck,
+            Sender::OneStock => Source::OneStock,
+            Sender::StackOne => Source::StackOne,
         },
         webhook: Some(WebhookId::new(webhook(number))),
         keys: KeysVersion::default(),
         status,
-        policy: None,
+        policy: account.is_strict.then_some(Policy::Require),
     }
 }
 

@@ -26,7 +26,7 @@ pub(crate) struct Call {
     pub(crate) path: String,
     pub(crate) query: BTreeMap<String, String>,
     pub(crate) headers: HeaderMap,
-    /// Null for no body.
+    /// Null for no body; a form's fields as an object.
     pub(crate) body: Value,
 }
 
@@ -61,7 +61,13 @@ pub(crate) trait Api: Sync {
     /// The answer to a request of a known site.
     fn answer(&self, site: &mut Site, call: &Call) -> Response;
 
-    /// The same for a source that sends before it answers.
+    /// The answer to a request that is nobody's, and to one that a fault refuses.
+    fn refusal(&self, world: &World, _: &Call) -> Response {
+        let text = "the credentials are not valid";
+        world.provider().error(StatusCode::UNAUTHORIZED, text)
+    }
+
+    /// The answer of a source that sends before it answers.
     fn serve<'a>(
         &'a self,
         world: &'a World,
@@ -81,14 +87,16 @@ pub(crate) fn routes(api: &'static dyn Api) -> Router<World> {
             return error(StatusCode::BAD_REQUEST, "the body is not JSON");
         };
         let (door, site) = api.caller(&world, &call);
-        let refusal = || error(StatusCode::UNAUTHORIZED, "the credentials are not valid");
+        let refusal = || api.refusal(&world, &call);
         let Some(site) = site else {
             return refusal();
         };
         let visit = Visit::of(&world, &site, call.method.as_str(), &call.path);
         let fault = visit.fault(door);
         let work = async {
-            let answer = match world.with_site(&site, Site::admits) {
+            // Where tokens are given out is another host, or not throttled for all that is published.
+            let admits = |site: &mut Site| door == Door::Token || site.admits();
+            let answer = match world.with_site(&site, admits) {
                 Some(true) => api.serve(&world, &site, &call).await,
                 Some(false) => Some(error(StatusCode::TOO_MANY_REQUESTS, "too many requests")),
                 None => None,
@@ -104,6 +112,8 @@ async fn read(request: Request) -> Option<Call> {
     let body = to_bytes(body, BODY_LIMIT).await.ok()?;
     let url = reqwest::Url::parse("http://localhost/").ok()?;
     let url = url.join(&parts.uri.to_string()).ok()?;
+    let content_type = parts.headers.get(header::CONTENT_TYPE);
+    let is_form = content_type.is_some_and(|kind| kind == "application/x-www-form-urlencoded");
     Some(Call {
         method: parts.method,
         path: parts.uri.path().to_owned(),
@@ -111,6 +121,13 @@ async fn read(request: Request) -> Option<Call> {
         headers: parts.headers,
         body: if body.is_empty() {
             Value::Null
+        } else if is_form {
+            let text = std::str::from_utf8(&body).ok()?;
+            let form = reqwest::Url::parse(&format!("http://localhost/?{text}")).ok()?;
+            let fields = form.query_pairs().into_owned();
+            fields
+                .map(|(name, text)| (name, Value::from(text)))
+                .collect()
         } else {
             serde_json::from_slice(&body).ok()?
         },

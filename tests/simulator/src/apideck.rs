@@ -15,8 +15,6 @@
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::{Json, Router};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use serde::Deserialize;
@@ -67,30 +65,10 @@ const WAITS: [u32; 9] = [3, 5, 10, 30, 60, 120, 240, 480, 720];
 
 const VALIDATION: &str = r#"{"message":"Validating delivery URL"}"#;
 
-/// What is signed.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Signs {
-    /// The body with the members of all objects sorted.
-    #[default]
-    Sorted,
-    /// The same, but not within arrays, as the vendor's helper does it.
-    ArraysUntouched,
-    Raw,
-}
-
 /// What Apideck does not publish, or says in two ways.
 #[derive(Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Settings {
-    signs: Signs,
-    /// Base64 in place of hexadecimal digits.
-    base64: bool,
-    omits_attempt: bool,
-    /// Whether a 4xx ends a delivery without a retry.
-    drops_on_4xx: bool,
-    /// Whether the retry that lies beyond 24 hours is left out.
-    within_24_hours: bool,
     /// Time for the validation's answer; absent: five seconds.
     validation_timeout_ms: Option<u64>,
     /// API keys that are taken besides the site's, as while one replaces the other.
@@ -98,18 +76,18 @@ struct Settings {
 }
 
 /// The members of every object in the order of their names, without white space.
-fn sorted(value: &RawValue, in_arrays: bool) -> String {
+fn sorted(value: &RawValue) -> String {
     if let Some(Object(mut members)) = Object::parse(value.get()) {
         members.sort_by(|(a, _), (b, _)| a.cmp(b));
         for (_, value) in &mut members {
-            let text = RawValue::from_string(sorted(value, in_arrays));
+            let text = RawValue::from_string(sorted(value));
             *value = text.unwrap_or_else(|_| value.clone());
         }
         return Object(members).to_string();
     }
     match serde_json::from_str::<Vec<Box<RawValue>>>(value.get()) {
-        Ok(items) if in_arrays => {
-            let items: Vec<String> = items.iter().map(|item| sorted(item, in_arrays)).collect();
+        Ok(items) => {
+            let items: Vec<String> = items.iter().map(|item| sorted(item)).collect();
             format!("[{}]", items.join(","))
         }
         _ => value.get().to_owned(),
@@ -124,7 +102,7 @@ fn type_of(body: &[u8]) -> Option<String> {
 pub(crate) struct Apideck;
 
 impl Provider for Apideck {
-    fn routes(&self, _: &World) -> Router<World> {
+    fn routes(&self) -> Router<World> {
         api::routes(&Self)
     }
 
@@ -174,18 +152,13 @@ impl Provider for Apideck {
     }
 
     fn dress(&self, attempt: &Attempt<'_>) -> Dressed {
-        let settings: Settings = source::settings(attempt.settings).unwrap_or_default();
         let mut dressed = Dressed::new(attempt.payload.body.clone());
         let text = String::from_utf8_lossy(&dressed.body).into_owned();
         if !attempt.payload.is_raw()
             && let Some(mut body) = Object::parse(&text)
             && let Some(mut inner) = body.object("payload")
         {
-            if settings.omits_attempt {
-                inner.0.retain(|(name, _)| name != "execution_attempt");
-            } else {
-                inner.set("execution_attempt", raw(attempt.number));
-            }
+            inner.set("execution_attempt", raw(attempt.number));
             body.set("payload", inner.into_raw());
             dressed.body = body.to_string().into_bytes();
         }
@@ -197,31 +170,19 @@ impl Provider for Apideck {
             );
         }
         if let Some(key) = attempt.keys.first() {
-            let mac = match serde_json::from_slice::<&RawValue>(&dressed.body) {
-                Ok(body) if settings.signs != Signs::Raw => {
-                    key.mac(sorted(body, settings.signs == Signs::Sorted).as_bytes())
-                }
-                _ => key.mac(&dressed.body),
-            };
-            let digest = if settings.base64 {
-                STANDARD.encode(mac)
-            } else {
-                hex(&mac)
-            };
-            dressed.put("x-apideck-signature", &digest);
+            let signed = serde_json::from_slice::<&RawValue>(&dressed.body);
+            let mac = signed.map_or_else(
+                |_| key.mac(&dressed.body),
+                |body| key.mac(sorted(body).as_bytes()),
+            );
+            dressed.put("x-apideck-signature", &hex(&mac));
         }
         dressed
     }
 
-    fn drops(&self, status: u16, settings: &Value) -> bool {
-        let settings: Settings = source::settings(settings).unwrap_or_default();
-        settings.drops_on_4xx && (400..500).contains(&status)
-    }
-
-    fn schedule(&self, _: &RetryPolicy, settings: &Value) -> Schedule {
-        let settings: Settings = source::settings(settings).unwrap_or_default();
+    fn schedule(&self, _: &RetryPolicy, _: &Value) -> Schedule {
         Schedule {
-            attempts: if settings.within_24_hours { 9 } else { 10 },
+            attempts: 10,
             disable_after: u32::MAX,
             waits: &WAITS,
             disables: true,
@@ -290,7 +251,6 @@ async fn validate(world: &World, site: &str, url: &str) -> bool {
     let call = payload::raw(&RawDelivery {
         body: VALIDATION.as_bytes().to_vec(),
         headers: vec![header],
-        ..RawDelivery::default()
     });
     let (Some((key, settings, own)), Ok(call)) = (found, call) else {
         return false;

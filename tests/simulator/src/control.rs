@@ -3,11 +3,9 @@
 //! | request | does |
 //! |---|---|
 //! | `GET health` | `{"status":"ok"}` |
-//! | `GET sites` · `POST sites` | list the sites' client ids · create one ([`NewSite`], answer [`Credentials`]; 409 if taken) |
-//! | `DELETE sites/{id}` | remove a site |
-//! | `POST sites/{id}/reset` | forget everything but the credentials |
+//! | `POST sites` | create one ([`NewSite`], answer [`Credentials`]; 409 if taken) |
 //! | `GET sites/{id}/requests` · `DELETE` | the requests received ([`LoggedRequest`]) · forget them |
-//! | `GET sites/{id}/faults` · `POST` · `PUT` · `DELETE` | list ([`Fault`]) · add one · set the list · clear |
+//! | `POST sites/{id}/faults` · `PUT` · `DELETE` | add a [`Fault`] · set the list · clear |
 //! | `POST sites/{id}/clock` | `{"advance_ms":n}`: tokens age, the throttle's wait passes |
 //! | `PUT sites/{id}/settings` | the source's own settings from now on (the type `Settings` of its module) |
 //! | `DELETE sites/{id}/tokens` | all access tokens become invalid |
@@ -27,8 +25,6 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, patch, post, put};
 use axum::{Json, Router};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use futures::future;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -39,7 +35,7 @@ use crate::event::EventText;
 use crate::faults::Fault;
 use crate::journal::Journal;
 use crate::key::SigningKey;
-use crate::payload::{RawDelivery, Signing};
+use crate::payload::RawDelivery;
 use crate::random;
 use crate::rate_limit::RateLimit;
 use crate::sender::Target;
@@ -168,14 +164,10 @@ pub struct WebhookChange {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RawBody {
-    /// The body as text.
+    /// The body; absent: empty.
     pub text: Option<String>,
-    /// The body as base64, for bytes that are no text.
-    pub base64: Option<String>,
     /// Headers that replace the sender's own or come in addition.
     pub headers: Vec<(String, String)>,
-    /// How it is signed.
-    pub signing: Signing,
 }
 
 /// A sending to every enabled webhook of a site.
@@ -282,19 +274,14 @@ type Answer<T> = Result<Json<T>, Refusal>;
 pub(crate) fn routes() -> Router<World> {
     Router::new()
         .route("/health", get(async || Json(json!({ "status": "ok" }))))
-        .route("/sites", get(list_sites).post(create_site))
-        .route("/sites/{id}", delete(remove_site))
-        .route("/sites/{id}/reset", post(reset_site))
+        .route("/sites", post(create_site))
         .route(
             "/sites/{id}/requests",
             get(requests).delete(forget_requests),
         )
         .route(
             "/sites/{id}/faults",
-            get(list_faults)
-                .post(add_fault)
-                .put(set_faults)
-                .delete(clear_faults),
+            post(add_fault).put(set_faults).delete(clear_faults),
         )
         .route("/sites/{id}/clock", post(advance_clock))
         .route("/sites/{id}/settings", put(change_settings))
@@ -347,10 +334,6 @@ fn done(world: &World, id: &str, work: impl FnOnce(&mut Site)) -> Result<StatusC
     at(world, id, work).map(|()| StatusCode::NO_CONTENT)
 }
 
-async fn list_sites(State(world): State<World>) -> Json<Vec<String>> {
-    Json(world.sites().keys().cloned().collect())
-}
-
 async fn create_site(
     State(world): State<World>,
     Body(new): Body<NewSite>,
@@ -377,23 +360,6 @@ async fn change_settings(
     done(&world, &id, |site| site.settings.own = Arc::new(settings))
 }
 
-async fn remove_site(
-    State(world): State<World>,
-    Path(id): Path<String>,
-) -> Result<StatusCode, Refusal> {
-    let removed = world.sites().remove(&id);
-    removed
-        .map(|_| StatusCode::NO_CONTENT)
-        .ok_or(Refusal::NoSite)
-}
-
-async fn reset_site(
-    State(world): State<World>,
-    Path(id): Path<String>,
-) -> Result<StatusCode, Refusal> {
-    done(&world, &id, Site::reset)
-}
-
 async fn requests(
     State(world): State<World>,
     Path(id): Path<String>,
@@ -406,10 +372,6 @@ async fn forget_requests(
     Path(id): Path<String>,
 ) -> Result<StatusCode, Refusal> {
     done(&world, &id, Site::forget_requests)
-}
-
-async fn list_faults(State(world): State<World>, Path(id): Path<String>) -> Answer<Vec<Fault>> {
-    at(&world, &id, |site| site.faults.clone()).map(Json)
 }
 
 async fn add_fault(
@@ -552,28 +514,13 @@ fn consign(
         .collect()
 }
 
-fn raw_deliveries(bodies: Vec<RawBody>) -> Result<Vec<RawDelivery>, Refusal> {
-    bodies
-        .into_iter()
-        .map(|raw| {
-            let body = match (raw.text, raw.base64) {
-                (Some(text), None) => text.into_bytes(),
-                (None, Some(encoded)) => STANDARD
-                    .decode(encoded)
-                    .map_err(|error| Refusal::BadRequest(format!("base64: {error}")))?,
-                _ => {
-                    return Err(Refusal::BadRequest(
-                        "a raw body has either text or base64".to_owned(),
-                    ));
-                }
-            };
-            Ok(RawDelivery {
-                body,
-                headers: raw.headers,
-                signing: raw.signing,
-            })
-        })
-        .collect()
+impl From<RawBody> for RawDelivery {
+    fn from(raw: RawBody) -> Self {
+        Self {
+            body: raw.text.unwrap_or_default().into_bytes(),
+            headers: raw.headers,
+        }
+    }
 }
 
 async fn deliver(
@@ -581,21 +528,15 @@ async fn deliver(
     Path(id): Path<String>,
     Body(deliver): Body<Deliver>,
 ) -> Answer<Vec<RunReport>> {
-    send(&world, &id, None, deliver).await.map(Json)
+    send(&world, &id, deliver).await.map(Json)
 }
 
-/// Sends to the webhooks of a site, or to one of them; also the way for a source that sends on its own account.
-pub(crate) async fn send(
-    world: &World,
-    id: &str,
-    only: Option<&str>,
-    deliver: Deliver,
-) -> Result<Vec<RunReport>, Refusal> {
+/// Sends to the webhooks of a site.
+async fn send(world: &World, id: &str, deliver: Deliver) -> Result<Vec<RunReport>, Refusal> {
     let events: Vec<EventText> = deliver.events.into_iter().map(EventText::from).collect();
-    let raw = Arc::new(raw_deliveries(deliver.raw)?);
+    let raw: Arc<Vec<RawDelivery>> = Arc::new(deliver.raw.into_iter().map(From::from).collect());
     let (consignments, own) = at(world, id, |site| {
-        let mut consignments = consign(world, site, &events, !raw.is_empty());
-        consignments.retain(|(webhook, _)| only.is_none_or(|id| webhook.id == id));
+        let consignments = consign(world, site, &events, !raw.is_empty());
         (consignments, Arc::clone(&site.settings.own))
     })?;
     let sender = world

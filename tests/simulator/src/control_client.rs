@@ -130,22 +130,6 @@ impl SiteControl {
         self.control.send(method, &path, body).await.map(drop)
     }
 
-    /// Removes the site.
-    ///
-    /// # Errors
-    /// [`ControlError`]
-    pub async fn remove(&self) -> Result<(), ControlError> {
-        self.order(Method::DELETE, "", &json!({})).await
-    }
-
-    /// Forgets everything but the credentials.
-    ///
-    /// # Errors
-    /// [`ControlError`]
-    pub async fn reset(&self) -> Result<(), ControlError> {
-        self.order(Method::POST, "/reset", &json!({})).await
-    }
-
     /// The requests that the site received, oldest first.
     ///
     /// # Errors
@@ -160,14 +144,6 @@ impl SiteControl {
     /// [`ControlError`]
     pub async fn forget_requests(&self) -> Result<(), ControlError> {
         self.order(Method::DELETE, "/requests", &json!({})).await
-    }
-
-    /// The faults that are still to be met.
-    ///
-    /// # Errors
-    /// [`ControlError`]
-    pub async fn faults(&self) -> Result<Vec<Fault>, ControlError> {
-        self.get("/faults").await
     }
 
     /// Sets the faults in place of those before; an empty list clears them.

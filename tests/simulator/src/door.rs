@@ -36,15 +36,6 @@ pub(crate) struct Visit<'a> {
 }
 
 impl<'a> Visit<'a> {
-    pub(crate) fn new(world: &'a World, client_id: &str, request: &Request) -> Self {
-        Self::of(
-            world,
-            client_id,
-            request.method().as_str(),
-            request.uri().path(),
-        )
-    }
-
     pub(crate) fn of(world: &'a World, client_id: &str, method: &str, path: &str) -> Self {
         Self {
             world,

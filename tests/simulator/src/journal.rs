@@ -22,23 +22,6 @@ pub enum Outcome {
     Unreachable,
 }
 
-impl Outcome {
-    /// Whether Orderspace counts this as delivered: exactly 200.
-    pub fn is_accepted(&self) -> bool {
-        matches!(self, Self::Answered { status: 200, .. })
-    }
-}
-
-impl fmt::Display for Outcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Answered { status, .. } => write!(f, "{status}"),
-            Self::TimedOut => f.write_str("no answer in time"),
-            Self::Unreachable => f.write_str("no connection"),
-        }
-    }
-}
-
 /// One request that was made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {

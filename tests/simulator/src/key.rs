@@ -9,7 +9,7 @@ use sha2::Sha256;
 use crate::random;
 
 /// Length of the signing keys that a source generates.
-pub const SIGNING_KEY_LENGTH: usize = 40;
+pub(crate) const SIGNING_KEY_LENGTH: usize = 40;
 
 /// A webhook's signing key. It has no `Display`, and its `Debug` hides the value.
 #[derive(Clone, PartialEq, Eq)]

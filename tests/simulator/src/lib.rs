@@ -5,10 +5,10 @@
 //! and error forms, byte-exact events, and faults on request. It refuses to listen on anything but 127.0.0.1. Where
 //! a source's behaviour is not published, it is a setting.
 //!
-//! - [`Simulator`]: the server, started in the process or by the `simulator` command
+//! - [`Simulator`]: the server, started in the process or by `cargo local`
 //! - [`control`]: the API by which tests steer it, and [`Control`], its client
 //! - [`Sender`]: deliveries without a server, for tests in the process
-//! - [`fixtures`]: deliveries from files
+//! - [`fixtures`]: the events of a delivery that is written down
 //!
 //! What is one source's own is in its module; the engine asks it by one table, [`Source`].
 
@@ -44,11 +44,9 @@ pub use event::{EventText, EventTextError};
 pub use faults::{Door, Fault, FaultKind};
 pub use health::{Health, Standing};
 pub use journal::{Attempt, DeliveryReport, End, Journal, Outcome, Report};
-pub use key::{SIGNING_KEY_LENGTH, SigningKey};
+pub use key::SigningKey;
 pub use orderspace::events::EVENT_NAMES;
-pub use orderspace::oauth::TOKEN_LIFETIME;
-pub use orderspace::signature::SIGNATURE_HEADER;
-pub use payload::{PackError, RawDelivery, Signing};
+pub use payload::{PackError, RawDelivery};
 pub use sender::{Sender, SenderError, Target};
 pub use server::{Simulator, SimulatorError};
 pub use site::{LoggedRequest, RunReport};

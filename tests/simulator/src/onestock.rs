@@ -1,5 +1,5 @@
 //! OneStock: credentials in the JSON body of every call, one flat message a delivery, a queue for each webhook that an
-//! unacknowledged message holds up, and a signature whose form is not published.
+//! unacknowledged message holds up, and a signature whose form is not published: here it covers the time, a dot and the body.
 //!
 //! | request (all also under `/v2`) | answer |
 //! |---|---|
@@ -18,8 +18,6 @@ use std::time::Duration;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::{Json, Router};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -27,7 +25,7 @@ use crate::api::{self, Api, Call};
 use crate::clock;
 use crate::event::EventText;
 use crate::faults::Door;
-use crate::json::{Object, raw};
+use crate::json::Object;
 use crate::key::{SigningKey, hex};
 use crate::site::{Site, Webhook, is_acceptable_endpoint};
 use crate::source::{self, Attempt, Dressed, Provider, Schedule};
@@ -38,27 +36,6 @@ const TOKEN_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// `retry_intervals`, in seconds.
 const WAITS: [u32; 6] = [30, 60, 120, 240, 480, 840];
-
-/// What is signed, `t` being the time of the attempt.
-#[derive(Clone, Copy, Default, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Form {
-    #[default]
-    TimeDotBody,
-    TimeBody,
-    Body,
-    Time,
-}
-
-/// How a `date` that is given in seconds is sent.
-#[derive(Clone, Copy, Default, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Date {
-    #[default]
-    Seconds,
-    Milliseconds,
-    Text,
-}
 
 /// Where the answer to a creation has the webhook's id.
 #[derive(Clone, Copy, Default, Deserialize)]
@@ -75,21 +52,8 @@ enum IdIn {
 #[derive(Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Settings {
-    form: Form,
-    base64: bool,
-    /// Whether `.` separates the signatures, as in the page's example.
-    dots: bool,
     /// No signature header.
     unsigned: bool,
-    /// `t`, in place of the time.
-    signed_at: Option<u64>,
-    /// The name of a header with the topic.
-    topic_header: Option<String>,
-    /// Whether the message stands in `{"topic","message"}`.
-    wrapped: bool,
-    date: Date,
-    /// Whether only 202 acknowledges.
-    only_202: bool,
     id_in: IdIn,
     /// What listing and deleting answer in place of doing so; 200: they work. Absent: 404.
     list: Option<u16>,
@@ -99,7 +63,7 @@ struct Settings {
 pub(crate) struct Onestock;
 
 impl Provider for Onestock {
-    fn routes(&self, _: &World) -> Router<World> {
+    fn routes(&self) -> Router<World> {
         api::routes(&Self)
     }
 
@@ -128,41 +92,23 @@ impl Provider for Onestock {
         let settings: Settings = source::settings(attempt.settings).unwrap_or_default();
         let mut dressed = Dressed::new(attempt.payload.body.clone());
         if let Some(event) = attempt.payload.events.first() {
-            dressed.body = message(event, &settings).into_bytes();
-            let name = settings.topic_header.as_deref().unwrap_or_default();
-            dressed.put(name, event.name().unwrap_or_default());
+            dressed.body = message(event).into_bytes();
         }
         if settings.unsigned || attempt.keys.is_empty() {
             return dressed;
         }
-        let time = settings
-            .signed_at
-            .unwrap_or_else(|| clock::now().as_secs())
-            .to_string();
-        let signed = match settings.form {
-            Form::TimeDotBody => [time.as_bytes(), b".", &dressed.body].concat(),
-            Form::TimeBody => [time.as_bytes(), &dressed.body].concat(),
-            Form::Body => dressed.body.clone(),
-            Form::Time => time.clone().into_bytes(),
-        };
+        let time = clock::now().as_secs().to_string();
+        let signed = [time.as_bytes(), b".", &dressed.body].concat();
         let mut parts = vec![format!("t={time}")];
         for (generation, key) in attempt.keys.iter().enumerate() {
-            let mac = key.mac(&signed);
-            let text = if settings.base64 {
-                STANDARD.encode(mac)
-            } else {
-                hex(&mac)
-            };
-            parts.push(format!("h{generation}={text}"));
+            parts.push(format!("h{generation}={}", hex(&key.mac(&signed))));
         }
-        let separator = if settings.dots { "." } else { "," };
-        dressed.put("onestock-signature", &parts.join(separator));
+        dressed.put("onestock-signature", &parts.join(","));
         dressed
     }
 
-    fn accepts(&self, status: u16, settings: &Value) -> bool {
-        let settings: Settings = source::settings(settings).unwrap_or_default();
-        status == 202 || (status == 200 && !settings.only_202)
+    fn accepts(&self, status: u16) -> bool {
+        matches!(status, 200 | 202)
     }
 
     fn schedule(&self, _: &RetryPolicy, _: &Value) -> Schedule {
@@ -177,26 +123,10 @@ impl Provider for Onestock {
 }
 
 /// The message of an event, as it is sent.
-fn message(event: &EventText, settings: &Settings) -> String {
+fn message(event: &EventText) -> String {
     let frame = Object::parse(event.as_str());
-    let Some(mut message) = frame.and_then(|frame| frame.object("data")) else {
-        return event.as_str().to_owned();
-    };
-    if let Some(date) = message
-        .get("date")
-        .and_then(|text| text.parse::<u64>().ok())
-    {
-        match settings.date {
-            Date::Seconds => {}
-            Date::Milliseconds => message.set("date", raw(date.saturating_mul(1_000))),
-            Date::Text => message.set("date", raw(clock::rfc3339(Duration::from_secs(date)))),
-        }
-    }
-    if !settings.wrapped {
-        return message.to_string();
-    }
-    let topic = ("topic".to_owned(), raw(event.name().unwrap_or_default()));
-    Object(vec![topic, ("message".to_owned(), message.into_raw())]).to_string()
+    let message = frame.and_then(|frame| frame.object("data"));
+    message.map_or_else(|| event.as_str().to_owned(), |message| message.to_string())
 }
 
 impl Api for Onestock {

@@ -1,5 +1,4 @@
-//! Ordermentum: webhooks with credentials of the subscriber's choice instead of a signature, three attempts, and three
-//! shapes of the body, of which one is documented and two are read by clients.
+//! Ordermentum: webhooks with credentials of the subscriber's choice instead of a signature, and three attempts.
 //!
 //! | request | answer |
 //! |---|---|
@@ -28,7 +27,6 @@ use crate::clock;
 use crate::faults::Door;
 use crate::json::{Object, raw};
 use crate::key::SigningKey;
-use crate::payload::Signing;
 use crate::random;
 use crate::site::{Site, Webhook, is_acceptable_endpoint};
 use crate::source::{self, Attempt, Dressed, Provider, Schedule};
@@ -52,9 +50,6 @@ const TOKEN_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
 const DEFAULT_PAGE_SIZE: usize = 25;
 
-/// What a thin record has, as in the documented example.
-const THIN: [&str; 4] = ["id", "createdAt", "updatedAt", "total"];
-
 /// How the API's callers prove who they are.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -63,19 +58,6 @@ enum Access {
     Both,
     ApiKey,
     Bearer,
-}
-
-/// Which body is sent.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Shape {
-    /// `event`, `timestamp`, and the record under `data`.
-    #[default]
-    Wrapped,
-    /// `event` among the record's members.
-    Flat,
-    /// `eventType`, `entityId` and `entityType` among the record's members.
-    FlatEventType,
 }
 
 /// What Ordermentum does not publish.
@@ -89,23 +71,16 @@ struct Settings {
     shows_url: bool,
     /// Whether a deleted webhook stays in the list, with `deletedAt`.
     lists_deleted: bool,
-    /// Whether a second webhook for an event is refused.
-    one_webhook_per_event: bool,
-    shape: Shape,
-    /// Whether the record is cut down to [`THIN`].
-    thin: bool,
     /// Attempts per delivery; absent: 3.
     attempts: Option<u32>,
     /// Whether a delivery that failed for good disables the webhook, which no answer shows.
     disables: bool,
-    /// Whether a retry has a `timestamp` of its own.
-    new_timestamp: bool,
 }
 
 pub(crate) struct Ordermentum;
 
 impl Provider for Ordermentum {
-    fn routes(&self, _: &World) -> Router<World> {
+    fn routes(&self) -> Router<World> {
         api::routes(&Self)
     }
 
@@ -123,18 +98,11 @@ impl Provider for Ordermentum {
 
     fn dress(&self, attempt: &Attempt<'_>) -> Dressed {
         let mut dressed = Dressed::new(attempt.payload.body.clone());
-        let settings: Settings = source::settings(attempt.settings).unwrap_or_default();
         if !attempt.payload.is_raw()
-            && let Some(body) = shaped(attempt, &settings)
+            && let Some(body) = with_timestamp(attempt)
         {
             dressed.body = body.into_bytes();
         }
-        // The credentials are the subscriber's: a wrong key stands for wrong values in their places.
-        let wrong = match attempt.signing {
-            Signing::Proper => None,
-            Signing::WrongKey => attempt.keys.first().map(SigningKey::reveal),
-            Signing::Omit => return dressed,
-        };
         let text = |pointer: &str| {
             let authentication = attempt.details.get("authentication");
             authentication.and_then(|value| value.pointer(pointer)?.as_str())
@@ -142,13 +110,13 @@ impl Provider for Ordermentum {
         if let (Some(user), Some(password)) =
             (text("/basicAuth/username"), text("/basicAuth/password"))
         {
-            let pair = format!("{user}:{}", wrong.unwrap_or(password));
+            let pair = format!("{user}:{password}");
             dressed.put("authorization", &format!("Basic {}", STANDARD.encode(pair)));
         }
         let headers = attempt.details.get("headers").and_then(Value::as_object);
         for (name, value) in headers.into_iter().flatten() {
-            let value = wrong.or(value.as_str());
-            dressed.put(&name.to_ascii_lowercase(), value.unwrap_or_default());
+            let value = value.as_str().unwrap_or_default();
+            dressed.put(&name.to_ascii_lowercase(), value);
         }
         dressed
     }
@@ -164,43 +132,15 @@ impl Provider for Ordermentum {
     }
 }
 
-/// The event in the chosen shape; none where it stays as the test wrote it.
-fn shaped(attempt: &Attempt<'_>, settings: &Settings) -> Option<String> {
+/// The event with a `timestamp`; none where it stays as the test wrote it.
+fn with_timestamp(attempt: &Attempt<'_>) -> Option<String> {
     let text = std::str::from_utf8(&attempt.payload.body).ok()?;
     let mut event = Object::parse(text)?;
-    let mut record = event.object("data")?;
-    let name = raw(attempt.payload.name()?);
-    if settings.thin {
-        record.0.retain(|(name, _)| THIN.contains(&name.as_str()));
+    if event.get("data").is_none() || event.get("timestamp").is_some() {
+        return None;
     }
-    let flat = |members: Vec<(&str, Box<_>)>| {
-        let named = members
-            .into_iter()
-            .map(|(name, text)| (name.to_owned(), text));
-        Object(named.chain(record.0.clone()).collect()).to_string()
-    };
-    match settings.shape {
-        Shape::Wrapped => {
-            let is_renewed = settings.new_timestamp && attempt.number > 1;
-            if !settings.thin && !is_renewed && event.get("timestamp").is_some() {
-                return None;
-            }
-            if is_renewed || event.get("timestamp").is_none() {
-                event.set("timestamp", raw(clock::rfc3339(clock::now())));
-            }
-            event.set("data", record.into_raw());
-            Some(event.to_string())
-        }
-        Shape::Flat => Some(flat(vec![("event", name)])),
-        Shape::FlatEventType => {
-            let detail = |name: &str| raw(attempt.details.get(name).cloned().unwrap_or_default());
-            Some(flat(vec![
-                ("eventType", name),
-                ("entityId", detail("entityId")),
-                ("entityType", detail("entityType")),
-            ]))
-        }
-    }
+    event.set("timestamp", raw(clock::rfc3339(clock::now())));
+    Some(event.to_string())
 }
 
 impl Api for Ordermentum {
@@ -290,16 +230,6 @@ impl Ordermentum {
             return self.error(StatusCode::INTERNAL_SERVER_ERROR, "no randomness");
         };
         fill(&mut webhook, &call.body);
-        let is_taken = |event: &String| {
-            let live = |known: &&Webhook| !known.details.contains_key("deletedAt");
-            site.webhooks
-                .iter()
-                .filter(live)
-                .any(|known| known.subscribes_to(event))
-        };
-        if settings.one_webhook_per_event && webhook.events.iter().any(is_taken) {
-            return unprocessable("there is a webhook for one of these events already");
-        }
         let status = StatusCode::from_u16(settings.create_status.unwrap_or(201))
             .unwrap_or(StatusCode::CREATED);
         let answer = (status, Json(shown(&webhook, settings))).into_response();

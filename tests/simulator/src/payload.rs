@@ -1,7 +1,6 @@
 //! What is to be sent: events in a body, or raw bytes.
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
-use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::event::EventText;
@@ -25,19 +24,6 @@ pub enum PackError {
     },
 }
 
-/// How a raw delivery is signed.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Signing {
-    /// With the webhook's key.
-    #[default]
-    Proper,
-    /// With another key.
-    WrongKey,
-    /// No signature header, unless the chosen headers have one.
-    Omit,
-}
-
 /// Bytes that a test wants to see on the wire, whatever they are.
 #[derive(Clone, Debug, Default)]
 pub struct RawDelivery {
@@ -45,8 +31,6 @@ pub struct RawDelivery {
     pub body: Vec<u8>,
     /// Headers, in order. A name given here replaces the sender's own header of that name, and may be given twice.
     pub headers: Vec<(String, String)>,
-    /// The signature.
-    pub signing: Signing,
 }
 
 /// One request to be made.
@@ -55,7 +39,6 @@ pub(crate) struct Payload {
     pub(crate) events: Vec<EventText>,
     pub(crate) body: Vec<u8>,
     headers: Vec<(HeaderName, HeaderValue)>,
-    pub(crate) signing: Signing,
 }
 
 impl Payload {
@@ -65,18 +48,12 @@ impl Payload {
             events,
             body: body.into(),
             headers: Vec::new(),
-            signing: Signing::Proper,
         }
     }
 
     /// Whether a test chose the bytes.
     pub(crate) fn is_raw(&self) -> bool {
         self.events.is_empty()
-    }
-
-    /// The name of the first event.
-    pub(crate) fn name(&self) -> Option<&str> {
-        self.events.first().and_then(EventText::name)
     }
 
     /// The headers to send: the source's own, but those that a test chose in their place.
@@ -113,7 +90,6 @@ pub(crate) fn raw(delivery: &RawDelivery) -> Result<Payload, PackError> {
         events: Vec::new(),
         body: delivery.body.clone(),
         headers,
-        signing: delivery.signing.clone(),
     })
 }
 
@@ -130,7 +106,6 @@ mod tests {
                 ("X-Orderspace-Signature".into(), "a".into()),
                 ("X-Orderspace-Signature".into(), "b".into()),
             ],
-            signing: Signing::Proper,
         })
         .unwrap();
         let mut own = HeaderMap::new();

@@ -38,31 +38,6 @@ pub(crate) fn uuid() -> Result<String, getrandom::Error> {
     Ok(id)
 }
 
-/// A small seeded generator (SplitMix64), so that a shuffle can be repeated from its seed.
-pub(crate) struct Seeded(u64);
-
-impl Seeded {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// Fisher-Yates; the same seed and length give the same order on every machine.
-    pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {
-        for last in (1..items.len()).rev() {
-            let pick = self.next() % (last as u64 + 1);
-            items.swap(last, usize::try_from(pick).unwrap_or(last));
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -74,17 +49,5 @@ mod tests {
         assert_eq!(&id[14..15], "4");
         assert!(matches!(&id[19..20], "8" | "9" | "a" | "b"));
         assert_ne!(id, uuid().unwrap());
-    }
-
-    #[test]
-    fn the_same_seed_gives_the_same_order_and_another_seed_another() {
-        let shuffled = |seed| {
-            let mut items: Vec<u8> = (0..20).collect();
-            Seeded::new(seed).shuffle(&mut items);
-            items
-        };
-        assert_eq!(shuffled(7), shuffled(7));
-        assert_ne!(shuffled(7), shuffled(8));
-        assert_ne!(shuffled(7), (0..20).collect::<Vec<u8>>());
     }
 }

@@ -9,8 +9,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt as _;
-use futures::stream;
 use reqwest::redirect;
 use serde_json::{Map, Value};
 use thiserror::Error;
@@ -19,8 +17,7 @@ use crate::event::EventText;
 use crate::health::Health;
 use crate::journal::{Attempt, End, Journal, Outcome, Report};
 use crate::key::SigningKey;
-use crate::payload::{self, PackError, Payload, RawDelivery, Signing};
-use crate::random::Seeded;
+use crate::payload::{self, PackError, Payload, RawDelivery};
 use crate::site::Webhook;
 use crate::source::{self, Provider, Schedule, Source};
 use crate::switches::{Rebatch, Repeat, RetryPolicy, Switches};
@@ -37,9 +34,6 @@ pub enum SenderError {
     /// The HTTP client could not be made.
     #[error("the HTTP client could not be built; the source has the reason")]
     Client(#[source] reqwest::Error),
-    /// No key for the wrong-key switch.
-    #[error("the operating system gave no random bytes")]
-    Randomness(#[from] getrandom::Error),
     /// The address is not an HTTP address.
     #[error("the endpoint is not an http or https URL; check its spelling")]
     Endpoint,
@@ -103,20 +97,12 @@ impl Target {
     }
 }
 
-/// A payload with its place in the retry schedule.
-struct Pending {
-    payload: Payload,
-    attempts_made: u32,
-    repeat: bool,
-}
-
 /// Sends deliveries; cheap to clone, and without state of its own between sendings.
 #[derive(Clone, Debug)]
 pub struct Sender {
     client: reqwest::Client,
     policy: RetryPolicy,
     switches: Switches,
-    other_key: SigningKey,
     source: Source,
     settings: Arc<Value>,
     schedule: Schedule,
@@ -126,7 +112,7 @@ impl Sender {
     /// Orderspace's sender, with the given schedule and no switch set.
     ///
     /// # Errors
-    /// [`SenderError::Client`] or [`SenderError::Randomness`], both faults of the machine.
+    /// [`SenderError::Client`], a fault of the machine.
     pub fn new(policy: RetryPolicy) -> Result<Self, SenderError> {
         let client = reqwest::Client::builder()
             .redirect(redirect::Policy::none())
@@ -140,7 +126,6 @@ impl Sender {
             schedule: Schedule::of(&policy),
             policy,
             switches: Switches::default(),
-            other_key: SigningKey::generate()?,
             source: Source::Orderspace,
             settings: Arc::default(),
         })
@@ -174,13 +159,7 @@ impl Sender {
     }
 
     fn pack(&self, events: &[EventText]) -> Result<Vec<Payload>, PackError> {
-        let mut payloads = self.provider().pack(events, &self.switches)?;
-        if self.switches.wrong_key {
-            for payload in &mut payloads {
-                payload.signing = Signing::WrongKey;
-            }
-        }
-        Ok(payloads)
+        self.provider().pack(events, &self.switches)
     }
 
     /// Delivers the events and returns when every delivery was accepted, given up or disabled.
@@ -207,7 +186,7 @@ impl Sender {
         self.dispatch(journal, target, payloads).await
     }
 
-    /// Delivers arbitrary bytes, with the same retries. Of the switches, lateness, repeats and order apply.
+    /// Delivers arbitrary bytes, with the same retries. Of the switches, repeats apply.
     ///
     /// # Errors
     /// [`SenderError::Pack`] for a header that is none.
@@ -255,16 +234,11 @@ impl Sender {
         &self,
         journal: &Journal,
         target: &Target,
-        mut payloads: Vec<Payload>,
+        payloads: Vec<Payload>,
     ) -> Result<(), SenderError> {
-        if let Some(seed) = self.switches.reorder_seed {
-            Seeded::new(seed).shuffle(&mut payloads);
-        }
-        tokio::time::sleep(Duration::from_millis(self.switches.late_ms)).await;
-        let (_turn, in_flight) = if self.schedule.in_order {
-            (Some(target.queue.lock().await), 1)
-        } else {
-            (None, self.switches.in_flight.max(1))
+        let _turn = match self.schedule.in_order {
+            true => Some(target.queue.lock().await),
+            false => None,
         };
         // A raw body has no events to be cut anew.
         let rebatches = self.switches.rebatch != Rebatch::Never
@@ -272,42 +246,36 @@ impl Sender {
         if rebatches {
             return self.in_rounds(journal, target, payloads).await;
         }
-        stream::iter(payloads)
-            .for_each_concurrent(in_flight, |payload| self.deliver(journal, target, payload))
-            .await;
+        for payload in &payloads {
+            self.deliver(journal, target, payload).await;
+        }
         Ok(())
     }
 
     /// One delivery with its repeats.
-    async fn deliver(&self, journal: &Journal, target: &Target, payload: Payload) {
-        let pending = |repeat| Pending {
-            payload: payload.clone(),
-            attempts_made: 0,
-            repeat,
-        };
+    async fn deliver(&self, journal: &Journal, target: &Target, payload: &Payload) {
         match self.switches.repeat {
-            Repeat::Once => self.until_accepted(journal, target, pending(false)).await,
-            Repeat::TwiceInTurn => {
-                self.until_accepted(journal, target, pending(false)).await;
-                self.until_accepted(journal, target, pending(true)).await;
-            }
+            Repeat::Once => self.until_accepted(journal, target, payload, false).await,
             Repeat::TwiceAtOnce => {
                 tokio::join!(
-                    self.until_accepted(journal, target, pending(false)),
-                    self.until_accepted(journal, target, pending(true)),
+                    self.until_accepted(journal, target, payload, false),
+                    self.until_accepted(journal, target, payload, true),
                 );
             }
         }
     }
 
-    async fn until_accepted(&self, journal: &Journal, target: &Target, pending: Pending) {
-        let delivery = journal.begin(pending.payload.events.len(), pending.repeat);
-        let mut made = pending.attempts_made;
+    async fn until_accepted(
+        &self,
+        journal: &Journal,
+        target: &Target,
+        payload: &Payload,
+        repeat: bool,
+    ) {
+        let delivery = journal.begin(payload.events.len(), repeat);
+        let mut made = 0;
         let end = loop {
-            match self
-                .step(journal, target, delivery, &pending.payload, made)
-                .await
-            {
+            match self.step(journal, target, delivery, payload, made).await {
                 Step::Ended(end) => break end,
                 Step::Failed => made += 1,
             }
@@ -316,70 +284,37 @@ impl Sender {
         journal.ended(delivery, end);
     }
 
-    /// All deliveries once, then what failed cut anew, and so on: only so can failed deliveries be merged.
+    /// All deliveries once, then the halves of what failed, and so on.
     async fn in_rounds(
         &self,
         journal: &Journal,
         target: &Target,
         payloads: Vec<Payload>,
     ) -> Result<(), SenderError> {
-        let copies: &[bool] = match self.switches.repeat {
-            Repeat::Once => &[false],
-            Repeat::TwiceInTurn | Repeat::TwiceAtOnce => &[false, true],
-        };
         let mut due = payloads;
         let mut made = 0;
         while !due.is_empty() {
-            let mut failed = Vec::new();
-            for payload in due {
-                let mut accepted_or_ended = true;
-                for repeat in copies {
-                    let delivery = journal.begin(payload.events.len(), *repeat);
-                    let step = self.step(journal, target, delivery, &payload, made).await;
-                    match step {
-                        Step::Ended(end) => journal.ended(delivery, end),
-                        Step::Failed => {
-                            journal.ended(delivery, End::Rebatched);
-                            accepted_or_ended = false;
-                        }
+            let mut halves = Vec::new();
+            for mut payload in due {
+                let delivery = journal.begin(payload.events.len(), false);
+                match self.step(journal, target, delivery, &payload, made).await {
+                    Step::Ended(end) => journal.ended(delivery, end),
+                    Step::Failed => {
+                        journal.ended(delivery, End::Rebatched);
+                        let half = payload.events.len().div_ceil(2);
+                        let second = payload.events.split_off(half);
+                        halves.extend(self.pack(&payload.events)?);
+                        halves.extend(self.pack(&second)?);
                     }
-                }
-                if !accepted_or_ended {
-                    failed.push(payload);
                 }
             }
             made += 1;
-            due = self.cut_anew(failed)?;
+            due = halves;
             if !due.is_empty() {
                 tokio::time::sleep(self.delay_after(made)).await;
             }
         }
         Ok(())
-    }
-
-    fn cut_anew(&self, failed: Vec<Payload>) -> Result<Vec<Payload>, SenderError> {
-        let groups: Vec<Vec<EventText>> = match self.switches.rebatch {
-            Rebatch::Never => return Ok(failed),
-            Rebatch::Split => failed
-                .into_iter()
-                .flat_map(|mut payload| {
-                    let half = payload.events.len().div_ceil(2);
-                    let second = payload.events.split_off(half);
-                    [payload.events, second]
-                })
-                .collect(),
-            Rebatch::Merge => vec![
-                failed
-                    .into_iter()
-                    .flat_map(|payload| payload.events)
-                    .collect(),
-            ],
-        };
-        let mut payloads = Vec::new();
-        for events in groups {
-            payloads.extend(self.pack(&events)?);
-        }
-        Ok(payloads)
     }
 
     /// One attempt, and what it means for the delivery and the webhook.
@@ -398,12 +333,9 @@ impl Sender {
             return Step::Ended(End::Disabled);
         }
         let outcome = self.attempt(target, payload, attempts_made + 1).await;
-        let (accepted, dropped) = match &outcome {
-            Outcome::Answered { status, .. } => (
-                self.provider().accepts(*status, &self.settings),
-                self.provider().drops(*status, &self.settings),
-            ),
-            Outcome::TimedOut | Outcome::Unreachable => (false, false),
+        let accepted = match &outcome {
+            Outcome::Answered { status, .. } => self.provider().accepts(*status),
+            Outcome::TimedOut | Outcome::Unreachable => false,
         };
         if accepted {
             target.health.succeeded();
@@ -421,8 +353,6 @@ impl Sender {
             Step::Ended(End::Accepted)
         } else if !target.health.standing().enabled {
             Step::Ended(End::Disabled)
-        } else if dropped {
-            Step::Ended(End::GaveUp)
         } else if attempts_made + 1 >= self.schedule.attempts {
             if self.schedule.disables {
                 target.health.give_up();
@@ -449,16 +379,10 @@ impl Sender {
     }
 
     pub(crate) async fn attempt(&self, target: &Target, payload: &Payload, number: u32) -> Outcome {
-        let keys = match payload.signing {
-            Signing::Proper => target.keys.as_slice(),
-            Signing::WrongKey => std::slice::from_ref(&self.other_key),
-            Signing::Omit => &[],
-        };
         let dressed = self.provider().dress(&source::Attempt {
             payload,
             number,
-            keys,
-            signing: payload.signing.clone(),
+            keys: &target.keys,
             details: &target.details,
             settings: &self.settings,
         });

@@ -139,7 +139,7 @@ impl Drop for Simulator {
 fn routes(world: World) -> Router {
     Router::new()
         .nest("/_simulator", control::routes())
-        .merge(world.provider().routes(&world))
+        .merge(world.provider().routes())
         .layer(middleware::from_fn(door::number))
         .with_state(world)
 }

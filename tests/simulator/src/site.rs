@@ -96,14 +96,6 @@ pub(crate) fn is_acceptable_endpoint(endpoint: &str) -> bool {
 /// Sendings remembered per site.
 const RUN_LIMIT: usize = 1_000;
 
-/// What the site makes of a request's access token and its pace.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    Serve,
-    TooMany,
-    Expired,
-}
-
 /// One sending to one webhook.
 #[derive(Clone, Debug)]
 pub(crate) struct Run {
@@ -177,11 +169,6 @@ impl Site {
         }
     }
 
-    /// Forgets everything but the credentials and settings.
-    pub(crate) fn reset(&mut self) {
-        *self = Self::new(self.client_secret.clone(), self.settings.clone());
-    }
-
     /// The site's own time.
     pub(crate) fn now(&self) -> Instant {
         Instant::now() + self.clock_ahead
@@ -225,17 +212,6 @@ impl Site {
 
     pub(crate) fn meet_fault(&mut self, door: Door, method: &str) -> Option<FaultKind> {
         faults::meet(&mut self.faults, door, method)
-    }
-
-    /// Counts a request and judges it. The throttle stands before the token's age.
-    pub(crate) fn judge(&mut self, token: &str, now: Instant) -> Verdict {
-        if !self.limiter.admits(now) {
-            return Verdict::TooMany;
-        }
-        match self.tokens.get(token) {
-            Some(expires) if now < *expires => Verdict::Serve,
-            _ => Verdict::Expired,
-        }
     }
 
     pub(crate) fn log(&mut self, request: LoggedRequest) {

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::event::EventText;
 use crate::key::SigningKey;
-use crate::payload::{PackError, Payload, Signing};
+use crate::payload::{PackError, Payload};
 use crate::site::{Site, Webhook};
 use crate::switches::{RetryPolicy, Switches};
 use crate::world::World;
@@ -47,9 +47,8 @@ pub(crate) struct Attempt<'a> {
     pub(crate) payload: &'a Payload,
     /// From 1.
     pub(crate) number: u32,
-    /// The keys to sign with, newest first; none where the signature is to be left out.
+    /// The keys to sign with, newest first; none where nothing is signed.
     pub(crate) keys: &'a [SigningKey],
-    pub(crate) signing: Signing,
     /// What the source keeps of the webhook.
     pub(crate) details: &'a Map<String, Value>,
     /// The site's settings.
@@ -112,7 +111,7 @@ impl Schedule {
 /// A source: its API, and how it packs, signs and retries.
 pub(crate) trait Provider: Sync {
     /// The source's own paths.
-    fn routes(&self, world: &World) -> Router<World>;
+    fn routes(&self) -> Router<World>;
 
     /// The form of an error answer of the API.
     fn error(&self, status: StatusCode, text: &str) -> Response;
@@ -159,13 +158,8 @@ pub(crate) trait Provider: Sync {
     fn dress(&self, attempt: &Attempt<'_>) -> Dressed;
 
     /// Whether this status ends a delivery well.
-    fn accepts(&self, status: u16, _settings: &Value) -> bool {
+    fn accepts(&self, status: u16) -> bool {
         (200..300).contains(&status)
-    }
-
-    /// Whether this status ends a delivery for good, without a retry.
-    fn drops(&self, _status: u16, _settings: &Value) -> bool {
-        false
     }
 
     /// How the source tries again.

@@ -1,4 +1,4 @@
-//! What a sender may do differently: the behaviours that Orderspace's documentation leaves open or that a network adds.
+//! What a sender may do differently: the behaviours that Orderspace's documentation leaves open.
 
 use std::time::Duration;
 
@@ -11,8 +11,6 @@ pub enum Repeat {
     /// Each delivery once.
     #[default]
     Once,
-    /// Each delivery twice, the second after the first has ended.
-    TwiceInTurn,
     /// Each delivery twice at the same time.
     TwiceAtOnce,
 }
@@ -26,9 +24,6 @@ pub enum Rebatch {
     Never,
     /// A retry sends the two halves of the batch as deliveries of their own.
     Split,
-    /// A retry joins the events of all failed deliveries, and packs them again. With one failed delivery, or with
-    /// deliveries that are full already, the batches stay as they were.
-    Merge,
 }
 
 /// The form of the body.
@@ -46,39 +41,23 @@ pub enum Shape {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Switches {
-    /// Wait before the first attempt of everything, in milliseconds.
-    pub late_ms: u64,
     /// Send accepted deliveries again.
     pub repeat: Repeat,
-    /// Send the deliveries in an order shuffled by this seed.
-    pub reorder_seed: Option<u64>,
-    /// Sign with a key that is not the webhook's.
-    pub wrong_key: bool,
     /// Cut failed batches anew.
     pub rebatch: Rebatch,
     /// Body form.
     pub shape: Shape,
-    /// Write `&`, `<`, `>`, U+2028 and U+2029 as `\u0026` and so on, as Rails does. The one switch that changes an
-    /// event's text (not its meaning).
-    pub rails_escapes: bool,
     /// Most events in one delivery; Orderspace sends up to 50.
     pub batch_size: usize,
-    /// Deliveries under way at the same time. With one, a delivery that fails holds up those behind it.
-    pub in_flight: usize,
 }
 
 impl Default for Switches {
     fn default() -> Self {
         Self {
-            late_ms: 0,
             repeat: Repeat::Once,
-            reorder_seed: None,
-            wrong_key: false,
             rebatch: Rebatch::Never,
             shape: Shape::Current,
-            rails_escapes: false,
             batch_size: 50,
-            in_flight: 1,
         }
     }
 }

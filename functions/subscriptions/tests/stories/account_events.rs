@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use simulator::FaultKind;
 use testkit::fakes::{Fault, Sent};
 
-use crate::world::{Mishap, World};
+use crate::world::{Mishap, World, put};
 
 const TEAM: &str = "https://sqs.eu-west-1.amazonaws.com/000000000000/team";
 const OTHER: &str = "https://sqs.eu-west-1.amazonaws.com/000000000000/other";
@@ -285,10 +285,7 @@ async fn every_entry_that_is_stored_arrives_wherever_a_call_ends(#[case] mishap:
     for nth in 0.. {
         let world = world(&[(TEAM, "orderhook.account.*")]).await;
         world.fate.plan(nth, mishap);
-        let put = json!({ "account": "acme" });
-        let body = world.desired(&["*"]).to_string();
-        let route = "PUT /v1/accounts/{account}";
-        world.try_call(route, put, Some(body)).await;
+        world.try_call(put(world.desired(&["*"]))).await;
         let has_happened = world.fate.end();
         world.pass(61);
         world.connect().await.expect(200);

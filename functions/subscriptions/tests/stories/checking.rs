@@ -1,15 +1,13 @@
 //! Checking and changing: what differs at Orderspace is found, repaired, and told.
 
 use domain::account::{TokenStatus, UrlToken};
-use domain::source::Source;
-use domain::subscription::{Condition, Endpoint, LifeCycle, RegisteredWebhook, Remedy};
+use domain::subscription::{Condition, Endpoint, RegisteredWebhook, Remedy};
 use rstest::rstest;
 use serde_json::json;
 use simulator::FaultKind;
 use simulator::control::NewSite;
-use sources::facts;
 
-use crate::world::{HOOKS, World};
+use crate::world::{HOOKS, World, patch};
 
 #[tokio::test]
 async fn a_check_of_what_is_as_it_shall_be_costs_one_question_and_no_save() {
@@ -290,18 +288,6 @@ async fn somebody_else_s_webhook_is_never_touched(#[case] endpoint: &str) {
 }
 
 #[tokio::test]
-async fn another_account_at_the_same_site_is_left_alone() {
-    let world = World::new().await;
-    world.connect().await.expect(200);
-    world.put("other", &world.desired(&["*"])).await.expect(200);
-    world.pass(7200);
-    world.check().await.expect(200);
-    world.pass(7200);
-    world.check().await.expect(200);
-    assert_eq!(world.webhooks().await.len(), 2);
-}
-
-#[tokio::test]
 async fn the_selection_is_changed_and_what_is_not_selected_is_shown() {
     let world = World::new().await;
     world.connect().await.expect(200);
@@ -338,11 +324,7 @@ async fn a_bad_selection_changes_nothing(#[case] body: serde_json::Value, #[case
     world.connect().await.expect(200);
     let before = world.account();
     world.asked().await;
-    let parameters = json!({ "account": "acme" });
-    let answer = world
-        .call("PATCH /v1/accounts/{account}", parameters, Some(body))
-        .await
-        .expect(400);
+    let answer = world.try_call(patch(body)).await.unwrap().expect(400);
     assert!(answer.message().contains(said), "{}", answer.message());
     assert!(!answer.message().contains("marker"));
     assert_eq!(world.account(), before);
@@ -415,40 +397,11 @@ async fn a_check_leaves_a_throttled_orderspace_alone() {
     assert!(world.asked().await.is_empty());
 }
 
-/// The facts of a source whose API enables webhooks again.
-fn can_enable(source: Source) -> &'static LifeCycle {
-    Box::leak(Box::new(LifeCycle {
-        enables: true,
-        ..facts(source).life_cycle
-    }))
-}
-
 fn disabled(webhook: &mut RegisteredWebhook) {
     webhook.condition = Condition::Disabled {
         reason: Some("too many failures".to_owned()),
         remedy: Remedy::Enable,
     };
-}
-
-#[tokio::test]
-async fn a_webhook_that_the_source_disabled_is_enabled_again() {
-    let mut world = World::new().await;
-    world.connect().await.expect(200);
-    let before = world.webhooks().await;
-    *world.shows.lock().unwrap() = disabled;
-    world.life_cycle = can_enable;
-    world.check().await.expect(200);
-    let id = &before[0].id;
-    let history = world.history();
-    let [.., found, enabled] = history.as_slice() else {
-        panic!("{history:?}");
-    };
-    let expected = format!("found: webhook {id} is disabled: too many failures");
-    assert_eq!(*found, expected);
-    assert_eq!(*enabled, format!("webhook {id} is enabled again"));
-    world.assert_connected(&world.webhooks().await);
-    world.check().await.expect(200);
-    assert_eq!(world.history(), history, "there is nothing left to do");
 }
 
 #[tokio::test]

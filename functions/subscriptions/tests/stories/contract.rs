@@ -8,7 +8,7 @@ use domain::source::Source;
 use domain::subscription::{
     Access, AccessToken, Account, AccountEvent, AccountEventKind, Accounts, AllAccounts,
     Credentials, Desired, EventSelection, IfUnknown, LastError, Lease, LeaseOwner, Leased,
-    OauthSecret, Registration, RegistrationState, Saved, Secrets, Silence, Unsent,
+    OauthSecret, Principal, Registration, RegistrationState, Saved, Secrets, Silence, Unsent,
 };
 use domain::timestamp::Timestamp;
 
@@ -122,7 +122,11 @@ pub(crate) async fn accounts(accounts: &impl Accounts) {
     });
     acme.quiet_until = Some(at(60));
     acme.note_orphans(&[token(7), token(8)], at(5));
-    acme.note(at(4), "something");
+    acme.note(
+        at(4),
+        "something",
+        Principal::new("arn:aws:iam::111122223333:user/ops").as_ref(),
+    );
     let (kind, state) = (AccountEventKind::Failed, acme.state());
     let event = AccountEvent::new(&acme.name, at(4), 1, kind, "something", state);
     let queues = ["q/a", "q/b.fifo"].map(QueueUrl::new).into();

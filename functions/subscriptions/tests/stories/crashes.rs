@@ -2,251 +2,145 @@
 
 use std::sync::atomic::Ordering;
 
-use crate::world::{Mishap, World};
-use rstest::rstest;
+use domain::account::TokenStatus;
 use serde_json::json;
+use simulator::{Door, Fault, FaultKind};
 
-/// More calls than any story makes; a story that reaches it would not end.
-const TOO_MANY: usize = 60;
+use crate::world::{World, act, delete, each_mishap, patch, put};
 
-async fn put(world: &World, desired: &serde_json::Value) {
-    let _ = world
-        .try_call(
-            "PUT /v1/accounts/{account}",
-            json!({ "account": "acme" }),
-            Some(desired.to_string()),
-        )
-        .await;
+async fn unknown() -> (World, ()) {
+    (World::new().await, ())
 }
 
-async fn delete(world: &World) {
-    let _ = world
-        .try_call(
-            "DELETE /v1/accounts/{account}",
-            json!({ "account": "acme" }),
-            None,
-        )
-        .await;
+async fn connected() -> (World, ()) {
+    let world = World::new().await;
+    world.connect().await.expect(200);
+    (world, ())
 }
 
-/// The lease of a call that died is outlived after its time.
-fn outlive_the_lease(world: &World) {
-    world.pass(46);
+async fn without_its_webhook() -> (World, ()) {
+    let (world, ()) = connected().await;
+    let id = world.webhooks().await[0].id.clone();
+    world.remove_webhook(&id).await;
+    (world, ())
 }
 
-#[rstest]
+/// A rotation that has begun, and the old webhook's id.
+async fn rotating() -> (World, String) {
+    let (world, ()) = connected().await;
+    let old = world.webhooks().await[0].id.clone();
+    world.rotate().await.expect(200);
+    (world, old)
+}
+
+/// The same, once the new webhook has delivered.
+async fn overlapping() -> (World, String) {
+    let (world, old) = rotating().await;
+    world.deliver_by(&world.webhooks().await[0].id);
+    (world, old)
+}
+
 #[tokio::test]
 // requirement: subscription-crash
-async fn a_first_connect(#[values(0, 1, 2, 3)] mishap: usize) {
-    let mishap = Mishap::ALL[mishap];
-    for nth in 0..TOO_MANY {
-        let world = World::new().await;
-        world.fate.plan(nth, mishap);
-        put(&world, &world.desired(&["*"])).await;
-        if !world.fate.end() {
-            assert!(nth > 8, "only {nth} calls");
-            return;
-        }
-        outlive_the_lease(&world);
+async fn a_first_connect() {
+    let call = |world: &World| put(world.desired(&["*"]));
+    each_mishap(8, unknown, call, async |world: &World, (), at: &str| {
         world.connect().await.expect(200);
-        let webhooks = world.webhooks().await;
-        world.assert_connected(&webhooks);
-        assert_eq!(world.keys().len(), 1, "{mishap:?} at {nth}");
+        world.assert_connected(&world.webhooks().await);
+        assert_eq!(world.keys().len(), 1, "{at}");
         // And from there on nothing is left to do.
         let saves = world.accounts.saves.load(Ordering::SeqCst);
         world.connect().await.expect(200);
-        assert_eq!(
-            world.accounts.saves.load(Ordering::SeqCst),
-            saves,
-            "{mishap:?} at {nth}"
-        );
-    }
-    panic!("the story does not end");
+        assert_eq!(world.accounts.saves.load(Ordering::SeqCst), saves, "{at}");
+    })
+    .await;
 }
 
-#[rstest]
 #[tokio::test]
 // requirement: subscription-crash
-async fn a_change_of_events(#[values(0, 1, 2, 3)] mishap: usize) {
-    let mishap = Mishap::ALL[mishap];
-    for nth in 0..TOO_MANY {
-        let world = World::new().await;
-        world.connect().await.expect(200);
+async fn a_change_of_events() {
+    let call = |world: &World| put(world.desired(&["order.created"]));
+    each_mishap(4, connected, call, async |world: &World, (), _: &str| {
         let desired = world.desired(&["order.created"]);
-        world.fate.plan(nth, mishap);
-        put(&world, &desired).await;
-        if !world.fate.end() {
-            assert!(nth > 4, "only {nth} calls");
-            return;
-        }
-        outlive_the_lease(&world);
         world.put("acme", &desired).await.expect(200);
         let webhooks = world.webhooks().await;
         world.assert_connected(&webhooks);
         assert_eq!(webhooks[0].events, ["order.created"]);
-    }
-    panic!("the story does not end");
+    })
+    .await;
 }
 
-#[rstest]
 #[tokio::test]
-async fn a_webhook_that_is_missing(#[values(0, 1, 2, 3)] mishap: usize) {
-    let mishap = Mishap::ALL[mishap];
-    for nth in 0..TOO_MANY {
-        let world = World::new().await;
-        world.connect().await.expect(200);
-        let id = world.webhooks().await[0].id.clone();
-        world.remove_webhook(&id).await;
-        world.fate.plan(nth, mishap);
-        put(&world, &world.desired(&["*"])).await;
-        if !world.fate.end() {
-            assert!(nth > 6, "only {nth} calls");
-            return;
-        }
-        outlive_the_lease(&world);
+async fn a_webhook_that_is_missing() {
+    let call = |world: &World| put(world.desired(&["*"]));
+    let go_on = async |world: &World, (), _: &str| {
         world.connect().await.expect(200);
         world.assert_connected(&world.webhooks().await);
-    }
-    panic!("the story does not end");
+    };
+    each_mishap(6, without_its_webhook, call, go_on).await;
 }
 
-#[rstest]
 #[tokio::test]
 // requirement: subscription-crash
-async fn a_disconnect(#[values(0, 1, 2, 3)] mishap: usize) {
-    use domain::account::TokenStatus;
-    let mishap = Mishap::ALL[mishap];
-    for nth in 0..TOO_MANY {
-        let world = World::new().await;
-        world.connect().await.expect(200);
-        world.fate.plan(nth, mishap);
-        delete(&world).await;
-        if !world.fate.end() {
-            assert!(nth > 6, "only {nth} calls");
-            return;
-        }
-        outlive_the_lease(&world);
+async fn a_disconnect() {
+    let go_on = async |world: &World, (), at: &str| {
         let answer = world.disconnect().await.expect(200);
-        assert_eq!(answer.body["state"], "disconnected", "{mishap:?} at {nth}");
-        assert_eq!(
-            answer.body["last_error"],
-            json!(null),
-            "{mishap:?} at {nth}"
-        );
-        assert!(world.webhooks().await.is_empty(), "{mishap:?} at {nth}");
-        assert_eq!(
-            world.token_statuses(),
-            [TokenStatus::Retired],
-            "{mishap:?} at {nth}"
-        );
-        assert!(
-            world.oauth().is_none() && world.keys().is_empty(),
-            "{mishap:?} at {nth}"
-        );
+        assert_eq!(answer.body["state"], "disconnected", "{at}");
+        assert_eq!(answer.body["last_error"], json!(null), "{at}");
+        assert!(world.webhooks().await.is_empty(), "{at}");
+        assert_eq!(world.token_statuses(), [TokenStatus::Retired], "{at}");
+        assert!(world.oauth().is_none() && world.keys().is_empty(), "{at}");
         world.connect().await.expect(200);
         world.assert_connected(&world.webhooks().await);
-    }
-    panic!("the story does not end");
+    };
+    each_mishap(6, connected, |_| delete(), go_on).await;
 }
 
 /// What is left at Orderspace is told, whatever the call was doing that had to leave it.
-#[rstest]
 #[tokio::test]
-async fn a_disconnect_that_has_to_leave_the_webhook(#[values(0, 1, 2, 3)] mishap: usize) {
-    use simulator::{Door, Fault, FaultKind};
-    let mishap = Mishap::ALL[mishap];
-    for nth in 0..TOO_MANY {
-        let world = World::new().await;
-        world.connect().await.expect(200);
+async fn a_disconnect_that_has_to_leave_the_webhook() {
+    let begin = async || {
+        let (world, ()) = connected().await;
         world.revoke_access_tokens().await;
-        let refusal = Fault::on(Door::Token, FaultKind::Refuse);
-        world.fault(refusal).await;
-        world.fate.plan(nth, mishap);
-        delete(&world).await;
-        if !world.fate.end() {
-            assert!(nth > 7, "only {nth} calls");
-            return;
-        }
-        outlive_the_lease(&world);
+        world.fault(Fault::on(Door::Token, FaultKind::Refuse)).await;
+        (world, ())
+    };
+    let go_on = async |world: &World, (), at: &str| {
         let answer = world.disconnect().await.expect(200);
         let said = answer.body["last_error"]["message"].as_str();
         let said = said.unwrap_or_default();
-        assert!(
-            said.contains("could not be removed"),
-            "{mishap:?} at {nth}: {said}"
-        );
-        assert_eq!(
-            world.token_statuses(),
-            [domain::account::TokenStatus::Retired]
-        );
+        assert!(said.contains("could not be removed"), "{at}: {said}");
+        assert_eq!(world.token_statuses(), [TokenStatus::Retired]);
         assert!(world.oauth().is_none() && world.keys().is_empty());
-    }
-    panic!("the story does not end");
-}
-
-async fn check(world: &World) {
-    let parameters = json!({ "account": "acme", "action": "check" });
-    let route = "POST /v1/accounts/{account}/{action}";
-    let _ = world.try_call(route, parameters, None).await;
-}
-
-async fn change(world: &World) {
-    let body = json!({ "events": ["order.created"] });
-    let parameters = json!({ "account": "acme" });
-    let route = "PATCH /v1/accounts/{account}";
-    let _ = world
-        .try_call(route, parameters, Some(body.to_string()))
-        .await;
+    };
+    each_mishap(7, begin, |_| delete(), go_on).await;
 }
 
 /// Whatever a check was doing, the next one converges, with two questions of Orderspace and a removal at most.
-#[rstest]
 #[tokio::test]
 // requirement: subscription-crash
-async fn a_check_of_a_missing_webhook(#[values(0, 1, 2, 3)] mishap: usize) {
-    let mishap = Mishap::ALL[mishap];
-    for nth in 0..TOO_MANY {
-        let world = World::new().await;
-        world.connect().await.expect(200);
-        let id = world.webhooks().await[0].id.clone();
-        world.remove_webhook(&id).await;
-        world.fate.plan(nth, mishap);
-        check(&world).await;
-        if !world.fate.end() {
-            assert!(nth > 7, "only {nth} calls");
-            return;
-        }
-        outlive_the_lease(&world);
+async fn a_check_of_a_missing_webhook() {
+    let go_on = async |world: &World, (), at: &str| {
         world.asked().await;
         world.check().await.expect(200);
         let asked = world.asked().await;
-        assert!(asked.len() <= 3, "{mishap:?} at {nth}: {asked:?}");
+        assert!(asked.len() <= 3, "{at}: {asked:?}");
         world.assert_connected(&world.webhooks().await);
-    }
-    panic!("the story does not end");
+    };
+    each_mishap(7, without_its_webhook, |_| act("check"), go_on).await;
 }
 
-#[rstest]
 #[tokio::test]
-async fn a_change_that_a_check_completes(#[values(0, 1, 2, 3)] mishap: usize) {
-    let mishap = Mishap::ALL[mishap];
-    for nth in 0..TOO_MANY {
-        let world = World::new().await;
-        world.connect().await.expect(200);
-        world.fate.plan(nth, mishap);
-        change(&world).await;
-        if !world.fate.end() {
-            assert!(nth > 4, "only {nth} calls");
-            return;
-        }
-        outlive_the_lease(&world);
-        let wished = world.account().unwrap().events;
+async fn a_change_that_a_check_completes() {
+    let call = |_: &World| patch(json!({ "events": ["order.created"] }));
+    each_mishap(4, connected, call, async |world: &World, (), at: &str| {
+        let desired = world.account().unwrap().events;
         world.check().await.expect(200);
         let webhooks = world.webhooks().await;
         world.assert_connected(&webhooks);
-        assert!(wished.is(&webhooks[0].events), "{mishap:?} at {nth}");
-    }
-    panic!("the story does not end");
+        assert!(desired.is(&webhooks[0].events), "{at}");
+    })
+    .await;
 }
 
 /// The lease lets one call at a time to Orderspace, so a token that is over is renewed once.
@@ -257,11 +151,7 @@ async fn fifty_callers_at_once_cause_one_token_request() {
     world.connect().await.expect(200);
     world.pass(1700);
     world.asked().await;
-    let route = "POST /v1/accounts/{account}/{action}";
-    let calls = (0..50).map(|_| {
-        let parameters = json!({ "account": "acme", "action": "check" });
-        world.call(route, parameters, None)
-    });
+    let calls = (0..50).map(|_| world.check());
     let answers = futures::future::join_all(calls).await;
     let done = answers.iter().filter(|answer| answer.status == 200);
     assert!(done.count() >= 1);
@@ -280,7 +170,7 @@ async fn fifty_callers_at_once_cause_one_token_request() {
 // requirement: subscription-lease
 async fn whoever_is_overtaken_saves_nothing() {
     let world = World::new().await;
-    world.next("POST", simulator::FaultKind::SlowMs(300)).await;
+    world.next("POST", FaultKind::SlowMs(300)).await;
     let slow = async {
         let answer = world.connect().await;
         assert_eq!(answer.status, 409, "{}", answer.body);
@@ -309,12 +199,6 @@ async fn whoever_is_overtaken_saves_nothing() {
     world.assert_connected(&world.webhooks().await);
 }
 
-async fn rotate(world: &World) {
-    let parameters = json!({ "account": "acme", "action": "rotate" });
-    let route = "POST /v1/accounts/{account}/{action}";
-    let _ = world.try_call(route, parameters, None).await;
-}
-
 /// Ends a rotation, and sees that one webhook is left, with its key, that of the old one and no third.
 #[track_caller]
 fn assert_rotated(world: &World, webhooks: &[simulator::control::WebhookStatus], old: &str) {
@@ -331,114 +215,73 @@ fn assert_rotated(world: &World, webhooks: &[simulator::control::WebhookStatus],
 }
 
 /// Whatever the rotation was doing, the next check completes it, or finds that it had not begun.
-#[rstest]
 #[tokio::test]
-async fn a_rotation(#[values(0, 1, 2, 3)] mishap: usize) {
-    let mishap = Mishap::ALL[mishap];
-    for nth in 0..TOO_MANY {
-        let world = World::new().await;
-        world.connect().await.expect(200);
+async fn a_rotation() {
+    let begin = async || {
+        let (world, ()) = connected().await;
         let old = world.webhooks().await[0].id.clone();
-        world.fate.plan(nth, mishap);
-        rotate(&world).await;
-        if !world.fate.end() {
-            assert!(nth > 7, "only {nth} calls");
-            return;
-        }
-        outlive_the_lease(&world);
+        (world, old)
+    };
+    let go_on = async |world: &World, old: String, at: &str| {
         let is_begun = world.account().unwrap().rotation().is_some();
         world.asked().await;
         world.check().await.expect(200);
         let asked = world.asked().await;
-        assert!(asked.len() <= 2, "{mishap:?} at {nth}: {asked:?}");
+        assert!(asked.len() <= 2, "{at}: {asked:?}");
         let webhooks = world.webhooks().await;
         if !is_begun {
-            assert!(nth <= 1, "after the lease, the desired is kept first");
+            let is_early = at.ends_with(" 0") || at.ends_with(" 1");
+            assert!(is_early, "after the lease, the desired is kept first: {at}");
             world.assert_connected(&webhooks);
-            continue;
+            return;
         }
-        assert_eq!(webhooks.len(), 2, "{mishap:?} at {nth}");
+        assert_eq!(webhooks.len(), 2, "{at}");
         // The same call again begins no second one.
-        rotate(&world).await;
-        assert_eq!(world.webhooks().await, webhooks, "{mishap:?} at {nth}");
+        world.rotate().await;
+        assert_eq!(world.webhooks().await, webhooks, "{at}");
         world.deliver_by(&webhooks[0].id);
         world.check().await.expect(200);
-        assert_rotated(&world, &world.webhooks().await, &old);
-    }
-    panic!("the story does not end");
+        assert_rotated(world, &world.webhooks().await, &old);
+    };
+    each_mishap(7, begin, |_| act("rotate"), go_on).await;
 }
 
-#[rstest]
 #[tokio::test]
-async fn the_end_of_an_overlap(#[values(0, 1, 2, 3)] mishap: usize) {
-    let mishap = Mishap::ALL[mishap];
-    for nth in 0..TOO_MANY {
-        let world = World::new().await;
-        world.connect().await.expect(200);
-        let old = world.webhooks().await[0].id.clone();
-        world.rotate().await.expect(200);
-        world.deliver_by(&world.webhooks().await[0].id);
-        world.fate.plan(nth, mishap);
-        check(&world).await;
-        if !world.fate.end() {
-            assert!(nth > 7, "only {nth} calls");
-            return;
-        }
-        outlive_the_lease(&world);
+async fn the_end_of_an_overlap() {
+    let go_on = async |world: &World, old: String, _: &str| {
         world.check().await.expect(200);
-        assert_rotated(&world, &world.webhooks().await, &old);
-    }
-    panic!("the story does not end");
+        assert_rotated(world, &world.webhooks().await, &old);
+    };
+    each_mishap(7, overlapping, |_| act("check"), go_on).await;
 }
 
-#[rstest]
 #[tokio::test]
-async fn the_end_of_a_grace(#[values(0, 1, 2, 3)] mishap: usize) {
-    let mishap = Mishap::ALL[mishap];
-    for nth in 0..TOO_MANY {
-        let world = World::new().await;
-        world.connect().await.expect(200);
-        world.rotate().await.expect(200);
-        world.deliver_by(&world.webhooks().await[0].id);
+async fn the_end_of_a_grace() {
+    let begin = async || {
+        let (world, _) = overlapping().await;
         world.check().await.expect(200);
         world.pass(72 * 3600);
-        world.fate.plan(nth, mishap);
-        check(&world).await;
-        if !world.fate.end() {
-            assert!(nth > 6, "only {nth} calls");
-            return;
-        }
-        outlive_the_lease(&world);
+        (world, ())
+    };
+    let go_on = async |world: &World, (), at: &str| {
         world.check().await.expect(200);
         world.assert_connected(&world.webhooks().await);
-        assert_eq!(world.keys().len(), 1, "{mishap:?} at {nth}");
-        use domain::account::TokenStatus::{Live, Retired};
-        assert_eq!(world.token_statuses(), [Live, Retired]);
-    }
-    panic!("the story does not end");
+        assert_eq!(world.keys().len(), 1, "{at}");
+        let ended = [TokenStatus::Live, TokenStatus::Retired];
+        assert_eq!(world.token_statuses(), ended);
+    };
+    each_mishap(6, begin, |_| act("check"), go_on).await;
 }
 
-#[rstest]
 #[tokio::test]
-async fn a_disconnect_during_a_rotation(#[values(0, 1, 2, 3)] mishap: usize) {
-    let mishap = Mishap::ALL[mishap];
-    for nth in 0..TOO_MANY {
-        let world = World::new().await;
-        world.connect().await.expect(200);
-        world.rotate().await.expect(200);
-        world.fate.plan(nth, mishap);
-        delete(&world).await;
-        if !world.fate.end() {
-            assert!(nth > 7, "only {nth} calls");
-            return;
-        }
-        outlive_the_lease(&world);
+async fn a_disconnect_during_a_rotation() {
+    let go_on = async |world: &World, _: String, at: &str| {
         world.disconnect().await.expect(200);
-        assert!(world.webhooks().await.is_empty(), "{mishap:?} at {nth}");
+        assert!(world.webhooks().await.is_empty(), "{at}");
         assert!(world.oauth().is_none() && world.keys().is_empty());
         let statuses = world.token_statuses();
         assert!(!statuses.iter().any(|status| status.takes_deliveries()));
-        assert_eq!(statuses.len(), 2, "{mishap:?} at {nth}");
-    }
-    panic!("the story does not end");
+        assert_eq!(statuses.len(), 2, "{at}");
+    };
+    each_mishap(7, rotating, |_| delete(), go_on).await;
 }

@@ -107,6 +107,12 @@ async fn an_integration_that_was_removed_at_orderspace_does_not_hold_the_account
         said.contains("could not be removed at Orderspace"),
         "{said}"
     );
+    let explanation = answer.body["explanation"].as_str().unwrap();
+    let left = "something was left behind: ";
+    assert!(
+        explanation.contains(&format!("{left}{said}")),
+        "{explanation}"
+    );
     assert_eq!(world.token_statuses(), [TokenStatus::Retired]);
     assert!(world.oauth().is_none() && world.keys().is_empty());
     // A later connect finds the webhook that was left, and takes it away.

@@ -1,31 +1,19 @@
 //! Manual accounts: a person registers the URL at the source.
 
 use domain::account::{TokenStatus, UrlToken};
-use domain::signature::MacKey;
 use serde_json::{Value, json};
 
-use crate::world::{HOOKS, World};
+use crate::world::{HOOKS, World, patch};
 
-fn desired(secrets: &[&str]) -> Value {
+pub(crate) fn desired(secrets: &[&str]) -> Value {
     json!({ "source": "stackone", "signing_secrets": secrets, "events": ["*"] })
 }
 
 /// The URL's token, out of the one answer that shows it.
-fn token_of(body: &Value) -> UrlToken {
+pub(crate) fn token_of(body: &Value) -> UrlToken {
     let url = body["endpoint"].as_str().unwrap();
     let token = url.strip_prefix(HOOKS).unwrap();
     token.strip_prefix("/stackone/").unwrap().parse().unwrap()
-}
-
-fn keys(world: &World, token: &UrlToken) -> Vec<String> {
-    let held = world.signing_keys();
-    let held = held.of(&token.hash(), None);
-    let macs = held.map(|held| held.secrets.macs.clone());
-    macs.unwrap_or_default()
-        .iter()
-        .map(MacKey::expose)
-        .map(str::to_owned)
-        .collect()
 }
 
 #[tokio::test]
@@ -53,7 +41,7 @@ async fn a_manual_account_waits_for_a_person_and_is_connected_by_its_first_deliv
         entry.keys, held.version,
         "who caches keys sees that there are new ones"
     );
-    assert_eq!(keys(&world, &token), ["marker-one"]);
+    assert_eq!(world.macs_of(&token), ["marker-one"]);
 
     let before = world.check().await.expect(200);
     assert_eq!(before.body["state"], "waiting", "nothing has come yet");
@@ -80,17 +68,14 @@ async fn the_same_call_again_changes_nothing_and_other_secrets_replace_those_bef
     assert_eq!(world.account(), account);
 
     world.pass(60);
-    let parameters = json!({ "account": "acme" });
-    let both = Some(json!({ "signing_secrets": ["one", "two"] }));
-    world
-        .call("PATCH /v1/accounts/{account}", parameters, both)
-        .await
-        .expect(200);
-    assert_eq!(keys(&world, &token), ["one", "two"]);
+    let both = json!({ "signing_secrets": ["one", "two"] });
+    let changed = world.try_call(patch(both)).await;
+    changed.unwrap().expect(200);
+    assert_eq!(world.macs_of(&token), ["one", "two"]);
     let version = world.token_entry(&token).unwrap().keys;
     assert!(version > account.unwrap().registrations[0].keys);
     world.put("acme", &desired(&["two"])).await.expect(200);
-    assert_eq!(keys(&world, &token), ["two"]);
+    assert_eq!(world.macs_of(&token), ["two"]);
     assert!(world.token_entry(&token).unwrap().keys > version);
 }
 
@@ -122,7 +107,7 @@ async fn another_url_before_any_delivery_replaces_the_one_that_nobody_used() {
     assert_ne!(first.hash(), second.hash());
     for unused in [&first, &second] {
         assert_eq!(status(&world, unused), TokenStatus::Grace);
-        assert_eq!(keys(&world, unused), ["one"]);
+        assert_eq!(world.macs_of(unused), ["one"]);
     }
     assert_eq!(status(&world, &third), TokenStatus::Pending);
     world.pass(GRACE + 1);
@@ -132,7 +117,7 @@ async fn another_url_before_any_delivery_replaces_the_one_that_nobody_used() {
     }
     assert!(status(&world, &third).takes_deliveries());
     world.check().await.expect(200);
-    assert_eq!(keys(&world, &first), Vec::<String>::new());
+    assert_eq!(world.macs_of(&first), Vec::<String>::new());
 }
 
 #[tokio::test]
@@ -154,8 +139,8 @@ async fn a_url_in_use_stays_so_until_the_new_one_has_brought_a_delivery() {
     }
     assert_eq!(status(&world, &first), TokenStatus::Live);
     assert_eq!(status(&world, &second), TokenStatus::Pending);
-    assert_eq!(keys(&world, &first), ["one"]);
-    assert_eq!(keys(&world, &second), ["one"]);
+    assert_eq!(world.macs_of(&first), ["one"]);
+    assert_eq!(world.macs_of(&second), ["one"]);
 
     // A delivery of the old one says nothing of the new one.
     world.deliver_to(first.hash());
@@ -180,7 +165,7 @@ async fn a_url_in_use_stays_so_until_the_new_one_has_brought_a_delivery() {
     world.deliver_to(first.hash());
     world.check().await.expect(200);
     assert_eq!(status(&world, &first), TokenStatus::Grace);
-    assert_eq!(keys(&world, &first), ["one"]);
+    assert_eq!(world.macs_of(&first), ["one"]);
     assert_eq!(status(&world, &second), TokenStatus::Live);
     world.pass(2);
     world.check().await.expect(200);
@@ -231,7 +216,7 @@ async fn a_disconnect_retires_the_url_and_says_what_a_person_has_to_remove() {
         world.token_entry(&token).unwrap().status,
         TokenStatus::Retired
     );
-    assert!(keys(&world, &token).is_empty() && world.oauth().is_none());
+    assert!(world.macs_of(&token).is_empty() && world.oauth().is_none());
     world.act("endpoint").await.expect(409);
 }
 
@@ -251,7 +236,7 @@ async fn lost_keys_and_entries_are_written_anew() {
     world.lose_keys();
     world.lose_entries();
     world.check().await.expect(200);
-    assert_eq!(keys(&world, &token), ["one"]);
+    assert_eq!(world.macs_of(&token), ["one"]);
     assert!(world.token_entry(&token).unwrap().status.takes_deliveries());
 }
 

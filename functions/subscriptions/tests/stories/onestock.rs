@@ -1,61 +1,26 @@
 //! The life of a webhook at OneStock, which the simulator plays: a site may be unable to list and to remove, and nothing can
 //! be changed but a webhook's status.
 
-use domain::account::{TokenStatus, UrlToken};
+use domain::account::TokenStatus;
+use domain::signature::Policy;
 use domain::source::Source;
-use domain::subscription::{Api, Apis, Endpoint};
+use domain::subscription::Endpoint;
 use rstest::rstest;
 use serde_json::{Value, json};
-use simulator::control::{NewSite, WebhookStatus};
-use simulator::{FaultKind, Simulator};
-use sources::http::HttpClient;
-use sources::onestock::api::OneStock;
+use simulator::FaultKind;
+use simulator::control::WebhookStatus;
 
-use crate::world::{Answer, World};
+use crate::each_source::is_proved;
+use crate::world::{Answer, World, patch, token_of};
 
 const TOPIC: &str = "order_state_changed";
 
 async fn world(settings: Value) -> World {
-    let mut world = World::new().await;
-    let simulator = Simulator::start_as(simulator::Source::Onestock, 0);
-    world.simulator = simulator.await.unwrap();
-    let site = NewSite {
-        settings,
-        ..NewSite::default()
-    };
-    world.site = world.simulator.create_site(site).unwrap();
-    let second = std::time::Duration::from_secs(1);
-    let client = HttpClient::with_timeouts("OneStock", second, second).unwrap();
-    let stand_in = format!("{}/v2", world.simulator.url());
-    let api: Box<dyn Api> = Box::new(OneStock::new(client, Some(stand_in)));
-    world.apis = Apis::from_iter([(Source::OneStock, api)]);
-    world
-}
-
-fn desired(world: &World, events: &[&str]) -> Value {
-    json!({
-        "source": "onestock",
-        "api_url": "https://api.example.com/v2",
-        "site_id": world.site.client_id,
-        "user_id": "ops",
-        "password": world.site.client_secret,
-        "events": events,
-    })
+    World::playing(Source::OneStock, settings).await
 }
 
 async fn connect(world: &World) -> Answer {
-    world.put("acme", &desired(world, &[TOPIC])).await
-}
-
-/// Whether the key that a webhook signs with is the one that is held for its registration.
-fn is_key_held(world: &World, webhook: &WebhookStatus) -> bool {
-    let token = Endpoint::new(webhook.endpoint.as_str()).token().unwrap();
-    let keys = world.signing_keys();
-    let held = keys.registrations().get(&token.hash());
-    held.is_some_and(|held| {
-        let mut macs = held.secrets.macs.iter();
-        macs.any(|key| key.expose() == webhook.signing_key)
-    })
+    world.put("acme", &world.desired(&[TOPIC])).await
 }
 
 /// Sets a webhook's status as a person at OneStock does.
@@ -73,56 +38,10 @@ async fn set_status(world: &World, id: &str, status: &str) {
     assert!(answer.status().is_success());
 }
 
-#[rstest]
-#[case::listed(json!({ "list": 200, "delete": 200 }))]
-#[case::id_below(json!({ "id_in": "webhook" }))]
-#[case::id_in_location(json!({ "id_in": "location", "list": 405 }))]
-#[case::id_nowhere_but_in_the_list(json!({ "id_in": "nowhere", "list": 200 }))]
-#[case::id_nowhere(json!({ "id_in": "nowhere", "list": 501 }))]
-#[tokio::test]
-// requirement: subscription-one
-async fn connected_once_with_a_key_of_ours(#[case] settings: Value) {
-    let world = world(settings.clone()).await;
-    let answer = connect(&world).await.expect(200);
-    assert_eq!(answer.body["state"], "connected");
-    for _ in 0..3 {
-        world.check().await.expect(200);
-    }
-    let [webhook] = &world.webhooks().await[..] else {
-        panic!("one webhook");
-    };
-    assert_eq!(webhook.events, [TOPIC]);
-    assert_eq!(webhook.signing_key.len(), 43);
-    assert!(is_key_held(&world, webhook));
-    assert!(!answer.body.to_string().contains(&webhook.signing_key));
-    let shown = world.show("acme").await.body;
-    let is_named = settings["id_in"] != "nowhere" || settings["list"] == 200;
-    let id = shown["webhook"].as_str().unwrap();
-    assert_eq!(id == webhook.id, is_named, "{id}");
-    assert_eq!(id.starts_with("unnamed-"), !is_named, "{id}");
-}
-
-#[tokio::test]
-// requirement: subscription-crash
-async fn a_registration_whose_answer_was_lost_is_found_with_its_key() {
-    let world = world(json!({ "list": 200 })).await;
-    world.next("POST", FaultKind::WorkThenStatus(504)).await;
-    let answer = connect(&world).await;
-    assert!(answer.status >= 500, "{}", answer.body);
-    world.check().await.expect(200);
-    let [webhook] = &world.webhooks().await[..] else {
-        panic!("one webhook");
-    };
-    assert!(is_key_held(&world, webhook));
-}
-
 #[tokio::test]
 async fn topics_that_no_message_says_are_not_in_a_star_and_the_account_says_so() {
     let world = world(json!({ "list": 200 })).await;
-    let answer = world
-        .put("acme", &desired(&world, &["*"]))
-        .await
-        .expect(200);
+    let answer = world.put("acme", &world.desired(&["*"])).await.expect(200);
     assert_eq!(answer.body["events"].as_array().unwrap().len(), 24);
     let explanation = answer.body["explanation"].as_str().unwrap();
     for topic in ["stock_import_completed", "candidates_removed", "rules_over"] {
@@ -147,19 +66,12 @@ const LISTED: &str = r#"{ "list": 200, "delete": 200 }"#;
 /// An account with a webhook for each of three topics.
 async fn three(settings: &str) -> World {
     let world = world(serde_json::from_str(settings).unwrap()).await;
-    world
-        .put("acme", &desired(&world, &THREE))
-        .await
-        .expect(200);
+    world.put("acme", &world.desired(&THREE)).await.expect(200);
     world
 }
 
 fn part(webhook: &WebhookStatus) -> String {
     Endpoint::new(webhook.endpoint.as_str()).part().unwrap()
-}
-
-fn token(webhook: &WebhookStatus) -> UrlToken {
-    Endpoint::new(webhook.endpoint.as_str()).token().unwrap()
 }
 
 /// The webhooks at the source by their parts.
@@ -179,9 +91,9 @@ async fn assert_three(world: &World) -> Vec<WebhookStatus> {
     for (part, webhook) in &webhooks {
         let topic = if part.is_empty() { TOPIC } else { part };
         assert_eq!(webhook.events, [topic]);
-        assert!(webhook.enabled && is_key_held(world, webhook), "{part}");
+        assert!(webhook.enabled && is_proved(world, webhook), "{part}");
         assert!(keys.insert(webhook.signing_key.clone()), "{part}");
-        let entry = world.token_entry(&token(webhook)).unwrap();
+        let entry = world.token_entry(&token_of(webhook)).unwrap();
         assert_eq!(entry.status, TokenStatus::Live, "{part}");
         assert_eq!(entry.webhook.unwrap().as_str(), webhook.id, "{part}");
     }
@@ -208,16 +120,13 @@ async fn a_topic_that_no_message_tells_has_a_webhook_whose_url_names_it(#[case] 
     assert_eq!(parts[2]["events"], json!(["gift_wrapped@v2"]));
     for webhook in &webhooks {
         assert!(!shown.to_string().contains(&webhook.signing_key));
-        assert!(!shown.to_string().contains(token(webhook).expose()));
+        assert!(!shown.to_string().contains(token_of(webhook).expose()));
     }
     // The same again asks once and changes nothing.
     let account = world.account();
     world.asked().await;
     world.check().await.expect(200);
-    world
-        .put("acme", &desired(&world, &THREE))
-        .await
-        .expect(200);
+    world.put("acme", &world.desired(&THREE)).await.expect(200);
     assert_eq!(world.account(), account);
     let asked = world.asked().await;
     let is_change = |asked: &&String| !asked.starts_with("GET ") && !asked.contains("/login");
@@ -239,7 +148,7 @@ async fn the_webhook_of_one_part_is_repaired_and_the_others_are_left() {
     assert_eq!(after[0].id, before[0].id);
     assert_eq!(after[1].id, before[1].id, "it is enabled again");
     assert_ne!(after[2].id, before[2].id);
-    let old = world.token_entry(&token(&before[2])).unwrap();
+    let old = world.token_entry(&token_of(&before[2])).unwrap();
     assert_eq!(old.status, TokenStatus::Grace);
 }
 
@@ -270,8 +179,8 @@ async fn each_part_rotates_and_its_old_webhook_goes_when_its_new_one_has_deliver
     let webhooks = by_part(&world).await;
     assert_eq!(webhooks.len(), 6, "{}", answer.body);
     for (part, webhook) in &webhooks {
-        assert!(is_key_held(&world, webhook), "{part}");
-        let entry = world.token_entry(&token(webhook)).unwrap();
+        assert!(is_proved(&world, webhook), "{part}");
+        let entry = world.token_entry(&token_of(webhook)).unwrap();
         assert!(entry.status.takes_deliveries(), "{part}");
     }
     let is_old = |webhook: &WebhookStatus| before.iter().any(|old| old.id == webhook.id);
@@ -288,7 +197,7 @@ async fn each_part_rotates_and_its_old_webhook_goes_when_its_new_one_has_deliver
     let left = world.webhooks().await;
     assert_eq!(left.len(), 5);
     assert!(!left.iter().any(|webhook| webhook.id == before[1].id));
-    let gone = world.token_entry(&token(&before[1])).unwrap();
+    let gone = world.token_entry(&token_of(&before[1])).unwrap();
     assert_eq!(gone.status, TokenStatus::Grace, "retries are taken");
 
     // The others wait for theirs, as long as a rotation lasts.
@@ -321,7 +230,7 @@ async fn what_is_no_longer_selected_goes_with_its_webhook_and_may_come_again(
     assert_eq!(is_there(&webhooks, &before[2].id), !is_removed);
     let paused = format!("PATCH /v2/webhooks/{}/status -> 200", before[2].id);
     assert!(world.asked().await.contains(&paused) || is_removed);
-    let status = |webhook| world.token_entry(&token(webhook)).unwrap().status;
+    let status = |webhook| world.token_entry(&token_of(webhook)).unwrap().status;
     assert_eq!(status(&before[2]), TokenStatus::Grace);
     assert_eq!(status(&before[0]), TokenStatus::Live);
     let history = world.history().join("; ");
@@ -331,7 +240,7 @@ async fn what_is_no_longer_selected_goes_with_its_webhook_and_may_come_again(
     let again = world.webhooks().await.into_iter();
     let again: Vec<_> = again.filter(|webhook| webhook.id != before[2].id).collect();
     assert_eq!(again.len(), 3);
-    assert!(again.iter().all(|webhook| is_key_held(&world, webhook)));
+    assert!(again.iter().all(|webhook| is_proved(&world, webhook)));
     world.pass(72 * 3600 + 1);
     world.check().await.expect(200);
     assert_eq!(status(&before[2]), TokenStatus::Retired);
@@ -341,10 +250,7 @@ async fn what_is_no_longer_selected_goes_with_its_webhook_and_may_come_again(
 async fn only_parts_may_be_selected() {
     let world = world(serde_json::from_str(LISTED).unwrap()).await;
     let events = ["stock_import_completed", "candidates_added"];
-    world
-        .put("acme", &desired(&world, &events))
-        .await
-        .expect(200);
+    world.put("acme", &world.desired(&events)).await.expect(200);
     let parts: Vec<_> = by_part(&world)
         .await
         .into_iter()
@@ -385,10 +291,7 @@ async fn the_parts_of_an_account_that_is_lost_are_known_by_their_urls() {
         webhooks.iter().map(|webhook| webhook.id.clone()).collect()
     };
     world.lose_account("acme");
-    world
-        .put("acme", &desired(&world, &THREE))
-        .await
-        .expect(200);
+    world.put("acme", &world.desired(&THREE)).await.expect(200);
     assert_eq!(ids(&assert_three(&world).await), ids(&before));
 }
 
@@ -399,7 +302,7 @@ async fn an_account_has_all_standard_topics_and_some_of_the_site_s_own() {
     let mut all: Vec<&str> = types.iter().map(|row| row.name).collect();
     all.push("gift_wrapped");
     // Each registration takes its time, so a call may end before all are there: the checks go on.
-    world.put("acme", &desired(&world, &all)).await;
+    world.put("acme", &world.desired(&all)).await;
     for _ in 0..10 {
         if world.webhooks().await.len() == 31 {
             break;
@@ -458,21 +361,16 @@ async fn another_selection_takes_another_webhook(#[case] settings: Value) {
     let new = webhooks.iter().find(|webhook| webhook.id != old.id);
     let new = new.unwrap();
     assert_eq!(new.events, ["parcel_state_changed"]);
-    assert!(is_key_held(&world, new) && is_key_held(&world, &old));
+    assert!(is_proved(&world, new) && is_proved(&world, &old));
     assert_eq!(world.show("acme").await.body["webhook"], json!(new.id));
 }
 
 #[tokio::test]
 // requirement: subscription-repair
-async fn a_missing_webhook_is_registered_again_and_a_disabled_one_enabled() {
+async fn a_disabled_webhook_is_enabled_again() {
     let world = world(json!({ "list": 200, "delete": 200 })).await;
     connect(&world).await.expect(200);
-    let gone = world.webhooks().await.remove(0);
-    world.remove_webhook(&gone.id).await;
-    world.check().await.expect(200);
     let webhook = world.webhooks().await.remove(0);
-    assert_ne!(webhook.id, gone.id);
-    assert!(is_key_held(&world, &webhook));
     world
         .change_webhook(&webhook.id, json!({ "enabled": false }))
         .await;
@@ -515,39 +413,6 @@ async fn a_paused_webhook_is_left_alone_and_shown() {
     );
 }
 
-#[rstest]
-#[case::removed(json!({ "list": 200, "delete": 200 }), true)]
-#[case::only_stopped(json!({}), false)]
-#[tokio::test]
-// requirement: subscription-disconnect
-async fn rotated_and_disconnected(#[case] settings: Value, #[case] is_removed: bool) {
-    let world = world(settings).await;
-    connect(&world).await.expect(200);
-    let old = world.webhooks().await.remove(0);
-    world.rotate().await.expect(200);
-    let webhooks = world.webhooks().await;
-    assert_eq!(webhooks.len(), 2);
-    let new = webhooks.iter().find(|webhook| webhook.id != old.id);
-    let new = new.unwrap();
-    assert!(is_key_held(&world, new) && is_key_held(&world, &old));
-    assert_ne!(new.signing_key, old.signing_key);
-    world.pass(3600);
-    world.deliver_by(&new.id);
-    world.check().await.expect(200);
-    assert_eq!(world.webhooks().await.len(), if is_removed { 1 } else { 2 });
-    world.asked().await;
-    let answer = world.disconnect().await.expect(200);
-    assert_eq!(answer.body["state"], "disconnected");
-    if is_removed {
-        assert!(world.webhooks().await.is_empty());
-        return;
-    }
-    let paused = format!("PATCH /v2/webhooks/{}/status -> 200", new.id);
-    assert!(world.asked().await.contains(&paused));
-    let left = answer.body["last_error"]["message"].as_str().unwrap();
-    assert!(left.contains(&new.id) && left.contains("by hand"), "{left}");
-}
-
 #[tokio::test]
 async fn an_access_token_that_ended_is_replaced() {
     let world = world(json!({ "list": 200 })).await;
@@ -561,22 +426,54 @@ async fn an_access_token_that_ended_is_replaced() {
     assert_eq!(asked.iter().filter(is_login).count(), 1, "{asked:?}");
 }
 
-#[rstest]
-#[case::wrong_password("password", "marker", 422, "password")]
-#[case::address_inside("api_url", "https://marker.internal", 400, "api_url")]
-#[case::address_in_the_clear("api_url", "http://marker.example.com", 400, "api_url")]
 #[tokio::test]
-async fn wrong_credentials_are_named_by_their_fields(
-    #[case] field: &str,
-    #[case] value: &str,
-    #[case] status: u16,
-    #[case] said: &str,
-) {
+async fn without_a_list_nothing_is_registered_twice_and_the_account_says_so() {
     let world = world(json!({})).await;
-    let mut wanted = desired(&world, &["*"]);
-    wanted[field] = json!(value);
-    let answer = world.put("acme", &wanted).await.expect(status);
-    assert!(answer.message().contains(said), "{}", answer.message());
-    assert!(!answer.message().contains("marker"), "{}", answer.message());
-    assert!(world.webhooks().await.is_empty());
+    connect(&world).await.expect(200);
+    for _ in 0..2 {
+        let answer = world.check().await.expect(200);
+        let explanation = answer.body["explanation"].as_str().unwrap();
+        assert!(
+            explanation.contains("does not list its webhooks"),
+            "{explanation}"
+        );
+    }
+    assert_eq!(world.webhooks().await.len(), 1);
+    let said = |what: &&String| what.contains("does not list");
+    assert_eq!(world.history().iter().filter(said).count(), 1);
+}
+
+/// OneStock does not publish the form of its signature, so an operator says when it is required.
+#[tokio::test]
+async fn what_becomes_of_unproved_deliveries_is_chosen_and_reaches_every_token() {
+    let world = world(json!({ "list": 200 })).await;
+    world.connect().await.expect(200);
+    let policies = |world: &World| -> Vec<Option<Policy>> {
+        let entries = world.token_entries();
+        entries.into_iter().map(|(_, entry)| entry.policy).collect()
+    };
+    assert_eq!(policies(&world), [None]);
+    for (word, policy) in [("require", Policy::Require), ("observe", Policy::Observe)] {
+        let changed = world.try_call(patch(json!({ "proof": word }))).await;
+        assert_eq!(changed.unwrap().expect(200).body["proof"], word);
+        assert_eq!(policies(&world), [Some(policy)]);
+        assert_eq!(world.account().unwrap().policy, Some(policy));
+    }
+    let mut again = world.desired(&["*"]);
+    again["proof"] = json!("require");
+    world.put("acme", &again).await.expect(200);
+    assert_eq!(policies(&world), [Some(Policy::Require)]);
+}
+
+#[tokio::test]
+async fn where_every_delivery_has_to_be_proved_there_is_nothing_to_choose() {
+    let world = World::new().await;
+    let mut desired = world.desired(&["*"]);
+    desired["proof"] = json!("require");
+    let answer = world.put("acme", &desired).await.expect(400);
+    assert!(
+        answer.message().contains("\"proof\""),
+        "{}",
+        answer.message()
+    );
 }

@@ -2,13 +2,13 @@
 
 use std::sync::atomic::Ordering;
 
-use domain::account::{TokenStatus, UrlToken};
+use domain::account::TokenStatus;
 use domain::identity::DeliveryId;
 use serde_json::{Value, json};
 use simulator::FaultKind;
 use simulator::control::{NewSite, WebhookStatus};
 
-use crate::world::{Answer, Mishap, World};
+use crate::world::{Answer, Mishap, World, token_of};
 
 /// A connected account whose rotation has begun, with its old and its new webhook.
 async fn rotating() -> (World, WebhookStatus, WebhookStatus) {
@@ -22,14 +22,7 @@ async fn rotating() -> (World, WebhookStatus, WebhookStatus) {
 }
 
 fn status_of(world: &World, webhook: &WebhookStatus) -> TokenStatus {
-    let token: UrlToken = webhook
-        .endpoint
-        .rsplit('/')
-        .next()
-        .unwrap()
-        .parse()
-        .unwrap();
-    world.token_entry(&token).unwrap().status
+    world.token_entry(&token_of(webhook)).unwrap().status
 }
 
 fn holds_key_of(world: &World, webhook: &WebhookStatus) -> bool {
@@ -253,27 +246,6 @@ async fn what_is_not_connected_cannot_be_rotated() {
 }
 
 #[tokio::test]
-async fn of_a_rotation_and_another_change_at_once_one_is_told_to_come_again() {
-    let world = World::new().await;
-    world.connect().await.expect(200);
-    let (rotated, changed) = tokio::join!(world.rotate(), world.change(&["order.created"]));
-    let mut statuses = [rotated.status, changed.status];
-    statuses.sort_unstable();
-    assert_eq!(statuses, [200, 409]);
-    let told = if rotated.status == 409 {
-        rotated
-    } else {
-        changed
-    };
-    assert_eq!(told.retry_after.as_deref(), Some("5"));
-    assert!(
-        told.message().contains("another call"),
-        "{}",
-        told.message()
-    );
-}
-
-#[tokio::test]
 async fn throttled_is_accepted_and_the_check_goes_on() {
     let world = World::with(NewSite {
         requests_per_minute: Some(3),
@@ -337,20 +309,6 @@ async fn a_webhook_that_is_deleted_during_the_overlap_is_made_up_for() {
     world.deliver_by(&third.id);
     world.check().await.expect(200);
     world.assert_connected(&world.webhooks().await);
-}
-
-#[tokio::test]
-async fn a_disconnect_during_the_overlap_leaves_nothing() {
-    let (world, ..) = rotating().await;
-    let answer = world.disconnect().await.expect(200);
-    assert_eq!(answer.body["state"], "disconnected");
-    assert_eq!(*waits_for(&answer), json!(null));
-    assert!(world.webhooks().await.is_empty());
-    assert!(world.oauth().is_none() && world.keys().is_empty());
-    assert_eq!(
-        world.token_statuses(),
-        [TokenStatus::Retired, TokenStatus::Retired]
-    );
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ use simulator::control::WebhookStatus;
 use simulator::{Door, Fault, FaultKind};
 use subscriptions::MOST_REQUESTS;
 
-use crate::world::{Answer, HOOKS, Mishap, World};
+use crate::world::{Answer, HOOKS, Mishap, World, act, delete, patch, put};
 
 /// A call, and where it goes wrong.
 #[derive(Debug, Clone, Copy)]
@@ -198,28 +198,14 @@ impl Story {
     }
 
     async fn act(&self, action: Action) -> Option<Answer> {
-        let world = &self.world;
-        let account = json!({ "account": "acme" });
-        let of = |action: &str| json!({ "account": "acme", "action": action });
-        let post = "POST /v1/accounts/{account}/{action}";
-        match action {
-            Action::Connect(selection) => {
-                let desired = world.desired(SELECTIONS[selection]).to_string();
-                let call = world.try_call("PUT /v1/accounts/{account}", account, Some(desired));
-                call.await
-            }
-            Action::Change(selection) => {
-                let desired = json!({ "events": SELECTIONS[selection] }).to_string();
-                let call = world.try_call("PATCH /v1/accounts/{account}", account, Some(desired));
-                call.await
-            }
-            Action::Rotate => world.try_call(post, of("rotate"), None).await,
-            Action::Check => world.try_call(post, of("check"), None).await,
-            Action::Disconnect => {
-                let call = world.try_call("DELETE /v1/accounts/{account}", account, None);
-                call.await
-            }
-        }
+        let call = match action {
+            Action::Connect(selection) => put(self.world.desired(SELECTIONS[selection])),
+            Action::Change(selection) => patch(json!({ "events": SELECTIONS[selection] })),
+            Action::Rotate => act("rotate"),
+            Action::Check => act("check"),
+            Action::Disconnect => delete(),
+        };
+        self.world.try_call(call).await
     }
 
     async fn call(&mut self, call: Call) {

@@ -4,7 +4,7 @@ use domain::timestamp::Timestamp;
 use rstest::rstest;
 use serde_json::json;
 
-use crate::world::{START, World};
+use crate::world::{START, World, gateway_event};
 
 #[tokio::test]
 async fn accounts_are_listed_by_name() {
@@ -32,6 +32,45 @@ async fn accounts_are_listed_by_name() {
     assert_eq!(names, [Some("acme"), Some("zeta")]);
     assert_eq!(accounts[0]["state"], "connected");
     assert!(accounts[0].get("history").is_none());
+}
+
+/// An entry has the ARN that the gateway names, and nothing else of the identity.
+#[rstest]
+#[case::a_user(json!({ "iam": { "userArn": "arn:aws:iam::111122223333:user/ops", "accessKey": "AKIDEXAMPLE" } }), Some("arn:aws:iam::111122223333:user/ops"))]
+#[case::a_role(json!({ "iam": { "userArn": "arn:aws:sts::111122223333:assumed-role/Admin/ops@example.com" } }), Some("arn:aws:sts::111122223333:assumed-role/Admin/ops@example.com"))]
+#[case::no_arn(json!({ "iam": { "userArn": "ops" } }), None)]
+#[case::nobody(json!({ "iam": {} }), None)]
+#[case::null(json!(null), None)]
+#[tokio::test]
+async fn the_history_names_whoever_called_for_it(
+    #[case] authorizer: serde_json::Value,
+    #[case] by: Option<&str>,
+) {
+    let world = World::new().await;
+    let body = world.desired(&["*"]).to_string();
+    let parameters = json!({ "account": "acme" });
+    let mut event = gateway_event("PUT /v1/accounts/{account}", &parameters, Some(body));
+    event["requestContext"]["authorizer"] = authorizer;
+    let answer = world.invoke(event).await.unwrap();
+    assert_eq!(answer["statusCode"], 200, "{answer}");
+    let shown = world.show("acme").await.expect(200);
+    let history = shown.body["history"].as_array().unwrap().clone();
+    assert!(!history.is_empty());
+    for entry in &history {
+        assert_eq!(entry.get("by").and_then(|by| by.as_str()), by, "{entry}");
+        assert!(!entry.to_string().contains("AKIDEXAMPLE"), "{entry}");
+    }
+    // What a check does, nobody called for.
+    let registered = world.webhooks().await.remove(0);
+    world.remove_webhook(&registered.id).await;
+    world.invoke(json!({ "schedule": "check" })).await.unwrap();
+    world.work_off_checks().await;
+    let shown = world.show("acme").await.expect(200);
+    let after = shown.body["history"].as_array().unwrap();
+    assert!(after.len() > history.len());
+    for entry in after.iter().skip(history.len()) {
+        assert_eq!(entry.get("by"), None, "{entry}");
+    }
 }
 
 #[rstest]
@@ -73,7 +112,7 @@ async fn an_unknown_account_is_not_shown() {
 #[case("GET /v2/accounts", json!({}), 404)]
 #[tokio::test]
 async fn what_is_no_call_says_what_is(
-    #[case] route: &str,
+    #[case] route: &'static str,
     #[case] parameters: serde_json::Value,
     #[case] status: u16,
 ) {

@@ -30,15 +30,24 @@ async fn trouble_is_told_and_the_same_call_goes_on(
     #[case] kind: FaultKind,
     #[case] status: u16,
     #[case] said: &str,
+    #[values(false, true)] is_connected: bool,
 ) {
     let world = World::new().await;
+    let mut state = "connecting";
+    if is_connected {
+        world.connect().await.expect(200);
+        world.revoke_access_tokens().await;
+        state = "connected";
+    }
     world.fault(Fault::on(door, kind)).await;
     let answer = world.connect().await.expect(status);
     assert!(answer.message().contains(said), "{}", answer.message());
-    assert_eq!(answer.body["state"], "connecting");
+    assert_eq!(answer.body["state"], state);
     let shown = world.show("acme").await.expect(200);
-    assert_eq!(shown.body["state"], "connecting");
+    assert_eq!(shown.body["state"], state);
     assert_eq!(shown.body["last_error"]["message"], answer.message());
+    let explanation = shown.body["explanation"].as_str().unwrap();
+    assert!(explanation.contains(answer.message()), "{explanation}");
     world.clear_faults().await;
     world.pass(61);
     world.connect().await.expect(200);
@@ -86,22 +95,6 @@ async fn a_registration_that_comes_through_late_is_taken_away() {
     world.connect().await.expect(502);
     world.connect().await.expect(200);
     world.assert_connected(&world.webhooks().await);
-}
-
-#[tokio::test]
-async fn refused_credentials_make_no_account() {
-    let world = World::new().await;
-    let mut desired = world.desired(&["*"]);
-    desired["client_secret"] = json!("wrong");
-    let answer = world.put("acme", &desired).await.expect(422);
-    assert!(
-        answer.message().contains("refuses the credentials"),
-        "{}",
-        answer.message()
-    );
-    world.show("acme").await.expect(404);
-    assert!(world.oauth().is_none());
-    world.connect().await.expect(200);
 }
 
 #[tokio::test]

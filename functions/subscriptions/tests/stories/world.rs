@@ -3,26 +3,30 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use domain::account::{AccountName, TokenEntry, TokenHash, TokenStatus, UrlToken, WebhookId};
 use domain::identity::DeliveryId;
 use domain::ports::{Keys, PortError, QueueUrl};
 use domain::route::Routes;
-use domain::signature::{Assurance, MacKey, Policy, SigningKeys};
+use domain::signature::{Assurance, LiveSecrets, MacKey, SigningKeys};
 use domain::source::Source;
 use domain::subscription::{
     Access, Account, Accounts, AllAccounts, Api, ApiCall, ApiError, Apis, Arrival, Baseline,
-    Caller, Credentials, Deliveries, FailedDelivery, IfUnknown, Lease, LeaseOwner, Leased, Leases,
-    LifeCycle, NewWebhook, OauthSecret, RegisteredWebhook, Removed, Saved, Secrets, WebhookChange,
+    Caller, Credentials, Deliveries, Endpoint, FailedDelivery, IfUnknown, Lease, LeaseOwner,
+    Leased, Leases, NewWebhook, OauthSecret, OurSecret, RegisteredWebhook, Removed, Saved, Secrets,
+    WebhookChange,
 };
 use domain::timestamp::Timestamp;
 use serde_json::{Value, json};
 use simulator::control::{NewSite, WebhookStatus};
 use simulator::{Door, Fault, FaultKind, LoggedRequest, Simulator};
+use sources::apideck::api::{Apideck, ApideckUrls};
 use sources::facts;
 use sources::http::HttpClient;
+use sources::onestock::api::OneStock;
+use sources::ordermentum::api::{Ordermentum, OrdermentumUrls};
 use sources::orderspace::api::{Orderspace, OrderspaceUrls};
 use subscriptions::account_events::TeamQueues;
 use subscriptions::event::{EventError, dispatch};
@@ -31,10 +35,14 @@ use subscriptions::schedule::Schedule;
 use subscriptions::{Settings, Subscriptions};
 use testkit::fakes::FakeQueues;
 use testkit::openapi::{Description, Operation};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
 pub(crate) const CHECKS: &str = "https://sqs.eu-west-1.amazonaws.com/000000000000/checks";
 pub(crate) const HOOKS: &str = "https://hooks.example.com/hooks";
+/// The supplier of Ordermentum's accounts.
+pub(crate) const SUPPLIER: &str = "5c1f0a52-3b7e-4d0a-9a51-2d7f6f0c1e11";
 pub(crate) const START: u64 = 1_795_176_000_000;
 
 /// What happens to one call to the outside.
@@ -383,6 +391,14 @@ impl FatefulApi {
 }
 
 impl Api for FatefulApi {
+    fn secrets(&self) -> &'static [OurSecret] {
+        self.api.secrets()
+    }
+
+    fn moves(&self) -> bool {
+        self.api.moves()
+    }
+
     fn authenticate<'a>(
         &'a self,
         credentials: &'a Credentials,
@@ -426,17 +442,7 @@ impl Api for FatefulApi {
         caller: &'a Caller,
         webhook: &'a WebhookId,
     ) -> ApiCall<'a, RegisteredWebhook> {
-        self.meet(Box::pin(async move {
-            match self.api.enable(caller, webhook).await {
-                Err(ApiError::NoSuchCall(_)) => {}
-                enabled => return enabled,
-            }
-            // What a source that had the call would do.
-            *self.shows.lock().unwrap() = |_| {};
-            let mut webhooks = self.api.list(caller).await?.into_iter();
-            let enabled = webhooks.find(|known| known.id == *webhook);
-            enabled.ok_or(ApiError::NoSuchWebhook)
-        }))
+        self.meet(self.api.enable(caller, webhook))
     }
 }
 
@@ -446,19 +452,8 @@ impl Api for FatefulApi {
     reason = "of the programs with this world, one alone reads the access token"
 )]
 pub(crate) struct Authorization {
-    pub(crate) credentials: Pair,
-    pub(crate) access: Option<Access>,
-}
-
-pub(crate) struct Pair {
     pub(crate) client_id: String,
-    secret: String,
-}
-
-impl Pair {
-    pub(crate) fn expose_secret(&self) -> &str {
-        &self.secret
-    }
+    pub(crate) access: Option<Access>,
 }
 
 /// Receipts and failed deliveries, in memory.
@@ -566,7 +561,74 @@ impl Answer {
     }
 }
 
+/// A call of the admin API: its route, what stands in it, and its body.
+pub(crate) type Call = (&'static str, Value, Option<Value>);
+
+pub(crate) fn put(desired: Value) -> Call {
+    let parameters = json!({ "account": "acme" });
+    ("PUT /v1/accounts/{account}", parameters, Some(desired))
+}
+
+pub(crate) fn patch(change: Value) -> Call {
+    let parameters = json!({ "account": "acme" });
+    ("PATCH /v1/accounts/{account}", parameters, Some(change))
+}
+
+pub(crate) fn delete() -> Call {
+    let parameters = json!({ "account": "acme" });
+    ("DELETE /v1/accounts/{account}", parameters, None)
+}
+
+pub(crate) fn act(action: &str) -> Call {
+    let parameters = json!({ "account": "acme", "action": action });
+    ("POST /v1/accounts/{account}/{action}", parameters, None)
+}
+
+/// Tells a story for every call to the outside that `call` makes, and for each way in which that call goes wrong. `begin`
+/// makes the world and what the story has to remember of it; `go_on` is told where it went wrong. More than `least` calls
+/// are made.
+pub(crate) async fn each_mishap<S>(
+    least: usize,
+    begin: impl AsyncFn() -> (World, S),
+    call: impl Fn(&World) -> Call,
+    go_on: impl AsyncFn(&World, S, &str),
+) {
+    /// More calls than any story makes; a story that reaches it would not end.
+    const TOO_MANY: usize = 60;
+    for mishap in Mishap::ALL {
+        for nth in 0.. {
+            assert!(nth < TOO_MANY, "the story does not end");
+            let (world, remembered) = begin().await;
+            world.fate.plan(nth, mishap);
+            world.try_call(call(&world)).await;
+            if !world.fate.end() {
+                assert!(nth > least, "only {nth} calls");
+                break;
+            }
+            // The lease of a call that died is outlived.
+            world.pass(46);
+            go_on(&world, remembered, &format!("{mishap:?} at {nth}")).await;
+        }
+    }
+}
+
+/// What was held for a URL when Apideck called it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Greeting {
+    pub(crate) takes_deliveries: bool,
+    pub(crate) keys: Vec<String>,
+}
+
+/// Where Apideck validates our URL, while it makes a webhook.
+pub(crate) struct Greeter {
+    listener: TcpListener,
+    /// What a greeting by a URL that is known is answered with.
+    pub(crate) status: AtomicU16,
+    pub(crate) greetings: Mutex<Vec<Greeting>>,
+}
+
 pub(crate) struct World {
+    pub(crate) source: Source,
     pub(crate) simulator: Simulator,
     pub(crate) site: simulator::control::Credentials,
     pub(crate) accounts: MemoryAccounts,
@@ -578,10 +640,7 @@ pub(crate) struct World {
     pub(crate) apis: Apis,
     /// What the source shows of webhooks other than Orderspace does.
     pub(crate) shows: Shows,
-    /// What the function takes for the facts of the source.
-    pub(crate) life_cycle: fn(Source) -> &'static LifeCycle,
-    /// What the function takes for a source's policy.
-    pub(crate) policy: fn(Source) -> Policy,
+    pub(crate) greeter: Option<Greeter>,
     pub(crate) fate: std::sync::Arc<Fate>,
     pub(crate) now: AtomicUsize,
     pub(crate) hooks: &'static str,
@@ -595,61 +654,69 @@ impl World {
     }
 
     pub(crate) async fn with(site: NewSite) -> Self {
-        let simulator = Simulator::start(0).await.unwrap();
-        let site = simulator.create_site(site).unwrap();
-        let url = simulator.url();
-        Self::at(simulator, site, &url)
+        Self::at(Source::Orderspace, site, "").await
     }
 
     /// A world whose function is told another address of Orderspace than the simulator's.
     pub(crate) async fn misconfigured(path: &str) -> Self {
-        let simulator = Simulator::start(0).await.unwrap();
-        let site = simulator.create_site(NewSite::default()).unwrap();
-        let url = format!("{}{path}", simulator.url());
-        Self::at(simulator, site, &url)
+        Self::at(Source::Orderspace, NewSite::default(), path).await
     }
 
-    /// A world in which another source is played. `client` calls it at the simulator's URL.
-    pub(crate) async fn of(
-        source: Source,
-        played: simulator::Source,
-        site: NewSite,
-        client: impl FnOnce(HttpClient, String) -> Box<dyn Api>,
-    ) -> Self {
-        let simulator = Simulator::start_as(played, 0).await.unwrap();
-        let site = simulator.create_site(site).unwrap();
-        let url = simulator.url();
-        let mut world = Self::at(simulator, site, &url);
-        let second = Duration::from_secs(1);
-        let http = HttpClient::with_timeouts(facts(source).title, second, second).unwrap();
-        let api = FatefulApi {
-            api: client(http, url),
-            fate: world.fate.clone(),
-            shows: world.shows.clone(),
+    /// A world in which this source is played, with these settings of its simulator.
+    pub(crate) async fn playing(source: Source, settings: Value) -> Self {
+        let site = NewSite {
+            settings,
+            ..NewSite::default()
         };
-        world.apis = Apis::from_iter([(source, Box::new(api) as Box<dyn Api>)]);
+        let mut world = Self::at(source, site, "").await;
+        if source == Source::Apideck {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let hooks = format!("http://{}/hooks", listener.local_addr().unwrap());
+            // It lives as long as the program, as a constant does.
+            world.hooks = Box::leak(hooks.into_boxed_str());
+            world.greeter = Some(Greeter {
+                listener,
+                status: AtomicU16::new(200),
+                greetings: Mutex::default(),
+            });
+        }
         world
     }
 
-    fn at(simulator: Simulator, site: simulator::control::Credentials, api: &str) -> Self {
-        let urls = OrderspaceUrls {
-            api: api.to_owned(),
-            identity: simulator.url(),
+    async fn at(source: Source, site: NewSite, path: &str) -> Self {
+        let played = match source {
+            Source::Orderspace => simulator::Source::Orderspace,
+            Source::Ordermentum => simulator::Source::Ordermentum,
+            Source::Apideck => simulator::Source::Apideck,
+            Source::OneStock => simulator::Source::Onestock,
+            Source::StackOne => simulator::Source::Stackone,
         };
+        let simulator = Simulator::start_as(played, 0).await.unwrap();
+        let site = simulator.create_site(site).unwrap();
         let second = Duration::from_secs(1);
-        let client = HttpClient::with_timeouts("Orderspace", second, second).unwrap();
-        let client = Orderspace::new(client, urls);
+        let http = HttpClient::with_timeouts(facts(source).title, second, second).unwrap();
+        let (api, login) = (format!("{}{path}", simulator.url()), simulator.url());
+        let client: Box<dyn Api> = match source {
+            Source::Orderspace => {
+                let identity = login;
+                Box::new(Orderspace::new(http, OrderspaceUrls { api, identity }))
+            }
+            Source::Ordermentum => Box::new(Ordermentum::new(http, OrdermentumUrls { api, login })),
+            Source::Apideck => Box::new(Apideck::new(http, ApideckUrls { api })),
+            Source::OneStock => Box::new(OneStock::new(http, Some(format!("{api}/v2")))),
+            Source::StackOne => panic!("nothing calls it"),
+        };
         let fate = std::sync::Arc::<Fate>::default();
         let shows: Shows = std::sync::Arc::new(Mutex::new(|_| {}));
         let api = FatefulApi {
-            api: Box::new(client),
+            api: client,
             fate: fate.clone(),
             shows: shows.clone(),
         };
         Self {
+            source,
             shows,
-            life_cycle: |source| &facts(source).life_cycle,
-            policy: |source| facts(source).policy,
+            greeter: None,
             accounts: MemoryAccounts {
                 fate: fate.clone(),
                 ..MemoryAccounts::default()
@@ -664,7 +731,7 @@ impl World {
             },
             queues: FakeQueues::default(),
             routes: Routes::default(),
-            apis: Apis::from_iter([(Source::Orderspace, Box::new(api) as Box<dyn Api>)]),
+            apis: Apis::from_iter([(source, Box::new(api) as Box<dyn Api>)]),
             fate,
             now: AtomicUsize::new(usize::try_from(START).unwrap()),
             hooks: HOOKS,
@@ -687,18 +754,12 @@ impl World {
     fn settings(&self) -> Settings {
         let mut settings = Settings::new(self.hooks.parse().unwrap());
         settings.budget = self.budget.unwrap_or(settings.budget);
-        settings.life_cycle = self.life_cycle;
-        settings.policy = self.policy;
         settings
     }
 
     /// Calls the function; `None` if it died.
-    pub(crate) async fn try_call(
-        &self,
-        route: &str,
-        parameters: Value,
-        body: Option<String>,
-    ) -> Option<Answer> {
+    pub(crate) async fn try_call(&self, (route, parameters, body): Call) -> Option<Answer> {
+        let body = body.map(|body| body.to_string());
         let settings = self.settings();
         let health = Health::new(&self.deliveries, &settings);
         let teams = TeamQueues::new(&self.queues, self.routes.clone());
@@ -714,6 +775,7 @@ impl World {
         let response = tokio::select! {
             response = function.handle(&request, self.now()) => response,
             () = self.fate.died.notified() => return None,
+            never = self.greet() => match never {},
         };
         let text = match response.body() {
             lambda_http::Body::Text(text) => text.clone(),
@@ -728,6 +790,39 @@ impl World {
         };
         hold_against_the_description(route, &parameters, &answer);
         Some(answer)
+    }
+
+    /// Answers whoever calls our URL as inbound does: by what is stored for its token.
+    async fn greet(&self) -> std::convert::Infallible {
+        let Some(greeter) = &self.greeter else {
+            return std::future::pending().await;
+        };
+        loop {
+            let (mut stream, _) = greeter.listener.accept().await.unwrap();
+            let mut request = Vec::new();
+            while !request.ends_with(br#"{"message":"Validating delivery URL"}"#) {
+                let count = stream.read_buf(&mut request).await.unwrap();
+                assert_ne!(count, 0, "{}", String::from_utf8_lossy(&request));
+            }
+            let request = String::from_utf8(request).unwrap();
+            let path = request.split(' ').nth(1).unwrap();
+            let token = path.strip_prefix("/hooks/apideck/").unwrap();
+            // A part may follow.
+            let token: UrlToken = token.split('/').next().unwrap().parse().unwrap();
+            let entry = self.token_entry(&token);
+            let greeting = Greeting {
+                takes_deliveries: entry.is_some_and(|entry| entry.status.takes_deliveries()),
+                keys: self.macs_of(&token),
+            };
+            let status = match greeting.takes_deliveries {
+                true => greeter.status.load(Ordering::SeqCst),
+                false => 401,
+            };
+            greeter.greetings.lock().unwrap().push(greeting);
+            let answer =
+                format!("HTTP/1.1 {status} -\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
     }
 
     /// Invokes the function with an event, as Lambda does.
@@ -766,27 +861,34 @@ impl World {
         (0..messages.len()).filter(again).collect()
     }
 
-    pub(crate) async fn call(&self, route: &str, parameters: Value, body: Option<Value>) -> Answer {
-        let body = body.map(|body| body.to_string());
-        self.try_call(route, parameters, body).await.unwrap()
+    pub(crate) async fn call(
+        &self,
+        route: &'static str,
+        parameters: Value,
+        body: Option<Value>,
+    ) -> Answer {
+        self.try_call((route, parameters, body)).await.unwrap()
     }
 
     pub(crate) fn desired(&self, events: &[&str]) -> Value {
-        json!({
-            "source": "orderspace",
-            "client_id": self.site.client_id,
-            "client_secret": self.site.client_secret,
-            "events": events,
-        })
+        let (id, secret) = (&self.site.client_id, &self.site.client_secret);
+        let mut desired = match self.source {
+            Source::Orderspace => json!({ "client_id": id, "client_secret": secret }),
+            Source::Ordermentum => json!({ "api_key": secret, "supplier_id": SUPPLIER }),
+            Source::Apideck => json!({ "api_key": secret, "app_id": id }),
+            Source::OneStock => json!({
+                "api_url": "https://api.example.com/v2", "site_id": id, "user_id": "ops", "password": secret,
+            }),
+            Source::StackOne => json!({ "signing_secrets": [secret] }),
+        };
+        desired["source"] = json!(self.source.as_str());
+        desired["events"] = json!(events);
+        desired
     }
 
     pub(crate) async fn put(&self, account: &str, desired: &Value) -> Answer {
-        self.call(
-            "PUT /v1/accounts/{account}",
-            json!({ "account": account }),
-            Some(desired.clone()),
-        )
-        .await
+        let (route, _, body) = put(desired.clone());
+        self.call(route, json!({ "account": account }), body).await
     }
 
     pub(crate) async fn connect(&self) -> Answer {
@@ -794,22 +896,16 @@ impl World {
     }
 
     pub(crate) async fn disconnect(&self) -> Answer {
-        let parameters = json!({ "account": "acme" });
-        self.call("DELETE /v1/accounts/{account}", parameters, None)
-            .await
+        self.try_call(delete()).await.unwrap()
     }
 
     pub(crate) async fn change(&self, events: &[&str]) -> Answer {
-        let parameters = json!({ "account": "acme" });
-        let body = json!({ "events": events });
-        self.call("PATCH /v1/accounts/{account}", parameters, Some(body))
-            .await
+        let change = json!({ "events": events });
+        self.try_call(patch(change)).await.unwrap()
     }
 
     pub(crate) async fn act(&self, action: &str) -> Answer {
-        let parameters = json!({ "account": "acme", "action": action });
-        self.call("POST /v1/accounts/{account}/{action}", parameters, None)
-            .await
+        self.try_call(act(action)).await.unwrap()
     }
 
     pub(crate) async fn check(&self) -> Answer {
@@ -1016,6 +1112,24 @@ impl World {
         arrival.unwrap().registration = Some(token);
     }
 
+    /// The secrets that are held for the registration with this token.
+    pub(crate) fn held_of(&self, token: &UrlToken) -> LiveSecrets {
+        let keys = self.signing_keys();
+        let account = self.account();
+        let registration = account
+            .as_ref()
+            .and_then(|own| own.registration(&token.hash()));
+        let webhook = registration.and_then(|own| own.webhook.as_ref());
+        let held = keys.of(&token.hash(), webhook);
+        held.map(|held| held.secrets.clone()).unwrap_or_default()
+    }
+
+    /// Those of them that deliveries are signed with.
+    pub(crate) fn macs_of(&self, token: &UrlToken) -> Vec<String> {
+        let macs = self.held_of(token).macs;
+        macs.iter().map(|key| key.expose().to_owned()).collect()
+    }
+
     pub(crate) fn keys(&self) -> Vec<(String, String)> {
         let keys = self
             .secrets
@@ -1031,12 +1145,9 @@ impl World {
     pub(crate) fn oauth(&self) -> Option<Authorization> {
         let acme = "acme".parse().unwrap();
         let kept = self.secrets.oauth.lock().unwrap().get(&acme)?;
-        let field = |name| kept.credentials.get(name).unwrap_or_default().to_owned();
+        let client_id = kept.credentials.get("client_id");
         Some(Authorization {
-            credentials: Pair {
-                client_id: field("client_id"),
-                secret: field("client_secret"),
-            },
+            client_id: client_id.unwrap_or_default().to_owned(),
             access: kept.access,
         })
     }
@@ -1113,6 +1224,11 @@ impl World {
         assert_eq!(account.last_error, None);
         assert!(self.oauth().is_some());
     }
+}
+
+/// The token in a webhook's URL.
+pub(crate) fn token_of(webhook: &WebhookStatus) -> UrlToken {
+    Endpoint::new(webhook.endpoint.as_str()).token().unwrap()
 }
 
 /// Every answer in every story is one that the admin API's description has.

@@ -19,7 +19,7 @@ use crate::connecting::desired;
 use crate::demo::queue;
 use crate::outputs::Outputs;
 use crate::progress::Progress;
-use crate::unified_team;
+use crate::teams;
 
 /// What is sent by a source: an example, as the source's simulator takes it.
 #[derive(Clone, Debug)]
@@ -175,7 +175,7 @@ pub async fn tell(
     patience: Duration,
     progress: Progress,
 ) -> Result<Vec<SourceSeen>> {
-    let unified = outputs.get(unified_team::OUTPUT).ok();
+    let unified = outputs.get(teams::UNIFIED).ok();
     let mut seen = Vec::new();
     for other in others {
         let Some(simulator) = outputs.simulators.get(other.source.as_str()) else {
@@ -213,7 +213,7 @@ pub async fn tell(
     }
     let step = progress.step("Waiting for the other sources' events");
     let wanted = names(&seen, |_| true);
-    let queue = outputs.get("ExampleTeamQueueUrl")?;
+    let queue = outputs.get(teams::EXAMPLE)?;
     let mut native = collect(aws, queue, &wanted, patience).await?;
     let mut in_one_form = BTreeMap::new();
     if let Some(queue) = unified {

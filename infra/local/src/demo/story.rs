@@ -336,7 +336,7 @@ async fn read_team_queue(
     progress: Progress,
 ) -> Result<Reached> {
     let expected: usize = examples.iter().map(|example| example.events.len()).sum();
-    let queue = outputs.get("ExampleTeamQueueUrl")?;
+    let queue = outputs.get(crate::teams::EXAMPLE)?;
     let mut step = progress.step("Waiting for the events in the team's queue");
     let mut reached = Reached::default();
     let mut others = Vec::new();

@@ -4,6 +4,10 @@
 //! consumer's run, a mistyped property inside a SAM event, or a table that is deleted with its stack. [`rules`] has one
 //! function for each such thing.
 
+mod alarm_rules;
+pub mod alarms;
+pub mod cost;
+pub mod parameters;
 pub mod rules;
 
 use std::collections::BTreeMap;
@@ -37,6 +41,13 @@ impl std::fmt::Display for Finding {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}: {} [{}]", self.place, self.text, self.rule)
     }
+}
+
+/// Everything that is wrong with a template, and how many rules were asked.
+pub fn check(template: &Template) -> (Vec<Finding>, usize) {
+    let mut findings = rules::check(template);
+    findings.extend(parameters::check(template));
+    (findings, rules::count() + parameters::count())
 }
 
 /// One resource of a template.

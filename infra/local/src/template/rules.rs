@@ -3,14 +3,14 @@
 use domain::route::Routes;
 use serde_json::Value;
 
-use super::{Finding, Resource, Template, referred};
+use super::{Finding, Resource, Template, alarm_rules, referred};
 
 /// A place and what is wrong there.
-type Complaint = (String, String);
+pub(super) type Complaint = (String, String);
 type Rule = fn(&Template) -> Vec<Complaint>;
 
 /// Every rule by name.
-const RULES: [(&str, Rule); 22] = [
+const RULES: [(&str, Rule); 31] = [
     ("visibility", visibility),
     ("inbound-times", inbound_times),
     ("receives", receives),
@@ -29,9 +29,18 @@ const RULES: [(&str, Rule); 22] = [
     ("queue-encryption", queue_encryption),
     ("access-log", access_log),
     ("routes", routes),
+    ("order-of-routes", order_of_routes),
     ("teams", teams),
     ("floors", floors),
-    ("alarms", alarms),
+    ("alarms", alarm_rules::alarms),
+    ("alarm-metrics", alarm_rules::alarm_metrics),
+    ("alarm-windows", alarm_rules::alarm_windows),
+    ("alarm-states", alarm_rules::alarm_states),
+    ("alarm-words", alarm_rules::alarm_words),
+    ("heartbeat", alarm_rules::heartbeat),
+    ("logging", alarm_rules::logging),
+    ("tracing", alarm_rules::tracing),
+    ("asynchronous", alarm_rules::asynchronous),
     ("outputs", outputs),
 ];
 
@@ -56,10 +65,10 @@ pub fn count() -> usize {
 }
 
 /// An event source, its function and its queue.
-struct Source<'a> {
+pub(super) struct Source<'a> {
     mapping: Resource<'a>,
     function: Option<Resource<'a>>,
-    queue: Option<Resource<'a>>,
+    pub(super) queue: Option<Resource<'a>>,
 }
 
 impl<'a> Source<'a> {
@@ -68,7 +77,7 @@ impl<'a> Source<'a> {
     }
 
     /// Whether the queue is one of those that events travel through to the teams.
-    fn is_lane(&self) -> bool {
+    pub(super) fn is_lane(&self) -> bool {
         // What forwards events sets aside those that a team's queue refuses.
         let forwards = |function: &Resource<'_>| {
             let variables = function.property("/Environment/Variables");
@@ -82,11 +91,11 @@ impl<'a> Source<'a> {
     }
 }
 
-fn functions(template: &Template) -> impl Iterator<Item = Resource<'_>> {
+pub(super) fn functions(template: &Template) -> impl Iterator<Item = Resource<'_>> {
     template.of_kind("AWS::Serverless::Function")
 }
 
-fn sources(template: &Template) -> Vec<Source<'_>> {
+pub(super) fn sources(template: &Template) -> Vec<Source<'_>> {
     let of =
         |mapping: Resource<'_>, path: &str| template.resource(referred(mapping.property(path))?);
     template
@@ -299,7 +308,16 @@ fn partial_batches(template: &Template) -> Vec<Complaint> {
 
 /// Reserved concurrency makes the poller receive messages only to throttle them.
 fn concurrency(template: &Template) -> Vec<Complaint> {
+    let polls = |function: &Resource<'_>| {
+        let mut sources = sources(template).into_iter();
+        sources.any(|source| {
+            source
+                .function
+                .is_some_and(|polled| polled.id == function.id)
+        })
+    };
     let reserved = functions(template)
+        .filter(polls)
         .filter(|function| !template.of_function(*function, "/ReservedConcurrentExecutions").is_null())
         .map(|function| {
             (
@@ -455,17 +473,31 @@ fn roles(template: &Template) -> Vec<Complaint> {
             ));
         }
     }
+    // Where an account asks for a boundary, one role without it is refused with the whole stack.
+    let unbounded = template.of_kind("AWS::IAM::Role").filter(|role| {
+        !role
+            .property("/PermissionsBoundary")
+            .to_string()
+            .contains("\"PermissionsBoundary\"")
+    });
+    complaints.extend(unbounded.map(|role| {
+        let complaint = "it does not take the parameter PermissionsBoundary";
+        (role.id.to_owned(), complaint.to_owned())
+    }));
     complaints
 }
 
 /// Exact actions on exact resources, and no OAuth secret for what faces the internet.
 fn permissions(template: &Template) -> Vec<Complaint> {
     // AWS knows these without the star, which covers the batch; the emulator knows the batch by its own name.
-    const BATCHED: [&str; 3] = [
+    const BATCHED: [&str; 4] = [
+        "sns:Publish*",
         "sqs:SendMessage*",
         "sqs:DeleteMessage*",
         "sqs:ChangeMessageVisibility*",
     ];
+    // X-Ray knows no resources.
+    const TRACES: [&str; 2] = ["xray:PutTraceSegments", "xray:PutTelemetryRecords"];
     let mut complaints = Vec::new();
     for role in template.resources() {
         let documents: Vec<&Value> = match role.kind() {
@@ -481,7 +513,7 @@ fn permissions(template: &Template) -> Vec<Complaint> {
         };
         for statement in documents
             .into_iter()
-            .flat_map(|document| listed(document.get("Statement")))
+            .flat_map(|document| statements(document))
         {
             for action in listed(statement.get("Action")) {
                 let name = action.as_str().unwrap_or_default();
@@ -498,7 +530,12 @@ fn permissions(template: &Template) -> Vec<Complaint> {
                     .unwrap_or(resource)
                     .as_str()
                     .unwrap_or("");
-                if text == "*" || text.ends_with(":*") {
+                let is_traced = || {
+                    let actions = listed(statement.get("Action"));
+                    let traces = |action: &&Value| TRACES.iter().any(|known| **action == *known);
+                    role.attribute("Condition") == "IsTraced" && actions.iter().all(traces)
+                };
+                if (text == "*" || text.ends_with(":*")) && !is_traced() {
                     complaints.push((
                         role.id.to_owned(),
                         format!("the resource {text} is everything"),
@@ -526,8 +563,42 @@ fn permissions(template: &Template) -> Vec<Complaint> {
                 "what faces the internet must not read OAuth secrets".to_owned(),
             ));
         }
+        let documents = template.resource(role).into_iter().flat_map(|role| {
+            listed(Some(role.property("/Policies")))
+                .into_iter()
+                .filter_map(|policy| policy.get("PolicyDocument"))
+        });
+        for statement in documents.flat_map(statements) {
+            let reads = listed(statement.get("Action")).iter().any(|action| {
+                matches!(
+                    action.as_str(),
+                    Some("dynamodb:GetItem" | "dynamodb:DeleteItem")
+                )
+            });
+            let keys = statement.pointer("/Condition/ForAllValues:StringLike/dynamodb:LeadingKeys");
+            let keys = listed(keys);
+            let bounded = !keys.is_empty()
+                && keys.iter().all(|key| {
+                    let key = key.as_str().unwrap_or_default();
+                    key.starts_with("token#") || key.starts_with("#retry#")
+                });
+            if reads && !bounded {
+                let complaint = "what faces the internet reads tokens and retry markers alone (dynamodb:LeadingKeys)";
+                complaints.push((role.to_owned(), complaint.to_owned()));
+            }
+        }
     }
     complaints
+}
+
+/// The statements of a policy, those too that depend on a condition.
+fn statements(document: &Value) -> Vec<&Value> {
+    let statements = listed(document.get("Statement")).into_iter();
+    let branches = |statement| match Value::get(statement, "Fn::If") {
+        None => vec![statement],
+        branches => listed(branches).into_iter().skip(1).collect(),
+    };
+    statements.flat_map(branches).collect()
 }
 
 fn stateful(template: &Template) -> impl Iterator<Item = Resource<'_>> {
@@ -536,14 +607,21 @@ fn stateful(template: &Template) -> impl Iterator<Item = Resource<'_>> {
         .filter(|resource| matches!(resource.kind(), "AWS::DynamoDB::Table" | "AWS::S3::Bucket"))
 }
 
-/// Data outlives its stack.
+/// Data outlives its stack; but what a first deployment made before it failed holds none, and would stand in the way of the
+/// next.
 fn retained(template: &Template) -> Vec<Complaint> {
+    const POLICIES: [(&str, &str); 2] = [
+        ("DeletionPolicy", "RetainExceptOnCreate"),
+        ("UpdateReplacePolicy", "Retain"),
+    ];
     stateful(template)
         .flat_map(|resource| {
-            ["DeletionPolicy", "UpdateReplacePolicy"]
+            POLICIES
                 .into_iter()
-                .filter(move |policy| resource.attribute(policy).as_str() != Some("Retain"))
-                .map(move |policy| (resource.id.to_owned(), format!("{policy} is not Retain")))
+                .filter(move |(policy, value)| resource.attribute(policy).as_str() != Some(value))
+                .map(move |(policy, value)| {
+                    (resource.id.to_owned(), format!("{policy} is not {value}"))
+                })
         })
         .collect()
 }
@@ -577,7 +655,8 @@ fn no_fixed_names(template: &Template) -> Vec<Complaint> {
         .collect()
 }
 
-/// On demand, recoverable, encrypted; and the receipts expire.
+/// On demand, recoverable, protected by parameter, encrypted with the key that AWS owns and charges nothing for; and the
+/// receipts expire.
 fn tables(template: &Template) -> Vec<Complaint> {
     let mut complaints = Vec::new();
     let mut expiring = 0;
@@ -594,10 +673,17 @@ fn tables(template: &Template) -> Vec<Complaint> {
                 "it has no point-in-time recovery".to_owned(),
             ));
         }
-        if table.property("/SSESpecification/SSEEnabled") != true {
+        if !table.property("/SSESpecification").is_null() {
             complaints.push((
                 table.id.to_owned(),
-                "it is not encrypted with a key of KMS".to_owned(),
+                "its SSESpecification means a key of KMS, which is charged for each call"
+                    .to_owned(),
+            ));
+        }
+        if table.property("/DeletionProtectionEnabled").is_null() {
+            complaints.push((
+                table.id.to_owned(),
+                "it does not take the parameter DeletionProtection".to_owned(),
             ));
         }
         if table.property("/TimeToLiveSpecification/Enabled") == true {
@@ -616,7 +702,57 @@ fn tables(template: &Template) -> Vec<Complaint> {
     complaints
 }
 
-/// Nobody else reads it, and it is encrypted.
+/// What expires in the bucket, and by which parameter.
+const EXPIRING: [(&str, &str); 3] = [
+    ("receipts/", "ReceiptTtlDays"),
+    ("events/", "OversizeExpiryDays"),
+    ("unified/", "OversizeExpiryDays"),
+];
+
+/// What is wrong with how long the bucket keeps what is in it: pointers outlive their objects, or records expire.
+fn lifecycle(bucket: Resource<'_>) -> Vec<String> {
+    let rules = listed(Some(bucket.property("/LifecycleConfiguration/Rules"))).into_iter();
+    let branches = |rule| match Value::get(rule, "Fn::If") {
+        None => vec![rule],
+        branches => listed(branches).into_iter().skip(1).collect(),
+    };
+    let rules: Vec<&Value> = rules.flat_map(branches).collect();
+    let prefix = |rule: &Value| {
+        let prefix = rule.get("Prefix").and_then(Value::as_str);
+        prefix.unwrap_or_default().to_owned()
+    };
+    let expiring: Vec<(String, &str)> = rules
+        .iter()
+        .filter_map(|rule| {
+            Some((
+                prefix(rule),
+                referred(rule.get("ExpirationInDays")?).unwrap_or_default(),
+            ))
+        })
+        .collect();
+    let wanted = EXPIRING.map(|(prefix, parameter)| (prefix.to_owned(), parameter));
+    let wrong = expiring.iter().filter(|rule| !wanted.contains(rule));
+    let wrong =
+        wrong.map(|(prefix, parameter)| format!("{prefix:?} must not expire by {parameter:?}"));
+    let missing = wanted.iter().filter(|rule| !expiring.contains(rule));
+    let missing =
+        missing.map(|(prefix, parameter)| format!("{prefix:?} does not expire by {parameter}"));
+    let kept = EXPIRING
+        .map(|(prefix, _)| prefix)
+        .into_iter()
+        .chain(["records/"]);
+    let kept = kept.filter(|wanted| {
+        let mut rules = rules.iter();
+        !rules.any(|rule| {
+            prefix(rule) == *wanted && rule.get("NoncurrentVersionExpiration").is_some()
+        })
+    });
+    let kept = kept.map(|prefix| format!("earlier versions of {prefix:?} never expire"));
+    wrong.chain(missing).chain(kept).collect()
+}
+
+/// Nobody else reads it, it is encrypted, what is overwritten or deleted comes back, and each prefix is kept for as long as
+/// something points at it.
 fn bucket(template: &Template) -> Vec<Complaint> {
     const BLOCKS: [&str; 4] = [
         "BlockPublicAcls",
@@ -635,7 +771,10 @@ fn bucket(template: &Template) -> Vec<Complaint> {
                 .property("/BucketEncryption/ServerSideEncryptionConfiguration/0/ServerSideEncryptionByDefault")
                 .is_null()
                 .then(|| (bucket.id.to_owned(), "it is not encrypted".to_owned()));
-            public.chain(plain)
+            let unversioned = (bucket.property("/VersioningConfiguration/Status") != "Enabled")
+                .then(|| (bucket.id.to_owned(), "it keeps no versions".to_owned()));
+            let kept = lifecycle(bucket).into_iter().map(|text| (bucket.id.to_owned(), text));
+            public.chain(plain).chain(unversioned).chain(kept)
         })
         .collect()
 }
@@ -676,6 +815,25 @@ fn access_log(template: &Template) -> Vec<Complaint> {
                 "its access log does not say $context.routeKey".to_owned(),
             ));
         }
+        if !format.contains("$context.identity.userArn") {
+            complaints.push((
+                stage.id.to_owned(),
+                "its access log does not say who called the admin API ($context.identity.userArn)"
+                    .to_owned(),
+            ));
+        }
+        for hook in OPEN {
+            let limits = stage.property("/RouteSettings").get(hook);
+            let limit = |name: &str| limits.and_then(|limits| referred(limits.get(name)?));
+            if (limit("ThrottlingRateLimit"), limit("ThrottlingBurstLimit"))
+                != (Some("ThrottlingRate"), Some("ThrottlingBurst"))
+            {
+                complaints.push((
+                    stage.id.to_owned(),
+                    format!("{hook} shares its limits with the admin API"),
+                ));
+            }
+        }
         for leak in LEAKS.into_iter().filter(|leak| format.contains(leak)) {
             complaints.push((
                 stage.id.to_owned(),
@@ -705,12 +863,64 @@ fn access_log(template: &Template) -> Vec<Complaint> {
     complaints
 }
 
+/// The routes of deliveries.
+const OPEN: [&str; 2] = [
+    "POST /hooks/{source}/{token}",
+    "POST /hooks/{source}/{token}/{part}",
+];
+
+/// The routes are made one after the other, each once the gateway may invoke its function, and the stage after them all: an
+/// API that is changed side by side refuses, and a stage cannot limit a route that is not there.
+fn order_of_routes(template: &Template) -> Vec<Complaint> {
+    let depends = |resource: Resource<'_>| {
+        let on = listed(Some(resource.attribute("DependsOn"))).into_iter();
+        let on = on.filter_map(Value::as_str).map(str::to_owned);
+        on.collect::<Vec<String>>()
+    };
+    let of_kind = |id: &String, kind: &str| {
+        template
+            .resource(id)
+            .is_some_and(|resource| resource.kind() == kind)
+    };
+    let mut complaints = Vec::new();
+    let mut before: Vec<(String, String)> = Vec::new();
+    for route in template.of_kind("AWS::ApiGatewayV2::Route") {
+        let on = depends(route);
+        if !on.iter().any(|id| of_kind(id, "AWS::Lambda::Permission")) {
+            let complaint =
+                "it may be there before the gateway may invoke its function (DependsOn)";
+            complaints.push((route.id.to_owned(), complaint.to_owned()));
+        }
+        let earlier = on
+            .into_iter()
+            .find(|id| of_kind(id, "AWS::ApiGatewayV2::Route"));
+        before.push((route.id.to_owned(), earlier.unwrap_or_default()));
+    }
+    // A chain: one route waits for none, and no two for the same.
+    let waits_for = |id: &str| before.iter().filter(|(_, earlier)| earlier == id).count();
+    for (route, earlier) in &before {
+        if waits_for(earlier) > 1 {
+            complaints.push((
+                route.clone(),
+                "another route is made at the same time (DependsOn)".to_owned(),
+            ));
+        }
+    }
+    for stage in template.of_kind("AWS::ApiGatewayV2::Stage") {
+        let waits = depends(stage);
+        let last = before.iter().find(|(route, _)| waits_for(route) == 0);
+        if !last.is_some_and(|(last, _)| waits.contains(last)) {
+            complaints.push((
+                stage.id.to_owned(),
+                "it does not wait for the last route (DependsOn)".to_owned(),
+            ));
+        }
+    }
+    complaints
+}
+
 /// The hooks are open, all other routes ask for an IAM signature.
 fn routes(template: &Template) -> Vec<Complaint> {
-    const OPEN: [&str; 2] = [
-        "POST /hooks/{source}/{token}",
-        "POST /hooks/{source}/{token}/{part}",
-    ];
     const SIGNED: [&str; 6] = [
         "GET /v1/accounts",
         "PUT /v1/accounts/{account}",
@@ -751,78 +961,26 @@ fn teams(template: &Template) -> Vec<Complaint> {
         template.resource(referred(value)?)
     });
     let complain = |parameter: Resource<'_>| {
-        let text = template.text(parameter.property("/Value"));
-        let wrong = match Routes::parse(&text) {
-            Err(error) => error.to_string(),
-            Ok(_) if parameter.property("/AllowedPattern").is_null() => {
-                "it has no AllowedPattern that refuses what cannot be read".to_owned()
-            }
-            Ok(_) => return None,
+        // As a first deployment makes it, with the example team; and as the parameter says, where it names teams.
+        let value = parameter.property("/Value");
+        let branches = match value.get("Fn::If") {
+            None => vec![value],
+            branches => listed(branches).into_iter().skip(1).collect(),
         };
-        Some((parameter.id.to_owned(), wrong))
+        let values = branches.into_iter().map(|value| template.text(value));
+        let wrong = values
+            .filter(|text| !text.is_empty())
+            .find_map(|text| Routes::parse(&text).err());
+        wrong.map(|error| (parameter.id.to_owned(), error.to_string()))
     };
-    readers.filter_map(complain).collect()
-}
-
-/// What waits behind an alarm is not lost; what waits without one is.
-fn alarms(template: &Template) -> Vec<Complaint> {
-    let watched: Vec<(&str, &str)> = template
-        .of_kind("AWS::CloudWatch::Alarm")
-        .filter(|alarm| !listed(Some(alarm.property("/AlarmActions"))).is_empty())
-        .filter_map(|alarm| {
-            let metric = alarm.property("/MetricName").as_str()?;
-            Some((metric, referred(alarm.property("/Dimensions/0/Value"))?))
-        })
-        .collect();
-    let queues: Vec<&str> = sources(template)
-        .iter()
-        .filter_map(|source| Some(source.queue?.id))
-        .collect();
-    let dead = queues.iter().filter_map(|queue| {
-        referred(
-            template
-                .resource(queue)?
-                .property("/RedrivePolicy/deadLetterTargetArn"),
-        )
-    });
-    let waiting = dead.chain(["QuarantineQueue", "UndeliveredQueue"]);
-    let needed = waiting
-        .map(|queue| ("ApproximateNumberOfMessagesVisible", queue))
-        .chain(
-            queues
-                .iter()
-                .map(|queue| ("ApproximateAgeOfOldestMessage", *queue)),
-        )
-        .chain(
-            functions(template)
-                .flat_map(|function| [("Errors", function.id), ("Throttles", function.id)]),
-        )
-        .chain(
-            template
-                .of_kind("AWS::ApiGatewayV2::Api")
-                .map(|api| ("5xx", api.id)),
-        );
-    let unwatched = needed
-        .filter(|need| !watched.contains(need))
-        .map(|(metric, resource)| {
-            (
-                resource.to_owned(),
-                format!("no alarm watches its {metric}"),
-            )
+    let unguarded = template
+        .at("/Parameters/Teams/AllowedPattern")
+        .is_null()
+        .then(|| {
+            let complaint = "it has no AllowedPattern that refuses what cannot be read";
+            ("Teams".to_owned(), complaint.to_owned())
         });
-    // All stacks of an account write into one namespace.
-    let shared = template
-        .of_kind("AWS::CloudWatch::Alarm")
-        .filter(|alarm| alarm.property("/Namespace") == "Orderhook")
-        .filter(|alarm| {
-            alarm.property("/Dimensions/0/Name") != "Stack"
-                || alarm.property("/Dimensions/0/Value/Ref") != "AWS::StackName"
-        })
-        .map(|alarm| {
-            let complaint = "it rings for the metrics of other stacks too".to_owned();
-            (alarm.id.to_owned(), complaint)
-        });
-    unwatched.chain(shared).collect()
+    readers.filter_map(complain).chain(unguarded).collect()
 }
 
 /// Names that other programs read.
@@ -859,7 +1017,7 @@ fn outputs(template: &Template) -> Vec<Complaint> {
 }
 
 /// One value or a list of them.
-fn listed(value: Option<&Value>) -> Vec<&Value> {
+pub(super) fn listed(value: Option<&Value>) -> Vec<&Value> {
     match value {
         None | Some(Value::Null) => Vec::new(),
         Some(Value::Array(items)) => items.iter().collect(),
@@ -959,8 +1117,8 @@ mod tests {
         #[case] good: bool,
     ) {
         let template = ours();
-        let resource = template.resource("Routes").unwrap();
-        let pattern = resource.property("/AllowedPattern").as_str().unwrap();
+        let pattern = template.at("/Parameters/Teams/AllowedPattern");
+        let pattern = pattern.as_str().unwrap();
         assert_eq!(Regex::new(pattern).unwrap().is_match(routes), good);
         assert_eq!(Routes::parse(routes).is_ok(), good);
     }
@@ -969,8 +1127,8 @@ mod tests {
     #[test]
     fn the_routes_pattern_knows_every_source() {
         let template = ours();
-        let resource = template.resource("Routes").unwrap();
-        let pattern = resource.property("/AllowedPattern").as_str().unwrap();
+        let pattern = template.at("/Parameters/Teams/AllowedPattern");
+        let pattern = pattern.as_str().unwrap();
         let pattern = Regex::new(pattern).unwrap();
         for source in Source::ALL {
             let route = format!(
@@ -978,8 +1136,8 @@ mod tests {
             );
             assert!(pattern.is_match(&route), "{source}");
         }
-        // https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_PutParameter.html
-        assert!(pattern.as_str().len() <= 1024);
+        // Where no team is named yet, the example team is.
+        assert!(pattern.is_match(""));
     }
 
     /// Lanes keep a message for twelve days at most, and a dead-letter, undelivered or team's queue for fourteen.
@@ -1031,12 +1189,8 @@ mod tests {
     #[case::a_grace_that_retries_outlast("floors", "/Parameters/TokenGraceHours/MinValue", json!(23))]
     #[case::little_memory_of_inbound("floors", "/Parameters/InboundMemory/MinValue", json!(255))]
     #[case::little_memory_of_the_consumer("floors", "/Parameters/ConsumerMemory/MinValue", json!(319))]
-    #[case::a_misspelt_route("teams", "/Resources/Routes/Properties/Value", json!(r#"[{"team":"a","quue":"q","types":["*"],"accounts":["*"]}]"#))]
-    #[case::routes_that_nothing_refuses(
-        "teams",
-        "/Resources/Routes/Properties/AllowedPattern",
-        Value::Null
-    )]
+    #[case::a_misspelt_route("teams", "/Resources/Routes/Properties/Value/Fn::If/2", json!(r#"[{"team":"a","quue":"q","types":["*"],"accounts":["*"]}]"#))]
+    #[case::routes_that_nothing_refuses("teams", "/Parameters/Teams/AllowedPattern", Value::Null)]
     #[case::receives_by_parameter("receives", "/Resources/BillingQueue/Properties/RedrivePolicy/maxReceiveCount", json!({"Ref": "ConsumerBatchSize"}))]
     #[case::no_redrive(
         "dead-letters",
@@ -1077,7 +1231,20 @@ mod tests {
     #[case::every_action("permissions", "/Resources/InboundRole/Properties/Policies/0/PolicyDocument/Statement/1/Action", json!("dynamodb:*"))]
     #[case::a_family_of_actions("permissions", "/Resources/InboundRole/Properties/Policies/0/PolicyDocument/Statement/1/Action", json!("dynamodb:Get*"))]
     #[case::every_resource("permissions", "/Resources/ConsumerRole/Properties/Policies/0/PolicyDocument/Statement/0/Resource", json!("*"))]
-    #[case::an_oauth_secret_for_inbound("permissions", "/Resources/InboundRole/Properties/Policies/0/PolicyDocument/Statement/5/Resource", json!({"Fn::Sub": "arn:aws:secretsmanager:eu:1:secret:x/oauth/*"}))]
+    #[case::an_oauth_secret_for_inbound("permissions", "/Resources/InboundRole/Properties/Policies/0/PolicyDocument/Statement/7/Resource", json!({"Fn::Sub": "arn:aws:secretsmanager:eu:1:secret:x/oauth/*"}))]
+    #[case::every_account_for_inbound(
+        "permissions",
+        "/Resources/InboundRole/Properties/Policies/0/PolicyDocument/Statement/1/Condition",
+        Value::Null
+    )]
+    #[case::receipts_for_inbound("permissions", "/Resources/InboundRole/Properties/Policies/0/PolicyDocument/Statement/2/Condition/ForAllValues:StringLike/dynamodb:LeadingKeys", json!(["*"]))]
+    #[case::every_queue_by_a_condition("permissions", "/Resources/ConsumerRole/Properties/Policies/0/PolicyDocument/Statement/7/Fn::If/1/Resource", json!("*"))]
+    #[case::an_unbounded_role(
+        "roles",
+        "/Resources/ConsumerRole/Properties/PermissionsBoundary",
+        Value::Null
+    )]
+    #[case::a_table_that_a_failed_creation_leaves("retained", "/Resources/RecordsTable/DeletionPolicy", json!("Retain"))]
     #[case::a_table_that_dies_with_the_stack("retained", "/Resources/RecordsTable/DeletionPolicy", json!("Delete"))]
     #[case::a_table_that_dies_with_a_replacement(
         "retained",
@@ -1098,7 +1265,26 @@ mod tests {
         "/Resources/RecordsTable/Properties/PointInTimeRecoverySpecification",
         Value::Null
     )]
-    #[case::an_unencrypted_table("tables", "/Resources/RecordsTable/Properties/SSESpecification/SSEEnabled", json!(false))]
+    #[case::a_key_of_kms("tables", "/Resources/RecordsTable/Properties/SSESpecification", json!({"SSEEnabled": true}))]
+    #[case::a_table_that_cannot_be_protected(
+        "tables",
+        "/Resources/RecordsTable/Properties/DeletionProtectionEnabled",
+        Value::Null
+    )]
+    #[case::no_versions(
+        "bucket",
+        "/Resources/OversizeBucket/Properties/VersioningConfiguration",
+        Value::Null
+    )]
+    #[case::records_in_the_bucket_that_expire("bucket", "/Resources/OversizeBucket/Properties/LifecycleConfiguration/Rules/4/ExpirationInDays", json!({"Ref": "OversizeExpiryDays"}))]
+    #[case::everything_in_the_bucket_expires("bucket", "/Resources/OversizeBucket/Properties/LifecycleConfiguration/Rules/0/ExpirationInDays", json!({"Ref": "OversizeExpiryDays"}))]
+    #[case::receipts_in_the_bucket_that_stay("bucket", "/Resources/OversizeBucket/Properties/LifecycleConfiguration/Rules/1/Prefix", json!("receipt/"))]
+    #[case::events_that_expire_with_receipts("bucket", "/Resources/OversizeBucket/Properties/LifecycleConfiguration/Rules/2/Fn::If/1/ExpirationInDays", json!({"Ref": "ReceiptTtlDays"}))]
+    #[case::versions_that_stay(
+        "bucket",
+        "/Resources/OversizeBucket/Properties/LifecycleConfiguration/Rules/1/NoncurrentVersionExpiration",
+        Value::Null
+    )]
     #[case::receipts_that_stay(
         "tables",
         "/Resources/ReceiptsTable/Properties/TimeToLiveSpecification",
@@ -1123,6 +1309,21 @@ mod tests {
         "/Resources/Stage/Properties/DefaultRouteSettings",
         Value::Null
     )]
+    #[case::one_limit_for_all(
+        "access-log",
+        "/Resources/Stage/Properties/RouteSettings",
+        Value::Null
+    )]
+    #[case::a_limit_of_the_admin_api("access-log", "/Resources/Stage/Properties/RouteSettings/POST ~1hooks~1{source}~1{token}/ThrottlingRateLimit", json!({"Ref": "AdminThrottlingRate"}))]
+    #[case::callers_without_a_name("access-log", "/Resources/Stage/Properties/AccessLogSettings/Format", json!("$context.routeKey"))]
+    #[case::a_route_before_its_permission("order-of-routes", "/Resources/HookRoute/DependsOn", json!([]))]
+    #[case::routes_side_by_side("order-of-routes", "/Resources/AccountGetRoute/DependsOn", json!(["SubscriptionsPermission", "AccountsListRoute"]))]
+    #[case::a_route_that_waits_for_none("order-of-routes", "/Resources/AccountGetRoute/DependsOn", json!("SubscriptionsPermission"))]
+    #[case::a_stage_that_does_not_wait(
+        "order-of-routes",
+        "/Resources/Stage/DependsOn",
+        Value::Null
+    )]
     #[case::cors("access-log", "/Resources/Api/Properties/CorsConfiguration", json!({"AllowOrigins": ["*"]}))]
     #[case::an_open_admin_route("routes", "/Resources/AccountPutRoute/Properties/AuthorizationType", json!("NONE"))]
     #[case::a_signed_hook("routes", "/Resources/HookRoute/Properties/AuthorizationType", json!("AWS_IAM"))]
@@ -1130,20 +1331,110 @@ mod tests {
     #[case::a_signed_part("routes", "/Resources/HookPartRoute/Properties/AuthorizationType", json!("AWS_IAM"))]
     #[case::a_missing_part("routes", "/Resources/HookPartRoute", Value::Null)]
     #[case::a_missing_route("routes", "/Resources/AccountPatchRoute", Value::Null)]
-    #[case::a_dead_letter_queue_without_alarm("alarms", "/Resources/OrdersDlqAlarm", Value::Null)]
+    #[case::a_right_of_tracing_without_tracing(
+        "permissions",
+        "/Resources/TracingPolicy/Condition",
+        Value::Null
+    )]
+    #[case::more_than_tracing_on_everything("permissions", "/Resources/TracingPolicy/Properties/PolicyDocument/Statement/0/Action/0", json!("dynamodb:GetItem"))]
+    #[case::dead_letters_without_alarm("alarms", "/Resources/DeadLettersAlarm", Value::Null)]
+    #[case::a_dead_letter_queue_left_out("alarms", "/Resources/DeadLettersAlarm/Properties/Metrics/1/MetricStat/Metric/Dimensions/0/Value", json!({"Fn::GetAtt": "BillingDlq.QueueName"}))]
+    #[case::dead_letters_that_ring_late("alarms", "/Resources/DeadLettersAlarm/Properties/DatapointsToAlarm", json!(60))]
+    #[case::a_queue_that_does_not_ring_again("alarms", "/Resources/WaitingThreeDaysAlarm/Properties/Metrics/7/MetricStat/Metric/Dimensions/0/Value", json!({"Fn::GetAtt": "QuarantineQueue.QueueName"}))]
+    #[case::a_week_that_is_none("alarms", "/Resources/WaitingSevenDaysAlarm/Properties/DatapointsToAlarm", json!(160))]
     #[case::an_alarm_that_tells_nobody(
         "alarms",
         "/Resources/QuarantineAlarm/Properties/AlarmActions",
         Value::Null
     )]
-    #[case::a_lane_without_alarm("alarms", "/Resources/OrdersAgeAlarm", Value::Null)]
-    #[case::a_function_without_alarm("alarms", "/Resources/InboundErrorsAlarm", Value::Null)]
-    #[case::an_api_without_alarm("alarms", "/Resources/ApiErrorsAlarm/Properties/MetricName", json!("4xx"))]
-    #[case::an_alarm_for_all_stacks(
+    #[case::a_lane_without_age("alarms", "/Resources/BacklogAlarm", Value::Null)]
+    #[case::a_lane_without_flight("alarms", "/Resources/InFlightAlarm", Value::Null)]
+    #[case::a_flight_beyond_the_ceiling("alarms", "/Resources/InFlightAlarm/Properties/Threshold", json!(120_000))]
+    #[case::a_function_without_alarm("alarms", "/Resources/FunctionErrorsAlarm", Value::Null)]
+    #[case::a_function_without_throttles(
         "alarms",
-        "/Resources/StrikesAlarmReached/Properties/Dimensions",
+        "/Resources/FunctionThrottlesAlarm",
         Value::Null
     )]
+    #[case::a_table_without_alarm("alarms", "/Resources/TablesThrottledAlarm/Properties/Metrics/0/MetricStat/Metric/Dimensions/0/Value", json!({"Ref": "RecordsTable"}))]
+    #[case::metrics_that_nobody_misses("alarms", "/Resources/MetricsLostAlarm", Value::Null)]
+    #[case::an_api_without_alarm("alarms", "/Resources/ApiErrorsAlarm/Properties/Metrics/0/MetricStat/Metric/MetricName", json!("4xx"))]
+    #[case::an_api_that_rings_late("alarms", "/Resources/ApiErrorsAlarm/Properties/DatapointsToAlarm", json!(3))]
+    #[case::refusals_of_the_platform("alarms", "/Resources/UnexplainedRefusalsAlarm", Value::Null)]
+    #[case::a_metric_of_ours_without_alarm("alarms", "/Resources/SilenceAlarm", Value::Null)]
+    #[case::a_metric_that_nobody_writes("alarm-metrics", "/Resources/SilenceAlarm/Properties/MetricName", json!("Silence"))]
+    #[case::an_alarm_for_all_stacks(
+        "alarm-metrics",
+        "/Resources/FailedDeliveriesAlarm/Properties/Dimensions",
+        Value::Null
+    )]
+    #[case::a_metric_by_what_it_is_not_published_by("alarm-metrics", "/Resources/RetriedAlarm/Properties/Dimensions", json!([{"Name": "Stack", "Value": {"Ref": "AWS::StackName"}}, {"Name": "Account", "Value": "acme"}]))]
+    #[case::a_schedule_that_there_is_not("alarm-metrics", "/Resources/CheckRunsAlarm/Properties/Dimensions/1/Value", json!("checks"))]
+    #[case::a_metric_of_rest_apis("alarm-metrics", "/Resources/ApiErrorsAlarm/Properties/Metrics/0/MetricStat/Metric/MetricName", json!("5XXError"))]
+    #[case::a_queue_by_its_url("alarm-metrics", "/Resources/QuarantineAlarm/Properties/Dimensions/0/Name", json!("QueueUrl"))]
+    #[case::a_function_for_a_queue("alarm-metrics", "/Resources/QuarantineAlarm/Properties/Dimensions/0/Value", json!({"Ref": "Inbound"}))]
+    #[case::a_sum_of_depths("alarm-metrics", "/Resources/QuarantineAlarm/Properties/Statistic", json!("Sum"))]
+    #[case::a_metric_that_no_filter_makes("alarm-metrics", "/Resources/TurnedAway", Value::Null)]
+    #[case::a_dashboard_that_shows_nothing("alarm-metrics", "/Resources/Dashboard/Properties/DashboardBody", json!({"Fn::Sub": r#"{"widgets":[{"properties":{"stat":"Sum","metrics":[["Orderhook","Accepted","Stack","${AWS::StackName}"]]}}]}"#}))]
+    #[case::a_dashboard_that_is_no_json("alarm-metrics", "/Resources/Dashboard/Properties/DashboardBody", json!({"Fn::Sub": "{"}))]
+    #[case::no_dashboard("alarm-metrics", "/Resources/Dashboard", Value::Null)]
+    #[case::a_window_of_more_than_a_day("alarm-windows", "/Resources/RetriedAlarm/Properties/EvaluationPeriods", json!(289))]
+    #[case::a_window_of_more_than_a_week("alarm-windows", "/Resources/WaitingSevenDaysAlarm/Properties/EvaluationPeriods", json!(169))]
+    #[case::a_window_that_may_be_more_than_a_day("alarm-windows", "/Parameters/CheckEveryMinutes/MaxValue", json!(481))]
+    #[case::more_datapoints_than_periods("alarm-windows", "/Resources/RetriedAlarm/Properties/DatapointsToAlarm", json!(13))]
+    #[case::half_a_minute("alarm-windows", "/Resources/RetriedAlarm/Properties/Period", json!(30))]
+    #[case::periods_that_differ("alarm-windows", "/Resources/BacklogAlarm/Properties/Metrics/0/MetricStat/Period", json!(300))]
+    #[case::nothing_watched("alarm-windows", "/Resources/BacklogAlarm/Properties/Metrics/7/ReturnData", json!(false))]
+    #[case::two_watched("alarm-windows", "/Resources/BacklogAlarm/Properties/Metrics/0/ReturnData", json!(true))]
+    #[case::a_series_that_is_left_out("alarm-windows", "/Resources/UnexplainedRefusalsAlarm/Properties/Metrics/2/Expression", json!("-1 * every"))]
+    #[case::a_search_in_an_alarm("alarm-windows", "/Resources/BacklogAlarm/Properties/Metrics/7/Expression", json!("SEARCH('x', 'Sum', 60) + METRICS()"))]
+    #[case::math_on_the_local_stack(
+        "alarm-windows",
+        "/Resources/BacklogAlarm/Condition",
+        Value::Null
+    )]
+    #[case::a_table_that_rings_once("alarm-windows", "/Resources/TablesThrottledAlarm/Properties/Metrics/6/Expression", json!("SUM(METRICS())"))]
+    #[case::an_all_clear_after_a_count("alarm-states", "/Resources/SilenceAlarm/Properties/OKActions", json!([{"Ref": "AlarmTopic"}]))]
+    #[case::a_heartbeat_that_may_stop("alarm-states", "/Resources/WatchRunsAlarm/Properties/TreatMissingData", json!("notBreaching"))]
+    #[case::an_alarm_that_rings_for_nothing("alarm-states", "/Resources/SilenceAlarm/Properties/TreatMissingData", json!("breaching"))]
+    #[case::an_alarm_that_says_nothing("alarm-words", "/Resources/SilenceAlarm/Properties/AlarmDescription", json!("An account is silent."))]
+    #[case::a_command_that_there_is_not("alarm-words", "/Resources/SilenceAlarm/Properties/AlarmDescription", json!({"Fn::Sub": "An account. Look at: its GET. Type: orderhook mend"}))]
+    #[case::a_description_that_aws_refuses("alarm-words", "/Resources/SilenceAlarm/Properties/AlarmDescription", json!(format!("{} Look at: x. Type: aws logs tail x", "An account. ".repeat(90))))]
+    #[case::a_schedule_that_nobody_misses("heartbeat", "/Resources/WatchRunsAlarm", Value::Null)]
+    #[case::a_schedule_that_is_missed_too_soon("heartbeat", "/Resources/CheckRunsAlarm/Properties/Period", json!(60))]
+    #[case::a_schedule_by_the_time_of_another("heartbeat", "/Resources/CheckRunsAlarm/Properties/EvaluationPeriods", json!({"Ref": "WatchEveryMinutes"}))]
+    #[case::a_mail_for_each_check("heartbeat", "/Resources/FailedDeliveriesAlarm/Properties/EvaluationPeriods", json!(1))]
+    #[case::lines_of_text("logging", "/Globals/Function/LoggingConfig/LogFormat", json!("Text"))]
+    #[case::a_line_for_every_start("logging", "/Globals/Function/LoggingConfig/SystemLogLevel", json!("INFO"))]
+    #[case::metrics_that_are_dropped("logging", "/Globals/Function/LoggingConfig/ApplicationLogLevel", json!("WARN"))]
+    #[case::details_that_are_dropped(
+        "logging",
+        "/Globals/Function/LoggingConfig/ApplicationLogLevel",
+        Value::Null
+    )]
+    #[case::a_function_of_no_stack(
+        "logging",
+        "/Globals/Function/Environment/Variables/STACK_NAME",
+        Value::Null
+    )]
+    #[case::metrics_of_another_stack("logging", "/Globals/Function/Environment/Variables/STACK_NAME", json!("orderhook"))]
+    #[case::no_log_group_of_its_own(
+        "logging",
+        "/Resources/Consumer/Properties/LoggingConfig",
+        Value::Null
+    )]
+    #[case::a_function_that_cannot_trace(
+        "tracing",
+        "/Resources/ConsumerRole/Properties/ManagedPolicyArns",
+        Value::Null
+    )]
+    #[case::a_right_to_trace_at_all_times("tracing", "/Resources/ConsumerRole/Properties/ManagedPolicyArns", json!([{"Ref": "TracingPolicy"}]))]
+    #[case::a_function_that_always_traces("tracing", "/Resources/Inbound/Properties/Tracing", json!("Active"))]
+    #[case::retries_for_hours("asynchronous", "/Resources/SubscriptionsAsync", Value::Null)]
+    #[case::old_runs("asynchronous", "/Resources/SubscriptionsAsync/Properties/MaximumEventAgeInSeconds", json!(21_600))]
+    #[case::many_retries("asynchronous", "/Resources/SubscriptionsAsync/Properties/MaximumRetryAttempts", json!(2))]
+    #[case::runs_that_fail_unseen("asynchronous", "/Resources/SubscriptionsAsync/Properties/DestinationConfig/OnFailure/Destination", json!({"Fn::GetAtt": "CheckQueue.Arn"}))]
+    #[case::a_destination_without_permission("asynchronous", "/Resources/SubscriptionsRole/Properties/Policies/0/PolicyDocument/Statement/2/Action", json!("sqs:GetQueueUrl"))]
     #[case::a_missing_output("outputs", "/Outputs/OrdersDlqUrl", Value::Null)]
     // requirement: lost-crash-outage, lost-expiry, check-template, parameters-keep-promises
     fn a_broken_template_is_caught(#[case] rule: &str, #[case] path: &str, #[case] value: Value) {

@@ -12,14 +12,15 @@ use tokio::process::Command;
 
 use super::conformance::{self, TestNames, TestResults};
 use super::report::Outcome;
-use super::{Run, gone, panics, scale};
+use super::{Run, linters, panics, samconfig, scale};
 use crate::build::{self, Build};
 use crate::demo::{examples, sources, story};
 use crate::emulator::REGION;
 use crate::job;
+use crate::places::Places;
 use crate::ports;
 use crate::stack::{Options, Stack};
-use crate::template::{Template, rules};
+use crate::template::{self, Template};
 use crate::tools::{Tools, without_cargos_own};
 
 /// One check.
@@ -106,6 +107,10 @@ const TOOLS: &[Need] = &[Need::Tools];
 const STACK: &[Need] = &[Need::Stack];
 /// The check that the table of requirements is current.
 pub(super) const REQUIREMENTS: &str = "requirements";
+const DENY: Need = Need::Cargo(
+    "deny",
+    "cargo-deny is not installed: cargo install cargo-deny --locked",
+);
 const NEXTEST: &str = "cargo-nextest, which lists the tests, is not installed";
 
 /// Every check.
@@ -205,6 +210,41 @@ pub const CHECKS: &[Check] = &[
         &[],
         Work::Run(|run| Box::pin(async { run.template_rules() })),
     ),
+    // What it installs has 290 MB and takes minutes.
+    of_release(check(
+        "checkov",
+        "Template (checkov)",
+        TOOLS,
+        Work::Run(|run| {
+            Box::pin(async { linters::checkov(&run.places, run.tools()?, run.progress).await })
+        }),
+    )),
+    // Of a release, because building the command takes minutes too.
+    of_release(check(
+        "dependencies",
+        "Licences, sources and versions of the crates (cargo deny)",
+        &[DENY],
+        Work::Cargo(&["deny", "check", "licenses", "bans", "sources"], |_| {
+            Some("every crate is one that deny.toml allows".to_owned())
+        }),
+    )),
+    of_release(check(
+        "advisories",
+        "Known weaknesses of the crates (cargo deny)",
+        &[DENY],
+        Work::Run(|run| Box::pin(async { linters::advisories(&run.places).await })),
+    )),
+    check(
+        "samconfig",
+        "Settings of deployments (samconfig.toml)",
+        TOOLS,
+        Work::Run(|run| {
+            Box::pin(async {
+                let deployed = samconfig::check(&run.places, run.tools()?).await?;
+                Ok(Outcome::Passed(deployed))
+            })
+        }),
+    ),
     of_release(check(
         "scale",
         "What a delivery, a batch and a start cost",
@@ -221,6 +261,14 @@ pub const CHECKS: &[Check] = &[
         "Stack",
         &[],
         Work::Run(|run| Box::pin(run.start())),
+    ),
+    check(
+        "processor",
+        "The processor of the functions' programs",
+        STACK,
+        Work::Run(|run| {
+            Box::pin(async { linters::processor(&run.places, build::architecture()?) })
+        }),
     ),
     check(
         "examples",
@@ -268,14 +316,18 @@ pub const CHECKS: &[Check] = &[
         TOOLS,
         Work::Run(|run| Box::pin(run.faults())),
     ),
-    check(
-        "emulator gone",
-        "A run whose emulator is killed",
+    of_release(check(
+        "permissions",
+        "Permissions taken away one by one",
         TOOLS,
-        Work::Run(|run| {
-            Box::pin(async { gone::noticed(&run.places, &run.endurance().await?, run.build).await })
-        }),
-    ),
+        Work::Run(|run| Box::pin(async { run.long_run("permissions", &["permissions"]).await })),
+    )),
+    of_release(check(
+        "upgrade",
+        "An update of the template and back, while events flow",
+        TOOLS,
+        Work::Run(|run| Box::pin(run.upgrade())),
+    )),
     check(
         "panics",
         "The functions' logs",
@@ -431,7 +483,7 @@ impl Run {
         let path = self.places.template();
         let text = std::fs::read_to_string(&path)
             .with_context(|| format!("{} could not be read", path.display()))?;
-        let findings = rules::check(&Template::parse(&text)?);
+        let (findings, rules) = template::check(&Template::parse(&text)?);
         let lines: Vec<String> = findings
             .iter()
             .map(|finding| format!("    {finding}"))
@@ -442,7 +494,7 @@ impl Run {
             lines.len(),
             lines.join("\n")
         );
-        Ok(Outcome::Passed(format!("{} rules kept", rules::count())))
+        Ok(Outcome::Passed(format!("{rules} rules kept")))
     }
 
     /// That a panic in a function unwinds. Unless Cargo.toml says so itself, cargo-lambda builds with `panic = "abort"`,
@@ -589,21 +641,45 @@ impl Run {
     }
 
     async fn faults(&self) -> Result<Outcome> {
+        let arguments = ["faults", "--events", FEW_EVENTS];
+        let arguments = [&arguments[..], &["--kill-every", "500", "--minutes", "8"]].concat();
+        self.long_run("faults", &arguments).await
+    }
+
+    /// From the template before its last change, which is what an update to this commit meets.
+    async fn upgrade(&self) -> Result<Outcome> {
+        let Some(earlier) = earlier_template(&self.places).await? else {
+            return Ok(Outcome::NotChecked(
+                "the history has no earlier template.yaml: fetch it with `git fetch --unshallow`"
+                    .to_owned(),
+            ));
+        };
+        let earlier = earlier.to_string_lossy();
+        // The programs of every day: what is looked at are the variables that they meet.
+        self.long_run_of(Build::Quick, "upgrade", &["upgrade", "--from", &earlier])
+            .await
+    }
+
+    /// A command of the long runs, on a stack of its own.
+    async fn long_run(&self, name: &str, arguments: &[&str]) -> Result<Outcome> {
+        self.long_run_of(self.build, name, arguments).await
+    }
+
+    async fn long_run_of(&self, build: Build, name: &str, arguments: &[&str]) -> Result<Outcome> {
         let mut command = Command::new(self.endurance().await?);
         command
             .arg("--state")
-            .arg(self.places.state.join("faults"))
-            .args((self.build == Build::Release).then_some("--release"))
-            .args(["faults", "--events", FEW_EVENTS])
-            .args(["--kill-every", "500", "--minutes", "8"]);
+            .arg(self.places.state.join(name))
+            .args((build == Build::Release).then_some("--release"))
+            .args(arguments);
         let log = self
-            .succeed("the run with faults", "faults", command, |_| {})
+            .succeed(&format!("the run {name}"), name, command, |_| {})
             .await?;
         let held = log
             .lines()
             .rev()
             .find(|line| line.starts_with("Every promise held"));
-        let held = held.context("the run with faults ended without a word")?;
+        let held = held.with_context(|| format!("the run {name} ended without a word"))?;
         Ok(Outcome::Passed(held.to_owned()))
     }
 
@@ -641,6 +717,31 @@ fn cargo(arguments: &[&str]) -> Command {
     command.args(arguments);
     without_cargos_own(&mut command);
     command
+}
+
+/// The template as it was before it was last changed, in a file; `None` where the history does not say.
+async fn earlier_template(places: &Places) -> Result<Option<PathBuf>> {
+    let git = async |arguments: &[&str]| {
+        let mut command = Command::new("git");
+        command.args(arguments).current_dir(&places.root);
+        let output = command.output().await.ok()?;
+        output.status.success().then_some(output.stdout)
+    };
+    let log = ["log", "--max-count=2", "--format=%H", "--", "template.yaml"];
+    let Some(commits) = git(&log).await else {
+        return Ok(None);
+    };
+    let commits = String::from_utf8_lossy(&commits);
+    let Some(before) = commits.lines().nth(1) else {
+        return Ok(None);
+    };
+    let Some(template) = git(&["show", &format!("{before}:template.yaml")]).await else {
+        return Ok(None);
+    };
+    let path = places.scratch().join("earlier-template.yaml");
+    std::fs::write(&path, template)
+        .with_context(|| format!("{} could not be written", path.display()))?;
+    Ok(Some(path))
 }
 
 /// Whether the release profile sets unwinding in so many words.

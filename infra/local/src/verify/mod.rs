@@ -6,9 +6,10 @@
 
 pub mod checks;
 pub mod conformance;
-mod gone;
+mod linters;
 mod panics;
 pub mod report;
+mod samconfig;
 pub mod scale;
 
 use std::process::ExitCode;

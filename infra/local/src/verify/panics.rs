@@ -17,12 +17,12 @@ const FAILED: &str = "failed processing SQS batch";
 /// How many lines of a log are shown from a panic on.
 const SHOWN: usize = 4;
 
-/// Looks through the logs of the runs: of the tests, of the events with faults, of the emulator that is killed.
+/// Looks through the logs of the runs: of the tests, and of the events with faults.
 ///
 /// # Errors
 /// A function panicked, a log cannot be read, or there is none.
 pub(super) fn none(places: &Places) -> Result<Outcome> {
-    let runs = ["", "faults", "gone"];
+    let runs = ["", "faults"];
     let logs = runs.map(|run| places.state.join(run).join("log/emulator.log"));
     let (mut read, mut failed) = (0, 0);
     for log in logs.iter().filter(|log| log.exists()) {

@@ -22,8 +22,8 @@ use domain::signature::Policy;
 use domain::source::Source;
 use domain::subscription::{
     Account, AccountEvent, AccountEventKind, Accounts, AllAccounts, Baseline, Desired, Entry,
-    EventSelection, HOURS, IfUnknown, LastError, Lease, Leased, Leases, Orphan, Registration,
-    RegistrationState, Saved, Silence, State, Unsent,
+    EventSelection, HOURS, IfUnknown, LastError, Lease, Leased, Leases, Orphan, Principal,
+    Registration, RegistrationState, Saved, Silence, State, Unsent,
 };
 use domain::timestamp::Timestamp;
 
@@ -362,10 +362,11 @@ fn item(account: &Account) -> Item {
     let events = account.events.names().iter().map(text);
     let registrations = account.registrations.iter().map(registration_value);
     let history = account.history.iter().map(|entry| {
-        AttributeValue::M(map([
-            ("at", time(entry.at)),
-            ("what", text(entry.what.as_str())),
-        ]))
+        let mut happened = map([("at", time(entry.at)), ("what", text(entry.what.as_str()))]);
+        if let Some(by) = &entry.by {
+            happened.insert("by".to_owned(), text(by.as_str()));
+        }
+        AttributeValue::M(happened)
     });
     let mut item = map([
         (PK, keys::account(&account.name)),
@@ -620,6 +621,7 @@ fn read_account(item: &Item) -> Option<Account> {
         Some(Entry {
             at: time_of(entry, "at")?,
             what: text_of(entry, "what")?.to_owned(),
+            by: text_of(entry, "by").and_then(Principal::new),
         })
     })?;
     let last_error = match item.get("trouble") {
@@ -740,7 +742,9 @@ mod tests {
                 part: if number == 2 { "vault" } else { "" }.to_owned(),
             });
         }
-        full.note(at(6), "something");
+        full.note(at(6), "something", None);
+        let by = Principal::new("arn:aws:sts::111122223333:assumed-role/Admin/ops@example.com");
+        full.note(at(7), "something else", by.as_ref());
         let mut queues = ["q/a", "q/b.fifo"].map(QueueUrl::new).to_vec();
         for (position, kind) in AccountEventKind::ALL.into_iter().enumerate() {
             let state = full.state();

@@ -30,7 +30,7 @@ use domain::ports::{
 use domain::record::{RecordId, RecordKey};
 use domain::signature::{Form, MacKey, SigningKeys};
 use domain::subscription::{
-    Account, Accounts as _, Baseline, Deliveries as _, Lease, LeaseOwner, Leases as _,
+    Account, Accounts as _, Baseline, Deliveries as _, Entry, Lease, LeaseOwner, Leases as _,
     Registration, RegistrationState, Secrets as _,
 };
 use domain::timestamp::Timestamp;
@@ -137,11 +137,16 @@ fn account_shown(account: &Account) -> Value {
         })).collect::<Vec<_>>(),
         "quiet_until": text(account.quiet_until),
         "traffic": traffic_shown(&account.baseline),
-        "history": history.map(|entry| json!({
-            "at": entry.at.to_string(),
-            "what": entry.what,
-        })).collect::<Vec<_>>(),
+        "history": history.map(entry_shown).collect::<Vec<_>>(),
     })
+}
+
+fn entry_shown(entry: &Entry) -> Value {
+    let mut shown = json!({ "at": entry.at.to_string(), "what": entry.what });
+    if let Some(by) = &entry.by {
+        shown["by"] = by.as_str().into();
+    }
+    shown
 }
 
 fn registration_shown(registration: &Registration) -> Value {
@@ -264,6 +269,7 @@ async fn markers_of_every_release_are_read() {
             "delivery": marker.delivery.to_string(),
             "expires": marker.expires.to_string(),
             "leased_until": marker.leased_until.to_string(),
+            "attempts": marker.attempts,
         });
         release.expect_read(&example, &read);
 

@@ -212,6 +212,33 @@ pub struct Entry {
     pub at: Timestamp,
     /// What, in plain words.
     pub what: String,
+    /// Who called the admin API for it; none where a check did it, and in entries of before 0.2.0.
+    pub by: Option<Principal>,
+}
+
+/// Who called the admin API: the ARN of an IAM identity, and nothing else of it.
+/// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-arns>
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Principal(String);
+
+/// The longest ARN.
+const LONGEST_ARN: usize = 2048;
+
+impl Principal {
+    /// Takes the ARN; none where the text is no ARN.
+    #[must_use]
+    pub fn new(arn: &str) -> Option<Self> {
+        let is_arn = arn.starts_with("arn:")
+            && arn.len() <= LONGEST_ARN
+            && arn.bytes().all(|byte| byte.is_ascii_graphic());
+        is_arn.then(|| Self(arn.to_owned()))
+    }
+
+    /// The ARN.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
 impl Account {
@@ -474,11 +501,12 @@ impl Account {
         unselected.map(|row| row.name).collect()
     }
 
-    /// Enters something that happened.
-    pub fn note(&mut self, at: Timestamp, what: impl Into<String>) {
+    /// Enters something that happened, and whose call did it.
+    pub fn note(&mut self, at: Timestamp, what: impl Into<String>, by: Option<&Principal>) {
         self.history.push(Entry {
             at,
             what: what.into(),
+            by: by.cloned(),
         });
         let excess = self.history.len().saturating_sub(LONGEST_HISTORY);
         self.history.drain(..excess);
@@ -522,10 +550,29 @@ mod tests {
     }
 
     #[test]
+    fn a_principal_is_an_arn_and_nothing_else() {
+        let role = "arn:aws:sts::111122223333:assumed-role/Admin/ops@example.com";
+        assert_eq!(
+            Principal::new(role).map(|principal| principal.0),
+            Some(role.to_owned())
+        );
+        let long = format!("arn:{}", "x".repeat(2045));
+        for other in [
+            "",
+            "AIDACKCEVSQ6C2EXAMPLE",
+            "arn:aws:iam::1:user/a\nb",
+            "arn:é",
+            &long,
+        ] {
+            assert_eq!(Principal::new(other), None, "{other}");
+        }
+    }
+
+    #[test]
     fn history_is_bounded_and_keeps_the_newest() {
         let mut account = account();
         for number in 0..=LONGEST_HISTORY {
-            account.note(Timestamp::from_millis(0), number.to_string());
+            account.note(Timestamp::from_millis(0), number.to_string(), None);
         }
         assert_eq!(account.history.len(), LONGEST_HISTORY);
         assert_eq!(

@@ -23,8 +23,8 @@ mod selection;
 mod silence;
 
 pub use account::{
-    Account, Desired, Entry, LONGEST_HISTORY, LastError, Orphan, Registration, RegistrationState,
-    Rotation, State,
+    Account, Desired, Entry, LONGEST_HISTORY, LastError, Orphan, Principal, Registration,
+    RegistrationState, Rotation, State,
 };
 pub use account_event::{AccountEvent, AccountEventKind, MOST_UNSENT, Unsent};
 pub use api::{Api, ApiCall, ApiError, Apis, NewWebhook, Removed, WebhookChange};

@@ -16,6 +16,7 @@ use std::borrow::Cow;
 
 use domain::delivery::{Delivery, ElementFault, Split, Unreadable};
 use domain::event::EventType;
+use domain::identity::{BodyHash, RetryKey};
 use domain::record::RecordId;
 use serde::de::MapAccess;
 use serde_json::value::RawValue;
@@ -228,6 +229,15 @@ impl<'a> Message<'a> {
 pub(super) fn split(delivery: Delivery<'_>) -> Result<Split<'_>, Unreadable> {
     let topic = topic_outside(delivery);
     objects::split(delivery.body, |element| read(element, topic.as_ref()))
+}
+
+/// What a retry is recognised by. Some topics' messages look alike: with another topic beside them, the same bytes are
+/// another message, which must not be given the identity of the first.
+pub(super) fn retry_key(delivery: Delivery<'_>, body: BodyHash) -> RetryKey {
+    match topic_outside(delivery) {
+        Some(topic) => RetryKey::of_topic(topic.as_str(), body),
+        None => body.into(),
+    }
 }
 
 /// The topic that the request names beside its body.
@@ -625,6 +635,32 @@ mod tests {
         assert_eq!(one(body).time.as_deref(), Some("2026-11-20T12:00:00.000Z"));
         let body = r#"{"topic":"a","date":1795176000,"message":{"date":1795176001}}"#;
         assert_eq!(one(body).time.as_deref(), Some("2026-11-20T12:00:01.000Z"));
+    }
+
+    #[test]
+    fn the_same_bytes_under_another_topic_are_no_retry() {
+        let body = br#"{"order_id":"o","endpoint_ids":[1]}"#;
+        let hash = BodyHash::of(body);
+        let key = |part: &str, header: Option<&'static str>| {
+            let mut headers = HeaderMap::new();
+            headers.extend(header.map(|topic| {
+                let name = http::HeaderName::from_static("onestock-topic");
+                (name, HeaderValue::from_static(topic))
+            }));
+            let delivery = Delivery {
+                headers: &headers,
+                part,
+                body,
+            };
+            retry_key(delivery, hash)
+        };
+        let (added, removed) = ("candidates_added", "candidates_removed");
+        assert_eq!(key("", None), hash.into());
+        assert_eq!(key("", Some("no topic")), hash.into());
+        assert_eq!(key(added, None), key("", Some(added)));
+        assert_eq!(key(added, None), key(added, Some(removed)));
+        assert_ne!(key(added, None), key(removed, None));
+        assert_ne!(key(added, None), key("", None));
     }
 
     #[test]

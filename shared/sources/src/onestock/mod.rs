@@ -11,6 +11,7 @@ use std::borrow::Cow;
 
 use domain::delivery::{Delivery, Request, Split, Unreadable, is_part};
 use domain::event::{EventType, Meaning};
+use domain::identity::{BodyHash, RetryKey};
 use domain::signature::{Form, Policy, ProofError, Screened};
 use domain::subscription::{CredentialField, KeyOrigin, LifeCycle};
 use domain::timestamp::Timestamp;
@@ -80,6 +81,10 @@ impl Protocol for OneStock {
 
     fn split<'a>(&self, delivery: Delivery<'a>) -> Result<Split<'a>, Unreadable> {
         hook::split(delivery)
+    }
+
+    fn retry_key(&self, delivery: Delivery<'_>, body: BodyHash) -> RetryKey {
+        hook::retry_key(delivery, body)
     }
 
     fn meaning(&self, event_type: &EventType) -> Meaning {

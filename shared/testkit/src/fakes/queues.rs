@@ -1,10 +1,10 @@
-//! Queues as SQS keeps them.
+//! Queues as SQS keeps them, and topics as SNS does.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
 use domain::envelope::Envelope;
-use domain::ports::{BATCH_BYTES, BATCH_COUNT, Message, PortError, QueueUrl, Queues};
+use domain::ports::{BATCH_COUNT, Message, PortError, QueueUrl, Queues};
 use serde_json::Value;
 
 use super::lock;
@@ -44,7 +44,8 @@ impl Sent {
 }
 
 /// Queues that keep what they accept. Every URL is a queue until it is [removed](FakeQueues::remove); one
-/// that ends in `.fifo` asks for what a FIFO queue asks, without content-based deduplication.
+/// that ends in `.fifo` asks for what a FIFO queue asks, without content-based deduplication. A topic keeps what is published
+/// as a queue that is subscribed to it would, and takes as much in one call as SNS does.
 #[derive(Debug)]
 pub struct FakeQueues {
     script: Script,
@@ -166,10 +167,11 @@ impl State {
         if self.removed.contains(queue) {
             return Err(begun.closed("QueueDoesNotExist"));
         }
-        if let Some(code) = batch_fault(batch) {
+        if let Some(code) = batch_fault(queue, batch) {
             return Err(begun.permanent(code));
         }
-        let limit = self.limits.get(queue).copied().unwrap_or(BATCH_BYTES);
+        let limit = self.limits.get(queue).copied();
+        let limit = limit.unwrap_or_else(|| queue.batch_bytes());
         let faults: Vec<_> = batch
             .iter()
             .map(|message| message_fault(queue, message, limit))
@@ -233,11 +235,11 @@ const MISSING: &str = "MissingParameter";
 /// What is wrong with a batch as a whole.
 ///
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html>
-fn batch_fault(batch: &[Message<'_>]) -> Option<&'static str> {
+fn batch_fault(queue: &QueueUrl, batch: &[Message<'_>]) -> Option<&'static str> {
     if batch.len() > BATCH_COUNT {
         return Some("TooManyEntriesInBatchRequest");
     }
-    (batch.iter().map(bytes).sum::<usize>() > BATCH_BYTES).then_some("BatchRequestTooLong")
+    (batch.iter().map(bytes).sum::<usize>() > queue.batch_bytes()).then_some("BatchRequestTooLong")
 }
 
 /// What SQS counts of a message: its body, and its attributes with their names and types.

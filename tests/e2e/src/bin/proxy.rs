@@ -8,18 +8,13 @@
 )]
 
 use std::io::Write as _;
-use std::os::unix::process::parent_id;
-use std::time::Duration;
 
 use clap::Parser;
 use e2e::proxy::Proxy;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// How often it looks whether its parent is still there.
-const PARENT_INTERVAL: Duration = Duration::from_millis(500);
-
-/// Passes AWS calls on, counts them, and injects faults by rules that are set below /_proxy.
+/// Passes AWS calls on, notes them, and injects faults by rules that are set below /_proxy.
 #[derive(Debug, Parser)]
 #[command(name = "proxy", version)]
 struct Arguments {
@@ -29,15 +24,11 @@ struct Arguments {
     /// Where calls are passed on to, such as http://127.0.0.1:4566.
     #[arg(long, value_name = "URL")]
     to: String,
-    /// End when the process that started it has ended.
-    #[arg(long)]
-    stop_with_parent: bool,
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
     // Before the ready line: whoever reads it may send a signal at once.
-    let parent = parent_id();
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let arguments = Arguments::parse();
@@ -47,13 +38,6 @@ async fn main() -> anyhow::Result<()> {
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
-        () = orphaned(parent), if arguments.stop_with_parent => {}
     }
     Ok(())
-}
-
-async fn orphaned(parent: u32) {
-    while parent_id() == parent {
-        tokio::time::sleep(PARENT_INTERVAL).await;
-    }
 }

@@ -1,4 +1,4 @@
-//! What was asked of AWS: totals by operation, and the calls that hold a watched marker.
+//! What was asked of AWS: the calls that hold a watched marker.
 
 use std::collections::BTreeMap;
 
@@ -23,15 +23,6 @@ pub struct Call {
     pub fault: Option<String>,
 }
 
-/// How often an operation was called.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Count {
-    /// Calls.
-    pub calls: u64,
-    /// Calls among them that met a fault.
-    pub faults: u64,
-}
-
 /// The most calls that are kept for a marker: a watch that nobody ends must not fill the memory.
 const MOST_CALLS: usize = 100_000;
 
@@ -39,7 +30,6 @@ const MOST_CALLS: usize = 100_000;
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     begun: u64,
-    counts: BTreeMap<String, Count>,
     watches: BTreeMap<String, Vec<Call>>,
 }
 
@@ -57,16 +47,9 @@ impl Ledger {
         self.watches.get(marker).map(Vec::as_slice)
     }
 
-    pub(super) fn counts(&self) -> &BTreeMap<String, Count> {
-        &self.counts
-    }
-
     /// Notes a call that begins, and returns its number.
     pub(super) fn begin(&mut self, request: &Request, fault: Option<&str>) -> u64 {
         self.begun += 1;
-        let count = self.counts.entry(request.operation.clone()).or_default();
-        count.calls += 1;
-        count.faults += u64::from(fault.is_some());
         let number = self.begun;
         for (marker, calls) in &mut self.watches {
             if calls.len() < MOST_CALLS && request.contains(marker) {

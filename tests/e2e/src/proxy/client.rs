@@ -1,13 +1,11 @@
 //! A typed client of the proxy's control API.
 
-use std::collections::BTreeMap;
-
 use http::Method;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::calls::{Call, Count};
+use super::calls::Call;
 use super::rules::{ActiveRule, Rule};
 
 /// Why the proxy did not do what it was told: no answer, a refusal, or an answer that cannot be read.
@@ -80,16 +78,6 @@ impl ProxyControl {
             .map(drop)
     }
 
-    /// Removes all rules.
-    ///
-    /// # Errors
-    /// [`ProxyError`]
-    pub async fn clear_rules(&self) -> Result<(), ProxyError> {
-        self.order(Method::DELETE, "/rules", &json!({}))
-            .await
-            .map(drop)
-    }
-
     /// The rules in force.
     ///
     /// # Errors
@@ -125,13 +113,5 @@ impl ProxyControl {
     pub async fn calls(&self, marker: &str) -> Result<Vec<Call>, ProxyError> {
         let body = json!({ "marker": marker });
         self.ask(Method::POST, "/calls", &body).await
-    }
-
-    /// Calls and faults by operation since the proxy's start.
-    ///
-    /// # Errors
-    /// [`ProxyError`]
-    pub async fn counts(&self) -> Result<BTreeMap<String, Count>, ProxyError> {
-        self.ask(Method::GET, "/counts", &json!({})).await
     }
 }

@@ -70,7 +70,7 @@ impl Fault {
         }
     }
 
-    /// The fault in one word, for counts.
+    /// The fault in one word, for what is noted of calls.
     pub(super) fn name(&self) -> &'static str {
         match self {
             Self::Refuse { .. } => "refuse",

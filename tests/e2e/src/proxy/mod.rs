@@ -1,4 +1,4 @@
-//! A proxy between the functions and AWS: it counts what they ask, and does to a call what a network, a
+//! A proxy between the functions and AWS: it notes what they ask, and does to a call what a network, a
 //! throttle or an outage may do to it.
 //!
 //! Role: the functions' `AWS_ENDPOINT_URL` points here, and the proxy passes everything on to the emulator.
@@ -14,7 +14,6 @@
 //! | `DELETE rules/{id}` | remove one |
 //! | `POST watches` `{"marker":".."}` · `DELETE watches` `{"marker":".."}` | note calls that hold the marker from now on · forget them |
 //! | `POST calls` `{"marker":".."}` | the calls noted ([`Call`]), in the order in which they began |
-//! | `GET counts` | calls and faults by operation ([`Count`]) since the start |
 //!
 //! A marker is looked for in the path and the body of a call, of S3's calls in the path alone: an account's name, a
 //! token's hash, a word in a record. It stands in a body and never in a path of this API, because it may hold any
@@ -28,7 +27,7 @@ mod request;
 mod rules;
 mod server;
 
-pub use calls::{Call, Count};
+pub use calls::Call;
 pub use client::{ProxyControl, ProxyError};
 pub use fault::Fault;
 pub use rules::{ActiveRule, Rule};

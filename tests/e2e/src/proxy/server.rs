@@ -119,8 +119,7 @@ fn routes(shared: Shared) -> Router {
         .route("/rules", get(list_rules).post(add_rule).delete(clear_rules))
         .route("/rules/{id}", delete(remove_rule))
         .route("/watches", post(watch).delete(forget))
-        .route("/calls", post(calls))
-        .route("/counts", get(counts));
+        .route("/calls", post(calls));
     Router::new()
         .nest("/_proxy", control)
         .fallback(pass)
@@ -315,8 +314,4 @@ async fn calls(
         Some(calls) => Json::<Vec<Call>>(calls.to_vec()).into_response(),
         None => StatusCode::NOT_FOUND.into_response(),
     }
-}
-
-async fn counts(State(shared): State<Shared>) -> Json<Value> {
-    Json(json!(shared.books().ledger.counts()))
 }

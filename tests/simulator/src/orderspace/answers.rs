@@ -43,7 +43,7 @@ pub(crate) fn message(status: StatusCode, text: &str) -> Response {
 }
 
 /// 404 for a path that the API does not have.
-pub(crate) async fn no_such_page() -> Response {
+pub(crate) fn no_such_page() -> Response {
     let page = "<!DOCTYPE html>\n<html>\n<head>\n  <title>The page you were looking for doesn't exist (404)</title>\n\
                 </head>\n<body>\n  <h1>The page you were looking for doesn't exist.</h1>\n</body>\n</html>\n";
     (StatusCode::NOT_FOUND, Html(page)).into_response()

@@ -1,22 +1,23 @@
 //! What is Orderspace's own: its bodies and errors, its OAuth endpoint, its webhook API, and how it packs and signs.
 
 pub(crate) mod answers;
-mod door;
 pub(crate) mod events;
 pub(crate) mod oauth;
 mod pack;
 pub(crate) mod signature;
 mod webhooks;
 
-use axum::http::StatusCode;
+use axum::Router;
+use axum::http::{Method, StatusCode};
 use axum::response::Response;
-use axum::routing::{get, post};
-use axum::{Router, middleware};
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::api::{self, Api, Call};
 use crate::event::EventText;
+use crate::faults::Door;
 use crate::payload::{PackError, Payload};
+use crate::site::Site;
 use crate::source::{self, Attempt, Dressed, Provider, Schedule};
 use crate::switches::{RetryPolicy, Switches};
 use crate::world::World;
@@ -29,22 +30,8 @@ pub(crate) struct Orderspace;
 struct Settings {}
 
 impl Provider for Orderspace {
-    fn routes(&self, world: &World) -> Router<World> {
-        let api = Router::new()
-            .route("/v1/webhooks", get(webhooks::list).post(webhooks::create))
-            .route(
-                "/v1/webhooks/{id}",
-                get(webhooks::retrieve)
-                    .put(webhooks::update)
-                    .delete(webhooks::delete),
-            )
-            .method_not_allowed_fallback(answers::no_such_page)
-            .route_layer(middleware::from_fn_with_state(world.clone(), door::admit));
-        Router::new()
-            .merge(api)
-            .route("/oauth/token", post(oauth::token))
-            .fallback(door::lost)
-            .method_not_allowed_fallback(door::lost)
+    fn routes(&self) -> Router<World> {
+        api::routes(&Self)
     }
 
     fn error(&self, status: StatusCode, text: &str) -> Response {
@@ -78,11 +65,46 @@ impl Provider for Orderspace {
         dressed
     }
 
-    fn accepts(&self, status: u16, _: &Value) -> bool {
+    fn accepts(&self, status: u16) -> bool {
         status == 200
     }
 
     fn schedule(&self, policy: &RetryPolicy, _: &Value) -> Schedule {
         Schedule::of(policy)
+    }
+}
+
+impl Api for Orderspace {
+    fn caller(&self, world: &World, call: &Call) -> (Door, Option<String>) {
+        if call.path == oauth::PATH {
+            let id = call.text("/client_id");
+            return (Door::Token, world.site_where(|known, _| Some(known) == id));
+        }
+        let token = call.authorization("bearer");
+        (
+            Door::Api,
+            token.and_then(|token| world.site_of_token(token)),
+        )
+    }
+
+    /// A path that does not exist needs no token.
+    fn refusal(&self, _: &World, call: &Call) -> Response {
+        match call.parts().as_slice() {
+            ["oauth", "token"] => oauth::refusal(call),
+            ["v1", "webhooks", ..] => answers::unauthorized(answers::TokenRefusal::Invalid),
+            _ => answers::no_such_page(),
+        }
+    }
+
+    fn answer(&self, site: &mut Site, call: &Call) -> Response {
+        let token = call.authorization("bearer").unwrap_or_default();
+        match (&call.method, call.parts().as_slice()) {
+            (&Method::POST, ["oauth", "token"]) => oauth::token(site, call),
+            (method, ["v1", "webhooks", rest @ ..]) => match site.honours_token(token) {
+                true => webhooks::answer(site, method, rest, call),
+                false => answers::unauthorized(answers::TokenRefusal::Expired),
+            },
+            _ => answers::no_such_page(),
+        }
     }
 }

@@ -7,110 +7,53 @@
 
 use std::time::Duration;
 
-use axum::extract::{FromRequest as _, Request, State};
+use axum::Json;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use axum::{Form, Json};
-use serde::Deserialize;
 use serde_json::json;
 
-use crate::door::Visit;
-use crate::faults::Door;
+use crate::api::Call;
 use crate::orderspace::answers;
-use crate::world::World;
+use crate::site::Site;
+
+/// Where tokens are given out.
+pub(crate) const PATH: &str = "/oauth/token";
 
 /// How long an access token is valid; Orderspace says `"expires_in": 1800`.
-pub const TOKEN_LIFETIME: Duration = Duration::from_secs(1_800);
+pub(crate) const TOKEN_LIFETIME: Duration = Duration::from_secs(1_800);
 
 const SCOPE: &str = "read write";
 
-#[derive(Deserialize)]
-struct TokenRequest {
-    grant_type: Option<String>,
-    client_id: Option<String>,
-    client_secret: Option<String>,
-    scope: Option<String>,
+/// What is wrong with the grant that is asked for.
+fn complaint(call: &Call) -> Option<Response> {
+    let (error, description) = match call.text("/grant_type") {
+        Some("client_credentials") => return None,
+        None | Some("") => ("invalid_request", "Missing required parameter: grant_type."),
+        Some(_) => (
+            "unsupported_grant_type",
+            "The authorization grant type is not supported by the authorization server.",
+        ),
+    };
+    let status = StatusCode::BAD_REQUEST;
+    Some(answers::oauth_error(status, error, description))
 }
 
-pub(crate) async fn token(State(world): State<World>, request: Request) -> Response {
-    let path = request.uri().path().to_owned();
-    let asked = match read(request, &world).await {
-        Ok(asked) => asked,
-        Err(answer) => return answer,
-    };
-    let known = asked
-        .client_id
-        .clone()
-        .filter(|client_id| world.sites().contains_key(client_id));
-    let Some(client_id) = known else {
-        return issue(&world, &asked);
-    };
-    let visit = Visit::of(&world, &client_id, "POST", &path);
-    let fault = visit.fault(Door::Token);
-    visit
-        .answer(
-            fault,
-            async { issue(&world, &asked) },
-            answers::invalid_client,
-        )
-        .await
+/// The answer to a client that is not known.
+pub(crate) fn refusal(call: &Call) -> Response {
+    complaint(call).unwrap_or_else(answers::invalid_client)
 }
 
-async fn read(request: Request, world: &World) -> Result<TokenRequest, Response> {
-    let is_json = request
-        .headers()
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .is_some_and(|value| value.starts_with("application/json"));
-    if is_json {
-        Json::from_request(request, world)
-            .await
-            .map(|Json(asked)| asked)
-            .map_err(|_| answers::empty(StatusCode::BAD_REQUEST))
-    } else {
-        Form::from_request(request, world)
-            .await
-            .map(|Form(asked)| asked)
-            .map_err(|_| missing("grant_type"))
+/// The answer to a client that is known by its id.
+pub(crate) fn token(site: &mut Site, call: &Call) -> Response {
+    if let Some(complaint) = complaint(call) {
+        return complaint;
     }
-}
-
-fn missing(parameter: &str) -> Response {
-    answers::oauth_error(
-        StatusCode::BAD_REQUEST,
-        "invalid_request",
-        &format!("Missing required parameter: {parameter}."),
-    )
-}
-
-fn issue(world: &World, asked: &TokenRequest) -> Response {
-    match asked.grant_type.as_deref() {
-        None | Some("") => return missing("grant_type"),
-        Some("client_credentials") => {}
-        Some(_) => {
-            return answers::oauth_error(
-                StatusCode::BAD_REQUEST,
-                "unsupported_grant_type",
-                "The authorization grant type is not supported by the authorization server.",
-            );
-        }
+    if call.text("/client_secret") != Some(&site.client_secret) {
+        return answers::invalid_client();
     }
-    let (Some(client_id), Some(client_secret)) = (&asked.client_id, &asked.client_secret) else {
-        return answers::invalid_client();
-    };
-    let mut sites = world.sites();
-    let Some(site) = sites
-        .get_mut(client_id)
-        .filter(|site| site.client_secret == *client_secret)
-    else {
-        return answers::invalid_client();
-    };
-    let scope_is_known = asked.scope.as_deref().is_none_or(|scope| {
-        scope
-            .split(' ')
-            .all(|one| SCOPE.split(' ').any(|known| known == one))
-    });
-    if !scope_is_known {
+    let is_known = |scope: &str| SCOPE.split(' ').any(|known| known == scope);
+    let asked = call.text("/scope");
+    if !asked.is_none_or(|asked| asked.split(' ').all(is_known)) {
         return answers::oauth_error(
             StatusCode::BAD_REQUEST,
             "invalid_scope",

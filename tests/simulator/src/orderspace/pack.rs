@@ -1,4 +1,4 @@
-//! From events to Orderspace's request bodies: packing into batches, the two body shapes, and Rails' escapes.
+//! From events to Orderspace's request bodies: packing into batches, and the two body shapes.
 
 use std::collections::BTreeMap;
 
@@ -13,14 +13,7 @@ use crate::switches::{Shape, Switches};
 /// Packs events into bodies of the switches' shape and batch size, in order.
 pub(crate) fn pack(events: &[EventText], switches: &Switches) -> Result<Vec<Payload>, PackError> {
     let size = switches.batch_size.max(1);
-    let payload = |events: &[EventText], body: String| {
-        let body = if switches.rails_escapes {
-            rails_escaped(&body)
-        } else {
-            body
-        };
-        Payload::new(events.to_vec(), body)
-    };
+    let payload = |events: &[EventText], body: String| Payload::new(events.to_vec(), body);
     match switches.shape {
         Shape::Current => Ok(events
             .chunks(size)
@@ -89,22 +82,6 @@ fn old_shape(events: &[EventText]) -> Result<String, PackError> {
     ))
 }
 
-/// These characters stand in JSON only inside strings, so replacing them in the text keeps the meaning.
-fn rails_escaped(json: &str) -> String {
-    let mut escaped = String::with_capacity(json.len());
-    for letter in json.chars() {
-        match letter {
-            '&' => escaped.push_str("\\u0026"),
-            '<' => escaped.push_str("\\u003c"),
-            '>' => escaped.push_str("\\u003e"),
-            '\u{2028}' => escaped.push_str("\\u2028"),
-            '\u{2029}' => escaped.push_str("\\u2029"),
-            other => escaped.push(other),
-        }
-    }
-    escaped
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -164,21 +141,5 @@ mod tests {
         );
         assert!(pack(&events(&["{}"]), &old).is_err());
         assert!(pack(&events(&[r#"{"event":"a.b","data":{}}"#]), &old).is_err());
-    }
-
-    #[test]
-    fn rails_escapes_change_the_text_and_not_the_meaning() {
-        let fish = events(&["{\"n\":\"Fish & Chips <Ltd>\u{2028}\"}"]);
-        let switches = Switches {
-            rails_escapes: true,
-            ..Switches::default()
-        };
-        let escaped = bodies(&fish, &switches).remove(0);
-        assert_eq!(
-            escaped,
-            r#"[{"n":"Fish \u0026 Chips \u003cLtd\u003e\u2028"}]"#
-        );
-        let meaning: serde_json::Value = serde_json::from_str(&escaped).unwrap();
-        assert_eq!(meaning[0]["n"], "Fish & Chips <Ltd>\u{2028}");
     }
 }

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use crate::key::SigningKey;
 
 /// Name of the header that carries the signature, in the lower case that HTTP libraries want.
-pub const SIGNATURE_HEADER: &str = "x-orderspace-signature";
+pub(crate) const SIGNATURE_HEADER: &str = "x-orderspace-signature";
 
 impl SigningKey {
     /// Signs the exact bytes of a body as Orderspace does, and returns the header's value.

@@ -6,24 +6,16 @@
 //! <https://apidocs.orderspace.com/#webhooks>
 
 use axum::Json;
-use axum::body::Bytes;
-use axum::extract::{Extension, Path, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
+use crate::api::Call;
 use crate::key::SigningKey;
 use crate::orderspace::answers;
-use crate::orderspace::door::ClientId;
 use crate::orderspace::events::EVENT_NAMES;
 use crate::site::{Site, Webhook, is_acceptable_endpoint};
-use crate::world::World;
-
-#[derive(Deserialize)]
-struct Wrapped {
-    webhook: Fields,
-}
 
 #[derive(Deserialize)]
 struct Fields {
@@ -45,14 +37,13 @@ where
 }
 
 /// Rails reads a body as JSON only if it is declared so; what it cannot read, or lacks the `webhook` key, is a 400.
-fn read(headers: &HeaderMap, body: &[u8]) -> Option<Fields> {
-    headers
-        .get(header::CONTENT_TYPE)?
-        .to_str()
-        .ok()
-        .filter(|value| value.starts_with("application/json"))?;
-    let wrapped: Wrapped = serde_json::from_slice(body).ok()?;
-    Some(wrapped.webhook)
+fn read(call: &Call) -> Option<Fields> {
+    let content_type = call.header(header::CONTENT_TYPE.as_str())?;
+    let webhook = call.body.get("webhook")?;
+    let fields = Fields::deserialize(webhook).ok()?;
+    content_type
+        .starts_with("application/json")
+        .then_some(fields)
 }
 
 /// Why an endpoint and events are not acceptable, in the provider's words.
@@ -91,20 +82,31 @@ fn not_found(id: &str) -> Response {
     )
 }
 
-/// A site that was removed during the request answers as one that never was.
-fn at(world: &World, client_id: &ClientId, work: impl FnOnce(&mut Site) -> Response) -> Response {
-    world
-        .with_site(&client_id.0, work)
-        .unwrap_or_else(|| answers::unauthorized(answers::TokenRefusal::Invalid))
+/// The answer to a request, with what follows `/v1/webhooks` in its path.
+pub(crate) fn answer(site: &mut Site, method: &Method, rest: &[&str], call: &Call) -> Response {
+    let wrapped = |webhook: &Webhook| Json(json!({ "webhook": shown(webhook) })).into_response();
+    match (method, rest) {
+        (&Method::GET, []) => {
+            let webhooks: Vec<Value> = site.visible_webhooks().map(shown).collect();
+            Json(json!({ "webhooks": webhooks })).into_response()
+        }
+        (&Method::POST, []) => create(site, call),
+        (&Method::GET, [id]) => {
+            let mut visible = site.visible_webhooks();
+            let found = visible.find(|webhook| webhook.id == *id);
+            found.map_or_else(|| not_found(id), wrapped)
+        }
+        (&Method::PUT, [id]) => update(site, id, call),
+        (&Method::DELETE, [id]) => match site.shows(id) && site.remove_webhook(id) {
+            true => Json(json!({ "webhook": { "id": id, "deleted": true } })).into_response(),
+            false => not_found(id),
+        },
+        _ => answers::no_such_page(),
+    }
 }
 
-pub(crate) async fn create(
-    State(world): State<World>,
-    Extension(client_id): Extension<ClientId>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let Some(fields) = read(&headers, &body) else {
+fn create(site: &mut Site, call: &Call) -> Response {
+    let Some(fields) = read(call) else {
         return answers::empty(StatusCode::BAD_REQUEST);
     };
     let endpoint = fields.endpoint.unwrap_or_default();
@@ -116,76 +118,27 @@ pub(crate) async fn create(
     let Ok(webhook) = webhook else {
         return answers::empty(StatusCode::INTERNAL_SERVER_ERROR);
     };
-    at(&world, &client_id, |site| {
-        let answer = Json(json!({ "webhook": shown(&webhook) })).into_response();
-        site.webhooks.push(webhook);
-        answer
-    })
+    let answer = Json(json!({ "webhook": shown(&webhook) })).into_response();
+    site.webhooks.push(webhook);
+    answer
 }
 
-pub(crate) async fn list(
-    State(world): State<World>,
-    Extension(client_id): Extension<ClientId>,
-) -> Response {
-    at(&world, &client_id, |site| {
-        let webhooks: Vec<Value> = site.visible_webhooks().map(shown).collect();
-        Json(json!({ "webhooks": webhooks })).into_response()
-    })
-}
-
-pub(crate) async fn retrieve(
-    State(world): State<World>,
-    Extension(client_id): Extension<ClientId>,
-    Path(id): Path<String>,
-) -> Response {
-    at(&world, &client_id, |site| {
-        site.visible_webhooks()
-            .find(|webhook| webhook.id == id)
-            .map_or_else(
-                || not_found(&id),
-                |webhook| Json(json!({ "webhook": shown(webhook) })).into_response(),
-            )
-    })
-}
-
-pub(crate) async fn update(
-    State(world): State<World>,
-    Extension(client_id): Extension<ClientId>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let Some(fields) = read(&headers, &body) else {
+fn update(site: &mut Site, id: &str, call: &Call) -> Response {
+    let Some(fields) = read(call) else {
         return answers::empty(StatusCode::BAD_REQUEST);
     };
-    at(&world, &client_id, |site| {
-        let is_shown = site.shows(&id);
-        let Some(webhook) = site.webhook_mut(&id).filter(|_| is_shown) else {
-            return not_found(&id);
-        };
-        let endpoint = fields.endpoint.unwrap_or_else(|| webhook.endpoint.clone());
-        let events = fields.events.unwrap_or_else(|| webhook.events.clone());
-        if let Some(complaint) = complaints(&endpoint, &events) {
-            return answers::message(StatusCode::UNPROCESSABLE_ENTITY, &complaint);
-        }
-        webhook.endpoint = endpoint;
-        webhook.events = events;
-        Json(json!({ "webhook": shown(webhook) })).into_response()
-    })
-}
-
-pub(crate) async fn delete(
-    State(world): State<World>,
-    Extension(client_id): Extension<ClientId>,
-    Path(id): Path<String>,
-) -> Response {
-    at(&world, &client_id, |site| {
-        if site.shows(&id) && site.remove_webhook(&id) {
-            Json(json!({ "webhook": { "id": id, "deleted": true } })).into_response()
-        } else {
-            not_found(&id)
-        }
-    })
+    let is_shown = site.shows(id);
+    let Some(webhook) = site.webhook_mut(id).filter(|_| is_shown) else {
+        return not_found(id);
+    };
+    let endpoint = fields.endpoint.unwrap_or_else(|| webhook.endpoint.clone());
+    let events = fields.events.unwrap_or_else(|| webhook.events.clone());
+    if let Some(complaint) = complaints(&endpoint, &events) {
+        return answers::message(StatusCode::UNPROCESSABLE_ENTITY, &complaint);
+    }
+    webhook.endpoint = endpoint;
+    webhook.events = events;
+    Json(json!({ "webhook": shown(webhook) })).into_response()
 }
 
 #[cfg(test)]

@@ -400,8 +400,6 @@ mod tests {
         Proof {
             shows: shows.iter().map(|id| (*id).to_owned()).collect(),
             package: "runtime".to_owned(),
-            binary: None,
-            module: "enqueue".to_owned(),
             function: function.to_owned(),
         }
     }

@@ -107,30 +107,17 @@ pub struct Proof {
     pub shows: Vec<String>,
     /// The package.
     pub package: String,
-    /// The file of an integration test, as nextest names its binary after the package; none in the sources.
-    pub binary: Option<String>,
-    /// The module that the file is, within its binary: `enqueue`, or empty.
-    pub module: String,
     /// The test's function.
     pub function: String,
 }
 
 impl Proof {
-    /// Whether this is a test of a run, or a case of it: its binary and its name, as nextest has them.
+    /// Whether this is a test of a run, or a case of it: its binary and its name, as nextest has them. Of two tests of a
+    /// package with one name, both have to pass.
     pub fn is(&self, binary: &str, name: &str) -> bool {
         let rest = binary.strip_prefix(&self.package);
-        let in_binary = match (&self.binary, rest) {
-            (Some(own), Some(rest)) => rest.strip_prefix("::") == Some(own),
-            (None, Some(rest)) => rest.is_empty() || rest.starts_with("::bin/"),
-            (_, None) => false,
-        };
-        let below = match self.module.as_str() {
-            "" => Some(name),
-            module => name
-                .strip_prefix(module)
-                .and_then(|rest| rest.strip_prefix("::")),
-        };
-        in_binary && below.is_some_and(|below| below.split("::").any(|part| part == self.function))
+        let is_of_package = rest.is_some_and(|rest| rest.is_empty() || rest.starts_with("::"));
+        is_of_package && name.split("::").any(|part| part == self.function)
     }
 }
 
@@ -187,13 +174,10 @@ fn in_file(root: &Path, path: &Path, text: &str) -> Result<Vec<Proof>> {
         .lines()
         .find_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"'))
         .context("its package has no name")?;
-    let (binary, module) = place(path.strip_prefix(manifest)?);
     Ok(marked
         .map(|(shows, function)| Proof {
             shows,
             package: package.to_owned(),
-            binary: binary.clone(),
-            module: module.clone(),
             function,
         })
         .collect())
@@ -217,20 +201,6 @@ fn marks(text: &str) -> Result<Vec<(Vec<String>, String)>> {
         found.push((ids, function.to_owned()));
     }
     Ok(found)
-}
-
-/// The integration test's binary that a file of a package belongs to, if any, and the module that it is there.
-fn place(file: &Path) -> (Option<String>, String) {
-    let path = file.with_extension("");
-    let mut parts = path
-        .iter()
-        .map(|part| part.to_string_lossy().into_owned())
-        .filter(|part| !matches!(part.as_str(), "lib" | "main" | "mod"));
-    let binary = match parts.next().as_deref() {
-        Some("tests") => parts.next(),
-        _ => None,
-    };
-    (binary, parts.collect::<Vec<_>>().join("::"))
 }
 
 #[cfg(test)]
@@ -275,35 +245,14 @@ mod tests {
     }
 
     #[rstest]
-    #[case("src/lib.rs", None, "")]
-    #[case("src/dynamo/records/mod.rs", None, "dynamo::records")]
-    #[case("src/enqueue.rs", None, "enqueue")]
-    #[case("tests/answers.rs", Some("answers"), "")]
-    #[case("tests/stories/main.rs", Some("stories"), "")]
-    #[case("tests/stories/silence.rs", Some("stories"), "silence")]
-    fn a_file_is_a_module_of_its_binary(
-        #[case] file: &str,
-        #[case] binary: Option<&str>,
-        #[case] module: &str,
-    ) {
-        let expected = (binary.map(str::to_owned), module.to_owned());
-        assert_eq!(place(Path::new(file)), expected);
-    }
-
-    #[rstest]
-    #[case(None, "enqueue", "runtime", "enqueue::tests::keeps", true)]
-    #[case(None, "enqueue", "runtime", "enqueue::tests::keeps::case_1", true)]
-    #[case(None, "enqueue", "runtime", "enqueue::tests::keeps_more", false)]
-    #[case(None, "enqueue", "runtime", "lanes::tests::keeps", false)]
-    #[case(None, "", "runtime::bin/runtime", "tests::keeps", true)]
-    #[case(None, "", "runtime::answers", "keeps", false)]
-    #[case(Some("answers"), "", "runtime::answers", "keeps::case_2", true)]
-    #[case(Some("answers"), "", "runtime::answers_more", "keeps", false)]
-    #[case(Some("answers"), "", "runtime", "keeps", false)]
-    #[case(Some("answers"), "", "other::answers", "keeps", false)]
-    fn a_test_is_found_by_its_place(
-        #[case] own: Option<&str>,
-        #[case] module: &str,
+    #[case("runtime", "enqueue::tests::keeps", true)]
+    #[case("runtime", "enqueue::tests::keeps::case_1", true)]
+    #[case("runtime", "enqueue::tests::keeps_more", false)]
+    #[case("runtime::bin/runtime", "tests::keeps", true)]
+    #[case("runtime::answers", "keeps::case_2", true)]
+    #[case("runtimes", "keeps", false)]
+    #[case("other::answers", "keeps", false)]
+    fn a_test_is_found_by_its_package_and_name(
         #[case] binary: &str,
         #[case] name: &str,
         #[case] same: bool,
@@ -311,8 +260,6 @@ mod tests {
         let proof = Proof {
             shows: Vec::new(),
             package: "runtime".to_owned(),
-            binary: own.map(str::to_owned),
-            module: module.to_owned(),
             function: "keeps".to_owned(),
         };
         assert_eq!(proof.is(binary, name), same);

@@ -1,0 +1,75 @@
+//! S3: objects of the stack's bucket.
+//!
+//! <https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations.html>
+
+use http::Method;
+
+use super::{Calls, Error};
+
+/// An object's bytes.
+///
+/// # Errors
+/// [`Error::NotFound`] where there is none.
+pub async fn get(calls: &Calls, bucket: &str, key: &str) -> Result<Vec<u8>, Error> {
+    send(calls, Method::GET, "GetObject", bucket, key, Vec::new()).await
+}
+
+/// Whether there is an object. The permission is that of reading it.
+///
+/// # Errors
+/// [`Error`] says what went wrong.
+pub async fn exists(calls: &Calls, bucket: &str, key: &str) -> Result<bool, Error> {
+    match send(calls, Method::HEAD, "GetObject", bucket, key, Vec::new()).await {
+        Ok(_) => Ok(true),
+        Err(Error::NotFound { .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Writes an object.
+///
+/// # Errors
+/// [`Error`] says what went wrong.
+pub async fn put(calls: &Calls, bucket: &str, key: &str, bytes: Vec<u8>) -> Result<(), Error> {
+    send(calls, Method::PUT, "PutObject", bucket, key, bytes)
+        .await
+        .map(drop)
+}
+
+async fn send(
+    calls: &Calls,
+    method: Method,
+    operation: &str,
+    bucket: &str,
+    key: &str,
+    bytes: Vec<u8>,
+) -> Result<Vec<u8>, Error> {
+    let path = format!("/{}/{}", escaped(bucket), escaped(key));
+    let answer = calls.object(method, operation, &path, bytes).await;
+    answer.map_err(|error| error.naming(format!("s3://{bucket}/{key}")))
+}
+
+/// A key in a path: everything but what S3 leaves as it is becomes a percent code, and slashes stay.
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html>
+fn escaped(text: &str) -> String {
+    let code = |byte: u8| match byte {
+        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => {
+            char::from(byte).to_string()
+        }
+        other => format!("%{other:02X}"),
+    };
+    text.bytes().map(code).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_keeps_its_slashes_and_loses_what_a_path_cannot_hold() {
+        assert_eq!(
+            escaped("events/acme/a b#?%é.json"),
+            "events/acme/a%20b%23%3F%25%C3%A9.json"
+        );
+    }
+}

@@ -1,0 +1,32 @@
+//! EventBridge Scheduler: whether a schedule runs.
+//!
+//! <https://docs.aws.amazon.com/scheduler/latest/APIReference/API_GetSchedule.html>
+
+use serde::Deserialize;
+use url::form_urlencoded::byte_serialize;
+
+use super::{Calls, Error, Service};
+
+/// A schedule.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Schedule {
+    /// Its name.
+    pub name: String,
+    /// `ENABLED` or `DISABLED`.
+    pub state: Option<String>,
+    /// When it runs.
+    pub schedule_expression: Option<String>,
+}
+
+/// A schedule of the default group.
+///
+/// # Errors
+/// [`Error::NotFound`] where there is none of this name.
+pub async fn schedule(calls: &Calls, name: &str) -> Result<Schedule, Error> {
+    let name_in_path: String = byte_serialize(name.as_bytes()).collect();
+    let path = format!("/schedules/{name_in_path}");
+    let schedule = calls.rest(Service::Scheduler, "GetSchedule", &path);
+    let named = |error: Error| error.naming(format!("schedule {name}"));
+    schedule.await.map_err(named)
+}

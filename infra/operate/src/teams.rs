@@ -1,0 +1,317 @@
+//! Teams: their routes, and whether their queues can be reached.
+
+use std::collections::BTreeMap;
+
+use domain::route::Routes;
+use futures::StreamExt as _;
+use futures::stream;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use time::{Duration, OffsetDateTime};
+
+use crate::calls::sqs::{self, name_of};
+use crate::calls::{Calls, Error, iam, logs, ssm};
+use crate::queues::AT_ONCE;
+use crate::stack::{Function, Stack};
+
+/// A route as it is configured.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Route {
+    /// The team's name.
+    pub team: String,
+    /// The URL of its queue.
+    pub queue: String,
+    /// Event types that it gets.
+    pub types: Vec<String>,
+    /// Accounts whose events it gets.
+    pub accounts: Vec<String>,
+    /// Sources whose events it gets; all where it names none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sources: Option<Vec<String>>,
+    /// `native` or `unified`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<String>,
+}
+
+/// How a team's queue was found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "queue")]
+pub enum Reach {
+    /// It is there.
+    Reachable {
+        /// Messages that the team has not deleted yet.
+        waiting: u64,
+        /// Whether the stack's role may send to it, where that was asked.
+        sendable: Option<bool>,
+    },
+    /// It does not exist.
+    Missing,
+    /// The caller may not look at it. That says nothing about whether events reach it.
+    Hidden {
+        /// The statement that its owner has to add to its policy, so that events reach it and this command can look.
+        statement: Value,
+    },
+    /// Something else.
+    Unclear {
+        /// What.
+        reason: String,
+    },
+}
+
+/// A team's queue, and the routes that lead to it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Checked {
+    /// The team's name.
+    pub team: String,
+    /// The URL of its queue.
+    pub url: String,
+    /// How it was found.
+    #[serde(flatten)]
+    pub reach: Reach,
+}
+
+impl Checked {
+    /// Whether a person has to do something.
+    #[must_use]
+    pub fn is_wrong(&self) -> bool {
+        match &self.reach {
+            Reach::Reachable { sendable, .. } => *sendable == Some(false),
+            Reach::Missing => true,
+            Reach::Hidden { .. } | Reach::Unclear { .. } => false,
+        }
+    }
+}
+
+/// The routes of a stack: one call.
+///
+/// # Errors
+/// [`Error::Unreadable`] where the parameter is not what the consumer reads.
+pub async fn routes(calls: &Calls, stack: &Stack) -> Result<Vec<Route>, Error> {
+    let name = stack.output("RoutesParameter")?;
+    let text = ssm::parameter(calls, name).await?;
+    let what = || format!("parameter {name}");
+    // First as the consumer reads it: what it refuses is not shown as if it worked.
+    Routes::parse(&text).map_err(|error| Error::unreadable(what(), error))?;
+    serde_json::from_str(&text).map_err(|error| Error::unreadable(what(), error))
+}
+
+/// Looks at the queue of every team, once each. With `deep`, IAM is asked whether the consumer's role may send to it.
+///
+/// # Errors
+/// [`Error::OlderStack`] where the stack does not say its role. What one queue answers is in its place.
+pub async fn check(
+    calls: &Calls,
+    stack: &Stack,
+    routes: &[Route],
+    deep: bool,
+) -> Result<Vec<Checked>, Error> {
+    let role = if deep {
+        Some(stack.output("ConsumerRoleArn")?)
+    } else {
+        None
+    };
+    let mut teams = BTreeMap::new();
+    for route in routes {
+        teams.entry((&route.queue, &route.team)).or_insert(());
+    }
+    let checks = teams.into_keys().map(|(url, team)| async move {
+        Checked {
+            team: team.clone(),
+            url: url.clone(),
+            reach: reach(calls, stack, url, role).await,
+        }
+    });
+    let mut checked: Vec<Checked> = stream::iter(checks).buffered(AT_ONCE).collect().await;
+    checked.sort_by(|one, other| one.team.cmp(&other.team));
+    Ok(checked)
+}
+
+/// What a team's queue got within the last hour, by the consumer's log.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Traffic {
+    /// Events that its queue accepted.
+    pub accepted: u64,
+    /// Events that were set aside since its queue refused them.
+    pub set_aside: u64,
+    /// Within how many milliseconds of being received 95 of 100 events were at the queue.
+    pub p95_ms: Option<u64>,
+}
+
+/// What every team's queue got within the last hour.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct LastHour {
+    /// By team.
+    pub teams: BTreeMap<String, Traffic>,
+    /// Whether the whole hour was read: of a busy one the first pages are.
+    pub is_complete: bool,
+}
+
+/// Pages of a log that are read for it, of up to a megabyte each.
+const PAGES: usize = 20;
+
+/// Reads the consumer's log of the last hour.
+///
+/// # Errors
+/// [`Error`] says what went wrong.
+pub async fn last_hour(
+    calls: &Calls,
+    stack: &Stack,
+    now: OffsetDateTime,
+) -> Result<LastHour, Error> {
+    let from = (now - Duration::hours(1))
+        .unix_timestamp()
+        .saturating_mul(1000);
+    let filter = logs::Filter {
+        group: stack.log_group(Function::Consumer)?,
+        pattern: "\"batch\"",
+        from_ms: Some(from),
+        ..logs::Filter::default()
+    };
+    let (mut hour, mut ages) = (LastHour::default(), BTreeMap::<String, Vec<u64>>::new());
+    let mut next = None;
+    for _ in 0..PAGES {
+        let page = logs::filter(calls, &filter, next.as_deref()).await?;
+        for line in &page.events {
+            count(&line.message, &mut hour.teams, &mut ages);
+        }
+        next = page.next_token;
+        if next.is_none() {
+            hour.is_complete = true;
+            break;
+        }
+    }
+    for (team, mut ages) in ages {
+        ages.sort_unstable();
+        let place = (ages.len() * 95).div_ceil(100).saturating_sub(1);
+        if let Some(traffic) = hour.teams.get_mut(&team) {
+            traffic.p95_ms = ages.get(place).copied();
+        }
+    }
+    Ok(hour)
+}
+
+/// A batch, as the consumer logs it. A line that is none is passed over.
+#[derive(Deserialize)]
+struct Batch {
+    message: String,
+    events: Value,
+}
+
+/// An event of a batch.
+#[derive(Deserialize)]
+struct Logged {
+    #[serde(default)]
+    teams: Vec<String>,
+    #[serde(default)]
+    undelivered: Vec<String>,
+    age_ms: Option<u64>,
+}
+
+fn count(line: &str, teams: &mut BTreeMap<String, Traffic>, ages: &mut BTreeMap<String, Vec<u64>>) {
+    let Ok(batch) = serde_json::from_str::<Batch>(line) else {
+        return;
+    };
+    // A list, or its text where the logger has no lists.
+    let events: Result<Vec<Logged>, _> = match &batch.events {
+        Value::String(text) => serde_json::from_str(text),
+        list => Vec::deserialize(list),
+    };
+    let Ok(events) = events else {
+        return;
+    };
+    if batch.message != "batch" {
+        return;
+    }
+    for event in events {
+        for team in event.teams {
+            ages.entry(team.clone()).or_default().extend(event.age_ms);
+            teams.entry(team).or_default().accepted += 1;
+        }
+        for team in event.undelivered {
+            teams.entry(team).or_default().set_aside += 1;
+        }
+    }
+}
+
+async fn reach(calls: &Calls, stack: &Stack, url: &str, role: Option<&str>) -> Reach {
+    match sqs::attributes(calls, url).await {
+        Ok(attributes) => Reach::Reachable {
+            waiting: attributes.messages(),
+            sendable: match (role, attributes.arn()) {
+                (Some(role), Some(arn)) => {
+                    iam::allows(calls, role, "sqs:SendMessage", arn).await.ok()
+                }
+                _ => None,
+            },
+        },
+        Err(Error::NotFound { .. }) => Reach::Missing,
+        Err(Error::Permission { .. }) => Reach::Hidden {
+            statement: statement(stack, url),
+        },
+        Err(error) => Reach::Unclear {
+            reason: error.to_string(),
+        },
+    }
+}
+
+/// What the policy of a queue in another account has to say. Its owner adds it as it is.
+fn statement(stack: &Stack, url: &str) -> Value {
+    let account = stack.account().unwrap_or("THIS_ACCOUNT");
+    json!({
+        "Sid": "Orderhook",
+        "Effect": "Allow",
+        "Principal": { "AWS": format!("arn:aws:iam::{account}:root") },
+        "Action": ["sqs:SendMessage", "sqs:GetQueueAttributes"],
+        "Resource": arn_of(url).unwrap_or_else(|| name_of(url).to_owned()),
+    })
+}
+
+/// `arn:aws:sqs:eu-west-1:123:sales` of `https://sqs.eu-west-1.amazonaws.com/123/sales`.
+fn arn_of(url: &str) -> Option<String> {
+    let rest = url.strip_prefix("https://sqs.")?;
+    let (host, path) = rest.split_once('/')?;
+    let (region, _) = host.split_once('.')?;
+    let (account, name) = path.split_once('/')?;
+    let partition = match region {
+        china if china.starts_with("cn-") => "aws-cn",
+        government if government.starts_with("us-gov-") => "aws-us-gov",
+        _ => "aws",
+    };
+    Some(format!("arn:{partition}:sqs:{region}:{account}:{name}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case(
+        "https://sqs.eu-west-1.amazonaws.com/123/sales",
+        Some("arn:aws:sqs:eu-west-1:123:sales")
+    )]
+    #[case(
+        "https://sqs.cn-north-1.amazonaws.com.cn/123/s.fifo",
+        Some("arn:aws-cn:sqs:cn-north-1:123:s.fifo")
+    )]
+    #[case("http://127.0.0.1:4566/123/sales", None)]
+    #[case("https://sqs.eu-west-1.amazonaws.com", None)]
+    #[case("", None)]
+    fn a_queues_arn(#[case] url: &str, #[case] arn: Option<&str>) {
+        assert_eq!(arn_of(url).as_deref(), arn);
+    }
+    #[rstest]
+    #[case::list(r#"{"message":"batch","events":[{"teams":["sales"],"age_ms":5},{"teams":["sales","x"],"undelivered":["finance"],"age_ms":7}]}"#, 2)]
+    #[case::text(r#"{"message":"batch","events":"[{\"teams\":[\"sales\"],\"age_ms\":5},{\"teams\":[\"sales\"],\"undelivered\":[\"finance\"]}]"}"#, 2)]
+    #[case::another_line(r#"{"message":"other batch","events":[{"teams":["sales"]}]}"#, 0)]
+    #[case::no_events(r#"{"message":"batch"}"#, 0)]
+    #[case::wrong_type(r#"{"message":"batch","events":[{"teams":"sales"}]}"#, 0)]
+    #[case::no_json("START RequestId: batch", 0)]
+    fn what_a_line_says_of_a_team(#[case] line: &str, #[case] accepted: u64) {
+        let (mut teams, mut ages) = (BTreeMap::new(), BTreeMap::new());
+        count(line, &mut teams, &mut ages);
+        let of = |team: &str| teams.get(team).cloned().unwrap_or_default();
+        assert_eq!(of("sales").accepted, accepted);
+        assert_eq!(of("finance").set_aside, u64::from(accepted > 0));
+    }
+}

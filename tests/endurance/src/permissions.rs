@@ -1,0 +1,846 @@
+//! `permissions`: each statement of the functions' roles loses an action, and what the product needs it for fails; given
+//! back, it goes on and nothing is lost. And inbound, which faces the internet, is refused what it must not have.
+//!
+//! A permission that can be taken away without harm is one too many. One without a row in [`ROWS`] fails the run, as a
+//! test does that reads the roles in `template.yaml`.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use clap::Args;
+use http::Method;
+use local::progress::Progress;
+use operate::aws::Aws;
+use serde::Serialize;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use simulator::{EventText, RetryPolicy, Sender, Target};
+
+use crate::accounts::{self, Accounts};
+use crate::collect::QueueReader;
+use crate::test_stack::{LANES, TestStack};
+
+/// The version of IAM's API. <https://docs.aws.amazon.com/IAM/latest/APIReference/>
+const IAM: &str = "2010-05-08";
+
+/// How long something may take to show.
+const PATIENCE: Duration = Duration::from_secs(90);
+/// How long it is looked whether something that must not happen does.
+const WATCH: Duration = Duration::from_secs(6);
+/// How often it is looked.
+const LOOK: Duration = Duration::from_millis(300);
+
+/// More than a message holds, so that the event travels as a pointer.
+const LARGE_EVENT: usize = 300_000;
+/// More than an item holds, also when it is compressed to half, so that the record is kept as an object.
+const LARGE_RECORD: usize = 1_000_000;
+
+/// Arguments of `permissions`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Permissions {
+    /// Minutes after which the run ends as broken.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) minutes: u64,
+}
+
+/// What a role allows: an action on what has this in its ARN.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Grant {
+    action: &'static str,
+    on: &'static str,
+}
+
+/// What the product does without a permission.
+#[derive(Clone, Copy, Debug)]
+enum Probe {
+    /// A delivery with a record of so many bytes is answered 503, and after that taken.
+    Refused(usize),
+    /// An event with a record of so many bytes stays in its lane and comes again, and reaches the team after that.
+    Waits(usize),
+    /// An event waits in the undelivered queue.
+    Undelivered,
+    /// A call of the admin API on the account fails, and succeeds after that. The path follows the account's name.
+    Admin(fn() -> Method, &'static str),
+    /// The schedule's event makes subscriptions fail.
+    Scheduled,
+    /// The local stack cannot show it, for this reason.
+    Unseen(&'static str),
+}
+
+/// One statement's action and what needs it.
+#[derive(Clone, Copy, Debug)]
+struct Row {
+    /// The function, as the template and its policy name it.
+    function: &'static str,
+    /// What is taken away.
+    grant: Grant,
+    /// What has to be taken away beside it for anything to need it.
+    also: Option<Grant>,
+    probe: Probe,
+}
+
+const fn row(function: &'static str, action: &'static str, on: &'static str, probe: Probe) -> Row {
+    Row {
+        function,
+        grant: Grant { action, on },
+        also: None,
+        probe,
+    }
+}
+
+const LOGS: Probe = Probe::Unseen("the emulator writes functions' logs without asking");
+const SMALL: usize = 0;
+const TO_TEAMS: Grant = Grant {
+    action: "sqs:SendMessage*",
+    on: "ExampleTeamQueue",
+};
+
+/// A row for each statement of each function's role.
+const ROWS: [Row; 20] = [
+    row("Inbound", "logs:PutLogEvents", "InboundLog", LOGS),
+    row(
+        "Inbound",
+        "dynamodb:GetItem",
+        "AccountsTable",
+        Probe::Refused(SMALL),
+    ),
+    row(
+        "Inbound",
+        "dynamodb:PutItem",
+        "ReceiptsTable",
+        Probe::Refused(SMALL),
+    ),
+    row(
+        "Inbound",
+        "sqs:SendMessage*",
+        "OrdersQueue",
+        Probe::Refused(SMALL),
+    ),
+    row(
+        "Inbound",
+        "s3:PutObject",
+        "/events/*",
+        Probe::Refused(LARGE_EVENT),
+    ),
+    row(
+        "Inbound",
+        "secretsmanager:GetSecretValue",
+        "/signing/*",
+        Probe::Refused(SMALL),
+    ),
+    row("Consumer", TO_TEAMS.action, TO_TEAMS.on, Probe::Undelivered),
+    Row {
+        also: Some(TO_TEAMS),
+        ..row(
+            "Consumer",
+            "sqs:SendMessage*",
+            "UndeliveredQueue",
+            Probe::Waits(SMALL),
+        )
+    },
+    row(
+        "Consumer",
+        "dynamodb:UpdateItem",
+        "RecordsTable",
+        Probe::Waits(SMALL),
+    ),
+    row(
+        "Consumer",
+        "s3:GetObject",
+        "/events/*",
+        Probe::Waits(LARGE_EVENT),
+    ),
+    row(
+        "Consumer",
+        "s3:PutObject",
+        "/records/*",
+        Probe::Waits(LARGE_RECORD),
+    ),
+    row(
+        "Consumer",
+        "sqs:ReceiveMessage",
+        "OrdersQueue",
+        Probe::Unseen("the emulator's poller reads queues without asking"),
+    ),
+    row("Consumer", "logs:PutLogEvents", "ConsumerLog", LOGS),
+    row(
+        "Subscriptions",
+        "logs:PutLogEvents",
+        "SubscriptionsLog",
+        LOGS,
+    ),
+    row(
+        "Subscriptions",
+        "sqs:SendMessage*",
+        "CheckQueue",
+        Probe::Scheduled,
+    ),
+    row(
+        "Subscriptions",
+        TO_TEAMS.action,
+        TO_TEAMS.on,
+        Probe::Unseen("no team of the template asks for account events"),
+    ),
+    row(
+        "Subscriptions",
+        "dynamodb:GetItem",
+        "AccountsTable",
+        Probe::Admin(|| Method::GET, ""),
+    ),
+    row(
+        "Subscriptions",
+        "dynamodb:UpdateItem",
+        "AccountsTable",
+        Probe::Admin(|| Method::POST, "/check"),
+    ),
+    row(
+        "Subscriptions",
+        "dynamodb:Query",
+        "ReceiptsTable",
+        Probe::Admin(|| Method::GET, ""),
+    ),
+    row(
+        "Subscriptions",
+        "secretsmanager:GetSecretValue",
+        "/signing/*",
+        Probe::Admin(|| Method::POST, "/check"),
+    ),
+];
+
+/// One value or a list of them.
+fn listed(value: &Value) -> Vec<&Value> {
+    match value {
+        Value::Null => Vec::new(),
+        Value::Array(items) => items.iter().collect(),
+        one => vec![one],
+    }
+}
+
+impl Grant {
+    /// Whether a statement allows it.
+    fn is_in(self, statement: &Value) -> bool {
+        let has_action = listed(statement.get("Action").unwrap_or(&Value::Null))
+            .into_iter()
+            .any(|action| action == self.action);
+        let resources = listed(statement.get("Resource").unwrap_or(&Value::Null));
+        has_action
+            && resources
+                .into_iter()
+                .any(|resource| resource.to_string().contains(self.on))
+    }
+
+    /// A policy that does not allow it any more, nor the same action on what the statement has besides; `None` where it
+    /// did not.
+    fn taken_from(self, policy: &Value) -> Option<Value> {
+        let mut policy = policy.clone();
+        let statements = policy.get_mut("Statement")?.as_array_mut()?;
+        let mut taken = false;
+        for statement in statements.iter_mut() {
+            if !self.is_in(statement) {
+                continue;
+            }
+            taken = true;
+            let left: Vec<Value> = listed(statement.get("Action").unwrap_or(&Value::Null))
+                .into_iter()
+                .filter(|action| *action != self.action)
+                .cloned()
+                .collect();
+            if let Some(statement) = statement.as_object_mut() {
+                statement.insert("Action".to_owned(), Value::Array(left));
+            }
+        }
+        // IAM takes no statement without an action.
+        statements.retain(|statement| {
+            statement.get("Action").and_then(Value::as_array) != Some(&Vec::new())
+        });
+        taken.then_some(policy)
+    }
+}
+
+/// The statements of a function's policy that no row is about.
+fn without_a_row<'p>(function: &str, policy: &'p Value) -> Vec<&'p Value> {
+    let statements = listed(policy.get("Statement").unwrap_or(&Value::Null));
+    let has_row = |statement: &&Value| {
+        let mut rows = ROWS.iter().filter(|row| row.function == function);
+        rows.any(|row| row.grant.is_in(statement))
+    };
+    statements
+        .into_iter()
+        .filter(|statement| !has_row(statement))
+        .collect()
+}
+
+/// A role and the policy that the template gave it.
+#[derive(Clone, Debug)]
+struct Role {
+    function: String,
+    function_name: String,
+    name: String,
+    policy_name: String,
+    policy: Value,
+}
+
+impl Role {
+    /// Gives the role this policy in place of what it has.
+    async fn put(&self, aws: &Aws, policy: &Value) -> Result<()> {
+        let policy = policy.to_string();
+        let input = [
+            ("RoleName", self.name.as_str()),
+            ("PolicyName", &self.policy_name),
+            ("PolicyDocument", &policy),
+        ];
+        aws.query("iam", "PutRolePolicy", IAM, &input).await
+    }
+}
+
+/// The text of an element of an answer in XML. None of those that are read has an element inside.
+fn element<'x>(xml: &'x str, name: &str) -> Option<&'x str> {
+    let (_, rest) = xml.split_once(&format!("<{name}>"))?;
+    Some(rest.split_once(&format!("</{name}>"))?.0)
+}
+
+/// A text in which `%XX` stands for a byte, as IAM writes policies.
+fn decoded(text: &str) -> Result<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        if byte != b'%' {
+            bytes.push(byte);
+            continue;
+        }
+        let digits = [rest.next(), rest.next()];
+        let [Some(high), Some(low)] = digits else {
+            bail!("the text ends within an escape");
+        };
+        let escape = [high, low];
+        let digits = std::str::from_utf8(&escape).context("an escape is no text")?;
+        bytes.push(u8::from_str_radix(digits, 16).context("an escape is no number")?);
+    }
+    String::from_utf8(bytes).context("the text is not UTF-8")
+}
+
+/// The roles of the functions, with their policies as they are deployed.
+async fn roles(aws: &Aws) -> Result<Vec<Role>> {
+    let answer = aws
+        .lambda(Method::GET, "/2015-03-31/functions/", None)
+        .await?;
+    let functions = answer.get("Functions").and_then(Value::as_array);
+    let mut roles = Vec::new();
+    for function in functions.context("Lambda lists no functions")? {
+        let text = |name: &str| function.get(name).and_then(Value::as_str);
+        let function_name = text("FunctionName").context("a function without a name")?;
+        // Such as orderhook-Inbound-1A2B3C.
+        let Some(function) = function_name.split('-').nth(1) else {
+            continue;
+        };
+        let arn = text("Role").context("a function without a role")?;
+        let name = arn.rsplit('/').next().unwrap_or_default();
+        let policy_name = function.to_lowercase();
+        let input = [("RoleName", name), ("PolicyName", &policy_name)];
+        let answer = aws.query_text("iam", "GetRolePolicy", IAM, &input).await?;
+        let policy = element(&answer, "PolicyDocument").context("a role without a policy")?;
+        roles.push(Role {
+            function: function.to_owned(),
+            function_name: function_name.to_owned(),
+            name: name.to_owned(),
+            policy: serde_json::from_str(&decoded(policy)?)?,
+            policy_name,
+        });
+    }
+    Ok(roles)
+}
+
+/// What a run came to.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Outcome {
+    /// Permissions whose loss was noticed.
+    needed: usize,
+    /// Those that the local stack cannot show to be needed, with the reason.
+    unseen: Vec<String>,
+    /// Calls that inbound was refused.
+    refused: usize,
+    /// What went wrong.
+    pub(crate) problems: Vec<String>,
+}
+
+impl Outcome {
+    /// The run in one line.
+    pub(crate) fn summary(&self) -> String {
+        format!(
+            "{} permissions are needed, {} calls are refused, {} cannot be shown here",
+            self.needed,
+            self.refused,
+            self.unseen.len()
+        )
+    }
+
+    /// The report, line by line.
+    pub(crate) fn lines(&self) -> Vec<(String, String)> {
+        let mut lines = vec![
+            (
+                "permissions that are needed".to_owned(),
+                self.needed.to_string(),
+            ),
+            (
+                "calls that inbound is refused".to_owned(),
+                self.refused.to_string(),
+            ),
+        ];
+        let unseen = self.unseen.iter();
+        lines.extend(unseen.map(|what| ("cannot be shown here".to_owned(), what.clone())));
+        lines
+    }
+}
+
+/// Runs it.
+///
+/// # Errors
+/// The stack does not do what every run needs.
+pub(crate) async fn run(stack: &TestStack, progress: Progress) -> Result<Outcome> {
+    let roles = roles(&stack.aws).await?;
+    let mut outcome = Outcome::default();
+    for role in &roles {
+        for statement in without_a_row(&role.function, &role.policy) {
+            outcome
+                .problems
+                .push(format!("{}: no row is about {statement}", role.function));
+        }
+    }
+    // Each probe has an account of its own: what inbound knows of one that has delivered, it keeps for minutes.
+    let accounts = accounts::connect(stack, ROWS.len() + 1, progress).await?;
+    for (number, row) in ROWS.iter().enumerate() {
+        let what = format!(
+            "{} on {} for {}",
+            row.grant.action, row.grant.on, row.function
+        );
+        if let Probe::Unseen(why) = row.probe {
+            outcome.unseen.push(format!("{what}: {why}"));
+            continue;
+        }
+        let step = progress.step(format!("Without {what}"));
+        let role = roles.iter().find(|role| role.function == row.function);
+        let role = role.with_context(|| format!("{} is not deployed", row.function))?;
+        match without(stack, role, row, Account::of(stack, &accounts, number)?).await {
+            Ok(()) => {
+                outcome.needed += 1;
+                step.done("it fails, and goes on with it");
+            }
+            Err(error) => {
+                outcome.problems.push(format!("{what}: {error:#}"));
+                step.done("not as it should");
+            }
+        }
+    }
+    let inbound = roles.iter().find(|role| role.function == "Inbound");
+    let account = Account::of(stack, &accounts, ROWS.len())?;
+    let inbound = inbound.context("inbound is not deployed")?;
+    let step = progress.step("What inbound must not have");
+    match refusals(stack, inbound, &account.name).await {
+        Ok(refused) => outcome.refused = refused,
+        Err(error) => outcome.problems.push(format!("inbound: {error:#}")),
+    }
+    step.done("");
+    Ok(outcome)
+}
+
+/// Takes a row's permission away, looks, and gives it back whatever was seen.
+async fn without(stack: &TestStack, role: &Role, row: &Row, account: Account<'_>) -> Result<()> {
+    let mut policy = row
+        .grant
+        .taken_from(&role.policy)
+        .context("the deployed role does not have it")?;
+    if let Some(also) = row.also {
+        policy = also
+            .taken_from(&policy)
+            .context("the deployed role does not have what goes with it")?;
+    }
+    role.put(&stack.aws, &policy).await?;
+    let seen = account.fails(row.probe, role).await;
+    role.put(&stack.aws, &role.policy).await?;
+    seen?;
+    account.goes_on(row.probe, role).await
+}
+
+/// A text of so many bytes that compression does not make less than half of.
+fn filler(bytes: usize) -> String {
+    let mut text = String::with_capacity(bytes + 64);
+    for part in 0_u64.. {
+        if text.len() >= bytes {
+            break;
+        }
+        text.push_str(&hex::encode(Sha256::digest(part.to_be_bytes())));
+    }
+    text.truncate(bytes);
+    text
+}
+
+/// The account of one probe.
+#[derive(Debug)]
+struct Account<'a> {
+    stack: &'a TestStack,
+    name: String,
+    target: Target,
+    team: QueueReader,
+    undelivered: QueueReader,
+}
+
+impl<'a> Account<'a> {
+    fn of(stack: &'a TestStack, accounts: &Accounts, number: usize) -> Result<Self> {
+        let name = accounts.names.get(number).context("too few accounts")?;
+        let target = accounts.targets.get(number).context("too few accounts")?;
+        // Names end in numbers, and one must not be found in another.
+        let marker = format!("\"{name}\"");
+        let reader = |output: &str| {
+            let url = stack.output(output)?;
+            Ok::<_, anyhow::Error>(QueueReader::new(&stack.aws, url, &marker))
+        };
+        Ok(Self {
+            stack,
+            name: name.clone(),
+            target: target.clone(),
+            team: reader("ExampleTeamQueueUrl")?,
+            undelivered: reader("UndeliveredQueueUrl")?,
+        })
+    }
+
+    /// Sends one order, with so many bytes more, once, and returns the statuses.
+    async fn deliver(&self, bytes: usize) -> Result<Vec<u16>> {
+        let policy = RetryPolicy {
+            first_delay_ms: 100,
+            factor: 1.0,
+            max_delay_ms: 100,
+            timeout_ms: 12_000,
+            max_attempts: 1,
+            disable_after: u32::MAX,
+        };
+        let filler = filler(bytes);
+        let text = format!(
+            r#"{{"event":"order.created","data":{{"order":{{"id":"or_1","note":"{filler}"}}}}}}"#
+        );
+        let events = [EventText::parse(text)?];
+        let report = Sender::new(policy)?.send(&self.target, &events).await?;
+        Ok(report.statuses())
+    }
+
+    async fn admin(&self, method: Method, path: &str) -> Result<u16> {
+        let url = format!(
+            "{}/accounts/{}{path}",
+            self.stack.output("AdminUrl")?,
+            self.name
+        );
+        Ok(self.stack.aws.api(method, &url, None).await?.status)
+    }
+
+    /// What the schedule's event comes to: whether the function failed.
+    async fn scheduled(&self, role: &Role) -> Result<bool> {
+        let path = format!("/2015-03-31/functions/{}/invocations", role.function_name);
+        let event = json!({ "schedule": "check" });
+        let answer = self
+            .stack
+            .aws
+            .lambda(Method::POST, &path, Some(&event))
+            .await?;
+        Ok(answer.get("errorMessage").is_some())
+    }
+
+    /// Waits until a queue has a message of this account.
+    async fn reaches(&self, queue: &QueueReader) -> Result<()> {
+        let begun = Instant::now();
+        loop {
+            queue.collect().await?;
+            if queue.count() > 0 {
+                return Ok(());
+            }
+            ensure!(
+                begun.elapsed() < PATIENCE,
+                "no message of {} is in {} after {} s",
+                self.name,
+                queue.url,
+                PATIENCE.as_secs()
+            );
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// That an event stays in its lane, and nobody gets it.
+    async fn stays(&self) -> Result<()> {
+        let begun = Instant::now();
+        while begun.elapsed() < WATCH {
+            for queue in [&self.team, &self.undelivered] {
+                queue.collect().await?;
+                ensure!(
+                    queue.count() == 0,
+                    "its event is in {} all the same",
+                    queue.url
+                );
+            }
+            ensure!(
+                self.stack.waiting_in_lanes().await? > 0,
+                "its event is in no lane and with no team"
+            );
+            tokio::time::sleep(LOOK).await;
+        }
+        for lane in LANES {
+            let url = self.stack.output(&format!("{lane}DlqUrl"))?;
+            let dead = QueueReader::new(&self.stack.aws, url, &format!("\"{}\"", self.name));
+            dead.collect().await?;
+            ensure!(dead.count() == 0, "its event is dead");
+        }
+        Ok(())
+    }
+
+    /// That what needs the permission fails.
+    async fn fails(&self, probe: Probe, role: &Role) -> Result<()> {
+        match probe {
+            Probe::Refused(bytes) => {
+                let statuses = self.deliver(bytes).await?;
+                ensure!(statuses == [503], "a delivery is answered {statuses:?}");
+            }
+            Probe::Waits(bytes) => {
+                let statuses = self.deliver(bytes).await?;
+                ensure!(statuses == [200], "a delivery is answered {statuses:?}");
+                self.stays().await?;
+            }
+            Probe::Undelivered => {
+                let statuses = self.deliver(SMALL).await?;
+                ensure!(statuses == [200], "a delivery is answered {statuses:?}");
+                self.reaches(&self.undelivered).await?;
+            }
+            Probe::Admin(method, path) => {
+                let status = self.admin(method(), path).await?;
+                ensure!(status >= 500, "the call is answered {status}");
+            }
+            Probe::Scheduled => {
+                ensure!(self.scheduled(role).await?, "the schedule's event succeeds");
+            }
+            Probe::Unseen(why) => bail!("{why}"),
+        }
+        Ok(())
+    }
+
+    /// That it goes on with the permission, and nothing was lost.
+    async fn goes_on(&self, probe: Probe, role: &Role) -> Result<()> {
+        match probe {
+            Probe::Refused(bytes) => {
+                let statuses = self.deliver(bytes).await?;
+                ensure!(
+                    statuses == [200],
+                    "then a delivery is answered {statuses:?}"
+                );
+                self.reaches(&self.team).await
+            }
+            Probe::Waits(_) => {
+                // While teams may not be sent to either, it may have gone to the undelivered queue in the moment between.
+                self.reaches(&self.team).await
+            }
+            Probe::Undelivered => {
+                let statuses = self.deliver(SMALL).await?;
+                ensure!(
+                    statuses == [200],
+                    "then a delivery is answered {statuses:?}"
+                );
+                self.reaches(&self.team).await
+            }
+            Probe::Admin(method, path) => {
+                let status = self.admin(method(), path).await?;
+                ensure!(
+                    (200..300).contains(&status),
+                    "then the call is answered {status}"
+                );
+                Ok(())
+            }
+            Probe::Scheduled => {
+                ensure!(
+                    !self.scheduled(role).await?,
+                    "then the schedule's event fails"
+                );
+                Ok(())
+            }
+            Probe::Unseen(why) => bail!("{why}"),
+        }
+    }
+}
+
+/// The user that has inbound's policy and nothing else, to call what inbound could.
+const USER: &str = "inbound-permissions";
+
+/// Calls with inbound's policy what it must not reach, and one thing that it does, so that a refusal is one of the policy.
+/// Returns how many calls were refused.
+async fn refusals(stack: &TestStack, inbound: &Role, account: &str) -> Result<usize> {
+    let aws = &stack.aws;
+    let user = [("UserName", USER)];
+    aws.query("iam", "CreateUser", IAM, &user).await?;
+    let policy = inbound.policy.to_string();
+    let input = [
+        ("UserName", USER),
+        ("PolicyName", "inbound"),
+        ("PolicyDocument", &policy),
+    ];
+    aws.query("iam", "PutUserPolicy", IAM, &input).await?;
+    let answer = aws.query_text("iam", "CreateAccessKey", IAM, &user).await?;
+    let text = |name| element(&answer, name).context("IAM gave no key");
+    let (id, key) = (text("AccessKeyId")?, text("SecretAccessKey")?);
+    let outputs = &stack.outputs;
+    let caller = Aws::new(&outputs.endpoint_url, &outputs.region, id, key)?;
+    let found = calls(stack, &caller, account).await;
+    let key = [("UserName", USER), ("AccessKeyId", id)];
+    aws.query("iam", "DeleteAccessKey", IAM, &key).await?;
+    let policy = [("UserName", USER), ("PolicyName", "inbound")];
+    aws.query("iam", "DeleteUserPolicy", IAM, &policy).await?;
+    aws.query("iam", "DeleteUser", IAM, &user).await?;
+    found
+}
+
+async fn calls(stack: &TestStack, caller: &Aws, account: &str) -> Result<usize> {
+    let secret = async |kind: &str| {
+        let name = format!("{}/{kind}/{account}", stack.outputs.stack_name);
+        let input = json!({ "SecretId": name });
+        caller
+            .json("secretsmanager", "secretsmanager.GetSecretValue", &input)
+            .await
+    };
+    ensure!(
+        secret("signing").await.is_ok(),
+        "it cannot read a signing key, which it needs: a refusal would show nothing"
+    );
+    let mut refused = 0;
+    let mut must_be_refused = |what: &str, answer: Result<()>| {
+        let error = match answer {
+            Ok(()) => bail!("it may {what}"),
+            Err(error) => error.to_string(),
+        };
+        let is_refusal = error.contains("AccessDenied") || error.contains("refused with 403");
+        ensure!(is_refusal, "to {what} failed for another reason: {error}");
+        refused += 1;
+        Ok(())
+    };
+    must_be_refused("read credentials", secret("oauth").await.map(drop))?;
+    for table in ["RecordsTable", "AccountsTable", "ReceiptsTable"] {
+        let input = json!({ "TableName": stack.output(table)? });
+        let answer = caller.dynamodb("Scan", &input).await.map(drop);
+        must_be_refused(&format!("scan {table}"), answer)?;
+    }
+    let key = json!({ "pk": { "S": format!("{account}#order") }, "sk": { "S": "or_1" } });
+    let input = json!({ "TableName": stack.output("RecordsTable")?, "Key": key });
+    let answer = caller.dynamodb("GetItem", &input).await.map(drop);
+    must_be_refused("read a record", answer)?;
+    let input = json!({
+        "TableName": stack.output("AccountsTable")?,
+        "Key": { "pk": { "S": format!("account#{account}") } },
+    });
+    let answer = caller.dynamodb("DeleteItem", &input).await.map(drop);
+    must_be_refused("delete an account", answer)?;
+    for queue in [
+        "OrdersQueueUrl",
+        "ExampleTeamQueueUrl",
+        "QuarantineQueueUrl",
+    ] {
+        let input = json!({ "QueueUrl": stack.output(queue)?, "VisibilityTimeout": 0 });
+        let answer = caller.sqs("ReceiveMessage", &input).await.map(drop);
+        must_be_refused(&format!("read {queue}"), answer)?;
+    }
+    let input = json!({ "QueueUrl": stack.output("ExampleTeamQueueUrl")?, "MessageBody": "x" });
+    let answer = caller.sqs("SendMessage", &input).await.map(drop);
+    must_be_refused("send to a team", answer)?;
+    let bucket = stack.output("OversizeBucket")?;
+    let answer = caller.object(bucket, "records/x/order/x").await.map(drop);
+    must_be_refused("read a large record", answer)?;
+    Ok(refused)
+}
+
+#[cfg(test)]
+mod tests {
+    use local::template::Template;
+    use rstest::rstest;
+
+    use super::*;
+
+    fn policy() -> Value {
+        json!({ "Statement": [
+            { "Effect": "Allow", "Action": ["dynamodb:GetItem", "dynamodb:PutItem"], "Resource": "arn:x-ReceiptsTable-1" },
+            { "Effect": "Allow", "Action": "sqs:SendMessage*", "Resource": ["arn:x-OrdersQueue-1", "arn:x-OtherQueue-1"] },
+        ] })
+    }
+
+    #[test]
+    fn one_action_is_taken_from_its_statement() {
+        let grant = Grant {
+            action: "dynamodb:PutItem",
+            on: "ReceiptsTable",
+        };
+        let taken = grant.taken_from(&policy()).unwrap();
+        assert_eq!(taken["Statement"][0]["Action"], json!(["dynamodb:GetItem"]));
+        assert_eq!(taken["Statement"][1], policy()["Statement"][1]);
+        assert!(grant.taken_from(&taken).is_none());
+    }
+
+    #[test]
+    fn a_statement_goes_with_its_last_action() {
+        let grant = Grant {
+            action: "sqs:SendMessage*",
+            on: "OrdersQueue",
+        };
+        let taken = grant.taken_from(&policy()).unwrap();
+        assert_eq!(taken["Statement"].as_array().unwrap().len(), 1);
+    }
+
+    #[rstest]
+    #[case("dynamodb:PutItem", "RecordsTable")]
+    #[case("dynamodb:DeleteItem", "ReceiptsTable")]
+    #[case("sqs:SendMessage", "OrdersQueue")]
+    fn what_is_not_allowed_cannot_be_taken_away(
+        #[case] action: &'static str,
+        #[case] on: &'static str,
+    ) {
+        assert!(Grant { action, on }.taken_from(&policy()).is_none());
+    }
+
+    /// Each statement of the template has a row, and each row a statement.
+    #[test]
+    fn every_statement_of_every_function_has_a_row() {
+        let text = include_str!("../../../template.yaml");
+        let template = Template::parse(text).unwrap();
+        for function in ["Inbound", "Consumer", "Subscriptions"] {
+            let role = template.resource(&format!("{function}Role")).unwrap();
+            let policy = role.property("/Policies/0/PolicyDocument");
+            let missing = without_a_row(function, policy);
+            assert!(missing.is_empty(), "{function}: add a row for {missing:?}");
+            for row in ROWS.iter().filter(|row| row.function == function) {
+                for grant in [Some(row.grant), row.also].into_iter().flatten() {
+                    let taken = grant.taken_from(policy);
+                    assert!(taken.is_some(), "{function} is not allowed {grant:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_statement_without_a_row_is_found() {
+        let policy = json!({ "Statement": [
+            { "Action": "dynamodb:GetItem", "Resource": "arn:x-AccountsTable-1" },
+            { "Action": "ses:SendEmail", "Resource": "arn:x" },
+        ] });
+        let missing = without_a_row("Inbound", &policy);
+        assert_eq!(missing, [&policy["Statement"][1]]);
+        // The row of another function does not count.
+        assert_eq!(without_a_row("Consumer", &policy).len(), 2);
+    }
+
+    #[rstest]
+    #[case("%7B%22a%22%3A1%7D", Some(r#"{"a":1}"#))]
+    #[case("plain", Some("plain"))]
+    #[case("%C3%A9", Some("é"))]
+    #[case("%7", None)]
+    #[case("%zz", None)]
+    #[case("%FF", None)]
+    fn a_policy_is_decoded(#[case] text: &str, #[case] expected: Option<&str>) {
+        assert_eq!(decoded(text).ok().as_deref(), expected);
+    }
+
+    #[test]
+    fn an_element_is_what_stands_between_its_tags() {
+        let xml = "<R><A>1</A><B>2</B></R>";
+        assert_eq!(element(xml, "B"), Some("2"));
+        assert_eq!(element(xml, "C"), None);
+    }
+}
