@@ -3,8 +3,7 @@
 use aws::client::{Access, Aws, Warm as _};
 use aws::dynamo::records::DynamoRecords;
 use aws::s3::S3Oversize;
-use aws::sns::{QueuesAndTopics, SnsTopics};
-use aws::sqs::SqsQueues;
+use aws::{sns::QueuesAndTopics, sqs::SqsQueues};
 use aws_lambda_events::sqs::SqsEvent;
 use consumer::Consumer;
 use consumer::config::Config;
@@ -29,9 +28,7 @@ async fn main() -> Result<(), Error> {
     let oversize = S3Oversize::new(aws.s3(), bucket);
     let config = Config::read(&variables)?;
     config.report_problems(variables.text("AWS_REGION")?);
-    let topics = config.routes.has_topics();
-    let topics = topics.then(|| SnsTopics::new(aws.sns()));
-    let queues = QueuesAndTopics::new(lanes.clone(), topics);
+    let queues = QueuesAndTopics::of(&aws, lanes.clone(), config.routes.has_topics());
     let consumer = &Consumer::new(&records, &queues, &oversize, &lanes, config);
     tokio::join!(dynamo.warm(), sqs.warm());
     run(service_fn(|event: LambdaEvent<SqsEvent>| async move {

@@ -150,6 +150,7 @@ impl<'c> Batch<'c> {
             let events = events.as_bytes();
             match part {
                 0 => info!(
+                    target: "consumer",
                     lane,
                     messages = self.messages,
                     failed = self.failed,
@@ -158,7 +159,7 @@ impl<'c> Batch<'c> {
                     "batch"
                 ),
                 // The counts are those of the batch, and stand in its first line alone.
-                _ => info!(lane, part, events, "batch"),
+                _ => info!(target: "consumer", lane, part, events, "batch"),
             }
         }
     }

@@ -46,6 +46,7 @@ impl Report {
         macro_rules! line {
             ($level:ident) => {
                 $level!(
+                    target: "inbound",
                     account = self.account.get().map(AccountName::as_str),
                     source = self.source.get().map(|source| source.as_str()),
                     delivery = proved.map(|proved| tracing::field::display(proved.delivery)),

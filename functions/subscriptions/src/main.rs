@@ -2,7 +2,7 @@
 
 use aws::client::{Access, Aws, Warm as _};
 use aws::dynamo::{accounts::DynamoAccounts, receipts::read::DynamoDeliveries};
-use aws::sns::{QueuesAndTopics, SnsTopics};
+use aws::sns::QueuesAndTopics;
 use aws::{secrets::write::AccountSecrets, sqs::SqsQueues};
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use runtime::{clock, config::Variables, telemetry};
@@ -24,9 +24,7 @@ async fn main() -> anyhow::Result<()> {
     let apis = sources::apis(config.source_urls)?;
     let health = &Health::new(&deliveries, &config.settings);
     let schedule = &Schedule::new(&accounts, health, &queues, config.check_queue);
-    let topics = config.routes.has_topics();
-    let topics = topics.then(|| SnsTopics::new(aws.sns()));
-    let places = QueuesAndTopics::new(queues.clone(), topics);
+    let places = QueuesAndTopics::of(&aws, queues.clone(), config.routes.has_topics());
     let teams = &TeamQueues::new(&places, config.routes);
     let settings = config.settings;
     let subscriptions = &Subscriptions::new(&accounts, &secrets, &apis, health, teams, settings);

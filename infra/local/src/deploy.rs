@@ -52,6 +52,7 @@ pub async fn deploy(
     )
     .await?;
     switch_on_expiry(&outputs).await?;
+    switch_on_backups(&outputs).await?;
     Ok(outputs)
 }
 
@@ -209,6 +210,19 @@ async fn switch_on_expiry(outputs: &Outputs) -> Result<()> {
             }),
         )
         .await?;
+    Ok(())
+}
+
+/// Nor does it take over that tables can be restored to any time, which the operators' command looks at.
+async fn switch_on_backups(outputs: &Outputs) -> Result<()> {
+    let aws = outputs.aws()?;
+    for table in ["AccountsTable", "ReceiptsTable", "RecordsTable"] {
+        let input = json!({
+            "TableName": outputs.get(table)?,
+            "PointInTimeRecoverySpecification": { "PointInTimeRecoveryEnabled": true },
+        });
+        aws.dynamodb("UpdateContinuousBackups", &input).await?;
+    }
     Ok(())
 }
 

@@ -14,6 +14,7 @@ use aws_sdk_sns::types::{
 };
 use domain::ports::{Message, PortError, QueueUrl, Queues};
 
+use crate::client::Aws;
 use crate::failure::port_error;
 use crate::sqs::SqsQueues;
 
@@ -171,6 +172,12 @@ impl QueuesAndTopics {
     pub fn new(queues: SqsQueues, topics: Option<SnsTopics>) -> Self {
         Self { queues, topics }
     }
+
+    /// Sends to these queues, and to topics of `aws` where a team has one.
+    #[must_use]
+    pub fn of(aws: &Aws, queues: SqsQueues, has_topics: bool) -> Self {
+        Self::new(queues, has_topics.then(|| SnsTopics::new(aws.sns())))
+    }
 }
 
 impl Queues for QueuesAndTopics {
@@ -189,7 +196,7 @@ impl Queues for QueuesAndTopics {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::{Access, Aws};
+    use crate::client::Access;
     use aws_sdk_sqs::config::Credentials;
     use axum::extract::State;
     use domain::envelope::Body;
