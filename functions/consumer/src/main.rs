@@ -33,7 +33,8 @@ async fn main() -> Result<(), Error> {
     tokio::join!(dynamo.warm(), sqs.warm());
     run(service_fn(|event: LambdaEvent<SqsEvent>| async move {
         let deadline = deadline::of_invocation(event.context.deadline());
-        Ok::<_, Error>(consumer.handle(&event.payload, deadline).await)
+        // Boxed, since the compiler lays out no deeper a future than `main`'s would be.
+        Ok::<_, Error>(Box::pin(consumer.handle(&event.payload, deadline)).await)
     }))
     .await
 }

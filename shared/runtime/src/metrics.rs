@@ -233,8 +233,7 @@ pub async fn invocation<T>(stack: &str, work: impl Future<Output = T>) -> T {
         series: Mutex::default(),
         lines: CAPTURED.try_with(Arc::clone).ok(),
     };
-    // In a box: its type goes no further into that of a function's `main`, which grows beyond what the compiler follows.
-    COUNTED.scope(counted, Box::pin(work)).await
+    COUNTED.scope(counted, work).await
 }
 
 /// Does some work, and returns beside its result the lines that its invocations would have written to standard output.
