@@ -72,16 +72,14 @@ async fn a_line_says_what_is_known_of_the_delivery() {
 /// The lines of deliveries at a level, without what every line has.
 fn deliveries(log: &Log, level: &str) -> Vec<Value> {
     let lines = log.lines(level).into_iter();
-    let lines = lines.filter(|line| line["message"] == "delivery");
+    let lines = lines.filter(|line| line.get("message") == Some(&json!("delivery")));
     lines
         .map(|mut line| {
-            assert!(
-                line["duration_ms"].is_u64() && line["span"].is_null(),
-                "{line}"
-            );
-            let members = line.as_object_mut().unwrap();
+            assert!(line.get("span").is_none(), "{line}");
+            assert!(line.get("duration_ms").is_some_and(Value::is_u64), "{line}");
             for name in ["timestamp", "level", "message", "target", "duration_ms"] {
-                assert!(members.remove(name).is_some(), "{name}");
+                let member = line.as_object_mut().and_then(|members| members.remove(name));
+                assert!(member.is_some(), "{name}");
             }
             line
         })

@@ -186,9 +186,10 @@ impl Queues for QueuesAndTopics {
         queue: &QueueUrl,
         batch: &[Message<'_>],
     ) -> Result<Vec<Result<(), PortError>>, PortError> {
+        // Boxed, or every event that is forwarded would carry the state of both calls.
         match &self.topics {
-            Some(topics) if queue.is_topic() => topics.send(queue, batch).await,
-            Some(_) | None => self.queues.send(queue, batch).await,
+            Some(topics) if queue.is_topic() => Box::pin(topics.send(queue, batch)).await,
+            Some(_) | None => Box::pin(self.queues.send(queue, batch)).await,
         }
     }
 }

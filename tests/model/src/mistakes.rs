@@ -259,10 +259,11 @@ impl Copy {
     }
 
     fn cargo(&self, arguments: &[&str]) -> anyhow::Result<Output> {
+        let (command, arguments) = arguments.split_first().context("no command of cargo's")?;
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         cargo
-            .args([arguments[0], "--quiet", "--offline"])
-            .args(&arguments[1..])
+            .args([command, "--quiet", "--offline"])
+            .args(arguments)
             .current_dir(&self.place)
             .env("CARGO_TARGET_DIR", &self.target)
             .stdin(Stdio::null())

@@ -2,6 +2,7 @@
 
 use domain::ports::QueueUrl;
 use rstest::rstest;
+use runtime::metrics::captured;
 use serde_json::{Value, json};
 use simulator::FaultKind;
 
@@ -181,4 +182,44 @@ async fn an_event_that_is_none_of_ours_is_refused(#[case] event: Value) {
     let world = World::new().await;
     let error = world.invoke(event).await.unwrap_err();
     assert!(!format!("{error} {error:?}").contains("marker"), "{error}");
+}
+
+/// Alarms rest on these: a schedule whose runs are not counted has stopped, and a message that is counted here comes again.
+#[tokio::test]
+async fn runs_and_messages_that_come_again_are_counted() {
+    let world = World::new().await;
+    world
+        .put("acme", &world.desired(&["order.created"]))
+        .await
+        .expect(200);
+    let counted = async |event: Value| {
+        let (answer, lines) = captured(world.invoke(event)).await;
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        let mut line: Value = serde_json::from_str(&lines[0]).unwrap();
+        line.as_object_mut().unwrap().remove("_aws");
+        (answer.is_ok(), line)
+    };
+    for name in ["check", "watch"] {
+        assert_eq!(
+            counted(json!({ "schedule": name })).await,
+            (
+                true,
+                json!({ "Stack": "orderhook", "Schedule": name, "ScheduleRuns": 1 })
+            )
+        );
+    }
+    let unreadable = json!({ "Records": [{ "messageId": "1", "body": "acme" }] });
+    assert_eq!(
+        counted(unreadable).await,
+        (
+            true,
+            json!({ "Stack": "orderhook", "Lane": "checks", "Failure": "unreadable", "Retried": 1, "Checks": 1 })
+        )
+    );
+    // A run that could not send everything is none: that it did not count is what an alarm sees.
+    world.queues.remove(&QueueUrl::new(CHECKS));
+    assert_eq!(
+        counted(schedule()).await,
+        (false, json!({ "Stack": "orderhook", "ChecksUnsent": 1 }))
+    );
 }

@@ -613,17 +613,19 @@ fn policy(item: &Item) -> Option<Option<Policy>> {
     }
 }
 
+fn entry(value: &AttributeValue) -> Option<Entry> {
+    let entry = value.as_m().ok()?;
+    Some(Entry {
+        at: time_of(entry, "at")?,
+        what: text_of(entry, "what")?.to_owned(),
+        by: text_of(entry, "by").and_then(Principal::new),
+    })
+}
+
 fn read_account(item: &Item) -> Option<Account> {
     let source = Source::named(text_of(item, "source")?)?;
     let events = list_of(item, "events", |name| name.as_s().ok().cloned())?;
-    let history = list_of(item, "history", |entry| {
-        let entry = entry.as_m().ok()?;
-        Some(Entry {
-            at: time_of(entry, "at")?,
-            what: text_of(entry, "what")?.to_owned(),
-            by: text_of(entry, "by").and_then(Principal::new),
-        })
-    })?;
+    let history = list_of(item, "history", entry)?;
     let last_error = match item.get("trouble") {
         None => None,
         Some(error) => {
@@ -721,18 +723,16 @@ mod tests {
             }),
         };
         full.note_orphans(&[UrlToken::from_random(&[9; 32]).hash()], at(7));
+        let draining = RegistrationState::Draining {
+            since: at(8),
+            until: at(9),
+        };
         for (number, state) in [
             (1, RegistrationState::Pending),
             (2, RegistrationState::Live),
             (3, RegistrationState::Expired { until: at(5) }),
             (4, RegistrationState::Replacing),
-            (
-                5,
-                RegistrationState::Draining {
-                    since: at(8),
-                    until: at(9),
-                },
-            ),
+            (5, draining),
         ] {
             full.register(Registration {
                 token: UrlToken::from_random(&[number; 32]).hash(),
