@@ -5,7 +5,8 @@ use aws::dynamo::records::DynamoRecords;
 use aws::s3::S3Oversize;
 use aws::{sns::QueuesAndTopics, sqs::SqsQueues};
 use aws_lambda_events::sqs::SqsEvent;
-use consumer::{Consumer, config::Config};
+use consumer::Consumer;
+use consumer::config::Config;
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use runtime::config::Variables;
 use runtime::{deadline, telemetry};
@@ -32,8 +33,7 @@ async fn main() -> Result<(), Error> {
     tokio::join!(dynamo.warm(), sqs.warm());
     run(service_fn(|event: LambdaEvent<SqsEvent>| async move {
         let deadline = deadline::of_invocation(event.context.deadline());
-        // Boxed, since the compiler lays out no deeper a future than `main`'s would be.
-        Ok::<_, Error>(Box::pin(consumer.handle(&event.payload, deadline)).await)
+        Ok::<_, Error>(consumer.handle(&event.payload, deadline).await)
     }))
     .await
 }
