@@ -287,6 +287,10 @@ fn judge<'a>(
     by_secrets(posted, offer, registered, &held.secrets, Policy::Require)
 }
 
+/// How far ahead of the time of receipt a signature may be made, in seconds: as much as clocks may
+/// differ. What is dated later than that was not signed by the clock that it claims.
+const MOST_AHEAD_SECONDS: u64 = 5 * 60;
+
 /// Judges a request by these secrets.
 fn by_secrets<'a>(
     posted: &Posted<'a>,
@@ -295,7 +299,13 @@ fn by_secrets<'a>(
     secrets: &LiveSecrets,
     policy: Policy,
 ) -> Result<Verified<'a>, Refusal> {
-    let signed = |request, form| posted.protocol.signed(request, form);
+    let protocol = posted.protocol;
+    let latest = posted.received.plus_seconds(MOST_AHEAD_SECONDS);
+    let is_ahead = |request| protocol.signed_at(request).is_some_and(|at| at > latest);
+    let signed = |request, form| match is_ahead(request) {
+        true => None,
+        false => protocol.signed(request, form),
+    };
     offer
         .verify(posted.request, secrets, policy, signed)
         .ok_or_else(|| Refusal::WrongSignature(registered.entry.account.clone()))

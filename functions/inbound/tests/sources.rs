@@ -7,6 +7,7 @@ use domain::account::{KeysVersion, TokenEntry, TokenStatus, UrlToken};
 use domain::envelope::Envelope;
 use domain::provenance::Sequence;
 use domain::signature::{Assurance, Policy, SigningKeys};
+use domain::source::Source;
 use domain::timestamp::Timestamp;
 use rstest::rstest;
 use testkit::fakes::Fault;
@@ -186,6 +187,40 @@ async fn where_signatures_are_observed_none_is_refused(
     );
 }
 
+/// A signature for later proves nothing; one of long ago does, since a source may send again what it signed once.
+#[rstest]
+#[case::at_once(0, true)]
+#[case::as_clocks_differ(300_000, true)]
+#[case::later(300_001, false)]
+#[case::much_later(4_000_000_000_000, false)]
+#[case::a_week_ago(-7 * 24 * 3_600_000, true)]
+#[case::long_ago(-1_795_176_000_000, true)]
+#[tokio::test(start_paused = true)]
+async fn a_signature_that_was_made_ahead_of_its_time_proves_nothing(
+    #[case] ahead: i64,
+    #[case] proves: bool,
+) {
+    const RECEIVED: u64 = 1_795_176_000_000;
+    let signature = sign_in_hex(KEY, BODY.as_bytes());
+    for protocols in [requiring, observing] {
+        let world = world_of(protocols);
+        let signed_at = RECEIVED.saturating_add_signed(ahead).to_string();
+        let request = with_signature(&world, Some(&signature)).at(RECEIVED);
+        let answered = world.post(&request.header("x-signed-at", &signed_at)).await;
+        let is_required = protocols(Source::Orderspace).facts().policy == Policy::Require;
+        let kept = world.receipts.kept();
+        let by = kept.first().map(|kept| kept.assurance);
+        let expected = match (proves, is_required) {
+            (true, _) => Some(Assurance::Signature),
+            (false, false) => Some(Assurance::UrlToken),
+            (false, true) => None,
+        };
+        assert_eq!(by, expected);
+        let status = if expected.is_some() { 202 } else { 401 };
+        assert_eq!(answered.status, status);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_account_never_asks_for_less_than_its_source() {
     let world = world_of(requiring);
@@ -286,7 +321,7 @@ async fn a_receipt_is_split_as_its_delivery_was() {
             part: kept.part,
             body: kept.body,
         };
-        let protocol = requiring(domain::source::Source::Orderspace);
+        let protocol = requiring(Source::Orderspace);
         let split = protocol.split(kept.delivery()).unwrap();
         assert_eq!(split.events[0].event_type.as_str(), event_type);
     }

@@ -19,7 +19,7 @@ use domain::subscription::{
 };
 use domain::timestamp::Timestamp;
 use runtime::metrics::{self, Metric};
-use sources::facts;
+use sources::{facts, parts};
 use tracing::{info, warn};
 
 use crate::account_events::Announce;
@@ -29,6 +29,10 @@ use crate::history::{Act, Finding, Note};
 /// How long a lease is good for, in seconds: longer than the function can run, so that two calls never change
 /// one account at once.
 const LEASE_SECONDS: u64 = 45;
+
+/// The most URL tokens whose entries are saved with an account at once: a transaction has at most 100 items.
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html>
+pub(crate) const MOST_TOKENS: usize = 90;
 
 /// How long it may stay unsaved until when receipts were read, in milliseconds: what is not saved is read again.
 const LONGEST_UNSAVED_MILLIS: u64 = 12 * 3_600_000;
@@ -241,11 +245,29 @@ impl<'p, A: Accounts> AccountLock<'p, A> {
             return self.save_changes().await;
         }
         // Where the source shows nothing of the webhook, it cannot be corrected: another one gets the events.
-        if self.account.is_unlisted && is_connected && self.account.rotation().is_none() {
-            self.account.rotate();
+        if self.account.is_unlisted && is_connected {
+            self.rotate_changed(&events);
         }
         self.account.connect_for(events, self.now);
         self.save(&[]).await
+    }
+
+    /// Lets another webhook take over from each that is to bring other events than before.
+    fn rotate_changed(&mut self, events: &EventSelection) {
+        let source = self.account.source;
+        let wanted = parts(source, events);
+        for before in parts(source, &self.account.events) {
+            let now = wanted.iter().find(|part| part.name == before.name);
+            let is_changed = now.is_some_and(|now| now.events != before.events);
+            if is_changed && self.account.of_part(&before).rotation().is_none() {
+                self.account.rotate_part(&before.name);
+            }
+        }
+    }
+
+    /// Enters that the webhook of a token brings this part; it is saved with the next save.
+    pub(crate) fn move_to_part(&mut self, token: &TokenHash, part: &str) {
+        self.is_changed |= self.account.move_to_part(token, part);
     }
 
     /// Keeps what becomes of unproved requests, if that is chosen; it is saved with the next save, and with it the entries
@@ -428,6 +450,15 @@ impl<'p, A: Accounts> AccountLock<'p, A> {
         // A transaction refuses to write one item twice.
         self.tokens.sort_unstable();
         self.tokens.dedup();
+        // What is written is the account as it is now, so a call that dies in between leaves entries for a check to correct.
+        while self.tokens.len() > MOST_TOKENS {
+            let chunk: Vec<TokenHash> = self.tokens.iter().take(MOST_TOKENS).copied().collect();
+            let saved = self.accounts.save(&self.account, &self.lease, &chunk);
+            match saved.await? {
+                Saved::Yes => drop(self.tokens.drain(..chunk.len())),
+                Saved::LeaseLost => return Err(Failure::Overtaken),
+            }
+        }
         match self
             .accounts
             .save(&self.account, &self.lease, &self.tokens)

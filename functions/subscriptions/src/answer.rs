@@ -78,6 +78,28 @@ pub enum Failure {
     Randomness,
 }
 
+impl Failure {
+    /// Whether it is about one webhook alone, so that the source may well do what it is asked about others.
+    pub(crate) fn is_of_one_webhook(&self) -> bool {
+        match self {
+            Self::Api(_, error) => match error {
+                ApiError::Invalid(_)
+                | ApiError::NoSuchWebhook
+                | ApiError::PermissionMissing
+                | ApiError::BadAnswer { .. }
+                | ApiError::NoSuchCall(_) => true,
+                ApiError::CredentialsRefused
+                | ApiError::AccessRefused
+                | ApiError::TooManyRequests { .. }
+                | ApiError::Down(_)
+                | ApiError::TimeOut
+                | ApiError::Unreachable => false,
+            },
+            _ => false,
+        }
+    }
+}
+
 impl From<PortError> for Failure {
     fn from(error: PortError) -> Self {
         Self::Store(error)

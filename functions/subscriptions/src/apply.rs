@@ -10,15 +10,15 @@ use domain::account::{KeysVersion, TokenHash, UrlToken, WebhookId};
 use domain::signature::{LiveSecrets, MacKey, RegistrationKeys, SigningKeys};
 use domain::subscription::{
     Account, Accounts, ApiError, Condition, Deliveries, Evidence, KeyOrigin, NewWebhook, OurSecret,
-    RegisteredWebhook, Registration, RegistrationState, Removed, Secrets, Seen, Step,
-    WebhookChange, difference,
+    Part, RegisteredWebhook, Registration, RegistrationState, Removed, Secrets, Seen, Step,
+    WebhookChange, difference, plan, plan_removal,
 };
 use sources::facts;
 
 use crate::account_lock::AccountLock;
 use crate::answer::Failure;
 use crate::history::{Act, Finding, Note};
-use crate::reconciler::Reconciler;
+use crate::reconciler::{Reconciler, Share};
 use crate::session::Session;
 
 /// A plan that is being applied.
@@ -28,6 +28,8 @@ pub(crate) struct Run<'r, 'p, 'h, 's, A, S, D> {
     session: &'r mut Session<'s, S>,
     /// The account's signing keys, as they are stored.
     keys: SigningKeys,
+    /// The part of the account that the plan is for.
+    part: Part,
     evidence: Evidence,
     /// Webhooks as the source answered them after the list.
     answered: Vec<RegisteredWebhook>,
@@ -41,21 +43,45 @@ impl<'r, 'p, 'h, 's, A: Accounts, S: Secrets, D: Deliveries> Run<'r, 'p, 'h, 's,
         lock: &'r mut AccountLock<'h, A>,
         session: &'r mut Session<'s, S>,
         keys: SigningKeys,
-        evidence: Evidence,
+        part: Part,
     ) -> Self {
         Self {
             reconciler,
             lock,
             session,
             keys,
-            evidence,
+            part,
+            evidence: Evidence::Unknown,
             answered: Vec::new(),
             corrected: BTreeSet::new(),
         }
     }
 
+    /// Plans for a part of the account, and applies the plan. Returns what the receipts say of a rotation of it.
+    pub(crate) async fn follow(&mut self, share: &Share) -> Result<Evidence, Failure> {
+        self.part = share.part.clone();
+        let account = self.alone();
+        let (reconciler, now) = (self.reconciler, self.lock.now);
+        self.evidence = reconciler.health.evidence(&account, now).await;
+        let facts = reconciler.life_cycle(account.source);
+        let (seen, evidence) = (&share.seen, self.evidence);
+        let steps = match share.is_selected {
+            true => plan(&account, &reconciler.hooks, seen, evidence, facts, now),
+            false => plan_removal(&account, seen, now),
+        };
+        for step in steps {
+            self.apply(step, seen).await?;
+        }
+        Ok(self.evidence)
+    }
+
+    /// The account as if it had the part alone that the plan is for.
+    fn alone(&self) -> Account {
+        self.lock.account.of_part(&self.part)
+    }
+
     /// Applies a step of a plan for what was seen.
-    pub(crate) async fn apply(&mut self, step: Step<'_>, seen: &[Seen]) -> Result<(), Failure> {
+    async fn apply(&mut self, step: Step<'_>, seen: &[Seen]) -> Result<(), Failure> {
         match step {
             Step::Register => self.register(seen).await,
             Step::Correct(seen) => self.correct(seen).await,
@@ -68,6 +94,7 @@ impl<'r, 'p, 'h, 's, A: Accounts, S: Secrets, D: Deliveries> Run<'r, 'p, 'h, 's,
             Step::StoreKey(seen) => self.keep_key(seen.token, &self.latest(seen)).await,
             Step::Remove(seen) => self.remove(&seen.webhook.id).await,
             Step::DeleteReplaced(seen) => self.delete_replaced(&seen.webhook.id).await,
+            Step::RemoveUnselected(seen) => self.remove_unselected(&seen.webhook.id).await,
             Step::ExpireToken(tokens) => self.expire(&tokens).await,
             Step::Retire(tokens) => {
                 for token in &tokens {
@@ -84,7 +111,7 @@ impl<'r, 'p, 'h, 's, A: Accounts, S: Secrets, D: Deliveries> Run<'r, 'p, 'h, 's,
     }
 
     async fn register(&mut self, seen: &[Seen]) -> Result<(), Failure> {
-        if let Some(webhook) = missing(&self.lock.account, seen) {
+        if let Some(webhook) = missing(&self.alone(), seen) {
             let title = facts(self.lock.account.source).title;
             let what = format!("webhook {webhook} is missing at {title}");
             self.lock.found(Finding::Missing, what);
@@ -99,20 +126,82 @@ impl<'r, 'p, 'h, 's, A: Accounts, S: Secrets, D: Deliveries> Run<'r, 'p, 'h, 's,
             webhook: None,
             keys,
             state: RegistrationState::Pending,
+            part: self.part.name.clone(),
         });
         self.lock.save(&[hash]).await?;
-        let account = &self.lock.account;
+        let (account, part) = (&self.lock.account, &self.part);
+        let hooks = &self.reconciler.hooks;
         let new = NewWebhook {
-            endpoint: &self.reconciler.hooks.endpoint(account.source, &token),
+            endpoint: &hooks.endpoint_of_part(account.source, &token, &part.name),
             label: &label(account, &hash),
-            events: &account.events,
+            events: &part.events,
             secrets: &secrets,
-            part: "",
+            part: &part.name,
         };
-        let webhook = self.session.create(new).await?;
-        self.adopt(hash, &webhook).await?;
+        let created = self.session.create(new).await;
+        let is_refused = matches!(created, Err(Failure::Api(_, ApiError::Invalid(_))));
+        let old = being_replaced(&self.alone(), seen);
+        let webhook = match old.filter(|_| is_refused && self.session.moves()) {
+            None => {
+                let webhook = created?;
+                self.adopt(hash, &webhook).await?;
+                webhook
+            }
+            Some((old, id)) => {
+                let change = WebhookChange {
+                    endpoint: Some(new.endpoint),
+                    label: new.label,
+                    events: new.events,
+                    secrets: new.secrets,
+                    part: new.part,
+                };
+                let moved = match self.session.update(&id, change).await {
+                    // What it has against a second one says more.
+                    Err(Failure::Api(_, ApiError::Invalid(_) | ApiError::NoSuchCall(_))) => {
+                        created?
+                    }
+                    moved => moved?,
+                };
+                self.move_over(old, hash, &moved).await?;
+                moved
+            }
+        };
         self.answered.push(webhook);
         Ok(())
+    }
+
+    /// Enters that a webhook has another URL and other secrets now. What was sent to the URL before is taken for a while.
+    async fn move_over(
+        &mut self,
+        old: TokenHash,
+        token: TokenHash,
+        webhook: &RegisteredWebhook,
+    ) -> Result<(), Failure> {
+        let keys = self.store_key(token, webhook).await?;
+        let lock = &mut *self.lock;
+        let until = lock.now.plus_seconds(self.reconciler.grace_seconds);
+        if let Some(before) = lock.account.registration(&old).cloned() {
+            lock.account.register(Registration {
+                webhook: None,
+                state: RegistrationState::Expired { until },
+                ..before
+            });
+        }
+        lock.account.register(Registration {
+            token,
+            webhook: Some(webhook.id.clone()),
+            keys,
+            state: RegistrationState::Live,
+            part: self.part.name.clone(),
+        });
+        let title = facts(lock.account.source).title;
+        let what = format!(
+            "webhook {} has another URL and other secrets, since {title} refuses a second webhook beside it; deliveries to \
+             the URL before are taken until {until}",
+            webhook.id
+        );
+        lock.acted(Act::HandedOver, what);
+        lock.save(&[old, token]).await
     }
 
     /// Stores the secrets of a registration that are known before the source hears of it: a first delivery, or a greeting,
@@ -160,13 +249,14 @@ impl<'r, 'p, 'h, 's, A: Accounts, S: Secrets, D: Deliveries> Run<'r, 'p, 'h, 's,
         let id = &seen.webhook.id;
         let what = format!("webhook {id} has other events or another address than it shall have");
         self.lock.found(Finding::Differs, what);
-        let account = &self.lock.account;
+        let account = &self.alone();
+        let part = &self.part.name;
         let endpoint = seen.webhook.endpoint.as_ref().map(|shown| {
             let hooks = &self.reconciler.hooks;
             let token = shown.token();
             token.map_or_else(
                 || shown.clone(),
-                |token| hooks.endpoint(account.source, &token),
+                |token| hooks.endpoint_of_part(account.source, &token, part),
             )
         });
         let change = WebhookChange {
@@ -174,7 +264,7 @@ impl<'r, 'p, 'h, 's, A: Accounts, S: Secrets, D: Deliveries> Run<'r, 'p, 'h, 's,
             label: &label(account, &seen.token),
             events: &account.events,
             secrets: &self.secrets_of(&seen.token, id),
-            part: "",
+            part,
         };
         let corrected = match self.session.update(id, change).await {
             Err(Failure::Api(_, ApiError::NoSuchCall(_))) => return self.replace(id).await,
@@ -192,8 +282,9 @@ impl<'r, 'p, 'h, 's, A: Accounts, S: Secrets, D: Deliveries> Run<'r, 'p, 'h, 's,
 
     /// Lets another webhook take over from one that cannot be changed; the next check goes on with it.
     async fn replace(&mut self, id: &WebhookId) -> Result<(), Failure> {
+        let is_rotating = self.alone().rotation().is_some();
         let lock = &mut *self.lock;
-        if lock.account.rotation().is_none() && lock.account.rotate() {
+        if !is_rotating && lock.account.rotate_part(&self.part.name) {
             let title = facts(lock.account.source).title;
             let what = format!(
                 "{title} has no call to change webhook {id}; the next check registers another in its place"
@@ -230,6 +321,7 @@ impl<'r, 'p, 'h, 's, A: Accounts, S: Secrets, D: Deliveries> Run<'r, 'p, 'h, 's,
             webhook: Some(webhook.id.clone()),
             keys,
             state: RegistrationState::Live,
+            part: self.part.name.clone(),
         };
         let lock = &mut *self.lock;
         if lock.account.registration(&token) == Some(&registration) {
@@ -237,7 +329,7 @@ impl<'r, 'p, 'h, 's, A: Accounts, S: Secrets, D: Deliveries> Run<'r, 'p, 'h, 's,
         }
         let until = lock.now.plus_seconds(self.reconciler.rotation_seconds);
         let mut tokens = lock.account.hand_over(registration, lock.now, until);
-        let count = lock.account.events.names().len();
+        let count = self.part.events.names().len();
         lock.acted(
             Act::Registered,
             format!("connected: webhook {} for {count} event types", webhook.id),
@@ -377,8 +469,16 @@ impl<'r, 'p, 'h, 's, A: Accounts, S: Secrets, D: Deliveries> Run<'r, 'p, 'h, 's,
     /// Deletes the webhook that another has taken over from.
     async fn delete_replaced(&mut self, id: &WebhookId) -> Result<(), Failure> {
         self.take_away(id).await?;
-        let what = replaced(&self.lock.account, id, self.evidence);
+        let what = replaced(&self.alone(), id, self.evidence);
         self.lock.acted(Act::ReplacedDeleted, what);
+        Ok(())
+    }
+
+    /// Deletes a webhook that brings nothing which is selected any more.
+    async fn remove_unselected(&mut self, id: &WebhookId) -> Result<(), Failure> {
+        self.take_away(id).await?;
+        let what = format!("removed webhook {id}: nothing that it brings is selected any more");
+        self.lock.acted(Act::Removed, what);
         Ok(())
     }
 
@@ -408,6 +508,15 @@ impl<'r, 'p, 'h, 's, A: Accounts, S: Secrets, D: Deliveries> Run<'r, 'p, 'h, 's,
             };
             let mut registration = registration.clone();
             registration.state = RegistrationState::Expired { until };
+            // The webhook is another's that has its URL.
+            let is_moved = lock
+                .account
+                .registrations
+                .iter()
+                .any(|other| other.token != *token && other.webhook == registration.webhook);
+            if is_moved {
+                registration.webhook = None;
+            }
             if let Some(webhook) = &registration.webhook {
                 let what = format!(
                     "webhook {webhook} is gone at the source; retries of its deliveries are taken until {until}"
@@ -423,29 +532,33 @@ impl<'r, 'p, 'h, 's, A: Accounts, S: Secrets, D: Deliveries> Run<'r, 'p, 'h, 's,
     /// asked for; what is kept, the list shows. A difference that comes about later is another one, and is corrected.
     pub(crate) async fn hold_against_the_desired_state(
         &mut self,
-        seen: &[Seen],
+        shares: &[Share],
     ) -> Result<(), Failure> {
         if !self.corrected.is_empty() {
             let kept = self.session.list().await?;
             self.answered.extend(kept);
         }
-        let account = &self.lock.account;
         let mut uncorrected = BTreeSet::new();
         let mut otherwise = None;
-        for seen in seen {
-            let webhook = self.latest(seen);
-            let Some(difference) = difference(account, &self.reconciler.hooks, &webhook) else {
-                continue;
-            };
-            if self.corrected.contains(&webhook.id) || account.uncorrected.contains(&difference) {
-                uncorrected.insert(difference);
-                otherwise.get_or_insert(webhook.id);
+        let mut stop = None;
+        for share in shares.iter().filter(|share| share.is_selected) {
+            let account = self.lock.account.of_part(&share.part);
+            let seen = share.seen.iter();
+            let latest: Vec<_> = seen.map(|seen| self.latest(seen)).collect();
+            for webhook in &latest {
+                let Some(difference) = difference(&account, &self.reconciler.hooks, webhook) else {
+                    continue;
+                };
+                if self.corrected.contains(&webhook.id) || account.uncorrected.contains(&difference)
+                {
+                    uncorrected.insert(difference);
+                    otherwise.get_or_insert(webhook.id.clone());
+                }
             }
+            let shown = latest.iter().chain(&self.answered).collect::<Vec<_>>();
+            stop = stop.or_else(|| why_it_stopped(&account, &shown));
         }
-        let source = account.source;
-        let latest: Vec<_> = seen.iter().map(|seen| self.latest(seen)).collect();
-        let shown = latest.iter().chain(&self.answered).collect::<Vec<_>>();
-        let stop = why_it_stopped(account, &shown);
+        let source = self.lock.account.source;
         self.lock.set_stopped(stop);
         self.lock.leave_uncorrected(uncorrected);
         match otherwise {
@@ -484,6 +597,15 @@ fn why_it_stopped(account: &Account, shown: &[&RegisteredWebhook]) -> Option<Str
             ))
         }
     }
+}
+
+/// The webhook that another is to take over from and that is at the source, with its token.
+fn being_replaced(account: &Account, seen: &[Seen]) -> Option<(TokenHash, WebhookId)> {
+    let replacing = |own: &&Registration| own.state == RegistrationState::Replacing;
+    let old = account.registrations.iter().rev().find(replacing)?;
+    let id = old.webhook.clone()?;
+    let is_there = seen.iter().any(|seen| seen.webhook.id == id);
+    is_there.then_some((old.token, id))
 }
 
 /// The label that a webhook of ours is registered with.

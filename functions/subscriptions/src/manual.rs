@@ -228,6 +228,7 @@ impl<A: Accounts, S: Secrets, D: Deliveries> Reconciler<'_, A, S, D> {
             webhook: None,
             keys: KeysVersion::default(),
             state: RegistrationState::Pending,
+            part: String::new(),
         });
         self.copy_signing_secrets(lock, &kept.credentials, &tokens)
             .await?;

@@ -1,7 +1,8 @@
 //! The reconciler: the source is asked what it has, and brought in line with the account step by step.
 //!
 //! Whatever it finds, a call asks the source at most [`MOST_REQUESTS`] times, and once more for each webhook of
-//! ours that it takes away or enables again; where all is as it shall be, once.
+//! ours that it takes away or enables again; where all is as it shall be, once. An account of several [parts](Part) has so
+//! many webhooks: for each part more, at most two are registered or changed.
 //!
 //! | asked | at most |
 //! |---|---|
@@ -14,7 +15,7 @@
 //! | step | where |
 //! |---|---|
 //! | observe: what the source has of ours | [`Reconciler::observe`] |
-//! | plan: what is left to do | [`plan`], a pure function |
+//! | plan: what is left to do of each part | [`plan`](domain::subscription::plan), a pure function |
 //! | apply: one step after the other | [`Run`](crate::apply::Run) |
 
 use domain::account::TokenHash;
@@ -22,13 +23,13 @@ use domain::ports::PortError;
 use domain::signature::SigningKeys;
 use domain::source::Source;
 use domain::subscription::{
-    Account, Accounts, Api, ApiError, Apis, Condition, Deliveries, Evidence, HooksUrl, KeyOrigin,
-    LifeCycle, OauthSecret, RegisteredWebhook, RegistrationState, Remedy, Rotation, Secrets, Seen,
-    plan,
+    Account, Accounts, Api, ApiError, Apis, Condition, Deliveries, Endpoint, Evidence, HooksUrl,
+    KeyOrigin, LifeCycle, OauthSecret, Part, RegisteredWebhook, RegistrationState, Remedy,
+    Rotation, Secrets, Seen,
 };
 use domain::timestamp::Timestamp;
-
 use runtime::metrics::{self, Metric};
+use sources::parts;
 use tracing::warn;
 
 use crate::Settings;
@@ -40,8 +41,8 @@ use crate::health::Health;
 use crate::history::{Act, Finding};
 use crate::session::Session;
 
-/// The most requests to the source that one call makes, besides one for each webhook of ours that it takes away or
-/// enables again.
+/// The most requests to the source that one call makes for an account of one part, besides one for each webhook of ours
+/// that it takes away or enables again.
 pub const MOST_REQUESTS: usize = 6;
 
 const HOUR_SECONDS: u64 = 3600;
@@ -57,12 +58,54 @@ pub(crate) struct Observed {
     pub(crate) is_unlisted: bool,
 }
 
+/// A part of an account, and the webhooks of ours that bring it, newest first.
+pub(crate) struct Share {
+    pub(crate) part: Part,
+    /// Whether anything of it is selected; otherwise what is left of it goes.
+    pub(crate) is_selected: bool,
+    pub(crate) seen: Vec<Seen>,
+}
+
+impl Share {
+    /// Divides what is to be done: what is selected comes before what goes.
+    fn divide(account: &Account, seen: Vec<Seen>) -> Vec<Self> {
+        let selected = parts(account.source, &account.events);
+        let mut shares: Vec<Self> = Vec::new();
+        shares.extend(selected.into_iter().map(|part| Self {
+            part,
+            is_selected: true,
+            seen: Vec::new(),
+        }));
+        for registration in &account.registrations {
+            let name = &registration.part;
+            if !shares.iter().any(|share| share.part.name == *name) {
+                let (name, events) = (name.clone(), account.events.clone());
+                shares.push(Self {
+                    part: Part { name, events },
+                    is_selected: false,
+                    seen: Vec::new(),
+                });
+            }
+        }
+        for seen in seen {
+            let own = account.registration(&seen.token);
+            // One without a registration is to go, whichever part it brought.
+            let at =
+                own.and_then(|own| shares.iter().position(|share| share.part.name == own.part));
+            if let Some(share) = shares.get_mut(at.unwrap_or_default()) {
+                share.seen.push(seen);
+            }
+        }
+        shares
+    }
+}
+
 /// Brings sources in line with accounts.
 pub(crate) struct Reconciler<'p, A, S, D> {
     pub(crate) accounts: &'p A,
     pub(crate) secrets: &'p S,
     apis: &'p Apis,
-    health: &'p Health<'p, D>,
+    pub(crate) health: &'p Health<'p, D>,
     pub(crate) hooks: HooksUrl,
     pub(crate) life_cycle: fn(Source) -> &'static LifeCycle,
     /// How long an old webhook waits for the first delivery of the one that takes over, in seconds.
@@ -206,18 +249,46 @@ impl<'p, A: Accounts, S: Secrets, D: Deliveries> Reconciler<'p, A, S, D> {
         self.restore_entries(lock).await?;
         let observed = self.observe(&lock.account, session).await?;
         lock.set_unlisted(observed.is_unlisted);
+        self.follow_urls(lock, &observed.ours);
         let seen = with_strays(lock, observed);
+        let shares = Share::divide(&lock.account, seen);
         let keys = self.kept_keys(lock).await?;
-        self.replace_unusable(lock, &seen, &keys).await?;
-        let evidence = self.health.evidence(&lock.account, lock.now).await;
-        let facts = self.life_cycle(lock.account.source);
-        let steps = plan(&lock.account, &self.hooks, &seen, evidence, facts, lock.now);
-        let mut run = Run::new(self, lock, session, keys, evidence);
-        for step in steps {
-            run.apply(step, &seen).await?;
+        for share in shares.iter().filter(|share| share.is_selected) {
+            self.replace_unusable(lock, share, &keys).await?;
         }
-        run.hold_against_the_desired_state(&seen).await?;
-        complain(lock, evidence)
+        let Some(first) = shares.first() else {
+            return Ok(());
+        };
+        let mut run = Run::new(self, lock, session, keys, first.part.clone());
+        let mut evidences = Vec::new();
+        let mut failed = None;
+        for share in &shares {
+            match run.follow(share).await {
+                Ok(evidence) => evidences.push((share, evidence)),
+                // What the source has against one webhook must not keep the others from being repaired.
+                Err(failure) if failure.is_of_one_webhook() => {
+                    failed.get_or_insert(failure);
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
+        if let Some(failure) = failed {
+            return Err(failure);
+        }
+        run.hold_against_the_desired_state(&shares).await?;
+        let mut selected = evidences.into_iter().filter(|(share, _)| share.is_selected);
+        selected.try_for_each(|(share, evidence)| complain(lock, &share.part, evidence))
+    }
+
+    /// Enters which part each webhook brings, where its URL says so: of an account whose item was lost nothing else does.
+    fn follow_urls(&self, lock: &mut AccountLock<'_, A>, ours: &[Seen]) {
+        for seen in ours {
+            let endpoint = seen.webhook.endpoint.as_ref();
+            let endpoint = endpoint.filter(|shown| self.hooks.holds(lock.account.source, shown));
+            if let Some(part) = endpoint.and_then(Endpoint::part) {
+                lock.move_to_part(&seen.token, &part);
+            }
+        }
     }
 
     /// Lets another webhook take over from one that can no longer serve: our secrets for it are lost, or the source takes
@@ -225,19 +296,20 @@ impl<'p, A: Accounts, S: Secrets, D: Deliveries> Reconciler<'p, A, S, D> {
     async fn replace_unusable(
         &self,
         lock: &mut AccountLock<'_, A>,
-        seen: &[Seen],
+        share: &Share,
         keys: &SigningKeys,
     ) -> Result<(), Failure> {
-        if lock.account.rotation().is_some() {
+        let alone = lock.account.of_part(&share.part);
+        if alone.rotation().is_some() {
             return Ok(());
         }
-        let Some((token, id)) = lock.account.live().and_then(|live| {
+        let Some((token, id)) = alone.live().and_then(|live| {
             let id = live.webhook.clone()?;
             Some((live.token, id))
         }) else {
             return Ok(());
         };
-        let mut seen = seen.iter().map(|seen| &seen.webhook);
+        let mut seen = share.seen.iter().map(|seen| &seen.webhook);
         let Some(webhook) = seen.find(|webhook| webhook.id == id) else {
             return Ok(());
         };
@@ -262,7 +334,7 @@ impl<'p, A: Accounts, S: Secrets, D: Deliveries> Reconciler<'p, A, S, D> {
         };
         let (finding, what) = why;
         lock.found(finding, what);
-        lock.account.rotate();
+        lock.account.rotate_part(&share.part.name);
         lock.acted(
             Act::RotationBegun,
             format!("another webhook is to take over from webhook {id}"),
@@ -305,6 +377,7 @@ impl<'p, A: Accounts, S: Secrets, D: Deliveries> Reconciler<'p, A, S, D> {
 
 /// Our webhooks as they were registered, newest first: all that is known where the source has no list.
 fn registered(account: &Account) -> Vec<RegisteredWebhook> {
+    let parts = parts(account.source, &account.events);
     let mut webhooks = Vec::new();
     for registration in account.registrations.iter().rev() {
         let is_there = match registration.state {
@@ -317,7 +390,12 @@ fn registered(account: &Account) -> Vec<RegisteredWebhook> {
             webhooks.push(RegisteredWebhook {
                 id,
                 endpoint: None,
-                events: account.events.names().to_vec(),
+                // Of a part that is no longer selected, nobody asks.
+                events: parts
+                    .iter()
+                    .find(|part| part.name == registration.part)
+                    .map(|part| part.events.names().to_vec())
+                    .unwrap_or_default(),
                 key: None,
                 label: None,
                 condition: Condition::Active,
@@ -339,11 +417,12 @@ fn with_strays<A: Accounts>(lock: &mut AccountLock<'_, A>, observed: Observed) -
 }
 
 /// Says so where an old webhook has to stay longer than it should, because nothing else works.
-fn complain<A>(lock: &AccountLock<'_, A>, evidence: Evidence) -> Result<(), Failure> {
-    let Some(Rotation::Overlap { old, until, .. }) = lock.account.rotation() else {
+fn complain<A>(lock: &AccountLock<'_, A>, part: &Part, evidence: Evidence) -> Result<(), Failure> {
+    let alone = lock.account.of_part(part);
+    let Some(Rotation::Overlap { old, until, .. }) = alone.rotation() else {
         return Ok(());
     };
-    let new = lock.account.live().and_then(|live| live.webhook.clone());
+    let new = alone.live().and_then(|live| live.webhook.clone());
     match (new, old.webhook.clone(), evidence) {
         (Some(new), Some(old), Evidence::OldAlone) if until <= lock.now => {
             metrics::count_by(Metric::SubscriptionFindings, 1, &["silent_successor"]);

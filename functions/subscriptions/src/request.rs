@@ -4,12 +4,12 @@
 use domain::signature::{LiveSecrets, MacKey, Policy};
 use domain::source::Source;
 use domain::subscription::{
-    ApiUrl, CredentialField, Credentials, EventSelection, LifeCycle, Principal,
+    ApiUrl, Choice, CredentialField, Credentials, EventSelection, LifeCycle, MOST_PARTS, Principal,
 };
 use lambda_http::request::RequestContext;
 use lambda_http::{Body, Request, RequestExt as _};
 use serde_json::{Map, Value};
-use sources::{facts, protocol, selectable};
+use sources::{facts, parts, protocol, shared_types};
 
 use crate::answer::Failure;
 
@@ -184,22 +184,25 @@ fn unknown_source(body: &Map<String, Value>) -> Failure {
     })
 }
 
-/// The event types that are selected, all of which one webhook has to bring.
+/// The event types that are selected.
 fn selection(source: Source, body: &Map<String, Value>) -> Result<EventSelection, Failure> {
-    let (title, protocol) = (facts(source).title, protocol(source));
     let names = names(body)?;
-    let known = |name: &&&str| facts(source).types.iter().any(|row| row.name == **name);
-    for name in names.iter().filter(known) {
-        if let Some(reason) = protocol.needs_own_webhook(name) {
-            let message = format!(
-                "events: {name} would need a webhook of its own, since {reason}, and an account has one; \"*\" selects all \
-                 types that can share one"
-            );
-            return Err(refuse(Some(EVENTS), message));
-        }
+    let complaint = |error: String| refuse(Some(EVENTS), format!("events: {error}"));
+    let choice = Choice {
+        title: facts(source).title,
+        known: facts(source).types,
+        shared: &shared_types(source),
+    };
+    let is_custom = |name: &str| protocol(source).is_custom(name);
+    let events = EventSelection::parse(choice, is_custom, &names)
+        .map_err(|error| complaint(error.to_string()))?;
+    let count = parts(source, &events).len();
+    if count > MOST_PARTS {
+        return Err(complaint(format!(
+            "they need {count} webhooks, since some need one of their own each, and an account has at most {MOST_PARTS}"
+        )));
     }
-    EventSelection::parse(title, &selectable(source), &names)
-        .map_err(|error| refuse(Some(EVENTS), format!("events: {error}")))
+    Ok(events)
 }
 
 /// The credentials, by the names that the source has for them. Of the optional ones all are given or none. No complaint
@@ -480,20 +483,47 @@ mod tests {
     }
 
     #[test]
-    fn types_that_no_delivery_says_are_not_selected() {
+    fn types_that_need_a_webhook_of_their_own_are_named_beside_a_star() {
         let all = parse(&onestock(&json!(["*"]))).unwrap().events;
         assert_eq!(all.names().len(), 24);
         let has = |name: &str| all.names().iter().any(|known| known == name);
         assert!(has("order_state_changed") && has("stock_import_error_occurred"));
         assert!(!has("stock_import_completed") && !has("candidates_added"));
-        for name in [
-            "item_import_completed",
-            "user_import_error_occurred",
-            "rules_over",
-        ] {
-            let error = parse(&onestock(&json!(["order_state_changed", name]))).unwrap_err();
-            assert!(error.message().contains(name), "{}", error.message());
-            assert_names(error, "events");
+        let more = json!(["*", "rules_over", "gift_wrapped", "item_import_completed"]);
+        let more = parse(&onestock(&more)).unwrap().events;
+        assert_eq!(more.names().len(), 27);
+        assert_eq!(more.names().last().unwrap(), "gift_wrapped");
+        assert_eq!(parts(Source::OneStock, &more).len(), 4);
+        let every = facts(Source::OneStock).types.iter().map(|row| row.name);
+        let every: Vec<&str> = every.collect();
+        let every = parse(&onestock(&json!(every))).unwrap().events;
+        assert_eq!(every.names().len(), 53);
+    }
+
+    #[test]
+    fn an_account_has_so_many_webhooks_and_no_more() {
+        let names = |count: usize| -> Vec<String> {
+            (0..count).map(|number| format!("own_{number}")).collect()
+        };
+        let most = parse(&onestock(&json!(names(MOST_PARTS)))).unwrap().events;
+        assert_eq!(most.names().len(), MOST_PARTS);
+        let error = parse(&onestock(&json!(names(MOST_PARTS + 1)))).unwrap_err();
+        assert!(
+            error.message().contains("41 webhooks"),
+            "{}",
+            error.message()
+        );
+        assert_names(error, "events");
+        let error = parse(&onestock(&json!(["*", "Gift Wrapped"]))).unwrap_err();
+        assert_names(error, "events");
+    }
+
+    #[test]
+    fn a_type_of_a_site_s_own_is_unknown_where_sites_have_none() {
+        for name in ["gift_wrapped", "vault.connection.created"] {
+            let mut body = good();
+            body["events"] = json!([name]);
+            assert_names(parse(&body.to_string()).unwrap_err(), "events");
         }
     }
 

@@ -25,7 +25,7 @@
 //! [`Evidence`]: domain::subscription::Evidence
 
 use domain::account::AccountName;
-use domain::subscription::{Accounts, Deliveries, Desired, Principal, Secrets};
+use domain::subscription::{Accounts, Deliveries, Desired, Principal, RegistrationState, Secrets};
 use domain::timestamp::Timestamp;
 use tokio::time::Instant;
 
@@ -62,10 +62,15 @@ async fn begin<A: Accounts>(lock: &mut AccountLock<'_, A>) -> Result<(), Failure
     if lock.account.rotation().is_some() {
         return Ok(());
     }
-    let old = lock.account.live().and_then(|live| live.webhook.clone());
-    let Some(old) = old.filter(|_| lock.account.rotate()) else {
+    let live = lock.account.registrations.iter();
+    let live = live.filter(|own| own.state == RegistrationState::Live);
+    let old: Vec<String> = live
+        .filter_map(|own| Some(own.webhook.as_ref()?.to_string()))
+        .collect();
+    if old.is_empty() || !lock.account.rotate() {
         return Err(Failure::NothingToRotate);
-    };
+    }
+    let old = old.join(", from webhook ");
     let what = format!("another webhook is to take over from webhook {old}");
     lock.acted(Act::RotationBegun, what);
     lock.save(&[]).await

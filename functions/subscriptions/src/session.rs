@@ -109,6 +109,11 @@ impl<'s, S: Secrets> Session<'s, S> {
         self.api.secrets()
     }
 
+    /// Whether a webhook in use may be given another URL, where a second one beside it is refused.
+    pub(crate) fn moves(&self) -> bool {
+        self.api.moves()
+    }
+
     pub(crate) async fn list(&mut self) -> Result<Vec<RegisteredWebhook>, Failure> {
         self.call(|api, caller| async move { api.list(&caller).await })
             .await

@@ -9,7 +9,7 @@ use domain::subscription::{
     Rotation, Silence, State,
 };
 use serde::Serialize;
-use sources::{facts, protocol, selectable};
+use sources::{facts, parts, protocol, shared_types};
 
 /// An account in a list. Times are RFC 3339 in UTC.
 #[derive(Debug, Clone, Serialize)]
@@ -24,6 +24,9 @@ pub struct Summary {
     /// Types that this release knows and the account has not selected.
     unselected_events: Vec<&'static str>,
     webhook: Option<String>,
+    /// The webhooks, where event types need several; absent where one brings all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    parts: Vec<PartView>,
     /// Null unless another webhook is taking over from one.
     rotation: Option<Turn>,
     /// What becomes of deliveries that offer no proof but their URL: `require` (they are refused) or `observe`.
@@ -33,6 +36,38 @@ pub struct Summary {
     last_error: Option<Happening>,
     /// Set while no delivery comes for much longer than is usual; with the time at which that was noticed.
     suspect: Option<Happening>,
+}
+
+/// What one of several webhooks brings.
+#[derive(Debug, Clone, Serialize)]
+struct PartView {
+    /// What its URL names behind the token; empty for the webhook that brings all types which can share one.
+    part: String,
+    events: Vec<String>,
+    /// Null until it is confirmed.
+    webhook: Option<String>,
+}
+
+impl PartView {
+    /// The parts of an account that has more than the one without a name.
+    fn all(account: &Account) -> Vec<Self> {
+        let parts = parts(account.source, &account.events);
+        if parts.iter().all(|part| part.name.is_empty()) {
+            return Vec::new();
+        }
+        let parts = parts.into_iter().map(|part| Self {
+            webhook: webhook(&account.of_part(&part)),
+            events: part.events.names().to_vec(),
+            part: part.name,
+        });
+        parts.collect()
+    }
+}
+
+/// The source's id of the webhook in use.
+fn webhook(account: &Account) -> Option<String> {
+    let live = account.live()?;
+    live.webhook.as_ref().map(ToString::to_string)
 }
 
 /// A rotation that is under way.
@@ -175,15 +210,17 @@ const UNREADABLE: &str = "this release cannot read what is kept of the account, 
 
 impl Summary {
     fn of(account: &Account) -> Self {
-        let webhook = account.live().and_then(|live| live.webhook.as_ref());
+        let parts = PartView::all(account);
+        let first = parts.iter().find_map(|part| part.webhook.clone());
         Self {
             account: account.name.to_string(),
             source: account.source.as_str(),
             state: state(account),
             explanation: explanation(account),
             events: account.events.names().to_vec(),
-            unselected_events: account.unselected(&selectable(account.source)),
-            webhook: webhook.map(ToString::to_string),
+            unselected_events: account.unselected(&shared_types(account.source)),
+            webhook: first.or_else(|| webhook(account)),
+            parts,
             rotation: Turn::of(account),
             proof: policy(account).as_str(),
             created: account.created.to_string(),
@@ -251,7 +288,7 @@ fn remarks(account: &Account) -> String {
     let uncovered = uncovered(account);
     if !uncovered.is_empty() {
         words += &format!(
-            "; not covered, since each would need a webhook of its own: {}",
+            "; not selected, and \"*\" does not select them, since each needs a webhook of its own: {}",
             uncovered.join(", ")
         );
     }
@@ -267,13 +304,12 @@ fn has_unused_url(account: &Account) -> bool {
     registrations.any(|own| own.state == RegistrationState::Pending)
 }
 
-/// The event types that an account of this source cannot be subscribed to.
+/// The event types that need a webhook of their own and are not selected.
 fn uncovered(account: &Account) -> Vec<&'static str> {
-    let types = facts(account.source).types.iter();
     let protocol = protocol(account.source);
-    types
-        .map(|row| row.name)
-        .filter(|name| protocol.needs_own_webhook(name).is_some())
+    let unselected = account.unselected(facts(account.source).types).into_iter();
+    unselected
+        .filter(|name| !protocol.part(name).is_empty())
         .collect()
 }
 

@@ -6,11 +6,14 @@
 //! is answered with 401 from then on, and the account says so.
 
 use domain::account::TokenHash;
-use domain::subscription::{Accounts, ApiError, Deliveries, Desired, LastError, Removed, Secrets};
+use domain::subscription::{
+    Accounts, ApiError, Deliveries, Desired, LastError, Registration, RegistrationState, Removed,
+    Secrets,
+};
 use sources::facts;
 use tokio::time::Instant;
 
-use crate::account_lock::AccountLock;
+use crate::account_lock::{AccountLock, MOST_TOKENS};
 use crate::answer::Failure;
 use crate::apply::{by_hand, stopped};
 use crate::history::{Act, Note};
@@ -65,21 +68,50 @@ impl<A: Accounts, S: Secrets, D: Deliveries> Reconciler<'_, A, S, D> {
         Ok(left)
     }
 
+    /// Forgets webhooks that are gone, if all tokens are more than are saved at once: nothing is left of them to be reported.
+    async fn forget_expired(&self, lock: &mut AccountLock<'_, A>) -> Result<(), Failure> {
+        if lock.account.registrations.len() <= MOST_TOKENS {
+            return Ok(());
+        }
+        let is_expired = |own: &&Registration| match own.state {
+            RegistrationState::Expired { .. } => true,
+            RegistrationState::Pending
+            | RegistrationState::Live
+            | RegistrationState::Replacing
+            | RegistrationState::Draining { .. } => false,
+        };
+        let expired = lock.account.registrations.iter().filter(is_expired);
+        let expired: Vec<TokenHash> = expired.map(|own| own.token).collect();
+        for chunk in expired.chunks(MOST_TOKENS) {
+            for token in chunk {
+                lock.account.forget(token);
+            }
+            lock.save(chunk).await?;
+        }
+        Ok(())
+    }
+
     /// Takes no more deliveries, and lets the secrets go.
     async fn retire(
         &self,
         lock: &mut AccountLock<'_, A>,
         left: Option<String>,
     ) -> Result<(), Failure> {
+        self.forget_expired(lock).await?;
         let registrations = lock.account.registrations.iter();
         let mut tokens: Vec<TokenHash> = registrations
             .map(|registration| registration.token)
             .collect();
         // What had to be left is reported with the last save. Until then the registrations say that there is
         // something, because without credentials nobody can look.
-        if left.is_none() && !tokens.is_empty() {
-            lock.account.registrations.clear();
-            lock.save(&tokens).await?;
+        if left.is_none() {
+            // Those that are not forgotten yet are still there for a call that goes on.
+            while !lock.account.registrations.is_empty() {
+                let count = lock.account.registrations.len().min(MOST_TOKENS);
+                let gone = lock.account.registrations.drain(..count);
+                let gone: Vec<TokenHash> = gone.map(|registration| registration.token).collect();
+                lock.save(&gone).await?;
+            }
             tokens.clear();
         }
         self.secrets.retire(&lock.account.name).await?;

@@ -33,7 +33,8 @@ use domain::signature::{Form, Policy, ProofError, Screened};
 use domain::source::Source;
 #[cfg(feature = "api")]
 use domain::subscription::{Api, Apis};
-use domain::subscription::{CredentialField, LifeCycle};
+use domain::subscription::{CredentialField, EventSelection, LifeCycle, Part};
+use domain::timestamp::Timestamp;
 use domain::unified::Unified;
 use serde_json::value::RawValue;
 
@@ -104,6 +105,12 @@ pub trait Protocol: Sync {
     /// The bytes over which a MAC of this form was made. `None` where the request has no such form.
     fn signed<'a>(&self, request: Request<'a>, form: Form) -> Option<Cow<'a, [u8]>>;
 
+    /// When a request says that it was signed; `None` where it does not say. A signature of a time that is far ahead of the
+    /// time of receipt proves nothing; one of the past does, since some sources send again for days what they signed once.
+    fn signed_at(&self, _request: Request<'_>) -> Option<Timestamp> {
+        None
+    }
+
     /// Splits a delivery into its events.
     ///
     /// # Errors
@@ -119,9 +126,15 @@ pub trait Protocol: Sync {
     /// What an event of this type means, whether or not this release knows the type.
     fn meaning(&self, event_type: &EventType) -> Meaning;
 
-    /// Why a webhook for several types cannot bring this one, as the end of a sentence; `None` where it can.
-    fn needs_own_webhook(&self, _event_type: &str) -> Option<&'static str> {
-        None
+    /// The name of the [`Part`] of an account whose webhook brings this type; empty where one webhook can bring it with
+    /// others. What this release calls a part is the same in every later one: it stands in URLs.
+    fn part<'t>(&self, _event_type: &'t str) -> &'t str {
+        ""
+    }
+
+    /// Whether a name that this release does not know can be selected: a site may have types of its own.
+    fn is_custom(&self, _event_type: &str) -> bool {
+        false
     }
 
     /// Credentials that an integration may have besides those of [`LifeCycle::credentials`]: all of them, or none.
@@ -200,11 +213,11 @@ pub fn facts(source: Source) -> &'static Facts {
     protocol(source).facts()
 }
 
-/// The event types that an account can select: those that the one webhook of an account can bring.
+/// The event types that one webhook of an account can bring together: those that `*` stands for.
 #[must_use]
-pub fn selectable(source: Source) -> Vec<TypeRow> {
+pub fn shared_types(source: Source) -> Vec<TypeRow> {
     let protocol = protocol(source);
-    let shares = |row: &&TypeRow| protocol.needs_own_webhook(row.name).is_none();
+    let shares = |row: &&TypeRow| protocol.part(row.name).is_empty();
     protocol
         .facts()
         .types
@@ -212,6 +225,13 @@ pub fn selectable(source: Source) -> Vec<TypeRow> {
         .filter(shares)
         .copied()
         .collect()
+}
+
+/// The parts of an account of this source with this selection: each is a webhook.
+#[must_use]
+pub fn parts(source: Source, events: &EventSelection) -> Vec<Part> {
+    let protocol = protocol(source);
+    Part::divide(events, |name| protocol.part(name).to_owned())
 }
 
 /// The API of every source that accounts can be connected to.
@@ -270,6 +290,27 @@ mod tests {
         };
         assert!(is_timed("order.created") && is_timed("order.paid"));
         assert!(!is_timed("product.created") && !is_timed("product.sold") && !is_timed("ping"));
+    }
+
+    #[test]
+    fn parts_have_names_that_a_url_can_have_and_types_of_a_site_s_own_have_parts_of_their_own() {
+        use domain::delivery::is_part;
+        for source in Source::ALL {
+            let all = EventSelection::all(facts(source).types);
+            let parts = parts(source, &all);
+            assert_eq!(parts[0].name, "", "{source}");
+            assert_eq!(parts[0].events, EventSelection::all(&shared_types(source)));
+            assert!(parts[1..].iter().all(|part| is_part(&part.name)));
+            let expected = match source {
+                Source::OneStock => 30,
+                Source::Apideck => 2,
+                Source::Orderspace | Source::Ordermentum | Source::StackOne => 1,
+            };
+            assert_eq!(parts.len(), expected, "{source}");
+            assert!(parts.len() <= domain::subscription::MOST_PARTS);
+            let is_custom = protocol(source).is_custom("gift_wrapped");
+            assert_eq!(is_custom, source == Source::OneStock, "{source}");
+        }
     }
 
     #[test]

@@ -124,6 +124,7 @@ async fn tokens_and_keys_are_read_by_inbound() {
             webhook: webhook.map(domain::account::WebhookId::new),
             keys: KeysVersion::new(7),
             state,
+            part: String::new(),
         });
         accounts.save(&account, &lease, &[token]).await.unwrap();
         let read = DynamoTokens::new(aws.dynamo(), &table).find(&token).await;

@@ -10,6 +10,7 @@ use domain::record::RecordId;
 use domain::signature::{Form, Offer, Policy, ProofError, Screened, Tags};
 use domain::source::Source;
 use domain::subscription::{KeyOrigin, LifeCycle};
+use domain::timestamp::Timestamp;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use sources::{Facts, Protocol};
@@ -17,6 +18,7 @@ use sources::{Facts, Protocol};
 const SIGNATURE: &str = "x-signature";
 const TOPIC: &str = "x-topic";
 const GREETING: &str = "x-greeting";
+const SIGNED_AT: &str = "x-signed-at";
 
 /// A source that signs in two forms, dates its orders, names the type in a header, and greets.
 struct Example {
@@ -110,6 +112,11 @@ impl Protocol for Example {
             "reversed" => Some(request.body.iter().rev().copied().collect()),
             _ => None,
         }
+    }
+
+    fn signed_at(&self, request: Request<'_>) -> Option<Timestamp> {
+        let at = request.headers.get(SIGNED_AT)?.to_str().ok()?;
+        Some(Timestamp::from_millis(at.parse().ok()?))
     }
 
     fn split<'a>(&self, delivery: Delivery<'a>) -> Result<Split<'a>, Unreadable> {

@@ -6,6 +6,7 @@ use domain::source::Source;
 use domain::subscription::State;
 use rstest::rstest;
 use serde_json::{Value, json};
+use simulator::control::WebhookStatus;
 
 use crate::world::{Answer, Greeting, World, token_of};
 
@@ -65,6 +66,78 @@ async fn assert_connected(world: &World) {
     );
     assert!(account.events.is(&webhook.events), "{:?}", webhook.events);
     assert_eq!(keys(world).await, [world.site.client_secret.as_str()]);
+}
+
+/// A webhook is for one unified API, so that of connections has one of its own, with the same key.
+#[tokio::test]
+// requirement: subscription-one
+async fn each_unified_api_has_a_webhook_with_a_life_of_its_own() {
+    let world = playing().await;
+    let key = world.site.client_secret.clone();
+    let vault = "vault.connection.updated";
+    let answer = put(&world, &key, &["*", vault]).await.expect(200);
+    assert_eq!(answer.body["events"].as_array().unwrap().len(), 10);
+    let greetings = std::mem::take(&mut *world.greeter.as_ref().unwrap().greetings.lock().unwrap());
+    assert_eq!(greetings.len(), 2);
+    for greeting in greetings {
+        assert!(greeting.takes_deliveries);
+        assert_eq!(greeting.keys, [key.as_str()]);
+    }
+    let of = |webhooks: &[WebhookStatus], api: &str| {
+        let mut webhooks = webhooks.iter();
+        let of = webhooks.find(|webhook| webhook.details["unified_api"] == api);
+        of.cloned().unwrap()
+    };
+    let webhooks = world.webhooks().await;
+    assert_eq!(webhooks.len(), 2);
+    let (shop, connections) = (of(&webhooks, "ecommerce"), of(&webhooks, "vault"));
+    assert_eq!(shop.events, TYPES);
+    assert_eq!(connections.events, [vault]);
+    assert!(shop.endpoint.ends_with(token_of(&shop).expose()));
+    assert!(connections.endpoint.ends_with("/vault"));
+    assert_ne!(token_of(&shop).hash(), token_of(&connections).hash());
+    assert_eq!(answer.body["webhook"], json!(shop.id));
+    assert_eq!(answer.body["parts"][1]["part"], "vault");
+    assert_eq!(answer.body["parts"][1]["webhook"], json!(connections.id));
+
+    // Disabled and corrected for itself.
+    disable(&world, &connections.id, "retry_limit").await;
+    world
+        .change_webhook(&shop.id, json!({ "events": ["ecommerce.order.created"] }))
+        .await;
+    world.check().await.expect(200);
+    let webhooks = world.webhooks().await;
+    assert!(webhooks.iter().all(|webhook| webhook.enabled));
+    assert_eq!(of(&webhooks, "ecommerce").events, TYPES);
+
+    // One that is of no use is replaced alone.
+    disable(&world, &connections.id, "delivery_url_validation_failed").await;
+    world.check().await.expect(200);
+    world.check().await.expect(200);
+    let webhooks = world.webhooks().await;
+    assert_eq!(webhooks.len(), 3);
+    let enabled: Vec<_> = webhooks.iter().filter(|webhook| webhook.enabled).collect();
+    assert_eq!(enabled.len(), 2);
+    assert!(enabled.iter().any(|webhook| webhook.id == shop.id));
+
+    // A new API key is held for both.
+    put(&world, "second", &["*", vault]).await.expect(200);
+    let account = world.account().unwrap();
+    let keys = world.signing_keys();
+    for registration in &account.registrations {
+        let held = keys.of(&registration.token, registration.webhook.as_ref());
+        let macs = held.unwrap().secrets.macs.clone();
+        let macs: Vec<&str> = macs.iter().map(|key| key.expose()).collect();
+        assert_eq!(macs, ["second", key.as_str()]);
+    }
+
+    // Without the type that needs it, it goes.
+    put(&world, "second", &["*"]).await.expect(200);
+    let left = world.webhooks().await;
+    assert_eq!(left.len(), 1);
+    assert_eq!(left[0].id, shop.id);
+    world.disconnect().await.expect(200);
+    assert!(world.webhooks().await.is_empty());
 }
 
 #[tokio::test]
@@ -262,27 +335,28 @@ async fn a_key_that_was_revoked_is_reported_and_the_next_one_goes_on() {
 }
 
 #[rstest]
-#[case::one(&["vault.connection.updated"])]
-#[case::beside_others(&["ecommerce.order.created", "vault.connection.deleted"])]
+#[case::one(&["vault.connection.updated"], &["vault"])]
+#[case::beside_others(&["ecommerce.order.created", "vault.connection.deleted"], &["ecommerce", "vault"])]
 #[tokio::test]
-async fn events_of_another_unified_api_are_refused_with_the_reason(#[case] events: &[&str]) {
+async fn events_of_another_unified_api_come_by_its_webhook(
+    #[case] events: &[&str],
+    #[case] expected: &[&str],
+) {
     let world = playing().await;
-    let refused = |answer: Answer| {
-        let answer = answer.expect(400);
-        assert_eq!(answer.body["field"], "events");
-        let said = answer.message();
-        assert!(
-            said.contains("need a webhook of its own") && said.contains("vault."),
-            "{said}"
-        );
-        assert!(said.contains("one for each unified API"), "{said}");
-    };
     let key = world.site.client_secret.clone();
-    refused(put(&world, &key, events).await);
-    assert!(world.asked().await.is_empty(), "nobody was asked");
-    world.connect().await.expect(200);
-    refused(world.change(events).await);
+    put(&world, &key, events).await.expect(200);
+    let apis = async || {
+        let webhooks = world.webhooks().await.into_iter();
+        let api =
+            |webhook: WebhookStatus| webhook.details["unified_api"].as_str().map(str::to_owned);
+        let mut apis: Vec<String> = webhooks.filter_map(api).collect();
+        apis.sort();
+        apis
+    };
+    assert_eq!(apis().await, expected);
     world.check().await.expect(200);
+    assert_eq!(apis().await, expected);
+    world.change(&["*"]).await.expect(200);
     assert_connected(&world).await;
     let unknown = put(&world, &key, &["ecommerce.order.paid"])
         .await

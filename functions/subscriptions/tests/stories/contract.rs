@@ -38,6 +38,7 @@ fn registration(number: u8, webhook: Option<&str>, state: RegistrationState) -> 
         webhook: webhook.map(WebhookId::new),
         keys: KeysVersion::new(number.into()),
         state,
+        part: if number == 3 { "vault" } else { "" }.to_owned(),
     }
 }
 

@@ -1,12 +1,15 @@
 //! The life of a webhook at Ordermentum, which the simulator plays: our secrets come back with every delivery, and the list
 //! may show a webhook by its name alone.
 
+use domain::account::TokenStatus;
 use domain::source::Source;
 use rstest::rstest;
 use serde_json::{Value, json};
+use simulator::FaultKind;
+use simulator::control::WebhookStatus;
 
 use crate::each_source::is_proved;
-use crate::world::{Answer, World};
+use crate::world::{Answer, World, token_of};
 
 async fn world(settings: Value) -> World {
     World::playing(Source::Ordermentum, settings).await
@@ -83,6 +86,82 @@ async fn a_webhook_that_is_gone_is_registered_again(#[case] is_listed: bool) {
         history.contains(&format!("{} is missing at Ordermentum", gone.id)),
         "{history}"
     );
+}
+
+/// Where a second webhook for an event is refused, the one in use is given another URL and other secrets.
+#[rstest]
+#[case::shown(json!({ "one_webhook_per_event": true, "shows_url": true }))]
+#[case::hidden(json!({ "one_webhook_per_event": true, "shows_url": false }))]
+#[tokio::test]
+async fn rotated_where_a_second_webhook_is_refused(#[case] settings: Value) {
+    let world = world(settings).await;
+    connect(&world).await.expect(200);
+    let old = world.webhooks().await.remove(0);
+    let answer = world.rotate().await.expect(200);
+    assert_eq!(answer.body["webhook"], json!(old.id));
+    assert!(answer.body["rotation"].is_null());
+    let [new] = &world.webhooks().await[..] else {
+        panic!("the same webhook");
+    };
+    assert_eq!(new.id, old.id);
+    assert_ne!(new.endpoint, old.endpoint);
+    for webhook in [&old, new] {
+        assert!(
+            is_proved(&world, webhook),
+            "what is on its way to the URL before is taken, too"
+        );
+    }
+    let [before, after] = [&old, new].map(|webhook| world.held_of(&token_of(webhook)));
+    assert!(!before.same(&after));
+    let status = |webhook: &WebhookStatus| world.token_entry(&token_of(webhook)).unwrap().status;
+    assert_eq!(status(&old), TokenStatus::Grace);
+    assert_eq!(status(new), TokenStatus::Live);
+    let history = world.history().join("; ");
+    assert!(history.contains("refuses a second webhook"), "{history}");
+
+    let account = world.account();
+    world.check().await.expect(200);
+    assert_eq!(world.account(), account, "all is as it shall be");
+    world.rotate().await.expect(200);
+    assert_eq!(world.webhooks().await.len(), 1);
+    assert_eq!(status(new), TokenStatus::Grace);
+    world.pass(72 * 3600 + 1);
+    world.check().await.expect(200);
+    assert_eq!(status(&old), TokenStatus::Retired);
+    assert_eq!(status(new), TokenStatus::Retired);
+    let [newest] = &world.webhooks().await[..] else {
+        panic!("the same webhook");
+    };
+    assert_eq!(status(newest), TokenStatus::Live);
+}
+
+#[rstest]
+#[case::not_done(FaultKind::Status(503), true)]
+#[case::the_answer_is_lost(FaultKind::WorkThenStatus(504), true)]
+#[case::the_answer_is_lost_and_the_url_hidden(FaultKind::WorkThenStatus(504), false)]
+#[case::refused_too(FaultKind::Unprocessable, true)]
+#[tokio::test]
+// requirement: subscription-crash
+async fn a_move_that_is_cut_short_is_completed(#[case] fault: FaultKind, #[case] shows_url: bool) {
+    let world = world(json!({ "one_webhook_per_event": true, "shows_url": shows_url })).await;
+    connect(&world).await.expect(200);
+    let old = world.webhooks().await.remove(0);
+    world.next("PUT", fault).await;
+    let answer = world.rotate().await;
+    assert_ne!(answer.status, 200, "{}", answer.body);
+    assert!(is_proved(&world, &old));
+    for _ in 0..2 {
+        world.check().await.expect(200);
+        let [new] = &world.webhooks().await[..] else {
+            panic!("the same webhook");
+        };
+        assert_ne!(new.endpoint, old.endpoint);
+        for webhook in [&old, new] {
+            assert!(is_proved(&world, webhook));
+        }
+        let account = world.account().unwrap();
+        assert_eq!((account.rotation(), &account.last_error), (None, &None));
+    }
 }
 
 #[rstest]

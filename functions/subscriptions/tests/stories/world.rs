@@ -395,6 +395,10 @@ impl Api for FatefulApi {
         self.api.secrets()
     }
 
+    fn moves(&self) -> bool {
+        self.api.moves()
+    }
+
     fn authenticate<'a>(
         &'a self,
         credentials: &'a Credentials,

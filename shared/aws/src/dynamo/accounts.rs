@@ -544,6 +544,9 @@ fn registration_value(registration: &Registration) -> AttributeValue {
     if registration.keys != KeysVersion::default() {
         value.insert("keys".to_owned(), number(registration.keys.get()));
     }
+    if !registration.part.is_empty() {
+        value.insert("part".to_owned(), text(registration.part.as_str()));
+    }
     AttributeValue::M(value)
 }
 
@@ -553,6 +556,7 @@ fn registration(value: &AttributeValue) -> Option<Registration> {
         token: text_of(value, "token")?.parse().ok()?,
         webhook: text_of(value, "webhook").map(WebhookId::new),
         keys: KeysVersion::new(number_of(value, "keys").unwrap_or_default()),
+        part: text_of(value, "part").unwrap_or_default().to_owned(),
         state: match text_of(value, "standing")? {
             "pending" => RegistrationState::Pending,
             "live" => RegistrationState::Live,
@@ -735,6 +739,7 @@ mod tests {
                 webhook: (number > 1).then(|| WebhookId::new("wh_1")),
                 keys: KeysVersion::new((number % 2).into()),
                 state,
+                part: if number == 2 { "vault" } else { "" }.to_owned(),
             });
         }
         full.note(at(6), "something", None);
@@ -767,6 +772,23 @@ mod tests {
         plain.baseline = Baseline::new(at(12));
         plain.desired = Desired::Connected;
         assert_eq!(account(&item(&plain)).ok().flatten(), Some(plain));
+    }
+
+    /// The release before reads what it wrote, as long as there are no parts.
+    #[test]
+    fn a_registration_without_a_part_is_stored_as_before_there_were_any() {
+        let mut full = full_account();
+        let shown = |account: &Account| {
+            let item = item(account);
+            let registrations = list_of(&item, "registrations", |own| own.as_m().ok().cloned());
+            registrations.unwrap()
+        };
+        let has_part = |own: &&Item| own.contains_key("part");
+        assert_eq!(shown(&full).iter().filter(has_part).count(), 1);
+        for registration in &mut full.registrations {
+            registration.part.clear();
+        }
+        assert_eq!(shown(&full).iter().filter(has_part).count(), 0);
     }
 
     #[test]

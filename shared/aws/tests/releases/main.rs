@@ -157,14 +157,18 @@ fn registration_shown(registration: &Registration) -> Value {
         RegistrationState::Draining { since, until } => ("draining", Some(since), Some(until)),
         RegistrationState::Expired { until } => ("expired", None, Some(until)),
     };
-    json!({
+    let mut shown = json!({
         "token": registration.token.to_string(),
         "webhook": registration.webhook.as_ref().map(WebhookId::as_str),
         "keys": registration.keys.get(),
         "state": state,
         "since": text(since),
         "until": text(until),
-    })
+    });
+    if !registration.part.is_empty() {
+        shown["part"] = json!(registration.part);
+    }
+    shown
 }
 
 fn traffic_shown(traffic: &Baseline) -> Value {

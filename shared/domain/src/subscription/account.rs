@@ -6,7 +6,7 @@ use crate::account::{AccountName, KeysVersion, TokenEntry, TokenHash, TokenStatu
 use crate::event::TypeRow;
 use crate::signature::Policy;
 use crate::source::Source;
-use crate::subscription::{Baseline, EventSelection, MOST_UNSENT, Unsent};
+use crate::subscription::{Baseline, EventSelection, MOST_UNSENT, Part, Unsent};
 use crate::timestamp::Timestamp;
 
 /// The most history entries that are kept; older ones are forgotten.
@@ -76,6 +76,8 @@ pub struct Registration {
     pub keys: KeysVersion,
     /// How far it got.
     pub state: RegistrationState,
+    /// The name of the [`Part`] that it brings; empty for the one without a name.
+    pub part: String,
 }
 
 /// A webhook that is sent to an address of ours and has a token that this installation does not know.
@@ -284,6 +286,8 @@ impl Account {
                 webhook: entry.webhook,
                 keys: entry.keys,
                 state,
+                // Where the source shows it, the webhook's URL names it.
+                part: String::new(),
             });
         }
     }
@@ -353,11 +357,31 @@ impl Account {
             })
     }
 
-    /// Desires another webhook in place of the one in use. Says whether there is one to be replaced.
+    /// The account as if it had this part alone: with its registrations and its events.
+    #[must_use]
+    pub fn of_part(&self, part: &Part) -> Self {
+        let mut alone = Self {
+            events: part.events.clone(),
+            ..self.clone()
+        };
+        alone.registrations.retain(|own| own.part == part.name);
+        alone
+    }
+
+    /// Desires another webhook in place of each that is in use. Says whether there is one to be replaced.
     pub fn rotate(&mut self) -> bool {
+        self.rotate_where(|_| true)
+    }
+
+    /// Desires another webhook in place of the one in use for this part. Says whether there is one to be replaced.
+    pub fn rotate_part(&mut self, part: &str) -> bool {
+        self.rotate_where(|registration| registration.part == part)
+    }
+
+    fn rotate_where(&mut self, is_chosen: impl Fn(&Registration) -> bool) -> bool {
         let mut is_any = false;
         for registration in &mut self.registrations {
-            if registration.state == RegistrationState::Live {
+            if registration.state == RegistrationState::Live && is_chosen(registration) {
                 registration.state = RegistrationState::Replacing;
                 is_any = true;
             }
@@ -365,7 +389,7 @@ impl Account {
         is_any
     }
 
-    /// Enters that a webhook is in use from now on. Those that it takes over from wait for its first delivery
+    /// Enters that a webhook is in use from now on. Those of its part that it takes over from wait for its first delivery
     /// until then; their tokens are returned.
     pub fn hand_over(
         &mut self,
@@ -379,6 +403,7 @@ impl Account {
                 registration.state,
                 RegistrationState::Replacing | RegistrationState::Draining { .. }
             ) && registration.token != to.token
+                && registration.part == to.part
             {
                 registration.state = RegistrationState::Draining { since: now, until };
                 waiting.push(registration.token);
@@ -425,6 +450,17 @@ impl Account {
             }),
             policy: self.policy,
         }
+    }
+
+    /// Enters that the webhook of a token brings this part. Says whether that is new.
+    pub fn move_to_part(&mut self, token: &TokenHash, part: &str) -> bool {
+        let mut registrations = self.registrations.iter_mut();
+        let moved = registrations.find(|own| own.token == *token && own.part != part);
+        if let Some(registration) = moved {
+            part.clone_into(&mut registration.part);
+            return true;
+        }
+        false
     }
 
     /// Enters a registration, or replaces that of the same token.
@@ -655,6 +691,7 @@ mod tests {
             webhook: Some(WebhookId::new(number.to_string())),
             keys: KeysVersion::default(),
             state,
+            part: String::new(),
         };
         let (old, new) = (
             registration(1, RegistrationState::Live),
@@ -700,6 +737,7 @@ mod tests {
             webhook: None,
             keys: KeysVersion::default(),
             state: RegistrationState::Pending,
+            part: String::new(),
         };
         account.register(registration.clone());
         assert_eq!(account.state(), State::Connecting);
@@ -763,6 +801,7 @@ mod tests {
             webhook: Some(WebhookId::new(number.to_string())),
             keys: KeysVersion::default(),
             state,
+            part: String::new(),
         };
         account.register(registration(1, RegistrationState::Live));
         account.register(registration(2, RegistrationState::Live));
@@ -777,5 +816,59 @@ mod tests {
             account.live(),
             Some(&registration(2, RegistrationState::Live))
         );
+    }
+
+    #[test]
+    fn each_part_of_an_account_rotates_by_itself() {
+        let mut account = account();
+        let at = Timestamp::from_millis;
+        let registration = |number, part: &str| Registration {
+            token: crate::account::UrlToken::from_random(&[number; 32]).hash(),
+            webhook: Some(WebhookId::new(number.to_string())),
+            keys: KeysVersion::default(),
+            state: RegistrationState::Live,
+            part: part.to_owned(),
+        };
+        account.register(registration(1, ""));
+        account.register(registration(2, "a"));
+        assert!(!account.rotate_part("b"));
+        assert!(account.rotate_part("a"));
+        let part = |name: &str| Part {
+            name: name.to_owned(),
+            events: EventSelection::all(&KNOWN[..1]),
+        };
+        let alone = account.of_part(&part("a"));
+        assert_eq!(alone.events, part("a").events);
+        assert_eq!(alone.registrations.len(), 1);
+        assert!(alone.rotation().is_some());
+        let other = account.of_part(&part(""));
+        assert_eq!(other.rotation(), None);
+        assert_eq!(other.live(), Some(&registration(1, "")));
+        assert_eq!(account.of_part(&part("b")).live(), None);
+        // All of them at once, and each hands over for itself.
+        assert!(account.rotate());
+        let waiting = account.hand_over(registration(3, "a"), at(5), at(9));
+        assert_eq!(waiting, [registration(2, "").token]);
+        let other = account.of_part(&part(""));
+        assert!(matches!(other.rotation(), Some(Rotation::Begun { .. })));
+        let waiting = account.hand_over(registration(4, ""), at(5), at(9));
+        assert_eq!(waiting, [registration(1, "").token]);
+    }
+
+    #[test]
+    fn a_registration_is_moved_to_the_part_that_its_url_names() {
+        let mut account = account();
+        let token = crate::account::UrlToken::from_random(&[1; 32]).hash();
+        assert!(!account.move_to_part(&token, "a"));
+        account.register(Registration {
+            token,
+            webhook: None,
+            keys: KeysVersion::default(),
+            state: RegistrationState::Live,
+            part: String::new(),
+        });
+        assert!(account.move_to_part(&token, "a"));
+        assert!(!account.move_to_part(&token, "a"));
+        assert_eq!(account.registration(&token).unwrap().part, "a");
     }
 }

@@ -64,6 +64,11 @@ pub trait Api: Send + Sync {
         &[]
     }
 
+    /// Whether a webhook in use may be given another URL and other secrets, where the source refuses a second one beside it.
+    fn moves(&self) -> bool {
+        false
+    }
+
     /// Gets an access token for credentials.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ use thiserror::Error;
 use url::Url;
 
 use crate::account::UrlToken;
+use crate::delivery::is_part;
 use crate::source::Source;
 
 /// Where webhooks arrive, without a slash at the end; `/{source}/{token}` follows.
@@ -43,11 +44,22 @@ impl HooksUrl {
         Endpoint::new(format!("{}/{source}/{}", self.0, token.expose()))
     }
 
+    /// The endpoint of a webhook that has this token and brings this part of an account; see [`Part`](super::Part). The
+    /// part without a name is not named.
+    #[must_use]
+    pub fn endpoint_of_part(&self, source: Source, token: &UrlToken, part: &str) -> Endpoint {
+        let endpoint = self.endpoint(source, token);
+        match part {
+            "" => endpoint,
+            part => Endpoint::new(format!("{}/{part}", endpoint.expose())),
+        }
+    }
+
     /// Whether an endpoint is one of this installation, however it is spelled.
     #[must_use]
     pub fn holds(&self, source: Source, endpoint: &Endpoint) -> bool {
-        endpoint.token().is_some_and(|token| {
-            let ours = self.endpoint(source, &token).normal();
+        endpoint.token_and_part().is_some_and(|(token, part)| {
+            let ours = self.endpoint_of_part(source, &token, &part).normal();
             ours.is_some() && ours == endpoint.normal()
         })
     }
@@ -77,11 +89,28 @@ impl Endpoint {
         self.0.expose_secret()
     }
 
-    /// The token at the URL's end, if there is something of a token's form.
+    /// The token at the URL's end, or before the name of a part, if there is something of a token's form.
     #[must_use]
     pub fn token(&self) -> Option<UrlToken> {
+        self.token_and_part().map(|(token, _)| token)
+    }
+
+    /// The part that the URL names behind its token; empty where it names none.
+    #[must_use]
+    pub fn part(&self) -> Option<String> {
+        self.token_and_part().map(|(_, part)| part)
+    }
+
+    fn token_and_part(&self) -> Option<(UrlToken, String)> {
         let normal = self.normal()?;
-        normal.path().rsplit('/').next()?.parse().ok()
+        let mut segments = normal.path().rsplit('/');
+        let last = segments.next()?;
+        // A part may read as a token does, and what stands before a token does not.
+        let before = segments.next().and_then(|before| before.parse().ok());
+        match before.filter(|_| is_part(last)) {
+            Some(token) => Some((token, last.to_owned())),
+            None => Some((last.parse().ok()?, String::new())),
+        }
     }
 
     /// The URL in the one spelling of all that mean the same: scheme and host in lower case, no default port, no dot
@@ -99,7 +128,8 @@ impl Endpoint {
     }
 }
 
-/// A path without the escapes of characters that need none: letters, digits, `-._~`.
+/// A path without the escapes of characters that need none: letters, digits, `-._~`, and `@`, which a part may have and a
+/// path need not escape.
 fn unescaped(path: &str) -> String {
     let mut parts = path.split('%');
     let mut plain = parts.next().unwrap_or_default().to_owned();
@@ -107,7 +137,7 @@ fn unescaped(path: &str) -> String {
         let code = part
             .get(..2)
             .and_then(|code| u8::from_str_radix(code, 16).ok());
-        let needless = |code: &u8| code.is_ascii_alphanumeric() || b"-._~".contains(code);
+        let needless = |code: &u8| code.is_ascii_alphanumeric() || b"-._~@".contains(code);
         match (code.filter(needless), part.get(2..)) {
             (Some(code), Some(rest)) => {
                 plain.push(char::from(code));
@@ -155,6 +185,42 @@ mod tests {
         assert!(!hooks.holds(Source::Orderspace, &elsewhere));
         let foreign = Endpoint::new("https://example.com/hooks/orderspace/theirs");
         assert!(!hooks.holds(Source::Orderspace, &foreign) && foreign.token().is_none());
+    }
+
+    #[rstest]
+    #[case::none("TOKEN", "")]
+    #[case::named("TOKEN/stock_import_completed", "stock_import_completed")]
+    #[case::versioned("TOKEN/return_parcel_created@v3", "return_parcel_created@v3")]
+    #[case::escaped("TOKEN/return_parcel_created%40v3/", "return_parcel_created@v3")]
+    #[case::of_a_token_s_form(
+        "TOKEN/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+    )]
+    fn the_part_stands_behind_the_token(#[case] end: &str, #[case] part: &str) {
+        let hooks: HooksUrl = "https://example.com/hooks".parse().unwrap();
+        let token = UrlToken::from_random(&[7; 32]);
+        let end = end.replace("TOKEN", token.expose());
+        let endpoint = Endpoint::new(format!("https://example.com/hooks/onestock/{end}"));
+        assert_eq!(endpoint.token().unwrap().hash(), token.hash());
+        assert_eq!(endpoint.part().as_deref(), Some(part));
+        assert!(hooks.holds(Source::OneStock, &endpoint));
+        assert!(!hooks.holds(Source::Orderspace, &endpoint));
+        let made = hooks.endpoint_of_part(Source::OneStock, &token, part);
+        assert_eq!(made.normal(), endpoint.normal());
+        assert_eq!(made.part().as_deref(), Some(part));
+    }
+
+    #[rstest]
+    #[case::upper_case("https://example.com/hooks/onestock/TOKEN/Part")]
+    #[case::two_parts("https://example.com/hooks/onestock/TOKEN/a/b")]
+    #[case::escaped_slash("https://example.com/hooks/onestock/TOKEN/a%2Fb")]
+    #[case::no_token("https://example.com/hooks/onestock/part")]
+    fn what_is_no_part_is_no_endpoint_of_ours(#[case] url: &str) {
+        let hooks: HooksUrl = "https://example.com/hooks".parse().unwrap();
+        let token = UrlToken::from_random(&[7; 32]);
+        let endpoint = Endpoint::new(url.replace("TOKEN", token.expose()));
+        assert!(!hooks.holds(Source::OneStock, &endpoint));
+        assert!(endpoint.token().is_none() && endpoint.part().is_none());
     }
 
     #[rstest]

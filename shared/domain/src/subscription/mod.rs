@@ -15,6 +15,7 @@ mod endpoint;
 mod failed_deliveries;
 mod life_cycle;
 mod own_secrets;
+mod part;
 mod plan;
 mod ports;
 mod rotation;
@@ -34,10 +35,11 @@ pub use endpoint::{Endpoint, HooksUrl, HooksUrlError};
 pub use failed_deliveries::{Arrival, FailedDelivery, failed_run};
 pub use life_cycle::{CredentialField, KeyOrigin, LifeCycle};
 pub use own_secrets::{OurSecret, basic_credentials};
-pub use plan::{Condition, RegisteredWebhook, Remedy, Seen, Step, difference, plan};
+pub use part::{MOST_PARTS, Part};
+pub use plan::{Condition, RegisteredWebhook, Remedy, Seen, Step, difference, plan, plan_removal};
 pub use ports::{
     Accounts, AllAccounts, Deliveries, IfUnknown, Lease, LeaseOwner, Leased, Leases, Saved, Secrets,
 };
 pub use rotation::Evidence;
-pub use selection::{EventSelection, EventSelectionError};
+pub use selection::{Choice, EventSelection, EventSelectionError};
 pub use silence::{Baseline, HOURS, Silence};

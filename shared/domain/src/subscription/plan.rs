@@ -86,10 +86,25 @@ impl Seen {
                 let is_ours = known == Some(token) || hooks.holds(account.source, endpoint);
                 is_ours.then_some(token)?
             }
-            None => known.or_else(|| account.registration_labelled(webhook.label.as_deref()?))?,
+            None => {
+                let labelled = webhook.label.as_deref();
+                let labelled = labelled.and_then(|label| account.registration_labelled(label));
+                match (known, labelled) {
+                    (Some(known), Some(labelled)) if moved(account, &known, &labelled) => labelled,
+                    (known, labelled) => known.or(labelled)?,
+                }
+            }
         };
         Some(Self { webhook, token })
     }
+}
+
+/// Whether a webhook that is to be replaced was given the URL of the registration that is to take over, and the answer to
+/// that was lost: its label names it.
+fn moved(account: &Account, from: &TokenHash, to: &TokenHash) -> bool {
+    let state = |token| account.registration(token).map(|own| own.state);
+    state(from) == Some(RegistrationState::Replacing)
+        && state(to) == Some(RegistrationState::Pending)
 }
 
 /// Something to do. Every step can be repeated, and the order of a plan matters.
@@ -109,6 +124,8 @@ pub enum Step<'a> {
     Remove(&'a Seen),
     /// Take the webhook away that another has taken over from.
     DeleteReplaced(&'a Seen),
+    /// Take a webhook away that brings nothing which is selected any more.
+    RemoveUnselected(&'a Seen),
     /// No longer take deliveries by these tokens.
     Retire(Vec<TokenHash>),
     /// Take retries of deliveries by these tokens for a while: their webhooks are gone.
@@ -174,6 +191,33 @@ pub fn plan<'a>(
     }
     if !fates.retired.is_empty() {
         steps.push(Step::Retire(fates.retired));
+    }
+    steps
+}
+
+/// Plans the end of a part of which nothing is selected any more: its webhooks go, and retries of their deliveries are
+/// taken for a while. `account` has this part alone, see [`Account::of_part`].
+#[must_use]
+pub fn plan_removal<'a>(account: &Account, seen: &'a [Seen], now: Timestamp) -> Vec<Step<'a>> {
+    let mut steps: Vec<Step<'a>> = seen.iter().map(Step::RemoveUnselected).collect();
+    let (mut expired, mut retired) = (Vec::new(), Vec::new());
+    for registration in &account.registrations {
+        match registration.state {
+            RegistrationState::Live
+            | RegistrationState::Replacing
+            | RegistrationState::Draining { .. } => expired.push(registration.token),
+            RegistrationState::Pending => retired.push(registration.token),
+            RegistrationState::Expired { until } if until <= now => {
+                retired.push(registration.token);
+            }
+            RegistrationState::Expired { .. } => {}
+        }
+    }
+    if !expired.is_empty() {
+        steps.push(Step::ExpireToken(expired));
+    }
+    if !retired.is_empty() {
+        steps.push(Step::Retire(retired));
     }
     steps
 }
@@ -367,6 +411,7 @@ mod tests {
                 webhook: webhook.map(WebhookId::new),
                 keys: KeysVersion::default(),
                 state: *state,
+                part: String::new(),
             });
         }
         account
@@ -398,6 +443,7 @@ mod tests {
                 Step::StoreKey(seen) => format!("store_key {}", seen.webhook.id),
                 Step::DeleteReplaced(seen) => format!("delete_replaced {}", seen.webhook.id),
                 Step::Remove(seen) => format!("remove {}", seen.webhook.id),
+                Step::RemoveUnselected(seen) => format!("remove_unselected {}", seen.webhook.id),
                 Step::Retire(tokens) => format!("retire {}", tokens.len()),
                 Step::ExpireToken(tokens) => format!("expire_token {}", tokens.len()),
             })
@@ -543,6 +589,33 @@ mod tests {
         assert_eq!(described(&steps), expected);
     }
 
+    #[rstest]
+    #[case::in_use(
+        &[(1, Some("wh_1"), LIVE)], &[seen("wh_1", 1)],
+        &["remove_unselected wh_1", "expire_token 1"]
+    )]
+    #[case::in_a_rotation(
+        &[(1, Some("wh_1"), draining(NOW + 1)), (2, Some("wh_2"), LIVE)],
+        &[seen("wh_2", 2), seen("wh_1", 1)],
+        &["remove_unselected wh_2", "remove_unselected wh_1", "expire_token 2"]
+    )]
+    #[case::the_answer_was_lost(
+        &[(1, None, PENDING)], &[seen("wh_1", 1)], &["remove_unselected wh_1", "retire 1"]
+    )]
+    #[case::gone_already(&[(1, Some("wh_1"), LIVE)], &[], &["expire_token 1"])]
+    #[case::to_be_replaced(&[(1, Some("wh_1"), REPLACING)], &[], &["expire_token 1"])]
+    #[case::grace_goes_on(&[(1, Some("wh_1"), expired(NOW + 1))], &[], &[])]
+    #[case::grace_is_over(&[(1, Some("wh_1"), expired(NOW))], &[], &["retire 1"])]
+    #[case::nothing_is_left(&[], &[], &[])]
+    fn plans_for_what_is_no_longer_selected(
+        #[case] registrations: &[(u8, Option<&str>, RegistrationState)],
+        #[case] seen: &[Seen],
+        #[case] expected: &[&str],
+    ) {
+        let steps = plan_removal(&account(registrations), seen, now());
+        assert_eq!(described(&steps), expected);
+    }
+
     #[test]
     fn what_is_on_its_way_out_is_corrected_too() {
         let account = account(&[
@@ -681,6 +754,33 @@ mod tests {
         let recognised = Seen::recognise(&account, &hooks(), webhook);
         let expected = expected.map(|number| token(number).hash());
         assert_eq!(recognised.map(|seen| seen.token), expected);
+    }
+
+    #[rstest]
+    #[case::in_use(LIVE, 1)]
+    #[case::to_be_replaced(REPLACING, 2)]
+    fn a_webhook_whose_move_was_not_answered_is_recognised_by_its_label(
+        #[case] state: RegistrationState,
+        #[case] expected: u8,
+    ) {
+        let account = account(&[(1, Some("wh_1"), state), (2, None, PENDING)]);
+        let mut webhook = seen("wh_1", 7).webhook;
+        webhook.endpoint = None;
+        webhook.label = Some(format!("ours/{}", token(2).hash().label()));
+        let recognised = Seen::recognise(&account, &hooks(), webhook).unwrap();
+        assert_eq!(recognised.token, token(expected).hash());
+        if state == REPLACING {
+            let seen = [recognised];
+            let steps = plan(
+                &account,
+                &hooks(),
+                &seen,
+                Evidence::Unknown,
+                &EXAMPLE,
+                now(),
+            );
+            assert_eq!(described(&steps), ["adopt wh_1", "expire_token 1"]);
+        }
     }
 
     #[rstest]

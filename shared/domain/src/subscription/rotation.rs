@@ -112,6 +112,7 @@ mod tests {
             webhook: Some(WebhookId::new(webhook)),
             keys: KeysVersion::default(),
             state: RegistrationState::Live,
+            part: String::new(),
         }
     }
 

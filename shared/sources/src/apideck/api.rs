@@ -1,4 +1,4 @@
-//! Apideck's API, as far as subscriptions need it: webhooks of the unified API `ecommerce`.
+//! Apideck's API, as far as subscriptions need it: webhooks, each of one unified API.
 //!
 //! | answer | becomes |
 //! |---|---|
@@ -34,7 +34,7 @@ use super::wire::{self, Change, Failed, Listed, New, Shown, Wrapped};
 use crate::answers::{self, newest_first, segment};
 use crate::http::{Answer, HttpClient, bad_answer};
 
-/// The unified API that webhooks are registered for.
+/// The unified API that webhooks are registered for whose part has no name. The others are named as their unified API.
 const UNIFIED_API: &str = "ecommerce";
 /// The most pages of a list that are read.
 const MOST_PAGES: usize = 100;
@@ -283,7 +283,10 @@ impl Api for Apideck {
             delivery_url: new.endpoint.expose(),
             status: "enabled",
             events: new.events.names(),
-            unified_api: UNIFIED_API,
+            unified_api: match new.part {
+                "" => UNIFIED_API,
+                part => part,
+            },
             description: new.label,
         });
         Box::pin(async move {

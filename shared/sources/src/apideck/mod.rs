@@ -134,9 +134,12 @@ impl Protocol for Apideck {
         hook::split(delivery.body)
     }
 
-    /// A webhook of its own would bring the events of another unified API, and an account has one.
-    fn needs_own_webhook(&self, event_type: &str) -> Option<&'static str> {
-        (!event_type.starts_with(ECOMMERCE)).then_some("Apideck has one for each unified API")
+    /// A webhook is for one unified API. That of `ecommerce` is not named: there were accounts before there were parts.
+    fn part<'t>(&self, event_type: &'t str) -> &'t str {
+        match event_type.split_once('.') {
+            Some((api, _)) if !event_type.starts_with(ECOMMERCE) => api,
+            _ => "",
+        }
     }
 
     fn retry_key(&self, delivery: Delivery<'_>, body: BodyHash) -> RetryKey {
@@ -223,11 +226,16 @@ mod tests {
     }
 
     #[test]
-    fn the_types_of_one_unified_api_can_be_selected() {
-        let selectable = crate::selectable(domain::source::Source::Apideck);
-        assert_eq!(selectable.len(), 9);
-        assert!(selectable.iter().all(|row| row.name.starts_with(ECOMMERCE)));
-        assert!(selectable.len() < FACTS.types.len());
+    fn each_unified_api_is_a_part() {
+        let shared = crate::shared_types(domain::source::Source::Apideck);
+        assert_eq!(shared.len(), 9);
+        assert!(shared.iter().all(|row| row.name.starts_with(ECOMMERCE)));
+        for row in FACTS.types {
+            let is_ecommerce = row.name.starts_with(ECOMMERCE);
+            let part = if is_ecommerce { "" } else { "vault" };
+            assert_eq!(Apideck.part(row.name), part, "{}", row.name);
+        }
+        assert_eq!(Apideck.part("ping"), "");
     }
 
     #[test]

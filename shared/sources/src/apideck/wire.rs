@@ -15,7 +15,7 @@ pub(super) struct New<'a> {
     pub(super) delivery_url: &'a str,
     pub(super) status: &'static str,
     pub(super) events: &'a [String],
-    pub(super) unified_api: &'static str,
+    pub(super) unified_api: &'a str,
     pub(super) description: &'a str,
 }
 

@@ -9,11 +9,12 @@ mod unified;
 
 use std::borrow::Cow;
 
-use domain::delivery::{Delivery, Request, Split, Unreadable};
+use domain::delivery::{Delivery, Request, Split, Unreadable, is_part};
 use domain::event::{EventType, Meaning};
 use domain::identity::{BodyHash, RetryKey};
 use domain::signature::{Form, Policy, ProofError, Screened};
 use domain::subscription::{CredentialField, KeyOrigin, LifeCycle};
+use domain::timestamp::Timestamp;
 use domain::unified::Unified;
 use serde_json::value::RawValue;
 
@@ -74,6 +75,10 @@ impl Protocol for OneStock {
         signature::signed(request, form)
     }
 
+    fn signed_at(&self, request: Request<'_>) -> Option<Timestamp> {
+        signature::signed_at(request.headers)
+    }
+
     fn split<'a>(&self, delivery: Delivery<'a>) -> Result<Split<'a>, Unreadable> {
         hook::split(delivery)
     }
@@ -86,11 +91,53 @@ impl Protocol for OneStock {
         topics::meaning(event_type)
     }
 
-    fn needs_own_webhook(&self, event_type: &str) -> Option<&'static str> {
-        topics::is_ambiguous(event_type).then_some("a delivery of it does not say its type")
+    /// A topic that a message does not tell has a URL of its own, which names it.
+    fn part<'t>(&self, event_type: &'t str) -> &'t str {
+        match topics::row_of(event_type).is_none() || topics::is_ambiguous(event_type) {
+            true => event_type,
+            false => "",
+        }
+    }
+
+    /// A site's workflow can have topics of its own. Their names are known to the site alone; this one has to fit a URL.
+    fn is_custom(&self, event_type: &str) -> bool {
+        let is_type = event_type.parse::<EventType>().is_ok();
+        is_type && is_part(event_type) && event_type != topics::UNKNOWN
     }
 
     fn unified(&self, event_type: &EventType, record: &RawValue) -> Option<Unified> {
         unified::unified(event_type.as_str(), record)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::shared("order_state_changed", "")]
+    #[case::a_version_that_is_standard("return_parcel_created@v3", "")]
+    #[case::looks_like_others("candidates_added", "candidates_added")]
+    #[case::import("stock_import_completed", "stock_import_completed")]
+    #[case::of_a_site("gift_wrapped", "gift_wrapped")]
+    #[case::another_version("order_state_changed@v2", "order_state_changed@v2")]
+    fn a_topic_that_no_message_tells_is_a_part(#[case] topic: &str, #[case] part: &str) {
+        assert_eq!(OneStock.part(topic), part);
+    }
+
+    #[rstest]
+    #[case::plain("gift_wrapped", true)]
+    #[case::version("gift_wrapped@v2", true)]
+    #[case::longest(&"x".repeat(64), true)]
+    #[case::too_long(&"x".repeat(65), false)]
+    #[case::empty("", false)]
+    #[case::all("*", false)]
+    #[case::upper_case("Gift_wrapped", false)]
+    #[case::space("gift wrapped", false)]
+    #[case::slash("gift/wrapped", false)]
+    #[case::what_nothing_tells(topics::UNKNOWN, false)]
+    fn a_topic_of_a_site_s_own_fits_a_url(#[case] topic: &str, #[case] fits: bool) {
+        assert_eq!(OneStock.is_custom(topic), fits);
     }
 }

@@ -10,6 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use domain::delivery::Request;
 use domain::signature::{Form, MOST_TAGS, Offer, ProofError, Tags};
+use domain::timestamp::Timestamp;
 use http::HeaderMap;
 
 use crate::only_value;
@@ -53,6 +54,14 @@ pub(super) fn signed<'a>(request: Request<'a>, form: Form) -> Option<Cow<'a, [u8
         TIME => Some(Cow::Borrowed(time)),
         _ => None,
     }
+}
+
+/// When the request was signed, as it says: `t`, in seconds. Whether that is the time of the attempt or of the message is not
+/// known.
+pub(super) fn signed_at(headers: &HeaderMap) -> Option<Timestamp> {
+    let time = read(headers).ok()?.time;
+    let seconds: u64 = std::str::from_utf8(time).ok()?.parse().ok()?;
+    Some(Timestamp::from_millis(seconds.saturating_mul(1000)))
 }
 
 /// What the header says.
@@ -242,6 +251,19 @@ mod tests {
         assert_eq!(made.as_deref(), bytes.map(str::as_bytes));
         let none = HeaderMap::new();
         assert_eq!(signed(request(&none), Form(form)), None);
+    }
+
+    #[rstest]
+    #[case::a_time("17", Some(17_000))]
+    #[case::the_longest("999999999999", Some(999_999_999_999_000))]
+    #[case::zeros("0000000017", Some(17_000))]
+    #[case::milliseconds_are_too_long("1795176000123", None)]
+    #[case::no_digits("", None)]
+    fn the_time_of_signing_is_in_the_header(#[case] time: &str, #[case] millis: Option<u64>) {
+        let headers = headers(&[format!("t={time},h0={H0}").as_bytes()]);
+        let expected = millis.map(Timestamp::from_millis);
+        assert_eq!(signed_at(&headers), expected);
+        assert_eq!(signed_at(&HeaderMap::new()), None);
     }
 
     proptest! {

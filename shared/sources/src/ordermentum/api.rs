@@ -295,6 +295,11 @@ impl Api for Ordermentum {
         &[OurSecret::Basic, OurSecret::Header]
     }
 
+    /// Whether two webhooks may be registered for one event is not known.
+    fn moves(&self) -> bool {
+        true
+    }
+
     /// Asks for a page of the list, since the API gives out nothing for a key.
     fn authenticate<'a>(
         &'a self,
