@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 
+use domain::control::Control;
 use domain::envelope::{Content, Envelope};
 use domain::event::Effect;
 use domain::fold::{Change, Known, Outcome, Verdict, fold, judge};
@@ -27,6 +28,8 @@ pub struct Arrived<'m> {
     pub position: usize,
     /// The event.
     pub envelope: Envelope<'m>,
+    /// What an operator asks for it.
+    pub control: Control,
     /// What is logged of the event alone is logged in here.
     pub(crate) span: Span,
     /// What its type says about its record.
@@ -41,9 +44,11 @@ impl<'m> Arrived<'m> {
     pub(crate) fn new(
         position: usize,
         lane: Lane,
-        envelope: Envelope<'m>,
+        mut envelope: Envelope<'m>,
+        control: Control,
         protocol: &dyn Protocol,
     ) -> Self {
+        envelope.marks.replayed |= control.job.is_some();
         // A line has the fields of its innermost span alone, so the lane of the batch is repeated.
         let span = info_span!(
             "event",
@@ -62,6 +67,7 @@ impl<'m> Arrived<'m> {
         Self {
             position,
             envelope,
+            control,
             span,
             effect: meaning.effect,
             sequence,

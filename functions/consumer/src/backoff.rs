@@ -25,6 +25,16 @@ const EACH_SECOND: Duration = Duration::from_secs(1);
 const HALF_A_SECOND: Duration = Duration::from_millis(500);
 
 impl Failure {
+    /// The reason in one word, for metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Transient => "transient",
+            Self::Newer => "newer",
+            Self::Unreadable => "unreadable",
+        }
+    }
+
     /// The delay in whole seconds before a message that was received so many times comes again: twice as long
     /// each time, with jitter, so that a blip costs seconds and an outage of hours makes no dead letters.
     #[must_use]

@@ -23,6 +23,8 @@ pub struct Config {
     pub first_retry: Duration,
     /// How long a team's queue is tried before its events go to the undelivered queue.
     pub patience: Duration,
+    /// The stack's name, by which its metrics are known.
+    pub stack: String,
 }
 
 impl Config {
@@ -42,6 +44,7 @@ impl Config {
             undelivered: QueueUrl::new(variables.text("UNDELIVERED_QUEUE_URL")?),
             first_retry: Duration::from_secs(variables.parsed("FIRST_RETRY_SECONDS")?),
             patience: Duration::from_secs(2),
+            stack: variables.stack(),
         })
     }
 }

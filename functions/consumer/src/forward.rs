@@ -6,17 +6,23 @@
 //!
 //! A route of unified events gets a second rendering of the same events ([`rendering`](crate::rendering)), each in the same
 //! envelope. Teams that take events as they are do not wait for it.
+//!
+//! A message may ask for one team alone ([`Control`](domain::control::Control)). If no route has its name, the event is set
+//! aside for it, so that it can be released once the route is there again.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::panic::AssertUnwindSafe;
 
+use domain::control::Control;
 use domain::envelope::{Body, Envelope, is_sendable, json_string};
 use domain::fold::Verdict;
+use domain::identity::EventId;
 use domain::ports::{ClaimCheck, Message, Queues};
 use domain::route::{Format, Route};
 use futures::FutureExt as _;
 use futures::future::{join, join_all};
 use runtime::enqueue::enqueue;
+use runtime::metrics::{Metric, count};
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 use tracing::{error, warn};
@@ -26,17 +32,46 @@ use crate::backoff::Failure;
 use crate::config::Config;
 use crate::rendering::{NotRendered, Rendering, Renderings, render};
 
-/// Sends events to the teams, and says of each message of the batch, by its position, whether it is done.
-pub(crate) async fn forward<Q: Queues, O: ClaimCheck>(
+/// Which teams have an event.
+#[derive(Debug, Default)]
+pub(crate) struct Forwarded<'c> {
+    /// The teams whose queues accepted it.
+    pub(crate) teams: Vec<&'c str>,
+    /// The teams that it was set aside for.
+    pub(crate) undelivered: Vec<String>,
+    /// Whether a team has it neither way: then its message has to come again.
+    pub(crate) again: bool,
+}
+
+impl Forwarded<'_> {
+    /// Whether its message is done.
+    pub(crate) fn state(&self) -> Result<(), Failure> {
+        match self.again {
+            true => Err(Failure::Transient),
+            false => Ok(()),
+        }
+    }
+}
+
+/// What became of the events at one route, by their positions in the batch.
+#[derive(Debug, Default)]
+struct Sent {
+    accepted: Vec<usize>,
+    undelivered: Vec<usize>,
+    again: Vec<usize>,
+}
+
+/// Sends events to the teams, and says of each message of the batch, by its position, which have it.
+pub(crate) async fn forward<'c, Q: Queues, O: ClaimCheck>(
     queues: &Q,
     oversize: &O,
-    config: &Config,
+    config: &'c Config,
     applied: &[(Arrived<'_>, Verdict)],
     deadline: Instant,
-) -> HashMap<usize, Result<(), Failure>> {
-    let mut states: HashMap<usize, _> = applied
+) -> HashMap<usize, Forwarded<'c>> {
+    let mut forwarded: HashMap<usize, Forwarded<'c>> = applied
         .iter()
-        .map(|(arrived, _)| (arrived.position, Ok(())))
+        .map(|(arrived, _)| (arrived.position, Forwarded::default()))
         .collect();
     let native = forward_in(Format::Native, queues, config, applied, None, deadline);
     let unified = async {
@@ -56,38 +91,97 @@ pub(crate) async fn forward<Q: Queues, O: ClaimCheck>(
         .await
     };
     let (native, unified) = join(native, unified).await;
-    for position in native.into_iter().chain(unified) {
-        states.insert(position, Err(Failure::Transient));
+    set_aside_for_nobody(queues, config, applied, deadline, &mut forwarded).await;
+    for (team, sent) in native.into_iter().chain(unified) {
+        for position in sent.accepted {
+            add(&mut forwarded.entry(position).or_default().teams, team);
+        }
+        for position in sent.undelivered {
+            let undelivered = &mut forwarded.entry(position).or_default().undelivered;
+            if !undelivered.iter().any(|known| known == team) {
+                undelivered.push(team.to_owned());
+            }
+        }
+        for position in sent.again {
+            forwarded.entry(position).or_default().again = true;
+        }
     }
-    states
+    forwarded
 }
 
-/// Sends to all teams that take events in this form. Returns the positions of messages that have to come again.
-async fn forward_in<Q: Queues>(
-    format: Format,
+/// Sets aside what is for a team of which no route knows.
+async fn set_aside_for_nobody<Q: Queues>(
     queues: &Q,
     config: &Config,
     applied: &[(Arrived<'_>, Verdict)],
+    deadline: Instant,
+    forwarded: &mut HashMap<usize, Forwarded<'_>>,
+) {
+    let mut refused: BTreeMap<&str, Vec<Refused<'_, '_>>> = BTreeMap::new();
+    for (arrived, verdict) in applied {
+        let Some(team) = arrived.control.only.as_deref() else {
+            continue;
+        };
+        if config.routes.all().iter().any(|route| route.team == team) {
+            continue;
+        }
+        arrived
+            .span
+            .in_scope(|| warn!(team, "an event for a team that no route names"));
+        let text = marked(arrived, verdict).to_text().to_text();
+        let one = (arrived, text, NO_TEAM.to_owned());
+        refused.entry(team).or_default().push(one);
+    }
+    for (team, refused) in refused {
+        let mut sent = Sent::default();
+        set_aside(queues, config, (team, ""), &refused, deadline, &mut sent).await;
+        for position in sent.undelivered {
+            let undelivered = &mut forwarded.entry(position).or_default().undelivered;
+            undelivered.push(team.to_owned());
+        }
+        for position in sent.again {
+            forwarded.entry(position).or_default().again = true;
+        }
+    }
+}
+
+/// Adds a team once: it may have several routes.
+fn add<'c>(teams: &mut Vec<&'c str>, team: &'c str) {
+    if !teams.contains(&team) {
+        teams.push(team);
+    }
+}
+
+/// Sends to all teams that take events in this form, and says what became of the events at each.
+async fn forward_in<'c, Q: Queues>(
+    format: Format,
+    queues: &Q,
+    config: &'c Config,
+    applied: &[(Arrived<'_>, Verdict)],
     renderings: Option<&Renderings>,
     deadline: Instant,
-) -> Vec<usize> {
+) -> Vec<(&'c str, Sent)> {
     let routes = config.routes.all().iter();
     let routes = routes.filter(|route| route.format == format);
     let teams = routes.map(|route| {
         let forwarding = forward_to(queues, config, route, applied, renderings, deadline);
         AssertUnwindSafe(forwarding)
             .catch_unwind()
-            .map(move |failed| {
-                failed.unwrap_or_else(|_| {
+            .map(move |sent| {
+                let sent = sent.unwrap_or_else(|_| {
                     error!(team = route.team, "panic while forwarding");
-                    applied
-                        .iter()
-                        .map(|(arrived, _)| arrived.position)
-                        .collect()
-                })
+                    Sent {
+                        again: applied
+                            .iter()
+                            .map(|(arrived, _)| arrived.position)
+                            .collect(),
+                        ..Sent::default()
+                    }
+                });
+                (route.team.as_str(), sent)
             })
     });
-    join_all(teams).await.concat()
+    join_all(teams).await
 }
 
 /// What a route gets of an event.
@@ -115,6 +209,9 @@ fn share<'r>(
         account,
         ..
     } = &arrived.envelope;
+    if !arrived.control.admits(&route.team) {
+        return Share::None;
+    }
     let takes = route.takes(*source, event_type, account);
     let rendering = match renderings {
         None if takes => return Share::Native,
@@ -135,7 +232,7 @@ fn share<'r>(
     }
 }
 
-/// Sends to one team what its route takes. Returns the positions of messages that have to come again.
+/// Sends to one team what its route takes.
 async fn forward_to<Q: Queues>(
     queues: &Q,
     config: &Config,
@@ -143,8 +240,8 @@ async fn forward_to<Q: Queues>(
     applied: &[(Arrived<'_>, Verdict)],
     renderings: Option<&Renderings>,
     deadline: Instant,
-) -> Vec<usize> {
-    let (mut again, mut not_unified) = (Vec::new(), 0);
+) -> Sent {
+    let (mut sent, mut not_unified) = (Sent::default(), 0);
     let mut events: Vec<(&Arrived<'_>, Envelope<'_>, Option<&Rendering>)> = Vec::new();
     for (arrived, verdict) in applied {
         let rendering = match share(route, arrived, renderings) {
@@ -155,90 +252,106 @@ async fn forward_to<Q: Queues>(
                 continue;
             }
             Share::NotRendered => {
-                again.push(arrived.position);
+                sent.again.push(arrived.position);
                 continue;
             }
             Share::None => continue,
         };
-        let mut envelope = arrived.envelope.clone();
-        envelope.marks.possible_duplicate = verdict.possible_duplicate;
-        events.push((arrived, envelope, rendering));
+        events.push((arrived, marked(arrived, verdict), rendering));
     }
-    if not_unified > 0 {
-        runtime::metrics::count("NotUnified", not_unified, &[("Team", &route.team)]);
-    }
+    count(Metric::NotUnified, not_unified);
     if events.is_empty() {
-        return again;
+        return sent;
     }
     // A FIFO queue keeps the order in which it is sent to.
     events.sort_by_key(|(_, envelope, _)| envelope.id);
     let messages: Vec<Message<'_>> = events
         .iter()
-        .map(|(_, envelope, rendering)| message(envelope, route, *rendering))
+        .map(|(arrived, envelope, rendering)| {
+            message(envelope, &arrived.control, route, *rendering)
+        })
         .collect();
     let patience = deadline.min(Instant::now() + config.patience);
     let answers = enqueue(queues, &route.queue, &messages, patience).await;
     let mut refused = Vec::new();
     for (((arrived, ..), message), answer) in events.iter().zip(&messages).zip(answers) {
-        if let Err(reason) = answer {
-            arrived
-                .span
-                .in_scope(|| warn!(team = route.team, %reason, "a team's queue refuses"));
-            refused.push((*arrived, message.text.to_text(), reason.code));
+        match answer {
+            Ok(()) => sent.accepted.push(arrived.position),
+            Err(reason) => {
+                arrived
+                    .span
+                    .in_scope(|| warn!(team = route.team, %reason, "a team's queue refuses"));
+                refused.push((*arrived, message.text.to_text(), reason.code));
+            }
         }
     }
-    again.extend(set_aside(queues, config, route, &refused, deadline).await);
-    again
+    let to = (route.team.as_str(), route.queue.as_str());
+    set_aside(queues, config, to, &refused, deadline, &mut sent).await;
+    sent
 }
 
-/// Sends to the undelivered queue what a team's queue refused.
+/// The event as teams get it.
+fn marked<'m>(arrived: &Arrived<'m>, verdict: &Verdict) -> Envelope<'m> {
+    let mut envelope = arrived.envelope.clone();
+    // What was found out when the event came first is true also when it comes again.
+    envelope.marks.possible_duplicate |= verdict.possible_duplicate;
+    envelope
+}
+
+/// Why an event is set aside that is for a team of which no route knows.
+const NO_TEAM: &str = "no_such_team";
+
+/// An event that a team does not get: with the text of its message, and why.
+type Refused<'a, 'm> = (&'a Arrived<'m>, String, String);
+
+/// Sends to the undelivered queue what a team's queue refused, and notes what becomes of it.
 async fn set_aside<Q: Queues>(
     queues: &Q,
     config: &Config,
-    route: &Route,
-    refused: &[(&Arrived<'_>, String, String)],
+    (team, queue): (&str, &str),
+    refused: &[Refused<'_, '_>],
     deadline: Instant,
-) -> Vec<usize> {
+    sent: &mut Sent,
+) {
     if refused.is_empty() {
-        return Vec::new();
+        return;
     }
     let messages: Vec<Message<'_>> = refused
         .iter()
         .map(|(_, envelope, reason)| {
-            let (team, queue, reason) = (
-                json_string(&route.team),
-                json_string(route.queue.as_str()),
-                json_string(reason),
-            );
+            let (name, queue, reason) =
+                (json_string(team), json_string(queue), json_string(reason));
             let before =
-                format!(r#"{{"team":{team},"queue":{queue},"reason":{reason},"envelope":"#);
+                format!(r#"{{"team":{name},"queue":{queue},"reason":{reason},"envelope":"#);
             Message {
                 text: Body::wrapping(before, envelope),
-                group: Some(route.team.clone()).filter(|team| is_group(team)),
+                group: Some(team.to_owned()).filter(|team| is_group(team)),
                 deduplication: None,
                 attributes: Vec::new(),
             }
         })
         .collect();
     let answers = enqueue(queues, &config.undelivered, &messages, deadline).await;
-    let mut again = Vec::new();
     for ((arrived, _, _), answer) in refused.iter().zip(answers) {
         match answer {
-            Ok(()) => runtime::metrics::count("Undelivered", 1, &[("Team", &route.team)]),
+            Ok(()) => {
+                count(Metric::Undelivered, 1);
+                sent.undelivered.push(arrived.position);
+            }
             Err(error) => {
                 arrived.span.in_scope(|| {
-                    warn!(team = route.team, %error, "neither the team's queue nor the undelivered queue accepts an event");
+                    warn!(team, %error, "neither the team's queue nor the undelivered queue accepts an event");
                 });
-                again.push(arrived.position);
+                sent.again.push(arrived.position);
             }
         }
     }
-    again
 }
 
 /// A team's message: the envelope, and attributes to filter by without parsing it.
 fn message<'a>(
     envelope: &Envelope<'a>,
+    control: &Control,
     route: &Route,
     rendering: Option<&'a Rendering>,
 ) -> Message<'a> {
@@ -254,6 +367,9 @@ fn message<'a>(
     if is_sendable(envelope.subject.as_str()) {
         attributes.push(("subject", envelope.subject.to_string()));
     }
+    if envelope.marks.replayed {
+        attributes.push(("replayed", "true".to_owned()));
+    }
     let fifo = route.queue.is_fifo();
     Message {
         text: match rendering {
@@ -262,12 +378,22 @@ fn message<'a>(
         },
         group: fifo.then(|| group(envelope)),
         // A queue of two routes gets both forms of an event, which have one id.
-        deduplication: fifo.then(|| match rendering {
-            None => envelope.id.to_string(),
-            Some(_) => format!("{}.unified", envelope.id),
-        }),
+        deduplication: fifo.then(|| deduplication(envelope.id, control, rendering.is_some())),
         attributes,
     }
+}
+
+/// The deduplication id of an event in a FIFO queue. A job sends on purpose what the queue may have seen a moment ago: what
+/// it sends is a repeat only of its own.
+fn deduplication(id: EventId, control: &Control, unified: bool) -> String {
+    let mut text = id.to_string();
+    if unified {
+        text.push_str(".unified");
+    }
+    if let Some(job) = &control.job {
+        text.extend([".", &job.to_string()]);
+    }
+    text
 }
 
 /// The message group of a record in a FIFO queue: its alphabet is ASCII and its length 128, a subject's are not.

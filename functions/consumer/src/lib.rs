@@ -10,7 +10,8 @@
 //!
 //! One message cannot harm another: what cannot be read fails alone, and so does what makes us panic. What
 //! failed becomes visible again after a delay of its own ([`backoff`]): also an event that only a newer release
-//! can read, which waits in its lane until that release is rolled out.
+//! can read, which waits in its lane until that release is rolled out. What became of the events stands in one line of the
+//! log ([`report`]).
 //!
 //! <https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html>
 
@@ -21,22 +22,27 @@ pub mod backoff;
 pub mod config;
 pub mod forward;
 mod rendering;
+mod report;
 
 use std::time::Duration;
 
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
+use domain::control::{Control, JOB, ONLY};
 use domain::envelope::{Envelope, EnvelopeError};
-use domain::fold::Verdict;
 use domain::lane::Lane;
 use domain::ports::{ClaimCheck, Queues, Records, Redelivery};
+use domain::timestamp::Timestamp;
+use runtime::clock;
 use runtime::deadline::in_time;
+use runtime::metrics::{self, Metric};
 use sources::{Protocols, protocol};
 use tokio::time::Instant;
-use tracing::{Instrument as _, error, info, info_span, warn};
+use tracing::{Instrument as _, error, info_span, warn};
 
 use crate::apply::Arrived;
 use crate::backoff::Failure;
 use crate::config::Config;
+use crate::report::{Batch, Reported};
 
 /// What is left for delaying what failed once all else has to stop. Of a short time it is a quarter.
 const DELAYING: Duration = Duration::from_secs(1);
@@ -50,6 +56,7 @@ pub struct Consumer<'p, R, Q, O, D> {
     redelivery: &'p D,
     config: Config,
     protocols: Protocols,
+    clock: fn() -> Timestamp,
 }
 
 impl<'p, R: Records, Q: Queues, O: ClaimCheck, D: Redelivery> Consumer<'p, R, Q, O, D> {
@@ -68,6 +75,7 @@ impl<'p, R: Records, Q: Queues, O: ClaimCheck, D: Redelivery> Consumer<'p, R, Q,
             redelivery,
             config,
             protocols: protocol,
+            clock: clock::now,
         }
     }
 
@@ -77,17 +85,34 @@ impl<'p, R: Records, Q: Queues, O: ClaimCheck, D: Redelivery> Consumer<'p, R, Q,
         Self { protocols, ..self }
     }
 
+    /// Reads the time from another clock, for tests. Nothing but what is reported of events depends on it.
+    #[must_use]
+    pub fn with_clock(self, clock: fn() -> Timestamp) -> Self {
+        Self { clock, ..self }
+    }
+
     /// Takes a batch and says which of its messages have to come again. It is done by `deadline`; what is not forwarded a
     /// little before has to come again.
     pub async fn handle(&self, event: &SqsEvent, deadline: Instant) -> SqsBatchResponse {
+        metrics::invocation(&self.config.stack, self.take(event, deadline)).await
+    }
+
+    async fn take(&self, event: &SqsEvent, deadline: Instant) -> SqsBatchResponse {
+        let begun = Instant::now();
         // Failed until proven otherwise.
         let mut states: Vec<Result<(), Failure>> =
             vec![Err(Failure::Transient); event.records.len()];
-        if let Some(lane) = self.lane_of(&event.records) {
+        let lane = self.lane_of(&event.records);
+        if let Some(lane) = lane {
             let span = info_span!("batch", lane = lane.as_str());
-            self.work(lane, &event.records, &mut states, deadline)
-                .instrument(span)
-                .await;
+            let work = self.work(lane, &event.records, &mut states, deadline);
+            let mut batch = work.instrument(span).await;
+            // Outside of the span, whose field the line has itself.
+            batch.write((self.clock)(), begun.elapsed());
+        }
+        let lane = lane.map_or("none", Lane::as_str);
+        for (_, failure) in failed(&event.records, &states) {
+            metrics::count_by(Metric::Retried, 1, &[lane, failure.as_str()]);
         }
         response(&event.records, &states)
     }
@@ -99,17 +124,23 @@ impl<'p, R: Records, Q: Queues, O: ClaimCheck, D: Redelivery> Consumer<'p, R, Q,
         messages: &[SqsMessage],
         states: &mut [Result<(), Failure>],
         deadline: Instant,
-    ) {
+    ) -> Batch<'_> {
         let mut arrived = Vec::with_capacity(messages.len());
         for (position, (message, state)) in messages.iter().zip(&mut *states).enumerate() {
             match read(message) {
-                Ok(envelope) => {
+                Ok((envelope, control)) => {
                     let protocol = (self.protocols)(envelope.source);
-                    arrived.push(Arrived::new(position, lane, envelope, protocol));
+                    arrived.push(Arrived::new(position, lane, envelope, control, protocol));
                 }
                 Err(failure) => *state = Err(failure),
             }
         }
+        let mut batch = Batch {
+            lane,
+            messages: messages.len(),
+            failed: 0,
+            events: arrived.iter().map(Reported::of).collect(),
+        };
         let begun = Instant::now();
         let left = deadline.saturating_duration_since(begun);
         let forwarding = begun + (left - DELAYING.min(left / 4));
@@ -123,16 +154,20 @@ impl<'p, R: Records, Q: Queues, O: ClaimCheck, D: Redelivery> Consumer<'p, R, Q,
             &applied,
             forwarding,
         );
-        for (position, done) in forwarded.await {
-            if let Some(state) = states.get_mut(position) {
-                *state = done;
-            }
-        }
+        let mut forwarded = forwarded.await;
         for (arrived, verdict) in &applied {
-            let forwarded = states.get(arrived.position).is_some_and(Result::is_ok);
-            arrived.span.in_scope(|| note(verdict, forwarded));
+            let forwarded = forwarded.remove(&arrived.position).unwrap_or_default();
+            if let Some(state) = states.get_mut(arrived.position) {
+                *state = forwarded.state();
+            }
+            if verdict.repeats_earlier {
+                metrics::count(Metric::EarlierContents, 1);
+            }
+            batch.conclude(arrived.position, verdict, forwarded);
         }
         self.delay(lane, messages, states, deadline).await;
+        batch.failed = failed(messages, states).count();
+        batch
     }
 
     /// The lane that a batch is from. All its messages are from one queue.
@@ -208,40 +243,40 @@ fn response(messages: &[SqsMessage], states: &[Result<(), Failure>]) -> SqsBatch
     response
 }
 
-fn read(message: &SqsMessage) -> Result<Envelope<'_>, Failure> {
+/// Reads the event, and what an operator asks for it.
+fn read(message: &SqsMessage) -> Result<(Envelope<'_>, Control), Failure> {
+    let control = Control::parse(attribute(message, ONLY), attribute(message, JOB));
+    let control = control.map_err(|error| {
+        let message_id = message.message_id.as_deref().unwrap_or_default();
+        warn!(message_id, %error, "a message that asks for what is not known; it goes to the dead-letter queue");
+        Failure::Unreadable
+    })?;
     let body = message.body.as_deref().unwrap_or_default();
-    Envelope::parse(body).map_err(|error| {
-        let message = message.message_id.as_deref().unwrap_or_default();
+    let envelope = Envelope::parse(body).map_err(|error| {
+        let message_id = message.message_id.as_deref().unwrap_or_default();
         match &error {
             EnvelopeError::Unknown(member) => {
-                runtime::metrics::count("NewerEnvelopes", 1, &[]);
-                warn!(message, member, "an event of a newer release; it is received again until that release runs");
+                metrics::count(Metric::NewerEnvelopes, 1);
+                warn!(message_id, member, "an event of a newer release; it is received again until that release runs");
                 Failure::Newer
             }
             EnvelopeError::Json(_) | EnvelopeError::Member(_) => {
-                warn!(message, %error, "a message that is no event; it goes to the dead-letter queue");
+                warn!(message_id, %error, "a message that is no event; it goes to the dead-letter queue");
                 Failure::Unreadable
             }
         }
-    })
+    })?;
+    Ok((envelope, control))
+}
+
+/// A message's own attribute. One that is no text is as empty, which is nothing that can be asked for.
+fn attribute<'m>(message: &'m SqsMessage, name: &str) -> Option<&'m str> {
+    let attribute = message.message_attributes.get(name)?;
+    Some(attribute.string_value.as_deref().unwrap_or_default())
 }
 
 /// How often the message was received, this time included.
 fn receives(message: &SqsMessage) -> u32 {
     let count = message.attributes.get("ApproximateReceiveCount");
     count.and_then(|count| count.parse().ok()).unwrap_or(1)
-}
-
-fn note(verdict: &Verdict, forwarded: bool) {
-    let outcome = verdict.outcome.as_str();
-    runtime::metrics::count("Events", 1, &[("Outcome", outcome)]);
-    if verdict.repeats_earlier {
-        runtime::metrics::count("EarlierContents", 1, &[]);
-    }
-    info!(
-        outcome,
-        possible_duplicate = verdict.possible_duplicate,
-        forwarded,
-        "event"
-    );
 }

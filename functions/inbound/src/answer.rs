@@ -2,12 +2,18 @@
 //! send again and, after several, disables the webhook. So the table answers anything else only where a retry helps.
 
 use lambda_http::{Body, Response};
+use runtime::metrics::{Metric, count, count_by};
 
 /// What a request is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
     /// Every event is durable.
     Accepted {
+        /// The HTTP status that the source takes for success.
+        success: u16,
+    },
+    /// What was not understood is kept in quarantine; every other event is durable.
+    Quarantined {
         /// The HTTP status that the source takes for success.
         success: u16,
     },
@@ -118,7 +124,9 @@ impl Answer {
     /// The table: status and body.
     fn status_and_word(self) -> (u16, &'static str) {
         match self {
-            Self::Accepted { success } | Self::Greeted { success } => (success, "accepted"),
+            Self::Accepted { success }
+            | Self::Quarantined { success }
+            | Self::Greeted { success } => (success, "accepted"),
             Self::Unverified(
                 Unverified::MalformedRequest
                 | Unverified::UnknownToken
@@ -144,16 +152,41 @@ impl Answer {
         }
     }
 
-    /// Counts the answer by its cause.
+    /// The HTTP status.
+    pub(crate) fn status(self) -> u16 {
+        self.status_and_word().0
+    }
+
+    /// What became of the request, in one word.
+    pub(crate) fn outcome(self) -> &'static str {
+        match self {
+            Self::Accepted { .. } => "accepted",
+            Self::Quarantined { .. } => "quarantined",
+            Self::Greeted { .. } => "greeted",
+            Self::Unverified(_) => "unauthenticated",
+            Self::NotReady(_) | Self::Refused(_) => "refused",
+        }
+    }
+
+    /// Why it is no success.
+    pub(crate) fn cause(self) -> Option<&'static str> {
+        match self {
+            Self::Accepted { .. } | Self::Quarantined { .. } | Self::Greeted { .. } => None,
+            Self::Unverified(cause) => Some(cause.as_str()),
+            Self::NotReady(cause) => Some(cause.as_str()),
+            Self::Refused(cause) => Some(cause.as_str()),
+        }
+    }
+
+    /// Counts the answer, and what is no success by its cause. A greeting is no delivery.
     pub(crate) fn count(self) {
-        let (name, cause) = match self {
-            Self::Accepted { .. } => ("Accepted", "accepted"),
-            Self::Greeted { .. } => ("Greeted", "greeting"),
-            Self::Unverified(cause) => ("Unverified", cause.as_str()),
-            Self::NotReady(cause) => ("NotReady", cause.as_str()),
-            Self::Refused(cause) => ("Refused", cause.as_str()),
-        };
-        runtime::metrics::count(name, 1, &[("Cause", cause)]);
+        match self {
+            Self::Accepted { .. } | Self::Quarantined { .. } => count(Metric::Deliveries, 1),
+            Self::Greeted { .. } => {}
+            Self::Unverified(cause) => count_by(Metric::Unauthenticated, 1, &[cause.as_str()]),
+            Self::NotReady(cause) => count_by(Metric::DeliveriesRefused, 1, &[cause.as_str()]),
+            Self::Refused(cause) => count_by(Metric::DeliveriesRefused, 1, &[cause.as_str()]),
+        }
     }
 
     /// The answer as the gateway takes it.

@@ -10,6 +10,7 @@ use domain::identity::DeliveryId;
 use domain::ports::{Marker, MarkerKey, Markers, PortError};
 use domain::timestamp::Timestamp;
 use runtime::deadline::in_time;
+use runtime::metrics::Metric;
 use tokio::time::Instant;
 use tracing::warn;
 
@@ -19,6 +20,8 @@ use crate::answer::Refused;
 #[derive(Debug)]
 pub struct Attempt<'a> {
     delivery: DeliveryId,
+    /// The first is 1.
+    number: u32,
     key: MarkerKey<'a>,
     begun: Timestamp,
     /// Until when it holds the marker, if it does.
@@ -53,19 +56,20 @@ impl<'a> Attempt<'a> {
         let until = now.plus_seconds(lease_seconds);
         let taken = take_marker(markers, key, now, until);
         let (taken, marker) = match in_time(deadline, "reading a retry marker", taken).await {
-            Ok(Some(delivery)) => (Some(delivery), Held::Ours),
+            Ok(Some(marker)) => (Some(marker), Held::Ours),
             Ok(None) => (None, Held::No),
             Err(error) => {
                 warn!(%error, "whether this is a retry is not known; it is taken as new");
-                runtime::metrics::count("RetryMarkersUnread", 1, &[]);
+                runtime::metrics::count(Metric::RetryMarkersUnread, 1);
                 (None, Held::Unknown)
             }
         };
+        let number = taken.map_or(0, |marker| marker.attempts).saturating_add(1);
         let delivery = match taken {
-            Some(delivery) => {
+            Some(Marker { delivery, .. }) => {
                 let first_seen = delivery.first_seen().millis();
                 let age = now.millis().saturating_sub(first_seen) / 1000;
-                runtime::metrics::seconds("RetryMarkerAge", age);
+                runtime::metrics::observe(Metric::RetryMarkerAge, age);
                 delivery
             }
             None => {
@@ -76,6 +80,7 @@ impl<'a> Attempt<'a> {
         };
         Ok(Self {
             delivery,
+            number,
             key,
             begun: now,
             until,
@@ -85,6 +90,11 @@ impl<'a> Attempt<'a> {
 
     pub(crate) fn delivery(&self) -> DeliveryId {
         self.delivery
+    }
+
+    /// Which attempt at the delivery it is, as far as the marker knows; the first is 1.
+    pub(crate) fn number(&self) -> u32 {
+        self.number
     }
 
     /// Ends a successful attempt. A marker that stays would give its identity to the next delivery of these
@@ -128,7 +138,7 @@ impl<'a> Attempt<'a> {
         };
         if let Err(error) = in_time(deadline, "removing a retry marker", swept).await {
             warn!(%error, "a retry marker may have stayed");
-            runtime::metrics::count("RetryMarkersKept", 1, &[]);
+            runtime::metrics::count(Metric::RetryMarkersKept, 1);
         }
     }
 
@@ -145,6 +155,7 @@ impl<'a> Attempt<'a> {
             delivery: self.delivery,
             expires,
             leased_until: free,
+            attempts: self.number,
         };
         markers
             .mark(self.key, &marker, self.begun, self.until)
@@ -152,21 +163,18 @@ impl<'a> Attempt<'a> {
     }
 }
 
-/// The identity in a marker that is valid and that nobody holds, once it is ours.
+/// A marker that is valid and that nobody holds, once it is ours.
 async fn take_marker<M: Markers>(
     markers: &M,
     key: MarkerKey<'_>,
     now: Timestamp,
     until: Timestamp,
-) -> Result<Option<DeliveryId>, PortError> {
+) -> Result<Option<Marker>, PortError> {
     let Some(marker) = markers.find(key).await? else {
         return Ok(None);
     };
     if marker.expires <= now || marker.leased_until > now {
         return Ok(None);
     }
-    Ok(markers
-        .lease(key, &marker, until)
-        .await?
-        .then_some(marker.delivery))
+    Ok(markers.lease(key, &marker, until).await?.then_some(marker))
 }

@@ -13,6 +13,7 @@ use domain::ports::{CheckClaims, PortError, QueueUrl, Queues};
 use domain::subscription::check_order;
 use domain::timestamp::Timestamp;
 use runtime::deadline::in_time;
+use runtime::metrics::Metric;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
@@ -54,7 +55,7 @@ impl CheckRequests {
             Ok(false) => {}
             Ok(true) => {
                 info!("a wrong signature under a known token: its account will be checked");
-                runtime::metrics::count("ChecksAsked", 1, &[]);
+                runtime::metrics::count(Metric::ChecksAsked, 1);
             }
             Err(error) => {
                 warn!(%error, "a check could not be asked for; the next one is that of the schedule");

@@ -28,6 +28,8 @@ pub struct Config {
     pub lease: u64,
     /// How tokens and keys are cached.
     pub keyring: keyring::Limits,
+    /// The stack's name, by which its metrics are known.
+    pub stack: String,
 }
 
 impl Config {
@@ -49,6 +51,7 @@ impl Config {
                 keep: Duration::from_secs(variables.parsed("KEYS_TTL_SECONDS")?),
                 reread: Duration::from_secs(variables.parsed("KEYS_REREAD_SECONDS")?),
             },
+            stack: variables.stack(),
         })
     }
 }

@@ -26,6 +26,7 @@ use tokio::time::{Instant, timeout};
 use tracing::{Span, warn};
 
 use crate::answer::{NotReady, Unverified};
+use crate::report::Report;
 use crate::request::Posted;
 
 /// How long what was read is believed.
@@ -123,9 +124,14 @@ impl<'p, T: Tokens, K: Keys> Keyring<'p, T, K> {
     }
 
     /// Finds by which registration a request came, and checks the proof with its keys.
-    pub(crate) async fn verify<'a>(&self, posted: &Posted<'a>) -> Result<Admitted<'a>, Refusal> {
+    /// `report` gets the account.
+    pub(crate) async fn verify<'a>(
+        &self,
+        posted: &Posted<'a>,
+        report: &Report,
+    ) -> Result<Admitted<'a>, Refusal> {
         let hash = posted.token.hash();
-        let (entry, known_since) = self.entry(&hash, posted.source).await?;
+        let (entry, known_since) = self.entry(&hash, posted.source, report).await?;
         let offer = match &posted.screened {
             Screened::Greeting => return Ok(Admitted::Greeting),
             Screened::Delivery(offer) => offer,
@@ -195,6 +201,7 @@ impl<'p, T: Tokens, K: Keys> Keyring<'p, T, K> {
         &self,
         token: &TokenHash,
         source: Source,
+        report: &Report,
     ) -> Result<(TokenEntry, Instant), Refusal> {
         let known = lock(&self.known_tokens).get(token, ENTRIES_BELIEVED);
         let (entry, known_since) = match known {
@@ -219,6 +226,7 @@ impl<'p, T: Tokens, K: Keys> Keyring<'p, T, K> {
             .filter(|entry| entry.source == source)
             .ok_or(Refusal::Unverified(Unverified::UnknownToken))?;
         Span::current().record("account", entry.account.as_str());
+        let _ = report.account.set(entry.account.clone());
         if !entry.status.takes_deliveries() {
             return Err(Refusal::Unverified(Unverified::Disconnected));
         }

@@ -14,6 +14,7 @@ use futures::future::{join_all, try_join_all};
 use runtime::deadline::in_time;
 use runtime::enqueue::enqueue;
 use runtime::lane_queues::LaneQueues;
+use runtime::metrics::{Metric, count_by};
 use sources::Facts;
 use tokio::time::Instant;
 use tracing::{Instrument as _, Span, info_span, warn};
@@ -188,10 +189,7 @@ fn count_undated(source: Source, facts: &Facts, events: &[Event<'_>]) {
     let is_undated =
         |event: &&Event<'_>| event.source_time.is_none() && facts.is_timed(&event.meaning);
     let undated = events.iter().filter(is_undated).count();
-    if undated > 0 {
-        let dimensions = [("Source", source.as_str())];
-        runtime::metrics::count("EventTimesUnread", undated, &dimensions);
-    }
+    count_by(Metric::EventTimesUnread, undated, &[source.as_str()]);
 }
 
 /// The span of an event of which there is something to log: most go by without one. A line has the fields of its

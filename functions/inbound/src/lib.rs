@@ -2,7 +2,8 @@
 //!
 //! [`Inbound::handle`] reads as the delivery goes: [`keyring`] finds the account and proves the signature,
 //! `domain` splits the body, [`attempt`] gives the delivery its identity, [`lanes`] makes its events durable,
-//! [`quarantine`] keeps what was not understood, and [`answer`] holds the table of answers.
+//! [`quarantine`] keeps what was not understood, and [`answer`] holds the table of answers. At its end every request has one
+//! line in the log, that of [`report`].
 //!
 //! A request that is not verified causes no write and no message, but one: a known token with a wrong signature asks for
 //! its account's check, at most once in five minutes ([`check_request`]). An unknown token costs one cached read, a wrong
@@ -18,6 +19,7 @@ pub mod config;
 pub mod keyring;
 pub mod lanes;
 pub mod quarantine;
+mod report;
 mod request;
 
 use domain::account::AccountName;
@@ -32,11 +34,12 @@ use domain::timestamp::Timestamp;
 use lambda_http::{Body, Request, Response};
 use runtime::deadline::in_time;
 use runtime::gateway::{self, GatewayEvent};
+use runtime::metrics::{self, Metric};
 use serde_json::Value;
 use sources::{Facts, Protocols, protocol};
 use tokio::time::{Instant, timeout_at};
 use tracing::field::{Empty, display};
-use tracing::{Instrument as _, Span, info, info_span, warn};
+use tracing::{Instrument as _, Span, info_span, warn};
 
 use crate::answer::{Answer, Refused, Unverified};
 use crate::attempt::Attempt;
@@ -45,7 +48,8 @@ use crate::check_request::CheckRequests;
 use crate::config::Config;
 use crate::keyring::{Admitted, Keyring, Proven};
 use crate::quarantine::Quarantined;
-use crate::request::Posted;
+use crate::report::{Proved, Report};
+use crate::request::{Posted, body_of};
 
 /// The function, with what it needs from the outside.
 #[derive(Debug)]
@@ -95,12 +99,21 @@ impl<'p, T: Tokens, K: Keys, Q: Queues, R: Receipts + Markers + CheckClaims, O: 
             // Boxed: this future is the deepest of all, and large.
             Some(request) => Box::pin(self.handle(&request, now)).await,
             None => {
-                let answer = refuse_unverified(Unverified::MalformedRequest);
-                answer.count();
-                answer.to_response()
+                let refused = async { self.refuse_malformed() };
+                metrics::invocation(&self.config.stack, refused).await
             }
         };
         gateway::response(&answer)
+    }
+
+    /// Answers what cannot even be read as a request.
+    fn refuse_malformed(&self) -> Response<Body> {
+        let begun = Budget::begin(self.config.answer_budget);
+        conclude(
+            Answer::Unverified(Unverified::MalformedRequest),
+            &Report::default(),
+            &begun,
+        )
     }
 
     /// Takes one delivery and answers it, within the time budget. `now` is the time of this invocation.
@@ -113,28 +126,42 @@ impl<'p, T: Tokens, K: Keys, Q: Queues, R: Receipts + Markers + CheckClaims, O: 
             account = Empty,
             delivery.id = Empty
         );
-        let answer = self.take(request, now).instrument(span).await;
-        answer.count();
-        answer.to_response()
+        let report = Report {
+            bytes: body_of(request).len(),
+            ..Report::default()
+        };
+        let budget = Budget::begin(self.config.answer_budget);
+        metrics::invocation(&self.config.stack, async {
+            let taken = self.take(request, now, &budget, &report);
+            let answer = taken.instrument(span).await;
+            // Outside of the span, whose fields the line has itself.
+            conclude(answer, &report, &budget)
+        })
+        .await
     }
 
-    async fn take(&self, request: &Request, now: Timestamp) -> Answer {
-        let budget = Budget::begin(self.config.answer_budget);
-        let posted = match Posted::read(self.protocols, request, now) {
+    async fn take(
+        &self,
+        request: &Request,
+        now: Timestamp,
+        budget: &Budget,
+        report: &Report,
+    ) -> Answer {
+        let posted = match Posted::read(self.protocols, request, now, report) {
             Ok(posted) => posted,
-            Err(cause) => return refuse_unverified(cause),
+            Err(cause) => return Answer::Unverified(cause),
         };
-        let proven = match timeout_at(budget.end(), self.keyring.verify(&posted)).await {
+        let verifying = self.keyring.verify(&posted, report);
+        let proven = match timeout_at(budget.end(), verifying).await {
             Ok(Ok(Admitted::Delivery(proven))) => proven,
             Ok(Ok(Admitted::Greeting)) => {
                 let success = posted.protocol.facts().success;
-                info!(outcome = "greeted", "a greeting");
                 return Answer::Greeted { success };
             }
-            Ok(Err(keyring::Refusal::Unverified(cause))) => return refuse_unverified(cause),
+            Ok(Err(keyring::Refusal::Unverified(cause))) => return Answer::Unverified(cause),
             Ok(Err(keyring::Refusal::WrongSignature(account))) => {
                 self.ask_for_check(&account, now, budget.end()).await;
-                return refuse_unverified(Unverified::WrongSignature);
+                return Answer::Unverified(Unverified::WrongSignature);
             }
             Ok(Err(keyring::Refusal::NotReady(cause))) => return Answer::NotReady(cause),
             Err(_) => return Answer::NotReady(answer::NotReady::OutOfTime),
@@ -157,7 +184,8 @@ impl<'p, T: Tokens, K: Keys, Q: Queues, R: Receipts + Markers + CheckClaims, O: 
         match attempt.await {
             Ok(attempt) => {
                 let identity = (&attempt, hash);
-                self.answer(&posted, &proven, identity, &budget, now).await
+                self.answer(&posted, &proven, identity, budget, now, report)
+                    .await
             }
             Err(error) => {
                 warn!(%error, "no randomness for a delivery id");
@@ -181,6 +209,7 @@ impl<'p, T: Tokens, K: Keys, Q: Queues, R: Receipts + Markers + CheckClaims, O: 
         (attempt, hash): (&Attempt<'_>, BodyHash),
         budget: &Budget,
         now: Timestamp,
+        report: &Report,
     ) -> Answer {
         let account = &proven.entry.account;
         let delivery = attempt.delivery();
@@ -201,25 +230,25 @@ impl<'p, T: Tokens, K: Keys, Q: Queues, R: Receipts + Markers + CheckClaims, O: 
             part: genuine.part,
             body: genuine.body,
         };
+        let _ = report.proved.set(Proved {
+            delivery,
+            webhook: proven.entry.webhook.clone(),
+            part: genuine.part.to_owned(),
+            events: receipt.events,
+            attempt: attempt.number(),
+        });
+        let success = posted.protocol.facts().success;
         let kept = match self.keep(posted, &receipt, &split, budget.sending()).await {
-            Ok(()) => attempt.succeed(self.receipts, budget.removing()).await,
+            Ok(kept) => {
+                let ended = attempt.succeed(self.receipts, budget.removing()).await;
+                ended.map(|()| kept)
+            }
             Err(refused) => Err(refused),
         };
-        let events = receipt.events;
-        let duration_ms = u64::try_from(budget.elapsed().as_millis()).unwrap_or(u64::MAX);
         match kept {
-            Ok(()) => {
-                info!(events, duration_ms, outcome = "accepted", "delivery");
-                Answer::Accepted {
-                    success: posted.protocol.facts().success,
-                }
-            }
+            Ok(Kept::Whole) => Answer::Accepted { success },
+            Ok(Kept::InQuarantine) => Answer::Quarantined { success },
             Err(cause) => {
-                let outcome = cause.as_str();
-                warn!(
-                    events,
-                    duration_ms, outcome, "delivery refused; the source sends it again"
-                );
                 self.record_failure(attempt, account, cause, now, budget.end())
                     .await;
                 Answer::Refused(cause)
@@ -234,7 +263,7 @@ impl<'p, T: Tokens, K: Keys, Q: Queues, R: Receipts + Markers + CheckClaims, O: 
         receipt: &Receipt<'_>,
         split: &Result<Split<'_>, Unreadable>,
         deadline: Instant,
-    ) -> Result<(), Refused> {
+    ) -> Result<Kept, Refused> {
         let nothing = Split::default();
         let (split, unreadable) = match split {
             Ok(split) => (split, None),
@@ -264,7 +293,11 @@ impl<'p, T: Tokens, K: Keys, Q: Queues, R: Receipts + Markers + CheckClaims, O: 
         }
         quarantined
             .send(self.queues, &self.config.quarantine, receipt, deadline)
-            .await
+            .await?;
+        Ok(match quarantined.is_empty() {
+            true => Kept::Whole,
+            false => Kept::InQuarantine,
+        })
     }
 
     async fn keep_receipt(
@@ -322,15 +355,31 @@ impl<'p, T: Tokens, K: Keys, Q: Queues, R: Receipts + Markers + CheckClaims, O: 
             ),
         );
         for (what, result) in [
-            ("RetryMarkersLost", marked),
-            ("FailedDeliveriesLost", recorded),
+            (Metric::RetryMarkersLost, marked),
+            (Metric::FailedDeliveriesLost, recorded),
         ] {
             if let Err(error) = result {
-                warn!(%error, lost = what, "after a refused delivery");
-                runtime::metrics::count(what, 1, &[]);
+                warn!(%error, lost = what.name(), "after a refused delivery");
+                metrics::count(what, 1);
             }
         }
     }
+}
+
+/// Where a delivery is kept that is durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kept {
+    /// All of it in the lanes.
+    Whole,
+    /// All or some of it in quarantine.
+    InQuarantine,
+}
+
+/// Counts and reports an answer, and makes the response.
+fn conclude(answer: Answer, report: &Report, budget: &Budget) -> Response<Body> {
+    answer.count();
+    report.write(answer, budget.elapsed());
+    answer.to_response()
 }
 
 /// The form in which a delivery was signed, where its source has several: of one, it says nothing.
@@ -350,16 +399,11 @@ fn count_form(posted: &Posted<'_>, proven: &Proven<'_>) {
         (None, Assurance::UrlToken) if is_observed => "none",
         (None, Assurance::UrlToken | Assurance::Signature | Assurance::SharedSecret) => return,
     };
-    let dimensions = [("Source", posted.source.as_str()), ("Form", form)];
-    runtime::metrics::count("SignatureForms", 1, &dimensions);
-}
-
-fn refuse_unverified(cause: Unverified) -> Answer {
-    warn!(cause = cause.as_str(), "a request that is not verified");
-    Answer::Unverified(cause)
+    let dimensions = [posted.source.as_str(), form];
+    metrics::count_by(Metric::SignatureForms, 1, &dimensions);
 }
 
 fn note_lost_receipt(error: &PortError) {
     warn!(%error, "the events are queued, the receipt is lost");
-    runtime::metrics::count("ReceiptsLost", 1, &[]);
+    metrics::count(Metric::ReceiptsLost, 1);
 }

@@ -6,6 +6,7 @@ use domain::envelope::Body;
 use domain::identity::EventIndex;
 use domain::ports::{Message, QueueUrl, Queues, Receipt};
 use runtime::enqueue::enqueue;
+use runtime::metrics::{Metric, count};
 use serde::Serialize;
 use tokio::time::Instant;
 use tracing::warn;
@@ -84,14 +85,7 @@ impl Quarantined {
             return Ok(());
         }
         let reason = self.unreadable.map(Unreadable::as_str);
-        let word = reason
-            .or_else(|| self.elements.first().map(|element| element.reason))
-            .unwrap_or_default();
-        runtime::metrics::count(
-            "Quarantined",
-            self.elements.len().max(1),
-            &[("Reason", word)],
-        );
+        count(Metric::Quarantined, self.elements.len().max(1));
         let notice = Notice {
             account: receipt.account.as_str(),
             deliveryid: receipt.delivery.to_string(),

@@ -13,6 +13,7 @@ use sources::{Protocol, Protocols};
 use tracing::Span;
 
 use crate::answer::Unverified;
+use crate::report::Report;
 
 /// A request that has the form of a delivery. Nothing in it is trusted yet.
 #[derive(Debug)]
@@ -30,11 +31,13 @@ pub(crate) struct Posted<'a> {
 }
 
 impl<'a> Posted<'a> {
-    /// Reads a request without looking anything up. `now` stands in where the gateway tells no time.
+    /// Reads a request without looking anything up. `now` stands in where the gateway tells no time. `report` gets the
+    /// source.
     pub(crate) fn read(
         protocols: Protocols,
         request: &'a Request,
         now: Timestamp,
+        report: &Report,
     ) -> Result<Self, Unverified> {
         let context = match request.request_context_ref() {
             Some(RequestContext::ApiGatewayV2(context)) => Some(context),
@@ -48,6 +51,7 @@ impl<'a> Posted<'a> {
             .and_then(Source::named)
             .ok_or(Unverified::UnknownToken)?;
         Span::current().record("source", source.as_str());
+        let _ = report.source.set(source);
         let token = parameter("token").unwrap_or_default();
         let token = token.parse().map_err(|_| Unverified::UnknownToken)?;
         let part = match parameter("part") {
@@ -58,12 +62,7 @@ impl<'a> Posted<'a> {
         let epoch = context
             .and_then(|context| u64::try_from(context.time_epoch).ok())
             .filter(|epoch| *epoch > 0);
-        let body = match request.body() {
-            Body::Text(text) => text.as_bytes(),
-            Body::Binary(bytes) => bytes,
-            // There is none.
-            _ => &[][..],
-        };
+        let body = body_of(request);
         let request = delivery::Request {
             headers: request.headers(),
             part,
@@ -87,6 +86,16 @@ impl<'a> Posted<'a> {
             received: epoch.map_or(now, Timestamp::from_millis),
             request,
         })
+    }
+}
+
+/// The bytes of a request's body.
+pub(crate) fn body_of(request: &Request) -> &[u8] {
+    match request.body() {
+        Body::Text(text) => text.as_bytes(),
+        Body::Binary(bytes) => bytes,
+        // There is none.
+        _ => &[],
     }
 }
 

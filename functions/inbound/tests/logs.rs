@@ -3,15 +3,18 @@
 mod world;
 
 use domain::ports::{ErrorKind, QueueUrl};
+use domain::timestamp::Timestamp;
 use rstest::rstest;
+use runtime::gateway::GatewayEvent;
+use runtime::metrics::captured;
 use serde_json::{Value, json};
 use testkit::delivery::delivery;
 use testkit::fakes::Fault;
-use testkit::gateway::hook;
+use testkit::gateway::{HookRequest, RECEIVED_MILLIS, hook};
 use testkit::log::Log;
 use testkit::signing::sign;
 use tracing::level_filters::LevelFilter;
-use world::{KEY, world};
+use world::{KEY, WEBHOOK, world};
 
 #[tokio::test(start_paused = true)]
 async fn a_line_says_what_is_known_of_the_delivery() {
@@ -27,42 +30,162 @@ async fn a_line_says_what_is_known_of_the_delivery() {
     world.queues.remove(&QueueUrl::new("orders"));
     assert_eq!(world.deliver(body.clone()).await, 503);
     world.queues.restore(&QueueUrl::new("orders"));
+    let bytes = body.len();
     assert_eq!(world.deliver(body).await, 200);
 
-    let said = |message: &str, span: &Value| (message.to_owned(), span.clone());
-    let unverified = "a request that is not verified";
-    let delivery = json!({
-        "name": "delivery",
-        "source": "orderspace",
-        "account": "acme",
-        "delivery.id": world.receipts.kept()[0].delivery.to_string(),
-    });
-    let warnings: Vec<_> = log
-        .messages("WARN")
-        .into_iter()
-        .filter(|(_, span)| span["name"] == "delivery")
-        .collect();
+    let kept = world.receipts.kept();
+    let delivery = kept[0].delivery.to_string();
+    let unproved = |known: &[(&str, &str)], cause: &str| {
+        let mut line = json!({ "bytes": bytes, "answer": 401, "outcome": "unauthenticated" });
+        line["cause"] = cause.into();
+        for (name, value) in known {
+            line[*name] = (*value).into();
+        }
+        line
+    };
+    let proved = |attempt: u32, answer: u16, outcome: &str| {
+        json!({
+            "account": "acme", "source": "orderspace", "delivery": delivery, "webhook": WEBHOOK,
+            "events": 1, "bytes": bytes, "attempt": attempt, "answer": answer, "outcome": outcome,
+        })
+    };
+    let mut refused = proved(1, 503, "refused");
+    refused["cause"] = "queue_refused".into();
     assert_eq!(
-        warnings,
+        deliveries(&log, "WARN"),
         [
-            said(unverified, &json!({"name": "delivery"})),
-            said(
-                unverified,
-                &json!({"name": "delivery", "source": "orderspace"})
+            unproved(&[], "unknown_token"),
+            unproved(&[("source", "orderspace")], "no_signature"),
+            unproved(
+                &[("source", "orderspace"), ("account", "acme")],
+                "wrong_signature"
             ),
-            said(
-                unverified,
-                &json!({"name": "delivery", "source": "orderspace", "account": "acme"})
-            ),
-            said("delivery refused; the source sends it again", &delivery),
+            refused,
         ]
     );
+    assert_eq!(deliveries(&log, "INFO"), [proved(2, 200, "accepted")]);
     let asked = "a wrong signature under a known token: its account will be checked";
     let known = json!({"name": "delivery", "source": "orderspace", "account": "acme"});
+    assert_eq!(log.messages("INFO")[0], (asked.to_owned(), known));
+}
+
+/// The lines of deliveries at a level, without what every line has.
+fn deliveries(log: &Log, level: &str) -> Vec<Value> {
+    let lines = log.lines(level).into_iter();
+    let lines = lines.filter(|line| line["message"] == "delivery");
+    lines
+        .map(|mut line| {
+            assert!(
+                line["duration_ms"].is_u64() && line["span"].is_null(),
+                "{line}"
+            );
+            let members = line.as_object_mut().unwrap();
+            for name in ["timestamp", "level", "message", "target", "duration_ms"] {
+                assert!(members.remove(name).is_some(), "{name}");
+            }
+            line
+        })
+        .collect()
+}
+
+#[rstest]
+#[case::nothing_is_understood("{", "quarantined", 0)]
+#[case::a_part_is_not_understood(
+    r#"[{"event":"order.created","data":{"order":{"id":"or_1"}}},7]"#,
+    "quarantined",
+    1
+)]
+#[case::nothing_is_in_it("[]", "accepted", 0)]
+#[tokio::test(start_paused = true)]
+async fn a_line_says_what_became_of_the_events(
+    #[case] body: &str,
+    #[case] outcome: &str,
+    #[case] events: u64,
+) {
+    let (world, log) = (world(), Log::default());
+    let _guard = log.capture(LevelFilter::INFO);
+    assert_eq!(world.deliver(body).await, 200);
+    let lines = deliveries(&log, "INFO");
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert_eq!(lines[0]["outcome"], outcome);
+    assert_eq!(lines[0]["events"], events);
+    assert_eq!(lines[0]["cause"], Value::Null);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_no_request_has_a_line_and_is_counted() {
+    let (world, log) = (world(), Log::default());
+    let _guard = log.capture(LevelFilter::INFO);
+    let event = GatewayEvent::parse("{}");
+    let responding = world.function.respond(event, Timestamp::from_millis(7));
+    let (answer, metrics) = captured(responding).await;
+    assert_eq!(answer["statusCode"], 401);
+    let line = json!({
+        "bytes": 0, "answer": 401, "outcome": "unauthenticated", "cause": "malformed_request",
+    });
+    assert_eq!(deliveries(&log, "WARN"), [line]);
+    let metrics: Value = serde_json::from_str(&metrics[0]).unwrap();
+    assert_eq!(metrics["Unauthenticated"], 1);
+    assert_eq!(metrics["Cause"], "malformed_request");
+}
+
+/// Every answer is counted once, in the one line of its request.
+#[tokio::test(start_paused = true)]
+async fn answers_are_counted_by_their_causes() {
+    let world = world();
+    let body = delivery().event("order.created", r#"{"id":"or_1"}"#).body();
+    let counted = async |request: &HookRequest| {
+        let (_, lines) = captured(world.post(request)).await;
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        let mut line: Value = serde_json::from_str(&lines[0]).unwrap();
+        line.as_object_mut().unwrap().remove("_aws");
+        line
+    };
+    let signed = world.signed(body.clone());
+    let forged = hook(world.token.expose(), body.clone()).signed("another key");
     assert_eq!(
-        log.messages("INFO"),
-        [said(asked, &known), said("delivery", &delivery)]
+        counted(&forged).await,
+        json!({ "Stack": "orderhook", "Cause": "wrong_signature", "Unauthenticated": 1, "ChecksAsked": 1 })
     );
+    world.refuse_lanes();
+    assert_eq!(
+        counted(&signed).await,
+        json!({ "Stack": "orderhook", "Cause": "queue_refused", "DeliveriesRefused": 1 })
+    );
+    world.queues.script().repair();
+    assert_eq!(
+        counted(&signed).await,
+        json!({ "Stack": "orderhook", "Deliveries": 1, "RetryMarkerAge": 0 })
+    );
+    assert_eq!(
+        counted(&world.signed("[7,8]")).await,
+        json!({ "Stack": "orderhook", "Deliveries": 1, "Quarantined": 2 })
+    );
+    world
+        .keys
+        .script()
+        .on("read")
+        .always()
+        .fault(Fault::transient("Throttled"));
+    let another = world.another_instance();
+    let (answer, lines) = captured(world.post_to(&another, &signed, RECEIVED_MILLIS)).await;
+    assert_eq!(answer.status, 503);
+    let line: Value = serde_json::from_str(&lines[0]).unwrap();
+    assert_eq!(line["DeliveriesRefused"], 1);
+    assert_eq!(line["Cause"], "keys_unreadable");
+}
+
+/// What a delivery of one event costs in the log: the bytes are paid for.
+#[tokio::test(start_paused = true)]
+async fn a_delivery_costs_few_bytes_of_log() {
+    let (world, log) = (world(), Log::default());
+    let _guard = log.capture(LevelFilter::INFO);
+    let body = delivery().event("order.created", r#"{"id":"or_1"}"#).body();
+    let (status, metrics) = captured(world.deliver(body)).await;
+    assert_eq!((status, metrics.len()), (200, 1));
+    let (line, metric) = (log.text().len(), metrics[0].len() + 1);
+    assert!(line <= 300, "{line} bytes: {}", log.text());
+    assert!(metric <= 220, "{metric} bytes: {}", metrics[0]);
 }
 
 #[rstest]

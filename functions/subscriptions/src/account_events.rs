@@ -19,6 +19,7 @@ use domain::subscription::{Account, AccountEvent, AccountEventKind, Unsent};
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, join_all};
 use runtime::enqueue::enqueue;
+use runtime::metrics::{self, Metric};
 use tokio::time::Instant;
 use tracing::warn;
 
@@ -67,9 +68,7 @@ impl<'p, Q: Queues> TeamQueues<'p, Q> {
                 left.push(position);
             }
         }
-        if !left.is_empty() {
-            runtime::metrics::count("AccountEventsUnsent", left.len(), &[("Team", team)]);
-        }
+        metrics::count(Metric::AccountEventsUnsent, left.len());
         left
     }
 

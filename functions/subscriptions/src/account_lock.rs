@@ -18,6 +18,7 @@ use domain::subscription::{
     LeaseOwner, Leased, Leases, Saved, Silence, Unsent,
 };
 use domain::timestamp::Timestamp;
+use runtime::metrics::{self, Metric};
 use sources::facts;
 use tracing::{info, warn};
 
@@ -249,7 +250,7 @@ impl<'p, A: Leases> AccountLock<'p, A> {
         let given_up = self.account.remember_unsent(Unsent { event, queues });
         if given_up > 0 {
             warn!(given_up, "more account events wait than are kept");
-            runtime::metrics::count("AccountEventsGivenUp", given_up, &[]);
+            metrics::count(Metric::AccountEventsGivenUp, given_up);
         }
     }
 
@@ -276,7 +277,7 @@ impl<'p, A: Leases> AccountLock<'p, A> {
     /// Enters what is not as it shall be. While an error keeps it so, it is found again and again, and entered
     /// once.
     pub(crate) fn found(&mut self, finding: Finding, what: impl Into<String>) {
-        runtime::metrics::count("SubscriptionFindings", 1, &[("Finding", finding.as_str())]);
+        metrics::count_by(Metric::SubscriptionFindings, 1, &[finding.as_str()]);
         let what = format!("found: {}", what.into());
         let is_known = self.account.last_error.is_some()
             && self.account.history.iter().any(|entry| entry.what == what);
@@ -321,7 +322,7 @@ impl<'p, A: Leases> AccountLock<'p, A> {
 
     /// Enters what was done.
     pub(crate) fn acted(&mut self, act: Act, what: impl Into<String>) {
-        runtime::metrics::count("SubscriptionActs", 1, &[("Act", act.as_str())]);
+        metrics::count_by(Metric::SubscriptionActs, 1, &[act.as_str()]);
         self.note(Note::Did(act), what);
     }
 

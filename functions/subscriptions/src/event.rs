@@ -15,6 +15,7 @@ use domain::subscription::{Accounts, Deliveries, Secrets};
 use domain::timestamp::Timestamp;
 use lambda_http::Request;
 use runtime::gateway::{self, GatewayEvent};
+use runtime::metrics::{self, Metric};
 use serde_json::{Value, json};
 use thiserror::Error;
 
@@ -91,12 +92,28 @@ where
     D: Deliveries,
     Q: Queues,
 {
+    let work = Box::pin(serve(subscriptions, schedule, event, now));
+    metrics::invocation(&subscriptions.stack, work).await
+}
+
+async fn serve<A, S, D, Q>(
+    subscriptions: &Subscriptions<'_, A, S, D>,
+    schedule: &Schedule<'_, A, D, Q>,
+    event: Value,
+    now: Timestamp,
+) -> Result<Value, EventError>
+where
+    A: Accounts,
+    S: Secrets,
+    D: Deliveries,
+    Q: Queues,
+{
     match Event::read(event)? {
         Event::Call(request) => Ok(gateway::response(
             &Box::pin(subscriptions.handle(&request, now)).await,
         )),
-        Event::Schedule => scheduled(Box::pin(schedule.run(now)).await),
-        Event::Watch => scheduled(Box::pin(schedule.watch(now)).await),
+        Event::Schedule => scheduled("check", Box::pin(schedule.run(now)).await),
+        Event::Watch => scheduled("watch", Box::pin(schedule.watch(now)).await),
         Event::Checks(batch) => {
             let answer = Box::pin(subscriptions.check_batch(&batch, now)).await;
             serde_json::to_value(answer).map_err(|_| EventError::Unwritten)
@@ -104,7 +121,9 @@ where
     }
 }
 
-fn scheduled(sent: Result<usize, Failure>) -> Result<Value, EventError> {
+/// Answers a run of a schedule. Only one that sent everything counts: an alarm rings where none is counted.
+fn scheduled(schedule: &'static str, sent: Result<usize, Failure>) -> Result<Value, EventError> {
     let sent = sent.map_err(|failure| EventError::Unscheduled(failure.message()))?;
+    metrics::count_by(Metric::ScheduleRuns, 1, &[schedule]);
     Ok(json!({ "accounts": sent }))
 }

@@ -13,6 +13,7 @@ use domain::subscription::{
     Account, Arrival, Deliveries, Evidence, FailedDelivery, Registration, Rotation, failed_run,
 };
 use domain::timestamp::Timestamp;
+use runtime::metrics::{self, Metric};
 use sources::facts;
 use tracing::warn;
 
@@ -32,8 +33,6 @@ pub struct Health<'p, D> {
     pub(crate) deliveries: &'p D,
     /// So many failed deliveries in a row raise an alarm.
     alarm: usize,
-    /// What this stack's alarms know its metrics by.
-    pub(crate) stack: String,
 }
 
 impl<'p, D: Deliveries> Health<'p, D> {
@@ -42,7 +41,6 @@ impl<'p, D: Deliveries> Health<'p, D> {
         Self {
             deliveries,
             alarm: settings.failures_alarm,
-            stack: settings.stack.clone(),
         }
     }
 
@@ -137,7 +135,7 @@ impl<'p, D: Deliveries> Health<'p, D> {
             Ok(arrivals) => arrivals.iter().any(|arrival| arrival.is_by(registration)),
             Err(error) => {
                 warn!(account = %name, %error, "whether the URL brings deliveries cannot be read");
-                runtime::metrics::count("HealthUnread", 1, &[]);
+                metrics::count(Metric::HealthUnread, 1);
                 false
             }
         }
@@ -152,12 +150,12 @@ impl<'p, D: Deliveries> Health<'p, D> {
                 let causes: BTreeSet<&str> =
                     run.iter().map(|failed| failed.cause.as_str()).collect();
                 warn!(account = %name, failed = run.len(), ?causes, "deliveries keep being refused");
-                runtime::metrics::count("StrikeRuns", 1, &[("Stack", &self.stack)]);
+                metrics::count(Metric::FailedDeliveryRuns, 1);
             }
             Ok(_) => {}
             Err(error) => {
                 warn!(account = %name, %error, "whether deliveries are refused cannot be read");
-                runtime::metrics::count("HealthUnread", 1, &[]);
+                metrics::count(Metric::HealthUnread, 1);
             }
         }
     }
@@ -179,7 +177,7 @@ impl<'p, D: Deliveries> Health<'p, D> {
             Ok((arrivals, failed)) => Evidence::read(new, old, since, &arrivals, &failed),
             Err(error) => {
                 warn!(account = %name, %error, "whether the new webhook delivers cannot be read");
-                runtime::metrics::count("HealthUnread", 1, &[]);
+                metrics::count(Metric::HealthUnread, 1);
                 Evidence::Unknown
             }
         }

@@ -137,6 +137,8 @@ pub struct Subscriptions<'p, A, S, D> {
     reconciler: Reconciler<'p, A, S, D>,
     rules: Rules,
     budget: Duration,
+    /// The stack's name, by which its metrics are known.
+    stack: String,
 }
 
 impl<'p, A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'p, A, S, D> {
@@ -154,6 +156,7 @@ impl<'p, A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'p, A, S, D> {
             events,
             health,
             budget: settings.budget,
+            stack: settings.stack.clone(),
             rules: Rules {
                 life_cycle: settings.life_cycle,
                 policy: settings.policy,
@@ -184,11 +187,6 @@ impl<'p, A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'p, A, S, D> {
             };
             let outcome = outcome.unwrap_or_else(Outcome::Failed);
             let status = outcome.status().as_u16();
-            runtime::metrics::count(
-                "SubscriptionCalls",
-                1,
-                &[("Call", call), ("Status", &status.to_string())],
-            );
             let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
             match outcome.cause() {
                 None => info!(status, duration_ms, "answered"),

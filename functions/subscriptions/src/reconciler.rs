@@ -28,6 +28,7 @@ use domain::subscription::{
 };
 use domain::timestamp::Timestamp;
 
+use runtime::metrics::{self, Metric};
 use tracing::warn;
 
 use crate::Settings;
@@ -107,7 +108,7 @@ impl<'p, A: Accounts, S: Secrets, D: Deliveries> Reconciler<'p, A, S, D> {
         match self.secrets.oauth(&account.name).await {
             Err(error) if error.is_unreadable() => {
                 warn!(account = %account.name, %error, "the credentials that are kept cannot be read");
-                runtime::metrics::count("SecretsUnreadable", 1, &[("Stack", &self.health.stack)]);
+                metrics::count(Metric::SecretsUnreadable, 1);
                 Ok(None)
             }
             kept => kept,
@@ -345,11 +346,7 @@ fn complain<A>(lock: &AccountLock<'_, A>, evidence: Evidence) -> Result<(), Fail
     let new = lock.account.live().and_then(|live| live.webhook.clone());
     match (new, old.webhook.clone(), evidence) {
         (Some(new), Some(old), Evidence::OldAlone) if until <= lock.now => {
-            runtime::metrics::count(
-                "SubscriptionFindings",
-                1,
-                &[("Finding", "silent_successor")],
-            );
+            metrics::count_by(Metric::SubscriptionFindings, 1, &["silent_successor"]);
             let source = lock.account.source;
             Err(Failure::SilentSuccessor { source, new, old })
         }

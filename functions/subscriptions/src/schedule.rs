@@ -30,6 +30,7 @@ use domain::timestamp::Timestamp;
 use futures::FutureExt as _;
 use futures::future::join_all;
 use runtime::enqueue::enqueue;
+use runtime::metrics::{self, Metric};
 use serde::Deserialize;
 use tokio::time::Instant;
 use tracing::{Instrument as _, error, info, info_span, warn};
@@ -94,7 +95,7 @@ impl<'p, A: Accounts, D: Deliveries, Q: Queues> Schedule<'p, A, D, Q> {
                 Err(error) => {
                     // One check too many does no harm.
                     warn!(account = %account.name, %error, "whether deliveries stay away cannot be determined");
-                    runtime::metrics::count("HealthUnread", 1, &[]);
+                    metrics::count(Metric::HealthUnread, 1);
                     silent.push(account);
                 }
             }
@@ -111,10 +112,7 @@ impl<'p, A: Accounts, D: Deliveries, Q: Queues> Schedule<'p, A, D, Q> {
         for name in &unreadable {
             error!(account = %name, "the account cannot be read; its GET says what to do");
         }
-        let stack = [("Stack", self.health.stack.as_str())];
-        if !unreadable.is_empty() {
-            runtime::metrics::count("AccountsUnreadable", unreadable.len(), &stack);
-        }
+        metrics::count(Metric::AccountsUnreadable, unreadable.len());
         Ok(accounts)
     }
 
@@ -127,7 +125,7 @@ impl<'p, A: Accounts, D: Deliveries, Q: Queues> Schedule<'p, A, D, Q> {
         let answers = enqueue(self.queues, &self.queue, &messages, deadline).await;
         info!(due = due.len(), "schedule");
         let refused: Vec<PortError> = answers.into_iter().filter_map(Result::err).collect();
-        runtime::metrics::count("ChecksUnsent", refused.len(), &[]);
+        metrics::count(Metric::ChecksUnsent, refused.len());
         match refused.into_iter().next() {
             Some(error) => Err(error.into()),
             None => Ok(due.len()),
@@ -144,8 +142,17 @@ fn is_due(account: &Account, now: Timestamp) -> bool {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
     Done,
-    Again,
+    /// It comes again, for this reason.
+    Again(&'static str),
 }
+
+/// Why a message comes again: the metric's word.
+const UNREADABLE: &str = "unreadable";
+const PANIC: &str = "panic";
+const TRANSIENT: &str = "transient";
+
+/// What stands for the lane where messages are of the check queue.
+const CHECKS: &str = "checks";
 
 impl<A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'_, A, S, D> {
     /// Checks the accounts of a batch, all at the same time, and says which messages have to come again.
@@ -155,14 +162,15 @@ impl<A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'_, A, S, D> {
             let checked = AssertUnwindSafe(self.check_ordered(message, now));
             checked.catch_unwind().await.unwrap_or_else(|_| {
                 warn!("a check ended in a panic");
-                Fate::Again
+                Fate::Again(PANIC)
             })
         });
         let fates = join_all(fates).await;
         let again = batch.records.iter().zip(fates);
         let mut response = SqsBatchResponse::default();
         for (message, fate) in again {
-            if fate == Fate::Again {
+            if let Fate::Again(failure) = fate {
+                metrics::count_by(Metric::Retried, 1, &[CHECKS, failure]);
                 let mut failure = BatchItemFailure::default();
                 failure.item_identifier = message.message_id.clone().unwrap_or_default();
                 response.batch_item_failures.push(failure);
@@ -179,8 +187,8 @@ impl<A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'_, A, S, D> {
             .and_then(|order| order.account.parse::<AccountName>().ok());
         let Some(name) = name else {
             warn!("a message of the check queue cannot be read");
-            runtime::metrics::count("Checks", 1, &[("Outcome", "unreadable")]);
-            return Fate::Again;
+            metrics::count(Metric::Checks, 1);
+            return Fate::Again(UNREADABLE);
         };
         let span = info_span!("check", account = name.as_str());
         async {
@@ -188,7 +196,7 @@ impl<A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'_, A, S, D> {
             let outcome = self.check(&name, now, deadline).await;
             let outcome = outcome.unwrap_or_else(Outcome::Failed);
             let (word, fate) = judge(&outcome);
-            runtime::metrics::count("Checks", 1, &[("Outcome", word)]);
+            metrics::count(Metric::Checks, 1);
             match outcome.cause() {
                 None => info!(outcome = word, "checked"),
                 Some(cause) => warn!(outcome = word, cause, "checked"),
@@ -224,7 +232,7 @@ fn judge(outcome: &Outcome) -> (&'static str, Fate) {
             Failure::Store(_)
             | Failure::Randomness
             | Failure::Invalid { .. }
-            | Failure::NoRoute => ("failed", Fate::Again),
+            | Failure::NoRoute => ("failed", Fate::Again(TRANSIENT)),
         },
     }
 }

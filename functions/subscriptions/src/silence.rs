@@ -12,6 +12,7 @@ use domain::identity::DeliveryId;
 use domain::ports::PortError;
 use domain::subscription::{Account, Deliveries, Desired, Silence};
 use domain::timestamp::Timestamp;
+use runtime::metrics::{self, Metric};
 use tracing::warn;
 
 use crate::health::Health;
@@ -29,7 +30,7 @@ impl<D: Deliveries> Health<'_, D> {
         let arrivals = self.read_arrivals(account, now).await;
         if let Err(error) = &arrivals {
             warn!(%error, "whether deliveries stay away cannot be read");
-            runtime::metrics::count("HealthUnread", 1, &[]);
+            metrics::count(Metric::HealthUnread, 1);
         }
         arrivals.ok()
     }
@@ -60,7 +61,7 @@ impl<D: Deliveries> Health<'_, D> {
     pub(crate) fn report_silence(&self, account: &Account, silence: Silence) {
         let since = account.baseline.silent_since();
         warn!(%since, missed = silence.missed, "deliveries stay away");
-        runtime::metrics::count("Silences", 1, &[("Stack", &self.stack)]);
+        metrics::count(Metric::Silences, 1);
     }
 
     /// Whether an account has become silent since it was checked last.

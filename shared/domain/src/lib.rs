@@ -12,6 +12,7 @@
 #![warn(clippy::too_many_lines)]
 
 pub mod account;
+pub mod control;
 pub mod decimal;
 pub mod delivery;
 pub mod envelope;

@@ -259,6 +259,8 @@ pub struct Marker {
     pub expires: Timestamp,
     /// Until when an attempt holds the marker; in the past if none does.
     pub leased_until: Timestamp,
+    /// How many attempts were refused so far, as far as is known: of those that released before this number was kept, one.
+    pub attempts: u32,
 }
 
 /// Which deliveries a retry marker is for: those with the same retry key by the same registration. Another registration's

@@ -6,6 +6,10 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
+/// The stack's name where no variable names it: the functions of the release before had none, and code is replaced before
+/// its variables.
+const STACK: &str = "orderhook";
+
 /// The variables of the process.
 #[derive(Clone, Default)]
 pub struct Variables(HashMap<String, String>);
@@ -68,6 +72,12 @@ impl Variables {
             reason: error.to_string(),
         })
     }
+
+    /// The name of the stack, by which alarms know its metrics: another one may stand beside it.
+    #[must_use]
+    pub fn stack(&self) -> String {
+        self.text("STACK_NAME").unwrap_or(STACK).to_owned()
+    }
 }
 
 impl<const N: usize> From<[(&str, &str); N]> for Variables {
@@ -84,6 +94,13 @@ impl<const N: usize> From<[(&str, &str); N]> for Variables {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_stack_has_a_name_also_without_the_variable() {
+        let named = Variables::from([("STACK_NAME", "shop")]);
+        assert_eq!(named.stack(), "shop");
+        assert_eq!(Variables::default().stack(), "orderhook");
+    }
 
     #[test]
     fn a_variable_that_does_not_serve_is_named() {

@@ -5,14 +5,26 @@
 //!
 //! A line has the fields of its innermost span under `span`, and of no other: what its lines are about stands in an inner
 //! span as well. Our spans are there at any level, for an error needs its account no less than a trace.
+//!
+//! A field of bytes is JSON that we made, and stands in the line as it is: so a line can have a list of events. `level` and
+//! `timestamp` are what Lambda's own filter of levels reads.
+//!
+//! <https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html>
 
+use std::fmt::{self, Debug};
 use std::io;
 
-use tracing::Subscriber;
+use serde::de::IgnoredAny;
+use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
+use tracing::{Event, Subscriber};
 use tracing_subscriber::filter::{FilterExt as _, Targets, filter_fn};
-use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::{JsonFields, Writer};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormattedFields, MakeWriter};
 use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::registry::LookupSpan;
+
+use crate::clock;
 
 /// Our own crates: the only ones whose level can be chosen.
 const OURS: [&str; 7] = [
@@ -38,14 +50,107 @@ where
         metadata.is_span() && OURS.iter().any(|ours| metadata.target().starts_with(ours))
     });
     let lines = tracing_subscriber::fmt::layer()
-        .json()
-        .flatten_event(true)
-        .with_span_list(false)
+        .fmt_fields(JsonFields::new())
+        .event_format(Line)
         .with_writer(writer);
     tracing_subscriber::registry().with(tracing_subscriber::Layer::with_filter(
         lines,
         targets.or(spans.with_max_level_hint(LevelFilter::INFO)),
     ))
+}
+
+/// The form of a line: a JSON object.
+#[derive(Debug)]
+struct Line;
+
+impl<S: Subscriber + for<'s> LookupSpan<'s>> FormatEvent<S, JsonFields> for Line {
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, JsonFields>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let (metadata, now) = (event.metadata(), clock::now());
+        write!(
+            writer,
+            r#"{{"timestamp":"{now}","level":"{}""#,
+            metadata.level()
+        )?;
+        let mut members = Members {
+            writer: writer.by_ref(),
+            written: Ok(()),
+        };
+        event.record(&mut members);
+        members.written?;
+        write!(writer, r#","target":"{}""#, metadata.target())?;
+        if let Some(span) = context.lookup_current() {
+            write!(writer, r#","span":{{"name":"{}""#, span.name())?;
+            let extensions = span.extensions();
+            let fields = extensions.get::<FormattedFields<JsonFields>>();
+            let fields = fields.and_then(|fields| {
+                let fields = fields.fields.strip_prefix('{')?.strip_suffix('}')?;
+                (!fields.is_empty()).then_some(fields)
+            });
+            if let Some(fields) = fields {
+                write!(writer, ",{fields}")?;
+            }
+            writer.write_char('}')?;
+        }
+        writeln!(writer, "}}")
+    }
+}
+
+/// The fields of an event, written as members. Names are our own, and have nothing that JSON escapes.
+struct Members<'w> {
+    writer: Writer<'w>,
+    written: fmt::Result,
+}
+
+impl Members<'_> {
+    fn write(&mut self, field: &Field, json: impl fmt::Display) {
+        let writer = &mut self.writer;
+        let write = |()| write!(writer, r#","{}":{json}"#, field.name());
+        self.written = self.written.and_then(write);
+    }
+
+    fn write_text(&mut self, field: &Field, text: &str) {
+        self.write(field, domain::envelope::json_string(text));
+    }
+}
+
+impl Visit for Members<'_> {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        self.write_text(field, &format!("{value:?}"));
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.write_text(field, value);
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.write(field, value);
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.write(field, value);
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.write(field, value);
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        // JSON has no number for what is none.
+        self.write(field, serde_json::Value::from(value));
+    }
+
+    fn record_bytes(&mut self, field: &Field, value: &[u8]) {
+        match (std::str::from_utf8(value), serde_json::from_slice(value)) {
+            (Ok(json), Ok(IgnoredAny)) => self.write(field, json),
+            (Ok(text), Err(_)) => self.write_text(field, text),
+            (Err(_), _) => self.write(field, "null"),
+        }
+    }
 }
 
 /// Starts logging to standard output. A second call changes nothing.
@@ -71,6 +176,85 @@ mod tests {
         fn flush(&mut self) -> io::Result<()> {
             Ok(())
         }
+    }
+
+    /// What a piece of work logs at `INFO`.
+    fn logged(work: impl FnOnce()) -> String {
+        let buffer = Buffer::default();
+        let writer = buffer.clone();
+        tracing::subscriber::with_default(
+            subscriber(LevelFilter::INFO, move || writer.clone()),
+            work,
+        );
+        let lines = buffer.0.lock().unwrap().clone();
+        String::from_utf8(lines).unwrap()
+    }
+
+    #[test]
+    fn a_line_is_an_object_with_its_fields_and_those_of_its_span() {
+        let text = logged(|| {
+            let error = io::Error::other("of \"its\" own");
+            let span = tracing::info_span!(target: "inbound", "delivery", account = "acme", later = tracing::field::Empty);
+            let _entered = span.entered();
+            tracing::Span::current().record("later", 7);
+            tracing::warn!(
+                target: "inbound::answer",
+                name = "a \"b\"\n\\",
+                many = 3_u64,
+                few = -3,
+                yes = true,
+                part = 0.5,
+                none = f64::NAN,
+                cause = ?Some(1),
+                %error,
+                absent = None::<u64>,
+                events = br#"[{"id":"a"}]"#.as_slice(),
+                broken = b"[".as_slice(),
+                binary = [0xff_u8].as_slice(),
+                event.r#type = "order.created",
+                "a {}",
+                "message"
+            );
+        });
+        let mut line: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let at = line["timestamp"].take();
+        assert!(at.as_str().is_some_and(|at| at.len() == 24), "{at}");
+        assert_eq!(
+            line,
+            serde_json::json!({
+                "timestamp": null,
+                "level": "WARN",
+                "message": "a message",
+                "name": "a \"b\"\n\\",
+                "many": 3,
+                "few": -3,
+                "yes": true,
+                "part": 0.5,
+                "none": null,
+                "cause": "Some(1)",
+                "error": "of \"its\" own",
+                "events": [{ "id": "a" }],
+                "broken": "[",
+                "binary": null,
+                "event.type": "order.created",
+                "target": "inbound::answer",
+                "span": { "name": "delivery", "account": "acme", "later": 7 },
+            })
+        );
+    }
+
+    #[test]
+    fn a_line_outside_of_spans_has_none() {
+        let text = logged(|| tracing::info!(target: "consumer", "started"));
+        assert!(
+            text.ends_with("\"message\":\"started\",\"target\":\"consumer\"}\n"),
+            "{text}"
+        );
+        let text = logged(|| {
+            let _entered = tracing::info_span!(target: "consumer", "batch").entered();
+            tracing::info!(target: "consumer", "started");
+        });
+        assert!(text.ends_with("\"span\":{\"name\":\"batch\"}}\n"), "{text}");
     }
 
     #[test]

@@ -62,6 +62,22 @@ impl SqsBatch {
         self.record(record)
     }
 
+    /// Gives the last message an attribute of type `String`.
+    ///
+    /// # Panics
+    /// There is no message.
+    #[must_use]
+    pub fn with_attribute(mut self, name: &str, value: &str) -> Self {
+        let last = self.records.last_mut().expect("a message");
+        last["messageAttributes"][name] = json!({
+            "stringValue": value,
+            "stringListValues": [],
+            "binaryListValues": [],
+            "dataType": "String",
+        });
+        self
+    }
+
     /// Adds a record as it stands, for what a well-behaved queue would not send.
     #[must_use]
     pub fn record(mut self, record: Value) -> Self {

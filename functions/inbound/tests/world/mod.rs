@@ -182,6 +182,7 @@ impl World {
             delivery: DeliveryId::new(at(RECEIVED_MILLIS - 60_000), &[9; 10]),
             expires: at(expires),
             leased_until: at(leased_until),
+            attempts: 1,
         };
         let key = self.marker_key(body);
         let left = self.receipts.mark(key, &marker, at(0), at(0));

@@ -260,6 +260,7 @@ async fn markers_of_every_release_are_read() {
             "delivery": marker.delivery.to_string(),
             "expires": marker.expires.to_string(),
             "leased_until": marker.leased_until.to_string(),
+            "attempts": marker.attempts,
         });
         release.expect_read(&example, &read);
 

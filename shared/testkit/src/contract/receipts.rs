@@ -196,6 +196,7 @@ async fn a_marker_is_held_by_one(receipts: &impl Markers) {
         delivery: delivery_id(1),
         expires: at(86_400_000),
         leased_until: at(0),
+        attempts: 3,
     };
     let held = |until| Marker {
         leased_until: at(until),
@@ -309,6 +310,7 @@ async fn of_two_leases_at_once_one_is_had(receipts: &impl Markers) {
             delivery: delivery_id(3),
             expires: at(86_400_000),
             leased_until: at(0),
+            attempts: 1,
         };
         let marked = receipts.mark(key, &free, at(0), at(15_000)).await;
         marked.unwrap();

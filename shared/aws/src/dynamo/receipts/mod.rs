@@ -3,7 +3,7 @@
 //! | item | holds |
 //! |---|---|
 //! | a receipt | `received`, `registration`, `webhook`, `proof`, `hash`, `events`, `attempts`, and the bytes as `body` (compressed) or `dataref`; where there are any, `form` (of the signature), `part` (of the registration) and `headers`: by name, the list of values, text or bytes |
-//! | a retry marker | `delivery`, `expires`, `leased_until` (milliseconds), `holder` |
+//! | a retry marker | `delivery`, `expires`, `leased_until` (milliseconds), `attempts`, `holder` |
 //! | a failed delivery | `cause` |
 //!
 //! Inbound writes them ([`write`]); subscriptions and operators read them ([`read`]).

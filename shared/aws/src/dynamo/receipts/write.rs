@@ -221,6 +221,7 @@ impl<O: ClaimCheck> Markers for DynamoReceipts<O> {
             .item(DELIVERY, text(marker.delivery.to_string()))
             .item(EXPIRES, number(marker.expires.millis()))
             .item(LEASED_UNTIL, number(marker.leased_until.millis()))
+            .item(ATTEMPTS, number(marker.attempts.into()))
             .item(EXPIRES_AT, number(marker.expires.seconds()))
             .condition_expression(
                 "attribute_not_exists(#leased_until) OR #leased_until = :until OR #expires <= :now",
@@ -329,6 +330,10 @@ fn marker(item: &Item) -> Option<Marker> {
         delivery: text_of(item, DELIVERY)?.parse().ok()?,
         expires: Timestamp::from_millis(number_of(item, EXPIRES)?),
         leased_until: Timestamp::from_millis(number_of(item, LEASED_UNTIL)?),
+        // Only a log line has it: what is missing or odd must not cost a retry its identity.
+        attempts: number_of(item, ATTEMPTS)
+            .and_then(|attempts| u32::try_from(attempts).ok())
+            .unwrap_or(1),
     })
 }
 
@@ -380,6 +385,11 @@ mod tests {
         assert_eq!(read.delivery, delivery(7));
         assert_eq!(read.expires, Timestamp::from_millis(1000));
         assert_eq!(read.leased_until, Timestamp::from_millis(0));
+        assert_eq!(read.attempts, 1, "a marker of the release before");
+        for (attempts, expected) in [(number(3), 3), (number(u64::MAX), 1), (text("3"), 1)] {
+            item.insert(ATTEMPTS.to_owned(), attempts);
+            assert_eq!(marker(&item).unwrap().attempts, expected);
+        }
         item.insert(EXPIRES.to_owned(), text("1000"));
         assert_eq!(marker(&item), None);
     }
