@@ -16,6 +16,7 @@ pub mod loopback_stack;
 pub mod queues;
 pub mod replay;
 pub mod samconfig;
+pub mod send;
 pub mod stack;
 pub mod status;
 pub mod stuck;

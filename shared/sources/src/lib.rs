@@ -32,7 +32,7 @@ use domain::identity::{BodyHash, DeliveryId, RetryKey};
 use domain::lane::Lane;
 use domain::provenance::{Provenance, Sequence};
 use domain::record::Subject;
-use domain::signature::{Form, Policy, ProofError, Screened};
+use domain::signature::{Form, MacKey, Policy, ProofError, Screened};
 use domain::source::Source;
 #[cfg(feature = "api")]
 use domain::subscription::{Api, Apis};
@@ -119,6 +119,17 @@ pub trait Protocol: Sync {
         body.into()
     }
 
+    /// A delivery of one event as the source would send it, signed with this key. `None` for a source whose way of signing
+    /// this release only reads.
+    fn signed_delivery(
+        &self,
+        _key: &MacKey,
+        _event_type: &EventType,
+        _record: &RawValue,
+    ) -> Option<SignedDelivery> {
+        None
+    }
+
     /// What an event of this type means, whether or not this release knows the type.
     fn meaning(&self, event_type: &EventType) -> Meaning;
 
@@ -136,6 +147,26 @@ pub trait Protocol: Sync {
     /// the record has no id; whatever else is wrong with a record costs the field and not the event.
     fn unified(&self, _event_type: &EventType, _record: &RawValue) -> Option<Unified> {
         None
+    }
+}
+
+/// A delivery as a source would send it.
+#[derive(Clone)]
+pub struct SignedDelivery {
+    /// The header of the proof.
+    pub header: &'static str,
+    /// Its value.
+    pub proof: String,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+/// Without the proof, and without what customers ordered.
+impl fmt::Debug for SignedDelivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SignedDelivery")
+            .field("header", &self.header)
+            .finish_non_exhaustive()
     }
 }
 
