@@ -8,7 +8,7 @@ use clap_complete::Shell;
 use operate::Exit;
 
 use crate::screen::{Color, Screen};
-use crate::{accounts, doctor, resend, status, teams};
+use crate::{accounts, doctor, replay, send, status, stuck, teams};
 
 /// What every help ends with.
 const EXIT_CODES: &str = "\
@@ -28,6 +28,8 @@ Examples:
   orderhook accounts connect acme --client-id 9f2c…   asks for the secret, registers the webhook
   orderhook accounts show acme                        state, history, last delivery
   orderhook teams check                               can every team's queue be reached?
+  orderhook stuck list                                what waits for a person, and what is to be done about it?
+  orderhook stuck release --team sales                send what a team missed to it, once its queue is repaired
   orderhook status --local                            the stack of `cargo local up`";
 
 /// Operates an Orderhook stack: is it well, what waits, and which accounts and teams are connected.
@@ -101,13 +103,13 @@ pub enum Command {
     /// Which team gets what, and whether its queue can be reached.
     #[command(subcommand)]
     Teams(teams::Teams),
-    /// Send what a team's queue refused to that team again, once its queue is repaired.
-    ///
-    /// Takes the team's messages from the undelivered queue one after the other, sends each envelope as it is, under the
-    /// id that it had, and deletes a message only after the team's queue has accepted it. Stops at the first refusal of the
-    /// team's queue; a message that cannot be read stops no other, and is reported. What stays is shown in the queue again.
-    /// Exits with 0 when nothing of the team's is left, with 1 otherwise.
-    Resend(resend::Resend),
+    /// What waits for a person: list it, send it on, or give it up.
+    #[command(subcommand)]
+    Stuck(stuck::Stuck),
+    /// Send events again that came once: to all teams, or to one; or what records are now, to a new team.
+    Replay(Box<replay::Replay>),
+    /// Send a genuine, signed delivery to this stack, as an account's source would.
+    Send(send::Send),
     /// Print what a shell needs to complete these commands.
     Completions(Completions),
 }
@@ -202,6 +204,6 @@ mod tests {
     fn a_shell_learns_the_commands(#[case] shell: Shell) {
         let (mut screen, printed) = Screen::of_test(false);
         completions(&Completions { shell }, &mut screen).unwrap();
-        assert!(printed.out().contains("resend"));
+        assert!(printed.out().contains("replay"));
     }
 }

@@ -6,10 +6,13 @@
 pub mod accounts;
 pub mod cli;
 pub mod doctor;
+pub mod moment;
 pub mod prompt;
-pub mod resend;
+pub mod replay;
 pub mod screen;
+pub mod send;
 pub mod status;
+pub mod stuck;
 pub mod teams;
 pub mod words;
 
@@ -50,6 +53,8 @@ impl From<io::Error> for Stop {
 /// What was under way when it was interrupted is left as it is: every command can be run again.
 pub async fn run(cli: &Cli, directory: &Path, screen: &mut Screen) -> Exit {
     let ended = tokio::select! {
+        // A command that ends in a way of its own when it is interrupted comes first.
+        biased;
         ended = act(cli, directory, screen) => ended,
         _ = tokio::signal::ctrl_c() => return Exit::Interrupted,
     };
@@ -64,11 +69,9 @@ pub async fn run(cli: &Cli, directory: &Path, screen: &mut Screen) -> Exit {
 }
 
 async fn act(cli: &Cli, directory: &Path, screen: &mut Screen) -> Result<Exit, Stop> {
-    // Two commands need no stack.
-    match &cli.command {
-        Command::Completions(arguments) => return Ok(cli::completions(arguments, screen)?),
-        Command::Resend(arguments) => return resend::run(arguments, screen).await,
-        Command::Doctor(_) | Command::Status(_) | Command::Accounts(_) | Command::Teams(_) => {}
+    // This one needs no stack.
+    if let Command::Completions(arguments) = &cli.command {
+        return Ok(cli::completions(arguments, screen)?);
     }
     let target = Target::of(&cli.global.target(), directory).await?;
     on(cli, &target, screen).await
@@ -84,6 +87,9 @@ pub async fn on(cli: &Cli, target: &Target, screen: &mut Screen) -> Result<Exit,
         Command::Status(arguments) => status::run(arguments, target, screen).await,
         Command::Accounts(command) => accounts::run(command, cli.global.yes, target, screen).await,
         Command::Teams(command) => teams::run(command, target, screen).await,
-        Command::Completions(_) | Command::Resend(_) => Ok(Exit::Usage),
+        Command::Stuck(command) => stuck::run(command, cli.global.yes, target, screen).await,
+        Command::Replay(arguments) => replay::run(arguments, cli.global.yes, target, screen).await,
+        Command::Send(arguments) => send::run(arguments, cli.global.yes, target, screen).await,
+        Command::Completions(arguments) => Ok(cli::completions(arguments, screen)?),
     }
 }

@@ -121,6 +121,21 @@ impl Screen {
         let _ = writeln!(self.err, "{text}");
     }
 
+    /// Shows how far a command is, on one line beside the output: where a person watches.
+    pub fn progress(&mut self, text: &str) {
+        if self.is_interactive && !self.json {
+            let _ = write!(self.err, "\r{text}\u{1b}[K");
+            let _ = self.err.flush();
+        }
+    }
+
+    /// Ends the line of [`Screen::progress`].
+    pub fn end_progress(&mut self) {
+        if self.is_interactive && !self.json {
+            let _ = writeln!(self.err);
+        }
+    }
+
     /// Says why a command ends.
     pub fn complain(&mut self, text: &str) {
         let _ = writeln!(self.err, "orderhook: {text}");

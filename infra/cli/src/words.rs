@@ -47,6 +47,19 @@ pub fn count(number: u64) -> String {
     text
 }
 
+/// How wide a bar is, in characters.
+const BAR: u64 = 24;
+
+/// `████████        1,204/2,870`: how much of a whole is done.
+#[must_use]
+pub fn bar(done: u64, all: u64) -> String {
+    let full = done.min(all).saturating_mul(BAR) / all.max(1);
+    let bar: String = (0..BAR)
+        .map(|place| if place < full { '█' } else { ' ' })
+        .collect();
+    format!("{bar} {}/{}", count(done), count(all))
+}
+
 /// `1 warning`, `2 warnings`.
 #[must_use]
 pub fn of(number: usize, word: &str) -> String {
@@ -81,5 +94,15 @@ mod tests {
     #[case(1_000_000, "1,000,000")]
     fn counts(#[case] number: u64, #[case] expected: &str) {
         assert_eq!(count(number), expected);
+    }
+
+    #[rstest]
+    #[case(0, 0, 0, "0/0")]
+    #[case(1, 2, 12, "1/2")]
+    #[case(5, 2, 24, "5/2")]
+    fn bars(#[case] done: u64, #[case] all: u64, #[case] full: usize, #[case] numbers: &str) {
+        let text = bar(done, all);
+        assert_eq!(text.matches('█').count(), full);
+        assert!(text.ends_with(numbers), "{text}");
     }
 }

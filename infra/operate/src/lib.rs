@@ -7,12 +7,19 @@ pub mod accounts;
 pub mod aws;
 pub mod calls;
 pub mod doctor;
+pub mod kept;
+pub mod lane_sender;
 #[cfg(feature = "loopback")]
 pub mod loopback;
+#[cfg(feature = "loopback")]
+pub mod loopback_stack;
 pub mod queues;
+pub mod replay;
 pub mod samconfig;
+pub mod send;
 pub mod stack;
 pub mod status;
+pub mod stuck;
 pub mod target;
 pub mod teams;
 

@@ -75,9 +75,13 @@ struct Rule {
     replies: VecDeque<Reply>,
 }
 
+/// Something that answers requests by what happened before.
+type Player = Box<dyn FnMut(&Seen) -> Option<Reply> + Send>;
+
 #[derive(Default)]
 struct Script {
     rules: Vec<Rule>,
+    player: Option<Player>,
     seen: Vec<Seen>,
 }
 
@@ -159,6 +163,12 @@ impl Loopback {
         self
     }
 
+    /// Answers what no rule answers so: for services that remember.
+    pub fn play(&self, player: impl FnMut(&Seen) -> Option<Reply> + Send + 'static) -> &Self {
+        self.script().player = Some(Box::new(player));
+        self
+    }
+
     /// Everything that it was asked.
     #[must_use]
     pub fn seen(&self) -> Vec<Seen> {
@@ -203,9 +213,12 @@ async fn answer(
                 0 | 1 => rule.replies.front().cloned(),
                 _ => rule.replies.pop_front(),
             });
+    let seen = Seen { action, path, body };
+    let played = || script.player.as_mut().and_then(|player| player(&seen));
+    let reply = reply.or_else(played);
     let reply =
-        reply.unwrap_or_else(|| Reply::status(501, format!("nothing was set for {action}")));
-    script.seen.push(Seen { action, path, body });
+        reply.unwrap_or_else(|| Reply::status(501, format!("nothing was set for {}", seen.action)));
+    script.seen.push(seen);
     let mut response = http::Response::new(axum::body::Body::from(reply.body));
     *response.status_mut() = http::StatusCode::from_u16(reply.status).expect("a status");
     for (name, value) in reply.headers {

@@ -93,6 +93,14 @@ impl Stack {
         })
     }
 
+    /// The same stack with another output: a test's own queue in place of the one that all tests share.
+    #[cfg(feature = "loopback")]
+    #[must_use]
+    pub fn with_output(mut self, name: &str, value: &str) -> Self {
+        self.outputs.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
     /// One parameter that the stack was deployed with.
     #[must_use]
     pub fn parameter(&self, name: &str) -> Option<&str> {

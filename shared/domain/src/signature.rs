@@ -36,6 +36,13 @@ impl MacKey {
         self.0.expose_secret()
     }
 
+    /// The HMAC-SHA256 of a message under this key: what a source that holds it sends. It says nothing about a message that
+    /// was received; [`Offer::verify`] alone judges those.
+    #[must_use]
+    pub fn sign(&self, message: &[u8]) -> Option<[u8; 32]> {
+        self.mac(message)
+    }
+
     /// The HMAC-SHA256 of a message under this key.
     fn mac(&self, message: &[u8]) -> Option<[u8; 32]> {
         // HMAC takes a key of any length, so this is never none; refusing is its safe reading.

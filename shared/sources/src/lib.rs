@@ -25,11 +25,15 @@ use std::borrow::Cow;
 use std::fmt;
 
 use ::http::{HeaderMap, HeaderName, HeaderValue};
+use domain::account::AccountName;
 use domain::delivery::{Delivery, Request, Split, Unreadable};
-use domain::event::{Effect, EventType, Meaning, TypeRow};
-use domain::identity::{BodyHash, RetryKey};
+use domain::envelope::{Content, Envelope, Marks};
+use domain::event::{Effect, Event, EventType, Meaning, TypeRow};
+use domain::identity::{BodyHash, DeliveryId, RetryKey};
 use domain::lane::Lane;
-use domain::signature::{Form, Policy, ProofError, Screened};
+use domain::provenance::{Provenance, Sequence};
+use domain::record::Subject;
+use domain::signature::{Form, MacKey, Policy, ProofError, Screened};
 use domain::source::Source;
 #[cfg(feature = "api")]
 use domain::subscription::{Api, Apis};
@@ -123,6 +127,17 @@ pub trait Protocol: Sync {
         body.into()
     }
 
+    /// A delivery of one event as the source would send it, signed with this key. `None` for a source whose way of signing
+    /// this release only reads.
+    fn signed_delivery(
+        &self,
+        _key: &MacKey,
+        _event_type: &EventType,
+        _record: &RawValue,
+    ) -> Option<SignedDelivery> {
+        None
+    }
+
     /// What an event of this type means, whether or not this release knows the type.
     fn meaning(&self, event_type: &EventType) -> Meaning;
 
@@ -146,6 +161,26 @@ pub trait Protocol: Sync {
     /// the record has no id; whatever else is wrong with a record costs the field and not the event.
     fn unified(&self, _event_type: &EventType, _record: &RawValue) -> Option<Unified> {
         None
+    }
+}
+
+/// A delivery as a source would send it.
+#[derive(Clone)]
+pub struct SignedDelivery {
+    /// The header of the proof.
+    pub header: &'static str,
+    /// Its value.
+    pub proof: String,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+/// Without the proof, and without what customers ordered.
+impl fmt::Debug for SignedDelivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SignedDelivery")
+            .field("header", &self.header)
+            .finish_non_exhaustive()
     }
 }
 
@@ -211,6 +246,36 @@ fn only_value<'a>(headers: &'a HeaderMap, name: &str) -> Result<&'a [u8], ProofE
 #[must_use]
 pub fn facts(source: Source) -> &'static Facts {
     protocol(source).facts()
+}
+
+/// The envelope of an event, as it goes into its lane: the same one whenever the delivery is split.
+#[must_use]
+pub fn envelope<'a>(
+    source: Source,
+    facts: &Facts,
+    account: &AccountName,
+    delivery: DeliveryId,
+    event: &Event<'a>,
+) -> Envelope<'a> {
+    let id = delivery.event(event.index);
+    // Without a time that can be read the consumer orders the event by first sight, as it does where kinds are not timed.
+    let time = event.source_time.as_ref();
+    let dated = time.filter(|_| facts.is_timed(&event.meaning));
+    Envelope {
+        id,
+        source,
+        account: account.clone(),
+        event_type: event.event_type.clone(),
+        subject: Subject::new(&event.meaning.kind, event.record_id.as_ref(), id),
+        provenance: Provenance {
+            id: event.source_id.clone(),
+            time: event.source_time.clone(),
+            sequence: dated.map(|time| Sequence::of_source_time(time, id)),
+            event_type: None,
+        },
+        marks: Marks::default(),
+        content: Content::Inline(event.record),
+    }
 }
 
 /// The event types that one webhook of an account can bring together: those that `*` stands for.

@@ -1,6 +1,6 @@
 //! One party's trouble is not another's: a team's queue that refuses, a message that nobody can read.
 //!
-//! The template's stack has one team, so that a second team still gets everything is seen in `resend.rs`; here it is
+//! The template's stack has one team, so that a second team still gets everything is seen in `operate_stuck.rs`; here it is
 //! seen that the other accounts do.
 #![allow(
     clippy::unwrap_used,

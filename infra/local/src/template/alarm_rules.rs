@@ -269,7 +269,7 @@ pub(super) fn alarm_states(template: &Template) -> Vec<Complaint> {
 }
 
 /// The commands that a description may ask for.
-const COMMANDS: [&str; 2] = ["aws ", "orderhook resend "];
+const COMMANDS: [&str; 2] = ["aws ", "orderhook stuck "];
 
 /// An alarm wakes somebody who knows none of this: what it means, what to look at, what to type.
 pub(super) fn alarm_words(template: &Template) -> Vec<Complaint> {

@@ -51,6 +51,8 @@ pub enum Service {
     S3,
     /// EventBridge Scheduler.
     Scheduler,
+    /// Secrets Manager.
+    SecretsManager,
     /// SNS, by the query protocol.
     Sns,
     /// SQS.
@@ -90,6 +92,12 @@ impl Service {
             Self::Logs => ("logs", "logs", "logs", "Logs_20140328"),
             Self::S3 => ("s3", "s3", "s3", ""),
             Self::Scheduler => ("scheduler", "scheduler", "scheduler", ""),
+            Self::SecretsManager => (
+                "secretsmanager",
+                "secretsmanager",
+                "secretsmanager",
+                "secretsmanager",
+            ),
             Self::Sns => ("sns", "sns", "sns", "2010-03-31"),
             Self::Sqs => ("sqs", "sqs", "sqs", "AmazonSQS"),
             Self::Ssm => ("ssm", "ssm", "ssm", "AmazonSSM"),
@@ -263,6 +271,31 @@ impl Calls {
             .request(method, url)
             .header("content-type", "application/json");
         match request.body(body).send().await {
+            Ok(response) => Ok(response.status().as_u16()),
+            Err(error) => Err(Error::Unreachable {
+                action,
+                reason: reasons(&error.without_url()),
+            }),
+        }
+    }
+
+    /// Posts a delivery once, as a source would, and answers the status. Neither the address nor the proof is in any error.
+    pub(crate) async fn deliver(
+        &self,
+        url: &str,
+        (header, proof): (&'static str, &str),
+        body: Vec<u8>,
+    ) -> Result<u16, Error> {
+        let action = "a signed POST".to_owned();
+        self.note(&action);
+        let request = self
+            .inner
+            .http
+            .post(url)
+            .header("content-type", "application/json")
+            .header(header, proof)
+            .body(body);
+        match request.send().await {
             Ok(response) => Ok(response.status().as_u16()),
             Err(error) => Err(Error::Unreachable {
                 action,

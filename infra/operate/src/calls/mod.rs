@@ -13,6 +13,7 @@ pub mod lambda;
 pub mod logs;
 pub mod s3;
 pub mod scheduler;
+pub mod secrets;
 pub mod sns;
 pub mod sqs;
 pub mod ssm;

@@ -21,11 +21,11 @@ use domain::decimal::Decimal;
 use domain::delivery::{BadElement, ElementFault, Split, Unreadable};
 use domain::event::{Event, EventType, Meaning};
 use domain::record::RecordId;
-use domain::signature::{Offer, ProofError, Tags};
+use domain::signature::{MacKey, Offer, ProofError, Tags};
 
 use super::{FACTS, RAW_BODY, meaning};
 use crate::json::{First, FromMembers, Members, Name, ObjectOr, fields, object, text_of};
-use crate::only_value;
+use crate::{SignedDelivery, only_value};
 
 /// Base64 of the body's HMAC-SHA256 under the webhook's signing key.
 const SIGNATURE_HEADER: &str = "x-orderspace-signature";
@@ -39,6 +39,23 @@ pub(super) fn offer(headers: &HeaderMap) -> Result<Offer, ProofError> {
     Ok(Offer::Macs {
         tags: Tags::one(tag),
         forms: &[RAW_BODY],
+    })
+}
+
+/// A delivery of one event, as Orderspace sends it.
+pub(super) fn signed_delivery(
+    key: &MacKey,
+    event_type: &EventType,
+    record: &RawValue,
+) -> Option<SignedDelivery> {
+    let kind = meaning(event_type).kind;
+    // Types and kinds have no character that JSON escapes.
+    let body = format!(r#"[{{"event":"{event_type}","data":{{"{kind}":{record}}}}}]"#);
+    let tag = key.sign(body.as_bytes())?;
+    Some(SignedDelivery {
+        header: SIGNATURE_HEADER,
+        proof: STANDARD.encode(tag),
+        body: body.into_bytes(),
     })
 }
 

@@ -12,12 +12,12 @@ use std::borrow::Cow;
 use domain::delivery::{Delivery, Request, Split, Unreadable};
 use domain::event::{Effect, EventType, Meaning};
 use domain::lane::Lane;
-use domain::signature::{Form, Policy, ProofError, Screened};
+use domain::signature::{Form, MacKey, Policy, ProofError, Screened};
 use domain::subscription::{CredentialField, KeyOrigin, LifeCycle};
 use domain::unified::Unified;
 use serde_json::value::RawValue;
 
-use crate::{Facts, Protocol, by_last_dot, row};
+use crate::{Facts, Protocol, SignedDelivery, by_last_dot, row};
 
 pub(crate) use hook::{record_id, relayed};
 pub(crate) use unified::unified;
@@ -100,6 +100,15 @@ impl Protocol for Orderspace {
         hook::split(delivery.body)
     }
 
+    fn signed_delivery(
+        &self,
+        key: &MacKey,
+        event_type: &EventType,
+        record: &RawValue,
+    ) -> Option<SignedDelivery> {
+        hook::signed_delivery(key, event_type, record)
+    }
+
     fn meaning(&self, event_type: &EventType) -> Meaning {
         meaning(event_type)
     }
@@ -129,6 +138,28 @@ pub(crate) fn meaning(event_type: &EventType) -> Meaning {
 mod tests {
     use super::*;
     use rstest::rstest;
+
+    #[test]
+    fn a_delivery_of_ours_is_signed_and_split_as_orderspaces_is() {
+        let record: &RawValue = serde_json::from_str(r#"{"id":"or_1", "net":20.10}"#).unwrap();
+        let event_type = "order.created".parse().unwrap();
+        let key = MacKey::new(testkit::signing::SIGNING_KEY);
+        let sent = Orderspace
+            .signed_delivery(&key, &event_type, record)
+            .unwrap();
+        assert_eq!(sent.header, testkit::signing::SIGNATURE_HEADER);
+        let proof = testkit::signing::sign(testkit::signing::SIGNING_KEY, &sent.body);
+        assert_eq!(sent.proof, proof);
+        assert!(!format!("{sent:?}").contains(&proof));
+        let split = hook::split(&sent.body).unwrap();
+        let [event] = split.events.as_slice() else {
+            panic!("{split:?}");
+        };
+        assert_eq!(
+            (&event.event_type, event.record.get()),
+            (&event_type, record.get())
+        );
+    }
 
     #[rstest]
     #[case("order.created", "order", Effect::State, Lane::Orders)]

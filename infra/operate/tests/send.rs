@@ -1,0 +1,189 @@
+//! A delivery to one's own stack: signed with the account's key, posted at the URL that the operator gave, found again.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test stops where it is"
+)]
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use domain::account::UrlToken;
+use domain::event::EventType;
+use domain::identity::{BodyHash, DeliveryId};
+use domain::timestamp::Timestamp;
+use operate::loopback::Reply;
+use operate::loopback_stack::LoopbackStack;
+use operate::send::{HookUrl, Sent, send};
+use operate::{Error, Exit, Stack};
+use rstest::rstest;
+use serde_json::json;
+use serde_json::value::RawValue;
+
+const RECORD: &str = r#"{"id":"or_1", "net":20.10}"#;
+const BODY: &str = r#"[{"event":"order.created","data":{"order":{"id":"or_1", "net":20.10}}}]"#;
+
+fn token() -> UrlToken {
+    UrlToken::from_random(&[7; 32])
+}
+
+async fn stack(source: &str) -> LoopbackStack {
+    let stack = LoopbackStack::start().await;
+    let keys = json!({ "version": 0, "macs": ["marker-key"] });
+    let secret = json!({ "keys": {}, "registrations": { token().hash().to_string(): keys } });
+    stack.with(|state| {
+        state.accounts.insert("acme".to_owned(), source.to_owned());
+        state
+            .secrets
+            .insert("shop/signing/acme".to_owned(), secret.to_string());
+    });
+    stack
+}
+
+fn url(stack: &LoopbackStack, source: &str) -> String {
+    format!(
+        "{}/hooks/{source}/{}",
+        stack.server.endpoint(),
+        token().expose()
+    )
+}
+
+async fn sent(stack: &LoopbackStack, url: &str) -> Result<Sent, Error> {
+    let calls = stack.calls();
+    let found = Stack::find(&calls, "shop").await.unwrap();
+    let event_type: EventType = "order.created".parse().unwrap();
+    let record: &RawValue = serde_json::from_str(RECORD).unwrap();
+    let account = "acme".parse().unwrap();
+    let url = HookUrl::new(url.to_owned().into());
+    assert!(!format!("{url:?}").contains("http"));
+    let event = (&event_type, record);
+    send(&calls, &found, &account, &url, event, Duration::ZERO).await
+}
+
+fn answers(stack: &LoopbackStack, status: u16) {
+    let action = format!("unsigned POST /hooks/orderspace/{}", token().expose());
+    stack.server.on(&action, Reply::status(status, "{}"));
+}
+
+fn keep(stack: &LoopbackStack, is_applied: bool) -> DeliveryId {
+    let now = time::OffsetDateTime::from(operate::calls::now()).unix_timestamp_nanos() / 1_000_000;
+    let at = Timestamp::from_millis(u64::try_from(now).unwrap());
+    let id = DeliveryId::new(at, &[1; 10]);
+    let packed = STANDARD.encode(zstd::bulk::compress(BODY.as_bytes(), 3).unwrap());
+    let receipt = json!({
+        "pk": { "S": format!("acme#{}", at.day()) }, "sk": { "S": id.to_string() }, "body": { "B": packed },
+        "hash": { "S": BodyHash::of(BODY.as_bytes()).to_string() },
+    });
+    let record = json!({ "pk": { "S": "acme#order" }, "sk": { "S": "or_1" }, "event_id": { "S": format!("{id}.00000") } });
+    stack.with(|state| {
+        let receipts = state.tables.entry("receipts".to_owned()).or_default();
+        receipts.push(receipt.as_object().unwrap().clone());
+        if is_applied {
+            let records = state.tables.entry("records".to_owned()).or_default();
+            records.push(record.as_object().unwrap().clone());
+        }
+    });
+    id
+}
+
+#[rstest]
+#[case::applied(true)]
+#[case::not_yet(false)]
+#[tokio::test]
+async fn what_is_accepted_is_found_by_its_bytes(#[case] is_applied: bool) {
+    let stack = stack("orderspace").await;
+    answers(&stack, 200);
+    let id = keep(&stack, is_applied);
+    let sent = sent(&stack, &url(&stack, "orderspace")).await.unwrap();
+    assert!(sent.is_accepted);
+    assert_eq!(sent.event, Some(format!("{id}.00000")));
+    assert_eq!(sent.subject.as_deref(), Some("order/or_1"));
+    assert_eq!(sent.is_applied, Some(is_applied));
+    let posted = stack
+        .server
+        .seen()
+        .into_iter()
+        .find(|seen| seen.path.starts_with("/hooks/"));
+    assert_eq!(posted.unwrap().body, BODY, "the record as it was given");
+    assert!(!format!("{sent:?}").contains("marker"));
+}
+
+#[tokio::test]
+async fn what_is_refused_is_no_success() {
+    let stack = stack("orderspace").await;
+    answers(&stack, 503);
+    let sent = sent(&stack, &url(&stack, "orderspace")).await.unwrap();
+    assert_eq!(
+        (sent.status, sent.is_accepted, sent.delivery),
+        (503, false, None)
+    );
+}
+
+#[rstest]
+#[case::another_host("https://example.com/hooks/orderspace/")]
+#[case::another_source("HOOKS/onestock/")]
+#[case::nothing("")]
+#[tokio::test]
+async fn no_other_address_gets_a_proof(#[case] base: &str) {
+    let stack = stack("orderspace").await;
+    let hooks = format!("{}/hooks", stack.server.endpoint());
+    let base = base.replace("HOOKS", &hooks);
+    let given = format!("{base}{}", token().expose());
+    let error = sent(&stack, &given).await.unwrap_err();
+    assert_eq!(error.exit(), Exit::Usage, "{error}");
+    assert!(!error.to_string().contains(token().expose()));
+    assert!(
+        stack
+            .server
+            .seen_of("secretsmanager GetSecretValue")
+            .is_empty()
+    );
+}
+
+#[tokio::test]
+async fn a_token_that_has_no_key_and_a_source_that_cannot_be_signed_for_are_refused() {
+    let stack = stack("orderspace").await;
+    let other = UrlToken::from_random(&[8; 32]);
+    let url_of_other = format!(
+        "{}/hooks/orderspace/{}",
+        stack.server.endpoint(),
+        other.expose()
+    );
+    let error = sent(&stack, &url_of_other).await.unwrap_err();
+    assert_eq!(error.exit(), Exit::Usage, "{error}");
+    assert!(!error.to_string().contains("marker"));
+    let stack = self::stack("onestock").await;
+    let error = sent(&stack, &url(&stack, "onestock")).await.unwrap_err();
+    assert!(error.to_string().contains("OneStock"), "{error}");
+}
+
+#[rstest]
+#[case::no_json("marker-key")]
+#[case::other_members(r#"{"registrations":7,"marker":1}"#)]
+#[tokio::test]
+async fn a_secret_that_holds_no_keys_is_not_repeated(#[case] secret: &str) {
+    let stack = stack("orderspace").await;
+    stack.with(|state| {
+        state
+            .secrets
+            .insert("shop/signing/acme".to_owned(), secret.to_owned())
+    });
+    let error = sent(&stack, &url(&stack, "orderspace")).await.unwrap_err();
+    assert_eq!(error.exit(), Exit::Left);
+    assert!(!error.to_string().contains("marker"), "{error}");
+}
+
+#[tokio::test]
+async fn a_key_that_may_not_be_read_is_a_missing_permission() {
+    let stack = stack("orderspace").await;
+    let denied = Reply::status(400, r#"{"__type":"AccessDeniedException","message":"no"}"#);
+    stack.server.on("secretsmanager GetSecretValue", denied);
+    let error = sent(&stack, &url(&stack, "orderspace")).await.unwrap_err();
+    assert_eq!(error.exit(), Exit::Denied);
+    assert!(
+        error.to_string().contains("secretsmanager:GetSecretValue"),
+        "{error}"
+    );
+}

@@ -1,0 +1,423 @@
+//! What operators do about what waits, and replays, on the stack: what is released or replayed goes through the lanes, and
+//! the stack's own consumer forwards it.
+//!
+//! Each story has waiting rooms of its own, so that what another test puts aside is not in its counts.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test stops where it is"
+)]
+
+use std::collections::BTreeSet;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use aws::sqs::SqsQueues;
+use aws_sdk_sqs::types::QueueAttributeName;
+use consumer::Consumer;
+use domain::timestamp::Timestamp;
+use e2e::{Stack, World};
+use operate::replay::{Counts, Replay, Request, What};
+use operate::stuck::{Filter, Options, Room, drop_all, list, release, show};
+use operate::{Access, Calls};
+use serde_json::json;
+use testkit::delivery::delivery;
+use testkit::fakes::FakeRedelivery;
+
+mod consumer_here;
+
+/// The stack's one team.
+const TEAM: &str = "example";
+
+const FAST: Options = Options {
+    rate: 1000,
+    most: usize::MAX,
+};
+
+fn now() -> Timestamp {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the time of a story is the machine's"
+    )]
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    Timestamp::from_millis(u64::try_from(now.as_millis()).unwrap())
+}
+
+async fn make_queue(stack: &Stack, role: &str) -> String {
+    #[expect(clippy::disallowed_methods, reason = "every run has another time")]
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let name = format!("stuck-{role}-{}", now.as_nanos());
+    let made = stack.sqs.create_queue().queue_name(name).send().await;
+    made.unwrap().queue_url.unwrap()
+}
+
+/// An operator, and waiting rooms of a story's own.
+struct Operator {
+    stack: Stack,
+    calls: Calls,
+    found: operate::Stack,
+    undelivered: String,
+    quarantine: String,
+}
+
+impl Operator {
+    async fn new(story: &str) -> Self {
+        let stack = Stack::here().await;
+        let outputs = &stack.outputs;
+        let access = Access::fixed(
+            &outputs.endpoint_url,
+            &outputs.region,
+            &outputs.access_key_id,
+            &outputs.secret_access_key,
+        );
+        let calls = Calls::new(access).unwrap();
+        let undelivered = make_queue(&stack, &format!("{story}-undelivered")).await;
+        let quarantine = make_queue(&stack, &format!("{story}-quarantine")).await;
+        let found = operate::Stack::find(&calls, &outputs.stack_name).await;
+        let found = found.unwrap();
+        let found = found
+            .with_output("UndeliveredQueueUrl", &undelivered)
+            .with_output("QuarantineQueueUrl", &quarantine);
+        Self {
+            stack,
+            calls,
+            found,
+            undelivered,
+            quarantine,
+        }
+    }
+
+    async fn put(&self, queue: &str, body: &str) {
+        let send = self.stack.sqs.send_message().queue_url(queue);
+        send.message_body(body).send().await.unwrap();
+    }
+
+    async fn put_undelivered(&self, team: &str, envelope: &str) {
+        let body = format!(
+            r#"{{"team":"{team}","queue":"q","reason":"QueueDoesNotExist","envelope":{envelope}}}"#
+        );
+        self.put(&self.undelivered, &body).await;
+    }
+
+    /// Messages that are shown in a queue, and those that are hidden.
+    async fn counts(&self, queue: &str) -> (usize, usize) {
+        let names = [
+            QueueAttributeName::ApproximateNumberOfMessages,
+            QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
+        ];
+        let ask = self.stack.sqs.get_queue_attributes().queue_url(queue);
+        let ask = ask.set_attribute_names(Some(names.to_vec()));
+        let attributes = ask.send().await.unwrap().attributes.unwrap();
+        let [shown, hidden] = names.map(|name| attributes[&name].parse().unwrap());
+        (shown, hidden)
+    }
+
+    fn of_team(team: &str) -> Filter {
+        Filter {
+            rooms: vec![Room::Undelivered],
+            team: Some(team.to_owned()),
+            ..Filter::default()
+        }
+    }
+
+    async fn delete(&self, queue: &str) {
+        let deleted = self.stack.sqs.delete_queue().queue_url(queue).send().await;
+        deleted.unwrap();
+    }
+
+    async fn remove(self) {
+        for queue in [&self.undelivered, &self.quarantine] {
+            self.delete(queue).await;
+        }
+    }
+}
+
+/// Delivers orders, and returns the envelopes as the team got them.
+async fn delivered(world: &World, events: usize) -> Vec<String> {
+    let answer = world.post(&delivery().orders(events).body()).await;
+    assert_eq!(answer.status, 200);
+    let events = world.team.wait_for(events).await;
+    events.into_iter().map(|event| event.message.body).collect()
+}
+
+#[tokio::test]
+async fn what_waits_is_listed_without_being_taken() {
+    let operator = Operator::new("list").await;
+    let world = World::planted().await;
+    operator.put(&operator.undelivered, "no event at all").await;
+    for envelope in delivered(&world, 12).await {
+        operator.put_undelivered("sales", &envelope).await;
+    }
+    let before = operator.counts(&operator.undelivered).await;
+    assert_eq!(before, (13, 0));
+    let filter = Filter {
+        rooms: vec![Room::Undelivered, Room::Quarantine],
+        ..Filter::default()
+    };
+    let listing = list(&operator.calls, &operator.found, &filter, 1000)
+        .await
+        .unwrap();
+    assert_eq!((listing.entries.len(), listing.is_whole()), (13, true));
+    let sales = listing
+        .entries
+        .iter()
+        .filter(|entry| entry.team.as_deref() == Some("sales"));
+    assert_eq!(sales.count(), 12);
+    assert_eq!(operator.counts(&operator.undelivered).await, before);
+    let again = list(&operator.calls, &operator.found, &filter, 1000)
+        .await
+        .unwrap();
+    assert_eq!(again.entries.len(), 13, "at once, with nothing hidden");
+    operator.remove().await;
+}
+
+#[tokio::test]
+// requirement: lost-team
+async fn a_team_whose_queue_was_deleted_gets_what_it_missed_and_the_other_misses_nothing() {
+    const EVENTS: usize = 12;
+    let operator = Operator::new("deleted").await;
+    let world = World::planted().await;
+    let bodies = delivered(&world, EVENTS).await;
+    let gone = make_queue(&operator.stack, "deleted-gone").await;
+    let finance = make_queue(&operator.stack, "deleted-finance").await;
+    operator.delete(&gone).await;
+    let route = |team: &str, queue: &str| json!({ "team": team, "queue": queue, "types": ["*"], "accounts": [world.account] });
+    let routes = json!([route(TEAM, &gone), route("finance", &finance)]);
+    let records = consumer_here::records(&operator.stack);
+    let sqs = SqsQueues::new(operator.stack.sqs.clone());
+    let redelivery = FakeRedelivery::default();
+    let config = consumer_here::config(&operator.stack, &routes, &operator.undelivered);
+    let oversize = &operator.stack.oversize;
+    let consumer = Consumer::new(&records, &sqs, oversize, &redelivery, config);
+    let messages =
+        consumer_here::batch_of_orders(&operator.stack, bodies.iter().map(String::as_str));
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    let response = consumer.handle(&messages, deadline).await;
+    assert_eq!(response.batch_item_failures, [], "every message is done");
+    assert_eq!(
+        operator.counts(&finance).await.0,
+        EVENTS,
+        "the other team misses nothing"
+    );
+    assert_eq!(operator.counts(&operator.undelivered).await, (EVENTS, 0));
+
+    let filter = Operator::of_team(TEAM);
+    let done = release(&operator.calls, &operator.found, &filter, FAST, &mut |_| {}).await;
+    let done = done.unwrap();
+    assert_eq!(done.messages, u64::try_from(EVENTS).unwrap());
+    assert!(done.is_complete(), "{done:?}");
+    assert_eq!(operator.counts(&operator.undelivered).await, (0, 0));
+    // Once when they came, and once more.
+    let got = world.team.wait_for_messages(2 * EVENTS).await;
+    let ids: BTreeSet<String> = got.iter().map(|event| event.id.clone()).collect();
+    assert_eq!((got.len(), ids.len()), (2 * EVENTS, EVENTS));
+    let got: BTreeSet<String> = got.into_iter().map(|event| event.message.body).collect();
+    let expected: BTreeSet<String> = bodies.into_iter().collect();
+    assert_eq!(got, expected, "byte for byte, under their own ids");
+    operator.delete(&finance).await;
+    operator.remove().await;
+}
+
+#[tokio::test]
+// requirement: resend-complete
+async fn what_is_not_released_is_said_and_shown_again() {
+    let operator = Operator::new("left").await;
+    let world = World::planted().await;
+    let bodies = delivered(&world, 3).await;
+    operator.put(&operator.undelivered, "no event at all").await;
+    for _ in 0..15 {
+        operator.put_undelivered("finance", &bodies[0]).await;
+    }
+    operator.put_undelivered(TEAM, "7").await;
+    operator.put_undelivered(TEAM, &bodies[1]).await;
+    let filter = Operator::of_team(TEAM);
+    let done = release(&operator.calls, &operator.found, &filter, FAST, &mut |_| {}).await;
+    let done = done.unwrap();
+    assert_eq!((done.messages, done.left.len(), done.hidden), (1, 1, 0));
+    assert!(!done.is_complete());
+    assert_eq!(operator.counts(&operator.undelivered).await, (17, 0));
+    operator.remove().await;
+}
+
+#[tokio::test]
+async fn a_quarantined_part_that_can_be_read_goes_its_way_and_what_cannot_stays() {
+    let operator = Operator::new("quarantine").await;
+    let world = World::connected().await;
+    let body = delivery().orders(2).element("7").body();
+    assert_eq!(world.post(&body).await.status, 200);
+    let id = world.team.wait_for(2).await[0].delivery.clone();
+    let parsed: domain::identity::DeliveryId = id.parse().unwrap();
+    let pk = format!("{}#{}", world.account, parsed.first_seen().day());
+    let notice = |index: u32| {
+        json!({
+            "account": world.account, "deliveryid": id, "time": "t", "receipt": { "pk": pk, "sk": id },
+            "elements": [{ "index": index, "reason": "element_not_an_object" }],
+        })
+    };
+    operator
+        .put(&operator.quarantine, &notice(0).to_string())
+        .await;
+    operator
+        .put(&operator.quarantine, &notice(2).to_string())
+        .await;
+    let filter = Filter {
+        rooms: vec![Room::Quarantine],
+        ..Filter::default()
+    };
+    let done = release(&operator.calls, &operator.found, &filter, FAST, &mut |_| {}).await;
+    let done = done.unwrap();
+    assert_eq!(
+        (done.messages, done.events, done.left.len()),
+        (1, 1, 1),
+        "{done:?}"
+    );
+    let got = world.team.wait_for_messages(3).await;
+    let first = format!("{id}.00000");
+    assert_eq!(got.iter().filter(|event| event.id == first).count(), 2);
+    assert_eq!(operator.counts(&operator.quarantine).await, (1, 0));
+    let shown = show(&operator.calls, &operator.found, &id, 1000)
+        .await
+        .unwrap();
+    let part = shown.iter().find_map(|shown| shown.parts.get(&2));
+    assert_eq!(part.map(String::as_str), Some("7"));
+    operator.remove().await;
+}
+
+#[tokio::test]
+async fn what_is_dropped_is_kept_in_a_file_and_sent_nowhere() {
+    let operator = Operator::new("drop").await;
+    let world = World::planted().await;
+    let bodies = delivered(&world, 2).await;
+    for body in &bodies {
+        operator.put_undelivered(TEAM, body).await;
+    }
+    operator.put_undelivered("finance", &bodies[0]).await;
+    let mut file = Vec::new();
+    let filter = Operator::of_team(TEAM);
+    let (calls, found) = (&operator.calls, &operator.found);
+    let done = drop_all(calls, found, &filter, FAST, &mut file, &mut |_| {}).await;
+    assert_eq!(done.unwrap().messages, 2);
+    assert_eq!(String::from_utf8(file).unwrap().lines().count(), 2);
+    assert_eq!(operator.counts(&operator.undelivered).await, (1, 0));
+    assert_eq!(
+        world.team.messages().await.len(),
+        2,
+        "as they came, and no more"
+    );
+    operator.remove().await;
+}
+
+fn request(world: &World, what: What) -> Request {
+    Request {
+        account: world.account.parse().unwrap(),
+        what,
+        types: Vec::new(),
+        subject: None,
+        team: Some(TEAM.to_owned()),
+        rate: 1000,
+        job: "r1".parse().unwrap(),
+        is_long: false,
+    }
+}
+
+/// Records by id, with everything that an item has.
+async fn records(world: &World, count: usize) -> Vec<String> {
+    let mut records = Vec::new();
+    for number in 0..count {
+        let record = world.record("order", &format!("or_{number:05}")).await;
+        records.push(format!("{:?}", record.unwrap()));
+    }
+    records
+}
+
+#[tokio::test]
+async fn a_replay_that_is_cut_off_goes_on_and_records_stay_as_they_are() {
+    const EVENTS: usize = 25;
+    let operator = Operator::new("replay").await;
+    let world = World::connected().await;
+    let from = Timestamp::from_millis(now().millis() - 1000);
+    let bodies = delivered(&world, EVENTS).await;
+    let before = records(&world, EVENTS).await;
+    let to = now().plus_seconds(60);
+    let what = |after| What::Span { from, to, after };
+    let first = request(&world, what(None));
+    let (calls, found) = (&operator.calls, &operator.found);
+    let replay = Replay::prepare(calls, found, &first, now()).await.unwrap();
+    assert_eq!(
+        replay.count().await.unwrap().events,
+        u64::try_from(EVENTS).unwrap()
+    );
+    let (reported, mut reports) = tokio::sync::mpsc::unbounded_channel();
+    let mut progress = |counts: &Counts| {
+        let _ = reported.send(counts.after.clone());
+    };
+    // Cut off with the second batch under way, as a process that is killed.
+    let after = tokio::select! {
+        ended = replay.run(&mut progress) => panic!("{ended:?}"),
+        after = reports.recv() => after.unwrap().unwrap(),
+    };
+    let second = request(&world, what(Some(after.parse().unwrap())));
+    let replay = Replay::prepare(calls, found, &second, now()).await.unwrap();
+    let rest = replay.run(&mut |_| {}).await.unwrap();
+    assert_eq!(rest.events, u64::try_from(EVENTS - 10).unwrap());
+
+    let got = world.team.wait_for_messages(2 * EVENTS).await;
+    let ids: BTreeSet<&str> = got.iter().map(|event| event.id.as_str()).collect();
+    assert_eq!(ids.len(), EVENTS, "under the ids that they had");
+    assert!(
+        got.len() <= 2 * EVENTS + 10,
+        "at most a batch twice: {}",
+        got.len()
+    );
+    let replayed: Vec<&str> = got
+        .iter()
+        .map(|event| event.message.body.as_str())
+        .filter(|body| body.contains(r#""replayed":true"#))
+        .collect();
+    assert!(replayed.len() >= EVENTS);
+    let plain: BTreeSet<String> = replayed
+        .iter()
+        .map(|body| body.replace(r#","replayed":true"#, ""))
+        .collect();
+    let expected: BTreeSet<String> = bodies.into_iter().collect();
+    assert_eq!(plain, expected, "but for the mark, byte for byte");
+    assert_eq!(records(&world, EVENTS).await, before);
+    operator.remove().await;
+}
+
+#[tokio::test]
+async fn a_new_team_gets_every_record_once_under_the_id_that_set_it() {
+    let operator = Operator::new("state").await;
+    let world = World::connected().await;
+    let body = delivery()
+        .orders(3)
+        .event("order.updated", r#"{"id":"or_00001","net":20.10}"#)
+        .event("order.deleted", r#"{"id":"or_00002"}"#)
+        .body();
+    assert_eq!(world.post(&body).await.status, 200);
+    let events = world.team.wait_for(5).await;
+    let delivery = events[0].delivery.clone();
+    e2e::until("the records are as they end", async || {
+        let last = world.record("order", "or_00002").await;
+        match last.is_some_and(|record| record.deleted) {
+            true => Ok(()),
+            false => Err("not deleted".to_owned()),
+        }
+    })
+    .await;
+    let request = request(&world, What::State { after: None });
+    let replay = Replay::prepare(&operator.calls, &operator.found, &request, now()).await;
+    let replay = replay.unwrap();
+    let done = replay.run(&mut |_| {}).await.unwrap();
+    assert_eq!((done.events, done.deleted), (2, 1));
+    let got = world.team.wait_for_messages(7).await;
+    let replayed: BTreeSet<String> = got
+        .iter()
+        .filter(|event| event.message.body.contains(r#""replayed":true"#))
+        .map(|event| event.id.clone())
+        .collect();
+    let expected = [format!("{delivery}.00000"), format!("{delivery}.00003")];
+    assert_eq!(replayed, BTreeSet::from(expected));
+    operator.remove().await;
+}
