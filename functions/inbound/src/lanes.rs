@@ -2,13 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use domain::envelope::{Body, Content, Envelope, InlineLimit, Marks};
+use domain::envelope::{Body, Content, Envelope, InlineLimit};
 use domain::event::Event;
 use domain::identity::EventIndex;
 use domain::lane::Lane;
 use domain::ports::{ClaimCheck, Message, PortError, Queues, Receipt};
-use domain::provenance::{Provenance, Sequence};
-use domain::record::Subject;
 use domain::source::Source;
 use futures::future::{join_all, try_join_all};
 use runtime::deadline::in_time;
@@ -125,26 +123,7 @@ impl<Q: Queues, O: ClaimCheck> Lanes<'_, Q, O> {
         receipt: &Receipt<'_>,
         event: &Event<'a>,
     ) -> Envelope<'a> {
-        let id = receipt.delivery.event(event.index);
-        // Without a time that can be read the consumer orders the event by first sight, as it does where kinds are not
-        // timed.
-        let time = event.source_time.as_ref();
-        let dated = time.filter(|_| self.facts.is_timed(&event.meaning));
-        Envelope {
-            id,
-            source,
-            account: receipt.account.clone(),
-            event_type: event.event_type.clone(),
-            subject: Subject::new(&event.meaning.kind, event.record_id.as_ref(), id),
-            provenance: Provenance {
-                id: event.source_id.clone(),
-                time: event.source_time.clone(),
-                sequence: dated.map(|time| Sequence::of_source_time(time, id)),
-                event_type: None,
-            },
-            marks: Marks::default(),
-            content: Content::Inline(event.record),
-        }
+        sources::envelope(source, self.facts, receipt.account, receipt.delivery, event)
     }
 
     async fn message<'a>(

@@ -25,10 +25,14 @@ use std::borrow::Cow;
 use std::fmt;
 
 use ::http::{HeaderMap, HeaderName, HeaderValue};
+use domain::account::AccountName;
 use domain::delivery::{Delivery, Request, Split, Unreadable};
-use domain::event::{Effect, EventType, Meaning, TypeRow};
-use domain::identity::{BodyHash, RetryKey};
+use domain::envelope::{Content, Envelope, Marks};
+use domain::event::{Effect, Event, EventType, Meaning, TypeRow};
+use domain::identity::{BodyHash, DeliveryId, RetryKey};
 use domain::lane::Lane;
+use domain::provenance::{Provenance, Sequence};
+use domain::record::Subject;
 use domain::signature::{Form, Policy, ProofError, Screened};
 use domain::source::Source;
 #[cfg(feature = "api")]
@@ -198,6 +202,36 @@ fn only_value<'a>(headers: &'a HeaderMap, name: &str) -> Result<&'a [u8], ProofE
 #[must_use]
 pub fn facts(source: Source) -> &'static Facts {
     protocol(source).facts()
+}
+
+/// The envelope of an event, as it goes into its lane: the same one whenever the delivery is split.
+#[must_use]
+pub fn envelope<'a>(
+    source: Source,
+    facts: &Facts,
+    account: &AccountName,
+    delivery: DeliveryId,
+    event: &Event<'a>,
+) -> Envelope<'a> {
+    let id = delivery.event(event.index);
+    // Without a time that can be read the consumer orders the event by first sight, as it does where kinds are not timed.
+    let time = event.source_time.as_ref();
+    let dated = time.filter(|_| facts.is_timed(&event.meaning));
+    Envelope {
+        id,
+        source,
+        account: account.clone(),
+        event_type: event.event_type.clone(),
+        subject: Subject::new(&event.meaning.kind, event.record_id.as_ref(), id),
+        provenance: Provenance {
+            id: event.source_id.clone(),
+            time: event.source_time.clone(),
+            sequence: dated.map(|time| Sequence::of_source_time(time, id)),
+            event_type: None,
+        },
+        marks: Marks::default(),
+        content: Content::Inline(event.record),
+    }
 }
 
 /// The event types that an account can select: those that the one webhook of an account can bring.
