@@ -6,15 +6,23 @@
 pub mod accounts;
 pub mod aws;
 pub mod calls;
+pub mod deliveries;
 pub mod doctor;
+pub mod fate;
+pub mod kept;
+pub mod log_lines;
 #[cfg(feature = "loopback")]
 pub mod loopback;
 pub mod queues;
+pub mod records;
 pub mod samconfig;
 pub mod stack;
 pub mod status;
+pub mod tail;
 pub mod target;
 pub mod teams;
+pub mod trace;
+pub mod when;
 
 pub use calls::{Access, Calls, Error, Exit};
 pub use stack::Stack;
