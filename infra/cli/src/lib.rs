@@ -5,12 +5,18 @@
 
 pub mod accounts;
 pub mod cli;
+pub mod deliveries;
 pub mod doctor;
+pub mod logs;
 pub mod prompt;
+pub mod records;
 pub mod resend;
 pub mod screen;
+pub mod span;
 pub mod status;
+pub mod tail;
 pub mod teams;
+pub mod trace;
 pub mod words;
 
 use std::io;
@@ -68,7 +74,15 @@ async fn act(cli: &Cli, directory: &Path, screen: &mut Screen) -> Result<Exit, S
     match &cli.command {
         Command::Completions(arguments) => return Ok(cli::completions(arguments, screen)?),
         Command::Resend(arguments) => return resend::run(arguments, screen).await,
-        Command::Doctor(_) | Command::Status(_) | Command::Accounts(_) | Command::Teams(_) => {}
+        Command::Doctor(_)
+        | Command::Status(_)
+        | Command::Trace(_)
+        | Command::Deliveries(_)
+        | Command::Records(_)
+        | Command::Tail(_)
+        | Command::Logs(_)
+        | Command::Accounts(_)
+        | Command::Teams(_) => {}
     }
     let target = Target::of(&cli.global.target(), directory).await?;
     on(cli, &target, screen).await
@@ -82,6 +96,11 @@ pub async fn on(cli: &Cli, target: &Target, screen: &mut Screen) -> Result<Exit,
     match &cli.command {
         Command::Doctor(arguments) => doctor::run(arguments, target, screen).await,
         Command::Status(arguments) => status::run(arguments, target, screen).await,
+        Command::Trace(arguments) => trace::run(arguments, target, screen).await,
+        Command::Deliveries(command) => deliveries::run(command, target, screen).await,
+        Command::Records(command) => records::run(command, target, screen).await,
+        Command::Tail(arguments) => tail::run(arguments, target, screen).await,
+        Command::Logs(arguments) => logs::run(arguments, target, screen).await,
         Command::Accounts(command) => accounts::run(command, cli.global.yes, target, screen).await,
         Command::Teams(command) => teams::run(command, target, screen).await,
         Command::Completions(_) | Command::Resend(_) => Ok(Exit::Usage),
