@@ -8,7 +8,9 @@ use clap_complete::Shell;
 use operate::Exit;
 
 use crate::screen::{Color, Screen};
-use crate::{accounts, doctor, replay, send, status, stuck, teams};
+use crate::{
+    accounts, deliveries, doctor, logs, records, replay, send, status, stuck, tail, teams, trace,
+};
 
 /// What every help ends with.
 const EXIT_CODES: &str = "\
@@ -25,6 +27,9 @@ const EXAMPLES: &str = "\
 Examples:
   orderhook doctor                                    is everything as it has to be, and what is to be done?
   orderhook status                                    lanes, waiting rooms, accounts and alarms on one screen
+  orderhook trace 1204 --account acme                 what became of order 1204?
+  orderhook deliveries list --account acme            what came, and what became of it
+  orderhook tail --team sales                         watch what a team gets
   orderhook accounts connect acme --client-id 9f2c…   asks for the secret, registers the webhook
   orderhook accounts show acme                        state, history, last delivery
   orderhook teams check                               can every team's queue be reached?
@@ -97,6 +102,18 @@ pub enum Command {
     Doctor(doctor::Doctor),
     /// Show lanes, waiting rooms, accounts and alarms on one screen.
     Status(status::Status),
+    /// Follow an event, a delivery or a record on its whole way: what became of order 1204?
+    Trace(trace::TraceArguments),
+    /// What came, what was answered, and what became of the events.
+    #[command(subcommand)]
+    Deliveries(deliveries::Deliveries),
+    /// The current state of records, and what they were before.
+    #[command(subcommand)]
+    Records(records::Records),
+    /// Follow events as they pass, without taking any from anybody.
+    Tail(tail::TailArguments),
+    /// Print the log of a function.
+    Logs(logs::Logs),
     /// Connect accounts to their sources, and see how they are.
     #[command(subcommand)]
     Accounts(accounts::Accounts),

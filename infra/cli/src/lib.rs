@@ -5,15 +5,21 @@
 
 pub mod accounts;
 pub mod cli;
+pub mod deliveries;
 pub mod doctor;
+pub mod logs;
 pub mod moment;
 pub mod prompt;
+pub mod records;
 pub mod replay;
 pub mod screen;
 pub mod send;
+pub mod span;
 pub mod status;
 pub mod stuck;
+pub mod tail;
 pub mod teams;
+pub mod trace;
 pub mod words;
 
 use std::io;
@@ -85,6 +91,11 @@ pub async fn on(cli: &Cli, target: &Target, screen: &mut Screen) -> Result<Exit,
     match &cli.command {
         Command::Doctor(arguments) => doctor::run(arguments, target, screen).await,
         Command::Status(arguments) => status::run(arguments, target, screen).await,
+        Command::Trace(arguments) => trace::run(arguments, target, screen).await,
+        Command::Deliveries(command) => deliveries::run(command, target, screen).await,
+        Command::Records(command) => records::run(command, target, screen).await,
+        Command::Tail(arguments) => tail::run(arguments, target, screen).await,
+        Command::Logs(arguments) => logs::run(arguments, target, screen).await,
         Command::Accounts(command) => accounts::run(command, cli.global.yes, target, screen).await,
         Command::Teams(command) => teams::run(command, target, screen).await,
         Command::Stuck(command) => stuck::run(command, cli.global.yes, target, screen).await,

@@ -41,6 +41,7 @@ pub struct Screen {
     has_color: bool,
     width: u16,
     is_interactive: bool,
+    is_terminal: bool,
 }
 
 /// The width of a table that nobody sees on a terminal.
@@ -64,6 +65,22 @@ impl Screen {
             },
             width: if is_terminal { columns.max(60) } else { WIDE },
             is_interactive: io::stdin().is_terminal() && io::stderr().is_terminal(),
+            is_terminal,
+        }
+    }
+
+    /// Whether the output goes to a terminal, which bytes that are no text would upset.
+    #[must_use]
+    pub fn is_terminal(&self) -> bool {
+        self.is_terminal
+    }
+
+    /// The same screen as a terminal, for tests.
+    #[must_use]
+    pub fn as_terminal(self) -> Self {
+        Self {
+            is_terminal: true,
+            ..self
         }
     }
 
@@ -191,6 +208,7 @@ impl Screen {
             has_color: false,
             width: 120,
             is_interactive: false,
+            is_terminal: false,
         };
         (screen, printed)
     }

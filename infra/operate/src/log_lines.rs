@@ -1,0 +1,401 @@
+//! The lines of the functions' logs: what inbound says of a request, and what the consumer says of a batch's events.
+//!
+//! A line that says something else, or in another form, is passed over: logs have lines of the runtime and of other releases.
+
+use std::borrow::Cow;
+
+use domain::identity::{DeliveryId, EventId};
+use domain::timestamp::Timestamp;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::calls::{Calls, Error, logs};
+use crate::when::Window;
+
+/// What inbound says of a request.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+pub struct DeliveryLine {
+    /// When it was answered.
+    #[serde(rename = "timestamp")]
+    pub at: Option<String>,
+    /// The account; of a request that was not proved, that of its URL token.
+    pub account: Option<String>,
+    /// The source that the URL names.
+    pub source: Option<String>,
+    /// The delivery, once it was proved.
+    #[serde(default, deserialize_with = "id", serialize_with = "written")]
+    pub delivery: Option<DeliveryId>,
+    /// The source's webhook.
+    pub webhook: Option<String>,
+    /// The part of the registration.
+    pub part: Option<String>,
+    /// How many events were found in it.
+    pub events: Option<u64>,
+    /// How many bytes its body has.
+    pub bytes: Option<u64>,
+    /// Which attempt it was; the first is 1.
+    pub attempt: Option<u64>,
+    /// The HTTP status that was answered.
+    pub answer: Option<u64>,
+    /// How long it took, in milliseconds.
+    pub duration_ms: Option<u64>,
+    /// `accepted`, `quarantined`, `greeted`, `unauthenticated` or `refused`.
+    pub outcome: Option<String>,
+    /// Why, where it was not accepted.
+    pub cause: Option<String>,
+}
+
+impl DeliveryLine {
+    /// Whether the source was answered with success.
+    #[must_use]
+    pub fn is_success(&self) -> bool {
+        self.answer
+            .is_some_and(|status| (200..300).contains(&status))
+    }
+}
+
+/// What the consumer says of an event.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+pub struct EventLine {
+    /// When its batch was done.
+    #[serde(default)]
+    pub at: Option<String>,
+    /// The lane.
+    #[serde(default)]
+    pub lane: Option<String>,
+    /// The event.
+    #[serde(deserialize_with = "event_id", serialize_with = "event_written")]
+    pub id: EventId,
+    /// Its account.
+    pub account: String,
+    /// Its type, as the source names it.
+    pub r#type: String,
+    /// What it is about.
+    pub subject: String,
+    /// What it did to its record, or `failed`.
+    pub outcome: String,
+    /// The teams whose queues accepted it.
+    #[serde(default)]
+    pub teams: Vec<String>,
+    /// The teams that it was set aside for.
+    #[serde(default)]
+    pub undelivered: Vec<String>,
+    /// How long before it had been seen first, in milliseconds.
+    #[serde(default)]
+    pub age_ms: Option<u64>,
+    /// Whether it says what the record's event before said.
+    #[serde(default)]
+    pub possible_duplicate: bool,
+    /// Whether an operator sent it again.
+    #[serde(default)]
+    pub replayed: bool,
+    /// Whether its message comes again.
+    #[serde(default)]
+    pub again: bool,
+}
+
+fn id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<DeliveryId>, D::Error> {
+    let text: Option<String> = Option::deserialize(deserializer)?;
+    Ok(text.and_then(|text| text.parse().ok()))
+}
+
+fn event_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<EventId, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    text.parse().map_err(serde::de::Error::custom)
+}
+
+#[expect(clippy::ref_option, reason = "serde passes it so")]
+fn written<S: Serializer>(id: &Option<DeliveryId>, serializer: S) -> Result<S::Ok, S::Error> {
+    match id {
+        Some(id) => serializer.collect_str(id),
+        None => serializer.serialize_none(),
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+pub(crate) fn event_written<S: Serializer>(id: &EventId, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(id)
+}
+
+/// What every line has.
+#[derive(Deserialize)]
+struct Head<'a> {
+    #[serde(borrow)]
+    message: Cow<'a, str>,
+}
+
+fn says(line: &str, message: &str) -> bool {
+    serde_json::from_str::<Head<'_>>(line).is_ok_and(|head| head.message == message)
+}
+
+/// What a line says of a request; none where it is another line.
+#[must_use]
+pub fn delivery(line: &str) -> Option<DeliveryLine> {
+    says(line, "delivery").then_some(())?;
+    serde_json::from_str(line).ok()
+}
+
+/// What a line says of a batch's events; nothing where it is another line. An event that cannot be read costs no other one.
+#[must_use]
+pub fn events(line: &str) -> Vec<EventLine> {
+    #[derive(Deserialize)]
+    struct Batch {
+        timestamp: Option<String>,
+        lane: Option<String>,
+        events: Value,
+    }
+    if !says(line, "batch") {
+        return Vec::new();
+    }
+    let Ok(batch) = serde_json::from_str::<Batch>(line) else {
+        return Vec::new();
+    };
+    let list = match batch.events {
+        Value::Array(list) => list,
+        _ => return Vec::new(),
+    };
+    let read = |event: Value| {
+        let mut event: EventLine = serde_json::from_value(event).ok()?;
+        event.at.clone_from(&batch.timestamp);
+        event.lane.clone_from(&batch.lane);
+        Some(event)
+    };
+    list.into_iter().filter_map(read).collect()
+}
+
+/// The moment that a line names.
+#[must_use]
+pub fn at(text: Option<&str>) -> Option<Timestamp> {
+    let at = crate::calls::instant(text?)?;
+    let millis = u64::try_from(at.unix_timestamp_nanos() / 1_000_000).ok()?;
+    Some(Timestamp::from_millis(millis))
+}
+
+/// The JSON of a line, as far as it is JSON.
+#[must_use]
+pub fn json(line: &str) -> Option<&RawValue> {
+    serde_json::from_str(line.trim()).ok()
+}
+
+/// Lines that were found, the earliest first.
+#[derive(Debug, Clone, Default)]
+pub struct Found {
+    /// The lines.
+    pub lines: Vec<String>,
+    /// Whether everything was read.
+    pub is_complete: bool,
+}
+
+/// Pages of a log that one search reads at the most, of up to a megabyte each.
+const PAGES: usize = 40;
+/// Lines that one query of Insights answers at the most.
+const LINES: u32 = 10_000;
+/// How often a query of Insights is asked for, and how long after the time before, in milliseconds.
+const ASKED: u32 = 60;
+const PAUSE_MS: u64 = 500;
+/// The longest window that is read page by page, in milliseconds.
+const LONGEST_READ: u64 = 3_600_000;
+
+/// Looks in a log for lines that have one of these phrases in them. A window of an hour is read page by page, which costs
+/// nothing; more is asked of Insights, which costs half a cent a gigabyte. An emulator's log is always read.
+///
+/// # Errors
+/// [`Error::NotFound`] where there is no such log group.
+pub async fn find(
+    calls: &Calls,
+    group: &str,
+    phrases: &[String],
+    window: Window,
+) -> Result<Found, Error> {
+    if phrases.is_empty() {
+        return Ok(Found {
+            lines: Vec::new(),
+            is_complete: true,
+        });
+    }
+    if calls.is_emulated() || (window.millis() <= LONGEST_READ && phrases.len() == 1) {
+        read(calls, group, phrases, window).await
+    } else {
+        ask(calls, group, phrases, window).await
+    }
+}
+
+/// Reads a log page by page, once for each phrase.
+///
+/// # Errors
+/// [`Error::NotFound`] where there is no such log group.
+pub async fn read(
+    calls: &Calls,
+    group: &str,
+    phrases: &[String],
+    window: Window,
+) -> Result<Found, Error> {
+    let mut found = Vec::new();
+    let mut pages = 0;
+    for phrase in phrases {
+        let pattern = phrase_pattern(phrase);
+        let filter = logs::Filter {
+            group,
+            pattern: &pattern,
+            from_ms: i64::try_from(window.from.millis()).ok(),
+            to_ms: i64::try_from(window.to.millis()).ok(),
+            ..logs::Filter::default()
+        };
+        let mut next: Option<String> = None;
+        loop {
+            if pages == PAGES {
+                return Ok(sorted(found, false));
+            }
+            pages += 1;
+            let page = logs::filter(calls, &filter, next.as_deref()).await?;
+            let lines = page.events.into_iter();
+            found.extend(lines.map(|line| (line.timestamp, line.message)));
+            match page.next_token {
+                Some(token) if next.as_ref() != Some(&token) => next = Some(token),
+                _ => break,
+            }
+        }
+    }
+    Ok(sorted(found, true))
+}
+
+fn sorted(mut found: Vec<(i64, String)>, is_complete: bool) -> Found {
+    found.sort();
+    found.dedup();
+    Found {
+        lines: found.into_iter().map(|(_, line)| line).collect(),
+        is_complete,
+    }
+}
+
+/// Asks Insights for the lines, and waits for the answer.
+///
+/// # Errors
+/// [`Error::NotFound`] where there is no such log group; [`Error::Unreachable`] where the query does not end.
+pub async fn ask(
+    calls: &Calls,
+    group: &str,
+    phrases: &[String],
+    window: Window,
+) -> Result<Found, Error> {
+    let conditions: Vec<String> = phrases
+        .iter()
+        .map(|phrase| format!("@message like \"{}\"", escaped(phrase)))
+        .collect();
+    let query = format!(
+        "fields @message | filter {} | sort @timestamp asc",
+        conditions.join(" or ")
+    );
+    let seconds = |at: Timestamp| i64::try_from(at.seconds()).unwrap_or(i64::MAX);
+    let (from, to) = (seconds(window.from), seconds(window.to).saturating_add(1));
+    let id = logs::start_query(calls, &[group], &query, from, to, LINES).await?;
+    for _ in 0..ASKED {
+        let results = logs::query_results(calls, &id).await?;
+        match results.status.as_str() {
+            "Scheduled" | "Running" | "Unknown" => {
+                tokio::time::sleep(std::time::Duration::from_millis(PAUSE_MS)).await;
+            }
+            "Complete" => {
+                let lines: Vec<String> = results
+                    .results
+                    .into_iter()
+                    .filter_map(|row| row.into_iter().find(|field| field.field == "@message"))
+                    .map(|field| field.value)
+                    .collect();
+                return Ok(Found {
+                    is_complete: u32::try_from(lines.len()).is_ok_and(|count| count < LINES),
+                    lines,
+                });
+            }
+            status => {
+                return Err(Error::unreadable(
+                    format!("log group {group}"),
+                    format!("the query ended as {status}"),
+                ));
+            }
+        }
+    }
+    Err(Error::Unreachable {
+        action: "logs:GetQueryResults".to_owned(),
+        reason: "the query is still running".to_owned(),
+    })
+}
+
+/// A pattern of FilterLogEvents that lines with this phrase fit. What a pattern cannot quote ends the phrase: more lines fit,
+/// and are looked at here.
+#[must_use]
+pub fn phrase_pattern(phrase: &str) -> String {
+    let plain = phrase.split(['"', '\\', '\n', '\r', '\t']);
+    let longest = plain.max_by_key(|part| part.len()).unwrap_or_default();
+    format!("\"{longest}\"")
+}
+
+fn escaped(phrase: &str) -> String {
+    phrase.replace('\\', "\\\\").replace('"', "\\\"")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    const ID: &str = "0193b3c8-7c1a-7000-8000-000000000000";
+
+    fn batch(events: &str) -> String {
+        format!(
+            r#"{{"timestamp":"2026-11-20T12:00:00.000Z","level":"INFO","lane":"orders","messages":1,"events":{events},"message":"batch"}}"#
+        )
+    }
+
+    #[test]
+    fn a_request_reads_back() {
+        let line = format!(
+            r#"{{"timestamp":"2026-11-20T12:00:00.000Z","account":"acme","source":"orderspace","delivery":"{ID}","events":3,"bytes":6100,"attempt":2,"answer":200,"duration_ms":48,"outcome":"accepted","message":"delivery","new":[1]}}"#
+        );
+        let read = delivery(&line).unwrap();
+        assert_eq!(read.delivery.unwrap().to_string(), ID);
+        assert_eq!((read.attempt, read.answer), (Some(2), Some(200)));
+        assert!(read.is_success());
+        let unproved = r#"{"answer":401,"outcome":"unauthenticated","cause":"unknown_token","message":"delivery"}"#;
+        let unproved = delivery(unproved).unwrap();
+        assert!(unproved.delivery.is_none() && !unproved.is_success());
+    }
+
+    #[rstest]
+    #[case::none("")]
+    #[case::runtime("START RequestId: 1 Version: $LATEST delivery")]
+    #[case::another(r#"{"message":"answered","answer":200}"#)]
+    #[case::wrong_type(r#"{"message":"delivery","answer":"200"}"#)]
+    #[case::no_message(r#"{"answer":200}"#)]
+    #[case::not_text(r#"{"message":1}"#)]
+    fn other_lines_are_no_requests(#[case] line: &str) {
+        assert_eq!(delivery(line), None);
+        assert!(events(line).is_empty());
+    }
+
+    #[test]
+    fn an_event_that_cannot_be_read_costs_no_other() {
+        let good = format!(
+            r#"{{"id":"{ID}.00001","account":"acme","type":"order.created","subject":"order/or_1","outcome":"applied","teams":["sales"],"age_ms":900}}"#
+        );
+        let list = format!(r#"[{{"id":"?"}},7,{good},{{"id":"{ID}.00002","account":1}}]"#);
+        let found = events(&batch(&list));
+        assert_eq!(found.len(), 1);
+        let event = &found[0];
+        assert_eq!((event.id.index().get(), event.age_ms), (1, Some(900)));
+        assert_eq!(event.lane.as_deref(), Some("orders"));
+        assert_eq!(at(event.at.as_deref()).unwrap().millis(), 1_795_176_000_000);
+        for events_of in ["null", "{}", "\"[]\"", "7"] {
+            assert!(events(&batch(events_of)).is_empty(), "{events_of}");
+        }
+    }
+
+    #[rstest]
+    #[case("order/or_1", "\"order/or_1\"")]
+    #[case("a\"bcd\\e", "\"bcd\"")]
+    #[case("", "\"\"")]
+    fn phrases(#[case] phrase: &str, #[case] pattern: &str) {
+        assert_eq!(phrase_pattern(phrase), pattern);
+    }
+}
