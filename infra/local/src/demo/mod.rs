@@ -3,7 +3,7 @@
 
 pub mod examples;
 pub mod indent;
-mod queue;
+pub(crate) mod queue;
 pub mod repairing;
 pub mod sources;
 pub mod story;

@@ -12,7 +12,7 @@ const HIDDEN_SECONDS: u32 = 60;
 ///
 /// # Errors
 /// The queue refuses or does not answer.
-pub(super) async fn receive(
+pub(crate) async fn receive(
     aws: &Aws,
     queue: &str,
     is_ours: impl Fn(&str) -> bool,
@@ -46,7 +46,7 @@ pub(super) async fn receive(
 ///
 /// # Errors
 /// The queue refuses or does not answer.
-pub(super) async fn give_back(aws: &Aws, queue: &str, others: Vec<Value>) -> Result<()> {
+pub(crate) async fn give_back(aws: &Aws, queue: &str, others: Vec<Value>) -> Result<()> {
     for receipt in others {
         let input = json!({ "QueueUrl": queue, "ReceiptHandle": receipt, "VisibilityTimeout": 0 });
         aws.sqs("ChangeMessageVisibility", &input).await?;

@@ -146,7 +146,7 @@ pub async fn tell(
         ));
     };
     let aws = outputs.aws()?;
-    let account = account_name()?;
+    let account = account_name("demo")?;
     let step = progress.step(format!("Connecting the account {account}"));
     let site = connect(outputs, &aws, simulator, &account).await?;
     step.done("registered at Orderspace");
@@ -209,13 +209,20 @@ async fn repair(
 }
 
 /// A name of its own for each run, so that a second one on the same stack meets nothing of the first.
+///
+/// # Errors
+/// The clock is before 1970.
 #[expect(clippy::disallowed_methods, reason = "every run has another time")]
-fn account_name() -> Result<String> {
+pub(crate) fn account_name(prefix: &str) -> Result<String> {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
-    Ok(format!("demo-{:x}", now.as_millis() % 0x100_0000))
+    Ok(format!("{prefix}-{:x}", now.as_millis() % 0x100_0000))
 }
 
-async fn connect(
+/// Connects an account of a new site of the simulator's, and waits for its webhook.
+///
+/// # Errors
+/// The stack does not answer, or registers no webhook.
+pub(crate) async fn connect(
     outputs: &Outputs,
     aws: &Aws,
     simulator: &str,
@@ -266,7 +273,11 @@ async fn connect(
     }
 }
 
-async fn send(
+/// Sends each example as one delivery, one after the other.
+///
+/// # Errors
+/// The simulator does not answer. A refused delivery is no error.
+pub(crate) async fn send(
     site: &SiteControl,
     examples: &[Example],
     progress: Progress,

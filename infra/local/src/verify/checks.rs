@@ -12,7 +12,7 @@ use tokio::process::Command;
 
 use super::conformance::{self, TestNames, TestResults};
 use super::report::Outcome;
-use super::{Run, linters, panics, samconfig, scale};
+use super::{Run, consumers, linters, panics, samconfig, scale};
 use crate::build::{self, Build};
 use crate::demo::{examples, sources, story};
 use crate::emulator::REGION;
@@ -282,6 +282,18 @@ pub const CHECKS: &[Check] = &[
         STACK,
         Work::Run(|run| Box::pin(run.stopped_consumer_noticed())),
     ),
+    // Of a release, because it installs node's packages.
+    of_release(check(
+        "consumers",
+        "The example consumers of teams",
+        &[Need::Tools, Need::Stack],
+        Work::Run(|run| {
+            Box::pin(async {
+                let (tools, outputs) = (run.tools()?, &run.stack()?.outputs);
+                consumers::run(&run.places, tools, outputs, run.progress).await
+            })
+        }),
+    )),
     check(
         "tests",
         "Tests",

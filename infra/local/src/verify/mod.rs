@@ -6,6 +6,7 @@
 
 pub mod checks;
 pub mod conformance;
+mod consumers;
 mod linters;
 mod panics;
 pub mod report;
