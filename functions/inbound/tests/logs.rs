@@ -78,7 +78,9 @@ fn deliveries(log: &Log, level: &str) -> Vec<Value> {
             assert!(line.get("span").is_none(), "{line}");
             assert!(line.get("duration_ms").is_some_and(Value::is_u64), "{line}");
             for name in ["timestamp", "level", "message", "target", "duration_ms"] {
-                let member = line.as_object_mut().and_then(|members| members.remove(name));
+                let member = line
+                    .as_object_mut()
+                    .and_then(|members| members.remove(name));
                 assert!(member.is_some(), "{name}");
             }
             line

@@ -8,7 +8,6 @@ pub mod cli;
 pub mod deliveries;
 pub mod doctor;
 pub mod logs;
-pub mod moment;
 pub mod prompt;
 pub mod records;
 pub mod replay;

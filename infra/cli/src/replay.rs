@@ -10,13 +10,13 @@ use domain::timestamp::Timestamp;
 use operate::accounts::named;
 use operate::calls::now;
 use operate::replay::{Counts, Replay as Prepared, Request, What};
+use operate::when::moment;
 use operate::{Error, Exit, Target};
 use serde::Serialize;
 use serde_json::json;
 use time::OffsetDateTime;
 
 use crate::Stop;
-use crate::moment::moment;
 use crate::prompt::agrees;
 use crate::screen::Screen;
 use crate::words::{bar, count};
@@ -227,7 +227,7 @@ pub async fn run(
             request.rate,
             counts.events.div_ceil(u64::from(request.rate))
         );
-        if !agrees(&question, yes, screen)? {
+        if !agrees(&question, yes, screen).await? {
             return Ok(Exit::Left);
         }
         all = Some(counts.events);

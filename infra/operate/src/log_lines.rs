@@ -113,7 +113,6 @@ fn written<S: Serializer>(id: &Option<DeliveryId>, serializer: S) -> Result<S::O
     }
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
 pub(crate) fn event_written<S: Serializer>(id: &EventId, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(id)
 }

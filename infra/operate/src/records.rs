@@ -185,7 +185,7 @@ impl Condition {
         match found {
             Value::String(text) => *text == self.value,
             Value::Object(_) | Value::Array(_) => false,
-            other => other.to_string() == self.value,
+            other => *other.to_string() == *self.value,
         }
     }
 }

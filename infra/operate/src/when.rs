@@ -61,8 +61,8 @@ pub fn now() -> Timestamp {
     Timestamp::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
 }
 
-/// Reads `90s`, `15m`, `2h` or `3d` as so long before `now`, and RFC 3339 as that moment; of that the seconds, or all of the
-/// time of day, may be left out.
+/// Reads `90s`, `15m`, `2h` or `3d` as so long before `now`, and RFC 3339 as that moment; of that the seconds may be left out,
+/// or all of the time of day (then the day begins at midnight UTC).
 ///
 /// # Errors
 /// [`Error::Usage`] for any other text.
@@ -73,12 +73,16 @@ pub fn moment(text: &str, now: Timestamp) -> Result<Timestamp, Error> {
         ))
     };
     if let Some(seconds) = seconds_of(text) {
-        return Ok(back(now, seconds));
+        let span = seconds.checked_mul(1000);
+        let from = span.and_then(|span| now.millis().checked_sub(span));
+        return from.map(Timestamp::from_millis).ok_or_else(unusable);
     }
-    // Only the year's position tells `10:00` from a date, and no other form begins with four digits and a hyphen.
-    let whole = match text.len() {
-        10 => format!("{text}T00:00:00Z"),
-        17 if text.ends_with('Z') => text.replace('Z', ":00Z"),
+    let whole = match (text.len(), text.get(..16), text.get(16..)) {
+        (10, ..) => format!("{text}T00:00:00Z"),
+        // Without seconds: an offset, or `Z`, follows the minutes.
+        (_, Some(minute), Some(rest)) if rest.starts_with(['Z', '+', '-']) => {
+            format!("{minute}:00{rest}")
+        }
         _ => text.to_owned(),
     };
     let at = instant(&whole).ok_or_else(unusable)?;
@@ -123,7 +127,11 @@ mod tests {
     #[case("2026-11-20T14:00:00+02:00", Some(NOON))]
     #[case("2026-11-20T12:00Z", Some(NOON))]
     #[case("2026-11-20", Some(NOON - 43_200_000))]
+    #[case("2026-11-20T14:00+02:00", Some(NOON))]
     #[case::more_than_all_time("99999999999999999d", None)]
+    #[case::before_all_time("99999999999999d", None)]
+    #[case("2026-13-01", None)]
+    #[case("2026-11-2éé", None)]
     #[case::before_1970("1969-12-31T00:00:00Z", None)]
     #[case("2w", None)]
     #[case("-2h", None)]

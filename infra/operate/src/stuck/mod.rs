@@ -154,7 +154,7 @@ pub async fn list(
                 .iter()
                 .map(|message| Waiting::read(room, message).entry);
             let mut entries: Vec<Entry> = entries.filter(|entry| filter.fits(entry)).collect();
-            entries.sort_by(|a, b| a.sent.cmp(&b.sent));
+            entries.sort_by_key(|entry| entry.sent);
             listing.entries.extend(entries);
         }
         listing.rooms.push(state);

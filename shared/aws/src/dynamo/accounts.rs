@@ -701,10 +701,8 @@ mod tests {
         let mut full = Account::new("acme".parse().unwrap(), source, events, at(1));
         full.desired = Desired::Disconnected { done: false };
         full.changed = at(2);
-        full.last_error = Some(LastError {
-            at: at(3),
-            message: "out of order".to_owned(),
-        });
+        let message = "out of order".to_owned();
+        full.last_error = Some(LastError { at: at(3), message });
         full.quiet_until = Some(at(4));
         full.policy = Some(Policy::Require);
         full.is_unlisted = true;
