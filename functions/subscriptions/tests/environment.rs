@@ -14,8 +14,9 @@ use testkit::start::start;
 const FUNCTION: &str = "subscriptions";
 const PROGRAM: &str = env!("CARGO_BIN_EXE_subscriptions");
 
-/// Empty where each source is at its own addresses, and without them no team gets account events: 0.1.0 set neither.
-const WITH_DEFAULT: [&str; 2] = ["SOURCE_URLS", "ROUTES"];
+/// Empty where each source is at its own addresses, and without them no team gets account events: 0.1.0 set neither. The
+/// stack has a name without its variable.
+const WITH_DEFAULT: [&str; 3] = ["SOURCE_URLS", "ROUTES", "STACK_NAME"];
 
 fn current() -> BTreeMap<String, String> {
     let release = releases::all().into_iter().find(Release::is_current);

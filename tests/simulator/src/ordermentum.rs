@@ -71,6 +71,8 @@ struct Settings {
     shows_url: bool,
     /// Whether a deleted webhook stays in the list, with `deletedAt`.
     lists_deleted: bool,
+    /// Whether a second webhook for an event is refused.
+    one_webhook_per_event: bool,
     /// Attempts per delivery; absent: 3.
     attempts: Option<u32>,
     /// Whether a delivery that failed for good disables the webhook, which no answer shows.
@@ -230,6 +232,16 @@ impl Ordermentum {
             return self.error(StatusCode::INTERNAL_SERVER_ERROR, "no randomness");
         };
         fill(&mut webhook, &call.body);
+        let is_taken = |event: &String| {
+            let live = |known: &&Webhook| !known.details.contains_key("deletedAt");
+            site.webhooks
+                .iter()
+                .filter(live)
+                .any(|known| known.subscribes_to(event))
+        };
+        if settings.one_webhook_per_event && webhook.events.iter().any(is_taken) {
+            return unprocessable("there is a webhook for one of these events already");
+        }
         let status = StatusCode::from_u16(settings.create_status.unwrap_or(201))
             .unwrap_or(StatusCode::CREATED);
         let answer = (status, Json(shown(&webhook, settings))).into_response();
