@@ -127,3 +127,25 @@ async fn done(
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_of_every_source_is_connected_for_the_events_that_are_sent() {
+        for source in sources::ALL {
+            let (name, events) = (sources::name(source), sources::selected(source));
+            let body = desired_by_name(name, "site", "secret", &events).unwrap();
+            assert_eq!(body.get("source"), Some(&json!(name)));
+            assert_eq!(body.get("events"), Some(&json!(events)));
+            assert!(body.to_string().contains("secret"), "{name}");
+            let is_sent = |event: &&str| {
+                let types = sources::types(source);
+                *event == "*" || types.iter().any(|(known, _)| known == event)
+            };
+            assert!(!events.is_empty() && events.iter().all(is_sent));
+        }
+        assert_eq!(desired_by_name("simulator", "site", "secret", &["*"]), None);
+    }
+}
