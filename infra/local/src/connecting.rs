@@ -26,3 +26,10 @@ pub fn desired(source: Source, site: &str, secret: &str, events: &[&str]) -> Val
     }
     desired
 }
+
+/// The same for a program that shares no types with the product: the source by its name, as in webhook URLs. None where no
+/// source is called so.
+#[must_use]
+pub fn desired_by_name(source: &str, site: &str, secret: &str, events: &[&str]) -> Option<Value> {
+    Source::named(source).map(|source| desired(source, site, secret, events))
+}

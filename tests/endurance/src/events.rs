@@ -1,9 +1,16 @@
-//! Deliveries made up from a seed: what Orderspace could send, with a mark in each record by which it is found again.
+//! Deliveries made up from a seed: what the sources could send, with a mark in each record by which it is found again.
+//! Orderspace's are made here, those of the others in [`crate::sources`].
 //!
 //! No two records are equal in their bytes, so an event that turns up twice under different ids is one that was sent
 //! twice. A few deliveries hold what nobody can understand.
 
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+use simulator::Source;
+
 use crate::rng::Rng;
+use crate::sources::{self, Moment};
 
 /// The kinds of records, each with its types. The lanes follow from these.
 const TYPES: [(&str, &[&str], usize); 8] = [
@@ -32,9 +39,14 @@ const TYPES: [(&str, &[&str], usize); 8] = [
 /// Events that one record gets, on average: enough for orders of arrival to matter.
 const EVENTS_A_RECORD: usize = 6;
 
+/// Of the records of an account, the others have one in so many: each of their deliveries has one event.
+const FEWER_RECORDS: usize = 8;
+
 /// Every kind.
-pub(crate) fn kinds() -> impl Iterator<Item = &'static str> + Clone {
-    TYPES.iter().map(|(kind, ..)| *kind)
+pub(crate) fn kinds() -> BTreeSet<&'static str> {
+    let others = sources::ALL.into_iter().flat_map(sources::types);
+    let others = others.map(|(_, kind)| *kind);
+    TYPES.iter().map(|(kind, ..)| *kind).chain(others).collect()
 }
 
 /// One event.
@@ -42,14 +54,22 @@ pub(crate) fn kinds() -> impl Iterator<Item = &'static str> + Clone {
 pub(crate) struct Event {
     /// Its mark, which no other event has.
     pub(crate) mark: usize,
-    /// Its type, as Orderspace names it.
+    /// Who sends it.
+    pub(crate) source: Source,
+    /// Its type, as its source names it.
     pub(crate) name: &'static str,
     /// Its record's kind.
     pub(crate) kind: &'static str,
     /// The subject's key, or what the key begins with where the rest is of the product's making.
     pub(crate) key: Key,
-    /// The record, byte for byte.
+    /// The record, byte for byte, as the first attempt has it.
     pub(crate) record: String,
+    /// Where in the record the attempt's number stands, if its source writes one.
+    pub(crate) counter: Option<usize>,
+    /// The source's own id of it.
+    pub(crate) source_id: Option<String>,
+    /// When it happened, where the source says so.
+    pub(crate) time: Option<Moment>,
 }
 
 /// What names a record.
@@ -64,6 +84,42 @@ pub(crate) enum Key {
 impl Event {
     pub(crate) fn is_delete(&self) -> bool {
         self.name.ends_with(".deleted")
+    }
+
+    /// Whether its record's events are in the order of their source's times.
+    pub(crate) fn is_timed(&self) -> bool {
+        sources::is_timed(self.source, self.kind)
+    }
+
+    /// Its time, where its place among its record's events is by that, in milliseconds since 1970.
+    pub(crate) fn counting_time(&self) -> Option<u64> {
+        let time = self.time.as_ref().filter(|_| self.is_timed());
+        time.map(|time| time.at)
+    }
+
+    /// The record as an attempt has it, counted from 1.
+    pub(crate) fn record_of(&self, attempt: usize) -> Cow<'_, str> {
+        let parts = self.counter.and_then(|at| {
+            let (before, rest) = self.record.split_at_checked(at)?;
+            Some((before, rest.strip_prefix('1')?))
+        });
+        match parts {
+            Some((before, after)) if attempt != 1 => format!("{before}{attempt}{after}").into(),
+            _ => Cow::Borrowed(&self.record),
+        }
+    }
+
+    /// Which of so many attempts has this record.
+    pub(crate) fn attempt_that_says(&self, record: &str, attempts: usize) -> Option<usize> {
+        (1..=attempts).find(|attempt| self.record_of(*attempt) == record)
+    }
+
+    /// The element of a delivery of Orderspace's.
+    pub(crate) fn in_orderspace(&self) -> String {
+        format!(
+            r#"{{"event":"{}","data":{{"{}":{}}}}}"#,
+            self.name, self.kind, self.record
+        )
     }
 }
 
@@ -81,6 +137,8 @@ pub(crate) enum Element {
 pub(crate) struct Delivery {
     /// Whose: the account's number.
     pub(crate) account: usize,
+    /// Who sends it.
+    pub(crate) source: Source,
     /// Its elements with their texts.
     pub(crate) elements: Vec<(Element, String)>,
     /// The body in place of elements, where nobody can read any.
@@ -92,7 +150,22 @@ pub(crate) struct Delivery {
 }
 
 impl Delivery {
-    /// The body of a part of it, as the simulator writes it.
+    /// Whether a status says to its source that it was taken.
+    pub(crate) fn is_taken_by(&self, status: Option<u16>) -> bool {
+        status == Some(sources::success(self.source))
+    }
+
+    /// Its events.
+    pub(crate) fn events(&self) -> impl Iterator<Item = &Event> {
+        self.elements
+            .iter()
+            .filter_map(|(element, _)| match element {
+                Element::Good(event) => Some(event),
+                Element::Bad => None,
+            })
+    }
+
+    /// The body of a part of it, as the simulator writes Orderspace's. Of the others only what nobody can read is looked at.
     pub(crate) fn body(&self, part: std::ops::Range<usize>) -> String {
         if let Some(body) = &self.unreadable {
             return body.clone();
@@ -108,44 +181,43 @@ impl Delivery {
     }
 }
 
-/// Deliveries of together `events` events, from `accounts` accounts. The number in a mark is the event's place.
-pub(crate) fn deliveries(rng: &mut Rng, events: usize, accounts: usize) -> Vec<Delivery> {
+/// Deliveries of together `events` events, from an account of each of these sources. The number in a mark is the event's
+/// place.
+pub(crate) fn deliveries(rng: &mut Rng, events: usize, sources: &[Source]) -> Vec<Delivery> {
     let mut made = 0;
     let mut deliveries = Vec::new();
-    let records = (events / accounts.max(1) / EVENTS_A_RECORD).max(2);
+    let records = (events / sources.len().max(1) / EVENTS_A_RECORD).max(2);
     while made < events {
-        let account = rng.below(accounts);
-        let size = match rng.below(10) {
-            0..6 => rng.between(1, 3),
-            6..9 => rng.between(4, 15),
-            _ => rng.between(25, 50),
+        let account = rng.below(sources.len());
+        let source = sources.get(account).copied().unwrap_or_default();
+        let due = events - made;
+        if source == Source::Orderspace {
+            let delivery = of_orderspace(rng, account, records, made, due);
+            made += delivery.events().count();
+            deliveries.push(delivery);
+        } else {
+            let records = (records / FEWER_RECORDS).max(2);
+            for _ in 0..rng.between(1, 4).min(due) {
+                deliveries.push(Delivery {
+                    account,
+                    source,
+                    elements: vec![sources::element(rng, source, account, records, made)],
+                    unreadable: None,
+                    splits: false,
+                    comes_again: rng.percent(2),
+                });
+                made += 1;
+            }
         }
-        .min(events - made);
-        let mut elements = Vec::with_capacity(size + 1);
-        for _ in 0..size {
-            let event = event(rng, account, records, made);
-            let text = format!(
-                r#"{{"event":"{}","data":{{"{}":{}}}}}"#,
-                event.name, event.kind, event.record
-            );
-            elements.push((Element::Good(event), text));
-            made += 1;
-        }
-        if rng.percent(1) {
-            let place = rng.below(elements.len() + 1);
-            let text = format!(r#"{{"no":"event","beside":{made}}}"#);
-            elements.insert(place, (Element::Bad, text));
-        }
-        deliveries.push(Delivery {
-            account,
-            splits: elements.len() > 1 && rng.percent(20),
-            comes_again: rng.percent(2),
-            elements,
-            unreadable: None,
-        });
-        if rng.percent(1) {
+        // Of the others' turns there are fewer.
+        let of_a_hundred = match source {
+            Source::Orderspace => 1,
+            _ => 3,
+        };
+        if rng.percent(of_a_hundred) {
             deliveries.push(Delivery {
                 account,
+                source,
                 elements: Vec::new(),
                 unreadable: Some(format!("no delivery at all, number {made}")),
                 splits: false,
@@ -156,7 +228,42 @@ pub(crate) fn deliveries(rng: &mut Rng, events: usize, accounts: usize) -> Vec<D
     deliveries
 }
 
-/// One event about one of so many records of each kind.
+/// A delivery of Orderspace's with some of so many events that are due.
+fn of_orderspace(
+    rng: &mut Rng,
+    account: usize,
+    records: usize,
+    made: usize,
+    due: usize,
+) -> Delivery {
+    let size = match rng.below(10) {
+        0..6 => rng.between(1, 3),
+        6..9 => rng.between(4, 15),
+        _ => rng.between(25, 50),
+    }
+    .min(due);
+    let mut elements = Vec::with_capacity(size + 1);
+    for mark in made..made + size {
+        let event = event(rng, account, records, mark);
+        let text = event.in_orderspace();
+        elements.push((Element::Good(event), text));
+    }
+    if rng.percent(1) {
+        let place = rng.below(elements.len() + 1);
+        let text = format!(r#"{{"no":"event","beside":{}}}"#, made + size);
+        elements.insert(place, (Element::Bad, text));
+    }
+    Delivery {
+        account,
+        source: Source::Orderspace,
+        splits: elements.len() > 1 && rng.percent(20),
+        comes_again: rng.percent(2),
+        elements,
+        unreadable: None,
+    }
+}
+
+/// One event of Orderspace's about one of so many records of each kind.
 pub(crate) fn event(rng: &mut Rng, account: usize, records: usize, mark: usize) -> Event {
     let mut weight = rng.below(100);
     let (kind, names) = TYPES
@@ -179,7 +286,7 @@ pub(crate) fn event(rng: &mut Rng, account: usize, records: usize, mark: usize) 
     about(rng, kind, name, &format!("{account}-{number}"), mark)
 }
 
-/// An event of this type about this record.
+/// An event of Orderspace's, of this type about this record.
 pub(crate) fn about(
     rng: &mut Rng,
     kind: &'static str,
@@ -224,45 +331,85 @@ pub(crate) fn about(
     };
     Event {
         mark,
+        source: Source::Orderspace,
         name,
         kind,
         key,
         record,
+        counter: None,
+        source_id: None,
+        time: None,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
 
     #[test]
-    fn a_plan_has_every_kind_and_no_two_equal_records() {
-        let plan = deliveries(&mut Rng::new(1), 3000, 5);
-        let events: Vec<&Event> = plan
-            .iter()
-            .flat_map(|delivery| &delivery.elements)
-            .filter_map(|(element, _)| match element {
-                Element::Good(event) => Some(event),
-                Element::Bad => None,
-            })
-            .collect();
-        assert_eq!(events.len(), 3000);
+    fn a_plan_has_every_type_and_no_two_equal_records() {
+        // Those of a long run: the rarest things are in it.
+        const EVENTS: usize = 20_000;
+        let plan = deliveries(&mut Rng::new(1), EVENTS, &sources::of_accounts(10));
+        let events: Vec<&Event> = plan.iter().flat_map(Delivery::events).collect();
+        assert_eq!(events.len(), EVENTS);
+        let marks: Vec<usize> = events.iter().map(|event| event.mark).collect();
+        assert_eq!(marks, (0..EVENTS).collect::<Vec<_>>());
         let records: BTreeSet<&str> = events.iter().map(|event| event.record.as_str()).collect();
-        assert_eq!(records.len(), 3000);
-        let names: BTreeSet<&str> = events.iter().map(|event| event.name).collect();
+        assert_eq!(records.len(), EVENTS);
+        let of = |source| events.iter().filter(move |event| event.source == source);
+        let names: BTreeSet<&str> = of(Source::Orderspace).map(|event| event.name).collect();
         let all = TYPES.iter().flat_map(|(_, names, _)| *names);
         assert_eq!(names, all.copied().collect());
         assert_eq!(TYPES.iter().map(|(.., share)| share).sum::<usize>(), 100);
-        assert!(plan.iter().any(|delivery| delivery.unreadable.is_some()));
+        for source in sources::ALL {
+            let count = of(source).count();
+            let is_most = source == Source::Orderspace;
+            assert!(
+                count >= EVENTS / 50 && is_most == (count > EVENTS / 2),
+                "{count}"
+            );
+            let unreadable = plan.iter().filter(|one| one.unreadable.is_some());
+            assert!(unreadable.filter(|one| one.source == source).count() > 0);
+        }
         assert!(plan.iter().any(|delivery| delivery.splits));
         for delivery in &plan {
-            assert!(delivery.elements.len() <= 51);
+            let most = match delivery.source {
+                Source::Orderspace => 51,
+                _ => 1,
+            };
+            assert!(delivery.elements.len() <= most);
+            let events = delivery.events();
+            assert!(
+                events
+                    .map(|event| event.source)
+                    .all(|source| source == delivery.source)
+            );
             if delivery.unreadable.is_none() {
                 let body = delivery.body(0..delivery.elements.len());
                 serde_json::from_str::<Vec<serde_json::Value>>(&body).unwrap();
             }
         }
+    }
+
+    /// The short run of every change has each source too, whatever its seed.
+    #[test]
+    fn a_short_plan_has_every_source() {
+        for seed in 0..20 {
+            let plan = deliveries(&mut Rng::new(seed), 1000, &sources::of_accounts(10));
+            for source in sources::ALL {
+                let of = plan.iter().filter(|delivery| delivery.source == source);
+                assert!(of.flat_map(Delivery::events).count() >= 10, "{seed}");
+            }
+        }
+    }
+
+    #[test]
+    fn one_source_alone_can_be_asked_for() {
+        let plan = deliveries(&mut Rng::new(1), 300, &[Source::Orderspace; 3]);
+        assert!(
+            plan.iter()
+                .all(|delivery| delivery.source == Source::Orderspace)
+        );
     }
 }

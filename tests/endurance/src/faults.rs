@@ -12,7 +12,7 @@ use local::progress::{Progress, seconds};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::accounts::{self, Accounts};
+use crate::accounts;
 use crate::collect::{QueueMessage, QueueReader};
 use crate::disturb::{Disturbance, Kind};
 use crate::events;
@@ -22,6 +22,7 @@ use crate::oracle::{self, Evidence, Figures, Notice};
 use crate::records;
 use crate::rng::Rng;
 use crate::sending::{self, Sent};
+use crate::sources;
 use crate::test_stack::{LANES, TestStack};
 
 /// The events of a long run.
@@ -39,8 +40,8 @@ pub(crate) struct Faults {
     /// in it: that depends on what runs beside what.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Accounts that they come from.
-    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u8).range(1..=50))]
+    /// Accounts that they come from: one of each source, and the more of Orderspace.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u8).range(5..=50))]
     accounts: u8,
     /// Minutes after which the run ends as broken.
     #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u64).range(1..))]
@@ -80,18 +81,15 @@ pub(crate) async fn run(stack: &TestStack, faults: &Faults, progress: Progress) 
     } else {
         Victims::All
     };
-    let Accounts {
-        marker,
-        names,
-        targets,
-    } = accounts::connect(stack, usize::from(faults.accounts), progress).await?;
+    let sources = sources::of_accounts(usize::from(faults.accounts));
+    let accounts = accounts::connect(stack, &sources, progress).await?;
     let events = usize::try_from(faults.events)?;
     let mut log = Log {
-        deliveries: events::deliveries(&mut rng.apart(1), events, names.len()),
-        accounts: names,
+        deliveries: events::deliveries(&mut rng.apart(1), events, &sources),
+        accounts: accounts.names.clone(),
         ..Log::default()
     };
-    let boxes = Boxes::new(stack, &marker)?;
+    let boxes = Boxes::new(stack, &accounts.marker)?;
 
     let mut step = progress.step(format!(
         "Sending {events} events in {} deliveries, with faults",
@@ -102,7 +100,7 @@ pub(crate) async fn run(stack: &TestStack, faults: &Faults, progress: Progress) 
     let sent = Sent::default();
     let longest = Duration::from_millis(if gentle { 2_000 } else { 4_000 });
     log.attempts = tokio::select! {
-        attempts = sending::send(&targets, &log.deliveries, &sent) => attempts?,
+        attempts = sending::send(&accounts, &log.deliveries, &sent) => attempts?,
         outages = disturbance.outages(rng.apart(2), longest) => {
             outages?;
             bail!("the outages ended before the sending did");
@@ -112,7 +110,7 @@ pub(crate) async fn run(stack: &TestStack, faults: &Faults, progress: Progress) 
         }
         () = boxes.keep_collecting() => bail!("the collecting ended before the sending did"),
         () = show(&mut step, || format!(
-            "{} deliveries, {} requests of which {} were not answered with 200, {} events with the team",
+            "{} deliveries, {} requests of which {} were not answered with success, {} events with the team",
             sent.deliveries.load(Ordering::Relaxed),
             sent.requests.load(Ordering::Relaxed),
             sent.refused.load(Ordering::Relaxed),
@@ -179,6 +177,14 @@ fn too_little(figures: &Figures) -> Vec<String> {
             figures.refused_and_accepted,
             "delivery was refused and came again",
         ),
+        (
+            figures.ids_of_a_later_attempt,
+            "event of Apideck came in the bytes of a later attempt",
+        ),
+        (
+            figures.deletes_undone,
+            "record was brought back by a later time than its delete's",
+        ),
     ];
     let mut wanted = vec![(
         figures.records_held_against_the_log,
@@ -193,11 +199,33 @@ fn too_little(figures: &Figures) -> Vec<String> {
         .filter(|(count, _)| *count == 0)
         .map(|(_, what)| format!("no {what}: this run proves too little"))
         .collect();
-    let (refused, kept) = (figures.refused_and_accepted, figures.kept_their_identity);
-    if refused >= ENOUGH_REFUSED && kept * 2 < refused {
-        problems.push(format!(
-            "of {refused} refused deliveries only {kept} came again under their ids"
-        ));
+    for source in sources::ALL.map(sources::name) {
+        if figures
+            .accepted_by_source
+            .get(source)
+            .is_none_or(|count| *count == 0)
+        {
+            problems.push(format!("no event of {source}: this run proves too little"));
+        }
+    }
+    let retries = [
+        (
+            "refused deliveries",
+            figures.refused_and_accepted,
+            figures.kept_their_identity,
+        ),
+        (
+            "refused deliveries that came in other bytes",
+            figures.accepted_in_other_bytes,
+            figures.kept_in_other_bytes,
+        ),
+    ];
+    for (what, refused, kept) in retries {
+        if refused >= ENOUGH_REFUSED && kept * 2 < refused {
+            problems.push(format!(
+                "of {refused} {what} only {kept} came again under their ids"
+            ));
+        }
     }
     problems
 }
@@ -320,7 +348,7 @@ impl Boxes {
             notices.push(notice);
         }
         let records = stack.output("RecordsTable")?;
-        let records = records::read(&stack.aws, records, &log.accounts, events::kinds()).await?;
+        let records = records::read(&stack.aws, records, &log.accounts, &events::kinds()).await?;
         Ok(oracle::judge(&Evidence {
             log,
             team: &team,
@@ -381,15 +409,28 @@ impl Outcome {
                 ),
             );
         }
+        line("events sent", figures.events_sent.to_string());
+        for source in sources::ALL.map(sources::name) {
+            let of =
+                |counts: &BTreeMap<&str, usize>| counts.get(source).copied().unwrap_or_default();
+            let (sent, accepted) = (of(&figures.sent_by_source), of(&figures.accepted_by_source));
+            line(
+                &format!("  of {source}"),
+                format!("{sent}, {accepted} answered with success"),
+            );
+        }
         for (what, count) in [
-            ("events sent", figures.events_sent),
-            ("events answered with 200", figures.events_accepted),
+            ("events answered with success", figures.events_accepted),
             ("different ids seen", figures.ids),
             ("  in the team's queue", figures.ids_in_the_teams_queue),
             ("  undelivered, with a reason", figures.ids_undelivered),
             ("    of these in the team's queue too", figures.ids_in_both),
             ("  in a dead-letter queue", figures.ids_dead),
             ("  whose record came as a pointer", figures.ids_by_pointer),
+            (
+                "  in the bytes of a later attempt",
+                figures.ids_of_a_later_attempt,
+            ),
             ("in quarantine, with a reason", figures.quarantined),
             (
                 "messages with an id that came before",
@@ -405,7 +446,9 @@ impl Outcome {
                 "  of these under the refused ids",
                 figures.kept_their_identity,
             ),
+            ("    of these in other bytes", figures.kept_in_other_bytes),
             ("records compared", figures.records_compared),
+            ("  brought back after a delete", figures.deletes_undone),
             (
                 "records held against the log alone",
                 figures.records_held_against_the_log,
@@ -426,5 +469,70 @@ impl Outcome {
             line(what, count.to_string());
         }
         lines
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a short run comes to that proves enough.
+    fn enough() -> Figures {
+        Figures {
+            events_sent: 1000,
+            accepted_by_source: sources::ALL.map(|source| (sources::name(source), 1)).into(),
+            records_held_against_the_log: 1,
+            ..Figures::default()
+        }
+    }
+
+    #[test]
+    fn a_run_without_a_source_proves_too_little() {
+        assert_eq!(too_little(&enough()), Vec::<String>::new());
+        for source in sources::ALL.map(sources::name) {
+            let mut figures = enough();
+            figures.accepted_by_source.insert(source, 0);
+            let expected = format!("no event of {source}: this run proves too little");
+            assert_eq!(too_little(&figures), [expected.as_str()]);
+            figures.accepted_by_source.remove(source);
+            assert_eq!(too_little(&figures), [expected]);
+        }
+    }
+
+    #[test]
+    fn a_long_run_has_later_attempts_and_deletes_that_were_undone() {
+        let long = Figures {
+            events_sent: ENOUGH_FOR_ALL,
+            ids_by_pointer: 1,
+            refused_and_accepted: 1,
+            ..enough()
+        };
+        let problems = too_little(&long);
+        assert_eq!(problems.len(), 2, "{problems:?}");
+        let whole = Figures {
+            ids_of_a_later_attempt: 1,
+            deletes_undone: 1,
+            ..long
+        };
+        assert_eq!(too_little(&whole), Vec::<String>::new());
+    }
+
+    #[test]
+    fn retries_in_other_bytes_keep_their_ids_as_others_do() {
+        let lost = Figures {
+            accepted_in_other_bytes: ENOUGH_REFUSED,
+            kept_in_other_bytes: ENOUGH_REFUSED / 2 - 1,
+            ..enough()
+        };
+        let problems = too_little(&lost);
+        assert!(
+            problems[0].contains("in other bytes only 9"),
+            "{problems:?}"
+        );
+        let kept = Figures {
+            kept_in_other_bytes: ENOUGH_REFUSED / 2,
+            ..lost
+        };
+        assert_eq!(too_little(&kept), Vec::<String>::new());
     }
 }

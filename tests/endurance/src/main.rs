@@ -23,6 +23,7 @@ mod records;
 mod report;
 mod rng;
 mod sending;
+mod sources;
 mod test_stack;
 mod upgrade;
 
@@ -68,13 +69,14 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Send events from several accounts while calls fail and functions are killed; then hold every promise, by id.
+    /// Send events of every source while calls fail and functions are killed; then hold every promise, by id.
     ///
     /// Between the functions and AWS calls are throttled, fail with 5xx, lose their connection before or after the work
     /// is done, come late, refuse a part of a batch, or have their answers cut off; queues and tables go away for
-    /// seconds; functions are killed. Orderspace comes again until it is answered with 200, some of its retries in
-    /// other batches. At the end every event that was answered with 200 must be in the team's queue or wait with a
-    /// reason, and every record must be what the log of deliveries says.
+    /// seconds; functions are killed. Each source comes again until it is answered with its own status of success,
+    /// Orderspace with some of its retries in other batches, Apideck with each in other bytes. At the end every event that
+    /// was answered so must be in the team's queue or wait with a reason, and every record must be what the log of
+    /// deliveries says.
     Faults(faults::Faults),
     /// Take away one action of each statement of the functions' roles, and see that something needs it.
     ///

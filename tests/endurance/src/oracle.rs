@@ -2,12 +2,15 @@
 //!
 //! It reads messages and records as the text that they are, and shares no code with what it judges. It holds that
 //!
-//! 1. every event of a request that was answered with 200 is in the team's queue, or waits with a reason in a
-//!    dead-letter, quarantine or undelivered queue, under as many ids as it was accepted times;
-//! 2. every message is one that was sent: its record byte for byte, its type, account and subject, and an id whose
-//!    time is that of a request with this event at this place;
-//! 3. every record is that of the event with the greatest id, and deleted where any event said so; by the log alone, it
-//!    is that of the event which was sent last, or of one that was sent again or under way when that one was sent;
+//! 1. every event of a request that was answered with its source's status of success is in the team's queue, or waits with
+//!    a reason in a dead-letter, quarantine or undelivered queue, under as many ids as it was accepted times; no request is
+//!    answered with another source's success;
+//! 2. every message is one that was sent: its record byte for byte, its source, type, account and subject, the source's id
+//!    and time of it, and an id whose time is that of a request with this event at this place;
+//! 3. every record is that of the event with the greatest id, and deleted where any event said so; where the source's times
+//!    count, that of the latest event by them, but by none later than first sight, and deleted where a delete is later
+//!    still; by the log alone, it is that of the event which was sent last or has the latest time, or of one that was sent
+//!    again or under way when that one was sent;
 //! 4. no event is marked as a possible duplicate of something that was never there.
 //!
 //! Repeats under other ids, and how many of them are not marked, are counted: a refused delivery whose retry marker
@@ -16,6 +19,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
@@ -23,6 +27,7 @@ use crate::collect::QueueMessage;
 use crate::events::{Element, Event, Key};
 use crate::log::{Attempt, Log};
 use crate::records::{Record, RecordKey, of_text};
+use crate::sources;
 
 /// How far the gateway's clock and this program's may be apart, in milliseconds: it is one clock, rounded.
 const ROUNDING: u64 = 3;
@@ -91,8 +96,12 @@ pub(crate) struct NoticeReceipt {
 pub(crate) struct Figures {
     /// Events that were sent, each counted once.
     pub(crate) events_sent: usize,
-    /// Events that were answered with 200 at least once.
+    /// Events that were answered with success at least once.
     pub(crate) events_accepted: usize,
+    /// The events that were sent, by their source.
+    pub(crate) sent_by_source: BTreeMap<&'static str, usize>,
+    /// The events that were answered with success, by their source.
+    pub(crate) accepted_by_source: BTreeMap<&'static str, usize>,
     /// Different ids that were seen anywhere.
     pub(crate) ids: usize,
     /// Ids in the team's queue.
@@ -105,6 +114,8 @@ pub(crate) struct Figures {
     pub(crate) ids_dead: usize,
     /// Events, and elements that are none, in quarantine.
     pub(crate) quarantined: usize,
+    /// Ids whose record has the number of a later attempt than the first.
+    pub(crate) ids_of_a_later_attempt: usize,
     /// Ids whose record came as a pointer.
     pub(crate) ids_by_pointer: usize,
     /// Messages of the team beyond the first of each id.
@@ -113,19 +124,25 @@ pub(crate) struct Figures {
     pub(crate) repeats: usize,
     /// Those among them that are not marked as possible duplicates.
     pub(crate) unmarked_repeats: usize,
-    /// Deliveries refused with 503 and later accepted in the same bytes.
+    /// Deliveries refused with 503 that came again whole.
     pub(crate) refused_and_accepted: usize,
     /// Those among them whose events kept the ids of an attempt that was refused.
     pub(crate) kept_their_identity: usize,
+    /// Those among the refused and later accepted whose retries have other bytes, and are known by the source's id.
+    pub(crate) accepted_in_other_bytes: usize,
+    /// Those among them whose event kept the id of an attempt that was refused.
+    pub(crate) kept_in_other_bytes: usize,
     /// Records that were compared.
     pub(crate) records_compared: usize,
+    /// Records that are not deleted although an event said so, because their source's time of another is later.
+    pub(crate) deletes_undone: usize,
     /// Records that were held against the log alone.
     pub(crate) records_held_against_the_log: usize,
     /// Those among them that say an event which was sent later than the last accepted one, and never accepted.
     pub(crate) records_of_one_refused: usize,
     /// Those that say an earlier event, which came again after the last accepted one.
     pub(crate) records_of_one_sent_again: usize,
-    /// Those that say an earlier event, which was under way when the last accepted one was sent.
+    /// Those that say an earlier event, which was under way when the last accepted one was sent, or has the same time.
     pub(crate) records_of_one_at_the_same_time: usize,
 }
 
@@ -148,6 +165,9 @@ struct Envelope<'a> {
     subject: String,
     account: &'a str,
     deliveryid: &'a str,
+    sourceid: Option<String>,
+    sourcetime: Option<String>,
+    sequence: Option<String>,
     #[serde(default)]
     possibleduplicate: bool,
     #[serde(borrow)]
@@ -188,6 +208,8 @@ struct Sight {
     dead: usize,
     marked: bool,
     subject: String,
+    /// The attempts whose bytes the record had.
+    attempts: BTreeSet<usize>,
 }
 
 /// Where an event is in the log: its delivery and its place there.
@@ -219,6 +241,7 @@ pub(crate) fn judge(evidence: &Evidence<'_>) -> Judgement {
     for notice in evidence.notices {
         court.hear_notice(notice);
     }
+    court.answers_are_the_sources();
     court.count(evidence.team.len());
     court.nothing_is_lost();
     court.marks_are_true();
@@ -262,6 +285,12 @@ impl<'a> Court<'a> {
         account
             .and_then(|account| self.log.accounts.get(account))
             .map_or("", String::as_str)
+    }
+
+    /// Whether an attempt's status says to its source that it was taken.
+    fn is_taken(&self, attempt: &Attempt) -> bool {
+        let delivery = self.log.deliveries.get(attempt.delivery);
+        delivery.is_some_and(|delivery| delivery.is_taken_by(attempt.status))
     }
 
     fn attempts_of(&self, (delivery, place): Spot) -> impl Iterator<Item = &'a Attempt> + use<'a> {
@@ -314,18 +343,34 @@ impl<'a> Court<'a> {
             .get(&marked.mark)
             .ok_or("an event that was never sent")?;
         let account = self.account(spot.0);
-        let same = record == event.record
-            && envelope.account == account
-            && envelope.source == format!("/orderspace/{account}")
-            && envelope.event_type == format!("orderspace.{}", event.name)
+        let made = self.attempts.get(&spot.0).map_or(0, Vec::len);
+        let said = event.attempt_that_says(record, made);
+        let source = sources::name(event.source);
+        let same = envelope.account == account
+            && envelope.source == format!("/{source}/{account}")
+            && envelope.event_type == format!("{source}.{}", event.name)
             && names(&envelope.subject, event);
-        if !same {
+        let (Some(said), true) = (said, same) else {
             return Err(format!(
                 "not what was sent ({} {})",
                 event.name, event.record
             ));
-        }
+        };
         let (delivery, millis, index) = read_id(envelope.id).ok_or("an id that is none")?;
+        let time = event.time.as_ref().map(|time| &*time.text);
+        if envelope.sourceid != event.source_id || envelope.sourcetime.as_deref() != time {
+            return Err(format!(
+                "not the source's id and time ({:?} {time:?})",
+                event.source_id
+            ));
+        }
+        let sequence = event.counting_time().map(|time| {
+            let time = time.min(millis);
+            format!("{time:015}.{}", envelope.id)
+        });
+        if envelope.sequence != sequence {
+            return Err(format!("not the place in the order ({sequence:?})"));
+        }
         if delivery != envelope.deliveryid {
             return Err("an id that is not of its delivery".to_owned());
         }
@@ -343,6 +388,7 @@ impl<'a> Court<'a> {
             Place::Dead => sight.dead += 1,
         }
         sight.marked |= envelope.possibleduplicate;
+        sight.attempts.insert(said);
         sight.subject = envelope.subject;
         Ok(())
     }
@@ -398,11 +444,36 @@ impl<'a> Court<'a> {
         }
     }
 
+    /// A source that gets another's success would send again, or take a refusal for one.
+    fn answers_are_the_sources(&mut self) {
+        let mut wrong = Vec::new();
+        for attempt in &self.log.attempts {
+            let is_success = attempt
+                .status
+                .is_some_and(|status| (200..300).contains(&status));
+            if is_success && !self.is_taken(attempt) {
+                let account = self.account(attempt.delivery);
+                wrong.push(format!(
+                    "delivery {} of {account} was answered with {:?}, which is not its source's success",
+                    attempt.delivery, attempt.status
+                ));
+            }
+        }
+        self.found.problems.extend(wrong);
+    }
+
     fn count(&mut self, messages_of_the_team: usize) {
         let sights = || self.seen.values().flat_map(BTreeMap::values);
         let ids = |of: fn(&Sight) -> bool| sights().filter(|sight| of(sight)).count();
         let figures = &mut self.found.figures;
         figures.events_sent = self.by_mark.len();
+        for (_, event) in self.by_mark.values() {
+            *figures
+                .sent_by_source
+                .entry(sources::name(event.source))
+                .or_default() += 1;
+        }
+        figures.ids_of_a_later_attempt = ids(|sight| sight.attempts.iter().any(|made| *made > 1));
         figures.ids = ids(|_| true);
         figures.ids_in_the_teams_queue = ids(|sight| sight.team > 0);
         figures.ids_undelivered = ids(|sight| sight.undelivered > 0);
@@ -417,8 +488,9 @@ impl<'a> Court<'a> {
     fn nothing_is_lost(&mut self) {
         let mut lost = Vec::new();
         let mut accepted = 0;
+        let mut by_source = BTreeMap::new();
         for (number, delivery) in self.log.deliveries.iter().enumerate() {
-            let ok = |attempt: &&Attempt| attempt.status == Some(200);
+            let ok = |attempt: &&Attempt| delivery.is_taken_by(attempt.status);
             if delivery.unreadable.is_some() {
                 let answered = self.attempts.get(&number).into_iter().flatten().copied();
                 if answered.filter(ok).count() > 0 && !self.unreadable.contains(&number) {
@@ -436,17 +508,21 @@ impl<'a> Court<'a> {
                     Element::Good(event) => self.seen.get(&event.mark).map_or(0, BTreeMap::len),
                     Element::Bad => 0,
                 };
-                accepted += usize::from(times > 0 && matches!(element, Element::Good(_)));
+                if times > 0 && matches!(element, Element::Good(_)) {
+                    accepted += 1;
+                    *by_source.entry(sources::name(delivery.source)).or_default() += 1;
+                }
                 if ids + in_quarantine < times {
                     let account = self.account(number);
                     lost.push(format!(
-                        "answered with 200 {times} times and found under {ids} ids, {in_quarantine} times in quarantine: \
+                        "taken {times} times and found under {ids} ids, {in_quarantine} times in quarantine: \
                          {account} delivery {number}.{place} {text:.200}"
                     ));
                 }
             }
         }
         self.found.figures.events_accepted = accepted;
+        self.found.figures.accepted_by_source = by_source;
         self.found.problems.extend(lost);
     }
 
@@ -492,12 +568,16 @@ impl<'a> Court<'a> {
             let ids = self.seen.get(&event.mark);
             let kept = ids.is_some_and(|ids| !ids.is_empty() && ids.keys().all(is_a_refused_ones));
             figures.kept_their_identity += usize::from(kept);
+            if event.counter.is_some() {
+                figures.accepted_in_other_bytes += 1;
+                figures.kept_in_other_bytes += usize::from(kept);
+            }
         }
     }
 
     /// The third promise.
     fn records_are_right(&mut self, table: &BTreeMap<RecordKey, Record>) {
-        let mut events: BTreeMap<RecordKey, BTreeMap<&str, &Event>> = BTreeMap::new();
+        let mut events: BTreeMap<RecordKey, Vec<Said<'_>>> = BTreeMap::new();
         let mut not_applied = BTreeSet::new();
         let mut identities: BTreeMap<(usize, &str), BTreeSet<&Key>> = BTreeMap::new();
         let mut problems = Vec::new();
@@ -512,7 +592,12 @@ impl<'a> Court<'a> {
                 if sight.dead > 0 {
                     not_applied.insert(key.clone());
                 }
-                events.entry(key).or_default().insert(id, event);
+                let attempts = &sight.attempts;
+                events.entry(key).or_default().push(Said {
+                    id,
+                    event,
+                    attempts,
+                });
                 let number = self
                     .log
                     .deliveries
@@ -534,25 +619,29 @@ impl<'a> Court<'a> {
         for key in table.keys().filter(|key| !events.contains_key(*key)) {
             problems.push(format!("a record of which nobody was told: {key:?}"));
         }
-        let mut compared = 0;
+        let (mut compared, mut undone) = (0, 0);
         for (key, events) in &events {
             if not_applied.contains(key) {
                 continue;
             }
             compared += 1;
             let expected = fold(&key.1, events);
+            let has_delete = events.iter().any(|said| said.event.is_delete());
+            undone += usize::from(has_delete && !expected.iter().any(|record| record.deleted));
             match table.get(key) {
-                Some(record) if *record == expected => {}
+                Some(record) if expected.contains(record) => {}
                 found => problems.push(format!("{key:?} must be {expected:?} and is {found:?}")),
             }
         }
         self.found.figures.records_compared = compared;
+        self.found.figures.deletes_undone = undone;
         problems.extend(self.decided_by_the_log(table));
         self.found.problems.extend(problems);
     }
 
     /// What the log alone says of each record, without a message or an id being read: where an event was answered with
-    /// 200, the record says it, or one that was sent at the same time or again after it.
+    /// success, the record says it, or one that was sent at the same time or again after it. Where the source's times count,
+    /// the order of sending decides between those events alone that have none, or one that is still to come.
     fn decided_by_the_log(&mut self, table: &BTreeMap<RecordKey, Record>) -> Vec<String> {
         let mut events: BTreeMap<RecordKey, Vec<Sent<'_>>> = BTreeMap::new();
         for ((delivery, place), event) in self.by_mark.values() {
@@ -570,33 +659,38 @@ impl<'a> Court<'a> {
         let mut problems = Vec::new();
         for (key, events) in events {
             let accepted = events.iter().filter(|sent| sent.is_accepted());
-            let Some(last) = accepted.max_by_key(|sent| sent.first()) else {
+            let Some(last) = accepted.max_by_key(|sent| sent.earliest()) else {
                 continue;
             };
             let found = table.get(&key).and_then(|record| record.data.clone());
             let said = events
                 .iter()
-                .filter(|sent| of_text(&sent.event.record).ok() == found)
-                .max_by_key(|sent| sent.last());
+                .filter(|sent| sent.says(found.as_ref()))
+                .max_by_key(|sent| sent.latest());
             let figures = &mut self.found.figures;
             figures.records_held_against_the_log += 1;
             match said {
                 Some(said) if std::ptr::eq(said.event, last.event) => {}
-                Some(said) if said.first() > last.first() => figures.records_of_one_refused += 1,
+                Some(said) if said.latest() + ROUNDING < last.earliest() => {
+                    problems.push(is_earlier(&key, last, found.as_ref()));
+                }
+                Some(said) if said.earliest() > last.earliest() => {
+                    figures.records_of_one_refused += 1;
+                }
                 Some(said) if said.comes_again_after(last) => {
                     figures.records_of_one_sent_again += 1;
                 }
-                Some(said) if said.last() + ROUNDING >= last.first() => {
-                    figures.records_of_one_at_the_same_time += 1;
-                }
-                _ => problems.push(format!(
-                    "{key:?} was last told {} and is {found:?}",
-                    last.event.record
-                )),
+                Some(_) => figures.records_of_one_at_the_same_time += 1,
+                None => problems.push(is_earlier(&key, last, found.as_ref())),
             }
         }
         problems
     }
+}
+
+fn is_earlier(key: &RecordKey, last: &Sent<'_>, found: Option<&Value>) -> String {
+    let record = &last.event.record;
+    format!("{key:?} was last told {record} and is {found:?}")
 }
 
 /// An event, and when it was sent.
@@ -609,7 +703,31 @@ impl Sent<'_> {
     fn is_accepted(&self) -> bool {
         self.attempts
             .iter()
-            .any(|attempt| attempt.status == Some(200))
+            .any(|attempt| attempt.status == Some(sources::success(self.event.source)))
+    }
+
+    /// Whether a record is this event's, as one of the attempts had it.
+    fn says(&self, found: Option<&Value>) -> bool {
+        let is = |attempt| of_text(&self.event.record_of(attempt)).ok().as_ref() == found;
+        let numbered = match self.event.counter {
+            Some(_) => self.attempts.len(),
+            None => 1,
+        };
+        (1..=numbered).any(is)
+    }
+
+    /// Its place in the order at the earliest, as a time: its source's, unless it was sent before that.
+    fn earliest(&self) -> u64 {
+        let first = self.first();
+        let time = self.event.counting_time();
+        time.map_or(first, |time| time.min(first))
+    }
+
+    /// Its place in the order at the latest.
+    fn latest(&self) -> u64 {
+        let last = self.last();
+        let time = self.event.counting_time();
+        time.map_or(last, |time| time.min(last))
     }
 
     /// When it was sent for the first time.
@@ -631,18 +749,58 @@ impl Sent<'_> {
     }
 }
 
-/// What the events of one record make of it, by the order of their ids.
-fn fold(kind: &str, events: &BTreeMap<&str, &Event>) -> Record {
-    let updates = || events.iter().filter(|(_, event)| !event.is_delete());
-    let latest = updates().next_back();
-    Record {
-        data: latest.and_then(|(_, event)| of_text(&event.record).ok()),
-        event_id: latest.map(|(id, _)| (*id).to_owned()),
-        deleted: events.values().any(|event| event.is_delete()),
-        event_ids: match kind {
-            "payment" => updates().map(|(id, _)| (*id).to_owned()).collect(),
-            _ => Vec::new(),
-        },
+/// An event under one of its ids.
+#[derive(Debug)]
+struct Said<'a> {
+    id: &'a str,
+    event: &'a Event,
+    /// The attempts whose bytes were seen.
+    attempts: &'a BTreeSet<usize>,
+}
+
+impl Said<'_> {
+    /// Its place among the events of its record: by the source's time where that counts, but never behind first sight; then
+    /// by its id, which begins with first sight.
+    fn place(&self) -> (u64, &str) {
+        let seen = read_id(self.id).map_or(0, |(_, millis, _)| millis);
+        let time = self.event.counting_time();
+        (time.map_or(seen, |time| time.min(seen)), self.id)
+    }
+}
+
+/// What the events of one record make of it, by their places. Where attempts under one id had different bytes, the record has
+/// those of any of them.
+fn fold(kind: &str, events: &[Said<'_>]) -> Vec<Record> {
+    let of = |is_delete: bool| {
+        let events = events.iter();
+        events.filter(move |said| said.event.is_delete() == is_delete)
+    };
+    let latest = of(false).max_by_key(|said| said.place());
+    let delete = of(true).max_by_key(|said| said.place());
+    let is_timed = events.iter().any(|said| said.event.is_timed());
+    let deleted = match (delete, latest) {
+        (Some(delete), Some(latest)) if is_timed => delete.place() > latest.place(),
+        (delete, _) => delete.is_some(),
+    };
+    let mut event_ids: Vec<String> = match kind {
+        "payment" => of(false).map(|said| said.id.to_owned()).collect(),
+        _ => Vec::new(),
+    };
+    event_ids.sort();
+    let record = |data| Record {
+        data,
+        event_id: latest.map(|said| said.id.to_owned()),
+        deleted,
+        event_ids: event_ids.clone(),
+    };
+    match latest {
+        None => vec![record(None)],
+        Some(said) => {
+            let attempts = said.attempts.iter();
+            attempts
+                .map(|attempt| record(of_text(&said.event.record_of(*attempt)).ok()))
+                .collect()
+        }
     }
 }
 

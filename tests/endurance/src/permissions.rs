@@ -14,7 +14,7 @@ use operate::aws::Aws;
 use serde::Serialize;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use simulator::{EventText, RetryPolicy, Sender, Target};
+use simulator::{EventText, RetryPolicy, Sender, Source, Target};
 
 use crate::accounts::{self, Accounts};
 use crate::collect::QueueReader;
@@ -407,7 +407,8 @@ pub(crate) async fn run(stack: &TestStack, progress: Progress) -> Result<Outcome
         }
     }
     // Each probe has an account of its own: what inbound knows of one that has delivered, it keeps for minutes.
-    let accounts = accounts::connect(stack, ROWS.len() + 1, progress).await?;
+    let accounts =
+        accounts::connect(stack, &[Source::Orderspace; ROWS.len() + 1], progress).await?;
     for (number, row) in ROWS.iter().enumerate() {
         let what = format!(
             "{} on {} for {}",

@@ -1,6 +1,6 @@
 //! The records table, read as anybody reads it: items into JSON, without the product's own reader.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result, bail};
 use operate::aws::Aws;
@@ -30,11 +30,11 @@ pub(crate) async fn read(
     aws: &Aws,
     table: &str,
     accounts: &[String],
-    kinds: impl Iterator<Item = &str> + Clone,
+    kinds: &BTreeSet<&str>,
 ) -> Result<BTreeMap<RecordKey, Record>> {
     let mut records = BTreeMap::new();
     for account in accounts {
-        for kind in kinds.clone() {
+        for kind in kinds {
             let mut from = Value::Null;
             loop {
                 let mut query = json!({
@@ -51,7 +51,7 @@ pub(crate) async fn read(
                         .pointer("/sk/S")
                         .and_then(Value::as_str)
                         .context("an item has no sort key")?;
-                    let key = (account.clone(), kind.to_owned(), id.to_owned());
+                    let key = (account.clone(), (*kind).to_owned(), id.to_owned());
                     let record = record(item)
                         .with_context(|| format!("the record {account} {kind}/{id}"))?;
                     records.insert(key, record);

@@ -1,4 +1,4 @@
-//! Sending as Orderspace does, by the simulator's sender, with each attempt in the log.
+//! Sending as the sources do, by the simulator's sender, with each attempt in the log.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -8,16 +8,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::Result;
 use futures::{StreamExt as _, stream};
 use simulator::{
-    End, EventText, Journal, Outcome, RawDelivery, Rebatch, RetryPolicy, Sender, Switches, Target,
+    End, EventText, Journal, Outcome, RawDelivery, Rebatch, RetryPolicy, Sender, Source, Switches,
+    Target,
 };
 
+use crate::accounts::Accounts;
 use crate::events::Delivery;
 use crate::log::{Attempt, now};
+use crate::sources;
 
-/// Deliveries of one account that are under way at the same time.
-const IN_FLIGHT: usize = 2;
-
-/// Orderspace's patience, shortened: it comes again until it is answered with 200.
+/// A source's patience, shortened: it comes again until it is answered with its status of success.
 fn policy() -> RetryPolicy {
     RetryPolicy {
         first_delay_ms: 150,
@@ -36,26 +36,31 @@ pub(crate) struct Sent {
     pub(crate) deliveries: AtomicUsize,
     /// Requests.
     pub(crate) requests: AtomicUsize,
-    /// Requests among them that were not answered with 200.
+    /// Requests among them that were not answered with success.
     pub(crate) refused: AtomicUsize,
 }
 
 /// Sends every delivery, each account's in its order, and returns all attempts.
 pub(crate) async fn send(
-    targets: &[Target],
+    accounts: &Accounts,
     deliveries: &[Delivery],
     sent: &Sent,
 ) -> Result<Vec<Attempt>> {
-    let sender = sender()?;
-    let by_account = targets.iter().enumerate().map(|(account, target)| {
-        let sender = &sender;
+    let senders: Vec<Sender> = accounts
+        .sources
+        .iter()
+        .map(|source| sender(*source))
+        .collect::<Result<_>>()?;
+    let targets = accounts.sources.iter().zip(&accounts.targets);
+    let each = targets.zip(&senders).enumerate();
+    let by_account = each.map(|(account, ((source, target), sender))| {
         let own = deliveries
             .iter()
             .enumerate()
             .filter(move |(_, delivery)| delivery.account == account);
         stream::iter(own)
             .map(move |(number, delivery)| one(sender, target, number, delivery, sent))
-            .buffer_unordered(IN_FLIGHT)
+            .buffer_unordered(sources::in_flight(*source))
     });
     let attempts: Vec<Result<Vec<Attempt>>> =
         stream::select_all(by_account.map(Box::pin)).collect().await;
@@ -63,15 +68,15 @@ pub(crate) async fn send(
     Ok(attempts.concat())
 }
 
-/// A sender with Orderspace's patience, shortened.
+/// A source's sender.
 ///
 /// # Errors
 /// No HTTP client can be made.
-fn sender() -> Result<Sender> {
-    Ok(Sender::new(policy())?)
+fn sender(source: Source) -> Result<Sender> {
+    Ok(Sender::patient(source, policy())?)
 }
 
-/// One delivery, and once more where Orderspace sends what it has sent.
+/// One delivery, and once more where its source sends what it has sent.
 async fn one(
     sender: &Sender,
     target: &Target,
@@ -143,7 +148,7 @@ async fn once(
             };
             let before = ends.next().unwrap_or(after);
             sent.requests.fetch_add(1, Ordering::Relaxed);
-            if status != Some(200) {
+            if !delivery.is_taken_by(status) {
                 sent.refused.fetch_add(1, Ordering::Relaxed);
             }
             attempts.push(Attempt {

@@ -12,8 +12,9 @@ use clap::Args;
 use local::places::Places;
 use local::progress::Progress;
 use serde::Serialize;
+use simulator::Source;
 
-use crate::accounts::{self, Accounts};
+use crate::accounts;
 use crate::events;
 use crate::faults::Boxes;
 use crate::log::{Attempt, Log};
@@ -67,17 +68,15 @@ pub(crate) async fn run(
     progress: Progress,
 ) -> Result<Outcome> {
     let rng = Rng::new(upgrade.seed);
-    let Accounts {
-        marker,
-        names,
-        targets,
-    } = accounts::connect(stack, ACCOUNTS, progress).await?;
+    // The earlier template may know no other source.
+    let sources = [Source::Orderspace; ACCOUNTS];
+    let accounts = accounts::connect(stack, &sources, progress).await?;
     let mut log = Log {
-        deliveries: events::deliveries(&mut rng.apart(1), EVENTS, names.len()),
-        accounts: names,
+        deliveries: events::deliveries(&mut rng.apart(1), EVENTS, &sources),
+        accounts: accounts.names.clone(),
         ..Log::default()
     };
-    let boxes = Boxes::new(stack, &marker)?;
+    let boxes = Boxes::new(stack, &accounts.marker)?;
     let sent = Sent::default();
     let mut from = 0;
     let mut during = Vec::new();
@@ -109,7 +108,7 @@ pub(crate) async fn run(
                 if now.is_empty() {
                     bail!("every event was sent before {what} had ended");
                 }
-                let made = sending::send(&targets, now, &sent).await?;
+                let made = sending::send(&accounts, now, &sent).await?;
                 attempts.extend(made.into_iter().map(|attempt| Attempt {
                     delivery: attempt.delivery + from,
                     ..attempt

@@ -47,6 +47,7 @@ fn end(mut child: Child) -> (Option<i32>, String) {
 #[rstest]
 #[case::a_seed_that_is_none(&["faults", "--seed", "0x1g"], "--seed")]
 #[case::no_events(&["faults", "--events", "0"], "--events")]
+#[case::fewer_accounts_than_sources(&["faults", "--accounts", "4"], "--accounts")]
 #[case::no_command(&[], "Usage")]
 #[case::no_stack(&["--running", "faults"], "No stack is up")]
 #[case::both_kinds_of_stack(&["--running", "--port", "4566", "faults"], "--port")]

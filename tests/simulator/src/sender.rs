@@ -13,6 +13,7 @@ use reqwest::redirect;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
+use crate::control::WebhookStatus;
 use crate::event::EventText;
 use crate::health::Health;
 use crate::journal::{Attempt, End, Journal, Outcome, Report};
@@ -80,6 +81,26 @@ impl Target {
         })
     }
 
+    /// A webhook of a site, as the control API shows it: what signs by more than the newest key is not in there.
+    ///
+    /// # Errors
+    /// [`SenderError::Endpoint`] when the endpoint is not an `http` or `https` URL.
+    pub fn shown(webhook: &WebhookStatus) -> Result<Self, SenderError> {
+        let target = Self::new(
+            &webhook.endpoint,
+            SigningKey::new(webhook.signing_key.as_str()),
+        )?;
+        let keys = match webhook.signing_key.is_empty() {
+            true => Vec::new(),
+            false => target.keys,
+        };
+        Ok(Self {
+            keys,
+            details: Arc::new(webhook.details.clone()),
+            ..target
+        })
+    }
+
     /// A webhook of a site, with all that the source knows of it.
     pub(crate) fn of(webhook: &Webhook) -> Result<Self, SenderError> {
         Ok(Self {
@@ -129,6 +150,21 @@ impl Sender {
             source: Source::Orderspace,
             settings: Arc::default(),
         })
+    }
+
+    /// The sender of a source that never gives up before the policy does: its packing, its signing, its status of success
+    /// and the proportions of its waits, but of its own limits none. It is for tests in which every event has to arrive.
+    ///
+    /// # Errors
+    /// [`SenderError::Client`], a fault of the machine.
+    pub fn patient(source: Source, policy: RetryPolicy) -> Result<Self, SenderError> {
+        let mut sender = Self::new(policy)?.with_source(source, Arc::default());
+        sender.schedule = Schedule {
+            waits: sender.schedule.waits,
+            in_order: sender.schedule.in_order,
+            ..Schedule::of(&sender.policy)
+        };
+        Ok(sender)
     }
 
     /// The same sender with other switches.

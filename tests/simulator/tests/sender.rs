@@ -10,7 +10,7 @@ mod receiver;
 use receiver::{Receiver, Reply};
 use rstest::rstest;
 use simulator::{
-    End, EventText, Outcome, RawDelivery, Rebatch, Repeat, RetryPolicy, Sender, SigningKey,
+    End, EventText, Outcome, RawDelivery, Rebatch, Repeat, RetryPolicy, Sender, SigningKey, Source,
     Switches, Target,
 };
 
@@ -261,6 +261,87 @@ async fn raw_bytes_travel_as_they_are(#[case] body: Vec<u8>) {
     assert_eq!(got.body, body);
     assert_eq!(got.headers["content-type"], "text/plain");
     assert_eq!(got.signature(), SigningKey::new(KEY).sign(&body));
+}
+
+/// A webhook as the control API shows it.
+fn shown(receiver: &Receiver, details: &serde_json::Value) -> Target {
+    let webhook = serde_json::json!({
+        "id": "wh_1", "endpoint": receiver.url, "events": [], "signing_key": KEY, "enabled": true,
+        "consecutive_failures": 0, "details": details,
+    });
+    Target::shown(&serde_json::from_value(webhook).unwrap()).unwrap()
+}
+
+/// More attempts than any source makes, and another at the end.
+const MANY: usize = 12;
+
+#[rstest]
+#[case(Source::Orderspace, "x-orderspace-signature", 200)]
+#[case(Source::Ordermentum, "x-orderhook-key", 200)]
+#[case(Source::Apideck, "x-apideck-signature", 200)]
+#[case(Source::Onestock, "onestock-signature", 202)]
+#[case(Source::Stackone, "x-stackone-signature", 200)]
+#[tokio::test]
+async fn a_patient_sender_of_any_source_proves_what_it_sends_until_it_is_taken(
+    #[case] source: Source,
+    #[case] header: &str,
+    #[case] success: u16,
+) {
+    let mut script = vec![Reply::Status(503); MANY];
+    script.push(Reply::Status(success));
+    let receiver = Receiver::start(&script).await;
+    let details = serde_json::json!({ "headers": { "X-Orderhook-Key": KEY } });
+    let target = shown(&receiver, &details);
+    let policy = RetryPolicy {
+        max_attempts: 50,
+        disable_after: u32::MAX,
+        ..RetryPolicy::quick()
+    };
+    let event = match source {
+        Source::Apideck => {
+            r#"{"payload":{"event_type":"ecommerce.order.created","event_id":"e","execution_attempt":1,"occurred_at":null}}"#
+        }
+        _ => {
+            r#"{"event":"order_created","timestamp":"2024-11-20T12:00:00Z","data":{"order":{"id":"o"}}}"#
+        }
+    };
+    let sender = Sender::patient(source, policy).unwrap();
+    let events = [EventText::parse(event).unwrap()];
+    let report = sender.send(&target, &events).await.unwrap();
+
+    assert!(report.is_accepted(), "{report:?}");
+    assert!(target.health().standing().enabled);
+    let statuses = report.statuses();
+    assert_eq!((statuses.len(), statuses[MANY]), (MANY + 1, success));
+    for (index, received) in receiver.received().iter().enumerate() {
+        assert!(received.headers.contains_key(header), "{index}");
+        let expected = match source {
+            Source::Orderspace => format!("[{event}]"),
+            Source::Apideck => {
+                let number = format!(r#""execution_attempt":{}"#, index + 1);
+                event.replace(r#""execution_attempt":1"#, &number)
+            }
+            Source::Onestock => r#"{"order":{"id":"o"}}"#.to_owned(),
+            Source::Ordermentum | Source::Stackone => event.to_owned(),
+        };
+        assert_eq!(received.text(), expected);
+    }
+}
+
+#[tokio::test]
+async fn a_patient_sender_gives_up_when_its_policy_does_and_disables_nothing() {
+    let receiver = Receiver::start(&[Reply::Status(503); 4]).await;
+    let target = shown(&receiver, &serde_json::json!({}));
+    let policy = RetryPolicy {
+        max_attempts: 2,
+        disable_after: u32::MAX,
+        ..RetryPolicy::quick()
+    };
+    let sender = Sender::patient(Source::Onestock, policy).unwrap();
+    let report = sender.send(&target, &[order(1)]).await.unwrap();
+    assert_eq!(report.statuses(), [503, 503]);
+    assert_eq!(report.deliveries[0].end, End::GaveUp);
+    assert!(target.health().standing().enabled);
 }
 
 #[test]

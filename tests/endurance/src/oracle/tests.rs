@@ -1,11 +1,12 @@
 //! The oracle on a small world that is right, and on the same world with one thing wrong at a time.
 
 use rstest::rstest;
-use serde_json::Value;
+use simulator::Source;
 
 use super::*;
 use crate::events::{Delivery, about};
 use crate::rng::Rng;
+use crate::sources::Moment;
 
 const ACCOUNT: &str = "endurance-1-0";
 
@@ -37,18 +38,29 @@ fn envelope(event: &Event, id: &str, mark: bool) -> String {
     } else {
         ""
     };
+    let source = sources::name(event.source);
+    let (delivery, _) = id.split_once('.').unwrap();
+    let mut members = String::new();
+    if let Some(id) = &event.source_id {
+        members += &format!(r#","sourceid":"{id}""#);
+    }
+    if let Some(Moment { text, .. }) = &event.time {
+        members += &format!(r#","sourcetime":"{text}""#);
+    }
+    if let Some(time) = event.counting_time() {
+        let (_, seen, _) = read_id(id).unwrap();
+        members += &format!(r#","sequence":"{:015}.{id}""#, time.min(seen));
+    }
     format!(
-        r#"{{"specversion":"1.0","id":"{id}","source":"/orderspace/{ACCOUNT}","type":"orderspace.{}","subject":"{}/{key}","account":"{ACCOUNT}","deliveryid":"{}"{mark},"data":{}}}"#,
-        event.name,
-        event.kind,
-        id.split_once('.').unwrap().0,
-        event.record
+        r#"{{"specversion":"1.0","id":"{id}","source":"/{source}/{ACCOUNT}","type":"{source}.{}","subject":"{}/{key}","account":"{ACCOUNT}","deliveryid":"{delivery}"{members}{mark},"data":{}}}"#,
+        event.name, event.kind, event.record
     )
 }
 
 fn delivery(elements: Vec<(Element, String)>) -> Delivery {
     Delivery {
         account: 0,
+        source: Source::Orderspace,
         elements,
         unreadable: None,
         splits: false,
@@ -195,9 +207,9 @@ fn a_world_that_is_right_has_no_problem_and_is_counted() {
 }
 
 #[rstest]
-#[case::an_event_is_lost(|world: &mut World| drop(world.team.remove(1)), "answered with 200")]
-#[case::an_undelivered_event_is_lost(|world: &mut World| world.undelivered.clear(), "answered with 200")]
-#[case::a_bad_element_is_lost(|world: &mut World| world.notices.clear(), "answered with 200")]
+#[case::an_event_is_lost(|world: &mut World| drop(world.team.remove(1)), "taken 1 times")]
+#[case::an_undelivered_event_is_lost(|world: &mut World| world.undelivered.clear(), "taken 1 times")]
+#[case::a_bad_element_is_lost(|world: &mut World| world.notices.clear(), "taken 1 times")]
 #[case::a_byte_is_changed(|world: &mut World| replace(world, 0, r#""mark":0"#, r#""mark": 0"#), "not what was sent")]
 #[case::an_event_was_never_sent(|world: &mut World| replace(world, 0, r#""mark":0"#, r#""mark":9"#), "never sent")]
 #[case::another_account(|world: &mut World| replace(world, 0, "/orderspace/endurance-1-0", "/orderspace/x"), "not what was sent")]
@@ -225,7 +237,7 @@ fn a_world_that_is_right_has_no_problem_and_is_counted() {
 }, "without a reason")]
 #[case::other_bytes_in_quarantine(|world: &mut World| world.notices[0].hash = Some(sha256("other")), "never sent")]
 #[case::no_bytes_in_quarantine(|world: &mut World| world.notices[0].hash = None, "points at no receipt")]
-#[case::the_wrong_part_in_quarantine(|world: &mut World| world.notices[0].elements[0].index = 0, "answered with 200")]
+#[case::the_wrong_part_in_quarantine(|world: &mut World| world.notices[0].elements[0].index = 0, "taken 1 times")]
 fn each_thing_that_is_wrong_is_a_problem(#[case] wrong: fn(&mut World), #[case] problem: &str) {
     let mut world = world();
     wrong(&mut world);
@@ -234,6 +246,199 @@ fn each_thing_that_is_wrong_is_a_problem(#[case] wrong: fn(&mut World), #[case] 
         problems.iter().any(|found| found.contains(problem)),
         "{problems:#?}"
     );
+}
+
+/// When the first delivery of the other sources is sent: after everything that they say of has happened.
+const SENT: u64 = 1_732_107_600_000;
+
+/// One event of a source, at so many seconds after noon.
+fn of(source: Source, name: &str, seconds: Option<usize>, mark: usize) -> (Element, String) {
+    let mut types = sources::types(source).iter();
+    let of_type = *types.find(|(known, _)| *known == name).unwrap();
+    let time = seconds.map(|seconds| match seconds {
+        FAR => Moment::far(),
+        seconds => Moment::after_noon(seconds),
+    });
+    sources::about(
+        &mut Rng::new(mark as u64),
+        source,
+        of_type,
+        "1",
+        time.as_ref(),
+        mark,
+    )
+}
+
+/// A time that is still to come.
+const FAR: usize = usize::MAX;
+
+/// Deliveries of all other sources: two of Apideck's, of which the first has the later time and came in its second attempt;
+/// a record of StackOne's whose delete has this time and comes after an update; OneStock's of an order, with a time that is
+/// still to come, and of a shipment, whose times do not count; one of Ordermentum's with no time but the delivery's.
+fn others(deleted_at: usize) -> World {
+    let made = [
+        (Source::Apideck, "ecommerce.order.updated", Some(30)),
+        (Source::Apideck, "ecommerce.order.updated", Some(10)),
+        (Source::Stackone, "order.updated", Some(20)),
+        (Source::Stackone, "order.deleted", Some(deleted_at)),
+        (Source::Onestock, "order_state_changed", Some(FAR)),
+        (Source::Onestock, "shipment_created", Some(1)),
+        (Source::Ordermentum, "order_updated", None),
+    ];
+    let mut world = World {
+        log: Log {
+            accounts: vec![ACCOUNT.to_owned()],
+            ..Log::default()
+        },
+        team: Vec::new(),
+        undelivered: Vec::new(),
+        dead: Vec::new(),
+        notices: Vec::new(),
+        objects: BTreeMap::new(),
+        records: BTreeMap::new(),
+    };
+    for (number, (source, name, seconds)) in made.into_iter().enumerate() {
+        let at = SENT + 1000 * number as u64;
+        let mut delivery = delivery(vec![of(source, name, seconds, number)]);
+        delivery.source = source;
+        world.log.deliveries.push(delivery);
+        let status = sources::success(source);
+        if number == 0 {
+            let refused = attempt(number, 1, at, Some(503));
+            world.log.attempts.push(refused);
+            let again = attempt(number, 1, at + 500, Some(status));
+            world.log.attempts.push(again);
+        } else {
+            let taken = attempt(number, 1, at, Some(status));
+            world.log.attempts.push(taken);
+        }
+        let mut event = event(&world, number, 0);
+        if number == 0 {
+            event.record = event.record_of(2).into_owned();
+        }
+        let id = id(at + 5, 0);
+        world.team.push(message(envelope(&event, &id, false)));
+        // Of the first record its second event is the earlier one, and of the second one the delete has no data.
+        if number != 1 && number != 3 {
+            let Key::Is(key) = &event.key else {
+                panic!("a key of its own")
+            };
+            let record = Record {
+                data: of_text(&event.record).ok(),
+                event_id: Some(id),
+                deleted: number == 2 && deleted_at > 20,
+                event_ids: Vec::new(),
+            };
+            let key = (ACCOUNT.to_owned(), event.kind.to_owned(), key.clone());
+            world.records.insert(key, record);
+        }
+    }
+    world
+}
+
+#[test]
+fn events_of_every_other_source_are_held_against_what_it_says() {
+    let Judgement { figures, problems } = judged(&others(5));
+    assert_eq!(problems, Vec::<String>::new());
+    let each = [
+        ("apideck", 2),
+        ("onestock", 2),
+        ("ordermentum", 1),
+        ("stackone", 2),
+    ];
+    assert_eq!(figures.sent_by_source, each.into());
+    assert_eq!(figures.accepted_by_source, each.into());
+    assert_eq!(figures.ids_of_a_later_attempt, 1);
+    assert_eq!(
+        (figures.accepted_in_other_bytes, figures.kept_in_other_bytes),
+        (1, 1)
+    );
+    assert_eq!((figures.records_compared, figures.deletes_undone), (5, 1));
+    assert_eq!(figures.records_held_against_the_log, 5);
+    assert_eq!(figures.records_of_one_at_the_same_time, 0);
+}
+
+#[test]
+fn a_delete_with_the_later_time_is_not_undone() {
+    let world = others(25);
+    let Judgement { figures, problems } = judged(&world);
+    assert_eq!(problems, Vec::<String>::new());
+    assert_eq!(figures.deletes_undone, 0);
+}
+
+/// Equal times are told apart by the ids, which the log does not know.
+#[test]
+fn a_delete_of_the_same_time_counts_by_its_id() {
+    let mut world = others(20);
+    let problems = judged(&world).problems;
+    assert!(problems[0].contains("must be"), "{problems:?}");
+    record_of(&mut world, "shopify/45/s1").deleted = true;
+    assert_eq!(judged(&world).problems, Vec::<String>::new());
+}
+
+/// The record of a source.
+fn record_of<'a>(world: &'a mut World, id: &str) -> &'a mut Record {
+    let mut records = world.records.iter_mut();
+    let found = records.find(|(key, _)| key.2 == id);
+    found.unwrap().1
+}
+
+#[rstest]
+#[case::another_source(|world: &mut World| replace(world, 2, r#""/stackone/"#, r#""/orderspace/"#), "not what was sent")]
+#[case::the_type_of_another_source(|world: &mut World| replace(world, 2, "stackone.order", "orderspace.order"), "not what was sent")]
+#[case::no_id_of_the_source(|world: &mut World| replace(world, 0, r#","sourceid":"evt-0""#, ""), "source's id")]
+#[case::another_id_of_the_source(|world: &mut World| replace(world, 0, r#","sourceid":"evt-0""#, r#","sourceid":"evt-1""#), "source's id")]
+#[case::an_id_of_a_source_that_has_none(|world: &mut World| replace(world, 2, r#","sourcetime""#, r#","sourceid":"evt-2","sourcetime""#), "source's id")]
+#[case::another_time(|world: &mut World| replace(world, 6, "12:00:00.000Z", "12:00:01.000Z"), "id and time")]
+#[case::no_time(|world: &mut World| replace(world, 5, r#","sourcetime":"2024-11-20T12:00:01.000Z""#, ""), "id and time")]
+#[case::the_place_of_a_time_to_come(|world: &mut World| replace(world, 4, r#""sequence":"001732107604005"#, r#""sequence":"004070908800000"#), "place in the order")]
+#[case::no_place(|world: &mut World| {
+    let place = format!(r#","sequence":"001732104030000.{}""#, id(SENT + 5, 0));
+    replace(world, 0, &place, "");
+}, "place in the order")]
+#[case::a_place_where_times_do_not_count(|world: &mut World| {
+    let place = format!(r#","sequence":"001732104001000.{}","data""#, id(SENT + 5005, 0));
+    replace(world, 5, r#","data""#, &place);
+}, "place in the order")]
+#[case::an_attempt_that_was_not_made(|world: &mut World| replace(world, 0, r#""execution_attempt":2"#, r#""execution_attempt":3"#), "not what was sent")]
+#[case::an_attempt_of_no_number(|world: &mut World| replace(world, 0, r#""execution_attempt":2"#, r#""execution_attempt":0"#), "not what was sent")]
+#[case::onestock_gets_200(|world: &mut World| world.log.attempts[6].status = Some(200), "not its source's success")]
+#[case::another_gets_202(|world: &mut World| world.log.attempts[7].status = Some(202), "not its source's success")]
+#[case::a_lost_event(|world: &mut World| drop(world.team.remove(6)), "taken 1 times")]
+#[case::the_last_that_was_sent_in_place_of_the_latest(|world: &mut World| {
+    let earlier = event(world, 1, 0);
+    let record = record_of(world, "c1/shopify/e1");
+    record.data = of_text(&earlier.record).ok();
+    record.event_id = Some(id(SENT + 1005, 0));
+}, "was last told")]
+#[case::the_bytes_of_an_attempt_that_was_not_seen(|world: &mut World| {
+    let first = event(world, 0, 0);
+    record_of(world, "c1/shopify/e1").data = of_text(&first.record).ok();
+}, "must be")]
+#[case::a_delete_that_is_not_undone(|world: &mut World| record_of(world, "shopify/45/s1").deleted = true, "must be")]
+fn what_is_wrong_about_another_source_is_a_problem(
+    #[case] wrong: fn(&mut World),
+    #[case] problem: &str,
+) {
+    let mut world = others(5);
+    wrong(&mut world);
+    let problems = judged(&world).problems;
+    assert!(
+        problems.iter().any(|found| found.contains(problem)),
+        "{problems:#?}"
+    );
+}
+
+/// Under one id both attempts may have come in: the record has the bytes of either.
+#[test]
+fn a_record_has_the_bytes_of_any_attempt_that_was_seen_under_its_id() {
+    let mut world = others(5);
+    let first = event(&world, 0, 0);
+    let both = message(envelope(&first, &id(SENT + 5, 0), false));
+    world.team.push(both);
+    assert_eq!(judged(&world).problems, Vec::<String>::new());
+    record_of(&mut world, "c1/shopify/e1").data = of_text(&first.record).ok();
+    assert_eq!(judged(&world).problems, Vec::<String>::new());
 }
 
 /// Changes a message of the team's queue.
