@@ -140,6 +140,24 @@ class AccountEvent(TypedDict):
     type: Literal["orderhook.account.connected", "orderhook.account.changed", "orderhook.account.suspect", "orderhook.account.failed", "orderhook.account.repaired", "orderhook.account.disconnected"]
 
 
+class CustomerAddresses(TypedDict):
+    city: NotRequired[Union[str, None]]
+    country: NotRequired[Union[str, None]]
+    id: NotRequired[Union[str, None]]
+    line1: NotRequired[Union[str, None]]
+    line2: NotRequired[Union[str, None]]
+    postal_code: NotRequired[Union[str, None]]
+    state: NotRequired[Union[str, None]]
+    type: Literal["billing", "shipping", "other"]
+
+
+class CustomerOrders(TypedDict):
+    id: NotRequired[Union[str, None]]
+    status: NotRequired[Union[str, None]]
+    # An amount.
+    total: NotRequired[Union[str, None]]
+
+
 # A customer: Apideck's EcommerceCustomer.
 class Customer(TypedDict):
     addresses: NotRequired[Union[list["CustomerAddresses"], None]]
@@ -298,6 +316,17 @@ class PhoneNumber(TypedDict):
     id: NotRequired[Union[str, None]]
     number: str
     type: NotRequired[Union[str, None]]
+
+
+class ProductCategories(TypedDict):
+    id: NotRequired[Union[str, None]]
+    name: NotRequired[Union[str, None]]
+
+
+class ProductOptions(TypedDict):
+    id: NotRequired[Union[str, None]]
+    name: NotRequired[Union[str, None]]
+    values: NotRequired[list[str]]
 
 
 # A product: Apideck's EcommerceProduct.

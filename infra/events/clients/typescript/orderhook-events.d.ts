@@ -203,6 +203,26 @@ export interface AccountEvent {
   type: "orderhook.account.connected" | "orderhook.account.changed" | "orderhook.account.suspect" | "orderhook.account.failed" | "orderhook.account.repaired" | "orderhook.account.disconnected";
 }
 
+export interface CustomerAddresses {
+  city?: string | null;
+  country?: string | null;
+  id?: string | null;
+  line1?: string | null;
+  line2?: string | null;
+  postal_code?: string | null;
+  state?: string | null;
+  type: "billing" | "shipping" | "other";
+}
+
+export interface CustomerOrders {
+  id?: string | null;
+  status?: string | null;
+  /**
+   * An amount.
+   */
+  total?: string | null;
+}
+
 /**
  * A customer: Apideck's EcommerceCustomer.
  */
@@ -441,6 +461,17 @@ export interface PhoneNumber {
   id?: string | null;
   number: string;
   type?: string | null;
+}
+
+export interface ProductCategories {
+  id?: string | null;
+  name?: string | null;
+}
+
+export interface ProductOptions {
+  id?: string | null;
+  name?: string | null;
+  values?: Array<string>;
 }
 
 /**

@@ -13,20 +13,43 @@ const WIDTH: usize = 100;
 
 /// The schemas' objects with the names that they have as types, in the order in which they are written.
 fn objects() -> Vec<(String, Value)> {
-    let (event, account, unified) = (schema("event"), schema("account"), schema("unified"));
-    let mut objects = vec![
-        ("Event".to_owned(), event),
-        (
-            "AccountEventData".to_owned(),
-            account["properties"]["data"].clone(),
-        ),
-        ("AccountEvent".to_owned(), account),
-    ];
+    let unified = schema("unified");
     let resources = members(&unified["$defs"]).into_iter();
-    objects.extend(resources.map(|(name, object)| (type_name(name), object.clone())));
+    let resources = resources.map(|(name, object)| (type_name(name), object.clone()));
+    let envelopes = [("Event", "event"), ("AccountEvent", "account")];
+    let envelopes = envelopes.map(|(name, of)| (name.to_owned(), schema(of)));
+    let mut objects = Vec::new();
+    for (name, object) in envelopes.into_iter().chain(resources) {
+        with_nested(&name, &object, &mut objects);
+    }
     let names: BTreeSet<&String> = objects.iter().map(|(name, _)| name).collect();
     assert_eq!(names.len(), objects.len(), "two types have one name");
     objects
+}
+
+/// Adds an object behind those that are described inside it.
+fn with_nested(name: &str, object: &Value, objects: &mut Vec<(String, Value)>) {
+    for (member, schema) in members(&object["properties"]) {
+        for inner in described(schema) {
+            with_nested(&nested_name(name, member), inner, objects);
+        }
+    }
+    objects.push((name.to_owned(), object.clone()));
+}
+
+/// The objects that a member's schema describes in place: itself, an element, or one of its choices.
+fn described(schema: &Value) -> Vec<&Value> {
+    if schema.get("properties").is_some() {
+        return vec![schema];
+    }
+    let choices = schema.get("anyOf").and_then(Value::as_array);
+    let inside = choices.into_iter().flatten().chain(schema.get("items"));
+    inside.flat_map(described).collect()
+}
+
+/// The name of an object that is described inside another.
+fn nested_name(of: &str, member: &str) -> String {
+    format!("{of}{}", type_name(member))
 }
 
 /// `order_customer` as `OrderCustomer`.
@@ -80,7 +103,7 @@ fn type_of(of: &str, name: &str, schema: &Value) -> Type {
         "null" => Type::Null,
         "array" => Type::List(Box::new(type_of(of, name, &schema["items"]))),
         "object" if schema.get("properties").is_none() => Type::Anything,
-        "object" => Type::Named(format!("{of}{}", type_name(name))),
+        "object" => Type::Named(nested_name(of, name)),
         other => panic!("{name} of {of} has the unknown type {other}"),
     });
     match words.len() {
@@ -246,6 +269,30 @@ fn typescript() -> String {
         text.push_str("}\n");
     }
     text
+}
+
+#[test]
+fn every_type_that_is_named_is_defined() {
+    fn names(is: &Type) -> Vec<&str> {
+        match is {
+            Type::Named(name) => vec![name],
+            Type::List(element) => names(element),
+            Type::Either(types) => types.iter().flat_map(names).collect(),
+            Type::Text | Type::Boolean | Type::Null | Type::Anything | Type::Literals(_) => vec![],
+        }
+    }
+    let objects = objects();
+    let defined: BTreeSet<&str> = objects.iter().map(|(name, _)| name.as_str()).collect();
+    let mut named = 0;
+    for (name, object) in &objects {
+        for member in members_of(name, object) {
+            for name in names(&member.is) {
+                assert!(defined.contains(name), "{name} is not defined");
+                named += 1;
+            }
+        }
+    }
+    assert!(named > 0, "no type is named");
 }
 
 #[test]
