@@ -75,6 +75,15 @@ impl Screen {
         self.is_terminal
     }
 
+    /// The same screen with nobody who reads its output, for tests.
+    #[must_use]
+    pub fn as_closed(self) -> Self {
+        Self {
+            out: Box::new(Closed),
+            ..self
+        }
+    }
+
     /// The same screen as a terminal, for tests.
     #[must_use]
     pub fn as_terminal(self) -> Self {
@@ -240,6 +249,19 @@ fn text_of(bytes: &Mutex<Vec<u8>>) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
+/// An output that nobody reads any more.
+struct Closed;
+
+impl Write for Closed {
+    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::BrokenPipe.into())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 struct Shared(Arc<Mutex<Vec<u8>>>);
 
 impl Write for Shared {
@@ -259,22 +281,10 @@ mod tests {
     use super::*;
     use crate::Stop;
 
-    struct Gone;
-
-    impl Write for Gone {
-        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
-            Err(io::ErrorKind::BrokenPipe.into())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
     #[test]
     fn a_closed_pipe_is_a_quiet_end() {
-        let (mut screen, printed) = Screen::of_test(false);
-        screen.out = Box::new(Gone);
+        let (screen, printed) = Screen::of_test(false);
+        let mut screen = screen.as_closed();
         let stop: Stop = screen.show("text", &()).unwrap_err().into();
         assert!(matches!(stop, Stop::Closed));
         assert!(printed.err().is_empty());

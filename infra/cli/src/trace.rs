@@ -121,10 +121,14 @@ fn step_text(step: &Step) -> [String; 2] {
     ]
 }
 
-/// `1 of 3, signed by wh_1, refused 2× queue_refused, 200 in 48 ms`.
+/// `1 of 3, by wh_1, refused 2× queue_refused, 200 in 48 ms`.
 fn came_text(came: &Came, number: u32) -> String {
     let mut parts = Vec::new();
-    parts.extend(came.of.map(|all| format!("{number} of {all}")));
+    // Elements that are no events have positions too.
+    parts.extend(
+        came.of
+            .map(|all| format!("{number} of {}", all.max(u64::from(number)))),
+    );
     parts.extend(came.webhook.as_ref().map(|webhook| format!("by {webhook}")));
     let refused = came.refused.iter();
     parts.extend(refused.map(|(cause, count)| format!("refused {count}× {cause}")));

@@ -129,7 +129,7 @@ mod tests {
 
     const ID: &str = "0193b3c8-7c1a-7000-8000-000000000000.00000";
 
-    fn line(more: Value) -> EventLine {
+    fn line(more: &Value) -> EventLine {
         let mut event = json!({ "id": ID, "account": "acme", "type": "order.created", "subject": "order/or_1", "outcome": "applied", "age_ms": 900 });
         let more = more.as_object().unwrap().clone();
         event.as_object_mut().unwrap().extend(more);
@@ -139,8 +139,8 @@ mod tests {
 
     #[test]
     fn an_event_that_came_again_is_one_event() {
-        let failed = line(json!({ "outcome": "failed", "again": true, "age_ms": 100 }));
-        let applied = line(json!({ "teams": ["sales"], "undelivered": ["finance"] }));
+        let failed = line(&json!({ "outcome": "failed", "again": true, "age_ms": 100 }));
+        let applied = line(&json!({ "teams": ["sales"], "undelivered": ["finance"] }));
         let found = fates([failed.clone(), applied.clone()]);
         let fate = found.values().next().unwrap();
         assert_eq!((found.len(), fate.tries), (1, 2));
@@ -152,7 +152,7 @@ mod tests {
         let counts = by_delivery(&found);
         assert_eq!(counts.values().next().unwrap().waiting["finance"], 1);
 
-        let released = line(json!({ "outcome": "stale", "teams": ["finance"], "age_ms": 5_000 }));
+        let released = line(&json!({ "outcome": "stale", "teams": ["finance"], "age_ms": 5_000 }));
         let found = fates([failed, applied, released]);
         let fate = found.values().next().unwrap();
         assert!(fate.waiting.is_empty() && fate.teams.len() == 2);
@@ -164,7 +164,7 @@ mod tests {
 
     #[test]
     fn what_only_failed_comes_again() {
-        let found = fates([line(json!({ "outcome": "failed", "again": true }))]);
+        let found = fates([line(&json!({ "outcome": "failed", "again": true }))]);
         let fate = found.values().next().unwrap();
         assert!(fate.again && fate.outcome == "failed" && fate.after_ms.is_none());
         assert_eq!(by_delivery(&found).values().next().unwrap().again, 1);

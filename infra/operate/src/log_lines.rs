@@ -3,6 +3,7 @@
 //! A line that says something else, or in another form, is passed over: logs have lines of the runtime and of other releases.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use domain::identity::{DeliveryId, EventId};
 use domain::timestamp::Timestamp;
@@ -259,9 +260,11 @@ pub async fn read(
     Ok(sorted(found, true))
 }
 
+/// In the order of their times; lines of one moment stay as the log has them. A line that two phrases fit is there once.
 fn sorted(mut found: Vec<(i64, String)>, is_complete: bool) -> Found {
-    found.sort();
-    found.dedup();
+    let mut known = BTreeSet::new();
+    found.retain(|line| known.insert(line.clone()));
+    found.sort_by_key(|(at, _)| *at);
     Found {
         lines: found.into_iter().map(|(_, line)| line).collect(),
         is_complete,

@@ -1,6 +1,7 @@
 //! Records: the current state of one or of many, and what a record was before, from the deliveries that made it.
 
-use std::collections::VecDeque;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, VecDeque};
 use std::str::FromStr;
 
 use domain::account::AccountName;
@@ -8,8 +9,8 @@ use domain::identity::EventId;
 use domain::record::{RecordId, RecordKey};
 use domain::source::Source;
 use serde::Serialize;
+use serde_json::json;
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
 use sources::protocol;
 
 use crate::calls::dynamodb::{self, Item};
@@ -172,20 +173,23 @@ impl Condition {
     /// Whether a record says it. Texts are compared as they are, everything else as it is written.
     #[must_use]
     pub fn fits(&self, record: &RawValue) -> bool {
-        let Ok(record) = serde_json::from_str::<Value>(record.get()) else {
-            return false;
-        };
-        let mut found = &record;
+        let mut found = record;
         for name in &self.path {
-            match found.get(name) {
+            let members: Result<BTreeMap<Cow<'_, str>, &RawValue>, _> =
+                serde_json::from_str(found.get());
+            match members
+                .ok()
+                .and_then(|members| members.get(name.as_str()).copied())
+            {
                 Some(value) => found = value,
                 None => return false,
             }
         }
-        match found {
-            Value::String(text) => *text == self.value,
-            Value::Object(_) | Value::Array(_) => false,
-            other => *other.to_string() == *self.value,
+        let text = found.get();
+        match text.as_bytes().first() {
+            Some(b'"') => serde_json::from_str::<String>(text).is_ok_and(|text| text == self.value),
+            Some(b'{' | b'[') => false,
+            _ => text == self.value,
         }
     }
 }
@@ -508,6 +512,7 @@ fn compared(went: &[String], came: &[String]) -> Vec<String> {
 mod tests {
     use super::*;
     use rstest::rstest;
+    use serde_json::Value;
 
     fn raw(json: &str) -> Box<RawValue> {
         RawValue::from_string(json.to_owned()).unwrap()

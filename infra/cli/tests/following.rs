@@ -1,0 +1,884 @@
+//! `deliveries`, `trace`, `records`, `tail` and `logs` as operators give them, against a server that plays AWS.
+
+#![allow(clippy::unwrap_used, reason = "a test stops where it is")]
+
+use std::time::Duration;
+
+use clap::Parser as _;
+use domain::identity::DeliveryId;
+use domain::timestamp::Timestamp;
+use operate::loopback::{Loopback, Reply};
+use operate::{Exit, Target};
+use orderhook::Stop;
+use orderhook::cli::Cli;
+use orderhook::screen::Screen;
+use rstest::rstest;
+use serde_json::{Value, json};
+
+/// 2026-11-20T12:00:00.123Z.
+const SEEN: u64 = 1_795_176_000_123;
+const BODY: &str = r#"[{"event":"order.created","data":{"order":{"id":"or_1","number":1204,"net":20.10}}},{"event":"order.updated","data":{"order":{"id":"or_2","number":1205}}},7]"#;
+const DAY: [&str; 4] = [
+    "--since",
+    "2026-11-20T00:00Z",
+    "--until",
+    "2026-11-20T12:30Z",
+];
+
+fn id(number: u8) -> DeliveryId {
+    DeliveryId::new(
+        Timestamp::from_millis(SEEN + u64::from(number)),
+        &[number; 10],
+    )
+}
+
+/// What a command printed, and how it ended.
+struct Ended {
+    out: String,
+    err: String,
+    exit: Exit,
+}
+
+async fn give_to(aws: &Loopback, line: &[&str], change: fn(Screen) -> Screen) -> Ended {
+    let cli = Cli::try_parse_from(["orderhook"].iter().chain(line)).unwrap();
+    let (screen, printed) = Screen::of_test(cli.global.json);
+    let mut screen = change(screen);
+    let target = Target {
+        name: "orderhook".to_owned(),
+        calls: aws.calls(),
+    };
+    let (exit, complaint) = match orderhook::on(&cli, &target, &mut screen).await {
+        Ok(exit) => (exit, String::new()),
+        Err(Stop::Failed(error)) => (error.exit(), error.to_string()),
+        Err(Stop::Closed) => (Exit::Done, String::new()),
+    };
+    Ended {
+        out: printed.out(),
+        err: printed.err() + &complaint,
+        exit,
+    }
+}
+
+async fn give(aws: &Loopback, line: &[&str]) -> Ended {
+    give_to(aws, line, |screen| screen).await
+}
+
+fn receipt(number: u8, attempts: u64) -> Value {
+    json!({
+        "pk": { "S": "acme#2026-11-20" }, "sk": { "S": id(number).to_string() }, "events": { "N": "2" },
+        "attempts": { "N": attempts.to_string() }, "webhook": { "S": "wh_1" }, "proof": { "S": "signature" },
+        "dataref": { "S": format!("s3://oversize/receipts/acme/{}", id(number)) },
+    })
+}
+
+fn request(number: u8, attempt: u64, answer: u64) -> Value {
+    let mut line = json!({
+        "timestamp": "2026-11-20T12:00:00.171Z", "level": "INFO", "account": "acme", "source": "orderspace",
+        "delivery": id(number).to_string(), "webhook": "wh_1", "events": 2, "bytes": 6100, "attempt": attempt,
+        "answer": answer, "duration_ms": 48, "outcome": "accepted", "message": "delivery",
+    });
+    if answer != 200 {
+        line["outcome"] = json!("refused");
+        line["cause"] = json!("queue_refused");
+    }
+    line
+}
+
+fn event(number: u8, index: u32, subject: &str, more: &Value) -> Value {
+    let mut event = json!({
+        "id": format!("{}.{index:05}", id(number)), "account": "acme", "type": "order.created", "subject": subject,
+        "outcome": "applied", "teams": ["sales", "warehouse"], "age_ms": 912,
+    });
+    let more = more.as_object().unwrap().clone();
+    event.as_object_mut().unwrap().extend(more);
+    event
+}
+
+fn batch(events: &[Value]) -> Value {
+    json!({
+        "timestamp": "2026-11-20T12:00:01.035Z", "level": "INFO", "lane": "orders", "messages": events.len(), "failed": 0,
+        "duration_ms": 12, "events": events, "message": "batch",
+    })
+}
+
+/// A page of a log, with what other lines a log has.
+fn page(lines: &[Value]) -> Reply {
+    let lines = lines.iter().map(ToString::to_string);
+    let other = [
+        "START RequestId: 1".to_owned(),
+        "{}".to_owned(),
+        "{\"message\":7}".to_owned(),
+    ];
+    let events: Vec<Value> = other
+        .into_iter()
+        .chain(lines)
+        .enumerate()
+        .map(|(index, line)| json!({ "eventId": index.to_string(), "timestamp": SEEN, "message": line }))
+        .collect();
+    Reply::json(&json!({ "events": events }))
+}
+
+fn log(aws: &Loopback, function: &str, lines: &[Value]) {
+    aws.on_containing(
+        "logs FilterLogEvents",
+        &format!("{function}-log"),
+        page(lines),
+    );
+}
+
+/// A stack with one delivery of two orders and one bad element, both orders applied.
+async fn stack() -> Loopback {
+    let aws = Loopback::start().await;
+    aws.play_stack();
+    let nothing = Reply::json(&json!({ "Items": [] }));
+    aws.on("dynamodb Query", nothing);
+    aws.on_containing(
+        "dynamodb Query",
+        "acme#2026-11-20",
+        Reply::json(&json!({ "Items": [receipt(1, 2)] })),
+    );
+    let failure = json!({ "sk": { "S": format!("{SEEN:013}#{}", id(1)) }, "cause": { "S": "queue_refused" } });
+    aws.on_containing(
+        "dynamodb Query",
+        "#strike#acme",
+        Reply::json(&json!({ "Items": [failure] })),
+    );
+    aws.on_containing(
+        "dynamodb GetItem",
+        &id(1).to_string(),
+        Reply::json(&json!({ "Item": receipt(1, 2) })),
+    );
+    aws.on(
+        &format!("s3 GET /oversize/receipts/acme/{}", id(1)),
+        Reply::text(BODY),
+    );
+    aws.on(
+        "dynamodb BatchGetItem",
+        Reply::json(&json!({ "Responses": { "receipts": [receipt(1, 2)] } })),
+    );
+    let records = json!([
+        { "pk": { "S": "acme#order" }, "sk": { "S": "or_1" }, "event_id": { "S": format!("{}.00000", id(1)) } },
+        { "pk": { "S": "acme#order" }, "sk": { "S": "or_2" }, "event_id": { "S": format!("{}.00000", id(9)) } },
+    ]);
+    aws.on_containing(
+        "dynamodb BatchGetItem",
+        "RequestItems\":{\"records",
+        Reply::json(&json!({ "Responses": { "records": records } })),
+    );
+    aws.on(
+        "execute-api GET /v1/accounts/acme",
+        Reply::json(&json!({
+            "account": "acme", "source": "orderspace", "state": "connected", "explanation": "", "events": [], "unselected_events": [],
+            "webhook": null, "rotation": null, "proof": "require", "created": "", "changed": "", "last_error": null, "suspect": null, "history": [],
+        })),
+    );
+    log(&aws, "inbound", &[request(1, 1, 503), request(1, 2, 200)]);
+    let waits = json!({ "undelivered": ["finance"], "type": "order.updated" });
+    let events = [
+        event(1, 0, "order/or_1", &json!({})),
+        event(1, 1, "order/or_2", &waits),
+    ];
+    log(&aws, "consumer", &[batch(&events)]);
+    aws
+}
+
+fn list_of<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    let mut line = vec!["deliveries", "list", "--account", "acme"];
+    line.extend(DAY);
+    line.extend(more);
+    line
+}
+
+#[tokio::test]
+async fn deliveries_are_listed_with_two_queries() {
+    let aws = stack().await;
+    let ended = give(&aws, &list_of(&[])).await;
+    assert_eq!(ended.exit, Exit::Done, "{}", ended.err);
+    insta::assert_snapshot!("deliveries_list", ended.out);
+    assert!(ended.err.contains("1 delivery"), "{}", ended.err);
+    let queries = aws.seen_of("dynamodb Query");
+    assert_eq!(queries.len(), 2);
+    assert!(
+        queries.iter().all(|query| !query.body.contains("\"body")),
+        "{queries:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_fast_list_asks_no_log() {
+    let aws = stack().await;
+    let ended = give(&aws, &list_of(&["--fast", "--json"])).await;
+    let row: Value = serde_json::from_str(ended.out.trim()).unwrap();
+    assert_eq!(row["delivery"], id(1).to_string());
+    assert_eq!(row["answer"], "accepted");
+    assert_eq!(
+        (&row["attempts"], &row["refused"]["queue_refused"]),
+        (&json!(2), &json!(1))
+    );
+    assert_eq!(row["became"], Value::Null);
+    assert!(aws.seen_of("logs FilterLogEvents").is_empty());
+}
+
+#[tokio::test]
+async fn a_delivery_whose_every_attempt_was_refused_comes_again() {
+    let aws = stack().await;
+    aws.on_containing(
+        "dynamodb Query",
+        "acme#2026-11-20",
+        Reply::json(&json!({ "Items": [receipt(1, 1), { "sk": { "S": "no id" } }, {}] })),
+    );
+    log(&aws, "inbound", &[]);
+    log(&aws, "consumer", &[]);
+    let ended = give(&aws, &list_of(&[])).await;
+    insta::assert_snapshot!("deliveries_refused", ended.out);
+}
+
+#[tokio::test]
+async fn pages_and_days_are_read_as_they_are_needed() {
+    let aws = stack().await;
+    let more = json!({ "Items": [receipt(2, 1)], "LastEvaluatedKey": { "pk": { "S": "acme#2026-11-20" }, "sk": { "S": id(2).to_string() } } });
+    let rest = json!({ "Items": [receipt(1, 2)] });
+    aws.on_each(
+        "dynamodb Query",
+        "acme#2026-11-20",
+        [Reply::json(&more), Reply::json(&rest)],
+    );
+    let two_days = [
+        "deliveries",
+        "list",
+        "--account",
+        "acme",
+        "--fast",
+        "--since",
+        "2026-11-19T00:00Z",
+        "--until",
+        "2026-11-20T13:00Z",
+    ];
+    let ended = give(&aws, &two_days).await;
+    assert_eq!(ended.out.lines().count(), 3, "{}", ended.out);
+    let queries = aws.seen_of("dynamodb Query");
+    assert_eq!(queries.len(), 4, "two pages, one more day, failures once");
+    assert!(
+        queries
+            .iter()
+            .any(|query| query.body.contains("ExclusiveStartKey"))
+    );
+    assert!(queries.last().unwrap().body.contains("acme#2026-11-19"));
+
+    let limited = give(&aws, &[&two_days[..], &["--limit", "1"]].concat()).await;
+    assert_eq!(limited.out.lines().count(), 2);
+    assert!(
+        limited
+            .err
+            .contains("older: orderhook deliveries list --account acme"),
+        "{}",
+        limited.err
+    );
+    assert!(
+        limited.err.contains("--until 2026-11-20T12:00:00.12"),
+        "{}",
+        limited.err
+    );
+}
+
+#[tokio::test]
+async fn deliveries_of_all_accounts_are_read_from_the_log() {
+    let aws = stack().await;
+    let ended = give(&aws, &["deliveries", "list"]).await;
+    assert_eq!(ended.out.lines().count(), 2, "{}", ended.out);
+    assert!(
+        ended.out.contains("refused  2 events  queue_refused"),
+        "{}",
+        ended.out
+    );
+    assert!(aws.seen_of("dynamodb Query").is_empty());
+}
+
+#[tokio::test]
+async fn a_delivery_is_shown_with_its_events_and_records() {
+    let aws = stack().await;
+    let delivery = id(1).to_string();
+    let ended = give(&aws, &["deliveries", "show", &delivery]).await;
+    assert_eq!(ended.exit, Exit::Done, "{}", ended.err);
+    insta::assert_snapshot!("deliveries_show", ended.out);
+    let ended = give(&aws, &["deliveries", "show", &delivery, "--json"]).await;
+    let shown: Value = serde_json::from_str(&ended.out).unwrap();
+    assert_eq!(shown["account"], "acme", "by the log");
+    assert_eq!(shown["events"][0]["record"], "current");
+    assert_eq!(shown["events"][1]["record"], "later");
+    assert_eq!(
+        shown["bad"],
+        json!([{ "index": 2, "reason": "element_not_an_object" }])
+    );
+    assert_eq!(shown["events"][1]["fate"]["waiting"], json!(["finance"]));
+    assert!(!ended.out.contains("20.10"), "no record is shown");
+}
+
+#[tokio::test]
+async fn a_body_in_which_nothing_is_recognised_is_shown_as_such() {
+    let aws = stack().await;
+    let action = format!("s3 GET /oversize/receipts/acme/{}", id(1));
+    aws.on(&action, Reply::text("{\"hello\":1}"));
+    let delivery = id(1).to_string();
+    let ended = give(
+        &aws,
+        &["deliveries", "show", &delivery, "--account", "acme"],
+    )
+    .await;
+    assert_eq!(ended.exit, Exit::Done, "{}", ended.err);
+    assert!(ended.out.contains("quarantine"), "{}", ended.out);
+}
+
+#[tokio::test]
+async fn raw_prints_bytes_and_nothing_else() {
+    let aws = stack().await;
+    let delivery = id(1).to_string();
+    let line = ["deliveries", "raw", &delivery, "--account", "acme"];
+    let ended = give(&aws, &line).await;
+    assert_eq!((ended.out.as_str(), ended.err.as_str()), (BODY, ""));
+    let ended = give(&aws, &[&line[..], &["--json"]].concat()).await;
+    assert_eq!(ended.out, BODY);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let path = file.path().to_str().unwrap();
+    let ended = give(&aws, &[&line[..], &["-o", path]].concat()).await;
+    assert_eq!(ended.exit, Exit::Done);
+    assert_eq!(std::fs::read_to_string(path).unwrap(), BODY);
+    assert!(!ended.out.contains("or_1"));
+}
+
+#[tokio::test]
+async fn a_terminal_gets_no_bytes_that_are_no_text() {
+    let aws = stack().await;
+    let delivery = id(1).to_string();
+    let line = ["deliveries", "raw", &delivery, "--account", "acme"];
+    let ended = give_to(&aws, &line, Screen::as_terminal).await;
+    assert_eq!(ended.out, BODY, "text is printed");
+    let action = format!("s3 GET /oversize/receipts/acme/{}", id(1));
+    aws.on(&action, Reply::text("a\u{1b}[2Jb"));
+    let ended = give_to(&aws, &line, Screen::as_terminal).await;
+    assert_eq!((ended.exit, ended.out.as_str()), (Exit::Usage, ""));
+    assert!(ended.err.contains("--force"), "{}", ended.err);
+    assert_eq!(
+        give(&aws, &line).await.out,
+        "a\u{1b}[2Jb",
+        "a pipe takes everything"
+    );
+    let ended = give_to(
+        &aws,
+        &[&line[..], &["--force"]].concat(),
+        Screen::as_terminal,
+    )
+    .await;
+    assert_eq!(ended.out, "a\u{1b}[2Jb");
+}
+
+#[tokio::test]
+async fn a_delivery_that_is_not_there_is_not_found() {
+    let aws = stack().await;
+    aws.on("dynamodb GetItem", Reply::json(&json!({})));
+    let other = id(7).to_string();
+    let known = ["deliveries", "raw", &other, "--account", "acme"];
+    let ended = give(&aws, &known).await;
+    assert_eq!(ended.exit, Exit::NotFound);
+    assert!(ended.err.contains("kept for 30 days"), "{}", ended.err);
+    let ended = give(&aws, &["deliveries", "show", &other]).await;
+    assert_eq!(ended.exit, Exit::NotFound);
+    assert!(ended.err.contains("--account"), "{}", ended.err);
+}
+
+#[tokio::test]
+async fn a_record_is_traced() {
+    let aws = stack().await;
+    let record = json!({ "Item": { "sk": { "S": "or_2" }, "event_id": { "S": format!("{}.00001", id(1)) }, "deleted": { "BOOL": false } } });
+    aws.on_containing("dynamodb GetItem", "acme#order", Reply::json(&json!({})));
+    aws.on_containing("dynamodb GetItem", "or_2", Reply::json(&record));
+    let line = [
+        "trace",
+        "order/or_2",
+        "--account",
+        "acme",
+        "--since",
+        "2026-11-20",
+    ];
+    let ended = give(&aws, &line).await;
+    assert_eq!(ended.exit, Exit::Left, "an event waits: {}", ended.err);
+    insta::assert_snapshot!(
+        "trace_record",
+        ended.out.replace(&id(1).to_string(), "{delivery}")
+    );
+    let logs = aws.seen_of("logs FilterLogEvents").len();
+    let tables = aws.seen_of("dynamodb GetItem").len() + aws.seen_of("dynamodb BatchGetItem").len();
+    assert_eq!((logs, tables), (2, 2));
+    let whose = give(&aws, &["trace", "order/or_1"]).await;
+    assert_eq!(
+        whose.exit,
+        Exit::Done,
+        "the log says whose it is: {}",
+        whose.err
+    );
+    assert!(
+        whose.out.contains("acme") && !whose.out.contains("or_2"),
+        "{}",
+        whose.out
+    );
+}
+
+#[tokio::test]
+async fn an_event_and_a_delivery_are_traced_by_their_ids() {
+    let aws = stack().await;
+    aws.on_containing("dynamodb GetItem", "acme#order", Reply::json(&json!({})));
+    let event = format!("{}.00000", id(1));
+    let ended = give(&aws, &["trace", &event, "--json"]).await;
+    assert_eq!(ended.exit, Exit::Done, "{}", ended.err);
+    let traced: Value = serde_json::from_str(&ended.out).unwrap();
+    assert_eq!(traced["steps"].as_array().unwrap().len(), 1);
+    assert_eq!(traced["steps"][0]["came"]["refused"]["queue_refused"], 1);
+    assert_eq!(
+        traced["steps"][0]["fate"]["teams"],
+        json!(["sales", "warehouse"])
+    );
+    let delivery = id(1).to_string();
+    let ended = give(&aws, &["trace", &delivery, "--json"]).await;
+    let traced: Value = serde_json::from_str(&ended.out).unwrap();
+    assert_eq!(traced["steps"].as_array().unwrap().len(), 2);
+    assert_eq!(traced["waiting"], json!({ "finance": 1 }));
+}
+
+#[tokio::test]
+async fn what_the_logs_forgot_is_told_from_receipts_and_records() {
+    let aws = stack().await;
+    log(&aws, "inbound", &[]);
+    log(&aws, "consumer", &[]);
+    aws.on_containing("dynamodb GetItem", "acme#order", Reply::json(&json!({})));
+    let delivery = id(1).to_string();
+    let ended = give(&aws, &["trace", &delivery, "--account", "acme"]).await;
+    assert_eq!(ended.exit, Exit::Done, "{}", ended.err);
+    assert!(
+        ended
+            .out
+            .contains("not in the log; its record: as this event says"),
+        "{}",
+        ended.out
+    );
+    let missing = format!("{}.00009", id(1));
+    assert_eq!(
+        give(&aws, &["trace", &missing, "--account", "acme"])
+            .await
+            .exit,
+        Exit::NotFound
+    );
+    assert_eq!(give(&aws, &["trace", &delivery]).await.exit, Exit::NotFound);
+}
+
+#[tokio::test]
+async fn an_order_is_found_by_its_number() {
+    let aws = stack().await;
+    let data = |number: &str| json!({ "M": { "number": { "N": number } } });
+    let first = json!({ "Items": [{ "sk": { "S": "or_9" }, "data": data("9") }], "LastEvaluatedKey": { "sk": { "S": "or_9" } } });
+    let second = json!({ "Items": [{ "sk": { "S": "or_1" }, "data": data("1204") }] });
+    aws.on_each(
+        "dynamodb Query",
+        "acme#order",
+        [Reply::json(&first), Reply::json(&second)],
+    );
+    aws.on_containing("dynamodb GetItem", "acme#order", Reply::json(&json!({})));
+    let ended = give(&aws, &["trace", "1204", "--account", "acme"]).await;
+    assert_eq!(ended.exit, Exit::Done, "{}", ended.err);
+    assert!(
+        ended.out.contains("order/or_1") && ended.out.contains("2 records"),
+        "{}",
+        ended.out
+    );
+    assert_eq!(
+        give(&aws, &["trace", "9999", "--account", "acme"])
+            .await
+            .exit,
+        Exit::NotFound
+    );
+    let ended = give(&aws, &["trace", "1204"]).await;
+    assert_eq!(ended.exit, Exit::Usage);
+    assert!(ended.err.contains("--account"), "{}", ended.err);
+}
+
+#[rstest]
+#[case::map(json!({ "data": { "M": { "net": { "N": "20.10" }, "id": { "S": "or_1" } } } }))]
+#[case::stored(json!({ "dataref": { "S": "s3://oversize/records/1" } }))]
+#[tokio::test]
+async fn a_record_is_printed_alike_in_every_form(#[case] form: Value) {
+    let aws = stack().await;
+    aws.on(
+        "s3 GET /oversize/records/1",
+        Reply::text(r#"{"id":"or_1","net":20.10}"#),
+    );
+    let mut item = json!({ "sk": { "S": "or_1" }, "event_id": { "S": "e" }, "event_type": { "S": "order.created" } });
+    item.as_object_mut()
+        .unwrap()
+        .extend(form.as_object().unwrap().clone());
+    aws.on("dynamodb GetItem", Reply::json(&json!({ "Item": item })));
+    let ended = give(
+        &aws,
+        &["records", "get", "order", "or_1", "--account", "acme"],
+    )
+    .await;
+    assert_eq!(ended.out, "{\n  \"id\": \"or_1\",\n  \"net\": 20.10\n}\n");
+    assert!(ended.err.contains("order.created"), "{}", ended.err);
+    let ended = give(
+        &aws,
+        &[
+            "records",
+            "get",
+            "order/or_1",
+            "--account",
+            "acme",
+            "--json",
+        ],
+    )
+    .await;
+    assert!(
+        ended.out.contains("20.10"),
+        "no number is read: {}",
+        ended.out
+    );
+}
+
+#[tokio::test]
+async fn a_record_of_another_bucket_is_not_followed() {
+    let aws = stack().await;
+    let item = json!({ "sk": { "S": "or_1" }, "dataref": { "S": "s3://elsewhere/records/1" } });
+    aws.on("dynamodb GetItem", Reply::json(&json!({ "Item": item })));
+    let ended = give(&aws, &["records", "get", "order/or_1", "--account", "acme"]).await;
+    assert_eq!(ended.exit, Exit::Left);
+    aws.on("dynamodb GetItem", Reply::json(&json!({})));
+    let ended = give(&aws, &["records", "get", "order/or_1", "--account", "acme"]).await;
+    assert_eq!(ended.exit, Exit::NotFound);
+}
+
+#[tokio::test]
+async fn records_are_listed_by_what_they_say() {
+    let aws = stack().await;
+    let item = |id: &str, status: &str| json!({ "sk": { "S": id }, "received_at": { "S": "2026-11-20T12:00:00.123Z" }, "event_type": { "S": "order.created" }, "data": { "M": { "status": { "S": status } } } });
+    let first = json!({ "Items": [item("or_1", "new"), item("or_2", "old")], "LastEvaluatedKey": { "sk": { "S": "or_2" } } });
+    let second = json!({ "Items": [item("or_3", "new"), { "sk": { "S": "or_4" }, "deleted": { "BOOL": true } }] });
+    let both = || [Reply::json(&first), Reply::json(&second)];
+    aws.on_each("dynamodb Query", "acme#order", both());
+    let line = ["records", "list", "order", "--account", "acme"];
+    let ended = give(&aws, &[&line[..], &["--where", "status=new"]].concat()).await;
+    insta::assert_snapshot!("records_list", ended.out);
+    assert!(ended.err.contains("2 records of 4 read"), "{}", ended.err);
+    aws.on_each("dynamodb Query", "acme#order", both());
+    let ended = give(&aws, &line).await;
+    assert!(
+        ended.out.contains("or_4") && ended.out.contains("deleted"),
+        "{}",
+        ended.out
+    );
+    assert!(
+        aws.seen_of("dynamodb Query")
+            .last()
+            .unwrap()
+            .body
+            .contains("ProjectionExpression")
+    );
+    let ended = give(&aws, &[&line[..], &["--where", "status"]].concat()).await;
+    assert_eq!(ended.exit, Exit::Usage);
+}
+
+#[tokio::test]
+async fn a_history_shows_what_each_event_changed() {
+    let aws = stack().await;
+    let body = r#"[{"event":"order.created","data":{"order":{"id":"or_1","net":20.10}}},{"event":"order.updated","data":{"order":{"id":"or_1","net":21.50}}}]"#;
+    aws.on(
+        &format!("s3 GET /oversize/receipts/acme/{}", id(1)),
+        Reply::text(body),
+    );
+    let updated = json!({ "type": "order.updated" });
+    let events = [
+        event(1, 0, "order/or_1", &json!({})),
+        event(1, 1, "order/or_1", &updated),
+    ];
+    log(&aws, "consumer", &[batch(&events)]);
+    aws.on_containing("dynamodb GetItem", "acme#order", Reply::json(&json!({})));
+    let line = ["records", "history", "order/or_1", "--account", "acme"];
+    let ended = give(&aws, &line).await;
+    assert_eq!(ended.exit, Exit::Done, "{}", ended.err);
+    insta::assert_snapshot!(
+        "records_history",
+        ended.out.replace(&id(1).to_string(), "{delivery}")
+    );
+}
+
+#[tokio::test]
+async fn a_tail_shows_every_event_once() {
+    let aws = stack().await;
+    let line = ["tail", "--since", "2026-11-20", "--for", "1s"];
+    let ended = give(&aws, &line).await;
+    assert_eq!(ended.exit, Exit::Done, "{}", ended.err);
+    assert!(
+        aws.seen_of("logs FilterLogEvents").len() >= 4,
+        "two looks at two logs"
+    );
+    insta::assert_snapshot!("tail", ended.out);
+    let asked: Vec<Value> = aws
+        .seen_of("logs FilterLogEvents")
+        .iter()
+        .map(|seen| serde_json::from_str(&seen.body).unwrap())
+        .collect();
+    let last = asked.last().unwrap()["startTime"].as_u64().unwrap();
+    assert_eq!(last, SEEN - 10_000, "ten seconds of overlap");
+    let taken = [
+        "sqs ReceiveMessage",
+        "sqs DeleteMessage",
+        "dynamodb BatchGetItem",
+    ];
+    assert!(taken.iter().all(|action| aws.seen_of(action).is_empty()));
+}
+
+#[rstest]
+#[case(&["--team", "sales"], &["or_1", "or_2"], &["refused"])]
+#[case(&["--types", "order.updated"], &["or_2", "refused"], &["or_1"])]
+#[case(&["--types", "product.*,order.cr*"], &["or_1"], &["or_2"])]
+#[case(&["--account", "beau"], &[], &["or_1", "or_2", "refused"])]
+#[tokio::test]
+async fn a_tail_of_some(#[case] wanted: &[&str], #[case] shown: &[&str], #[case] hidden: &[&str]) {
+    let aws = stack().await;
+    let line = [&["tail", "--since", "2026-11-20", "--for", "0s"], wanted].concat();
+    let ended = give(&aws, &line).await;
+    assert!(
+        shown.iter().all(|word| ended.out.contains(word)),
+        "{}",
+        ended.out
+    );
+    assert!(
+        !hidden.iter().any(|word| ended.out.contains(word)),
+        "{}",
+        ended.out
+    );
+}
+
+#[rstest]
+#[case(&["--team", "nobody"], Exit::NotFound)]
+#[case(&["--since", "yesterday"], Exit::Usage)]
+#[case(&["--for", "long"], Exit::Usage)]
+#[case(&["--types", ""], Exit::Usage)]
+#[case(&["--account", "Acme!"], Exit::Usage)]
+#[case(&["--forward", "http://example.com/"], Exit::Usage)]
+#[tokio::test]
+async fn a_tail_that_cannot_be(#[case] wanted: &[&str], #[case] exit: Exit) {
+    let aws = stack().await;
+    let ended = give(&aws, &[&["tail"], wanted].concat()).await;
+    assert_eq!(ended.exit, exit, "{}", ended.err);
+    assert!(aws.seen_of("logs FilterLogEvents").is_empty());
+}
+
+#[tokio::test]
+async fn a_tail_shows_data_from_receipts() {
+    let aws = stack().await;
+    let line = [
+        "tail",
+        "--since",
+        "2026-11-20",
+        "--for",
+        "0s",
+        "--show-data",
+        "--json",
+    ];
+    let ended = give(&aws, &line).await;
+    let lines: Vec<Value> = ended
+        .out
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(
+        lines.len(),
+        3,
+        "one refused delivery, two events: {}",
+        ended.out
+    );
+    assert!(
+        lines.iter().any(|line| line["data"]["id"] == "or_1"),
+        "{}",
+        ended.out
+    );
+    assert!(
+        ended.out.contains("20.10"),
+        "no number is read: {}",
+        ended.out
+    );
+    assert_eq!(aws.seen_of("dynamodb BatchGetItem").len(), 1);
+    assert_eq!(aws.seen_of("execute-api GET /v1/accounts").len(), 1);
+}
+
+#[tokio::test]
+async fn events_are_forwarded_to_this_machine_and_failures_end_nothing() {
+    let aws = stack().await;
+    let developer = Loopback::start().await;
+    let url = format!("{}/events", developer.endpoint());
+    let line = [
+        "tail",
+        "--since",
+        "2026-11-20",
+        "--for",
+        "0s",
+        "--forward",
+        &url,
+    ];
+    developer.on_each(
+        "unsigned POST /events",
+        "",
+        [Reply::status(500, "no"), Reply::status(204, "")],
+    );
+    let ended = give(&aws, &line).await;
+    assert_eq!(ended.exit, Exit::Done, "{}", ended.err);
+    let posted = developer.seen_of("unsigned POST /events");
+    assert_eq!(posted.len(), 2);
+    let envelope = domain::envelope::Envelope::parse(&posted[0].body).unwrap();
+    assert_eq!(envelope.id.to_string(), format!("{}.00000", id(1)));
+    assert!(
+        posted[0]
+            .body
+            .contains(r#""data":{"id":"or_1","number":1204,"net":20.10}"#)
+    );
+    assert!(ended.err.contains("answered 500"), "{}", ended.err);
+    assert!(
+        !ended.out.contains("20.10"),
+        "data is not printed unless it is asked for"
+    );
+    let ended = give(
+        &aws,
+        &[
+            "tail",
+            "--since",
+            "2026-11-20",
+            "--for",
+            "0s",
+            "--forward",
+            "http://127.0.0.1:9/",
+        ],
+    )
+    .await;
+    assert_eq!(ended.exit, Exit::Done);
+    assert!(ended.err.contains("does not answer"), "{}", ended.err);
+}
+
+#[tokio::test]
+async fn a_tail_survives_logs_that_do_not_answer_and_not_a_missing_permission() {
+    let aws = stack().await;
+    let busy = Reply::status(
+        400,
+        r#"{"__type":"ThrottlingException","message":"Rate exceeded"}"#,
+    );
+    aws.on_each(
+        "logs FilterLogEvents",
+        "inbound-log",
+        [
+            busy.clone(),
+            busy.clone(),
+            busy,
+            page(&[request(1, 1, 503)]),
+        ],
+    );
+    let line = ["tail", "--since", "2026-11-20", "--for", "1s"];
+    let ended = tokio::time::timeout(Duration::from_secs(30), give(&aws, &line))
+        .await
+        .unwrap();
+    assert_eq!(ended.exit, Exit::Done, "{}", ended.err);
+    assert!(ended.err.contains("slower now: every 4 s"), "{}", ended.err);
+    assert!(
+        ended.out.contains("or_1") && ended.out.contains("was refused"),
+        "{}",
+        ended.out
+    );
+    let denied = Reply::status(400, r#"{"__type":"AccessDeniedException","message":"no"}"#);
+    aws.on("logs FilterLogEvents", denied);
+    let ended = give(&aws, &line).await;
+    assert_eq!(ended.exit, Exit::Denied);
+    assert!(ended.err.contains("logs:FilterLogEvents"), "{}", ended.err);
+}
+
+#[tokio::test]
+async fn logs_are_printed_by_the_name_of_a_function() {
+    let aws = stack().await;
+    let warning = json!({ "timestamp": "2026-11-20T12:00:00.123Z", "level": "WARN", "message": "a queue refuses", "lane": "orders" });
+    log(&aws, "consumer", &[batch(&[]), warning.clone()]);
+    let ended = give(&aws, &["logs", "consumer", "--troubles"]).await;
+    insta::assert_snapshot!("logs", ended.out);
+    let ended = give(
+        &aws,
+        &["logs", "consumer", "--filter", "a queue refuses", "--json"],
+    )
+    .await;
+    assert_eq!(
+        serde_json::from_str::<Value>(ended.out.trim()).unwrap(),
+        warning
+    );
+    let ended = give(&aws, &["logs", "consumer", "--limit", "1"]).await;
+    assert_eq!(ended.out, "START RequestId: 1\n");
+    assert!(ended.err.contains("--limit"), "{}", ended.err);
+    log(&aws, "subscriptions", &[]);
+    let ended = give(&aws, &["logs", "--filter", "queue_refused"]).await;
+    assert!(
+        ended.out.contains("inbound") && !ended.out.contains("consumer"),
+        "{}",
+        ended.out
+    );
+}
+
+#[rstest]
+#[case(&["deliveries", "list", "--account", "acme", "--since", "2026-11-20", "--until", "2026-11-20T13:00Z"])]
+#[case(&["records", "list", "order", "--account", "acme"])]
+#[case(&["tail", "--since", "2026-11-20"])]
+#[case(&["logs"])]
+#[case(&["trace", "order/or_1"])]
+#[tokio::test]
+async fn a_closed_pipe_is_a_quiet_end(#[case] line: &[&str]) {
+    let aws = stack().await;
+    let item = json!({ "Items": [{ "sk": { "S": "or_1" } }] });
+    aws.on_containing("dynamodb Query", "acme#order", Reply::json(&item));
+    aws.on_containing("dynamodb GetItem", "acme#order", Reply::json(&json!({})));
+    log(&aws, "subscriptions", &[]);
+    let ending = give_to(&aws, line, Screen::as_closed);
+    let ended = tokio::time::timeout(Duration::from_secs(20), ending)
+        .await
+        .unwrap();
+    assert_eq!(
+        (ended.exit, ended.out.as_str()),
+        (Exit::Done, ""),
+        "{}",
+        ended.err
+    );
+    assert!(!ended.err.contains("pipe"), "{}", ended.err);
+}
+
+#[rstest]
+#[case(&["deliveries", "show", "no-id"])]
+#[case(&["deliveries", "list", "--since", "1h", "--until", "2h"])]
+#[case(&["deliveries", "list", "--account", "Acme!"])]
+#[case(&["records", "get", "order", "--account", "acme"])]
+#[case(&["trace", " "])]
+#[case(&["logs", "--since", "soon"])]
+#[tokio::test]
+async fn a_command_line_that_cannot_be_right_asks_nobody(#[case] line: &[&str]) {
+    let aws = stack().await;
+    let ended = give(&aws, line).await;
+    assert_eq!(ended.exit, Exit::Usage, "{}", ended.err);
+    assert!(aws.seen().is_empty());
+}
+
+#[rstest]
+#[case("dynamodb Query", &["deliveries", "list", "--account", "acme"], "dynamodb:Query")]
+#[case("dynamodb GetItem", &["records", "get", "order/or_1", "--account", "acme"], "dynamodb:GetItem")]
+#[case("logs FilterLogEvents", &["trace", "order/or_1"], "logs:FilterLogEvents")]
+#[case("logs FilterLogEvents", &["logs", "inbound"], "logs:FilterLogEvents")]
+#[tokio::test]
+async fn a_missing_permission_is_named(
+    #[case] action: &str,
+    #[case] line: &[&str],
+    #[case] permission: &str,
+) {
+    let aws = stack().await;
+    let denied = Reply::status(400, r#"{"__type":"AccessDeniedException","message":"no"}"#);
+    aws.on(action, denied);
+    let ended = give(&aws, line).await;
+    assert_eq!(ended.exit, Exit::Denied);
+    assert!(ended.err.contains(permission), "{}", ended.err);
+}
