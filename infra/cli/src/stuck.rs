@@ -440,6 +440,12 @@ fn conclude(text: &str, done: &Done, screen: &mut Screen) -> Result<Exit, Stop> 
             count(done.hidden)
         );
     }
+    if done.unseen > 0 {
+        text += &format!(
+            "\n{} were not looked at: the same command goes on with them.",
+            count(done.unseen)
+        );
+    }
     if done.is_cut_off {
         text += "\nMore waits: --limit was reached.";
     }

@@ -217,6 +217,22 @@ async fn what_somebody_else_hides_is_not_called_nothing() {
 }
 
 #[tokio::test]
+// requirement: resend-complete
+async fn what_comes_round_again_before_all_is_seen_ends_a_run_that_says_so() {
+    let stack = stack().await;
+    for index in 0..35 {
+        stack.put("undelivered", undelivered("finance", &envelope(index)));
+    }
+    stack.put("undelivered", undelivered("sales", &envelope(35)));
+    stack.with(|state| state.is_forgetful = true);
+    let done = released(&stack, &of_team("sales")).await.unwrap();
+    assert_eq!((done.messages, done.unseen), (0, 26));
+    assert!(!done.is_complete());
+    let some = listed(&stack, &of_team("sales"), 1000).await;
+    assert!(some.entries.is_empty() && !some.is_whole());
+}
+
+#[tokio::test]
 async fn what_its_lane_refuses_stays_and_is_shown() {
     let stack = stack().await;
     stack.put("undelivered", undelivered("sales", &envelope(1)));
