@@ -168,7 +168,7 @@ pub async fn run(
             named(&arguments.changed.account)?;
             let wanted = Wanted::of(arguments.source, arguments.given())?;
             let from = SecretsFrom::chosen(arguments.secret_file.as_deref(), screen);
-            let secrets = from.read(&wanted.secrets(), screen)?;
+            let secrets = from.read(&wanted.secrets(), screen).await?;
             Some(wanted.with(&secrets)?)
         }
         _ => None,
@@ -220,7 +220,7 @@ pub async fn run(
                 stack.name,
                 account = account.as_str()
             );
-            if !agrees(&question, yes, screen)? {
+            if !agrees(&question, yes, screen).await? {
                 return Err(Error::Refused("nothing was changed".to_owned()).into());
             }
             ended(

@@ -39,23 +39,46 @@ impl SecretsFrom {
     ///
     /// # Errors
     /// [`Error::Usage`] where there are fewer or more, or one is empty.
-    pub fn read(&self, names: &[&str], screen: &mut Screen) -> Result<Vec<SecretString>, Stop> {
+    pub async fn read(
+        &self,
+        names: &[&'static str],
+        screen: &mut Screen,
+    ) -> Result<Vec<SecretString>, Stop> {
+        let names = names.to_vec();
         match self {
-            Self::Prompt => names.iter().map(|name| asked(name, screen)).collect(),
-            Self::File(path) => {
-                let what = || path.display().to_string();
-                let file = std::fs::File::open(path)
-                    .map_err(|error| Error::Usage(format!("{}: {error}", what())))?;
-                Ok(lines(file, names, &what())?)
+            Self::Prompt => {
+                let mut secrets = Vec::new();
+                for name in names {
+                    secrets.push(asked(name, screen).await?);
+                }
+                Ok(secrets)
             }
-            Self::Stdin => Ok(lines(io::stdin().lock(), names, "standard input")?),
+            Self::File(path) => {
+                let what = path.display().to_string();
+                let file = std::fs::File::open(path)
+                    .map_err(|error| Error::Usage(format!("{what}: {error}")))?;
+                Ok(lines(file, &names, &what)?)
+            }
+            Self::Stdin => {
+                let read = move || lines(io::stdin().lock(), &names, "standard input");
+                Ok(beside(read).await??)
+            }
         }
     }
 }
 
-fn asked(name: &str, screen: &mut Screen) -> Result<SecretString, Stop> {
+/// Waits for a person or a pipe beside the runtime, so that Ctrl-C is seen meanwhile.
+async fn beside<T: Send + 'static>(
+    wait: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, io::Error> {
+    tokio::task::spawn_blocking(wait)
+        .await
+        .map_err(io::Error::other)
+}
+
+async fn asked(name: &str, screen: &mut Screen) -> Result<SecretString, Stop> {
     screen.ask(&format!("{name} (not shown):"));
-    let secret = console::Term::stderr().read_secure_line()?;
+    let secret = beside(|| console::Term::stderr().read_secure_line()).await??;
     match secret.trim().is_empty() {
         true => Err(Error::Usage(format!("{name} is empty")).into()),
         false => Ok(secret.trim().to_owned().into()),
@@ -88,7 +111,7 @@ fn lines(from: impl io::Read, names: &[&str], what: &str) -> Result<Vec<SecretSt
 ///
 /// # Errors
 /// [`Error::Usage`] where nobody can be asked.
-pub fn agrees(question: &str, yes: bool, screen: &mut Screen) -> Result<bool, Stop> {
+pub async fn agrees(question: &str, yes: bool, screen: &mut Screen) -> Result<bool, Stop> {
     if yes {
         return Ok(true);
     }
@@ -97,8 +120,11 @@ pub fn agrees(question: &str, yes: bool, screen: &mut Screen) -> Result<bool, St
         return Err(Error::Usage(message).into());
     }
     screen.ask(&format!("{question} [y/N]"));
-    let mut answer = String::new();
-    io::stdin().lock().read_line(&mut answer)?;
+    let read = || {
+        let mut answer = String::new();
+        io::stdin().lock().read_line(&mut answer).map(|_| answer)
+    };
+    let answer = beside(read).await??;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
@@ -136,14 +162,16 @@ mod tests {
         assert!(!error.to_string().contains("marker"), "{error}");
     }
 
-    #[test]
-    fn nobody_is_asked_where_nobody_sits_and_yes_is_taken_for_it() {
+    #[tokio::test]
+    async fn nobody_is_asked_where_nobody_sits_and_yes_is_taken_for_it() {
         let (mut screen, _) = Screen::of_test(false);
-        let refused = agrees("Disconnect acme?", false, &mut screen).unwrap_err();
+        let refused = agrees("Disconnect acme?", false, &mut screen)
+            .await
+            .unwrap_err();
         assert!(
             matches!(refused, Stop::Failed(Error::Usage(message)) if message.contains("--yes"))
         );
-        assert!(agrees("Disconnect acme?", true, &mut screen).unwrap());
+        assert!(agrees("Disconnect acme?", true, &mut screen).await.unwrap());
     }
 
     #[test]

@@ -227,7 +227,7 @@ pub async fn run(
             request.rate,
             counts.events.div_ceil(u64::from(request.rate))
         );
-        if !agrees(&question, yes, screen)? {
+        if !agrees(&question, yes, screen).await? {
             return Ok(Exit::Left);
         }
         all = Some(counts.events);

@@ -73,11 +73,11 @@ pub async fn run(
     let question = format!(
         "Send {event_type} to {account} as {title} would? It changes the record, and every team gets it."
     );
-    if !agrees(&question, yes, screen)? {
+    if !agrees(&question, yes, screen).await? {
         return Ok(Exit::Left);
     }
     let from = SecretsFrom::chosen(arguments.url_file.as_deref(), screen);
-    let url = from.read(&["the webhook's URL"], screen)?;
+    let url = from.read(&["the webhook's URL"], screen).await?;
     let url = url.into_iter().next();
     let url = url.ok_or_else(|| Error::Usage("there is no URL".to_owned()))?;
     let patience = Duration::from_secs(arguments.wait);

@@ -386,7 +386,9 @@ async fn ask(
     if let Some(first) = question.get_mut(..1) {
         first.make_ascii_uppercase();
     }
-    Ok(agrees(&format!("{question}?"), yes, screen)?.then_some(found))
+    Ok(agrees(&format!("{question}?"), yes, screen)
+        .await?
+        .then_some(found))
 }
 
 /// `would release 306 of undelivered, 2026-11-24 08:01Z … 2026-11-26 09:55Z`, and by type.

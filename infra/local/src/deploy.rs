@@ -87,6 +87,7 @@ pub async fn deploy(
     };
     limit_concurrency(&outputs).await?;
     switch_on_expiry(&outputs).await?;
+    switch_on_backups(&outputs).await?;
     step.done("");
     Ok(outputs)
 }
@@ -155,6 +156,19 @@ async fn switch_on_expiry(outputs: &Outputs) -> Result<()> {
             }),
         )
         .await?;
+    Ok(())
+}
+
+/// Nor does it take over that tables can be restored to any time, which the operators' command looks at.
+async fn switch_on_backups(outputs: &Outputs) -> Result<()> {
+    let aws = outputs.aws()?;
+    for table in ["AccountsTable", "ReceiptsTable", "RecordsTable"] {
+        let input = json!({
+            "TableName": outputs.get(table)?,
+            "PointInTimeRecoverySpecification": { "PointInTimeRecoveryEnabled": true },
+        });
+        aws.dynamodb("UpdateContinuousBackups", &input).await?;
+    }
     Ok(())
 }
 

@@ -211,13 +211,14 @@ impl Round<'_> {
             .with(format!("allow {action} for this caller")),
             Error::Credentials(_) => Finding::new(check, Verdict::Denied, error.to_string()),
             // An emulator has a part of AWS only.
-            Error::Service { .. } | Error::Unreachable { .. } | Error::Unreadable { .. }
-                if self.calls.is_emulated() =>
+            Error::Service { status, code, .. }
+                if self.calls.is_emulated() && is_unimplemented(*status, code) =>
             {
-                Finding::new(check, Verdict::Skipped, "the emulator does not answer this")
+                Finding::new(check, Verdict::Skipped, "the emulator does not have this")
             }
-            Error::OlderStack { .. } => Finding::new(check, Verdict::Warn, error.to_string()),
-            Error::Unreachable { .. } => Finding::new(check, Verdict::Warn, error.to_string()),
+            Error::OlderStack { .. } | Error::Unreachable { .. } => {
+                Finding::new(check, Verdict::Warn, error.to_string())
+            }
             Error::NotFound { .. }
             | Error::Service { .. }
             | Error::Unreadable { .. }
@@ -805,6 +806,11 @@ impl Round<'_> {
             false => problems,
         }
     }
+}
+
+fn is_unimplemented(status: u16, code: &str) -> bool {
+    let words = ["NotImplemented", "UnknownOperation", "InvalidAction"];
+    status == 501 || words.iter().any(|word| code.contains(word))
 }
 
 fn function_problem(check: &str, function: &lambda::Function) -> Option<Finding> {

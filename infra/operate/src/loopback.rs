@@ -15,7 +15,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
 use http::{HeaderMap, Method, Uri};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::calls::{Access, Calls, Retries};
 
@@ -233,6 +233,9 @@ fn action(method: &Method, uri: &Uri, headers: &HeaderMap, body: &str) -> String
     let scope = header("authorization").and_then(|value| value.split("Credential=").nth(1));
     let service = scope.and_then(|scope| scope.split('/').nth(3));
     let service = service.unwrap_or("unsigned");
+    if service == "unsigned" && uri.path().starts_with("/hooks/") {
+        return UNSIGNED_HOOK.to_owned();
+    }
     let target = header("x-amz-target").and_then(|target| target.split('.').nth(1));
     let query = body.strip_prefix("Action=");
     let query = query.and_then(|query| query.split('&').next());
@@ -241,3 +244,231 @@ fn action(method: &Method, uri: &Uri, headers: &HeaderMap, body: &str) -> String
         None => format!("{service} {method} {}", uri.path()),
     }
 }
+
+/// The outputs of a stack whose parts this server plays, by name.
+#[must_use]
+pub fn outputs(endpoint: &str) -> Vec<(String, String)> {
+    let mut outputs: Vec<(String, String)> = [
+        ("HooksUrl", format!("{endpoint}/hooks")),
+        ("AdminUrl", format!("{endpoint}/v1")),
+        ("AccountsTable", "accounts".to_owned()),
+        ("ReceiptsTable", "receipts".to_owned()),
+        ("RecordsTable", "records".to_owned()),
+        ("OversizeBucket", "oversize".to_owned()),
+        (
+            "AlarmTopicArn",
+            "arn:aws:sns:eu-west-1:123456789012:alarms".to_owned(),
+        ),
+        ("Version", crate::stack::VERSION.to_owned()),
+        ("RoutesParameter", "routes".to_owned()),
+        ("AccessLogGroup", "access".to_owned()),
+        ("CheckScheduleName", "check".to_owned()),
+        ("WatchScheduleName", "watch".to_owned()),
+        (
+            "ConsumerRoleArn",
+            "arn:aws:iam::123456789012:role/consumer".to_owned(),
+        ),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .to_vec();
+    for queue in [
+        "Customers",
+        "Orders",
+        "Billing",
+        "Products",
+        "Inventory",
+        "Other",
+        "Check",
+    ] {
+        for kind in ["Queue", "Dlq"] {
+            outputs.push((
+                format!("{queue}{kind}Url"),
+                queue_url(endpoint, &format!("{queue}{kind}")),
+            ));
+        }
+    }
+    for queue in ["Quarantine", "Undelivered"] {
+        outputs.push((format!("{queue}QueueUrl"), queue_url(endpoint, queue)));
+    }
+    for function in ["Inbound", "Consumer", "Subscriptions"] {
+        outputs.push((format!("{function}FunctionName"), function.to_lowercase()));
+        outputs.push((
+            format!("{function}LogGroup"),
+            format!("{}-log", function.to_lowercase()),
+        ));
+    }
+    outputs
+}
+
+/// The URL of one of the stack's queues.
+#[must_use]
+pub fn queue_url(endpoint: &str, name: &str) -> String {
+    format!("{endpoint}/123456789012/{name}")
+}
+
+/// What a queue answers that has so many messages.
+#[must_use]
+pub fn queue(messages: u64, settings: &Value) -> Reply {
+    let mut attributes = json!({ "ApproximateNumberOfMessages": messages.to_string() });
+    if let (Some(attributes), Some(settings)) = (attributes.as_object_mut(), settings.as_object()) {
+        attributes.extend(settings.clone());
+    }
+    Reply::json(&json!({ "Attributes": attributes }))
+}
+
+impl Loopback {
+    /// Plays a stack named `orderhook` that is well in everything: each answer can be replaced by another one.
+    pub fn play_stack(&self) -> &Self {
+        let endpoint = self.endpoint.clone();
+        let outputs: String = outputs(&endpoint)
+            .iter()
+            .map(|(name, value)| {
+                format!("<member><OutputKey>{name}</OutputKey><OutputValue>{value}</OutputValue></member>")
+            })
+            .collect();
+        let parameters: String = [
+            ("LaneVisibilityTimeout", "290"),
+            ("LaneRetentionSeconds", "864000"),
+            ("LaneAgeAlarmSeconds", "900"),
+            ("Architecture", "arm64"),
+            ("LogRetentionDays", "30"),
+            ("ReceiptTtlDays", "30"),
+        ]
+        .iter()
+        .map(|(name, value)| {
+            format!("<member><ParameterKey>{name}</ParameterKey><ParameterValue>{value}</ParameterValue></member>")
+        })
+        .collect();
+        self.on(
+            "cloudformation DescribeStacks",
+            Reply::text(format!(
+                "<R><DescribeStacksResult><Stacks><member>
+                <StackId>arn:aws:cloudformation:eu-west-1:123456789012:stack/orderhook/1</StackId><StackStatus>UPDATE_COMPLETE</StackStatus>
+                <CreationTime>2026-11-20T12:00:00Z</CreationTime><Parameters>{parameters}</Parameters><Outputs>{outputs}</Outputs>
+                </member></Stacks></DescribeStacksResult></R>"
+            )),
+        );
+        self.on(
+            "sts GetCallerIdentity",
+            Reply::text(
+                "<R><GetCallerIdentityResult><Arn>arn:aws:iam::123456789012:user/op</Arn><Account>123456789012</Account></GetCallerIdentityResult></R>",
+            ),
+        );
+        self.play_queues(&endpoint);
+        self.play_functions();
+        self.on(
+            "monitoring GetMetricData",
+            Reply::text("<R><GetMetricDataResult><MetricDataResults/></GetMetricDataResult></R>"),
+        );
+        self.on(
+            "monitoring DescribeAlarms",
+            Reply::text(
+                "<R><DescribeAlarmsResult><MetricAlarms><member><AlarmName>orderhook-UndeliveredAlarm-1</AlarmName><StateValue>OK</StateValue>
+                <AlarmDescription>A team's queue refuses events.</AlarmDescription></member></MetricAlarms></DescribeAlarmsResult></R>",
+            ),
+        );
+        self.on(
+            "sns ListSubscriptionsByTopic",
+            Reply::text(
+                "<R><ListSubscriptionsByTopicResult><Subscriptions><member><SubscriptionArn>arn:aws:sns:eu-west-1:1:alarms:1</SubscriptionArn>
+                <Protocol>email</Protocol><Endpoint>ops@example.com</Endpoint></member></Subscriptions></ListSubscriptionsByTopicResult></R>",
+            ),
+        );
+        let routes = json!([{ "team": "sales", "queue": queue_url(&endpoint, "sales"), "types": ["order.*"], "accounts": ["*"] }]);
+        self.on(
+            "ssm GetParameter",
+            Reply::json(&json!({ "Parameter": { "Value": routes.to_string() } })),
+        );
+        let account = json!({
+            "account": "acme", "source": "orderspace", "state": "connected", "explanation": "its deliveries are taken",
+            "events": ["order.created"], "unselected_events": [], "webhook": "wh_1", "rotation": null, "proof": "require",
+            "created": "2026-11-20T12:00:00.000Z", "changed": "2026-11-20T12:00:00.000Z", "last_error": null, "suspect": null,
+        });
+        self.on(
+            "execute-api GET /v1/accounts",
+            Reply::json(&json!({ "accounts": [account], "unreadable": [] })),
+        );
+        self.on(
+            "dynamodb DescribeContinuousBackups",
+            Reply::json(&json!({ "ContinuousBackupsDescription": { "PointInTimeRecoveryDescription": { "PointInTimeRecoveryStatus": "ENABLED" } } })),
+        );
+        self.on(
+            "dynamodb DescribeTimeToLive",
+            Reply::json(&json!({ "TimeToLiveDescription": { "TimeToLiveStatus": "ENABLED" } })),
+        );
+        self
+    }
+
+    fn play_queues(&self, endpoint: &str) {
+        let waiting = json!({ "MessageRetentionPeriod": "1209600", "VisibilityTimeout": "30" });
+        self.on("sqs GetQueueAttributes", queue(0, &waiting));
+        let redrive = |dead: &str, receives: u32| {
+            let target = format!("arn:aws:sqs:eu-west-1:123456789012:{dead}");
+            json!({ "deadLetterTargetArn": target, "maxReceiveCount": receives }).to_string()
+        };
+        for lane in [
+            "Customers",
+            "Orders",
+            "Billing",
+            "Products",
+            "Inventory",
+            "Other",
+        ] {
+            let settings = json!({
+                "MessageRetentionPeriod": "864000", "VisibilityTimeout": "290", "RedrivePolicy": redrive(&format!("{lane}Dlq"), 100),
+            });
+            let url = queue_url(endpoint, &format!("{lane}Queue"));
+            self.on_containing("sqs GetQueueAttributes", &url, queue(0, &settings));
+        }
+        let settings = json!({
+            "MessageRetentionPeriod": "86400", "VisibilityTimeout": "180", "RedrivePolicy": redrive("CheckDlq", 20),
+        });
+        let url = queue_url(endpoint, "CheckQueue");
+        self.on_containing("sqs GetQueueAttributes", &url, queue(0, &settings));
+    }
+
+    fn play_functions(&self) {
+        for function in ["inbound", "consumer", "subscriptions"] {
+            self.on(
+                &format!("lambda GET /2015-03-31/functions/{function}/configuration"),
+                Reply::json(&json!({
+                    "FunctionName": function, "State": "Active", "LastUpdateStatus": "Successful", "Architectures": ["arm64"],
+                })),
+            );
+        }
+        let source = |queue: &str| json!({ "UUID": format!("uuid-{queue}"), "EventSourceArn": format!("arn:aws:sqs:eu-west-1:123456789012:{queue}"), "State": "Enabled" });
+        let lanes: Vec<Value> = [
+            "Customers",
+            "Orders",
+            "Billing",
+            "Products",
+            "Inventory",
+            "Other",
+        ]
+        .iter()
+        .map(|lane| source(&format!("{lane}Queue")))
+        .collect();
+        let path = "lambda GET /2015-03-31/event-source-mappings/";
+        self.on_containing(
+            path,
+            "consumer",
+            Reply::json(&json!({ "EventSourceMappings": lanes })),
+        );
+        let checks = [source("CheckQueue")];
+        self.on_containing(
+            path,
+            "subscriptions",
+            Reply::json(&json!({ "EventSourceMappings": checks })),
+        );
+        for schedule in ["check", "watch"] {
+            self.on(
+                &format!("scheduler GET /schedules/{schedule}"),
+                Reply::json(&json!({ "Name": schedule, "State": "ENABLED" })),
+            );
+        }
+        self.on(UNSIGNED_HOOK, Reply::status(401, "{}"));
+    }
+}
+
+/// The action of a request to a hook, whatever its token is.
+pub const UNSIGNED_HOOK: &str = "unsigned hook";

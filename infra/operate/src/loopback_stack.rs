@@ -3,6 +3,10 @@
 //!
 //! Time does not pass in it: what is hidden stays so until it is given back, or until [`LoopbackStack::show_all`] says that
 //! all times of hiding are over.
+#![allow(
+    clippy::indexing_slicing,
+    reason = "what a request does not say reads as null"
+)]
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -202,6 +202,19 @@ mod tests {
             .any(|line| line.starts_with(&format!("  {name}:")))
     }
 
+    /// What the doctor compares queues with where it is no parameter.
+    #[test]
+    fn the_template_sets_its_queues_as_the_doctor_expects() {
+        let template = template();
+        let count = |text: &str| template.matches(text).count();
+        assert_eq!(count("maxReceiveCount: 100 }"), Lane::ALL.len());
+        assert_eq!(count("maxReceiveCount: 20 }"), 1);
+        // Six dead-letter queues of lanes, that of checks, quarantine, undelivered, and the example team's.
+        assert_eq!(count("MessageRetentionPeriod: 1209600"), 10);
+        assert_eq!(count("VisibilityTimeout: 180\n"), 1);
+        assert_eq!(count("MessageRetentionPeriod: 86400\n"), 1);
+    }
+
     #[test]
     fn the_template_says_this_release() {
         assert!(template().contains(&format!("  Version: {{ Value: \"{VERSION}\",")));

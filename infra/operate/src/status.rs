@@ -7,6 +7,7 @@ use time::OffsetDateTime;
 
 use crate::accounts::{Accounts, List};
 use crate::calls::cloudwatch::{self, Alarm};
+use crate::calls::sqs::Attributes;
 use crate::calls::{Calls, Error};
 use crate::queues::{self, Queue, Role};
 use crate::stack::Stack;
@@ -170,8 +171,8 @@ fn lanes(queues: &[Queue]) -> Vec<LaneStatus> {
             .find(|other| other.role == Role::DeadLetters(lane));
         Some(LaneStatus {
             lane: lane.as_str().to_owned(),
-            waiting: attributes.map(|attributes| attributes.visible()),
-            in_work: attributes.map(|attributes| attributes.hidden()),
+            waiting: attributes.map(Attributes::visible),
+            in_work: attributes.map(Attributes::hidden),
             oldest_seconds: queue.oldest.map(time::Duration::whole_seconds),
             dead: dead.and_then(Queue::messages),
         })

@@ -7,11 +7,12 @@ use futures::StreamExt as _;
 use futures::stream;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use time::{Duration, OffsetDateTime};
 
 use crate::calls::sqs::{self, name_of};
-use crate::calls::{Calls, Error, iam, ssm};
+use crate::calls::{Calls, Error, iam, logs, ssm};
 use crate::queues::AT_ONCE;
-use crate::stack::Stack;
+use crate::stack::{Function, Stack};
 
 /// A route as it is configured.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
@@ -125,6 +126,113 @@ pub async fn check(
     Ok(checked)
 }
 
+/// What a team's queue got within the last hour, by the consumer's log.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Traffic {
+    /// Events that its queue accepted.
+    pub accepted: u64,
+    /// Events that were set aside since its queue refused them.
+    pub set_aside: u64,
+    /// Within how many milliseconds of being received 95 of 100 events were at the queue.
+    pub p95_ms: Option<u64>,
+}
+
+/// What every team's queue got within the last hour.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct LastHour {
+    /// By team.
+    pub teams: BTreeMap<String, Traffic>,
+    /// Whether the whole hour was read: of a busy one the first pages are.
+    pub is_complete: bool,
+}
+
+/// Pages of a log that are read for it, of up to a megabyte each.
+const PAGES: usize = 20;
+
+/// Reads the consumer's log of the last hour.
+///
+/// # Errors
+/// [`Error`] says what went wrong.
+pub async fn last_hour(
+    calls: &Calls,
+    stack: &Stack,
+    now: OffsetDateTime,
+) -> Result<LastHour, Error> {
+    let from = (now - Duration::hours(1))
+        .unix_timestamp()
+        .saturating_mul(1000);
+    let filter = logs::Filter {
+        group: stack.log_group(Function::Consumer)?,
+        pattern: "\"batch\"",
+        from_ms: Some(from),
+        ..logs::Filter::default()
+    };
+    let (mut hour, mut ages) = (LastHour::default(), BTreeMap::<String, Vec<u64>>::new());
+    let mut next = None;
+    for _ in 0..PAGES {
+        let page = logs::filter(calls, &filter, next.as_deref()).await?;
+        for line in &page.events {
+            count(&line.message, &mut hour.teams, &mut ages);
+        }
+        next = page.next_token;
+        if next.is_none() {
+            hour.is_complete = true;
+            break;
+        }
+    }
+    for (team, mut ages) in ages {
+        ages.sort_unstable();
+        let place = (ages.len() * 95).div_ceil(100).saturating_sub(1);
+        if let Some(traffic) = hour.teams.get_mut(&team) {
+            traffic.p95_ms = ages.get(place).copied();
+        }
+    }
+    Ok(hour)
+}
+
+/// A batch, as the consumer logs it. A line that is none is passed over.
+#[derive(Deserialize)]
+struct Batch {
+    message: String,
+    events: Value,
+}
+
+/// An event of a batch.
+#[derive(Deserialize)]
+struct Logged {
+    #[serde(default)]
+    teams: Vec<String>,
+    #[serde(default)]
+    undelivered: Vec<String>,
+    age_ms: Option<u64>,
+}
+
+fn count(line: &str, teams: &mut BTreeMap<String, Traffic>, ages: &mut BTreeMap<String, Vec<u64>>) {
+    let Ok(batch) = serde_json::from_str::<Batch>(line) else {
+        return;
+    };
+    // A list, or its text where the logger has no lists.
+    let events: Result<Vec<Logged>, _> = match &batch.events {
+        Value::String(text) => serde_json::from_str(text),
+        list => Vec::deserialize(list),
+    };
+    let Ok(events) = events else {
+        return;
+    };
+    if batch.message != "batch" {
+        return;
+    }
+    for event in events {
+        for team in event.teams {
+            ages.entry(team.clone()).or_default().extend(event.age_ms);
+            teams.entry(team).or_default().accepted += 1;
+        }
+        for team in event.undelivered {
+            teams.entry(team).or_default().set_aside += 1;
+        }
+    }
+}
+
 async fn reach(calls: &Calls, stack: &Stack, url: &str, role: Option<&str>) -> Reach {
     match sqs::attributes(calls, url).await {
         Ok(attributes) => Reach::Reachable {
@@ -191,5 +299,19 @@ mod tests {
     #[case("", None)]
     fn a_queues_arn(#[case] url: &str, #[case] arn: Option<&str>) {
         assert_eq!(arn_of(url).as_deref(), arn);
+    }
+    #[rstest]
+    #[case::list(r#"{"message":"batch","events":[{"teams":["sales"],"age_ms":5},{"teams":["sales","x"],"undelivered":["finance"],"age_ms":7}]}"#, 2)]
+    #[case::text(r#"{"message":"batch","events":"[{\"teams\":[\"sales\"],\"age_ms\":5},{\"teams\":[\"sales\"],\"undelivered\":[\"finance\"]}]"}"#, 2)]
+    #[case::another_line(r#"{"message":"other batch","events":[{"teams":["sales"]}]}"#, 0)]
+    #[case::no_events(r#"{"message":"batch"}"#, 0)]
+    #[case::wrong_type(r#"{"message":"batch","events":[{"teams":"sales"}]}"#, 0)]
+    #[case::no_json("START RequestId: batch", 0)]
+    fn what_a_line_says_of_a_team(#[case] line: &str, #[case] accepted: u64) {
+        let (mut teams, mut ages) = (BTreeMap::new(), BTreeMap::new());
+        count(line, &mut teams, &mut ages);
+        let of = |team: &str| teams.get(team).cloned().unwrap_or_default();
+        assert_eq!(of("sales").accepted, accepted);
+        assert_eq!(of("finance").set_aside, u64::from(accepted > 0));
     }
 }

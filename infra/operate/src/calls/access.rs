@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_file_there_is_no_local_stack_and_a_strange_one_is_unreadable() {
+    fn without_a_file_there_is_no_local_stack_and_another_file_is_unreadable() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("outputs.json");
         assert!(matches!(Local::read(&path), Err(Error::NotFound { .. })));

@@ -508,7 +508,8 @@ impl Calls {
             };
             match (wait, is_last) {
                 (Some(asked), false) => {
-                    let longest = retries.first * 2_u32.saturating_pow(attempt - 1);
+                    let doubled = 2_u32.saturating_pow(attempt - 1);
+                    let longest = retries.first.saturating_mul(doubled);
                     let wait = asked.unwrap_or_else(|| jittered(longest));
                     tokio::time::sleep(wait.min(retries.longest)).await;
                     attempt += 1;

@@ -8,7 +8,7 @@ use std::fmt;
 pub enum Error {
     /// There are no credentials, or AWS does not accept them.
     #[error(
-        "no usable AWS credentials: {0}; sign in (`aws sso login`, `aws login`) or choose a profile with --profile"
+        "no usable AWS credentials: {0}; sign in (`aws sso login`) or choose a profile with --profile"
     )]
     Credentials(String),
     /// The caller may not do this.

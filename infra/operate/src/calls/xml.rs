@@ -55,7 +55,7 @@ pub(crate) fn members<'a, 'i>(
     let list = children.find(|child| child.is_element() && child.tag_name().name() == name);
     list.into_iter()
         .flat_map(|list| list.children())
-        .filter(|member| member.is_element())
+        .filter(Node::is_element)
 }
 
 /// Code and message of an error's answer; empty where it is none.

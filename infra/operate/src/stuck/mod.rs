@@ -138,7 +138,9 @@ pub async fn list(
     limit: usize,
 ) -> Result<Listing, Error> {
     let rooms = filter.rooms();
-    let looks = rooms.iter().map(|room| room_of(calls, stack, *room, filter, limit));
+    let looks = rooms
+        .iter()
+        .map(|room| room_of(calls, stack, *room, filter, limit));
     let rooms = try_join_all(looks).await?;
     let mut listing = Listing::default();
     for (state, entries) in rooms {
@@ -166,7 +168,9 @@ async fn room_of(
         kept_seconds: attributes.retention_seconds(),
         is_whole: count >= attributes.messages(),
     };
-    let entries = seen.iter().map(|message| Waiting::read(room, message).entry);
+    let entries = seen
+        .iter()
+        .map(|message| Waiting::read(room, message).entry);
     let mut entries: Vec<Entry> = entries.filter(|entry| filter.fits(entry)).collect();
     entries.sort_by_key(|entry| entry.sent);
     Ok((state, entries))

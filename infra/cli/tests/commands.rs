@@ -1,0 +1,448 @@
+//! The commands as operators give them, against a server that plays AWS and the admin API.
+
+#![allow(clippy::unwrap_used, reason = "a test stops where it is")]
+
+use clap::Parser as _;
+use operate::loopback::{Loopback, Reply, queue, queue_url};
+use operate::{Exit, Target};
+use orderhook::Stop;
+use orderhook::cli::Cli;
+use orderhook::screen::Screen;
+use rstest::rstest;
+use serde_json::{Value, json};
+
+/// What a command printed, and how it ended.
+struct Ended {
+    out: String,
+    err: String,
+    exit: Exit,
+}
+
+async fn give(aws: &Loopback, line: &[&str]) -> Ended {
+    let line = ["orderhook"].iter().chain(line);
+    let cli = Cli::try_parse_from(line).unwrap();
+    let (mut screen, printed) = Screen::of_test(cli.global.json);
+    let target = Target {
+        name: "orderhook".to_owned(),
+        calls: aws.calls(),
+    };
+    let (exit, complaint) = match orderhook::on(&cli, &target, &mut screen).await {
+        Ok(exit) => (exit, String::new()),
+        Err(Stop::Failed(error)) => (error.exit(), error.to_string()),
+        Err(Stop::Closed) => (Exit::Done, String::new()),
+    };
+    Ended {
+        out: printed.out(),
+        err: printed.err() + &complaint,
+        exit,
+    }
+}
+
+async fn well() -> Loopback {
+    let aws = Loopback::start().await;
+    aws.play_stack();
+    aws
+}
+
+fn account(state: &str) -> Value {
+    json!({
+        "account": "acme", "source": "orderspace", "state": state, "explanation": "as it should be", "events": ["order.created"],
+        "unselected_events": [], "webhook": "wh_1", "rotation": null, "proof": "require", "created": "2026-11-20T12:00:00.000Z",
+        "changed": "2026-11-20T12:00:00.000Z", "last_error": null, "suspect": null, "history": [],
+    })
+}
+
+fn secret_file(text: &str) -> tempfile::NamedTempFile {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), text).unwrap();
+    file
+}
+
+#[tokio::test]
+async fn doctor_on_a_stack_that_is_well() {
+    let aws = well().await;
+    let ended = give(&aws, &["doctor"]).await;
+    assert_eq!(ended.exit, Exit::Done, "{}", ended.out);
+    assert!(ended.out.contains("all is well"), "{}", ended.out);
+    let ended = give(&aws, &["doctor", "--json"]).await;
+    let report: Value = serde_json::from_str(&ended.out).unwrap();
+    assert_eq!(report["stack"], "orderhook");
+    assert!(report["calls"].as_u64().unwrap() < 50, "{report}");
+}
+
+#[tokio::test]
+async fn status_shows_what_waits() {
+    let aws = well().await;
+    assert_eq!(give(&aws, &["status"]).await.exit, Exit::Done);
+    let url = queue_url(aws.endpoint(), "Undelivered");
+    let settings = json!({ "MessageRetentionPeriod": "1209600" });
+    aws.on_containing("sqs GetQueueAttributes", &url, queue(306, &settings));
+    let ended = give(&aws, &["status"]).await;
+    assert_eq!(ended.exit, Exit::Left);
+    assert!(
+        ended.out.contains("undelivered") && ended.out.contains("306"),
+        "{}",
+        ended.out
+    );
+    let ended = give(&aws, &["status", "--json"]).await;
+    let state: Value = serde_json::from_str(&ended.out).unwrap();
+    assert_eq!(state["waiting"][0]["messages"], 306);
+    assert_eq!(state["accounts"]["connected"], 1);
+    assert_eq!(state["lanes"].as_array().unwrap().len(), 6);
+}
+
+#[tokio::test]
+async fn status_shows_what_can_be_seen_where_a_permission_is_missing() {
+    let aws = well().await;
+    aws.on(
+        "execute-api GET /v1/accounts",
+        Reply::status(403, r#"{"message":"Forbidden"}"#),
+    );
+    let ended = give(&aws, &["status"]).await;
+    assert!(
+        ended.out.contains("execute-api:Invoke") && ended.out.contains("orders"),
+        "{}",
+        ended.out
+    );
+}
+
+#[tokio::test]
+async fn accounts_are_listed_with_what_needs_a_look() {
+    let aws = well().await;
+    let ended = give(&aws, &["accounts", "list"]).await;
+    assert_eq!(ended.exit, Exit::Done);
+    assert!(
+        ended.out.contains("acme") && ended.out.contains("connected"),
+        "{}",
+        ended.out
+    );
+    let unreadable = json!({ "accounts": [], "unreadable": [{ "account": "beau", "explanation": "roll forward" }] });
+    aws.on("execute-api GET /v1/accounts", Reply::json(&unreadable));
+    let ended = give(&aws, &["accounts", "list"]).await;
+    assert_eq!(ended.exit, Exit::Left);
+    assert!(ended.out.contains("roll forward"), "{}", ended.out);
+}
+
+#[tokio::test]
+async fn an_account_is_shown_as_the_api_describes_it() {
+    let aws = well().await;
+    let mut document = account("connected");
+    document["a_member_of_a_later_release"] = json!(1);
+    aws.on("execute-api GET /v1/accounts/acme", Reply::json(&document));
+    let ended = give(&aws, &["accounts", "show", "acme", "--json"]).await;
+    assert_eq!(ended.exit, Exit::Done);
+    assert_eq!(serde_json::from_str::<Value>(&ended.out).unwrap(), document);
+}
+
+#[tokio::test]
+async fn an_account_that_does_not_exist_is_not_found() {
+    let aws = well().await;
+    let missing = json!({ "message": "there is no account acme" });
+    aws.on(
+        "execute-api GET /v1/accounts/acme",
+        Reply::status(404, missing.to_string()),
+    );
+    let ended = give(&aws, &["accounts", "show", "acme"]).await;
+    assert_eq!(ended.exit, Exit::NotFound);
+    assert_eq!(ended.err, "account acme does not exist");
+}
+
+#[rstest]
+#[case::orderspace(&["--client-id", "9f"], "marker-a", json!({ "source": "orderspace", "client_id": "9f", "client_secret": "marker-a" }))]
+#[case::ordermentum(&["--source", "ordermentum", "--supplier-id", "s"], "marker-a", json!({ "source": "ordermentum", "supplier_id": "s", "api_key": "marker-a" }))]
+#[case::ordermentum_login(&["--source", "ordermentum", "--supplier-id", "s", "--username", "u"], "marker-a\nmarker-b",
+    json!({ "source": "ordermentum", "supplier_id": "s", "username": "u", "api_key": "marker-a", "password": "marker-b" }))]
+#[case::onestock(&["--source", "onestock", "--api-url", "https://x/v2", "--site-id", "c1", "--user-id", "u", "--proof", "observe"], "marker-a",
+    json!({ "source": "onestock", "api_url": "https://x/v2", "site_id": "c1", "user_id": "u", "password": "marker-a", "proof": "observe" }))]
+#[case::apideck(&["--source", "apideck", "--app-id", "a"], "marker-a", json!({ "source": "apideck", "app_id": "a", "api_key": "marker-a" }))]
+#[case::stackone(&["--source", "stackone", "--signing-secrets", "2"], "marker-a\nmarker-b", json!({ "source": "stackone", "signing_secrets": ["marker-a", "marker-b"] }))]
+#[tokio::test]
+async fn every_source_is_connected(
+    #[case] options: &[&str],
+    #[case] secrets: &str,
+    #[case] expected: Value,
+) {
+    let aws = well().await;
+    aws.on(
+        "execute-api PUT /v1/accounts/acme",
+        Reply::json(&account("connected")),
+    );
+    let file = secret_file(secrets);
+    let mut line = vec![
+        "accounts",
+        "connect",
+        "acme",
+        "--secret-file",
+        file.path().to_str().unwrap(),
+    ];
+    line.extend(options);
+    line.extend(["--events", "order.created,order.updated"]);
+    let ended = give(&aws, &line).await;
+    assert_eq!(ended.exit, Exit::Done, "{}", ended.err);
+    assert!(
+        !(ended.out.clone() + &ended.err).contains("marker"),
+        "{}",
+        ended.out
+    );
+    let sent: Value =
+        serde_json::from_str(&aws.seen_of("execute-api PUT /v1/accounts/acme")[0].body).unwrap();
+    let mut expected = expected;
+    expected["events"] = json!(["order.created", "order.updated"]);
+    assert_eq!(sent, expected);
+}
+
+#[tokio::test]
+async fn connecting_goes_on_until_it_is_done() {
+    let aws = well().await;
+    let mut later = account("connecting");
+    later["message"] = json!("the source wants a pause");
+    let later = Reply::status(202, later.to_string()).with("retry-after", "0");
+    let busy = Reply::status(409, r#"{"message":"busy"}"#).with("retry-after", "0");
+    let done = Reply::json(&account("connected"));
+    aws.on_each("execute-api PUT /v1/accounts/acme", "", [later, busy, done]);
+    let file = secret_file("marker");
+    let path = file.path().to_str().unwrap();
+    let ended = give(
+        &aws,
+        &[
+            "accounts",
+            "connect",
+            "acme",
+            "--client-id",
+            "9f",
+            "--secret-file",
+            path,
+        ],
+    )
+    .await;
+    assert_eq!(ended.exit, Exit::Done, "{}", ended.err);
+    assert!(ended.out.contains("acme: connected"), "{}", ended.out);
+    assert_eq!(aws.seen_of("execute-api PUT /v1/accounts/acme").len(), 3);
+}
+
+#[tokio::test]
+async fn what_is_not_done_in_time_is_left_to_the_schedule() {
+    let aws = well().await;
+    let mut later = account("connecting");
+    later["message"] = json!("the source wants a pause");
+    let later = Reply::status(202, later.to_string()).with("retry-after", "30");
+    aws.on("execute-api POST /v1/accounts/acme/check", later);
+    let ended = give(&aws, &["accounts", "check", "acme", "--wait", "1"]).await;
+    assert_eq!(ended.exit, Exit::Left);
+    assert!(
+        ended.err.contains("the source wants a pause"),
+        "{}",
+        ended.err
+    );
+    assert_eq!(
+        aws.seen_of("execute-api POST /v1/accounts/acme/check")
+            .len(),
+        1
+    );
+}
+
+#[rstest]
+#[case::no_client_id(&["accounts", "connect", "acme"], "--client-id")]
+#[case::bad_name(&["accounts", "connect", "Acme!", "--client-id", "x"], "Acme!")]
+#[case::of_another_source(&["accounts", "connect", "acme", "--client-id", "x", "--app-id", "y"], "--app-id")]
+#[tokio::test]
+async fn a_command_line_that_cannot_be_right_asks_nobody(
+    #[case] line: &[&str],
+    #[case] word: &str,
+) {
+    let aws = well().await;
+    let ended = give(&aws, line).await;
+    assert_eq!(ended.exit, Exit::Usage);
+    assert!(ended.err.contains(word), "{}", ended.err);
+    assert!(aws.seen().is_empty());
+}
+
+#[rstest]
+#[case::refused(422, Exit::Left)]
+#[case::malformed(400, Exit::Usage)]
+#[case::source_in_trouble(502, Exit::Unreachable)]
+#[case::ours(500, Exit::Left)]
+#[tokio::test]
+async fn a_refusal_is_said_in_the_apis_words(#[case] status: u16, #[case] exit: Exit) {
+    let aws = well().await;
+    let body = json!({ "message": "Orderspace refuses the credentials" });
+    aws.on(
+        "execute-api PUT /v1/accounts/acme",
+        Reply::status(status, body.to_string()),
+    );
+    let file = secret_file("marker");
+    let path = file.path().to_str().unwrap();
+    let ended = give(
+        &aws,
+        &[
+            "accounts",
+            "connect",
+            "acme",
+            "--client-id",
+            "9f",
+            "--secret-file",
+            path,
+        ],
+    )
+    .await;
+    assert_eq!(ended.exit, exit);
+    assert!(
+        ended.err.contains("Orderspace refuses the credentials"),
+        "{}",
+        ended.err
+    );
+    assert!(!ended.err.contains("marker"));
+}
+
+#[tokio::test]
+async fn disconnecting_is_asked_for_twice() {
+    let aws = well().await;
+    aws.on(
+        "execute-api DELETE /v1/accounts/acme",
+        Reply::json(&account("disconnected")),
+    );
+    let ended = give(&aws, &["accounts", "disconnect", "acme"]).await;
+    assert_eq!(ended.exit, Exit::Usage);
+    assert!(ended.err.contains("--yes"), "{}", ended.err);
+    assert!(
+        aws.seen_of("execute-api DELETE /v1/accounts/acme")
+            .is_empty()
+    );
+    let ended = give(&aws, &["accounts", "disconnect", "acme", "--yes"]).await;
+    assert_eq!(ended.exit, Exit::Done);
+    assert_eq!(aws.seen_of("execute-api DELETE /v1/accounts/acme").len(), 1);
+}
+
+#[tokio::test]
+async fn other_events_are_selected_and_a_rotation_is_begun() {
+    let aws = well().await;
+    aws.on(
+        "execute-api PATCH /v1/accounts/acme",
+        Reply::json(&account("connected")),
+    );
+    aws.on(
+        "execute-api POST /v1/accounts/acme/rotate",
+        Reply::json(&account("connected")),
+    );
+    assert_eq!(
+        give(&aws, &["accounts", "events", "acme", "order.created", "*"])
+            .await
+            .exit,
+        Exit::Done
+    );
+    let sent = &aws.seen_of("execute-api PATCH /v1/accounts/acme")[0].body;
+    assert_eq!(sent, r#"{"events":["order.created","*"]}"#);
+    assert_eq!(
+        give(&aws, &["accounts", "rotate", "acme"]).await.exit,
+        Exit::Done
+    );
+}
+
+#[tokio::test]
+async fn an_endpoint_is_shown_once_and_never_asked_for_twice() {
+    let aws = well().await;
+    let mut made = account("waiting");
+    made["endpoint"] = json!("https://x/hooks/stackone/marker");
+    aws.on(
+        "execute-api POST /v1/accounts/acme/endpoint",
+        Reply::json(&made),
+    );
+    let ended = give(&aws, &["accounts", "endpoint", "acme"]).await;
+    assert_eq!(ended.out, "https://x/hooks/stackone/marker\n");
+    assert!(!ended.err.contains("marker"));
+    aws.on(
+        "execute-api POST /v1/accounts/acme/endpoint",
+        Reply::status(503, "{}"),
+    );
+    assert_eq!(
+        give(&aws, &["accounts", "endpoint", "acme"]).await.exit,
+        Exit::Unreachable
+    );
+    assert_eq!(
+        aws.seen_of("execute-api POST /v1/accounts/acme/endpoint")
+            .len(),
+        2
+    );
+}
+
+#[tokio::test]
+async fn teams_and_their_queues() {
+    let aws = well().await;
+    let ended = give(&aws, &["teams", "list"]).await;
+    assert!(
+        ended.out.contains("sales") && ended.out.contains("order.*"),
+        "{}",
+        ended.out
+    );
+    let ended = give(&aws, &["teams", "check"]).await;
+    assert_eq!(ended.exit, Exit::Done, "{}", ended.out);
+    assert!(ended.out.contains("not seen"), "{}", ended.out);
+    let line = json!({ "message": "batch", "events": [{ "teams": ["sales"], "age_ms": 1300, "undelivered": [] }] });
+    let page = json!({ "events": [{ "message": line.to_string() }] });
+    aws.on("logs FilterLogEvents", Reply::json(&page));
+    let ended = give(&aws, &["teams", "check"]).await;
+    assert!(
+        ended.out.contains("1 events, 95% within 1.3 s"),
+        "{}",
+        ended.out
+    );
+    let gone = json!({ "__type": "com.amazonaws.sqs#QueueDoesNotExist", "message": "no" });
+    let url = queue_url(aws.endpoint(), "sales");
+    aws.on_containing(
+        "sqs GetQueueAttributes",
+        &url,
+        Reply::status(400, gone.to_string()),
+    );
+    let ended = give(&aws, &["teams", "check"]).await;
+    assert_eq!(ended.exit, Exit::Left);
+    assert!(
+        ended.out.contains("no such queue") && ended.out.contains("release --team sales"),
+        "{}",
+        ended.out
+    );
+    let ended = give(&aws, &["teams", "check", "--json"]).await;
+    assert_eq!(
+        serde_json::from_str::<Value>(&ended.out).unwrap()["teams"][0]["queue"],
+        "missing"
+    );
+}
+
+#[tokio::test]
+async fn a_missing_permission_is_named() {
+    let aws = well().await;
+    let denied = json!({ "__type": "AccessDeniedException", "message": "User is not authorized" });
+    aws.on("ssm GetParameter", Reply::status(400, denied.to_string()));
+    let ended = give(&aws, &["teams", "list"]).await;
+    assert_eq!(ended.exit, Exit::Denied);
+    assert!(ended.err.contains("ssm:GetParameter"), "{}", ended.err);
+}
+
+#[tokio::test]
+async fn without_a_local_stack_a_command_says_how_to_start_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let cli = Cli::try_parse_from(["orderhook", "--local", "status"]).unwrap();
+    let (mut screen, printed) = Screen::of_test(false);
+    let exit = orderhook::run(&cli, directory.path(), &mut screen).await;
+    assert_eq!(exit, Exit::NotFound);
+    assert!(
+        printed.err().starts_with("orderhook: ") && printed.err().contains("cargo local up"),
+        "{}",
+        printed.err()
+    );
+    assert!(printed.out().is_empty());
+}
+
+#[tokio::test]
+async fn a_local_stack_is_found_by_its_file() {
+    let aws = well().await;
+    let directory = tempfile::tempdir().unwrap();
+    let outputs = json!({
+        "EndpointUrl": aws.endpoint(), "Region": "eu-west-1", "AccessKeyId": "a", "SecretAccessKey": "b", "StackName": "orderhook",
+    });
+    std::fs::write(directory.path().join("o.json"), outputs.to_string()).unwrap();
+    let cli = Cli::try_parse_from(["orderhook", "--local=o.json", "accounts", "list"]).unwrap();
+    let (mut screen, printed) = Screen::of_test(false);
+    let exit = orderhook::run(&cli, directory.path(), &mut screen).await;
+    assert_eq!(exit, Exit::Done, "{}", printed.err());
+    assert!(printed.out().contains("acme"));
+}

@@ -1,0 +1,401 @@
+//! The doctor on a stack that is well, and on one where one thing is not.
+
+#![allow(clippy::unwrap_used, reason = "a test stops where it is")]
+
+use operate::doctor::{Depth, Finding, Report, Verdict, doctor};
+use operate::loopback::{Loopback, Reply, UNSIGNED_HOOK, queue, queue_url};
+use operate::{Error, Exit};
+use rstest::rstest;
+use serde_json::json;
+
+async fn well() -> Loopback {
+    let aws = Loopback::start().await;
+    aws.play_stack();
+    aws
+}
+
+async fn look(aws: &Loopback) -> Report {
+    look_at(aws, Depth::default()).await
+}
+
+async fn look_at(aws: &Loopback, depth: Depth) -> Report {
+    let now = time::OffsetDateTime::from(operate::calls::now());
+    doctor(&aws.calls(), "orderhook", now, depth).await.unwrap()
+}
+
+fn of<'a>(report: &'a Report, check: &str) -> Vec<&'a Finding> {
+    report
+        .findings
+        .iter()
+        .filter(|finding| finding.check == check)
+        .collect()
+}
+
+#[tokio::test]
+async fn a_stack_that_is_well_takes_fewer_than_fifty_calls() {
+    let aws = well().await;
+    let report = look(&aws).await;
+    let unwell: Vec<&Finding> = report
+        .findings
+        .iter()
+        .filter(|finding| !matches!(finding.verdict, Verdict::Ok | Verdict::Skipped))
+        .collect();
+    assert!(unwell.is_empty(), "{unwell:?}");
+    assert_eq!(report.exit(), Exit::Done);
+    assert!(report.calls < 50, "{} calls", report.calls);
+    assert_eq!(report.calls, aws.seen().len());
+    // A limit of executions is what no emulator has.
+    assert_eq!(of(&report, "concurrency")[0].verdict, Verdict::Skipped);
+    assert!(report.findings.len() >= 13, "{:?}", report.findings);
+}
+
+#[tokio::test]
+async fn nothing_is_changed() {
+    let aws = well().await;
+    look_at(
+        &aws,
+        Depth {
+            deep: true,
+            mail: false,
+        },
+    )
+    .await;
+    let reads = ["Get", "Describe", "List", "Simulate", "GET"];
+    for seen in aws.seen() {
+        let operation = seen.action.split(' ').nth(1).unwrap_or_default();
+        let is_read = reads.iter().any(|read| operation.starts_with(read));
+        assert!(is_read || seen.action == UNSIGNED_HOOK, "{}", seen.action);
+    }
+}
+
+/// One thing is not well: the check that finds it, its verdict, and a word of what it says or advises.
+#[rstest]
+#[case::door_open(
+    "door",
+    UNSIGNED_HOOK,
+    "",
+    Reply::status(200, "{}"),
+    Verdict::Fail,
+    "200"
+)]
+#[case::door_in_trouble(
+    "door",
+    UNSIGNED_HOOK,
+    "",
+    Reply::status(503, "{}"),
+    Verdict::Fail,
+    "503"
+)]
+#[case::update_taken_back(
+    "stack",
+    "cloudformation DescribeStacks",
+    "UPDATE_ROLLBACK_COMPLETE",
+    Reply::text(""),
+    Verdict::Warn,
+    "taken back"
+)]
+#[case::update_failed(
+    "stack",
+    "cloudformation DescribeStacks",
+    "UPDATE_ROLLBACK_FAILED",
+    Reply::text(""),
+    Verdict::Fail,
+    "FAILED"
+)]
+#[case::function_failed("function inbound", "lambda GET /2015-03-31/functions/inbound/configuration", "",
+    Reply::json(&json!({ "FunctionName": "inbound", "State": "Failed", "StateReason": "no such image" })), Verdict::Fail, "no such image")]
+#[case::function_gone(
+    "function consumer",
+    "lambda GET /2015-03-31/functions/consumer/configuration",
+    "",
+    Reply::status(404, "{}"),
+    Verdict::Fail,
+    "function consumer does not exist"
+)]
+#[case::lane_unread("event sources", "lambda GET /2015-03-31/event-source-mappings/", "",
+    Reply::json(&json!({ "EventSourceMappings": [] })), Verdict::Fail, "nothing reads lane orders")]
+#[case::schedule_disabled("schedules", "scheduler GET /schedules/watch", "",
+    Reply::json(&json!({ "Name": "watch", "State": "DISABLED" })), Verdict::Fail, "watch is disabled")]
+#[case::nobody_reads_the_alarms(
+    "mail",
+    "sns ListSubscriptionsByTopic",
+    "",
+    Reply::text(
+        "<R><ListSubscriptionsByTopicResult><Subscriptions/></ListSubscriptionsByTopicResult></R>"
+    ),
+    Verdict::Warn,
+    "AlarmEmail"
+)]
+#[case::mail_not_confirmed(
+    "mail",
+    "sns ListSubscriptionsByTopic",
+    "",
+    Reply::text(
+        "<R><ListSubscriptionsByTopicResult><Subscriptions><member><SubscriptionArn>PendingConfirmation</SubscriptionArn><Protocol>email</Protocol><Endpoint>ops@example.com</Endpoint></member></Subscriptions></ListSubscriptionsByTopicResult></R>"
+    ),
+    Verdict::Warn,
+    "ops@example.com"
+)]
+#[case::alarm(
+    "alarms",
+    "monitoring DescribeAlarms",
+    "",
+    Reply::text(
+        "<R><DescribeAlarmsResult><MetricAlarms><member><AlarmName>orderhook-A-1</AlarmName><StateValue>ALARM</StateValue><AlarmDescription>Correct the queue.</AlarmDescription></member></MetricAlarms></DescribeAlarmsResult></R>"
+    ),
+    Verdict::Fail,
+    "Correct the queue."
+)]
+#[case::no_alarms(
+    "alarms",
+    "monitoring DescribeAlarms",
+    "",
+    Reply::text("<R><DescribeAlarmsResult><MetricAlarms/></DescribeAlarmsResult></R>"),
+    Verdict::Warn,
+    "none"
+)]
+#[case::no_route("teams", "ssm GetParameter", "", Reply::json(&json!({ "Parameter": { "Value": "[]" } })), Verdict::Warn, "no route")]
+#[case::broken_routes("teams", "ssm GetParameter", "", Reply::json(&json!({ "Parameter": { "Value": "[{}]" } })), Verdict::Fail, "routes")]
+#[case::no_account("accounts", "execute-api GET /v1/accounts", "", Reply::json(&json!({ "accounts": [], "unreadable": [] })), Verdict::Warn, "accounts connect")]
+#[case::unreadable_account("account acme", "execute-api GET /v1/accounts", "",
+    Reply::json(&json!({ "accounts": [], "unreadable": [{ "account": "acme", "explanation": "roll forward" }] })), Verdict::Fail, "roll forward")]
+#[case::no_backup("backups", "dynamodb DescribeContinuousBackups", "", Reply::json(&json!({})), Verdict::Fail, "RecordsTable")]
+#[case::no_expiry("backups", "dynamodb DescribeTimeToLive", "", Reply::json(&json!({})), Verdict::Fail, "expires_at")]
+#[case::no_permission(
+    "mail",
+    "sns ListSubscriptionsByTopic",
+    "",
+    Reply::status(
+        403,
+        "<ErrorResponse><Error><Code>AuthorizationError</Code><Message>no</Message></Error></ErrorResponse>"
+    ),
+    Verdict::Denied,
+    "sns:ListSubscriptionsByTopic"
+)]
+#[tokio::test]
+async fn one_thing_that_is_not_well_is_found(
+    #[case] check: &str,
+    #[case] action: &str,
+    #[case] stack_status: &str,
+    #[case] reply: Reply,
+    #[case] verdict: Verdict,
+    #[case] word: &str,
+) {
+    let aws = well().await;
+    match stack_status {
+        "" => aws.on(action, reply),
+        status => aws.on(action, stack_of(&aws, status)),
+    };
+    let report = look(&aws).await;
+    let found = of(&report, check);
+    let fits = |finding: &&Finding| {
+        finding.verdict == verdict
+            && (finding.summary.contains(word)
+                || finding.todo.iter().any(|todo| todo.contains(word)))
+    };
+    assert!(found.iter().any(fits), "{check}: {:?}", report.findings);
+    let others = report
+        .findings
+        .iter()
+        .filter(|finding| finding.check != check);
+    let unwell: Vec<&Finding> = others
+        .filter(|finding| finding.verdict > Verdict::Skipped)
+        .collect();
+    assert!(unwell.is_empty(), "only {check}: {unwell:?}");
+    let exit = match verdict {
+        Verdict::Fail => Exit::Left,
+        Verdict::Denied => Exit::Denied,
+        _ => Exit::Done,
+    };
+    assert_eq!(report.exit(), exit);
+}
+
+fn stack_of(aws: &Loopback, status: &str) -> Reply {
+    let outputs: String = operate::loopback::outputs(aws.endpoint())
+        .iter()
+        .map(|(name, value)| {
+            format!(
+                "<member><OutputKey>{name}</OutputKey><OutputValue>{value}</OutputValue></member>"
+            )
+        })
+        .collect();
+    Reply::text(format!(
+        "<R><DescribeStacksResult><Stacks><member><StackId>arn:aws:cloudformation:eu-west-1:1:stack/orderhook/1</StackId>
+        <StackStatus>{status}</StackStatus><Outputs>{outputs}</Outputs></member></Stacks></DescribeStacksResult></R>"
+    ))
+}
+
+#[rstest]
+#[case::undelivered("Undelivered", "stuck list")]
+#[case::dead_letters("OrdersDlq", "stuck list")]
+#[case::dead_checks("CheckDlq", "log of subscriptions")]
+#[tokio::test]
+async fn what_waits_for_a_person_is_counted(#[case] name: &str, #[case] todo: &str) {
+    let aws = well().await;
+    let settings = json!({ "MessageRetentionPeriod": "1209600" });
+    let url = format!("{}\"", queue_url(aws.endpoint(), name));
+    aws.on_containing("sqs GetQueueAttributes", &url, queue(306, &settings));
+    let report = look(&aws).await;
+    let found = of(&report, "waiting");
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0].verdict, Verdict::Fail);
+    assert!(found[0].summary.contains("306"), "{found:?}");
+    assert!(found[0].todo[0].contains(todo), "{found:?}");
+}
+
+#[rstest]
+#[case::visibility(json!({ "VisibilityTimeout": "30" }), "visibility is 30, not 290")]
+#[case::retention(json!({ "MessageRetentionPeriod": "60" }), "retention is 60, not 864000")]
+#[case::redrive(json!({ "RedrivePolicy": "{\"deadLetterTargetArn\":\"arn:aws:sqs:eu-west-1:1:other\",\"maxReceiveCount\":100}" }), "redrives to arn:aws:sqs:eu-west-1:1:other")]
+#[case::receives(json!({ "RedrivePolicy": "{\"deadLetterTargetArn\":\"arn:aws:sqs:eu-west-1:1:OrdersDlq\",\"maxReceiveCount\":3}" }), "after 3, not 100")]
+#[case::no_redrive(json!({ "RedrivePolicy": null }), "no redrive policy")]
+#[tokio::test]
+async fn a_setting_that_was_changed_by_hand_is_named(
+    #[case] change: serde_json::Value,
+    #[case] word: &str,
+) {
+    let aws = well().await;
+    let mut settings = json!({
+        "MessageRetentionPeriod": "864000", "VisibilityTimeout": "290",
+        "RedrivePolicy": "{\"deadLetterTargetArn\":\"arn:aws:sqs:eu-west-1:1:OrdersDlq\",\"maxReceiveCount\":100}",
+    });
+    for (name, value) in change.as_object().unwrap() {
+        match value.is_null() {
+            true => drop(settings.as_object_mut().unwrap().remove(name)),
+            false => settings[name] = value.clone(),
+        }
+    }
+    let url = queue_url(aws.endpoint(), "OrdersQueue");
+    aws.on_containing("sqs GetQueueAttributes", &url, queue(0, &settings));
+    let report = look(&aws).await;
+    let found = of(&report, "settings");
+    assert_eq!(found[0].verdict, Verdict::Fail);
+    assert!(
+        found[0].summary.contains("lane orders") && found[0].summary.contains(word),
+        "{found:?}"
+    );
+}
+
+#[rstest]
+#[case::gone(400, "QueueDoesNotExist", Verdict::Fail, "release --team sales")]
+#[case::foreign(403, "AccessDenied", Verdict::Warn, "sqs:GetQueueAttributes")]
+#[tokio::test]
+async fn a_teams_queue_that_cannot_be_reached(
+    #[case] status: u16,
+    #[case] code: &str,
+    #[case] verdict: Verdict,
+    #[case] todo: &str,
+) {
+    let aws = well().await;
+    let body = json!({ "__type": format!("com.amazonaws.sqs#{code}"), "message": "no" });
+    let url = queue_url(aws.endpoint(), "sales");
+    aws.on_containing(
+        "sqs GetQueueAttributes",
+        &url,
+        Reply::status(status, body.to_string()),
+    );
+    let report = look(&aws).await;
+    let found = of(&report, "team sales");
+    assert_eq!(found[0].verdict, verdict, "{found:?}");
+    assert!(found[0].todo[0].contains(todo), "{found:?}");
+}
+
+#[tokio::test]
+async fn iam_is_asked_where_it_is_wanted() {
+    let aws = well().await;
+    let decision = "<R><SimulatePrincipalPolicyResult><EvaluationResults><member><EvalDecision>implicitDeny</EvalDecision></member></EvaluationResults></SimulatePrincipalPolicyResult></R>";
+    aws.on("iam SimulatePrincipalPolicy", Reply::text(decision));
+    let arn = json!({ "QueueArn": "arn:aws:sqs:eu-west-1:1:sales" });
+    let url = queue_url(aws.endpoint(), "sales");
+    aws.on_containing("sqs GetQueueAttributes", &url, queue(0, &arn));
+    assert_eq!(of(&look(&aws).await, "team sales")[0].verdict, Verdict::Ok);
+    let report = look_at(
+        &aws,
+        Depth {
+            deep: true,
+            mail: false,
+        },
+    )
+    .await;
+    let found = of(&report, "team sales");
+    assert_eq!(found[0].verdict, Verdict::Fail);
+    assert!(found[0].todo[0].contains("ConsumerRole"), "{found:?}");
+}
+
+#[tokio::test]
+async fn a_test_mail_is_sent_only_where_it_is_wanted() {
+    let aws = well().await;
+    aws.on("sns Publish", Reply::text("<R/>"));
+    look(&aws).await;
+    assert!(aws.seen_of("sns Publish").is_empty());
+    let report = look_at(
+        &aws,
+        Depth {
+            deep: false,
+            mail: true,
+        },
+    )
+    .await;
+    assert_eq!(aws.seen_of("sns Publish").len(), 1);
+    assert!(of(&report, "mail")[0].summary.contains("test"));
+}
+
+#[tokio::test]
+async fn a_clock_that_is_off_is_named() {
+    let aws = well().await;
+    let identity = Reply::text(
+        "<R><GetCallerIdentityResult><Arn>arn:aws:iam::1:user/op</Arn><Account>1</Account></GetCallerIdentityResult></R>",
+    );
+    // Both of the first two calls, since they are made at the same time.
+    let date = "Fri, 20 Nov 2020 12:00:00 GMT";
+    aws.on("sts GetCallerIdentity", identity.with("date", date));
+    aws.on(
+        "cloudformation DescribeStacks",
+        stack_of(&aws, "CREATE_COMPLETE").with("date", date),
+    );
+    let report = look(&aws).await;
+    assert_eq!(of(&report, "clock")[0].verdict, Verdict::Fail);
+}
+
+#[tokio::test]
+async fn an_account_in_trouble_is_looked_at() {
+    let aws = well().await;
+    let account = json!({
+        "account": "acme", "source": "orderspace", "state": "connected", "explanation": "x", "webhook": "w", "rotation": null,
+        "last_error": { "at": "t", "message": "the webhook is gone" }, "suspect": null,
+    });
+    let mut shown = account.clone();
+    shown["strikes"] = json!({ "count": 7, "causes": { "budget": 7 } });
+    aws.on(
+        "execute-api GET /v1/accounts",
+        Reply::json(&json!({ "accounts": [account], "unreadable": [] })),
+    );
+    aws.on("execute-api GET /v1/accounts/acme", Reply::json(&shown));
+    let report = look(&aws).await;
+    let found = of(&report, "account acme");
+    assert_eq!(found[0].verdict, Verdict::Fail);
+    assert!(
+        found[0].summary.contains("the webhook is gone") && found[0].summary.contains('7'),
+        "{found:?}"
+    );
+    assert!(
+        found[0].todo[0].contains("orderhook accounts check acme"),
+        "{found:?}"
+    );
+}
+
+#[tokio::test]
+async fn without_a_stack_there_is_nothing_to_look_at() {
+    let aws = well().await;
+    let body = "<ErrorResponse><Error><Code>ValidationError</Code><Message>Stack with id other does not exist</Message></Error></ErrorResponse>";
+    aws.on_containing(
+        "cloudformation DescribeStacks",
+        "other",
+        Reply::status(400, body),
+    );
+    let now = time::OffsetDateTime::from(operate::calls::now());
+    let error = doctor(&aws.calls(), "other", now, Depth::default())
+        .await
+        .unwrap_err();
+    assert!(matches!(error, Error::NotFound { .. }), "{error}");
+}

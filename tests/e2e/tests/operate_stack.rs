@@ -1,0 +1,228 @@
+//! `orderhook doctor`, `status`, `accounts` and `teams` on a stack that is up.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test stops at what it does not expect"
+)]
+
+use clap::Parser as _;
+use e2e::{Operator, Stack};
+use operate::doctor::{Depth, Report, Verdict, doctor};
+use operate::{Access, Calls, Exit, Target};
+use orderhook::Stop;
+use orderhook::cli::Cli;
+use orderhook::screen::Screen;
+use serde_json::{Value, json};
+
+fn target(stack: &Stack) -> Target {
+    let outputs = &stack.outputs;
+    let access = Access::fixed(
+        &outputs.endpoint_url,
+        &outputs.region,
+        &outputs.access_key_id,
+        &outputs.secret_access_key,
+    );
+    Target {
+        name: outputs.stack_name.clone(),
+        calls: Calls::new(access).unwrap(),
+    }
+}
+
+/// What a command printed on standard output, in all, and how it ended.
+struct Ended {
+    out: String,
+    all: String,
+    exit: Exit,
+}
+
+async fn give(stack: &Stack, line: &[&str]) -> Ended {
+    let cli = Cli::try_parse_from(["orderhook"].iter().chain(line)).unwrap();
+    let (mut screen, printed) = Screen::of_test(cli.global.json);
+    let (exit, complaint) = match orderhook::on(&cli, &target(stack), &mut screen).await {
+        Ok(exit) => (exit, String::new()),
+        Err(Stop::Failed(error)) => (error.exit(), error.to_string()),
+        Err(Stop::Closed) => (Exit::Done, String::new()),
+    };
+    Ended {
+        out: printed.out(),
+        all: printed.out() + &printed.err() + &complaint,
+        exit,
+    }
+}
+
+async fn look(stack: &Stack) -> Report {
+    let target = target(stack);
+    let now = time::OffsetDateTime::from(operate::calls::now());
+    doctor(&target.calls, &target.name, now, Depth::default())
+        .await
+        .unwrap()
+}
+
+/// Other tests fill waiting rooms and break accounts while this one looks, so it asks about what they leave alone.
+#[tokio::test]
+async fn the_doctor_finds_a_fresh_stack_in_order_with_fewer_than_fifty_calls() {
+    let stack = Stack::here().await;
+    let report = look(&stack).await;
+    assert!(report.calls < 50, "{} calls", report.calls);
+    assert_eq!(report.version.as_deref(), Some(report.command_version));
+    for check in [
+        "stack",
+        "clock",
+        "door",
+        "functions",
+        "event sources",
+        "schedules",
+        "settings",
+        "team example",
+        "backups",
+    ] {
+        let found: Vec<_> = report
+            .findings
+            .iter()
+            .filter(|finding| finding.check == check)
+            .collect();
+        assert!(!found.is_empty(), "{check} of {:?}", report.findings);
+        assert!(
+            found
+                .iter()
+                .all(|finding| matches!(finding.verdict, Verdict::Ok | Verdict::Skipped)),
+            "{found:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_status_has_every_lane() {
+    let stack = Stack::here().await;
+    let ended = give(&stack, &["status", "--json"]).await;
+    let status: Value = serde_json::from_str(&ended.out).unwrap();
+    let lanes = status["lanes"].as_array().unwrap();
+    assert_eq!(lanes.len(), 6, "{status}");
+    assert!(
+        lanes
+            .iter()
+            .all(|lane| lane["waiting"].is_u64() && lane["dead"].is_u64()),
+        "{status}"
+    );
+    assert_eq!(status["unseen"], json!([]), "{status}");
+}
+
+#[tokio::test]
+async fn the_example_team_can_be_reached() {
+    let stack = Stack::here().await;
+    let ended = give(&stack, &["teams", "list", "--json"]).await;
+    let routes: Value = serde_json::from_str(&ended.out).unwrap();
+    let queue = stack.output("ExampleTeamQueueUrl");
+    let routes = routes.as_array().unwrap();
+    assert!(
+        routes
+            .iter()
+            .any(|route| route["team"] == "example" && route["queue"] == queue),
+        "{routes:?}"
+    );
+    let ended = give(&stack, &["teams", "check"]).await;
+    assert!(ended.out.contains("example"), "{}", ended.all);
+}
+
+#[tokio::test]
+async fn an_account_is_connected_shown_checked_and_disconnected() {
+    let operator = Operator::new().await;
+    let (stack, account) = (&operator.stack, operator.account.as_str());
+    let file = stack.directory.join(format!("{account}.secret"));
+    std::fs::write(&file, &operator.secret).unwrap();
+    let path = file.to_str().unwrap();
+    let connect = [
+        "accounts",
+        "connect",
+        account,
+        "--client-id",
+        account,
+        "--secret-file",
+        path,
+        "--events",
+        "order.created",
+    ];
+    let connected = give(stack, &connect).await;
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(connected.exit, Exit::Done, "{}", connected.all);
+    assert!(!connected.all.contains(&operator.secret));
+    let webhooks = operator.site.webhooks().await.unwrap();
+    assert_eq!(webhooks.len(), 1);
+    assert_eq!(webhooks[0].events, ["order.created"]);
+
+    let shown = give(stack, &["accounts", "show", account, "--json"]).await;
+    let document: Value = serde_json::from_str(&shown.out).unwrap();
+    assert_eq!(document["state"], "connected", "{}", shown.all);
+    assert_eq!(document["webhook"], webhooks[0].id.as_str());
+
+    let events = give(
+        stack,
+        &[
+            "accounts",
+            "events",
+            account,
+            "order.created",
+            "order.updated",
+        ],
+    )
+    .await;
+    assert_eq!(events.exit, Exit::Done, "{}", events.all);
+    let webhooks = operator.site.webhooks().await.unwrap();
+    assert_eq!(webhooks[0].events.len(), 2);
+
+    let checked = give(stack, &["accounts", "check", account]).await;
+    assert_eq!(checked.exit, Exit::Done, "{}", checked.all);
+
+    let refused = give(stack, &["accounts", "disconnect", account]).await;
+    assert_eq!(refused.exit, Exit::Usage, "{}", refused.all);
+    assert_eq!(operator.site.webhooks().await.unwrap().len(), 1);
+    let gone = give(stack, &["accounts", "disconnect", account, "--yes"]).await;
+    assert_eq!(gone.exit, Exit::Done, "{}", gone.all);
+    assert!(operator.site.webhooks().await.unwrap().is_empty());
+
+    let listed = give(stack, &["accounts", "list", "--json"]).await;
+    let listed: Value = serde_json::from_str(&listed.out).unwrap();
+    let listed = listed["accounts"].as_array().unwrap();
+    let own = listed
+        .iter()
+        .find(|listed| listed["account"] == account)
+        .unwrap();
+    assert_eq!(own["state"], "disconnected");
+}
+
+#[tokio::test]
+async fn wrong_credentials_and_an_unknown_account_end_with_their_codes() {
+    let operator = Operator::new().await;
+    let (stack, account) = (&operator.stack, operator.account.as_str());
+    let file = stack.directory.join(format!("{account}.wrong"));
+    std::fs::write(&file, "not-the-secret").unwrap();
+    let path = file.to_str().unwrap();
+    let connect = [
+        "accounts",
+        "connect",
+        account,
+        "--client-id",
+        account,
+        "--secret-file",
+        path,
+    ];
+    let refused = give(stack, &connect).await;
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(refused.exit, Exit::Left, "{}", refused.all);
+    assert!(
+        refused.all.contains("refuses the credentials"),
+        "{}",
+        refused.all
+    );
+    let unknown = give(stack, &["accounts", "show", "nobody-has-this-name"]).await;
+    assert_eq!(unknown.exit, Exit::NotFound, "{}", unknown.all);
+}
+
+#[tokio::test]
+async fn a_stack_that_is_not_there_is_not_found() {
+    let stack = Stack::here().await;
+    let mut target = target(&stack);
+    target.name = "no-such-stack".to_owned();
+    let error = target.stack().await.unwrap_err();
+    assert_eq!(error.exit(), Exit::NotFound, "{error}");
+}
