@@ -386,8 +386,9 @@ async fn ask(
     if let Some(first) = question.get_mut(..1) {
         first.make_ascii_uppercase();
     }
-    let is_agreed = agrees(&format!("{question}?"), yes, screen).await?;
-    Ok(is_agreed.then_some(found))
+    Ok(agrees(&format!("{question}?"), yes, screen)
+        .await?
+        .then_some(found))
 }
 
 /// `would release 306 of undelivered, 2026-11-24 08:01Z … 2026-11-26 09:55Z`, and by type.
@@ -439,6 +440,12 @@ fn conclude(text: &str, done: &Done, screen: &mut Screen) -> Result<Exit, Stop> 
         text += &format!(
             "\n{} hidden by another command or a run that was cut off: look again in 30 seconds.",
             count(done.hidden)
+        );
+    }
+    if done.unseen > 0 {
+        text += &format!(
+            "\n{} were not looked at: the same command goes on with them.",
+            count(done.unseen)
         );
     }
     if done.is_cut_off {

@@ -14,7 +14,7 @@ use domain::account::UrlToken;
 use domain::event::EventType;
 use domain::identity::{BodyHash, DeliveryId};
 use domain::timestamp::Timestamp;
-use operate::loopback::Reply;
+use operate::loopback::{Reply, UNSIGNED_HOOK};
 use operate::loopback_stack::LoopbackStack;
 use operate::send::{HookUrl, Sent, send};
 use operate::{Error, Exit, Stack};
@@ -63,8 +63,7 @@ async fn sent(stack: &LoopbackStack, url: &str) -> Result<Sent, Error> {
 }
 
 fn answers(stack: &LoopbackStack, status: u16) {
-    let action = format!("unsigned POST /hooks/orderspace/{}", token().expose());
-    stack.server.on(&action, Reply::status(status, "{}"));
+    stack.server.on(UNSIGNED_HOOK, Reply::status(status, "{}"));
 }
 
 fn keep(stack: &LoopbackStack, is_applied: bool) -> DeliveryId {

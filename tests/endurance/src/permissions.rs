@@ -89,6 +89,8 @@ const fn row(function: &'static str, action: &'static str, on: &'static str, pro
 }
 
 const LOGS: Probe = Probe::Unseen("the emulator writes functions' logs without asking");
+const AS_NEW: Probe =
+    Probe::Unseen("a retry is taken as a new delivery, which only a metric counts");
 const SMALL: usize = 0;
 const TO_TEAMS: Grant = Grant {
     action: "sqs:SendMessage*",
@@ -96,7 +98,7 @@ const TO_TEAMS: Grant = Grant {
 };
 
 /// A row for each statement of each function's role.
-const ROWS: [Row; 20] = [
+const ROWS: [Row; 23] = [
     row("Inbound", "logs:PutLogEvents", "InboundLog", LOGS),
     row(
         "Inbound",
@@ -104,12 +106,14 @@ const ROWS: [Row; 20] = [
         "AccountsTable",
         Probe::Refused(SMALL),
     ),
+    row("Inbound", "dynamodb:GetItem", "ReceiptsTable", AS_NEW),
     row(
         "Inbound",
         "dynamodb:PutItem",
         "ReceiptsTable",
         Probe::Refused(SMALL),
     ),
+    row("Inbound", "dynamodb:UpdateItem", "ReceiptsTable", AS_NEW),
     row(
         "Inbound",
         "sqs:SendMessage*",
@@ -174,6 +178,12 @@ const ROWS: [Row; 20] = [
         "sqs:SendMessage*",
         "CheckQueue",
         Probe::Scheduled,
+    ),
+    row(
+        "Subscriptions",
+        "sqs:SendMessage",
+        "CheckDlq",
+        Probe::Unseen("the emulator keeps no failed runs of a schedule"),
     ),
     row(
         "Subscriptions",
@@ -797,13 +807,25 @@ mod tests {
     }
 
     /// Each statement of the template has a row, and each row a statement.
+    /// A policy as a deployment without teams of its own gets it.
+    fn of_a_first_deployment(policy: &Value) -> Value {
+        let statements = listed(&policy["Statement"]).into_iter();
+        let chosen = statements.filter_map(|statement| match &statement["Fn::If"] {
+            Value::Null => Some(statement),
+            branches if branches[0] == "NoTeams" => Some(&branches[1]),
+            branches => Some(&branches[2]).filter(|branch| branch["Ref"] != "AWS::NoValue"),
+        });
+        let statements: Vec<&Value> = chosen.collect();
+        json!({ "Statement": statements })
+    }
+
     #[test]
     fn every_statement_of_every_function_has_a_row() {
         let text = include_str!("../../../template.yaml");
         let template = Template::parse(text).unwrap();
         for function in ["Inbound", "Consumer", "Subscriptions"] {
             let role = template.resource(&format!("{function}Role")).unwrap();
-            let policy = role.property("/Policies/0/PolicyDocument");
+            let policy = &of_a_first_deployment(role.property("/Policies/0/PolicyDocument"));
             let missing = without_a_row(function, policy);
             assert!(missing.is_empty(), "{function}: add a row for {missing:?}");
             for row in ROWS.iter().filter(|row| row.function == function) {

@@ -16,6 +16,7 @@ mod room;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures::future::try_join_all;
 use serde::Serialize;
 use time::OffsetDateTime;
 
@@ -136,30 +137,43 @@ pub async fn list(
     filter: &Filter,
     limit: usize,
 ) -> Result<Listing, Error> {
+    let rooms = filter.rooms();
+    let looks = rooms
+        .iter()
+        .map(|room| room_of(calls, stack, *room, filter, limit));
+    let rooms = try_join_all(looks).await?;
     let mut listing = Listing::default();
-    for room in filter.rooms() {
-        let queue = room.url(stack)?;
-        let attributes = sqs::attributes(calls, queue).await?;
-        let mut state = RoomState {
-            room,
-            messages: attributes.messages(),
-            kept_seconds: attributes.retention_seconds(),
-            is_whole: true,
-        };
-        if state.messages > 0 {
-            let seen = look(calls, queue, limit).await?;
-            let count = u64::try_from(seen.len()).unwrap_or(u64::MAX);
-            state.is_whole = count >= state.messages;
-            let entries = seen
-                .iter()
-                .map(|message| Waiting::read(room, message).entry);
-            let mut entries: Vec<Entry> = entries.filter(|entry| filter.fits(entry)).collect();
-            entries.sort_by_key(|entry| entry.sent);
-            listing.entries.extend(entries);
-        }
+    for (state, entries) in rooms {
         listing.rooms.push(state);
+        listing.entries.extend(entries);
     }
     Ok(listing)
+}
+
+/// What is meant of a room. It is looked at also where its count says that nothing is there, since the count lags behind.
+async fn room_of(
+    calls: &Calls,
+    stack: &Stack,
+    room: Room,
+    filter: &Filter,
+    limit: usize,
+) -> Result<(RoomState, Vec<Entry>), Error> {
+    let queue = room.url(stack)?;
+    let attributes = sqs::attributes(calls, queue).await?;
+    let seen = look(calls, queue, limit).await?;
+    let count = u64::try_from(seen.len()).unwrap_or(u64::MAX);
+    let state = RoomState {
+        room,
+        messages: attributes.messages().max(count),
+        kept_seconds: attributes.retention_seconds(),
+        is_whole: count >= attributes.messages(),
+    };
+    let entries = seen
+        .iter()
+        .map(|message| Waiting::read(room, message).entry);
+    let mut entries: Vec<Entry> = entries.filter(|entry| filter.fits(entry)).collect();
+    entries.sort_by_key(|entry| entry.sent);
+    Ok((state, entries))
 }
 
 /// Receives what is in a queue until nothing new comes, and gives it back.
@@ -231,9 +245,13 @@ pub async fn show(
         ids: BTreeSet::from([id.to_owned()]),
         ..Filter::default()
     };
+    let looks = Room::all().into_iter().map(|room| async move {
+        let seen = look(calls, room.url(stack)?, limit).await?;
+        Ok::<_, Error>((room, seen))
+    });
     let mut found = Vec::new();
-    for room in Room::all() {
-        for message in look(calls, room.url(stack)?, limit).await? {
+    for (room, messages) in try_join_all(looks).await? {
+        for message in messages {
             let waiting = Waiting::read(room, &message);
             if filter.fits(&waiting.entry) {
                 found.push(shown(calls, stack, &waiting, message.body.clone()).await?);

@@ -67,6 +67,8 @@ pub struct Done {
     pub left: Vec<Left>,
     /// Messages that somebody else hides in the rooms: another run, or one that was killed.
     pub hidden: u64,
+    /// Messages of the rooms that were not looked at: what was looked at came round again before them.
+    pub unseen: u64,
     /// Whether it ended because no more was allowed.
     pub is_cut_off: bool,
 }
@@ -75,7 +77,7 @@ impl Done {
     /// Whether nothing of what was meant is left, as far as can be seen.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.left.is_empty() && self.hidden == 0 && !self.is_cut_off
+        self.left.is_empty() && self.hidden == 0 && self.unseen == 0 && !self.is_cut_off
     }
 }
 
@@ -182,6 +184,8 @@ struct Run<'a, 'w> {
 struct Seen {
     /// Messages that stay, with the handles that they are given back by.
     others: BTreeMap<String, String>,
+    /// Whether a receive found nothing more to see.
+    is_exhausted: bool,
 }
 
 /// What a message comes to.
@@ -200,16 +204,18 @@ impl Run<'_, '_> {
         progress: &mut (dyn FnMut(&Done) + Send),
     ) -> Result<(), Error> {
         let queue = room.url(self.stack)?.to_owned();
-        if sqs::attributes(self.calls, &queue).await?.messages() == 0 {
-            return Ok(());
-        }
         let mut seen = Seen::default();
         let worked = self.windows(room, &queue, &mut seen, progress).await;
         let handles = seen.others.values().map(String::as_str).collect();
         let given = give_back(self.calls, &queue, handles).await;
         worked.and(given)?;
-        let hidden = sqs::attributes(self.calls, &queue).await?.hidden();
-        self.done.hidden = self.done.hidden.saturating_add(hidden);
+        let attributes = sqs::attributes(self.calls, &queue).await?;
+        self.done.hidden = self.done.hidden.saturating_add(attributes.hidden());
+        if !seen.is_exhausted && !self.done.is_cut_off {
+            let others = u64::try_from(seen.others.len()).unwrap_or(u64::MAX);
+            let unseen = attributes.visible().saturating_sub(others);
+            self.done.unseen = self.done.unseen.saturating_add(unseen);
+        }
         Ok(())
     }
 
@@ -268,7 +274,8 @@ impl Run<'_, '_> {
         let mut fruitless = 0;
         while window.len() < largest && fruitless < FRUITLESS {
             let messages = sqs::receive(self.calls, queue, WINDOW_SECONDS, WAIT_SECONDS).await?;
-            if messages.is_empty() {
+            seen.is_exhausted = messages.is_empty();
+            if seen.is_exhausted {
                 break;
             }
             let mut is_new = false;
