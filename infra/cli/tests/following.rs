@@ -1,6 +1,10 @@
 //! `deliveries`, `trace`, `records`, `tail` and `logs` as operators give them, against a server that plays AWS.
 
-#![allow(clippy::unwrap_used, reason = "a test stops where it is")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test stops where it is"
+)]
 
 use std::time::Duration;
 
