@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
+use domain::signature::MacKey;
 use domain::source::Source;
 use domain::subscription::State;
 use rstest::rstest;
@@ -127,7 +128,7 @@ async fn each_unified_api_has_a_webhook_with_a_life_of_its_own() {
     for registration in &account.registrations {
         let held = keys.of(&registration.token, registration.webhook.as_ref());
         let macs = held.unwrap().secrets.macs.clone();
-        let macs: Vec<&str> = macs.iter().map(|key| key.expose()).collect();
+        let macs: Vec<&str> = macs.iter().map(MacKey::expose).collect();
         assert_eq!(macs, ["second", key.as_str()]);
     }
 
