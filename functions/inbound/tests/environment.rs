@@ -14,8 +14,9 @@ use testkit::start::start;
 const FUNCTION: &str = "inbound";
 const PROGRAM: &str = env!("CARGO_BIN_EXE_inbound");
 
-/// Without it, wrong signatures ask for no check: 0.1.0 did not set it.
-const WITH_DEFAULT: [&str; 1] = ["CHECK_QUEUE_URL"];
+/// 0.1.0 did not set them. Without the queue, wrong signatures ask for no check; without the stack's name, metrics have the
+/// default one.
+const WITH_DEFAULT: [&str; 2] = ["CHECK_QUEUE_URL", "STACK_NAME"];
 
 fn current() -> BTreeMap<String, String> {
     let release = releases::all().into_iter().find(Release::is_current);

@@ -18,11 +18,27 @@ use testkit::releases::{self, Release};
 const TEMPLATE: &str = include_str!("../../../template.yaml");
 
 /// Values for parameters that have neither bounds nor a list of values.
-const TEXTS: [(&str, &str); 4] = [
+const TEXTS: [(&str, &str); 11] = [
     ("AlarmEmail", "oncall@example.com"),
+    (
+        "CertificateArn",
+        "arn:aws:acm:eu-west-1:111122223333:certificate/1a2b",
+    ),
+    ("DomainName", "hooks.example.com"),
     ("GatewayBaseUrl", "http://127.0.0.1:4566/_aws/execute-api"),
-    ("OversizeExpiryDays", "30"),
+    ("InboundReservedConcurrency", "5"),
+    ("OversizeExpiryDays", "60"),
+    (
+        "PermissionsBoundary",
+        "arn:aws:iam::111122223333:policy/boundary",
+    ),
     ("SourceUrls", "orderspace=https://api.example.com"),
+    ("TeamKeyArns", "arn:aws:kms:eu-west-1:111122223333:key/1a2b"),
+    ("TeamQueueArns", "arn:aws:sqs:eu-west-1:111122223333:sales"),
+    (
+        "Teams",
+        r#"[{"team":"sales","queue":"https://sqs.eu-west-1.amazonaws.com/111122223333/sales","types":["*"],"accounts":["*"]}]"#,
+    ),
 ];
 
 /// Variables that a program reads before its configuration. That it reads them, and refuses what they cannot be, is seen
