@@ -203,7 +203,7 @@ pub fn print_end(seen: &Seen, places: &Places, running: bool) {
     }
     println!("  cargo verify          run every check, with the tests of faults");
     println!(
-        "  template.yaml         what was deployed: `sam build && sam deploy --guided` puts it on AWS"
+        "  template.yaml         what was deployed: `sam build && sam deploy` puts it on AWS"
     );
 }
 
