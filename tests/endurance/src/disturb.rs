@@ -156,6 +156,10 @@ fn outages() -> Vec<(Kind, &'static str, Value)> {
     ]
 }
 
+/// How often it is looked whether a call met an outage, and how long after each look.
+const UNMET_LOOKS: usize = 40;
+const UNMET_LOOK: Duration = Duration::from_millis(250);
+
 /// A rule in force.
 #[derive(Deserialize)]
 struct Active {
@@ -228,17 +232,26 @@ impl Disturbance {
             self.rules.insert(id, *kind);
             let length = rng.between(1_000, usize::try_from(longest.as_millis())?);
             tokio::time::sleep(Duration::from_millis(u64::try_from(length)?)).await;
+            // One that no call met proves nothing: it goes on for a while.
+            for _ in 0..UNMET_LOOKS {
+                if self.met_by(id).await? > 0 {
+                    break;
+                }
+                tokio::time::sleep(UNMET_LOOK).await;
+            }
             self.end(id).await?;
         }
         Ok(())
     }
 
+    async fn met_by(&self, id: u64) -> Result<u64> {
+        let rules = self.met().await?;
+        let rule = rules.iter().find(|rule| rule.id == id);
+        Ok(rule.map_or(0, |rule| rule.met))
+    }
+
     async fn end(&mut self, id: u64) -> Result<()> {
-        let met = self.met().await?;
-        let met = met
-            .iter()
-            .find(|rule| rule.id == id)
-            .map_or(0, |rule| rule.met);
+        let met = self.met_by(id).await?;
         let url = format!("{}/{id}", self.base);
         self.http.request(Method::DELETE, url).send().await?;
         if let Some(kind) = self.rules.remove(&id) {

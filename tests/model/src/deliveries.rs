@@ -284,11 +284,15 @@ pub fn delivery(elements: Vec<Element>, spacing: u64) -> Delivery {
 fn retry_of(elements: &[Element], body: &Arc<[u8]>, outside: &Outside) -> Arc<[u8]> {
     let first = elements.iter().find_map(|element| element.event.as_ref());
     let id = first.and_then(|first| first.source_id.as_ref());
-    let is_message = first.is_some_and(|first| first.sender == Sender::OneStock);
-    let topic = outside.header.map_or(outside.part, |(_, topic)| topic);
+    // Also of what is no message: only OneStock names a topic.
+    let topic = match outside.header {
+        Some((name, topic)) if name.ends_with("onestock-topic") => topic,
+        Some(_) => "",
+        None => outside.part,
+    };
     match (elements, id) {
         ([_], Some(id)) => ["id ", id].concat().into_bytes().into(),
-        _ if is_message && !topic.is_empty() => [topic.as_bytes(), b"\0", body].concat().into(),
+        _ if !topic.is_empty() => [topic.as_bytes(), b"\0", body].concat().into(),
         _ => Arc::clone(body),
     }
 }

@@ -202,9 +202,7 @@ pub fn print_end(seen: &Seen, places: &Places, running: bool) {
         println!("  cargo local up        start a stack that stays, for a look around");
     }
     println!("  cargo verify          run every check, with the tests of faults");
-    println!(
-        "  template.yaml         what was deployed: `sam build && sam deploy` puts it on AWS"
-    );
+    println!("  template.yaml         what was deployed: `sam build && sam deploy` puts it on AWS");
 }
 
 fn heading(title: &str, detail: &str) {
