@@ -11,6 +11,8 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::releases::{self, Release};
+
 /// What a program asks for once it is ready.
 const POLL: &str = "GET /2018-06-01/runtime/invocation/next ";
 
@@ -114,4 +116,86 @@ fn asks_for_an_event(stream: TcpStream) -> Option<BufReader<TcpStream>> {
     let mut line = String::new();
     request.read_line(&mut line).ok()?;
     line.starts_with(POLL).then_some(request)
+}
+
+/// A function's program, held against the variables that it may meet.
+#[derive(Debug, Clone, Copy)]
+pub struct Program {
+    /// The function, as the releases' environments name it.
+    pub function: &'static str,
+    /// The program's file.
+    pub path: &'static str,
+    /// The variables without which it starts all the same.
+    pub with_default: &'static [&'static str],
+}
+
+impl Program {
+    /// The variables of the release that is being made.
+    fn current(&self) -> BTreeMap<String, String> {
+        let release = releases::all().into_iter().find(Release::is_current);
+        let variables = release.and_then(|release| release.environment(self.function));
+        variables.expect("the release that is being made has an environment")
+    }
+
+    /// Holds that it starts with the variables of every release: Lambda replaces code and variables one after the other,
+    /// so the programs of a release start with the variables of the release before it.
+    ///
+    /// # Panics
+    /// It does not.
+    pub fn assert_starts_with_every_release(&self) {
+        let mut started = 0;
+        for release in releases::all() {
+            let Some(variables) = release.environment(self.function) else {
+                continue;
+            };
+            if let Err(printed) = start(self.path, &variables) {
+                panic!("with the variables of {}: {printed}", release.version);
+            }
+            started += 1;
+        }
+        assert!(started > 0, "no release has variables of {}", self.function);
+    }
+
+    /// Holds that it starts with a variable that it does not know: going back, it meets those of the release to come.
+    ///
+    /// # Panics
+    /// It does not.
+    pub fn assert_starts_with_an_unknown_variable(&self) {
+        let mut variables = self.current();
+        variables.insert("OF_A_RELEASE_TO_COME".to_owned(), "x".to_owned());
+        assert_eq!(start(self.path, &variables), Ok(()));
+    }
+
+    /// Holds that without a variable, or with an empty one, it has a default, or names it and ends.
+    ///
+    /// # Panics
+    /// It does not.
+    pub fn assert_defaults_or_names_what_is_missing(&self) {
+        for name in self.current().keys() {
+            for given in [None, Some("")] {
+                let mut variables = self.current();
+                variables.remove(name);
+                variables.extend(given.map(|value| (name.clone(), value.to_owned())));
+                let started = start(self.path, &variables);
+                if self.with_default.contains(&name.as_str()) {
+                    assert_eq!(started, Ok(()), "without {name}");
+                } else {
+                    let printed = started.expect_err(name);
+                    assert!(printed.contains(name.as_str()), "{name}: {printed}");
+                }
+            }
+        }
+    }
+
+    /// Holds that it ends, and names the variable, where it has a value that it cannot have.
+    ///
+    /// # Panics
+    /// It does not, or has no such variable.
+    pub fn assert_refuses(&self, name: &str, value: &str) {
+        let mut variables = self.current();
+        let replaced = variables.insert(name.to_owned(), value.to_owned());
+        assert!(replaced.is_some(), "{name} is not one of its variables");
+        let printed = start(self.path, &variables).expect_err(name);
+        assert!(printed.contains(name), "{printed}");
+    }
 }
