@@ -5,6 +5,7 @@
 
 #![warn(clippy::too_many_lines)]
 
+mod batch;
 pub mod client;
 pub mod dynamo;
 mod failure;

@@ -14,6 +14,7 @@ use aws_sdk_sns::types::{
 };
 use domain::ports::{Message, PortError, QueueUrl, Queues};
 
+use crate::batch::results;
 use crate::client::Aws;
 use crate::failure::port_error;
 use crate::sqs::SqsQueues;
@@ -110,7 +111,11 @@ impl Queues for SnsTopics {
             .map_err(|error| of_topic(port_error(PUBLISHING, &error, is_permanent)))?;
         let accepted = answer.successful().iter();
         let accepted = accepted.filter_map(PublishBatchResultEntry::id);
-        Ok(results(batch.len(), accepted, answer.failed()))
+        let failed = answer.failed().iter();
+        let answered = accepted
+            .map(|id| (id, Ok(())))
+            .chain(failed.map(|entry| (entry.id(), Err(entry_error(entry)))));
+        Ok(results(PUBLISHING, batch.len(), answered))
     }
 }
 
@@ -136,27 +141,6 @@ fn entry(
         .set_message_deduplication_id(message.deduplication.clone())
         .set_message_attributes((!attributes.is_empty()).then_some(attributes))
         .build()
-}
-
-/// One result per message. Starts from "none accepted", so what the answer leaves out is not taken for published.
-fn results<'a>(
-    count: usize,
-    accepted: impl Iterator<Item = &'a str>,
-    failed: &[BatchResultErrorEntry],
-) -> Vec<Result<(), PortError>> {
-    let unanswered = || Err(PortError::transient(PUBLISHING, "unanswered"));
-    let mut results: Vec<_> = std::iter::repeat_with(unanswered).take(count).collect();
-    let accepted = accepted.map(|id| (id, Ok(())));
-    let failed = failed
-        .iter()
-        .map(|entry| (entry.id(), Err(entry_error(entry))));
-    for (id, result) in accepted.chain(failed) {
-        let position = id.parse::<usize>().ok();
-        if let Some(place) = position.and_then(|position| results.get_mut(position)) {
-            *place = result;
-        }
-    }
-    results
 }
 
 /// The queues, and the topics where a team has one: a client of SNS is made only for these.

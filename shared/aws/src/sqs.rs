@@ -16,6 +16,7 @@ use aws_sdk_sqs::types::{
 use domain::ports::{BATCH_COUNT, Message, PortError, QueueUrl, Queues, Redelivery};
 use futures::future::join_all;
 
+use crate::batch;
 use crate::failure::port_error;
 
 /// What SQS puts before the codes that its older protocol had.
@@ -191,26 +192,17 @@ fn entry(
         .build()
 }
 
-/// One result per message. Starts from "none accepted", so what the answer leaves out is not taken for sent.
+/// One result per message.
 fn results<'a>(
     count: usize,
     accepted: impl Iterator<Item = &'a str>,
     failed: &[BatchResultErrorEntry],
 ) -> Vec<Result<(), PortError>> {
-    let mut results = vec![Err(PortError::transient(SENDING, "unanswered")); count];
-    let mut set = |id: &str, result| {
-        let position = id.parse::<usize>().ok();
-        if let Some(place) = position.and_then(|position| results.get_mut(position)) {
-            *place = result;
-        }
-    };
-    for id in accepted {
-        set(id, Ok(()));
-    }
-    for entry in failed {
-        set(entry.id(), Err(entry_error(SENDING, entry)));
-    }
-    results
+    let failed = failed
+        .iter()
+        .map(|entry| (entry.id(), Err(entry_error(SENDING, entry))));
+    let answered = accepted.map(|id| (id, Ok(()))).chain(failed);
+    batch::results(SENDING, count, answered)
 }
 
 /// A request that the SDK does not make: a required member is missing, which ours never is.
