@@ -45,7 +45,7 @@ pub struct TailArguments {
     pub forward: Option<String>,
     /// End after so long: 30s, 10m. With 0s, once the logs are read [default: at Ctrl-C].
     #[arg(long = "for", value_name = "TIME")]
-    pub lasting: Option<String>,
+    pub duration: Option<String>,
 }
 
 /// Follows events until it is interrupted, or until `--for` is over.
@@ -67,7 +67,7 @@ pub async fn run(
         None => now(),
     };
     let forward = arguments.forward.as_deref().map(Forward::to).transpose()?;
-    let end = end(arguments.lasting.as_deref())?;
+    let end = end(arguments.duration.as_deref())?;
     let stack = target.stack().await?;
     if let Some(team) = &arguments.team {
         check_team(&target.calls, &stack, team).await?;
@@ -107,8 +107,8 @@ pub async fn run(
     }
 }
 
-fn end(lasting: Option<&str>) -> Result<Option<Instant>, Error> {
-    let Some(text) = lasting else {
+fn end(duration: Option<&str>) -> Result<Option<Instant>, Error> {
+    let Some(text) = duration else {
         return Ok(None);
     };
     let unusable = || Error::Usage(format!("--for {text:?} is no time: write 30s or 10m"));

@@ -41,7 +41,7 @@ pub(crate) fn name(source: Source) -> &'static str {
     }
 }
 
-/// The status by which it is to be told that a delivery was taken.
+/// The status that says to it that a delivery was taken.
 pub(crate) fn success(source: Source) -> u16 {
     match source {
         Source::Onestock => 202,

@@ -549,7 +549,7 @@ impl World {
         }
     }
 
-    /// Two deliveries that the source was told are taken must not have one identity.
+    /// Two deliveries that were answered with success must not have one identity.
     fn acknowledged(&self, number: usize) {
         let ledger = lock(&self.ledger);
         let what = |attempt: &crate::world::Attempt| -> BTreeSet<u32> {
@@ -1170,7 +1170,7 @@ impl World {
 
     // What is left.
 
-    /// Holds what is left against what the source was told, once faults are over and lanes are still.
+    /// Holds what is left against what the source was answered, once faults are over and lanes are still.
     pub(crate) fn check_rest(&self, redriven: bool) {
         let ledger = lock(&self.ledger);
         let left = oracle::left(&ledger);
@@ -1246,7 +1246,7 @@ impl World {
             let plain = |id: domain::identity::EventId| {
                 (id.delivery().first_seen().millis(), id.index().get())
             };
-            // Which of the attempts that share an identity was first is not to be told: each is what was sent.
+            // Which of the attempts that share an identity was first cannot be known: each is what was sent.
             let as_sent = |data: &String| {
                 let ledger = lock(&self.ledger);
                 let latest = wanted.latest.and_then(|key| ledger.accepted.get(&key));

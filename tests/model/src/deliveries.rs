@@ -77,7 +77,7 @@ pub enum Sender {
     Ordermentum,
     /// Signs the sorted JSON. A delivery is one object with an id, and its retries count themselves in its bytes.
     Apideck,
-    /// Signs nobody knows how: its URL proves it. The topic stands in the URL, in a header, or is told by the members.
+    /// Signs nobody knows how: its URL proves it. The topic stands in the URL, in a header, or follows from the members.
     OneStock,
     /// Signs by one of two secrets, and relays other systems' events.
     StackOne,

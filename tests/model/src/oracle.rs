@@ -1,6 +1,6 @@
 //! The oracle: what must become of deliveries, worked out without a line of the product's.
 //!
-//! It knows what the source sent because it is told by who made it up, not by reading it back; it reads
+//! It knows what the source sent because who made it up says so, not by reading it back; it reads
 //! messages as the text that they are. What it folds, it folds the slow way: all events of a record, sorted.
 
 use std::collections::BTreeMap;

@@ -193,7 +193,7 @@ async fn secrets_that_are_lost_are_held_again(#[case] source: Source, #[case] re
     assert_eq!(history.contains("are lost"), replaces, "{history}");
 }
 
-/// `removes`: whether the API can remove a webhook; else it is stopped, and a person is told.
+/// `removes`: whether the API can remove a webhook; else it is stopped, and the answer says what a person has to do.
 #[rstest]
 #[case::orderspace(Orderspace, json!({}), true)]
 #[case::apideck(Apideck, json!({}), true)]

@@ -585,7 +585,7 @@ pub(crate) fn act(action: &str) -> Call {
 }
 
 /// Tells a story for every call to the outside that `call` makes, and for each way in which that call goes wrong. `begin`
-/// makes the world and what the story has to remember of it; `go_on` is told where it went wrong. More than `least` calls
+/// makes the world and what the story has to remember of it; `go_on` gets where it went wrong. More than `least` calls
 /// are made.
 pub(crate) async fn each_mishap<S>(
     least: usize,

@@ -1,4 +1,4 @@
-//! What can go wrong with a call, told apart so that a command's exit code and its advice follow from it.
+//! What can go wrong with a call, kept apart so that a command's exit code and its advice follow from it.
 
 use std::fmt;
 

@@ -366,7 +366,7 @@ fn a_delete_with_the_later_time_is_not_undone() {
     assert_eq!(figures.deletes_undone, 0);
 }
 
-/// Equal times are told apart by the ids, which the log does not know.
+/// Equal times are kept apart by the ids, which the log does not know.
 #[test]
 fn a_delete_of_the_same_time_counts_by_its_id() {
     let mut world = others(20);
