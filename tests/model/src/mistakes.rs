@@ -7,6 +7,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::thread;
 
 use anyhow::{Context, bail, ensure};
 use clap::Args;
@@ -95,7 +96,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<bool> {
     // Without a mistake nothing must be caught: the copy is the product.
     copy.restore(&[])?;
     let program = copy.build()?;
-    if let Some((seed, what)) = workers::first_broken(&program, 500)? {
+    if let Some((seed, what)) = workers::any_broken(&program, 500)? {
         bail!("the copy breaks without any mistake: seed {seed}, {what}");
     }
     for test in mistakes
@@ -105,45 +106,69 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<bool> {
         ensure!(copy.passes(test)?, "{} fails without a mistake", test.name);
     }
     let mut good = true;
-    for mistake in &mistakes {
-        copy.restore(&mistake.files)
-            .with_context(|| format!("mistakes/{}.patch", mistake.name))?;
+    // While a mistake meets its schedules, the next one is compiled.
+    let mut trial: Option<Trial> = None;
+    for (number, mistake) in mistakes.iter().enumerate() {
+        let place = || format!("mistakes/{}.patch", mistake.name);
+        copy.restore(&mistake.files).with_context(place)?;
         if let Some(test) = &mistake.caught_by_test {
-            let passes = copy
-                .passes(test)
-                .with_context(|| format!("mistakes/{}.patch", mistake.name))?;
+            let passes = copy.passes(test).with_context(place)?;
             good &= !passes;
             let by = if passes { "NOTHING" } else { "its test" };
             println!("{:34}{by:24}{:>8}  {}", mistake.name, "-", mistake.what);
             continue;
         }
-        let program = copy
-            .build()
-            .with_context(|| format!("mistakes/{}.patch", mistake.name))?;
-        let caught = workers::first_broken(&program, options.schedules)?;
-        let (by, seed) = match &caught {
-            Some((seed, what)) => {
-                let by = what.split([' ', ':']).next().unwrap_or_default();
-                good &= mistake.by.iter().any(|wanted| wanted == by);
-                (by, seed.to_string())
-            }
-            None => {
-                good = false;
-                ("NOTHING", "-".to_owned())
-            }
-        };
-        let by = if caught.is_some() && !mistake.by.iter().any(|wanted| wanted == by) {
-            format!("{by}, NOT {}", mistake.by.join("/"))
-        } else {
-            by.to_owned()
-        };
-        println!("{:34}{by:24}{seed:>8}  {}", mistake.name, mistake.what);
+        let program = copy.build().with_context(place)?;
+        let program = copy.keep(&program, number % 2)?;
+        if let Some(trial) = trial.take() {
+            good &= trial.ends_well()?;
+        }
+        let schedules = options.schedules;
+        trial = Some(Trial {
+            mistake,
+            caught: thread::spawn(move || workers::any_broken(&program, schedules)),
+        });
+    }
+    if let Some(trial) = trial {
+        good &= trial.ends_well()?;
     }
     match good {
         true => println!("every mistake is caught: {} mistakes", mistakes.len()),
         false => println!("not every mistake is caught as it should be"),
     }
     Ok(good)
+}
+
+/// A mistake that meets its schedules.
+struct Trial<'m> {
+    mistake: &'m Mistake,
+    caught: thread::JoinHandle<anyhow::Result<Option<(u64, String)>>>,
+}
+
+impl Trial<'_> {
+    /// Waits for its end and prints it. `true` if the mistake was caught by what has to catch it.
+    fn ends_well(self) -> anyhow::Result<bool> {
+        let Ok(caught) = self.caught.join() else {
+            bail!("the schedules of {} cannot be run", self.mistake.name);
+        };
+        let (by, seed) = match &caught? {
+            Some((seed, what)) => {
+                let by = what.split([' ', ':']).next().unwrap_or_default();
+                (by.to_owned(), seed.to_string())
+            }
+            None => ("NOTHING".to_owned(), "-".to_owned()),
+        };
+        let good = self.mistake.by.contains(&by);
+        let by = match good || seed == "-" {
+            true => by,
+            false => format!("{by}, NOT {}", self.mistake.by.join("/")),
+        };
+        println!(
+            "{:34}{by:24}{seed:>8}  {}",
+            self.mistake.name, self.mistake.what
+        );
+        Ok(good)
+    }
 }
 
 /// The target directory that this program was built in.
@@ -235,6 +260,13 @@ impl Copy {
             String::from_utf8_lossy(&output.stderr)
         );
         Ok(self.target.join("debug/model-mistaken"))
+    }
+
+    /// Copies a program that was built, so that building the next one leaves it alone.
+    fn keep(&self, program: &Path, number: usize) -> anyhow::Result<PathBuf> {
+        let kept = self.place.join(format!("program-{number}"));
+        fs::copy(program, &kept).with_context(|| format!("{}", kept.display()))?;
+        Ok(kept)
     }
 
     /// Whether a test of the copy passes.

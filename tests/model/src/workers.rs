@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
@@ -102,7 +104,7 @@ fn hush() {
 
 /// Ends this process when the command that started it is gone, however that came: nobody is left to read the report.
 fn end_with_the_command() {
-    std::thread::spawn(|| {
+    thread::spawn(|| {
         let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
         std::process::exit(1);
     });
@@ -199,14 +201,27 @@ pub(crate) fn run(from: u64, schedules: u64, seconds: Option<u64>) -> anyhow::Re
     judge(&total, &coverage, begun.elapsed())
 }
 
-/// The first seed at which an invariant breaks in another build of this program, and what breaks.
-pub(crate) fn first_broken(
-    program: &Path,
-    schedules: u64,
-) -> anyhow::Result<Option<(u64, String)>> {
-    let (total, _) = gather(program, 1, schedules, None, 1)?;
-    let first = total.broken.into_iter().next();
-    Ok(first.map(|failure| (failure.seed, failure.what)))
+/// A seed at which an invariant breaks in another build of this program, and what breaks: that of the core which finds one
+/// first.
+pub(crate) fn any_broken(program: &Path, schedules: u64) -> anyhow::Result<Option<(u64, String)>> {
+    let (tell, reports) = mpsc::channel();
+    let mut open = Vec::new();
+    for mut share in start(program, 1, schedules, None, 1)? {
+        // While this end of the pipe is open, the share goes on: see `end_with_the_command`.
+        open.push(share.stdin.take());
+        let tell = tell.clone();
+        thread::spawn(move || {
+            // Nobody listens any more when another core has found one.
+            let _ = tell.send(collect(share));
+        });
+    }
+    drop(tell);
+    for report in reports {
+        if let Some(failure) = report?.broken.into_iter().next() {
+            return Ok(Some((failure.seed, failure.what)));
+        }
+    }
+    Ok(None)
 }
 
 /// Runs schedules on all cores and adds up what they report.
@@ -217,7 +232,26 @@ fn gather(
     seconds: Option<u64>,
     failures: usize,
 ) -> anyhow::Result<(Report, Coverage)> {
-    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
+    let mut total = Report::default();
+    let mut coverage = Coverage::default();
+    for share in start(program, from, schedules, seconds, failures)? {
+        let report = collect(share)?;
+        coverage.add(&report.cells);
+        total.add(report);
+    }
+    total.broken.sort_by_key(|failure| failure.seed);
+    Ok((total, coverage))
+}
+
+/// Starts a share of the schedules on each core.
+fn start(
+    program: &Path,
+    from: u64,
+    schedules: u64,
+    seconds: Option<u64>,
+    failures: usize,
+) -> anyhow::Result<Vec<Child>> {
+    let cores = thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
     let cores = cores.clamp(1, 8).min(schedules);
     let mut shares = Vec::new();
     for core in 0..cores {
@@ -242,15 +276,7 @@ fn gather(
                 .context("a share of the schedules cannot be started")?,
         );
     }
-    let mut total = Report::default();
-    let mut coverage = Coverage::default();
-    for share in shares {
-        let report = collect(share)?;
-        coverage.add(&report.cells);
-        total.add(report);
-    }
-    total.broken.sort_by_key(|failure| failure.seed);
-    Ok((total, coverage))
+    Ok(shares)
 }
 
 /// Waits for a share and reads its report; whatever else it says is passed on.
