@@ -110,6 +110,7 @@ pub async fn update(
         access_key_id: ACCESS_KEY_ID.to_owned(),
         secret_access_key: SECRET_ACCESS_KEY.to_owned(),
         simulator_url: None,
+        emulator_pid: None,
         simulators: BTreeMap::new(),
         proxy_url: None,
         stack_name: STACK_NAME.to_owned(),

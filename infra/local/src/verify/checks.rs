@@ -540,9 +540,7 @@ impl Run {
     }
 
     async fn stop(&mut self) -> Result<Outcome> {
-        if let Some(stack) = self.stack.take() {
-            stack.down().await?;
-        }
+        drop(self.stack.take());
         Ok(Outcome::Passed("nothing is left running".to_owned()))
     }
 
