@@ -141,10 +141,13 @@ pub fn runs(pid: i32) -> bool {
 mod tests {
     use super::*;
 
-    /// A shell that starts a child, says the child's id, and runs `then`.
+    /// A shell that starts a child which takes no notice of SIGTERM, says the child's id, and runs `then`.
     fn shell(places: &Places, then: &str) -> (Program, i32) {
         let mut command = Command::new("sh");
-        command.args(["-c", &format!("sleep 600 & echo $!; {then}")]);
+        command.args([
+            "-c",
+            &format!("(trap '' TERM; exec sleep 600) & echo $!; {then}"),
+        ]);
         let program = Program::start(places, "shell", command).unwrap();
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -170,7 +173,7 @@ mod tests {
     fn a_program_and_what_it_started_end_when_it_is_dropped() {
         let directory = tempfile::tempdir().unwrap();
         let places = Places::of(Some(directory.path())).unwrap();
-        for then in ["wait", "exit", "trap '' TERM; kill -KILL $$"] {
+        for then in ["wait", "exit", "kill -KILL $$"] {
             let (program, child) = shell(&places, then);
             let pid = program.pid();
             drop(program);
