@@ -19,8 +19,7 @@ use crate::build::Build;
     after_help = "\
 Examples:
   cargo demo                      see all of it work, from nothing
-  cargo local up                  start a stack and leave it running
-  cargo local down                stop it
+  cargo local up                  run a stack until Ctrl-C
   cargo verify                    run the checks of every day
   cargo verify --release          run every check, on the functions as they are deployed
 
@@ -44,12 +43,11 @@ pub enum Command {
     /// template.yaml onto the emulator, connects an account and sends each file of tests/fixtures/orderspace as Orderspace
     /// would. Every figure that it shows was read from a queue or a table. Stops everything at the end, also after Ctrl-C.
     Demo(Demo),
-    /// Start a stack and leave it running.
+    /// Run a stack until Ctrl-C.
     ///
-    /// Returns when it is ready. .local/outputs.json then says how to reach it; the logs are in .local/log/.
+    /// Once it is ready, .local/outputs.json says how to reach it: use it from another terminal. The logs are in .local/log/.
+    /// Ctrl-C, SIGTERM, and the end of the terminal or of the program that started it end everything; the data is then gone.
     Up(Up),
-    /// Stop the stack that `cargo local up` left running. Its data is gone.
-    Down,
     /// Run the checks of the project: format, lints, template, and all tests on a stack of their own.
     ///
     /// The last line counts the checks. One that could not be run is NOT CHECKED and counted as skipped; so is one that
@@ -59,16 +57,6 @@ pub enum Command {
     ///
     /// Needs valgrind. `cargo verify --release` does the same.
     Scale(Scale),
-    /// Be a source's simulator. The other commands start one for each source.
-    #[command(hide = true)]
-    Simulator {
-        /// The source.
-        #[arg(long)]
-        source: simulator::Source,
-        /// The port to listen on.
-        #[arg(long)]
-        port: u16,
-    },
 }
 
 /// Arguments of `up`.

@@ -70,8 +70,7 @@ pub async fn update(
     progress: Progress,
 ) -> Result<Outputs> {
     let mut step = progress.step("Deploying the stack (sam deploy)");
-    let log = places.log_of("deploy");
-    std::fs::write(&log, "").with_context(|| format!("{} could not be written", log.display()))?;
+    let log = places.new_log("deploy")?;
     let mut command = sam(tools, port, places);
     command
         .arg("deploy")
@@ -110,6 +109,7 @@ pub async fn update(
         access_key_id: ACCESS_KEY_ID.to_owned(),
         secret_access_key: SECRET_ACCESS_KEY.to_owned(),
         simulator_url: None,
+        emulator_pid: None,
         simulators: BTreeMap::new(),
         proxy_url: None,
         stack_name: STACK_NAME.to_owned(),

@@ -3,18 +3,15 @@
 //! The functions inherit the emulator's whole environment, so it gets a clean one: nothing of the caller's reaches them,
 //! and a test that passes here does not hang on somebody's shell. <https://github.com/ministackorg/ministack>
 
-use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
-use crate::detached::Detached;
-use crate::job;
 use crate::places::Places;
+use crate::program::Program;
 use crate::progress::Progress;
 use crate::tools::Tools;
-use operate::aws::local_client;
 
 /// The region of the local stack.
 pub const REGION: &str = "eu-west-1";
@@ -36,12 +33,12 @@ pub fn endpoint(port: u16) -> String {
 ///
 /// # Errors
 /// It cannot be started.
-pub fn start(places: &Places, tools: &Tools, port: u16, calls: &str) -> Result<Detached> {
+pub fn start(places: &Places, tools: &Tools, port: u16, calls: &str) -> Result<Program> {
     let programs = tools.emulator_programs();
     let scratch = places.scratch();
     let mut command = Command::new(programs.join("python"));
     command
-        .args(["-m", "ministack"])
+        .args(["-c", include_str!("emulator.py")])
         .current_dir(&scratch)
         .env_clear()
         .env(
@@ -60,45 +57,55 @@ pub fn start(places: &Places, tools: &Tools, port: u16, calls: &str) -> Result<D
         .env("AWS_ENDPOINT_URL", calls)
         .env("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID)
         .env("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY);
-    Detached::start("emulator", command, &places.log_of("emulator"))
+    Program::start(places, "emulator", command)
 }
 
 /// Waits until the emulator answers.
 ///
 /// # Errors
-/// It ended, or did not answer in time; with the end of its log.
-pub async fn wait(process: &Detached, port: u16, log: &Path, progress: Progress) -> Result<()> {
-    let mut step = progress.step("Starting the emulator");
-    let http = local_client()?;
+/// It ended, with the end of its log, or did not answer in time.
+pub async fn wait(program: &Program, port: u16, progress: Progress) -> Result<()> {
+    let step = progress.step("Starting the emulator");
     let health = format!("{}/_ministack/health", endpoint(port));
-    let deadline = Instant::now() + START_PATIENCE;
-    loop {
-        let answer = http
-            .get(&health)
-            .timeout(Duration::from_secs(2))
-            .send()
-            .await;
-        let answered = answer.is_ok_and(|answer| answer.status().is_success());
-        // An answer while ours has ended is another program's.
-        if answered && process.runs() {
-            break;
-        }
-        if !process.runs() {
-            bail!(
-                "the emulator ended while it started. The end of its log:\n\n{}",
-                job::tail(log, 0)?
-            );
-        }
-        if Instant::now() > deadline {
-            bail!(
-                "the emulator did not answer in {} s; see {}",
-                START_PATIENCE.as_secs(),
-                log.display()
-            );
-        }
-        step.update("waiting for its first answer");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    program.answers(&health, START_PATIENCE).await?;
     step.done(&endpoint(port));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::program::runs;
+
+    use super::*;
+
+    #[test]
+    fn the_emulator_and_its_functions_end_with_the_process_that_started_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let places = Places::of(Some(directory.path())).unwrap();
+        // An emulator that takes no notice of SIGTERM would be ended later, with SIGKILL.
+        let module = "import subprocess, time\n\
+                      print(subprocess.Popen([\"sleep\", \"600\"]).pid, flush=True)\n\
+                      time.sleep(600)\n";
+        std::fs::write(places.scratch().join("ministack.py"), module).unwrap();
+        let mut command = Command::new("python3");
+        command
+            .args(["-c", include_str!("emulator.py")])
+            .current_dir(places.scratch());
+        let mut program = Program::start(&places, "emulator", command).unwrap();
+        let deadline = std::time::Instant::now() + START_PATIENCE;
+        let function = loop {
+            let said = std::fs::read_to_string(places.log_of("emulator")).unwrap();
+            if let Ok(function) = said.trim().parse() {
+                break function;
+            }
+            assert!(std::time::Instant::now() < deadline, "{said}");
+            std::thread::yield_now();
+        };
+        assert!(runs(program.pid()) && runs(function));
+        program.close_input();
+        while runs(program.pid()) || runs(function) {
+            assert!(std::time::Instant::now() < deadline, "it runs on");
+            std::thread::yield_now();
+        }
+    }
 }

@@ -1,79 +1,71 @@
 //! `cargo demo`, `cargo local` and `cargo verify`.
-#![allow(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "this is the commands' output"
-)]
+#![allow(clippy::print_stdout, reason = "this is the commands' output")]
 
+use std::io::Write as _;
+use std::pin::pin;
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::Parser as _;
 use local::cli::{Cli, Command, Up};
-use local::interrupt::interrupted;
+use local::interrupt::{abandoned, interrupted, unless};
 use local::places::Places;
 use local::progress::Progress;
 use local::simulator::{IDENTITY, ORDERSPACE};
-use local::stack::{self, Options, Stack};
-use local::{demo, refusal, simulator, verify};
+use local::stack::{Options, Stack};
+use local::{demo, refusal, verify};
 
-#[tokio::main(flavor = "current_thread")]
+// Not on one thread: the simulators answer while a command is at work.
+#[tokio::main]
 async fn main() -> ExitCode {
     let cli = Cli::parse();
     match run(cli).await {
         Ok(code) => code,
         Err(error) => {
             let word = console::style("error:").for_stderr().red().bold();
-            eprintln!("{word} {error:#}");
+            // The terminal may be gone.
+            let _ = writeln!(std::io::stderr(), "{word} {error:#}");
             ExitCode::from(refusal::exit_code(&error))
         }
     }
 }
 
 async fn run(cli: Cli) -> Result<ExitCode> {
-    if let Command::Simulator { source, port } = cli.command {
-        simulator::serve(source, port).await?;
-        return Ok(ExitCode::SUCCESS);
-    }
     let places = Places::of(cli.state.as_deref())?;
     let progress = Progress::new();
-    let started_here = match &cli.command {
-        Command::Up(_) => Some(places.clone()),
-        Command::Demo(demo) if !demo.running => Some(places.clone()),
-        Command::Verify(_) => Some(verify::places(&places)?),
-        Command::Demo(_) | Command::Down | Command::Scale(_) | Command::Simulator { .. } => None,
-    };
-    tokio::select! {
-        outcome = dispatch(cli.command, &places, progress) => return outcome,
-        () = interrupted() => {}
+    match cli.command {
+        Command::Up(arguments) => up(&places, arguments, progress).await,
+        Command::Demo(arguments) => {
+            unless(interrupted(), demo::run(&places, &arguments, progress)).await
+        }
+        Command::Verify(arguments) => {
+            unless(interrupted(), verify::run(&places, &arguments, progress)).await
+        }
+        Command::Scale(arguments) => {
+            let work = verify::scale::command(&places, &arguments, progress);
+            unless(interrupted(), work).await
+        }
     }
-    if let Some(places) = started_here {
-        stack::stop_all(&places).await?;
-    }
-    bail!("interrupted; nothing was left running")
 }
 
-async fn dispatch(command: Command, places: &Places, progress: Progress) -> Result<ExitCode> {
-    match command {
-        Command::Up(up) => {
-            let started = Stack::up(places, &options(up), progress).await?;
-            announce(places, &started);
-            Ok(ExitCode::SUCCESS)
+/// Starts a stack and runs it until it is to end.
+async fn up(places: &Places, arguments: Up, progress: Progress) -> Result<ExitCode> {
+    let mut end = pin!(async {
+        tokio::select! {
+            () = interrupted() => {}
+            () = abandoned() => {}
         }
-        Command::Down => {
-            let stopped = stack::stop_all(places).await?;
-            if stopped.is_empty() {
-                eprintln!("Nothing was running.");
-            } else {
-                eprintln!("Stopped: {}.", stopped.join(", "));
-            }
-            Ok(ExitCode::SUCCESS)
-        }
-        Command::Demo(arguments) => demo::run(places, &arguments, progress).await,
-        Command::Verify(arguments) => verify::run(places, &arguments, progress).await,
-        Command::Scale(arguments) => verify::scale::command(places, &arguments, progress).await,
-        Command::Simulator { .. } => Ok(ExitCode::SUCCESS),
+    });
+    let options = options(arguments);
+    let stack = unless(&mut end, Stack::up(places, &options, progress)).await?;
+    announce(places, &stack);
+    tokio::select! {
+        error = stack.ended() => return Err(error.context("the stack has ended with one of its programs")),
+        () = end => {}
     }
+    drop(stack);
+    let _ = writeln!(std::io::stderr(), "The stack has ended.");
+    Ok(ExitCode::SUCCESS)
 }
 
 fn options(up: Up) -> Options {
@@ -108,6 +100,7 @@ fn announce(places: &Places, stack: &Stack) {
     println!("  all of it in     {}", places.shown(&outputs));
     println!();
     println!(
-        "Next: `cargo demo --running` sends the example events through it; `cargo local down` stops it."
+        "Ctrl-C ends it. In another terminal, `{}` sends the example events through it.",
+        places.command("demo --running")
     );
 }

@@ -30,6 +30,9 @@ pub struct Outputs {
     /// What stands between the functions and the emulator, on a stack for tests.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proxy_url: Option<String>,
+    /// The emulator's process, whose children the functions are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub emulator_pid: Option<i32>,
     /// The name of the deployed stack, which begins the names of its secrets.
     pub stack_name: String,
     /// The outputs of the template, by name.
@@ -105,6 +108,7 @@ mod tests {
             simulator_url: None,
             simulators: BTreeMap::new(),
             proxy_url: None,
+            emulator_pid: Some(4_321),
             stack_name: "orderhook".to_owned(),
             stack: BTreeMap::from([("HooksUrl".to_owned(), "http://x/hooks".to_owned())]),
         }
@@ -115,13 +119,15 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("outputs.json");
         outputs().write(&path).unwrap();
-        let flat: BTreeMap<String, String> =
+        let flat: BTreeMap<String, serde_json::Value> =
             serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
         assert_eq!(flat.get("EndpointUrl").unwrap(), "http://127.0.0.1:4566");
         assert_eq!(flat.get("HooksUrl").unwrap(), "http://x/hooks");
+        assert_eq!(flat.get("EmulatorPid").unwrap(), 4_321);
         assert!(!flat.contains_key("SimulatorUrl"));
         let back = Outputs::read(&path).unwrap();
         assert_eq!(back.get("HooksUrl").unwrap(), "http://x/hooks");
+        assert_eq!(back.emulator_pid, Some(4_321));
         assert!(
             back.get("Missing")
                 .unwrap_err()

@@ -4,17 +4,16 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::Result;
 
 use crate::build;
-use crate::detached::Detached;
-use crate::job;
+use crate::emulator::endpoint;
 use crate::places::Places;
+use crate::program::Program;
 use crate::progress::Progress;
 use crate::tools::without_cargos_own;
-use operate::aws::local_client;
 
 /// The name of the program.
 const PROGRAM: &str = "proxy";
@@ -33,8 +32,7 @@ pub async fn build(places: &Places, progress: Progress) -> Result<PathBuf> {
     let step = progress.step("Building the tests");
     let cargo = build::cargo()?;
     let target = build::target_directory(places, &cargo).await?;
-    let log = places.log_of("build-tests");
-    std::fs::write(&log, "").with_context(|| format!("{} could not be written", log.display()))?;
+    let log = places.new_log("build-tests")?;
     let mut command = tokio::process::Command::new(cargo);
     command
         .args([
@@ -52,37 +50,17 @@ pub async fn build(places: &Places, progress: Progress) -> Result<PathBuf> {
     Ok(target.join("debug").join(PROGRAM))
 }
 
-/// Starts `program` on `port`, to pass calls on to `to`. It is up, but not ready: see [`wait`].
+/// Starts `program` on `port`, to pass calls on to `to`, and waits until it answers.
 ///
 /// # Errors
-/// It cannot be started.
-pub fn start(places: &Places, program: &Path, port: u16, to: &str) -> Result<Detached> {
+/// It cannot be started, ended, or did not answer in time.
+pub async fn start(places: &Places, program: &Path, port: u16, to: &str) -> Result<Program> {
     let mut command = Command::new(program);
     command
         .args(["--listen", &port.to_string(), "--to", to])
         .current_dir(places.scratch());
-    Detached::start(PROGRAM, command, &places.log_of(PROGRAM))
-}
-
-/// Waits until the proxy answers.
-///
-/// # Errors
-/// It ended, or did not answer in time.
-pub async fn wait(places: &Places, process: &Detached, url: &str) -> Result<()> {
-    let http = local_client()?;
-    let health = format!("{url}/_proxy/health");
-    let deadline = Instant::now() + START_PATIENCE;
-    loop {
-        let answer = http.get(&health).send().await;
-        if answer.is_ok_and(|answer| answer.status().is_success()) {
-            return Ok(());
-        }
-        if !process.runs() || Instant::now() > deadline {
-            bail!(
-                "the proxy did not start. The end of its log:\n\n{}",
-                job::tail(&places.log_of(PROGRAM), 0)?
-            );
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    let program = Program::start(places, PROGRAM, command)?;
+    let health = format!("{}/_proxy/health", endpoint(port));
+    program.answers(&health, START_PATIENCE).await?;
+    Ok(program)
 }

@@ -1,29 +1,10 @@
-//! The sources for the local stack: a simulator of each as a process of its own, or somebody's URLs.
-//!
-//! The process is this very program, started again with a hidden command: nothing more has to be built.
+//! The sources for the local stack: a simulator of each in this process, or somebody's URLs.
 
 use std::collections::BTreeMap;
-use std::path::Path;
-use std::process::Command;
-use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::ValueEnum as _;
 use simulator::{Simulator, Source};
-use tokio::signal::unix::{SignalKind, signal};
-
-use crate::detached::Detached;
-use crate::job;
-use crate::places::Places;
-use crate::ports;
-use operate::aws::local_client;
-
-/// This very program, also when a build has put another in the place of its file since it was started.
-/// <https://man7.org/linux/man-pages/man5/proc_pid_exe.5.html>
-const THIS_PROGRAM: &str = "/proc/self/exe";
-
-/// How long a simulator may take to answer.
-const START_PATIENCE: Duration = Duration::from_secs(30);
 
 /// The name of Orderspace's API among the addresses of sources.
 pub const ORDERSPACE: &str = "orderspace";
@@ -80,73 +61,16 @@ pub fn source_urls(simulators: &BTreeMap<String, String>) -> Vec<String> {
         .collect()
 }
 
-/// Starts a process on a free port for each of these sources, waits until all answer, and says where, by the source's
-/// name.
+/// Starts a simulator on a free port for each of these sources; by the source's name.
 ///
 /// # Errors
-/// One cannot be started, or does not answer.
-pub async fn start(
-    places: &Places,
-    sources: &[Source],
-    mut started: impl FnMut(&Detached) -> Result<()>,
-) -> Result<BTreeMap<String, String>> {
-    let mut processes = Vec::new();
-    for source in sources {
-        let source = name(*source);
-        let process_name = format!("simulator-{source}");
-        let port = ports::free()?;
-        let log = places.log_of(&process_name);
-        let mut command = Command::new(THIS_PROGRAM);
-        command
-            .args(["simulator", "--source", &source])
-            .args(["--port", &port.to_string()])
-            .current_dir(places.scratch());
-        let process = Detached::start(&process_name, command, &log)?;
-        started(&process)?;
-        processes.push((source, process, format!("http://127.0.0.1:{port}"), log));
-    }
+/// The machine has no port to give.
+pub async fn start(sources: &[Source]) -> Result<BTreeMap<String, Simulator>> {
     let mut simulators = BTreeMap::new();
-    for (source, process, url, log) in processes {
-        wait(&process, &url, &log).await?;
-        simulators.insert(source, url);
+    for source in sources {
+        simulators.insert(name(*source), Simulator::start_as(*source, 0).await?);
     }
     Ok(simulators)
-}
-
-async fn wait(process: &Detached, url: &str, log: &Path) -> Result<()> {
-    let http = local_client()?;
-    let health = format!("{url}/_simulator/health");
-    let deadline = Instant::now() + START_PATIENCE;
-    loop {
-        let answer = http.get(&health).send().await;
-        if answer.is_ok_and(|answer| answer.status().is_success()) {
-            return Ok(());
-        }
-        if !process.runs() || Instant::now() > deadline {
-            bail!(
-                "the {} did not start. The end of its log:\n\n{}",
-                process.name,
-                job::tail(log, 0)?
-            );
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
-
-/// Is a source's simulator, until SIGTERM or SIGINT.
-///
-/// # Errors
-/// The port is taken.
-pub async fn serve(source: Source, port: u16) -> Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let simulator = Simulator::start_as(source, port).await?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    simulator.stop().await;
-    Ok(())
 }
 
 #[cfg(test)]

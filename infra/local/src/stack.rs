@@ -1,18 +1,21 @@
 //! A stack that is up: what runs for it, how it starts and how it ends.
 //!
-//! All of it is kept in one state directory, so that several stacks can live side by side. Whatever was started is
-//! written down at once: a command that dies half-way leaves a list from which `cargo local down` can clean up.
+//! The process that starts a stack runs it, and ends it when the [`Stack`] is dropped. All of it is kept in one state
+//! directory, so that several stacks can live side by side. Its lock is held for as long as the stack is there: the kernel
+//! lets go of it when the process ends, so that it never lies.
 
-use std::fs::File;
+use std::collections::BTreeMap;
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use ::simulator::Simulator;
 use anyhow::{Context as _, Result};
-use serde::{Deserialize, Serialize};
 
 use crate::build::Build;
-use crate::detached::Detached;
 use crate::outputs::Outputs;
 use crate::places::Places;
+use crate::program::Program;
 use crate::progress::Progress;
 use crate::refusal::Refusal;
 use crate::teams::{self, Teams};
@@ -38,54 +41,101 @@ pub struct Options {
     pub template: Option<PathBuf>,
 }
 
-/// The processes of one state directory.
-#[derive(Debug, Default, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-struct Processes {
-    processes: Vec<Detached>,
-}
+/// The name of the lock that a stack holds in its state directory.
+const LOCK: &str = "lock";
 
-/// A stack that is up.
+/// A stack that this process runs. When it is dropped nothing is left running, and its data is gone: the emulator keeps it in
+/// memory.
 #[derive(Debug)]
 pub struct Stack {
-    places: Places,
     /// How to reach it.
     pub outputs: Outputs,
+    running: Running,
+}
+
+/// What runs for a stack that is up or being started.
+#[derive(Debug)]
+struct Running {
+    places: Places,
+    simulators: BTreeMap<String, Simulator>,
+    programs: Vec<Program>,
+    _lock: File,
+}
+
+impl Running {
+    /// Takes the state directory, in which nothing runs yet.
+    fn new(places: &Places) -> Result<Self> {
+        let taken = format!(
+            "A stack is up already in {}, or being started: once it is up, outputs.json there says how to reach it. End it with \
+             Ctrl-C where it runs, or give this one a directory and a port of its own, for example `cargo local --state \
+             .local/second up --port {}`.",
+            places.shown(&places.state),
+            ports::free()?
+        );
+        let running = Self {
+            _lock: lock(places, LOCK, &taken)?,
+            places: places.clone(),
+            simulators: BTreeMap::new(),
+            programs: Vec::new(),
+        };
+        // A process that was killed left them behind.
+        running.clean()?;
+        Ok(running)
+    }
+
+    /// Removes what describes the stack, and what the emulator unpacked: the functions' programs, a hundred megabytes a run.
+    fn clean(&self) -> Result<()> {
+        remove(&self.places.outputs())?;
+        let _ = std::fs::remove_dir_all(self.places.scratch());
+        Ok(std::fs::create_dir_all(self.places.scratch())?)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = remove(&self.places.outputs());
+        self.simulators.clear();
+        // The latest first: the emulator's functions call through the proxy until they end.
+        while self.programs.pop().is_some() {}
+        let _ = self.clean();
+    }
 }
 
 impl Stack {
-    /// Starts a stack and returns when it is ready. If it does not get there, everything that was started is stopped.
+    /// Starts a stack and returns when it is ready. If it does not get there, everything that was started is ended.
     ///
     /// # Errors
     /// A [`Refusal`] when something is in the way; an error when a step fails.
     pub async fn up(places: &Places, options: &Options, progress: Progress) -> Result<Self> {
         build::architecture()?;
-        let _lock = lock(
-            places,
-            "lock",
-            "Another command is starting a stack in this directory at this moment. Wait for it, or choose another directory \
-             with --state.",
-        )?;
-        if Self::is_up(places)? {
-            return Err(Refusal::error(format!(
-                "A stack is up already: {} says how to reach it. Stop it with `{}`, or give this one a directory and a port of \
-                 its own, for example `cargo local --state .local/second up --port {}`.",
-                places.shown(&places.outputs()),
-                places.command("down"),
-                ports::free()?
-            )));
-        }
+        let mut running = Running::new(places)?;
         require_kept_rules(places, &options.parameters)?;
-        remove(&places.outputs())?;
-        remove(&list_of(places))?;
         ports::require_free(options.port)?;
-        match Self::start(places, options, progress).await {
-            Ok(stack) => Ok(stack),
-            Err(error) => stop_all(places).await.and(Err(error)),
+        let outputs = Self::start(&mut running, options, progress).await?;
+        Ok(Self { outputs, running })
+    }
+
+    /// Waits until a program of the stack ends by itself, and returns that as an error.
+    pub async fn ended(&self) -> anyhow::Error {
+        loop {
+            if let Some(ended) = self.running.programs.iter().find_map(Program::ended) {
+                return ended;
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
         }
     }
 
-    async fn start(places: &Places, options: &Options, progress: Progress) -> Result<Self> {
+    async fn start(
+        running: &mut Running,
+        options: &Options,
+        progress: Progress,
+    ) -> Result<Outputs> {
+        let Running {
+            places,
+            simulators,
+            programs,
+            ..
+        } = running;
         let (tools, template) = match options.build {
             // Neither needs the other.
             Build::Quick => {
@@ -105,33 +155,31 @@ impl Stack {
             }
         };
 
-        let log = places.log_of("emulator");
         let endpoint = emulator::endpoint(options.port);
         let proxy = match options.proxy {
             true => {
                 let program = proxy::build(places, progress).await?;
                 let port = ports::free()?;
-                let process = proxy::start(places, &program, port, &endpoint)?;
-                write_down(places, &process)?;
-                let url = emulator::endpoint(port);
-                proxy::wait(places, &process, &url).await?;
-                Some(url)
+                programs.push(proxy::start(places, &program, port, &endpoint).await?);
+                Some(emulator::endpoint(port))
             }
             false => None,
         };
         let calls = proxy.as_ref().unwrap_or(&endpoint);
         let emulator = emulator::start(places, &tools, options.port, calls)?;
-        write_down(places, &emulator)?;
+        let emulator_pid = emulator.pid();
+        programs.push(emulator);
         let mut source_urls = options.source_urls.clone();
-        let needed = simulator::needed(&source_urls);
-        let step = progress.step("Starting the sources' simulators");
-        let simulators =
-            simulator::start(places, &needed, |process| write_down(places, process)).await?;
-        let played: Vec<&str> = simulators.keys().map(String::as_str).collect();
-        step.done(&played.join(", "));
+        *simulators = simulator::start(&simulator::needed(&source_urls)).await?;
+        let simulators = simulators.iter();
+        let simulators: BTreeMap<_, _> = simulators
+            .map(|(source, simulator)| (source.clone(), simulator.url()))
+            .collect();
         // Of two entries of one name the later counts.
         source_urls.splice(..0, simulator::source_urls(&simulators));
-        emulator::wait(&emulator, options.port, &log, progress).await?;
+        if let Some(emulator) = programs.last() {
+            emulator::wait(emulator, options.port, progress).await?;
+        }
         let teams = match options.build {
             Build::Quick => teams::make(&deploy::emulator_of(options.port)?).await?,
             Build::Release => Teams::default(),
@@ -151,15 +199,13 @@ impl Stack {
         for (name, url) in teams.outputs {
             outputs.stack.entry(name.to_owned()).or_insert(url);
         }
-        answers(&outputs, &log, progress).await?;
+        answers(&outputs, &places.log_of("emulator"), progress).await?;
+        outputs.emulator_pid = Some(emulator_pid);
         outputs.proxy_url = proxy;
         outputs.simulator_url = simulators.get(simulator::ORDERSPACE).cloned();
         outputs.simulators = simulators;
         outputs.write(&places.outputs())?;
-        Ok(Self {
-            places: places.clone(),
-            outputs,
-        })
+        Ok(outputs)
     }
 
     /// Deploys another template over a stack of the quick build that is up, with its programs as they are; without one,
@@ -191,87 +237,25 @@ impl Stack {
         .await?;
         Ok(())
     }
-
-    /// The stack that is up in these places.
-    ///
-    /// # Errors
-    /// A [`Refusal`] when there is none.
-    pub fn running(places: &Places) -> Result<Self> {
-        let outputs = Outputs::read(&places.outputs())?;
-        if !Self::is_up(places)? {
-            return Err(Refusal::error(format!(
-                "The stack of {} is not running any more. Clean up with `{}`, then `{}`.",
-                places.shown(&places.state),
-                places.command("down"),
-                places.command("up")
-            )));
-        }
-        Ok(Self {
-            places: places.clone(),
-            outputs,
-        })
-    }
-
-    /// Stops the stack. Its data is gone: the emulator keeps it in memory.
-    ///
-    /// # Errors
-    /// A process does not end.
-    pub async fn down(&self) -> Result<()> {
-        stop_all(&self.places).await?;
-        Ok(())
-    }
-
-    /// Whether anything runs for these places.
-    fn is_up(places: &Places) -> Result<bool> {
-        Ok(processes(places)?.iter().any(Detached::runs))
-    }
 }
 
-/// Ends whatever runs for these places, and returns the names of what was running.
+/// How to reach the stack that another process runs in these places.
 ///
 /// # Errors
-/// A process does not end.
-pub async fn stop_all(places: &Places) -> Result<Vec<String>> {
-    let processes = processes(places)?;
-    remove(&places.outputs())?;
-    let mut stopped = Vec::new();
-    // The latest first: a simulator must not lose the gateway while it sends.
-    for process in processes.iter().rev() {
-        let ran = process.runs();
-        process.stop().await?;
-        if ran {
-            stopped.push(process.name.clone());
-        }
+/// A [`Refusal`] when there is none.
+pub fn running(places: &Places) -> Result<Outputs> {
+    let outputs = Outputs::read(&places.outputs())?;
+    let lock = File::open(places.state.join(LOCK));
+    let is_held =
+        lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)));
+    if !is_held {
+        return Err(Refusal::error(format!(
+            "The stack of {} is not running any more. Start one with `{}`.",
+            places.shown(&places.state),
+            places.command("up")
+        )));
     }
-    remove(&list_of(places))?;
-    // What the emulator unpacked: the functions' programs, a hundred megabytes a run.
-    let _ = std::fs::remove_dir_all(places.scratch());
-    std::fs::create_dir_all(places.scratch())?;
-    Ok(stopped)
-}
-
-/// The processes that were started for these places.
-///
-/// # Errors
-/// Their list is damaged.
-pub fn processes(places: &Places) -> Result<Vec<Detached>> {
-    Ok(read_list(places)?.processes)
-}
-
-/// One of the processes that run for these places, by its name.
-///
-/// # Errors
-/// A [`Refusal`] when it does not run.
-pub fn process(places: &Places, name: &str) -> Result<Detached> {
-    let running = processes(places)?
-        .into_iter()
-        .find(|process| process.name == name && process.runs());
-    running.ok_or_else(|| {
-        Refusal::error(format!(
-            "The {name} of the stack in {} does not run.",
-            places.shown(&places.state)
-        ))
-    })
+    Ok(outputs)
 }
 
 /// Makes sure that parameters which depend on each other still fit together, such as a lane's visibility timeout and the
@@ -329,30 +313,6 @@ pub fn lock(places: &Places, name: &str, taken: &str) -> Result<File> {
     Ok(file)
 }
 
-fn list_of(places: &Places) -> PathBuf {
-    places.state.join("processes.json")
-}
-
-fn read_list(places: &Places) -> Result<Processes> {
-    match std::fs::read(list_of(places)) {
-        Ok(text) => serde_json::from_slice(&text).with_context(|| {
-            format!(
-                "{} is damaged; end the processes in it, then delete it",
-                list_of(places).display()
-            )
-        }),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Processes::default()),
-        Err(error) => Err(error.into()),
-    }
-}
-
-fn write_down(places: &Places, process: &Detached) -> Result<()> {
-    let mut list = read_list(places)?;
-    list.processes.push(process.clone());
-    std::fs::write(list_of(places), serde_json::to_vec_pretty(&list)?)
-        .with_context(|| format!("{} could not be written", list_of(places).display()))
-}
-
 fn remove(path: &Path) -> Result<()> {
     match std::fs::remove_file(path) {
         Ok(()) => Ok(()),
@@ -368,6 +328,47 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+
+    #[tokio::test]
+    async fn a_state_directory_has_one_stack() {
+        let directory = tempfile::tempdir().unwrap();
+        let places = Places::of(Some(directory.path())).unwrap();
+        let first = Running::new(&places).unwrap();
+        let second = Stack::up(&places, &Options::default(), Progress::new()).await;
+        let refused = second.unwrap_err();
+        assert!(refused.downcast_ref::<Refusal>().is_some());
+        for words in ["up already", "Ctrl-C", "--state", "--port"] {
+            assert!(refused.to_string().contains(words), "{refused}");
+        }
+        drop(first);
+        Running::new(&places).unwrap();
+    }
+
+    #[test]
+    fn outputs_that_a_killed_process_left_behind_are_no_stack() {
+        let directory = tempfile::tempdir().unwrap();
+        let places = Places::of(Some(directory.path())).unwrap();
+        let write = || {
+            let outputs = r#"{"EndpointUrl":"http://127.0.0.1:1","Region":"eu-west-1","AccessKeyId":"test",
+                "SecretAccessKey":"test","StackName":"orderhook"}"#;
+            std::fs::write(places.outputs(), outputs).unwrap();
+        };
+        let none = |words: &str| {
+            let refused = running(&places).unwrap_err();
+            assert!(refused.downcast_ref::<Refusal>().is_some());
+            assert!(refused.to_string().contains(words), "{refused}");
+        };
+        write();
+        none("not running any more");
+        let up = Running::new(&places).unwrap();
+        none("No stack is up");
+        write();
+        assert_eq!(running(&places).unwrap().stack_name, "orderhook");
+        drop(up);
+        none("No stack is up");
+        write();
+        none("not running any more");
+    }
 
     #[rstest]
     #[case::none(&[], None)]

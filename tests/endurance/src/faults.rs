@@ -105,7 +105,7 @@ pub(crate) async fn run(stack: &TestStack, faults: &Faults, progress: Progress) 
             outages?;
             bail!("the outages ended before the sending did");
         }
-        () = kill::at_random(stack.emulator.pid, victims, rng.apart(3), Duration::from_millis(faults.kill_every), &killed) => {
+        () = kill::at_random(stack.emulator, victims, rng.apart(3), Duration::from_millis(faults.kill_every), &killed) => {
             bail!("the killing ended before the sending did");
         }
         () = boxes.keep_collecting() => bail!("the collecting ended before the sending did"),

@@ -85,16 +85,6 @@ enum Command {
     Permissions(permissions::Permissions),
     /// Update the stack from an earlier template to the project's and back while events flow, and see that none is lost.
     Upgrade(upgrade::Upgrade),
-    /// Be the simulator of a source. The other commands start it.
-    #[command(hide = true)]
-    Simulator {
-        /// The source.
-        #[arg(long)]
-        source: simulator::Source,
-        /// The port to listen on.
-        #[arg(long)]
-        port: u16,
-    },
 }
 
 impl Command {
@@ -102,35 +92,28 @@ impl Command {
     fn template(&self) -> Option<&Path> {
         match self {
             Self::Upgrade(upgrade) => Some(&upgrade.from),
-            Self::Faults(_) | Self::Permissions(_) | Self::Simulator { .. } => None,
+            Self::Faults(_) | Self::Permissions(_) => None,
         }
     }
 }
 
-#[tokio::main(flavor = "current_thread")]
+// Not on one thread: the simulators answer while a run is being judged.
+#[tokio::main]
 async fn main() -> ExitCode {
     let cli = Cli::parse();
-    if let Command::Simulator { source, port } = cli.command {
-        return match local::simulator::serve(source, port).await {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => complain(&error),
-        };
-    }
     match run(&cli).await {
         Ok(report) => report.print(cli.json),
-        Err(error) => complain(&error),
+        Err(error) => {
+            eprintln!("endurance: {error:#}");
+            ExitCode::from(refusal::exit_code(&error))
+        }
     }
-}
-
-fn complain(error: &anyhow::Error) -> ExitCode {
-    eprintln!("endurance: {error:#}");
-    ExitCode::from(refusal::exit_code(error))
 }
 
 /// Finds a stack, runs the command on it, and leaves nothing behind, whatever happened.
 async fn run(cli: &Cli) -> Result<Report> {
     let places = cli.place.places()?;
-    // From here on an interruption stops what is in this directory: it must not be another run's.
+    // Also where the stack is another process's: two runs would judge each other's events.
     let _lock = stack::lock(
         &places,
         "endurance.lock",
@@ -142,10 +125,7 @@ async fn run(cli: &Cli) -> Result<Report> {
     // A stack that cannot be started has stopped itself.
     let stack = tokio::select! {
         stack = cli.place.find(&places, cli.command.template(), progress) => stack?,
-        () = &mut interrupted => {
-            test_stack::leave(&places, cli.place.running()).await?;
-            return Err(interruption(cli));
-        }
+        () = &mut interrupted => return Err(interruption(cli)),
     };
     let emulator_gone = || {
         Refusal::error(format!(
@@ -155,14 +135,14 @@ async fn run(cli: &Cli) -> Result<Report> {
     };
     let mut outcome = tokio::select! {
         outcome = command(cli, &places, &stack, progress) => outcome,
-        () = test_stack::gone(&stack.emulator) => Err(emulator_gone()),
+        () = stack.gone() => Err(emulator_gone()),
         () = &mut interrupted => Err(interruption(cli)),
     };
     // A call that broke off may be the first to tell.
-    if outcome.is_err() && !stack.emulator.runs() {
+    if outcome.is_err() && !stack.is_up() {
         outcome = Err(emulator_gone());
     }
-    let left = test_stack::leave(&places, cli.place.running()).await;
+    let left = stack.leave().await;
     match (outcome, left) {
         (Ok(report), left) => left.map(|()| report),
         // An emulator that is gone cannot be calmed.
@@ -221,7 +201,6 @@ async fn command(
             };
             within(arguments.minutes, work).await
         }
-        Command::Simulator { .. } => Err(Refusal::error("the simulator needs no stack")),
     }
 }
 

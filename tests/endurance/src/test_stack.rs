@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::Args;
 use local::build::Build;
-use local::detached::Detached;
 use local::outputs::Outputs;
 use local::places::Places;
 use local::ports;
+use local::program;
 use local::progress::Progress;
 use local::refusal::Refusal;
 use local::stack::{self, Options, Stack};
@@ -68,10 +68,12 @@ pub(crate) struct TestStack {
     pub(crate) outputs: Outputs,
     /// Calls to the emulator that go past the proxy.
     pub(crate) aws: Aws,
-    /// The emulator's process.
-    pub(crate) emulator: Detached,
+    /// The emulator's process id.
+    pub(crate) emulator: i32,
     /// The proxy's address.
     pub(crate) proxy: String,
+    /// What runs it, unless it was there before.
+    own: Option<Stack>,
 }
 
 impl Where {
@@ -108,8 +110,8 @@ impl Where {
                 "Another template goes on a stack of its own, with the quick build: leave --running and --release out.",
             ));
         }
-        let stack = if self.running {
-            Stack::running(places)?
+        let own = if self.running {
+            None
         } else {
             let port = match self.port {
                 Some(port) => port,
@@ -126,23 +128,29 @@ impl Where {
                 template: template.map(Path::to_path_buf),
                 ..Options::default()
             };
-            Stack::up(places, &options, progress).await?
+            Some(Stack::up(places, &options, progress).await?)
         };
-        let outputs = stack.outputs;
-        if !self.running {
+        let outputs = match &own {
+            Some(stack) => stack.outputs.clone(),
+            None => stack::running(places)?,
+        };
+        if own.is_some() {
             hide_for_a_short_time(&outputs).await?;
         }
         let proxy = outputs.proxy_url.clone().ok_or_else(|| {
             Refusal::error(
-                "The stack was started without the proxy that makes faults. Stop it with `cargo local down` and start it \
-                 with `cargo local up --proxy`.",
+                "The stack was started without the proxy that makes faults. End it and start it with \
+                 `cargo local up --proxy`.",
             )
         })?;
         Ok(TestStack {
             aws: outputs.aws()?,
-            emulator: stack::process(places, "emulator")?,
+            emulator: outputs
+                .emulator_pid
+                .context("outputs.json has no EmulatorPid")?,
             outputs,
             proxy,
+            own,
         })
     }
 }
@@ -174,22 +182,31 @@ async fn hide_for_a_short_time(outputs: &Outputs) -> Result<()> {
     Ok(())
 }
 
-/// Leaves nothing behind: stops a stack that was started, or calms one that was there.
-///
-/// # Errors
-/// A process does not end, or the proxy does not answer.
-pub(crate) async fn leave(places: &Places, running: bool) -> Result<()> {
-    if !running {
-        stack::stop_all(places).await?;
-        return Ok(());
-    }
-    match Outputs::read(&places.outputs()).map(|outputs| outputs.proxy_url) {
-        Ok(Some(proxy)) => disturb::calm(&proxy).await,
-        Ok(None) | Err(_) => Ok(()),
-    }
-}
-
 impl TestStack {
+    /// Leaves nothing behind: ends a stack that was started, or calms one that was there.
+    ///
+    /// # Errors
+    /// The proxy does not answer.
+    pub(crate) async fn leave(self) -> Result<()> {
+        match self.own {
+            Some(own) => drop(own),
+            None => disturb::calm(&self.proxy).await?,
+        }
+        Ok(())
+    }
+
+    /// Whether the emulator runs.
+    pub(crate) fn is_up(&self) -> bool {
+        program::runs(self.emulator)
+    }
+
+    /// Returns once the emulator has ended.
+    pub(crate) async fn gone(&self) {
+        while self.is_up() {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    }
+
     /// One output of the template.
     ///
     /// # Errors
@@ -230,12 +247,5 @@ impl TestStack {
             .and_then(|seconds| seconds.parse().ok())
             .unwrap_or(u64::MAX);
         Ok((seconds, seconds > LONGEST_VISIBILITY))
-    }
-}
-
-/// Returns once the emulator has ended.
-pub(crate) async fn gone(emulator: &Detached) {
-    while emulator.runs() {
-        tokio::time::sleep(Duration::from_millis(500)).await;
     }
 }

@@ -7,6 +7,7 @@
     reason = "a test stops at what it does not expect"
 )]
 
+use std::fs::File;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
@@ -57,7 +58,7 @@ fn what_cannot_be_run_ends_with_two_and_says_why(#[case] arguments: &[&str], #[c
     let (code, text) = end(endurance(state.path(), arguments));
     assert_eq!(code, Some(2), "{text}");
     assert!(text.contains(says), "{text}");
-    assert!(!state.path().join("processes.json").exists());
+    assert!(!state.path().join("log/emulator.log").exists());
 }
 
 #[test]
@@ -70,19 +71,7 @@ fn a_port_that_is_taken_is_said_before_anything_is_built() {
     assert_eq!(code, Some(2), "{text}");
     assert!(text.contains(&port) && text.contains("in use"), "{text}");
     assert!(!text.contains("Building"), "{text}");
-    assert!(!state.path().join("processes.json").exists());
-}
-
-/// When a process started, as the list of a stack's processes has it.
-fn start_time(pid: u32) -> u64 {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let after_name = stat.rsplit_once(')').unwrap().1;
-    after_name
-        .split_whitespace()
-        .nth(19)
-        .unwrap()
-        .parse()
-        .unwrap()
+    assert!(!state.path().join("log/emulator.log").exists());
 }
 
 #[rstest]
@@ -98,13 +87,11 @@ fn an_emulator_that_ends_during_the_run_is_said(#[case] arguments: &[&str]) {
     let outputs = json!({
         "EndpointUrl": url, "Region": "eu-west-1", "AccessKeyId": "test", "SecretAccessKey": "test",
         "SimulatorUrl": url, "ProxyUrl": url, "StackName": "orderhook", "OrdersQueueUrl": format!("{url}/0/Orders"),
-        "AdminUrl": format!("{url}/v1"),
+        "AdminUrl": format!("{url}/v1"), "EmulatorPid": emulator.id(),
     });
-    let processes = json!({ "processes": [
-        { "name": "emulator", "pid": emulator.id(), "started": start_time(emulator.id()) },
-    ]});
     std::fs::write(state.path().join("outputs.json"), outputs.to_string()).unwrap();
-    std::fs::write(state.path().join("processes.json"), processes.to_string()).unwrap();
+    let lock = File::create(state.path().join("lock")).unwrap();
+    lock.lock().unwrap();
     let child = endurance(state.path(), arguments);
     // It has begun once it calls.
     silent.set_nonblocking(true).unwrap();

@@ -108,15 +108,6 @@ impl Step {
         }
     }
 
-    /// Whether it is a part of the way rather than a call.
-    #[must_use]
-    pub fn is_transport(self) -> bool {
-        matches!(
-            self,
-            Self::Request | Self::Answer | Self::Receive | Self::Report
-        )
-    }
-
     /// Whether it sends a batch of messages.
     #[must_use]
     pub fn is_send(self) -> bool {

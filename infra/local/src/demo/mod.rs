@@ -14,10 +14,11 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use crate::cli::Demo;
+use crate::outputs::Outputs;
 use crate::places::Places;
 use crate::ports;
 use crate::progress::Progress;
-use crate::stack::{Options, Stack};
+use crate::stack::{self, Options, Stack};
 
 use self::story::Seen;
 
@@ -27,8 +28,8 @@ use self::story::Seen;
 /// The stack does not start, or does not answer.
 pub async fn run(places: &Places, arguments: &Demo, progress: Progress) -> Result<ExitCode> {
     let outcome = if arguments.running {
-        let stack = Stack::running(places)?;
-        tell(places, &stack, arguments, progress).await
+        let outputs = stack::running(places)?;
+        tell(places, &outputs, arguments, progress).await
     } else {
         let port = match arguments.port {
             Some(port) => port,
@@ -39,9 +40,9 @@ pub async fn run(places: &Places, arguments: &Demo, progress: Progress) -> Resul
             ..Options::default()
         };
         let stack = Stack::up(places, &options, progress).await?;
-        let outcome = tell(places, &stack, arguments, progress).await;
+        let outcome = tell(places, &stack.outputs, arguments, progress).await;
         let step = progress.step("Stopping the stack");
-        stack.down().await?;
+        drop(stack);
         step.done("");
         outcome
     };
@@ -60,7 +61,7 @@ pub async fn run(places: &Places, arguments: &Demo, progress: Progress) -> Resul
 
 async fn tell(
     places: &Places,
-    stack: &Stack,
+    outputs: &Outputs,
     arguments: &Demo,
     progress: Progress,
 ) -> Result<Seen> {
@@ -68,7 +69,7 @@ async fn tell(
     let examples = examples::read(&fixtures.join("orderspace"))?;
     let others = sources::read(&fixtures)?;
     let patience = arguments.patience();
-    let seen = story::tell(&stack.outputs, &examples, &others, patience, progress).await?;
+    let seen = story::tell(outputs, &examples, &others, patience, progress).await?;
     if !arguments.json {
         tables::print(&seen);
     }

@@ -196,10 +196,8 @@ pub fn print_end(seen: &Seen, places: &Places, running: bool) {
     }
     println!();
     println!("Next:");
-    if running {
-        println!("  cargo local down      stop the stack");
-    } else {
-        println!("  cargo local up        start a stack that stays, for a look around");
+    if !running {
+        println!("  cargo local up        run a stack until Ctrl-C, for a look around");
     }
     println!("  cargo verify          run every check, with the tests of faults");
     println!("  template.yaml         what was deployed: `sam build && sam deploy` puts it on AWS");

@@ -59,8 +59,6 @@ pub async fn run(outer: &Places, arguments: &Verify, progress: Progress) -> Resu
         "verify.lock",
         "Another `cargo verify` is running. Wait for it.",
     )?;
-    // What an interrupted run may have left.
-    stack::stop_all(&places).await?;
     let release = arguments.release || arguments.conformance;
     let mut report = Report::new(progress);
     let mut run = Run {

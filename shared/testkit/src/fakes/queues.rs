@@ -116,11 +116,6 @@ impl FakeQueues {
         lock(&self.state).messages.clear();
     }
 
-    /// Lets the five minutes pass in which FIFO queues remember deduplication ids.
-    pub fn forget_deduplication(&self) {
-        lock(&self.state).deduplicated.clear();
-    }
-
     /// Deletes a queue: sending to it answers that it does not exist, which an operator can correct.
     pub fn remove(&self, queue: &QueueUrl) {
         lock(&self.state).removed.insert(queue.clone());

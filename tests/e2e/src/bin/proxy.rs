@@ -1,18 +1,17 @@
 //! `proxy --listen PORT --to URL`: the proxy between the functions and the emulator, as a program.
 //!
-//! Prints `{"url":".."}` once it listens, and ends on SIGTERM or SIGINT.
+//! Prints `{"url":".."}` once it listens, and ends when its standard input is closed: with whoever started it.
 
 #![allow(
     clippy::print_stdout,
     reason = "the ready line is what the program says"
 )]
 
-use std::io::Write as _;
+use std::io::{self, Write as _};
 
 use clap::Parser;
 use e2e::proxy::Proxy;
 use serde_json::json;
-use tokio::signal::unix::{SignalKind, signal};
 
 /// Passes AWS calls on, notes them, and injects faults by rules that are set below /_proxy.
 #[derive(Debug, Parser)]
@@ -28,16 +27,10 @@ struct Arguments {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
-    // Before the ready line: whoever reads it may send a signal at once.
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
     let arguments = Arguments::parse();
     let proxy = Proxy::start(arguments.listen, &arguments.to).await?;
     println!("{}", json!({ "url": proxy.url() }));
-    std::io::stdout().flush()?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
+    io::stdout().flush()?;
+    tokio::task::spawn_blocking(|| io::copy(&mut io::stdin(), &mut io::sink())).await??;
     Ok(())
 }
