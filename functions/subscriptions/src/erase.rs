@@ -9,8 +9,7 @@
 //! | was erased before | 202: what arrived late is erased too | 404 |
 //! | is being erased, the same | 202, with the erasure that is under way | 202, likewise |
 //!
-//! While the whole account is being erased it cannot be connected again: what is to be deleted and what is new would not be
-//! told apart.
+//! While the whole account is being erased it cannot be connected again: what is new would be deleted with the rest.
 
 use domain::account::AccountName;
 use domain::erasure::{Begun, Erasure, ErasureId};

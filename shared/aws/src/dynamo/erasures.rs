@@ -319,9 +319,9 @@ impl ErasureJobs for DynamoAccounts {
         };
         match error.as_service_error() {
             Some(DeleteItemError::ConditionalCheckFailedException(failed)) => {
-                let wish = failed.item().and_then(|item| text_of(item, "wish"));
-                Ok(match wish {
-                    // A name without a wish is only reserved.
+                let desired = failed.item().and_then(|item| text_of(item, "wish"));
+                Ok(match desired {
+                    // A name without a desired state is only reserved.
                     None | Some("disconnected") => Removal::Held,
                     Some(_) => Removal::Connected,
                 })
