@@ -16,6 +16,9 @@ use crate::failure::port_error;
 /// The largest object that is read, in bytes: a delivery is at most 6 MB, so anything larger is not ours.
 const LARGEST: usize = 16 * 1024 * 1024;
 
+/// How many versions are erased with one call: what S3 does well within the time that a call may take. It takes 1,000.
+const VERSIONS_AT_ONCE: i32 = 250;
+
 const PUTTING: &str = "putting an object";
 const GETTING: &str = "getting an object";
 const LISTING: &str = "listing versions of objects";
@@ -94,7 +97,7 @@ impl ClaimCheck for S3Oversize {
 }
 
 impl ErasableObjects for S3Oversize {
-    /// A page has at most 1,000 versions, and so many are deleted with one call. Markers of deletions go with them.
+    /// A page's versions are deleted with one call. Markers of deletions go with them.
     /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectVersions.html>
     /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html>
     async fn erase_objects(
@@ -109,6 +112,7 @@ impl ErasableObjects for S3Oversize {
             .list_object_versions()
             .bucket(&self.bucket)
             .prefix(prefix)
+            .max_keys(VERSIONS_AT_ONCE)
             .set_key_marker(marker(0))
             .set_version_id_marker(marker(1))
             .send()

@@ -39,7 +39,7 @@ async fn versions(stack: &Stack, account: &str) -> Vec<String> {
 async fn done(world: &World, id: &str) -> Value {
     let path = format!("/accounts/{}/erasure/{id}", world.account);
     until("the erasure is done", async || {
-        run(&world.stack).await;
+        world.stack.run_erasures().await;
         let shown = world.stack.admin(Method::GET, &path, None).await;
         match (shown.status, &shown.body["state"]) {
             (200, state) if state == "done" => Ok(shown.body),
@@ -47,16 +47,6 @@ async fn done(world: &World, id: &str) -> Value {
         }
     })
     .await
-}
-
-/// A run of the schedule, which comes by itself every few minutes.
-async fn run(stack: &Stack) {
-    let name = stack.output("ErasureFunctionName");
-    let path = format!("/2015-03-31/functions/{name}/invocations");
-    let event = json!({ "schedule": "erasure" });
-    let aws = stack.outputs.aws().unwrap();
-    let answer = aws.lambda(Method::POST, &path, Some(&event)).await.unwrap();
-    assert!(answer.get("errorMessage").is_none(), "{answer}");
 }
 
 async fn erase(world: &World, body: Option<&Value>) -> Answer {

@@ -305,8 +305,10 @@ impl ErasureJobs for DynamoAccounts {
             .table_name(&self.table)
             .key(PK, keys::account(account))
             .condition_expression(
+                // Without a desired state it is a name that a call reserved before it died.
                 "attribute_not_exists(pk) OR \
-                 (wish = :disconnected AND (attribute_not_exists(lease_owner) OR lease_until <= :now))",
+                 ((attribute_not_exists(wish) OR wish = :disconnected) AND \
+                 (attribute_not_exists(lease_owner) OR lease_until <= :now))",
             )
             .expression_attribute_values(":disconnected", text("disconnected"))
             .expression_attribute_values(":now", number(now.millis()))
@@ -321,7 +323,6 @@ impl ErasureJobs for DynamoAccounts {
             Some(DeleteItemError::ConditionalCheckFailedException(failed)) => {
                 let desired = failed.item().and_then(|item| text_of(item, "wish"));
                 Ok(match desired {
-                    // A name without a desired state is only reserved.
                     None | Some("disconnected") => Removal::Held,
                     Some(_) => Removal::Connected,
                 })
