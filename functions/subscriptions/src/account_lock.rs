@@ -4,8 +4,9 @@
 //! |---|---|
 //! | that changed nothing, and says why | [`AccountLock::release`] |
 //! | whose desired state is kept, whether or not it is reached | [`AccountLock::conclude`] |
+//! | that only entered what it did | [`AccountLock::end`] |
 //!
-//! Either gives the lease back. A call that dies leaves it to end by itself, and the next one goes on.
+//! Each gives the lease back. A call that dies leaves it to end by itself, and the next one goes on.
 
 use std::collections::BTreeSet;
 
@@ -229,6 +230,12 @@ impl<'p, A: Accounts> AccountLock<'p, A> {
             Ok(()) => Outcome::Done(account),
             Err(failure) => Outcome::Unfinished(account, failure),
         })
+    }
+
+    /// Ends a call that did what it had to and changed nothing at the source.
+    pub(crate) async fn end(mut self) {
+        self.send_account_events().await;
+        self.give_back().await;
     }
 
     /// Gives the lease back. If that does not work it ends by itself, so the call's answer stays what it is.

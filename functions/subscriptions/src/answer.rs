@@ -1,6 +1,7 @@
 //! Answers: one table from what happened to a status, and one from what happened to the message that the caller reads.
 
 use domain::account::{AccountName, WebhookId};
+use domain::erasure::Erasure;
 use domain::ports::{ErrorKind, PortError};
 use domain::source::Source;
 use domain::subscription::{Account, ApiError, Endpoint};
@@ -9,7 +10,7 @@ use lambda_http::http::{HeaderValue, StatusCode};
 use lambda_http::{Body, Response};
 use serde::Serialize;
 
-use crate::view::{AccountList, Detail, Full};
+use crate::view::{AccountList, Detail, ErasureView, Full};
 use sources::{Facts, facts};
 
 /// When it is worth asking again where another call holds the account, in seconds.
@@ -66,6 +67,12 @@ pub enum Failure {
     Manual(Source),
     /// The source's webhooks are not registered by a person, and the call is about those that are.
     NotManual(Source),
+    /// The account would go on receiving while it is erased.
+    StillConnected(AccountName),
+    /// The account is being erased.
+    BeingErased(AccountName),
+    /// There is no such erasure.
+    NoErasure(AccountName),
     /// This release cannot connect accounts to the source.
     NoApi(Source),
     /// The source did not do what it was asked.
@@ -111,7 +118,7 @@ impl Failure {
     fn status(&self) -> StatusCode {
         match self {
             Self::Invalid { .. } => StatusCode::BAD_REQUEST,
-            Self::NoRoute | Self::UnknownAccount(_) => StatusCode::NOT_FOUND,
+            Self::NoRoute | Self::UnknownAccount(_) | Self::NoErasure(_) => StatusCode::NOT_FOUND,
             Self::Busy { .. }
             | Self::Overtaken
             | Self::OtherSite(_)
@@ -120,6 +127,8 @@ impl Failure {
             | Self::NothingToRotate
             | Self::Manual(_)
             | Self::NotManual(_)
+            | Self::StillConnected(_)
+            | Self::BeingErased(_)
             | Self::SilentSuccessor { .. }
             | Self::KeptOtherwise { .. }
             | Self::NoCredentials(_) => StatusCode::CONFLICT,
@@ -158,7 +167,8 @@ impl Failure {
             Self::Invalid { message, .. } => message.clone(),
             Self::NoRoute => "there is no such call; there are PUT, GET, PATCH and DELETE /v1/accounts/{account}, \
                               POST /v1/accounts/{account}/check, POST /v1/accounts/{account}/rotate, POST \
-                              /v1/accounts/{account}/endpoint and GET /v1/accounts"
+                              /v1/accounts/{account}/endpoint, POST /v1/accounts/{account}/erasure, GET \
+                              /v1/accounts/{account}/erasure/{erasure} and GET /v1/accounts"
                 .to_owned(),
             Self::UnknownAccount(name) => format!(
                 "there is no account {name}; GET /v1/accounts lists them, PUT /v1/accounts/{name} connects one"
@@ -206,6 +216,18 @@ impl Failure {
                  /v1/accounts/{{account}}/rotate changes it",
                 facts(*source).title
             ),
+            Self::StillConnected(name) => format!(
+                "the account is connected, and would go on receiving while it is erased; DELETE /v1/accounts/{name} \
+                 disconnects it, then ask again. One record can be erased all the same: give its subject"
+            ),
+            Self::BeingErased(name) => format!(
+                "the account is being erased; GET /v1/accounts/{name}/erasure/account shows how far that is, and when it \
+                 is done the account can be connected"
+            ),
+            Self::NoErasure(name) => format!(
+                "there is no such erasure of {name}; POST /v1/accounts/{name}/erasure begins one, and its answer says its \
+                 id"
+            ),
             Self::NoApi(source) => format!(
                 "this release cannot register webhooks at {}; deploy one that can, then ask again",
                 facts(*source).title
@@ -237,6 +259,9 @@ impl Failure {
             | Self::NothingToRotate
             | Self::Manual(_)
             | Self::NotManual(_)
+            | Self::StillConnected(_)
+            | Self::BeingErased(_)
+            | Self::NoErasure(_)
             | Self::SilentSuccessor { .. }
             | Self::KeptOtherwise { .. }
             | Self::NoCredentials(_)
@@ -341,6 +366,8 @@ pub(crate) enum Outcome {
     Failed(Failure),
     Listed(AccountList),
     Shown(Box<Detail>),
+    /// An erasure that is kept, and that another function works off or has worked off.
+    Erasure(Box<Erasure>),
 }
 
 /// The body of an answer that is no success.
@@ -365,6 +392,8 @@ impl Outcome {
     pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::Done(_) | Self::Endpoint(..) | Self::Listed(_) | Self::Shown(_) => StatusCode::OK,
+            Self::Erasure(erasure) if erasure.is_running() => StatusCode::ACCEPTED,
+            Self::Erasure(_) => StatusCode::OK,
             // The desired state is kept and only has to wait.
             Self::Unfinished(_, Failure::Api(_, ApiError::TooManyRequests { .. })) => {
                 StatusCode::ACCEPTED
@@ -375,7 +404,11 @@ impl Outcome {
 
     pub(crate) fn cause(&self) -> Option<String> {
         match self {
-            Self::Done(_) | Self::Endpoint(..) | Self::Listed(_) | Self::Shown(_) => None,
+            Self::Done(_)
+            | Self::Endpoint(..)
+            | Self::Listed(_)
+            | Self::Shown(_)
+            | Self::Erasure(_) => None,
             Self::Unfinished(_, failure) | Self::Failed(failure) => Some(failure.cause()),
         }
     }
@@ -389,6 +422,7 @@ impl Outcome {
             }),
             Self::Listed(list) => serde_json::to_string(list),
             Self::Shown(detail) => serde_json::to_string(detail),
+            Self::Erasure(erasure) => serde_json::to_string(&ErasureView::of(erasure)),
             Self::Unfinished(account, failure) => serde_json::to_string(&Complaint {
                 message: failure.message(),
                 field: failure.field(),
@@ -407,7 +441,11 @@ impl Outcome {
         headers.insert("content-type", HeaderValue::from_static("application/json"));
         let retry_after = match self {
             Self::Unfinished(_, failure) | Self::Failed(failure) => failure.retry_after(),
-            Self::Done(_) | Self::Endpoint(..) | Self::Listed(_) | Self::Shown(_) => None,
+            Self::Done(_)
+            | Self::Endpoint(..)
+            | Self::Listed(_)
+            | Self::Shown(_)
+            | Self::Erasure(_) => None,
         };
         if let Some(seconds) = retry_after {
             headers.insert("retry-after", HeaderValue::from(seconds));

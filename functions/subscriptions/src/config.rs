@@ -1,5 +1,6 @@
 //! The configuration of subscriptions, read once at start.
 
+use domain::erasure::Retention;
 use domain::ports::QueueUrl;
 use domain::route::{Routes, RoutesError};
 use runtime::config::{ConfigError, Variables};
@@ -72,6 +73,7 @@ impl Config {
                 rotation_hours: variables.parsed("ROTATION_HOURS")?,
                 grace_hours: variables.parsed("TOKEN_GRACE_HOURS")?,
                 stack: variables.stack(),
+                retention: retention(variables)?,
                 ..Settings::new(variables.parsed("HOOKS_URL")?)
             },
             recovery_days,
@@ -79,12 +81,24 @@ impl Config {
     }
 }
 
+/// For how long things are kept that no erasure deletes. A template of the release before does not say it.
+fn retention(variables: &Variables) -> Result<Retention, ConfigError> {
+    let days = |name, usual| match variables.parsed(name) {
+        Err(ConfigError::Missing(_)) => Ok(usual),
+        days => days,
+    };
+    Ok(Retention {
+        receipt_days: days("RECEIPT_TTL_DAYS", crate::RETENTION.receipt_days)?,
+        event_days: days("OVERSIZE_EXPIRY_DAYS", crate::RETENTION.event_days)?,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use rstest::rstest;
 
-    const GOOD: [(&str, &str); 13] = [
+    const GOOD: [(&str, &str); 15] = [
         ("ACCOUNTS_TABLE", "accounts"),
         ("RECEIPTS_TABLE", "receipts"),
         ("OAUTH_SECRET_PREFIX", "stack/oauth/"),
@@ -101,6 +115,8 @@ mod tests {
             "ROUTES",
             r#"[{"team":"a","queue":"q","types":["orderhook.account.*"],"accounts":["*"]}]"#,
         ),
+        ("RECEIPT_TTL_DAYS", "60"),
+        ("OVERSIZE_EXPIRY_DAYS", "0"),
     ];
 
     fn with(name: &str, value: &str) -> Variables {
@@ -122,6 +138,15 @@ mod tests {
         assert!(config.routes.all().is_empty());
     }
 
+    #[test]
+    fn the_release_before_does_not_say_for_how_long_things_are_kept() {
+        let read = |name| Config::read(&with(name, "")).unwrap().settings.retention;
+        let days = |retention: Retention| (retention.receipt_days, retention.event_days);
+        assert_eq!(days(read("")), (60, 0));
+        assert_eq!(days(read("RECEIPT_TTL_DAYS")), (30, 0));
+        assert_eq!(days(read("OVERSIZE_EXPIRY_DAYS")), (60, 30));
+    }
+
     #[rstest]
     fn every_other_variable_is_needed(#[values(0, 1, 2, 3, 4, 5, 6, 7, 8, 10)] which: usize) {
         let (name, _) = GOOD[which];
@@ -136,6 +161,8 @@ mod tests {
     #[case("SECRET_RECOVERY_DAYS", "31")]
     #[case("SECRET_RECOVERY_DAYS", "soon")]
     #[case("TOKEN_GRACE_HOURS", "-1")]
+    #[case("RECEIPT_TTL_DAYS", "-1")]
+    #[case("OVERSIZE_EXPIRY_DAYS", "never")]
     #[case("ROUTES", "{}")]
     #[case("HOOKS_URL", "example.com")]
     #[case("SOURCE_URLS", "shop=https://api.example.com")]

@@ -22,6 +22,9 @@ impl<'p, A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'p, A, S, D> {
     ) -> Result<Outcome, Failure> {
         let new = Account::new(name.clone(), wanted.source, wanted.events.clone(), now);
         let mut lock = AccountLock::acquire_or_reserve(self.ports(by), new, now).await?;
+        if let Err(failure) = self.refuse_while_erased(name).await {
+            return lock.release(failure).await;
+        }
         if self.reconciler.life_cycle(wanted.source).is_manual() {
             return self.connect_manually(lock, wanted).await;
         }

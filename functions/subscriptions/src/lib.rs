@@ -8,6 +8,8 @@
 //! | `POST /v1/accounts/{account}/check` | [`check`]: compares with the source and corrects what differs |
 //! | `POST /v1/accounts/{account}/rotate` | [`rotate`]: another webhook, token and key take over from those in use |
 //! | `POST /v1/accounts/{account}/endpoint` | [`manual`]: a URL for a source at which a person registers it, shown once |
+//! | `POST /v1/accounts/{account}/erasure` | [`erase`]: what is kept of the account, or of one record, is to be deleted |
+//! | `GET /v1/accounts/{account}/erasure/{erasure}` | how far that is |
 //! | `DELETE /v1/accounts/{account}` | [`disconnect`]: no webhook of ours, no delivery taken, secrets scheduled for deletion |
 //!
 //! The schedule checks every account by itself ([`schedule`]), and between that whoever has become silent
@@ -36,6 +38,7 @@ mod check;
 pub mod config;
 mod connect;
 mod disconnect;
+mod erase;
 pub mod event;
 pub mod health;
 mod history;
@@ -53,6 +56,7 @@ mod withdrawal;
 use std::time::Duration;
 
 use domain::account::AccountName;
+use domain::erasure::Retention;
 use domain::ports::PortError;
 use domain::signature::Policy;
 use domain::source::Source;
@@ -88,6 +92,12 @@ const GRACE_HOURS: u64 = 72;
 /// How many failed deliveries in a row are too many, unless the configuration says otherwise.
 const FAILURES_ALARM: usize = 3;
 
+/// For how long receipts and large events are kept, unless the configuration says otherwise.
+const RETENTION: Retention = Retention {
+    receipt_days: 30,
+    event_days: 30,
+};
+
 /// The stack's name, unless the configuration says otherwise.
 const STACK: &str = "orderhook";
 
@@ -110,6 +120,8 @@ pub struct Settings {
     pub stack: String,
     /// How long a call may work before it says how far it got.
     pub budget: Duration,
+    /// For how long things are kept that no erasure deletes.
+    pub retention: Retention,
 }
 
 impl Settings {
@@ -125,6 +137,7 @@ impl Settings {
             policy: |source| facts(source).policy,
             stack: STACK.to_owned(),
             budget: BUDGET,
+            retention: RETENTION,
         }
     }
 }
@@ -136,6 +149,7 @@ pub struct Subscriptions<'p, A, S, D> {
     health: &'p Health<'p, D>,
     reconciler: Reconciler<'p, A, S, D>,
     rules: Rules,
+    retention: Retention,
     budget: Duration,
     /// The stack's name, by which its metrics are known.
     stack: String,
@@ -156,6 +170,7 @@ impl<'p, A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'p, A, S, D> {
             events,
             health,
             budget: settings.budget,
+            retention: settings.retention,
             stack: settings.stack.clone(),
             rules: Rules {
                 life_cycle: settings.life_cycle,
@@ -224,6 +239,11 @@ impl<'p, A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'p, A, S, D> {
             Route::Check(name) => self.check(name, by, now, deadline).await,
             Route::Rotate(name) => self.rotate(name, by, now, deadline).await,
             Route::Endpoint(name) => self.make_endpoint(name, by, now).await,
+            Route::Erase(name) => {
+                let subject = request::subject_of(request, name)?;
+                self.erase(name, subject, by, now).await
+            }
+            Route::ShowErasure(name, id) => self.show_erasure(name, id).await,
         }
     }
 

@@ -1,6 +1,9 @@
 //! Requests: what a caller sent, read field by field so that a complaint names its field and repeats no value
 //! that may be secret.
 
+use domain::account::AccountName;
+use domain::erasure::record_of;
+use domain::record::{LONGEST_RECORD_ID, Subject};
 use domain::signature::{LiveSecrets, MacKey, Policy};
 use domain::source::Source;
 use domain::subscription::{
@@ -49,6 +52,33 @@ pub(crate) fn caller_of(request: &Request) -> Option<Principal> {
     };
     let identity = context.authorizer.as_ref()?.iam.as_ref()?;
     Principal::new(identity.user_arn.as_deref()?)
+}
+
+const SUBJECT: &str = "subject";
+
+/// The record that `POST /v1/accounts/{account}/erasure` is about; none where it is about the whole account.
+pub(crate) fn subject_of(
+    request: &Request,
+    account: &AccountName,
+) -> Result<Option<Subject>, Failure> {
+    let body = bytes_of(request);
+    if body.trim_ascii().is_empty() {
+        return Ok(None);
+    }
+    let body = object(body, &[SUBJECT])?;
+    only(&body, &[SUBJECT])?;
+    if body.is_empty() {
+        return Ok(None);
+    }
+    // A null is no account's erasure: whoever sends it meant a record.
+    let subject = Subject::parse(text(&body, SUBJECT)?).ok();
+    let subject = subject.filter(|subject| record_of(account, subject).is_some());
+    subject.map(Some).ok_or_else(|| {
+        let message = format!(
+            "subject has to be a kind, '/' and a record's id of at most {LONGEST_RECORD_ID} bytes, such as order/or_1"
+        );
+        refuse(Some(SUBJECT), message)
+    })
 }
 
 impl Connect {

@@ -2,6 +2,7 @@
 //! domain changes it.
 
 use domain::account::AccountName;
+use domain::erasure::ErasureId;
 use lambda_http::Request;
 use lambda_http::RequestExt as _;
 use lambda_http::request::RequestContext;
@@ -20,6 +21,8 @@ pub(crate) enum Route {
     Check(AccountName),
     Rotate(AccountName),
     Endpoint(AccountName),
+    Erase(AccountName),
+    ShowErasure(AccountName, ErasureId),
 }
 
 impl Route {
@@ -44,10 +47,18 @@ impl Route {
             "PUT /v1/accounts/{account}" => Ok(Self::Connect(account()?)),
             "DELETE /v1/accounts/{account}" => Ok(Self::Disconnect(account()?)),
             "PATCH /v1/accounts/{account}" => Ok(Self::Change(account()?)),
-            "POST /v1/accounts/{account}/{action}" => match action(request).as_str() {
+            "GET /v1/accounts/{account}/erasure/{erasure}" => {
+                let account = account()?;
+                match parameter(request, "erasure").parse() {
+                    Ok(erasure) => Ok(Self::ShowErasure(account, erasure)),
+                    Err(_) => Err(Failure::NoErasure(account)),
+                }
+            }
+            "POST /v1/accounts/{account}/{action}" => match parameter(request, "action") {
                 "check" => Ok(Self::Check(account()?)),
                 "rotate" => Ok(Self::Rotate(account()?)),
                 "endpoint" => Ok(Self::Endpoint(account()?)),
+                "erasure" => Ok(Self::Erase(account()?)),
                 _ => Err(Failure::NoRoute),
             },
             _ => Err(Failure::NoRoute),
@@ -63,7 +74,9 @@ impl Route {
             | Self::Change(name)
             | Self::Check(name)
             | Self::Rotate(name)
-            | Self::Endpoint(name) => Some(name),
+            | Self::Endpoint(name)
+            | Self::Erase(name)
+            | Self::ShowErasure(name, _) => Some(name),
             Self::List => None,
         }
     }
@@ -79,14 +92,15 @@ impl Route {
             Self::Check(_) => "check",
             Self::Rotate(_) => "rotate",
             Self::Endpoint(_) => "endpoint",
+            Self::Erase(_) => "erase",
+            Self::ShowErasure(..) => "show_erasure",
         }
     }
 }
 
-fn action(request: &Request) -> String {
+fn parameter<'r>(request: &'r Request, name: &str) -> &'r str {
     let parameters = request.path_parameters_ref();
     parameters
-        .and_then(|parameters| parameters.first("action"))
+        .and_then(|parameters| parameters.first(name))
         .unwrap_or_default()
-        .to_owned()
 }

@@ -211,9 +211,11 @@ impl<A: Accounts, S: Secrets, D: Deliveries> Subscriptions<'_, A, S, D> {
 /// The table above.
 fn judge(outcome: &Outcome) -> (&'static str, Fate) {
     match outcome {
-        Outcome::Done(_) | Outcome::Endpoint(..) | Outcome::Listed(_) | Outcome::Shown(_) => {
-            ("in_line", Fate::Done)
-        }
+        Outcome::Done(_)
+        | Outcome::Endpoint(..)
+        | Outcome::Listed(_)
+        | Outcome::Shown(_)
+        | Outcome::Erasure(_) => ("in_line", Fate::Done),
         Outcome::Unfinished(_, failure) | Outcome::Failed(failure) => match failure {
             Failure::Api(..)
             | Failure::OutOfTime(_)
@@ -222,6 +224,9 @@ fn judge(outcome: &Outcome) -> (&'static str, Fate) {
             | Failure::NothingToRotate
             | Failure::Manual(_)
             | Failure::NotManual(_)
+            | Failure::StillConnected(_)
+            | Failure::BeingErased(_)
+            | Failure::NoErasure(_)
             | Failure::SilentSuccessor { .. }
             | Failure::KeptOtherwise { .. }
             | Failure::OtherSite(_)

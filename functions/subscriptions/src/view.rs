@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use domain::erasure::{Erasure, Progress};
 use domain::identity::DeliveryId;
+use domain::record::Subject;
 use domain::signature::{Assurance, Policy};
 use domain::subscription::{
-    Account, AllAccounts, Entry, FailedDelivery, LastError, Registration, RegistrationState,
-    Rotation, Silence, State,
+    Account, AllAccounts, Entry, FailedDelivery, LastError, Principal, Registration,
+    RegistrationState, Rotation, Silence, State,
 };
 use serde::Serialize;
 use sources::{facts, parts, protocol, shared_types};
@@ -441,6 +443,80 @@ impl From<&Entry> for Happening {
             at: entry.at.to_string(),
             message: entry.what.clone(),
             by: entry.by.as_ref().map(|by| by.as_str().to_owned()),
+        }
+    }
+}
+
+/// An erasure, as it is shown.
+#[derive(Debug, Serialize)]
+pub(crate) struct ErasureView<'e> {
+    account: &'e str,
+    /// By which it is shown again.
+    erasure: &'e str,
+    /// The record's subject, while it runs. Left out of an account's, and once it is done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<&'e str>,
+    /// `running` or `done`.
+    state: &'static str,
+    begun: String,
+    /// Null while it runs.
+    ended: Option<String>,
+    /// The ARN of whoever asked for it; left out where the gateway named nobody.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    by: Option<&'e str>,
+    /// What is deleted.
+    erases: &'static [&'static str],
+    /// What is deleted so far.
+    erased: ErasedView,
+    /// What is not deleted, and when the last of it expires.
+    remains: RemainsView,
+}
+
+#[derive(Debug, Serialize)]
+struct ErasedView {
+    records: u64,
+    objects: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct RemainsView {
+    receipts_until: String,
+    /// Null where large events never expire; left out of an account's erasure, which deletes all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    large_events_until: Option<Option<String>>,
+    backups_until: String,
+}
+
+impl<'e> ErasureView<'e> {
+    pub(crate) fn of(erasure: &'e Erasure) -> Self {
+        let (state, ended) = match &erasure.progress {
+            Progress::Running(_) => ("running", None),
+            Progress::Done(at) => ("done", Some(at.to_string())),
+        };
+        let is_whole = erasure.id.is_whole();
+        let remains = &erasure.remains;
+        let events = remains.events.map(|until| until.to_string());
+        Self {
+            account: erasure.account.as_str(),
+            erasure: erasure.id.as_str(),
+            subject: erasure.subject.as_ref().map(Subject::as_str),
+            state,
+            begun: erasure.begun.to_string(),
+            ended,
+            by: erasure.by.as_ref().map(Principal::as_str),
+            erases: match is_whole {
+                true => &["records", "objects", "url_tokens", "account"],
+                false => &["record", "objects"],
+            },
+            erased: ErasedView {
+                records: erasure.erased.records,
+                objects: erasure.erased.objects,
+            },
+            remains: RemainsView {
+                receipts_until: remains.receipts.to_string(),
+                large_events_until: (!is_whole).then_some(events),
+                backups_until: remains.backups.to_string(),
+            },
         }
     }
 }

@@ -7,8 +7,14 @@ const PROGRAM: Program = Program {
     function: "subscriptions",
     path: env!("CARGO_BIN_EXE_subscriptions"),
     // Empty where each source is at its own addresses, and without them no team gets account events: 0.1.0 set neither. The
-    // stack has a name without its variable.
-    with_default: &["SOURCE_URLS", "ROUTES", "STACK_NAME"],
+    // stack has a name without its variable. A template that does not say for how long things are kept has the usual days.
+    with_default: &[
+        "SOURCE_URLS",
+        "ROUTES",
+        "STACK_NAME",
+        "RECEIPT_TTL_DAYS",
+        "OVERSIZE_EXPIRY_DAYS",
+    ],
 };
 
 #[test]
@@ -29,6 +35,8 @@ fn without_a_variable_it_has_a_default_or_names_it_and_ends() {
 #[rstest]
 #[case("HOOKS_URL", "hooks")]
 #[case("LOG_LEVEL", "loud")]
+#[case("OVERSIZE_EXPIRY_DAYS", "x")]
+#[case("RECEIPT_TTL_DAYS", "x")]
 #[case("ROTATION_HOURS", "x")]
 #[case("ROUTES", "{}")]
 #[case("SECRET_RECOVERY_DAYS", "6")]

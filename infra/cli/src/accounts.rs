@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use domain::source::Source;
-use operate::accounts::{Account, Accounts as Api, Given, List, Outcome, Wanted, named};
+use operate::accounts::{
+    Account, Accounts as Api, Erasure, Given, List, Outcome, Wanted, erasure_id, named, subject,
+};
 use operate::{Error, Exit, Target};
 use serde_json::json;
 
@@ -24,6 +26,7 @@ Examples:
   orderhook accounts connect deck --source apideck --app-id app_9f2c
   orderhook accounts connect relay --source stackone && orderhook accounts endpoint relay
   orderhook accounts events acme 'order.created' 'order.updated'
+  orderhook accounts erase acme --subject customer/cu_1
   aws secretsmanager get-secret-value … | orderhook accounts connect acme --client-id 9f2c… --secret-file -";
 
 /// Commands about accounts.
@@ -47,6 +50,10 @@ pub enum Accounts {
     Rotate(Changed),
     /// Remove the webhook at the source, and the account's secrets. The history stays.
     Disconnect(Changed),
+    /// Delete what is kept of an account, or of one of its records, before it expires by itself.
+    ///
+    /// Says first what would be deleted and what stays. An account has to be disconnected before.
+    Erase(Erase),
     /// Make a URL for a manual account (StackOne), which is shown this once: register it at the source.
     Endpoint(Named),
 }
@@ -66,6 +73,19 @@ pub struct Changed {
     /// How many seconds to wait where the source or another call asks for patience.
     #[arg(long, default_value_t = 60, value_name = "SECONDS")]
     pub wait: u64,
+}
+
+/// Arguments of `accounts erase`.
+#[derive(Debug, Clone, Args)]
+pub struct Erase {
+    /// The account's name.
+    pub account: String,
+    /// One record by its subject, such as order/or_1, in place of everything that is kept of the account.
+    #[arg(long, value_name = "SUBJECT")]
+    pub subject: Option<String>,
+    /// Shows how far the erasure with this id is, and erases nothing.
+    #[arg(long, value_name = "ID", conflicts_with = "subject")]
+    pub show: Option<String>,
 }
 
 /// Arguments of `accounts events`.
@@ -171,6 +191,16 @@ pub async fn run(
             let secrets = from.read(&wanted.secrets(), screen).await?;
             Some(wanted.with(&secrets)?)
         }
+        Accounts::Erase(arguments) => {
+            let account = named(&arguments.account)?;
+            if let Some(given) = &arguments.subject {
+                subject(&account, given)?;
+            }
+            if let Some(id) = &arguments.show {
+                erasure_id(id)?;
+            }
+            None
+        }
         _ => None,
     };
     let stack = target.stack().await?;
@@ -228,6 +258,7 @@ pub async fn run(
                 screen,
             )
         }
+        Accounts::Erase(arguments) => erase(&api, arguments, yes, screen).await,
         Accounts::Endpoint(arguments) => {
             let account = named(&arguments.account)?;
             let url = api.endpoint(&account).await?;
@@ -239,6 +270,84 @@ pub async fn run(
             Ok(Exit::Done)
         }
     }
+}
+
+/// Erases an account or a record, once the operator has seen what goes and what stays.
+async fn erase(
+    api: &Api<'_>,
+    Erase {
+        account,
+        subject,
+        show,
+    }: &Erase,
+    yes: bool,
+    screen: &mut Screen,
+) -> Result<Exit, Stop> {
+    let account = named(account)?;
+    if let Some(id) = show {
+        let (erasure, document) = api.erasure(&account, id).await?;
+        screen.show(&erasing(&erasure), &document)?;
+        return Ok(match erasure.is_done() {
+            true => Exit::Done,
+            false => Exit::Left,
+        });
+    }
+    let subject = subject.as_deref();
+    screen.note(&match subject {
+        None => format!(
+            "would delete everything that is kept of {}: all its records and their objects, its URLs, its history.",
+            account.as_str()
+        ),
+        Some(subject) => format!(
+            "would delete {subject} of {}: its record and its objects. If it arrives again, it is kept again.",
+            account.as_str()
+        ),
+    });
+    screen.note(
+        "Deliveries as they came, messages in queues and what the tables can be restored to stay until they expire; what \
+         teams were sent is theirs.",
+    );
+    let question = format!(
+        "Erase {}? It cannot be undone.",
+        subject.unwrap_or(account.as_str())
+    );
+    if !agrees(&question, yes, screen).await? {
+        return Err(Error::Refused("nothing was changed".to_owned()).into());
+    }
+    let (erasure, document) = api.erase(&account, subject).await?;
+    screen.show(&erasing(&erasure), &document)?;
+    if erasure.is_done() {
+        return Ok(Exit::Done);
+    }
+    screen.note(&format!(
+        "The schedule goes on with it. How far it is: orderhook accounts erase {} --show {}",
+        erasure.account, erasure.erasure
+    ));
+    Ok(Exit::Left)
+}
+
+/// How far an erasure is, and what it leaves.
+fn erasing(erasure: &Erasure) -> String {
+    let Erasure {
+        account,
+        erasure: id,
+        state,
+        erased,
+        remains,
+    } = erasure;
+    let mut text = format!(
+        "{account}: erasure {id} {state}, {} records and {} objects deleted\n  deliveries as they came expire by {}\n",
+        erased.records, erased.objects, remains.receipts_until
+    );
+    if let Some(until) = &remains.large_events_until {
+        let _ = writeln!(text, "  earlier large events expire by {until}");
+    }
+    let _ = write!(
+        text,
+        "  tables can be restored until {}",
+        remains.backups_until
+    );
+    text
 }
 
 fn list(list: &List, screen: &mut Screen) -> Result<Exit, Stop> {

@@ -23,6 +23,8 @@ pub enum Named {
     Consumer,
     /// Keeps webhooks registered, and answers the admin API.
     Subscriptions,
+    /// Erases accounts and records.
+    Erasure,
 }
 
 impl Named {
@@ -31,6 +33,7 @@ impl Named {
             Self::Inbound => Function::Inbound,
             Self::Consumer => Function::Consumer,
             Self::Subscriptions => Function::Subscriptions,
+            Self::Erasure => Function::Erasure,
         }
     }
 }
@@ -41,7 +44,7 @@ impl Named {
     after_help = "Examples:\n  orderhook logs consumer --since 2h --filter order/or_1\n  orderhook logs --troubles"
 )]
 pub struct Logs {
-    /// The function; all three, one after the other, where it is left out.
+    /// The function; all of them, one after the other, where it is left out.
     #[arg(value_enum)]
     pub function: Option<Named>,
     /// From when until when [default: the last hour].

@@ -446,3 +446,133 @@ async fn a_local_stack_is_found_by_its_file() {
     assert_eq!(exit, Exit::Done, "{}", printed.err());
     assert!(printed.out().contains("acme"));
 }
+
+fn erasure(state: &str) -> Value {
+    json!({
+        "account": "acme", "erasure": "0f2c4a6e8b1d3f5a7c9e0b2d4f6a8c0e", "subject": "order/or_1", "state": state,
+        "begun": "2026-11-20T12:00:00.000Z", "ended": null, "erases": ["record", "objects"],
+        "erased": { "records": 1, "objects": 2 },
+        "remains": {
+            "receipts_until": "2026-12-20T12:00:00.000Z", "large_events_until": null,
+            "backups_until": "2026-12-25T12:00:00.000Z",
+        },
+    })
+}
+
+#[rstest]
+#[case::a_record(&["--subject", "order/or_1"], "running", json!({ "subject": "order/or_1" }), Exit::Left)]
+#[case::done_at_once(&["--subject", "order/or_1"], "done", json!({ "subject": "order/or_1" }), Exit::Done)]
+#[case::an_account(&[], "running", Value::Null, Exit::Left)]
+#[tokio::test]
+async fn what_is_erased_is_said_with_what_stays(
+    #[case] options: &[&str],
+    #[case] state: &str,
+    #[case] body: Value,
+    #[case] exit: Exit,
+) {
+    let aws = well().await;
+    let action = "execute-api POST /v1/accounts/acme/erasure";
+    let document = erasure(state);
+    aws.on(action, Reply::status(202, document.to_string()));
+    let mut line = vec!["accounts", "erase", "acme", "--yes"];
+    line.extend(options);
+    let ended = give(&aws, &line).await;
+    assert_eq!(ended.exit, exit, "{}", ended.err);
+    assert!(
+        ended.out.contains("2026-12-20T12:00:00.000Z"),
+        "{}",
+        ended.out
+    );
+    assert!(
+        ended.err.contains("would delete") && ended.err.contains("stay"),
+        "{}",
+        ended.err
+    );
+    let seen = aws.seen_of(action);
+    let sent: Value = serde_json::from_str(&seen[0].body).unwrap_or_default();
+    assert_eq!((seen.len(), sent), (1, body));
+    line.push("--json");
+    let ended = give(&aws, &line).await;
+    assert_eq!(serde_json::from_str::<Value>(&ended.out).unwrap(), document);
+}
+
+/// Nobody is there to agree.
+#[tokio::test]
+async fn nothing_is_erased_without_a_yes() {
+    let aws = well().await;
+    let ended = give(
+        &aws,
+        &["accounts", "erase", "acme", "--subject", "order/or_1"],
+    )
+    .await;
+    assert_ne!(ended.exit, Exit::Done);
+    assert!(
+        aws.seen_of("execute-api POST /v1/accounts/acme/erasure")
+            .is_empty()
+    );
+    assert!(
+        ended.err.contains("would delete order/or_1"),
+        "{}",
+        ended.err
+    );
+}
+
+#[rstest]
+#[case::no_id("order/")]
+#[case::no_kind("/or_1")]
+#[case::no_slash("or_1")]
+#[case::a_kind_with_a_space("or der/or_1")]
+#[tokio::test]
+async fn what_is_no_subject_asks_nobody(#[case] subject: &str) {
+    let aws = well().await;
+    let line = ["accounts", "erase", "acme", "--yes", "--subject", subject];
+    let ended = give(&aws, &line).await;
+    assert_eq!(ended.exit, Exit::Usage);
+    assert!(aws.seen().is_empty());
+}
+
+#[tokio::test]
+async fn an_account_that_is_connected_is_not_erased() {
+    let aws = well().await;
+    let refused = json!({ "message": "the account is connected; DELETE it first" });
+    aws.on(
+        "execute-api POST /v1/accounts/acme/erasure",
+        Reply::status(409, refused.to_string()),
+    );
+    let ended = give(&aws, &["accounts", "erase", "acme", "--yes"]).await;
+    assert!(ended.err.contains("DELETE it first"), "{}", ended.err);
+    assert_eq!(ended.exit.code(), 1);
+}
+
+#[rstest]
+#[case::running("running", Exit::Left)]
+#[case::done("done", Exit::Done)]
+#[tokio::test]
+async fn how_far_an_erasure_is_is_shown_and_nothing_erased(
+    #[case] state: &str,
+    #[case] exit: Exit,
+) {
+    let aws = well().await;
+    let id = "0f2c4a6e8b1d3f5a7c9e0b2d4f6a8c0e";
+    let action = format!("execute-api GET /v1/accounts/acme/erasure/{id}");
+    aws.on(&action, Reply::json(&erasure(state)));
+    let ended = give(&aws, &["accounts", "erase", "acme", "--show", id]).await;
+    assert_eq!(ended.exit, exit, "{}", ended.err);
+    assert!(
+        ended.out.contains("1 records and 2 objects"),
+        "{}",
+        ended.out
+    );
+    assert!(
+        aws.seen_of("execute-api POST /v1/accounts/acme/erasure")
+            .is_empty()
+    );
+    let line = [
+        "accounts",
+        "erase",
+        "acme",
+        "--show",
+        "../../beta/erasure/account",
+    ];
+    assert_eq!(give(&aws, &line).await.exit, Exit::Usage);
+}

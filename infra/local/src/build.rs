@@ -19,7 +19,7 @@ use crate::refusal::Refusal;
 use crate::tools::{Tools, without_cargos_own};
 
 /// The packages that are functions, which are also the names of their programs.
-const FUNCTIONS: [&str; 3] = ["inbound", "consumer", "subscriptions"];
+const FUNCTIONS: [&str; 4] = ["inbound", "consumer", "subscriptions", "erasure"];
 
 /// The functions' processor, as the template names it.
 ///

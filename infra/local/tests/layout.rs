@@ -12,10 +12,11 @@ use std::process::Command;
 use rstest::rstest;
 
 /// What the functions are made of.
-const PRODUCT: [&str; 7] = [
+const PRODUCT: [&str; 8] = [
     "functions/inbound",
     "functions/consumer",
     "functions/subscriptions",
+    "functions/erasure",
     "shared/domain",
     "shared/sources",
     "shared/aws",
@@ -122,7 +123,7 @@ fn only_subscriptions_has_the_sources_http_client(#[case] function: &str, #[case
 #[test]
 fn functions_name_no_source() {
     let sources = sources();
-    let named = lines(&code(&PRODUCT[..3]), |line| {
+    let named = lines(&code(&PRODUCT[..4]), |line| {
         let line = line.to_lowercase();
         sources.iter().any(|source| line.contains(source))
     });
@@ -152,13 +153,13 @@ fn an_arm_is_known(#[case] line: &str, #[case] expected: bool) {
 
 #[test]
 fn a_main_is_wiring() {
-    let mains = code(&PRODUCT[..3])
+    let mains = code(&PRODUCT[..4])
         .into_iter()
         .filter(|file| file.path.ends_with("/main.rs"));
     let long: Vec<_> = mains
         .map(|main| (main.path, main.text.lines().count()))
         .collect();
-    assert_eq!(long.len(), 3, "{long:?}");
+    assert_eq!(long.len(), 4, "{long:?}");
     assert!(
         long.iter().all(|(_, lines)| *lines < 40),
         "what is more than wiring belongs where it can be tested: {long:?}"

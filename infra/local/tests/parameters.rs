@@ -43,10 +43,11 @@ const TEXTS: [(&str, &str); 11] = [
 
 /// Variables that a program reads before its configuration. That it reads them, and refuses what they cannot be, is seen
 /// by its `tests/environment.rs`.
-const READ_AT_START: [(&str, &[&str]); 3] = [
+const READ_AT_START: [(&str, &[&str]); 4] = [
     ("inbound", &["LOG_LEVEL", "RECEIPT_TTL_DAYS"]),
     ("consumer", &["LOG_LEVEL", "RECORD_FORMAT"]),
     ("subscriptions", &["LOG_LEVEL"]),
+    ("erasure", &["LOG_LEVEL"]),
 ];
 
 fn template() -> Template {
@@ -63,6 +64,7 @@ fn configuration(function: &str, variables: &BTreeMap<String, String>) -> String
         "inbound" => shown(inbound::config::Config::read(&variables)),
         "consumer" => shown(consumer::config::Config::read(&variables)),
         "subscriptions" => shown(subscriptions::config::Config::read(&variables)),
+        "erasure" => shown(erasure::config::Config::read(&variables)),
         other => panic!("{other} is no function"),
     }
 }
@@ -94,7 +96,8 @@ fn others(template: &Template, parameter: &str) -> Vec<String> {
 #[rstest]
 #[case::inbound("inbound", 8)]
 #[case::consumer("consumer", 4)]
-#[case::subscriptions("subscriptions", 6)]
+#[case::subscriptions("subscriptions", 8)]
+#[case::erasure("erasure", 1)]
 // requirement: parameters-keep-promises
 fn each_parameter_that_reaches_a_function_changes_what_it_does(
     #[case] function: &str,
@@ -141,7 +144,7 @@ fn each_parameter_that_reaches_a_function_changes_what_it_does(
 /// What the programs are started with by their own tests is what the template gives them.
 #[rstest]
 fn the_releases_environment_is_that_of_the_template(
-    #[values("inbound", "consumer", "subscriptions")] function: &str,
+    #[values("inbound", "consumer", "subscriptions", "erasure")] function: &str,
 ) {
     let current = releases::all()
         .into_iter()

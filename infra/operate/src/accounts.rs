@@ -7,6 +7,8 @@ use std::fmt;
 use std::time::Duration;
 
 use domain::account::AccountName;
+use domain::erasure::{ErasureId, record_of};
+use domain::record::Subject;
 use domain::source::Source;
 use domain::subscription::CredentialField;
 use http::Method;
@@ -64,6 +66,50 @@ pub struct FailedDeliveries {
     /// How many for which cause.
     #[serde(default)]
     pub causes: BTreeMap<String, u64>,
+}
+
+/// What is deleted of an account, or of one of its records, before it expires by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Erasure {
+    /// Whose.
+    pub account: String,
+    /// Its id.
+    pub erasure: String,
+    /// `running` or `done`.
+    pub state: String,
+    /// What was deleted so far.
+    pub erased: Erased,
+    /// What stays, and until when.
+    pub remains: Remains,
+}
+
+/// What an erasure has deleted.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Erased {
+    /// Records.
+    pub records: u64,
+    /// Versions of objects.
+    pub objects: u64,
+}
+
+/// What an erasure leaves, and when the last of it expires (RFC 3339).
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Remains {
+    /// Deliveries as they came.
+    pub receipts_until: String,
+    /// Large events of before those that the record still named; absent of an account's erasure.
+    #[serde(default)]
+    pub large_events_until: Option<String>,
+    /// What the tables can be restored to.
+    pub backups_until: String,
+}
+
+impl Erasure {
+    /// Whether it is done.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.state == "done"
+    }
 }
 
 /// An account. What only some answers have is absent from the others.
@@ -455,6 +501,36 @@ impl<'a> Accounts<'a> {
         }
     }
 
+    /// Asks for the erasure of an account, or of one record of it by its subject such as `order/or_1`. The same call again
+    /// answers with the erasure that is under way.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] where the account is still connected; [`Error::Usage`] where no record has the subject.
+    pub async fn erase(
+        &self,
+        account: &AccountName,
+        subject: Option<&str>,
+    ) -> Result<(Erasure, Value), Error> {
+        let body = subject.map(|subject| json!({ "subject": subject }));
+        let path = path(account, "/erasure");
+        let answer = self.call(Method::POST, &path, body.as_ref()).await?;
+        erasure(answer, account)
+    }
+
+    /// How far an erasure is.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where there is none of this id.
+    pub async fn erasure(
+        &self,
+        account: &AccountName,
+        id: &str,
+    ) -> Result<(Erasure, Value), Error> {
+        let path = path(account, &format!("/erasure/{id}"));
+        let answer = self.call(Method::GET, &path, None).await?;
+        erasure(answer, account)
+    }
+
     /// Makes a call again while it is answered that it can go on later.
     async fn persist(
         &self,
@@ -494,6 +570,36 @@ impl<'a> Accounts<'a> {
         body: Option<&Value>,
     ) -> Result<Answer, Error> {
         admin::call(self.calls, self.admin_url, method, path, body).await
+    }
+}
+
+fn erasure(answer: Answer, account: &AccountName) -> Result<(Erasure, Value), Error> {
+    match answer.status {
+        200 | 202 => Ok((parsed(answer.body.clone())?, answer.body)),
+        _ => Err(refusal(&answer, account.as_str())),
+    }
+}
+
+/// An id of an erasure, as its answer says it.
+///
+/// # Errors
+/// [`Error::Usage`] where none can have it.
+pub fn erasure_id(id: &str) -> Result<ErasureId, Error> {
+    id.parse()
+        .map_err(|error| Error::Usage(format!("{id:?}: {error}")))
+}
+
+/// A subject of a record, such as `order/or_1`.
+///
+/// # Errors
+/// [`Error::Usage`] where no record can have it.
+pub fn subject(account: &AccountName, subject: &str) -> Result<(), Error> {
+    let parsed = Subject::parse(subject).ok();
+    match parsed.is_some_and(|subject| record_of(account, &subject).is_some()) {
+        true => Ok(()),
+        false => Err(Error::Usage(format!(
+            "{subject:?} is no subject: a kind, '/' and a record's id, such as order/or_1"
+        ))),
     }
 }
 

@@ -20,6 +20,13 @@ use crate::stack::{Function, Stack, VERSION};
 use crate::status::{alarms, unwell};
 use crate::teams::{self, Reach};
 
+/// The outputs that name the schedules, and what is not done while one is disabled.
+const SCHEDULES: [(&str, &str); 3] = [
+    ("CheckScheduleName", "webhooks are not checked"),
+    ("WatchScheduleName", "webhooks are not checked"),
+    ("ErasureScheduleName", "nothing is erased"),
+];
+
 /// How far a clock may be off: AWS refuses signatures that are five minutes off.
 const CLOCK_WORTH_A_LOOK: Duration = Duration::from_secs(60);
 const CLOCK_WRONG: Duration = Duration::from_secs(240);
@@ -386,7 +393,7 @@ impl Round<'_> {
         };
         vec![Finding::ok(
             "functions",
-            format!("3 active, {architectures}"),
+            format!("{} active, {architectures}", Function::ALL.len()),
         )]
     }
 
@@ -458,7 +465,7 @@ impl Round<'_> {
     async fn schedules(&self) -> Vec<Finding> {
         let check = "schedules";
         let mut problems = Vec::new();
-        for output in ["CheckScheduleName", "WatchScheduleName"] {
+        for (output, otherwise) in SCHEDULES {
             let schedule = async {
                 let name = self.stack.output(output)?;
                 scheduler::schedule(self.calls, name).await
@@ -468,7 +475,7 @@ impl Round<'_> {
                 Ok(schedule) if schedule.state.as_deref() == Some("DISABLED") => {
                     problems.push(Finding::fail(
                         check,
-                        format!("{} is disabled: webhooks are not checked", schedule.name),
+                        format!("{} is disabled: {otherwise}", schedule.name),
                         "enable it in EventBridge Scheduler, or deploy the stack again",
                     ));
                 }
@@ -476,7 +483,7 @@ impl Round<'_> {
             }
         }
         match problems.is_empty() {
-            true => vec![Finding::ok(check, "2 enabled")],
+            true => vec![Finding::ok(check, format!("{} enabled", SCHEDULES.len()))],
             false => problems,
         }
     }

@@ -264,6 +264,7 @@ pub fn outputs(endpoint: &str) -> Vec<(String, String)> {
         ("AccessLogGroup", "access".to_owned()),
         ("CheckScheduleName", "check".to_owned()),
         ("WatchScheduleName", "watch".to_owned()),
+        ("ErasureScheduleName", "erasure".to_owned()),
         (
             "ConsumerRoleArn",
             "arn:aws:iam::123456789012:role/consumer".to_owned(),
@@ -290,7 +291,7 @@ pub fn outputs(endpoint: &str) -> Vec<(String, String)> {
     for queue in ["Quarantine", "Undelivered"] {
         outputs.push((format!("{queue}QueueUrl"), queue_url(endpoint, queue)));
     }
-    for function in ["Inbound", "Consumer", "Subscriptions"] {
+    for function in ["Inbound", "Consumer", "Subscriptions", "Erasure"] {
         outputs.push((format!("{function}FunctionName"), function.to_lowercase()));
         outputs.push((
             format!("{function}LogGroup"),
@@ -428,7 +429,7 @@ impl Loopback {
     }
 
     fn play_functions(&self) {
-        for function in ["inbound", "consumer", "subscriptions"] {
+        for function in ["inbound", "consumer", "subscriptions", "erasure"] {
             self.on(
                 &format!("lambda GET /2015-03-31/functions/{function}/configuration"),
                 Reply::json(&json!({
@@ -460,7 +461,7 @@ impl Loopback {
             "subscriptions",
             Reply::json(&json!({ "EventSourceMappings": checks })),
         );
-        for schedule in ["check", "watch"] {
+        for schedule in ["check", "watch", "erasure"] {
             self.on(
                 &format!("scheduler GET /schedules/{schedule}"),
                 Reply::json(&json!({ "Name": schedule, "State": "ENABLED" })),

@@ -29,7 +29,7 @@ pub struct Stack {
     outputs: BTreeMap<String, String>,
 }
 
-/// One of the three functions.
+/// One of the functions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Function {
     /// Takes deliveries.
@@ -38,11 +38,18 @@ pub enum Function {
     Consumer,
     /// Keeps webhooks registered, and answers the admin API.
     Subscriptions,
+    /// Erases accounts and records.
+    Erasure,
 }
 
 impl Function {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Inbound, Self::Consumer, Self::Subscriptions];
+    pub const ALL: [Self; 4] = [
+        Self::Inbound,
+        Self::Consumer,
+        Self::Subscriptions,
+        Self::Erasure,
+    ];
 
     /// Its name in sentences and on the command line.
     #[must_use]
@@ -51,6 +58,7 @@ impl Function {
             Self::Inbound => "inbound",
             Self::Consumer => "consumer",
             Self::Subscriptions => "subscriptions",
+            Self::Erasure => "erasure",
         }
     }
 
@@ -60,6 +68,7 @@ impl Function {
             Self::Inbound => "Inbound",
             Self::Consumer => "Consumer",
             Self::Subscriptions => "Subscriptions",
+            Self::Erasure => "Erasure",
         }
     }
 }

@@ -16,6 +16,7 @@ pub mod control;
 pub mod decimal;
 pub mod delivery;
 pub mod envelope;
+pub mod erasure;
 pub mod event;
 pub mod fold;
 pub mod identity;

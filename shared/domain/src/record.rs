@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
 use crate::account::AccountName;
@@ -117,6 +118,25 @@ impl RecordKey {
     pub fn partition(&self) -> String {
         format!("{}#{}", self.account, self.kind)
     }
+
+    /// What the keys of the bucket's objects begin with that hold records of the account and kind.
+    #[must_use]
+    pub fn objects_of_kind(&self) -> String {
+        format!("records/{}/{}/", self.account, self.kind)
+    }
+
+    /// What follows that in the keys of this record's objects, before the event's id: they can be found without an item
+    /// that names them. Releases before 0.2.0 left it out.
+    #[must_use]
+    pub fn folder(&self) -> String {
+        format!("{}/", hex::encode(Sha256::digest(self.id.as_str())))
+    }
+
+    /// The key of the object that holds the record as this event brought it.
+    #[must_use]
+    pub fn object(&self, event: &EventId) -> String {
+        format!("{}{}{event}", self.objects_of_kind(), self.folder())
+    }
 }
 
 impl fmt::Display for RecordKey {
@@ -157,6 +177,10 @@ mod tests {
         assert_eq!(key.partition(), "acme#payment");
         assert_eq!(key.id, id);
         assert_eq!(key.to_string(), "acme#payment/iv_1/abc");
+        let object = key.object(&event());
+        let rest = object.strip_prefix("records/acme/payment/").unwrap();
+        assert_eq!(rest, format!("{}{}", key.folder(), event()));
+        assert_eq!(key.folder().len(), 65);
         let alone = Subject::new("payment", None, event());
         assert_eq!(alone.record(&account, event()), None);
     }

@@ -93,7 +93,7 @@ pub enum Metric {
     NotUnified,
     /// Consumer: how long after its first sight an event was with its teams; replays are left out.
     ForwardAgeMs,
-    /// Subscriptions: runs of a schedule that sent every check that was due.
+    /// Subscriptions and erasure: runs of a schedule that sent every check that was due, or worked on every erasure.
     ScheduleRuns,
     /// Subscriptions: checks of accounts.
     Checks,
@@ -117,11 +117,13 @@ pub enum Metric {
     SubscriptionFindings,
     /// Subscriptions: what checks did at sources.
     SubscriptionActs,
+    /// Erasure: erasures that did not get on in a run; the next run tries again.
+    ErasuresFailed,
 }
 
 impl Metric {
     /// Every metric.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 33] = [
         Self::Deliveries,
         Self::DeliveriesRefused,
         Self::Unauthenticated,
@@ -154,6 +156,7 @@ impl Metric {
         Self::HealthUnread,
         Self::SubscriptionFindings,
         Self::SubscriptionActs,
+        Self::ErasuresFailed,
     ];
 
     /// The table: name, unit, and the dimensions by which it is published besides [`STACK`] alone.
@@ -192,6 +195,7 @@ impl Metric {
             Self::HealthUnread => ("HealthUnread", Count, &[]),
             Self::SubscriptionFindings => ("SubscriptionFindings", Count, &["Finding"]),
             Self::SubscriptionActs => ("SubscriptionActs", Count, &["Act"]),
+            Self::ErasuresFailed => ("ErasuresFailed", Count, &[]),
         }
     }
 

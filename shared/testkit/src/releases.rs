@@ -315,7 +315,7 @@ mod tests {
             let [before, after] = pair else {
                 panic!("windows of two");
             };
-            for function in ["inbound", "consumer", "subscriptions"] {
+            for function in ["inbound", "consumer", "subscriptions", "erasure"] {
                 let Some(needed) = before.environment(function) else {
                     continue;
                 };

@@ -172,6 +172,21 @@ impl Stack {
         answer.expect("an answer of the admin API")
     }
 
+    /// Lets a run of the schedule of erasures take place, which comes by itself every few minutes.
+    ///
+    /// # Panics
+    /// The function fails.
+    pub async fn run_erasures(&self) {
+        let path = format!(
+            "/2015-03-31/functions/{}/invocations",
+            self.output("ErasureFunctionName")
+        );
+        let event = serde_json::json!({ "schedule": "erasure" });
+        let answer = self.admin.lambda(Method::POST, &path, Some(&event)).await;
+        let answer = answer.unwrap_or_else(|error| panic!("{error:#}"));
+        assert!(answer.get("errorMessage").is_none(), "{answer}");
+    }
+
     /// Calls another of the emulator's services in AWS's JSON protocol.
     ///
     /// # Panics

@@ -29,6 +29,8 @@ struct Call<'a> {
     operator: &'a Operator,
     /// The account's name in the path.
     name: String,
+    /// The erasure's id in it.
+    erasure: String,
 }
 
 impl<'a> Call<'a> {
@@ -37,6 +39,7 @@ impl<'a> Call<'a> {
             operation,
             operator,
             name: operator.account.clone(),
+            erasure: "account".to_owned(),
         }
     }
 
@@ -47,12 +50,14 @@ impl<'a> Call<'a> {
     fn path(&self) -> String {
         let path = self.operation.path.strip_prefix("/v1").unwrap();
         path.replace("{account}", &self.name)
+            .replace("{erasure}", &self.erasure)
     }
 
     fn body(&self) -> Option<Value> {
         match self.operation.method.as_str() {
             "PUT" => Some(self.operator.desired(&json!(["*"]))),
             "PATCH" => Some(json!({ "events": ["order.created"] })),
+            "POST" if self.operation.path.ends_with("/erasure") => Some(an_order()),
             _ => None,
         }
     }
@@ -80,6 +85,22 @@ impl<'a> Call<'a> {
             body: answer.json().await.unwrap_or_default(),
         }
     }
+}
+
+/// What is to be erased of an account that is connected.
+fn an_order() -> Value {
+    json!({ "subject": "order/or_1" })
+}
+
+/// Asks for an erasure, and returns its id.
+async fn erase(operator: &Operator) -> String {
+    let path = format!("/accounts/{}/erasure", operator.account);
+    let answer = operator
+        .stack
+        .admin(Method::POST, &path, Some(&an_order()))
+        .await;
+    assert_eq!(answer.status, 202, "{}", answer.body);
+    answer.body["erasure"].as_str().unwrap().to_owned()
 }
 
 async fn trouble(operator: &Operator, door: Door, kind: FaultKind) {
@@ -122,8 +143,19 @@ async fn bring_about(operation: &Operation, status: u16) -> Answer {
         _ => Operator::connected().await,
     };
     let mut call = Call::new(operation, &operator);
-    let about = format!("account#{}", operator.account);
+    let is_of_an_erasure = operation.path.ends_with("/{erasure}");
+    let about = match is_of_an_erasure {
+        true => format!("erasure#{}#account", operator.account),
+        false => format!("account#{}", operator.account),
+    };
     match status {
+        200 | 202 if is_of_an_erasure => {
+            call.erasure = erase(&operator).await;
+            if status == 200 {
+                operator.stack.run_erasures().await;
+            }
+            call.send().await
+        }
         200 => call.send().await,
         202 => {
             trouble(&operator, Door::Api, FaultKind::Status(429)).await;
@@ -142,6 +174,13 @@ async fn bring_about(operation: &Operation, status: u16) -> Answer {
             let gone = operator.call(Method::DELETE, None).await;
             assert_eq!(gone.status, 200, "{}", gone.body);
             assert!(operator.site.webhooks().await.unwrap().is_empty());
+            if is_of_an_erasure {
+                // Every run would count it.
+                let table = operator.stack.output("AccountsTable");
+                let call = operator.stack.dynamo.delete_item().table_name(table);
+                let call = call.key("pk", AttributeValue::S(about));
+                call.send().await.unwrap();
+            }
             answer
         }
         409 => {
@@ -221,6 +260,8 @@ async fn until_leased(operator: &Operator) {
 #[case::check("POST", "/v1/accounts/{account}/check")]
 #[case::rotate("POST", "/v1/accounts/{account}/rotate")]
 #[case::endpoint("POST", "/v1/accounts/{account}/endpoint")]
+#[case::erase("POST", "/v1/accounts/{account}/erasure")]
+#[case::show_erasure("GET", "/v1/accounts/{account}/erasure/{erasure}")]
 #[tokio::test]
 async fn every_answer_that_is_described_is_given_as_described(
     #[case] method: &str,

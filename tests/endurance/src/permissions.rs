@@ -63,6 +63,8 @@ enum Probe {
     Admin(fn() -> Method, &'static str),
     /// The schedule's event makes subscriptions fail.
     Scheduled,
+    /// A record's erasure is not done by a run.
+    Erases,
     /// The local stack cannot show it, for this reason.
     Unseen(&'static str),
 }
@@ -99,8 +101,11 @@ const TO_TEAMS: Grant = Grant {
     on: "ExampleTeamQueue",
 };
 
+/// What is in the name of the bucket, in the template as in an ARN, where names are in lower case.
+const BUCKET: &str = "versize";
+
 /// A row for each statement of each function's role.
-const ROWS: [Row; 23] = [
+const ROWS: [Row; 31] = [
     row("Inbound", "logs:PutLogEvents", "InboundLog", LOGS),
     row(
         "Inbound",
@@ -211,6 +216,34 @@ const ROWS: [Row; 23] = [
         "secretsmanager:GetSecretValue",
         "/signing/*",
         Probe::Admin(|| Method::POST, "/check"),
+    ),
+    row("Erasure", "logs:PutLogEvents", "ErasureLog", LOGS),
+    row(
+        "Erasure",
+        "sqs:SendMessage",
+        "CheckDlq",
+        Probe::Unseen("the emulator keeps no failed runs of a schedule"),
+    ),
+    row("Erasure", "dynamodb:Scan", "AccountsTable", Probe::Erases),
+    row(
+        "Erasure",
+        "dynamodb:PutItem",
+        "AccountsTable",
+        Probe::Erases,
+    ),
+    row(
+        "Erasure",
+        "dynamodb:DeleteItem",
+        "AccountsTable",
+        Probe::Unseen("of an account that is erased nothing is left to look at"),
+    ),
+    row("Erasure", "dynamodb:GetItem", "RecordsTable", Probe::Erases),
+    row("Erasure", "s3:ListBucketVersions", BUCKET, Probe::Erases),
+    row(
+        "Erasure",
+        "s3:DeleteObjectVersion",
+        "/events/*",
+        Probe::Unseen("an account of this run has no object yet when it is erased"),
     ),
 ];
 
@@ -531,12 +564,29 @@ impl<'a> Account<'a> {
     }
 
     async fn admin(&self, method: Method, path: &str) -> Result<u16> {
-        let url = format!(
-            "{}/accounts/{}{path}",
-            self.stack.output("AdminUrl")?,
-            self.name
-        );
+        let url = self.admin_url(path)?;
         Ok(self.stack.aws.api(method, &url, None).await?.status)
+    }
+
+    fn admin_url(&self, path: &str) -> Result<String> {
+        let admin = self.stack.output("AdminUrl")?;
+        Ok(format!("{admin}/accounts/{}{path}", self.name))
+    }
+
+    /// Asks for a record's erasure, or for the one that is under way, lets a run go on with it, and says whether it is done.
+    async fn erases(&self, role: &Role) -> Result<bool> {
+        let body = json!({ "subject": "order/or_1" });
+        let url = self.admin_url("/erasure")?;
+        let aws = &self.stack.aws;
+        let asked = aws.api(Method::POST, &url, Some(&body)).await?;
+        ensure!(asked.status == 202, "the call is answered {}", asked.status);
+        let id = asked.body["erasure"].as_str().context("it has no id")?;
+        let path = format!("/2015-03-31/functions/{}/invocations", role.function_name);
+        let event = json!({ "schedule": "erasure" });
+        aws.lambda(Method::POST, &path, Some(&event)).await?;
+        let url = self.admin_url(&format!("/erasure/{id}"))?;
+        let shown = aws.api(Method::GET, &url, None).await?;
+        Ok(shown.body["state"] == "done")
     }
 
     /// What the schedule's event comes to: whether the function failed.
@@ -621,6 +671,7 @@ impl<'a> Account<'a> {
             Probe::Scheduled => {
                 ensure!(self.scheduled(role).await?, "the schedule's event succeeds");
             }
+            Probe::Erases => ensure!(!self.erases(role).await?, "a record is erased"),
             Probe::Unseen(why) => bail!("{why}"),
         }
         Ok(())
@@ -670,6 +721,10 @@ impl<'a> Account<'a> {
                     !self.scheduled(role).await?,
                     "then the schedule's event fails"
                 );
+                Ok(())
+            }
+            Probe::Erases => {
+                ensure!(self.erases(role).await?, "then a record is not erased");
                 Ok(())
             }
             Probe::Unseen(why) => bail!("{why}"),
@@ -828,7 +883,7 @@ mod tests {
     fn every_statement_of_every_function_has_a_row() {
         let text = include_str!("../../../template.yaml");
         let template = Template::parse(text).unwrap();
-        for function in ["Inbound", "Consumer", "Subscriptions"] {
+        for function in ["Inbound", "Consumer", "Subscriptions", "Erasure"] {
             let role = template.resource(&format!("{function}Role")).unwrap();
             let policy = &of_a_first_deployment(role.property("/Policies/0/PolicyDocument"));
             let missing = without_a_row(function, policy);

@@ -16,6 +16,7 @@ mod damaged;
 mod described;
 mod disconnecting;
 mod each_source;
+mod erasing;
 mod failed_deliveries;
 mod manual;
 mod manual_crashes;

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use domain::account::{AccountName, TokenEntry, TokenHash, TokenStatus, UrlToken, WebhookId};
+use domain::erasure::{Begun, Erasure, ErasureId, Erasures};
 use domain::identity::DeliveryId;
 use domain::ports::{Keys, PortError, QueueUrl};
 use domain::route::Routes;
@@ -33,7 +34,7 @@ use subscriptions::event::{EventError, dispatch};
 use subscriptions::health::Health;
 use subscriptions::schedule::Schedule;
 use subscriptions::{Settings, Subscriptions};
-use testkit::fakes::FakeQueues;
+use testkit::fakes::{FakeErasures, FakeQueues};
 use testkit::openapi::{Description, Operation};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -140,7 +141,24 @@ struct Table {
 pub(crate) struct MemoryAccounts {
     table: Mutex<Table>,
     pub(crate) saves: AtomicUsize,
+    pub(crate) erasures: FakeErasures,
     fate: std::sync::Arc<Fate>,
+}
+
+impl Erasures for MemoryAccounts {
+    async fn erasure(
+        &self,
+        account: &AccountName,
+        id: &ErasureId,
+    ) -> Result<Option<Erasure>, PortError> {
+        self.fate.store(self.erasures.erasure(account, id)).await?
+    }
+
+    async fn begin_erasure(&self, erasure: &Erasure) -> Result<Begun, PortError> {
+        self.fate
+            .store(self.erasures.begin_erasure(erasure))
+            .await?
+    }
 }
 
 impl Leases for MemoryAccounts {

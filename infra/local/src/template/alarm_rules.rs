@@ -314,6 +314,7 @@ pub(super) fn heartbeat(template: &Template) -> Vec<Complaint> {
         let schedule = match series.dimensions.get(1) {
             Some((_, schedule)) if series.metric == "ScheduleRuns" => schedule.as_str(),
             _ if ONCE_A_CHECK.contains(&series.metric.as_str()) => "check",
+            _ if series.metric == "ErasuresFailed" => "erasure",
             _ => return None,
         };
         let every = template
@@ -330,15 +331,17 @@ pub(super) fn heartbeat(template: &Template) -> Vec<Complaint> {
         })
     };
     let alarms = read(template);
-    let missed = ["check", "watch"].into_iter().filter(|schedule| {
-        !alarms.iter().any(|alarm| {
-            let is_missed = |series: &Series| {
-                let by = series.dimensions.get(1).map(|(_, value)| value.as_str());
-                series.metric == "ScheduleRuns" && by == Some(schedule)
-            };
-            alarm.series.iter().all(is_missed)
-        })
-    });
+    let missed = ["check", "watch", "erasure"]
+        .into_iter()
+        .filter(|schedule| {
+            !alarms.iter().any(|alarm| {
+                let is_missed = |series: &Series| {
+                    let by = series.dimensions.get(1).map(|(_, value)| value.as_str());
+                    series.metric == "ScheduleRuns" && by == Some(schedule)
+                };
+                alarm.series.iter().all(is_missed)
+            })
+        });
     let missed: Vec<Complaint> = missed
         .map(|schedule| {
             let text = format!("no alarm misses the runs of schedule {schedule}");

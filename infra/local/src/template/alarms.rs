@@ -118,7 +118,7 @@ pub const AWS: [Published; 15] = [
 pub type Own = (&'static str, &'static [&'static str], Says);
 
 /// The metrics that the functions write. Each is published by `Stack`, and by `Stack` with the dimensions named here.
-pub const OURS: [Own; 32] = [
+pub const OURS: [Own; 33] = [
     ("Deliveries", &[], Says::Event),
     ("DeliveriesRefused", &["Cause"], Says::Event),
     ("Unauthenticated", &["Cause"], Says::Event),
@@ -151,10 +151,11 @@ pub const OURS: [Own; 32] = [
     ("HealthUnread", &[], Says::Event),
     ("SubscriptionFindings", &["Finding"], Says::Event),
     ("SubscriptionActs", &["Act"], Says::Event),
+    ("ErasuresFailed", &[], Says::Event),
 ];
 
 /// Those of [`OURS`] that need an alarm.
-pub const ALARMED: [&str; 12] = [
+pub const ALARMED: [&str; 13] = [
     "DeliveriesRefused",
     "ReceiptsLost",
     "RetryMarkersUnread",
@@ -167,6 +168,7 @@ pub const ALARMED: [&str; 12] = [
     "AccountsUnreadable",
     "AccountEventsUnsent",
     "SecretsUnreadable",
+    "ErasuresFailed",
 ];
 
 /// One time series that the template reads.
@@ -257,7 +259,7 @@ impl Series {
         }
         rest.iter().find_map(|(name, value)| {
             let known = match name.as_str() {
-                "Schedule" => ["check", "watch"].contains(&value.as_str()),
+                "Schedule" => ["check", "watch", "erasure"].contains(&value.as_str()),
                 "Lane" => value == "checks" || Lane::ALL.iter().any(|lane| lane.as_str() == value),
                 _ => true,
             };

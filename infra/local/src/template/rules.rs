@@ -921,13 +921,14 @@ fn order_of_routes(template: &Template) -> Vec<Complaint> {
 
 /// The hooks are open, all other routes ask for an IAM signature.
 fn routes(template: &Template) -> Vec<Complaint> {
-    const SIGNED: [&str; 6] = [
+    const SIGNED: [&str; 7] = [
         "GET /v1/accounts",
         "PUT /v1/accounts/{account}",
         "GET /v1/accounts/{account}",
         "PATCH /v1/accounts/{account}",
         "DELETE /v1/accounts/{account}",
         "POST /v1/accounts/{account}/{action}",
+        "GET /v1/accounts/{account}/erasure/{erasure}",
     ];
     let mut complaints = Vec::new();
     let mut keys = Vec::new();

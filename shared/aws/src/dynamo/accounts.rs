@@ -45,8 +45,8 @@ const CONDITION_FAILED: &str = "ConditionalCheckFailed";
 /// The accounts in one table.
 #[derive(Debug, Clone)]
 pub struct DynamoAccounts {
-    client: Client,
-    table: String,
+    pub(super) client: Client,
+    pub(super) table: String,
 }
 
 impl DynamoAccounts {
@@ -59,7 +59,7 @@ impl DynamoAccounts {
         }
     }
 
-    async fn get(
+    pub(super) async fn get(
         &self,
         what: &'static str,
         key: AttributeValue,

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | accounts | `account#{account}` | |
 //! | accounts | `token#{SHA-256 of the token, hex}`: the token itself is stored nowhere | |
+//! | accounts | `erasure#{account}#{`[`ErasureId`]`}` | |
 //! | receipts | [`Receipt::partition_of`]: `{account}#{yyyy-mm-dd}` | delivery id |
 //! | receipts | `#retry#{account}` | `{SHA-256 of the token, hex}#{SHA-256 of the body, hex}` |
 //! | receipts | `#check` | account |
@@ -17,12 +18,14 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::account::{AccountName, TokenHash};
+use domain::erasure::ErasureId;
 use domain::ports::{MarkerKey, Receipt};
 
 use super::text;
 
 const ACCOUNT: &str = "account#";
 const TOKEN: &str = "token#";
+const ERASURE: &str = "erasure#";
 
 /// An account and its lease, in the accounts table.
 pub(crate) fn account(name: &AccountName) -> AttributeValue {
@@ -57,6 +60,22 @@ pub(crate) fn token_named(key: &str) -> Option<TokenHash> {
 /// What a URL token stands for, in the accounts table.
 pub(crate) fn token(token: &TokenHash) -> AttributeValue {
     text(format!("{TOKEN}{token}"))
+}
+
+/// An erasure, in the accounts table.
+pub(crate) fn erasure(account: &AccountName, id: &ErasureId) -> AttributeValue {
+    text(format!("{ERASURE}{account}#{id}"))
+}
+
+/// What the key of every erasure begins with.
+pub(crate) fn any_erasure() -> AttributeValue {
+    text(ERASURE)
+}
+
+/// The erasure that a key of the accounts table names, if it is an erasure's.
+pub(crate) fn erasure_named(key: &str) -> Option<(AccountName, ErasureId)> {
+    let (account, id) = key.strip_prefix(ERASURE)?.split_once('#')?;
+    Some((account.parse().ok()?, id.parse().ok()?))
 }
 
 /// The deliveries of an account that were first seen on a day (`yyyy-mm-dd`, UTC), in the receipts table.

@@ -9,6 +9,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 pub mod accounts;
 mod changes;
 mod compression;
+pub mod erasures;
 mod keys;
 pub mod receipts;
 pub mod records;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::future::Future;
 
 use crate::account::{AccountName, TokenEntry, TokenHash};
+use crate::erasure::Erasures;
 use crate::identity::DeliveryId;
 use crate::ports::{Keys, PortError};
 use crate::signature::SigningKeys;
@@ -120,7 +121,7 @@ pub struct AllAccounts {
 }
 
 /// The accounts table.
-pub trait Accounts: Leases {
+pub trait Accounts: Leases + Erasures {
     /// Reads an account.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 //! A fake refuses what AWS refuses, counts what it is asked, and fails where a test asks it to: see [`Script`]. It has
 //! no clock and nothing random. That it behaves like the real thing is what [`crate::contract`] is for.
 
+mod erasures;
 mod keys;
 mod oversize;
 mod queues;
@@ -14,6 +15,9 @@ mod tokens;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use domain::erasure::Cursor;
+
+pub use erasures::FakeErasures;
 pub use keys::FakeKeys;
 pub use oversize::FakeOversize;
 pub use queues::{FakeQueues, Sent};
@@ -26,4 +30,19 @@ pub use tokens::FakeTokens;
 /// Takes a lock; a test that panicked while it held one has said enough already.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How many entries a page of a list has that is erased: few, so that a test need not keep thousands.
+const PAGE: usize = 3;
+
+/// The next page of a list in its order, and where the one after it begins.
+fn page(mut all: Vec<String>, after: Option<&Cursor>) -> (Vec<String>, Option<Cursor>) {
+    all.sort();
+    all.dedup();
+    all.retain(|entry| after.is_none_or(|after| after.0.first().is_none_or(|last| entry > last)));
+    let is_more = all.len() > PAGE;
+    all.truncate(PAGE);
+    let next = all.last().filter(|_| is_more);
+    let next = next.map(|last| Cursor(vec![last.clone()]));
+    (all, next)
 }

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use domain::envelope::DataRef;
+use domain::erasure::{Cursor, ErasableObjects, Page};
 use domain::ports::{ClaimCheck, PortError};
 
-use super::lock;
 use super::script::{Journal, Script};
+use super::{lock, page};
 
 /// The name of the bucket in the references that [`FakeOversize`] gives.
 const BUCKET: &str = "oversize";
@@ -24,7 +25,11 @@ impl Default for FakeOversize {
         Self {
             script: Script::new(
                 "oversize",
-                &[("put", "oversize.put"), ("get", "oversize.get")],
+                &[
+                    ("put", "oversize.put"),
+                    ("get", "oversize.get"),
+                    ("erase", "oversize.erase"),
+                ],
             ),
             objects: Mutex::default(),
         }
@@ -78,5 +83,29 @@ impl ClaimCheck for FakeOversize {
             Some(bytes) if bucket == BUCKET => begun.done(bytes),
             _ => Err(begun.transient("NoSuchKey")),
         }
+    }
+}
+
+impl ErasableObjects for FakeOversize {
+    async fn erase_objects(
+        &self,
+        prefix: &str,
+        chosen: &(dyn Fn(&str) -> bool + Sync),
+        after: Option<&Cursor>,
+    ) -> Result<Page, PortError> {
+        let begun = self.script.begin("erase", prefix).await?;
+        let page = {
+            let mut objects = lock(&self.objects);
+            let all = objects.keys().filter(|key| key.starts_with(prefix));
+            let (keys, next) = page(all.cloned().collect(), after);
+            let before = objects.len();
+            objects.retain(|key, _| {
+                let rest = key.strip_prefix(prefix);
+                !keys.contains(key) || !rest.is_some_and(chosen)
+            });
+            let erased = u64::try_from(before - objects.len()).expect("few objects");
+            Page { erased, next }
+        };
+        begun.done(page)
     }
 }

@@ -3,13 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
+use domain::account::AccountName;
+use domain::erasure::{Cursor, ErasableRecords, Page, Trace};
 use domain::fold::{Change, Known};
 use domain::identity::EventId;
 use domain::ports::{PortError, Records, Update, Written};
 use domain::record::RecordKey;
 
-use super::lock;
 use super::script::{Journal, Script};
+use super::{lock, page};
 
 /// A record as the table has it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -44,7 +46,13 @@ impl Default for FakeRecords {
         Self {
             script: Script::new(
                 "records",
-                &[("update", "records.update"), ("delete", "records.delete")],
+                &[
+                    ("update", "records.update"),
+                    ("delete", "records.delete"),
+                    ("erase_records", "records.erase_records"),
+                    ("trace", "records.trace"),
+                    ("erase_record", "records.erase_record"),
+                ],
             ),
             records: Mutex::default(),
         }
@@ -144,5 +152,60 @@ impl StoredRecord {
         self.event_type = Some(update.event_type.to_owned());
         self.data = Some(update.data.to_owned());
         Written::New(known)
+    }
+}
+
+impl ErasableRecords for FakeRecords {
+    async fn erase_records(
+        &self,
+        account: &AccountName,
+        after: Option<&Cursor>,
+    ) -> Result<Page, PortError> {
+        let begun = self.script.begin("erase_records", account.as_str()).await?;
+        let page = {
+            let mut records = lock(&self.records);
+            let (keys, next) = page(records.keys().map(ToString::to_string).collect(), after);
+            let before = records.len();
+            records.retain(|key, _| key.account != *account || !keys.contains(&key.to_string()));
+            let erased = u64::try_from(before - records.len()).expect("few records");
+            Page { erased, next }
+        };
+        begun.done(page)
+    }
+
+    async fn trace(&self, key: &RecordKey) -> Result<Option<Trace>, PortError> {
+        let begun = self.script.begin("trace", &key.to_string()).await?;
+        let record = lock(&self.records).get(key).cloned();
+        begun.done(record.map(|record| {
+            let latest = record.known.latest.map(|latest| latest.id);
+            let deleted = record.known.deleted.map(|(id, _)| id);
+            let ids = record.occurrences.into_iter().chain(latest).chain(deleted);
+            let remembered = record.known.memory;
+            let remembered = remembered
+                .iter()
+                .filter_map(|said| said.as_bytes().first_chunk::<8>().copied());
+            Trace {
+                latest,
+                events: ids.map(EventId::fingerprint).chain(remembered).collect(),
+            }
+        }))
+    }
+
+    async fn erase_record(
+        &self,
+        key: &RecordKey,
+        latest: Option<EventId>,
+    ) -> Result<bool, PortError> {
+        let begun = self.script.begin("erase_record", &key.to_string()).await?;
+        let is_erased = {
+            let mut records = lock(&self.records);
+            let known = records.get(key).map(|record| record.known.latest);
+            let is_same = known.is_none_or(|known| known.map(|known| known.id) == latest);
+            if is_same {
+                records.remove(key);
+            }
+            is_same
+        };
+        begun.done(is_erased)
     }
 }

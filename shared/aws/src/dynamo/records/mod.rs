@@ -44,6 +44,7 @@ use super::{Item, MALFORMED_ITEM, PK, SK, is_permanent, text, text_of};
 use crate::failure::port_error;
 
 mod compact;
+pub mod erase;
 #[cfg(feature = "fuzzing")]
 pub mod forms;
 #[cfg(test)]
@@ -178,9 +179,8 @@ impl<O: ClaimCheck> DynamoRecords<O> {
                 Ok(fits.then(|| (COMPACT, AttributeValue::B(Blob::new(packed)))))
             }
             Form::Stored => {
-                let (account, kind) = (&key.account, &key.kind);
-                let key = format!("records/{account}/{kind}/{}", update.latest.id);
-                let place = self.oversize.put(&key, update.data.as_bytes()).await?;
+                let object = key.object(&update.latest.id);
+                let place = self.oversize.put(&object, update.data.as_bytes()).await?;
                 Ok(Some((DATAREF, text(place.as_str()))))
             }
         }

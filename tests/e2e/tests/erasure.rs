@@ -1,0 +1,170 @@
+//! Erasure: what is kept of a record, and of an account, is gone for good, and nothing else is.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops at what it does not expect"
+)]
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use e2e::{Stack, World, until};
+use http::Method;
+use operate::aws::Answer;
+use serde_json::{Value, json};
+use testkit::delivery::delivery;
+use testkit::fixtures;
+
+/// Every version of every object of an account, markers of deletions included.
+async fn versions(stack: &Stack, account: &str) -> Vec<String> {
+    let mut keys = Vec::new();
+    for folder in ["records", "events", "unified"] {
+        let call = stack.s3.list_object_versions();
+        let call = call.bucket(stack.output("OversizeBucket"));
+        let page = call
+            .prefix(format!("{folder}/{account}/"))
+            .send()
+            .await
+            .unwrap();
+        let versions = page.versions().iter().filter_map(|version| version.key());
+        let markers = page
+            .delete_markers()
+            .iter()
+            .filter_map(|marker| marker.key());
+        keys.extend(versions.chain(markers).map(str::to_owned));
+    }
+    keys
+}
+
+/// Lets a run of the schedule take place, and shows the erasure once it is done.
+async fn done(world: &World, id: &str) -> Value {
+    let path = format!("/accounts/{}/erasure/{id}", world.account);
+    until("the erasure is done", async || {
+        world.stack.run_erasures().await;
+        let shown = world.stack.admin(Method::GET, &path, None).await;
+        match (shown.status, &shown.body["state"]) {
+            (200, state) if state == "done" => Ok(shown.body),
+            (status, _) => Err(format!("{status} {}", shown.body)),
+        }
+    })
+    .await
+}
+
+async fn erase(world: &World, body: Option<&Value>) -> Answer {
+    let path = format!("/accounts/{}/erasure", world.account);
+    world.stack.admin(Method::POST, &path, body).await
+}
+
+/// Sends one product in a form that no item holds, twice, and one that an item does.
+async fn fill(world: &World) -> String {
+    let large = fixtures::body("product-noise-1-mb");
+    world.deliver(&large).await;
+    world.deliver(&large).await;
+    world
+        .deliver(
+            &delivery()
+                .event("product.updated", r#"{"id":"pr_small"}"#)
+                .body(),
+        )
+        .await;
+    let events = world.team.wait_for(3).await;
+    let subject = &events[0].subject;
+    until("the records are there", async || {
+        let id = subject.split_once('/').unwrap().1;
+        let large = world.record("product", id).await;
+        let small = world.record("product", "pr_small").await;
+        match (large.and_then(|record| record.form), small) {
+            (Some("dataref"), Some(_)) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await;
+    subject.clone()
+}
+
+#[tokio::test]
+async fn a_record_is_erased_with_every_version_of_its_objects() {
+    let world = World::connected().await;
+    let other = World::connected().await;
+    let subject = fill(&world).await;
+    fill(&other).await;
+    let before = versions(&world.stack, &world.account).await;
+    assert!(before.len() >= 4, "{before:?}");
+    let kept = versions(&world.stack, &other.account).await;
+
+    let answer = erase(&world, Some(&json!({ "subject": subject }))).await;
+    assert_eq!(answer.status, 202, "{}", answer.body);
+    assert!(answer.body["remains"]["receipts_until"].is_string());
+    let again = erase(&world, Some(&json!({ "subject": subject }))).await;
+    assert_eq!(again.body["erasure"], answer.body["erasure"]);
+    let erased = done(&world, answer.body["erasure"].as_str().unwrap()).await;
+    assert_eq!(erased["erased"]["records"], 1, "{erased}");
+
+    let (kind, id) = subject.split_once('/').unwrap();
+    assert!(world.record(kind, id).await.is_none());
+    assert_eq!(versions(&world.stack, &world.account).await, [""; 0]);
+    assert!(world.record("product", "pr_small").await.is_some());
+    assert!(!world.stack.receipts(&world.account).await.is_empty());
+    // Another account has a record of the same subject.
+    assert!(other.record(kind, id).await.is_some());
+    assert_eq!(versions(&other.stack, &other.account).await, kept);
+
+    // Its source still sends it: it is kept again.
+    world.deliver(&fixtures::body("product-noise-1-mb")).await;
+    until("the record is there again", async || {
+        match world.record(kind, id).await {
+            Some(_) => Ok(()),
+            None => Err("it is not".to_owned()),
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_account_is_erased_with_its_history_and_can_be_connected_again() {
+    let world = World::connected().await;
+    let other = World::connected().await;
+    fill(&world).await;
+    fill(&other).await;
+    let refused = erase(&world, None).await;
+    assert_eq!(refused.status, 409, "{}", refused.body);
+    let path = format!("/accounts/{}", world.account);
+    until("the account is disconnected", async || {
+        let answer = world.stack.admin(Method::DELETE, &path, None).await;
+        match answer.status {
+            200 => Ok(()),
+            status => Err(format!("{status} {}", answer.body)),
+        }
+    })
+    .await;
+    let answer = erase(&world, None).await;
+    assert_eq!(answer.status, 202, "{}", answer.body);
+    let erased = done(&world, "account").await;
+    assert_eq!(erased["erased"]["records"], 2, "{erased}");
+
+    assert_eq!(versions(&world.stack, &world.account).await, [""; 0]);
+    let partition = format!("{}#product", world.account);
+    let records = world.stack.output("RecordsTable");
+    assert!(world.stack.query(records, &partition).await.is_empty());
+    assert!(!world.stack.receipts(&world.account).await.is_empty());
+    let shown = world.stack.admin(Method::GET, &path, None).await;
+    assert_eq!(shown.status, 404, "{}", shown.body);
+    let tokens = world.stack.dynamo.scan();
+    let tokens = tokens
+        .table_name(world.stack.output("AccountsTable"))
+        .filter_expression("begins_with(pk, :token) AND account = :account")
+        .expression_attribute_values(":token", AttributeValue::S("token#".to_owned()))
+        .expression_attribute_values(":account", AttributeValue::S(world.account.clone()))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(tokens.count(), 0);
+    assert!(other.record("product", "pr_small").await.is_some());
+    let listed = world.stack.admin(Method::GET, "/accounts", None).await;
+    assert!(listed.body.to_string().contains(&other.account));
+    assert!(
+        !listed
+            .body
+            .to_string()
+            .contains(&format!("\"{}\"", world.account))
+    );
+}
