@@ -122,6 +122,17 @@ impl LoopbackStack {
         self.server.calls()
     }
 
+    /// Answers with a player of the test's own what that one answers, and the rest as before.
+    pub fn play_first(&self, mut player: impl FnMut(&Seen) -> Option<Reply> + Send + 'static) {
+        let hooks = format!("{}/hooks", self.server.endpoint());
+        let admin = format!("{}/v1", self.server.endpoint());
+        let state = Arc::clone(&self.state);
+        self.server.play(move |seen| {
+            let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+            player(seen).or_else(|| state.answer(seen, &hooks, &admin))
+        });
+    }
+
     /// Puts a message into a queue.
     pub fn put(&self, queue: &str, body: impl Into<String>) {
         let body = body.into();
@@ -313,14 +324,23 @@ impl State {
     }
 
     fn account(&self, path: &str) -> Reply {
-        let name = path.rsplit('/').next().unwrap_or_default();
-        match self.accounts.get(name) {
-            None => Reply::status(404, r#"{"error":"not_found","message":"no such account"}"#),
-            Some(source) => Reply::json(&json!({
+        let shown = |name: &str, source: &str| {
+            json!({
                 "account": name, "source": source, "state": "connected", "explanation": "well", "is_suspect": false,
                 "events": ["*"], "unselected_events": [], "created": "2026-11-01T00:00:00.000Z",
                 "changed": "2026-11-01T00:00:00.000Z", "proof": "require", "history": [],
-            })),
+            })
+        };
+        let name = path.rsplit('/').next().unwrap_or_default();
+        match self.accounts.get(name) {
+            None if name == "accounts" => {
+                let accounts = self.accounts.iter();
+                let accounts: Vec<Value> =
+                    accounts.map(|(name, source)| shown(name, source)).collect();
+                Reply::json(&json!({ "accounts": accounts, "unreadable": [] }))
+            }
+            None => Reply::status(404, r#"{"error":"not_found","message":"no such account"}"#),
+            Some(source) => Reply::json(&shown(name, source)),
         }
     }
 

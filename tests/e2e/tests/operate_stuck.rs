@@ -18,7 +18,7 @@ use aws_sdk_sqs::types::QueueAttributeName;
 use consumer::Consumer;
 use domain::timestamp::Timestamp;
 use e2e::{Stack, World};
-use operate::replay::{Counts, Replay, Request, What};
+use operate::replay::{Counts, Replay, Request, What, Whose};
 use operate::stuck::{Filter, Options, Room, drop_all, list, release, show};
 use operate::{Access, Calls};
 use serde_json::json;
@@ -310,7 +310,7 @@ async fn what_is_dropped_is_kept_in_a_file_and_sent_nowhere() {
 
 fn request(world: &World, what: What) -> Request {
     Request {
-        account: world.account.parse().unwrap(),
+        whose: Whose::One(world.account.parse().unwrap()),
         what,
         types: Vec::new(),
         subject: None,
