@@ -83,6 +83,7 @@ struct Script {
     rules: Vec<Rule>,
     player: Option<Player>,
     seen: Vec<Seen>,
+    is_forgetful: bool,
 }
 
 /// The server. It ends with the test.
@@ -169,6 +170,12 @@ impl Loopback {
         self
     }
 
+    /// Keeps no request from now on: for tests that count memory.
+    pub fn forget_requests(&self) -> &Self {
+        self.script().is_forgetful = true;
+        self
+    }
+
     /// Everything that it was asked.
     #[must_use]
     pub fn seen(&self) -> Vec<Seen> {
@@ -218,7 +225,9 @@ async fn answer(
     let reply = reply.or_else(played);
     let reply =
         reply.unwrap_or_else(|| Reply::status(501, format!("nothing was set for {}", seen.action)));
-    script.seen.push(seen);
+    if !script.is_forgetful {
+        script.seen.push(seen);
+    }
     let mut response = http::Response::new(axum::body::Body::from(reply.body));
     *response.status_mut() = http::StatusCode::from_u16(reply.status).expect("a status");
     for (name, value) in reply.headers {
