@@ -329,34 +329,7 @@ impl Loopback {
     /// Plays a stack named `orderhook` that is well in everything: each answer can be replaced by another one.
     pub fn play_stack(&self) -> &Self {
         let endpoint = self.endpoint.clone();
-        let outputs: String = outputs(&endpoint)
-            .iter()
-            .map(|(name, value)| {
-                format!("<member><OutputKey>{name}</OutputKey><OutputValue>{value}</OutputValue></member>")
-            })
-            .collect();
-        let parameters: String = [
-            ("LaneVisibilityTimeout", "290"),
-            ("LaneRetentionSeconds", "864000"),
-            ("LaneAgeAlarmSeconds", "900"),
-            ("Architecture", "arm64"),
-            ("LogRetentionDays", "30"),
-            ("ReceiptTtlDays", "30"),
-        ]
-        .iter()
-        .map(|(name, value)| {
-            format!("<member><ParameterKey>{name}</ParameterKey><ParameterValue>{value}</ParameterValue></member>")
-        })
-        .collect();
-        self.on(
-            "cloudformation DescribeStacks",
-            Reply::text(format!(
-                "<R><DescribeStacksResult><Stacks><member>
-                <StackId>arn:aws:cloudformation:eu-west-1:123456789012:stack/orderhook/1</StackId><StackStatus>UPDATE_COMPLETE</StackStatus>
-                <CreationTime>2026-11-20T12:00:00Z</CreationTime><Parameters>{parameters}</Parameters><Outputs>{outputs}</Outputs>
-                </member></Stacks></DescribeStacksResult></R>"
-            )),
-        );
+        self.play_release(crate::stack::VERSION);
         self.on(
             "sts GetCallerIdentity",
             Reply::text(
@@ -404,6 +377,40 @@ impl Loopback {
         self.on(
             "dynamodb DescribeTimeToLive",
             Reply::json(&json!({ "TimeToLiveDescription": { "TimeToLiveStatus": "ENABLED" } })),
+        );
+        self
+    }
+
+    /// Plays the same stack as one that a release of this version deployed.
+    pub fn play_release(&self, version: &str) -> &Self {
+        let output = |(name, value): &(String, String)| {
+            let value = if name == "Version" { version } else { value };
+            format!(
+                "<member><OutputKey>{name}</OutputKey><OutputValue>{value}</OutputValue></member>"
+            )
+        };
+        let outputs: String = outputs(&self.endpoint).iter().map(output).collect();
+        let parameters: String = [
+            ("LaneVisibilityTimeout", "290"),
+            ("LaneRetentionSeconds", "864000"),
+            ("LaneAgeAlarmSeconds", "900"),
+            ("Architecture", "arm64"),
+            ("LogRetentionDays", "30"),
+            ("ReceiptTtlDays", "30"),
+        ]
+        .iter()
+        .map(|(name, value)| {
+            format!("<member><ParameterKey>{name}</ParameterKey><ParameterValue>{value}</ParameterValue></member>")
+        })
+        .collect();
+        self.on(
+            "cloudformation DescribeStacks",
+            Reply::text(format!(
+                "<R><DescribeStacksResult><Stacks><member>
+                <StackId>arn:aws:cloudformation:eu-west-1:123456789012:stack/orderhook/1</StackId><StackStatus>UPDATE_COMPLETE</StackStatus>
+                <CreationTime>2026-11-20T12:00:00Z</CreationTime><Parameters>{parameters}</Parameters><Outputs>{outputs}</Outputs>
+                </member></Stacks></DescribeStacksResult></R>"
+            )),
         );
         self
     }
