@@ -456,18 +456,13 @@ mod tests {
 
     #[tokio::test]
     async fn nothing_is_sent_before_somebody_agrees() {
-        let stack = LoopbackStack::start().await;
-        stack.with(|state| {
-            let routes = r#"[{"team":"sales","queue":"q","types":["*"],"accounts":["*"]}]"#;
-            routes.clone_into(&mut state.routes);
-            state.accounts.insert("acme".to_owned(), "orderspace".to_owned());
-            let record = json!({
-                "pk": { "S": "acme#order" }, "sk": { "S": "or_1" }, "data": { "M": {} },
-                "event_id": { "S": "01a1f8d3-ea7b-7101-8101-010101010101.00000" }, "event_type": { "S": "order.created" },
-            });
-            let records = state.tables.entry("records".to_owned()).or_default();
-            records.push(record.as_object().unwrap().clone());
+        let routes = r#"[{"team":"sales","queue":"q","types":["*"],"accounts":["*"]}]"#;
+        let stack = LoopbackStack::with_account(routes).await;
+        let record = json!({
+            "pk": { "S": "acme#order" }, "sk": { "S": "or_1" }, "data": { "M": {} },
+            "event_id": { "S": "01a1f8d3-ea7b-7101-8101-010101010101.00000" }, "event_type": { "S": "order.created" },
         });
+        stack.put_item("records", &record);
         let ran = async |line: &str, json: bool| {
             let words = [
                 "orderhook",

@@ -625,10 +625,8 @@ mod tests {
     }
 
     async fn stack() -> LoopbackStack {
-        let stack = LoopbackStack::start().await;
         let routes = r#"[{"team":"sales","queue":"q","types":["*"],"accounts":["*"]}]"#;
-        stack.with(|state| routes.clone_into(&mut state.routes));
-        stack
+        LoopbackStack::with_account(routes).await
     }
 
     async fn ran(

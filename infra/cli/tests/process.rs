@@ -116,21 +116,8 @@ async fn ctrl_c_ends_what_goes_on(#[case] line: &[&str], #[case] action: &str) {
 
 /// A stack whose undelivered queue and whose receipts of today hold more than is sent in a second.
 async fn full() -> LoopbackStack {
-    let stack = LoopbackStack::start().await;
-    stack.with(|state| {
-        let routes = r#"[{"team":"sales","queue":"http://q/0/sales","types":["*"],"accounts":["*"]}]"#;
-        routes.clone_into(&mut state.routes);
-        state.accounts.insert("acme".to_owned(), "orderspace".to_owned());
-        let records = state.tables.entry("records".to_owned()).or_default();
-        records.extend((0..9).map(|number| {
-            let record = json!({
-                "pk": { "S": "acme#order" }, "sk": { "S": format!("or_{number}") }, "data": { "M": {} },
-                "event_id": { "S": format!("01a1f8d3-ea7b-7101-8101-010101010101.0000{number}") },
-                "event_type": { "S": "order.created" },
-            });
-            record.as_object().unwrap().clone()
-        }));
-    });
+    let routes = r#"[{"team":"sales","queue":"http://q/0/sales","types":["*"],"accounts":["*"]}]"#;
+    let stack = LoopbackStack::with_account(routes).await;
     for number in 0..9 {
         let id = format!("01a1f8d3-ea7b-7101-8101-010101010101.0000{number}");
         let envelope = json!({
@@ -138,6 +125,11 @@ async fn full() -> LoopbackStack {
             "subject": format!("order/or_{number}"), "time": "2026-11-20T12:00:00.123Z", "datacontenttype": "application/json",
             "account": "acme", "deliveryid": "01a1f8d3-ea7b-7101-8101-010101010101", "data": { "id": format!("or_{number}") },
         });
+        let record = json!({
+            "pk": { "S": "acme#order" }, "sk": { "S": format!("or_{number}") }, "data": { "M": {} }, "event_id": { "S": id },
+            "event_type": { "S": "order.created" },
+        });
+        stack.put_item("records", &record);
         let message = json!({ "team": "sales", "queue": "q", "reason": "QueueDoesNotExist", "envelope": envelope });
         stack.put("undelivered", message.to_string());
     }

@@ -34,18 +34,7 @@ fn at(millis: u64) -> Timestamp {
 }
 
 async fn stack() -> LoopbackStack {
-    let stack = LoopbackStack::start().await;
-    stack.with(|state| {
-        ROUTES.clone_into(&mut state.routes);
-        let account = ("acme".to_owned(), "orderspace".to_owned());
-        state.accounts.extend([account]);
-    });
-    stack
-}
-
-fn item(stack: &LoopbackStack, table: &str, item: &Value) {
-    let item = item.as_object().unwrap().clone();
-    stack.with(|state| state.tables.entry(table.to_owned()).or_default().push(item));
+    LoopbackStack::with_account(ROUTES).await
 }
 
 fn packed(text: &str) -> String {
@@ -61,7 +50,7 @@ fn keep_of(stack: &LoopbackStack, account: &str, millis: u64, body: &str) -> Del
     let id = DeliveryId::new(at(millis), &[7; 10]);
     let partition = format!("{account}#{}", id.first_seen().day());
     let receipt = json!({ "pk": { "S": partition }, "sk": { "S": id.to_string() }, "body": { "B": packed(body) } });
-    item(stack, "receipts", &receipt);
+    stack.put_item("receipts", &receipt);
     id
 }
 
@@ -497,7 +486,7 @@ fn record(stack: &LoopbackStack, kind: &str, id: &str, event: &str, others: &Val
     });
     let others = others.as_object().unwrap().clone();
     record.as_object_mut().unwrap().extend(others);
-    item(stack, "records", &record);
+    stack.put_item("records", &record);
 }
 
 fn event(number: u8) -> String {

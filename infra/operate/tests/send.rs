@@ -88,14 +88,10 @@ fn keep(stack: &LoopbackStack, is_applied: bool) -> DeliveryId {
         "hash": { "S": BodyHash::of(BODY.as_bytes()).to_string() },
     });
     let record = json!({ "pk": { "S": "acme#order" }, "sk": { "S": "or_1" }, "event_id": { "S": format!("{id}.00000") } });
-    stack.with(|state| {
-        let receipts = state.tables.entry("receipts".to_owned()).or_default();
-        receipts.push(receipt.as_object().unwrap().clone());
-        if is_applied {
-            let records = state.tables.entry("records".to_owned()).or_default();
-            records.push(record.as_object().unwrap().clone());
-        }
-    });
+    stack.put_item("receipts", &receipt);
+    if is_applied {
+        stack.put_item("records", &record);
+    }
     id
 }
 
