@@ -8,7 +8,8 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use domain::source::Source;
 use operate::accounts::{
-    Account, Accounts as Api, Erasure, Given, List, Outcome, Wanted, erasure_id, named, subject,
+    Account, Accounts as Api, Changes, Erasure, Given, List, Outcome, Wanted, erasure_id, named,
+    signing_secret_names, subject,
 };
 use operate::{Error, Exit, Target};
 use serde_json::json;
@@ -27,6 +28,8 @@ Examples:
   orderhook accounts connect relay --source stackone && orderhook accounts endpoint relay
   orderhook accounts events acme 'order.created' 'order.updated'
   orderhook accounts erase acme --subject customer/cu_1
+  orderhook accounts events shop --proof require                             once its deliveries are proved by a signature
+  orderhook accounts events relay --signing-secrets 2                        asks for the old one and the new one
   aws secretsmanager get-secret-value … | orderhook accounts connect acme --client-id 9f2c… --secret-file -";
 
 /// Commands about accounts.
@@ -42,7 +45,11 @@ pub enum Accounts {
     /// The secret is asked for without being shown, or read from --secret-file or standard input; it is never an argument. The
     /// same call again changes nothing, and goes on with one that was cut off.
     Connect(Box<Connect>),
-    /// Select other events.
+    /// Select other events; or change what becomes of unproved deliveries, or a manual account's signing secrets.
+    ///
+    /// What is not named stays as it is. Signing secrets are asked for without being shown, or read from --secret-file or
+    /// standard input.
+    #[command(visible_alias = "change")]
     Events(Events),
     /// Compare an account with its source now, and correct what differs.
     Check(Changed),
@@ -95,8 +102,17 @@ pub struct Events {
     #[command(flatten)]
     pub changed: Changed,
     /// Event types by the source's own names, or '*' for all of them.
-    #[arg(required = true, value_name = "TYPE")]
+    #[arg(required_unless_present_any = ["proof", "signing_secrets"], value_name = "TYPE")]
     pub types: Vec<String>,
+    /// OneStock: whether deliveries without a signature that fits are refused (require) or taken (observe).
+    #[arg(long, value_parser = ["require", "observe"])]
+    pub proof: Option<String>,
+    /// StackOne: replace the signing secrets; how many are given, two while one replaces the other.
+    #[arg(long, value_parser = clap::value_parser!(u8).range(1..=2), value_name = "COUNT")]
+    pub signing_secrets: Option<u8>,
+    /// The file with the signing secrets, a line each; - is standard input.
+    #[arg(long, value_name = "FILE", requires = "signing_secrets")]
+    pub secret_file: Option<PathBuf>,
 }
 
 /// Arguments of `accounts connect`.
@@ -183,7 +199,19 @@ pub async fn run(
     screen: &mut Screen,
 ) -> Result<Exit, Stop> {
     // Whatever is wrong with the command line comes before the first call.
+    let mut changes = Changes::default();
     let wanted = match command {
+        Accounts::Events(arguments) => {
+            named(&arguments.changed.account)?;
+            if let Some(count) = arguments.signing_secrets {
+                let from = SecretsFrom::chosen(arguments.secret_file.as_deref(), screen);
+                let names = signing_secret_names(usize::from(count));
+                changes.signing_secrets = from.read(&names, screen).await?;
+            }
+            changes.events.clone_from(&arguments.types);
+            changes.proof.clone_from(&arguments.proof);
+            None
+        }
         Accounts::Connect(arguments) => {
             named(&arguments.changed.account)?;
             let wanted = Wanted::of(arguments.source, arguments.given())?;
@@ -230,10 +258,7 @@ pub async fn run(
         Accounts::Events(arguments) => {
             let account = named(&arguments.changed.account)?;
             let patience = patience(&arguments.changed);
-            ended(
-                &api.select(&account, &arguments.types, patience).await?,
-                screen,
-            )
+            ended(&api.change(&account, &changes, patience).await?, screen)
         }
         Accounts::Check(arguments) => {
             let account = named(&arguments.account)?;

@@ -92,6 +92,11 @@ pub async fn run(command: &Deliveries, target: &Target, screen: &mut Screen) -> 
             let shown = deliveries::show(&target.calls, &stack, &owner, id).await?;
             let text = shown_text(&shown, screen);
             screen.show(&text, &shown)?;
+            if let Some(other) = stack.other_release() {
+                screen.note(&format!(
+                    "{other}: it may have read other events out of this delivery than are shown"
+                ));
+            }
             Ok(Exit::Done)
         }
         Deliveries::Raw(arguments) => raw(arguments, target, screen).await,
@@ -112,13 +117,15 @@ async fn list(
         let window = arguments.span.window(USUAL_OF_ALL)?;
         let stack = target.stack().await?;
         let requests = Requests::of(&target.calls, &stack, window)?;
-        return list_all(requests, arguments.limit, screen).await;
+        let until = arguments.span.until.as_deref();
+        return list_all(requests, arguments.limit, until, screen).await;
     };
     let owner = account(name)?;
     let window = arguments.span.window(USUAL)?;
     let stack = target.stack().await?;
     let mut pages = List::of(&target.calls, &stack, owner, window, !arguments.fast);
     let (mut shown, mut is_complete) = (0, true);
+    let mut failures_since = None;
     let mut last: Option<Row> = None;
     while shown < arguments.limit {
         let Some(mut page) = pages.next_page().await? else {
@@ -126,6 +133,7 @@ async fn list(
             break;
         };
         is_complete &= page.is_complete;
+        failures_since = failures_since.or(page.failures_since.take());
         page.rows.truncate(arguments.limit - shown);
         if page.rows.is_empty() {
             continue;
@@ -142,6 +150,11 @@ async fn list(
     }
     if !is_complete {
         screen.note("the logs of this time are too large to be read whole: some of what became of events is missing");
+    }
+    if let Some(since) = failures_since {
+        screen.note(&format!(
+            "refused attempts before {since} are not counted, they are too many for one look: for these say --until {since}"
+        ));
     }
     match (shown, last) {
         (0, _) => screen.note(&format!(
@@ -168,7 +181,7 @@ async fn list(
     Ok(Exit::Done)
 }
 
-fn of_deliveries(number: usize) -> String {
+pub(crate) fn of_deliveries(number: usize) -> String {
     match number {
         1 => "1 delivery".to_owned(),
         _ => format!("{number} deliveries"),
@@ -178,6 +191,7 @@ fn of_deliveries(number: usize) -> String {
 async fn list_all(
     mut requests: Requests<'_>,
     limit: usize,
+    until: Option<&str>,
     screen: &mut Screen,
 ) -> Result<Exit, Stop> {
     let mut shown = 0;
@@ -185,7 +199,11 @@ async fn list_all(
         for line in page {
             if shown == limit {
                 let since = line.at.unwrap_or_default();
-                screen.note(&format!("later: orderhook deliveries list --since {since}"));
+                let until = until.map_or_else(String::new, |until| format!(" --until {until}"));
+                screen.note(&format!(
+                    "{}; later: orderhook deliveries list --since {since}{until}",
+                    of_deliveries(shown)
+                ));
                 return Ok(Exit::Done);
             }
             screen.line(&request_text(&line), &line)?;

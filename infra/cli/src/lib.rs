@@ -7,6 +7,7 @@ pub mod accounts;
 pub mod cli;
 pub mod deliveries;
 pub mod doctor;
+pub mod given;
 pub mod logs;
 pub mod prompt;
 pub mod records;

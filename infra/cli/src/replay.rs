@@ -9,7 +9,8 @@ use domain::route::Pattern;
 use domain::timestamp::Timestamp;
 use operate::accounts::named;
 use operate::calls::now;
-use operate::replay::{Counts, Replay as Prepared, Request, What};
+use operate::deliveries;
+use operate::replay::{Counts, Replay as Prepared, Request, What, Whose};
 use operate::when::moment;
 use operate::{Error, Exit, Target};
 use serde::Serialize;
@@ -19,7 +20,7 @@ use time::OffsetDateTime;
 use crate::Stop;
 use crate::prompt::agrees;
 use crate::screen::Screen;
-use crate::words::{bar, count};
+use crate::words::{bar, count, of};
 
 /// Arguments of `replay`.
 #[derive(Debug, Clone, Args)]
@@ -30,12 +31,13 @@ Examples:
   orderhook replay --account acme --from 2h --team sales
   orderhook replay --account acme --from 2026-11-25T08:00Z --to 2026-11-25T12:00Z --types 'order.*' --dry-run
   orderhook replay --account acme --record order/or_1 --from 3d
-  orderhook replay --account acme --delivery 01a1f8d3-ea7b-7101-8101-010101010101
+  orderhook replay --from 2h --types 'order.*'                      all accounts, one after another
+  orderhook replay --delivery 01a1f8d3-ea7b-7101-8101-010101010101
   orderhook replay --account acme --state --team warehouse          what a new team begins with")]
 pub struct Replay {
-    /// Whose events.
-    #[arg(long, value_name = "ACCOUNT")]
-    pub account: String,
+    /// Whose events [default: those of all accounts, in the order of their names].
+    #[arg(long, value_name = "ACCOUNT", required_unless_present_any = ["from", "delivery", "state"])]
+    pub account: Option<String>,
     /// From when on: 2h or 3d ago, a day, or 2026-11-25T08:00Z.
     #[arg(long, visible_alias = "since", value_name = "TIME", required_unless_present_any = ["delivery", "state"])]
     pub from: Option<String>,
@@ -60,7 +62,7 @@ pub struct Replay {
     /// At most so many events a second.
     #[arg(long, default_value_t = 50, value_name = "PER_SECOND", value_parser = clap::value_parser!(u32).range(1..))]
     pub rate: u32,
-    /// Go on behind this event, or with --state behind this record.
+    /// Go on behind this event, or with --state behind this record; ACCOUNT/ID where no --account is named.
     #[arg(long, value_name = "ID")]
     pub after: Option<String>,
     /// The job that goes on [default: a new one].
@@ -77,12 +79,12 @@ pub struct Replay {
 impl Replay {
     fn request(&self, now: Timestamp) -> Result<Request, Error> {
         let usage = |name: &str, error: String| Error::Usage(format!("{name}: {error}"));
-        let subject = |name: &str, text: &String| {
-            Subject::parse(text.clone()).map_err(|error| usage(name, error.to_string()))
+        let subject = |name: &str, text: &str| {
+            Subject::parse(text).map_err(|error| usage(name, error.to_string()))
         };
-        let event = |text: &String| text.parse::<EventId>();
+        let (whose, after) = self.whose()?;
         let event = || {
-            let after = self.after.as_ref().map(event).transpose();
+            let after = after.map(str::parse::<EventId>).transpose();
             after.map_err(|error| usage("--after", error.to_string()))
         };
         let what = match (&self.delivery, self.state) {
@@ -93,11 +95,7 @@ impl Replay {
                 after: event()?,
             },
             (None, true) => What::State {
-                after: self
-                    .after
-                    .as_ref()
-                    .map(|text| subject("--after", text))
-                    .transpose()?,
+                after: after.map(|text| subject("--after", text)).transpose()?,
             },
             (None, false) => What::Span {
                 from: moment(self.from.as_deref().unwrap_or_default(), now)?,
@@ -113,7 +111,7 @@ impl Replay {
             None => format!("r{:x}", now.millis()),
         };
         Ok(Request {
-            account: named(&self.account)?,
+            whose,
             what,
             types: self
                 .types
@@ -134,13 +132,34 @@ impl Replay {
         })
     }
 
+    /// Whose events, and behind which of them: of all accounts `--after` names the account too.
+    fn whose(&self) -> Result<(Whose, Option<&str>), Error> {
+        let after = self.after.as_deref();
+        if let Some(account) = &self.account {
+            return Ok((Whose::One(named(account)?), after));
+        }
+        // A delivery has one account, which is looked up once the stack is known.
+        let Some(after) = after.filter(|_| self.delivery.is_none()) else {
+            return Ok((Whose::All { from: None }, after));
+        };
+        let (account, place) = after.split_once('/').ok_or_else(|| {
+            let message = "--after: without --account it is ACCOUNT/ID, as the run that was cut off printed it";
+            Error::Usage(message.to_owned())
+        })?;
+        let from = Some(named(account)?);
+        Ok((Whose::All { from }, Some(place)))
+    }
+
     /// The line that goes on behind the last event that was accepted.
     fn line(&self, request: &Request, after: Option<&str>) -> String {
-        let mut line = format!("orderhook replay --account {}", self.account);
+        let mut line = "orderhook replay".to_owned();
         let mut option = |name: &str, value: &str| {
             // Writing to a String cannot end in an error.
             let _ = write!(line, " --{name} {}", quoted(value));
         };
+        if let Whose::One(account) = &request.whose {
+            option("account", account.as_str());
+        }
         match &request.what {
             What::Span { from, to, .. } => {
                 option("from", &from.to_string());
@@ -209,13 +228,17 @@ pub async fn run(
 ) -> Result<Exit, Stop> {
     let millis = OffsetDateTime::from(now()).unix_timestamp_nanos() / 1_000_000;
     let now = Timestamp::from_millis(u64::try_from(millis).unwrap_or_default());
-    let request = arguments.request(now)?;
+    let mut request = arguments.request(now)?;
     let stack = target.stack().await?;
+    if let (What::Delivery { id, .. }, Whose::All { .. }) = (&request.what, &request.whose) {
+        let owner = deliveries::account_of(&target.calls, &stack, *id, None).await?;
+        request.whose = Whose::One(owner);
+    }
     let prepared = Prepared::prepare(&target.calls, &stack, &request, now).await?;
     let mut all = None;
     if arguments.dry_run || !yes {
         let counts = prepared.count().await?;
-        let text = found(&counts, &request);
+        let text = found(&counts, &request, prepared.accounts());
         if arguments.dry_run || counts.events == 0 {
             screen.show(&text, &counts)?;
             return Ok(Exit::Done);
@@ -300,7 +323,7 @@ async fn send(
 }
 
 /// What a dry run says.
-fn found(counts: &Counts, request: &Request) -> String {
+fn found(counts: &Counts, request: &Request, accounts: usize) -> String {
     let (from, left_out) = match request.what {
         What::State { .. } => (
             format!("{} records", count(counts.read)),
@@ -318,8 +341,12 @@ fn found(counts: &Counts, request: &Request) -> String {
         Some(team) => format!(" that the routes of team {team} take"),
         None => String::new(),
     };
+    let of_all = match request.whose {
+        Whose::One(_) => String::new(),
+        Whose::All { .. } => format!(" of {}", of(accounts, "account")),
+    };
     let mut text = format!(
-        "{from} hold {}, {} of them asked for{takes}",
+        "{from}{of_all} hold {}, {} of them asked for{takes}",
         events(counts.held),
         count(counts.events)
     );
@@ -385,8 +412,23 @@ mod tests {
     }
 
     #[rstest]
+    #[case::events("--from 2h", "acme/01a1f8d3-ea7b-7101-8101-010101010101.00007")]
+    #[case::records("--state --team a", "acme/order/or_1")]
+    fn all_accounts_go_on_in_the_one_that_was_cut_off(#[case] line: &str, #[case] after: &str) {
+        let at = Timestamp::from_millis(NOW);
+        let first = parsed(line).unwrap();
+        let request = first.request(at).unwrap();
+        assert_eq!(request.whose, Whose::All { from: None });
+        let line = first.line(&request, Some(after));
+        let second = parsed(&line.replace("orderhook replay ", "")).unwrap();
+        let from = Some("acme".parse().unwrap());
+        assert_eq!(second.request(at).unwrap().whose, Whose::All { from });
+        assert_eq!(second.after.as_deref(), Some(after));
+    }
+
+    #[rstest]
     #[case::no_span("--account acme")]
-    #[case::no_account("--from 2h")]
+    #[case::nothing_at_all("")]
     #[case::two_spans("--account acme --from 2h --state --team a")]
     #[case::state_without_team("--account acme --state")]
     #[case::no_rate("--account acme --from 2h --rate 0")]
@@ -401,6 +443,11 @@ mod tests {
     #[case::delivery("--account acme --delivery x")]
     #[case::after("--account acme --from 2h --after x")]
     #[case::after_of_a_state("--account acme --state --team a --after x")]
+    #[case::after_without_its_account(
+        "--from 2h --after 01a1f8d3-ea7b-7101-8101-010101010101.00007"
+    )]
+    #[case::after_of_no_account("--from 2h --after A/01a1f8d3-ea7b-7101-8101-010101010101.00007")]
+    #[case::after_of_a_state_without_its_account("--state --team a --after order/or_1")]
     #[case::job("--account acme --from 2h --job a_b")]
     fn what_is_a_usage_error(#[case] line: &str) {
         let request = parsed(line).unwrap().request(Timestamp::from_millis(NOW));
@@ -409,18 +456,13 @@ mod tests {
 
     #[tokio::test]
     async fn nothing_is_sent_before_somebody_agrees() {
-        let stack = LoopbackStack::start().await;
-        stack.with(|state| {
-            let routes = r#"[{"team":"sales","queue":"q","types":["*"],"accounts":["*"]}]"#;
-            routes.clone_into(&mut state.routes);
-            state.accounts.insert("acme".to_owned(), "orderspace".to_owned());
-            let record = json!({
-                "pk": { "S": "acme#order" }, "sk": { "S": "or_1" }, "data": { "M": {} },
-                "event_id": { "S": "01a1f8d3-ea7b-7101-8101-010101010101.00000" }, "event_type": { "S": "order.created" },
-            });
-            let records = state.tables.entry("records".to_owned()).or_default();
-            records.push(record.as_object().unwrap().clone());
+        let routes = r#"[{"team":"sales","queue":"q","types":["*"],"accounts":["*"]}]"#;
+        let stack = LoopbackStack::with_account(routes).await;
+        let record = json!({
+            "pk": { "S": "acme#order" }, "sk": { "S": "or_1" }, "data": { "M": {} },
+            "event_id": { "S": "01a1f8d3-ea7b-7101-8101-010101010101.00000" }, "event_type": { "S": "order.created" },
         });
+        stack.put_item("records", &record);
         let ran = async |line: &str, json: bool| {
             let words = [
                 "orderhook",

@@ -7,7 +7,7 @@ use clap::Args;
 use domain::event::EventType;
 use operate::accounts::named;
 use operate::calls::now;
-use operate::send::{HookUrl, Sent, send};
+use operate::send::{HookUrl, Sent, example, send};
 use operate::{Error, Exit, Target, kept};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -25,10 +25,12 @@ const LONGEST_RECORD: u64 = 5 * 1024 * 1024;
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 It changes a record: send to an account that is for tests. The webhook's URL is asked for, since its token is stored nowhere:
-it stands where the webhook is registered. It is never an argument. Orderspace's accounts alone can be sent to so far.
+it stands where the webhook is registered. It is never an argument. What is sent is the published example of the type, with
+the members that are set; it is proved as the account's source proves its deliveries.
 
 Examples:
   orderhook send order.created --account sandbox
+  orderhook send order_state_changed --account shop --set order_id=ORD-7
   orderhook send order.created --account sandbox --set number=7 --set status=new
   orderhook send order.updated --account sandbox --data order.json --url-file url.txt --yes")]
 pub struct Send {
@@ -40,7 +42,7 @@ pub struct Send {
     /// A member of the record: JSON, or else text.
     #[arg(long, value_name = "NAME=VALUE")]
     pub set: Vec<String>,
-    /// The file of the record, as the source would send it [default: an id alone].
+    /// The file of the record, as the source would send it [default: the example of the type, or an id alone].
     #[arg(long, value_name = "FILE")]
     pub data: Option<PathBuf>,
     /// The file of the webhook's URL; - is standard input.
@@ -66,9 +68,11 @@ pub async fn run(
         .event
         .parse()
         .map_err(|error| Error::Usage(format!("{:?}: {error}", arguments.event)))?;
-    let record = record(arguments)?;
+    let given = given(arguments)?;
+    let members = members(&arguments.set)?;
     let stack = target.stack().await?;
     let source = kept::source_of(&target.calls, &stack, &account).await?;
+    let record = record(given.or_else(|| example(source, &event_type)), members)?;
     let title = protocol(source).facts().title;
     let question = format!(
         "Send {event_type} to {account} as {title} would? It changes the record, and every team gets it."
@@ -117,7 +121,7 @@ fn text(sent: &Sent) -> String {
     }
     text += match sent.is_applied {
         Some(true) => "\n  the record has it",
-        Some(false) => "\n  the record does not have it yet",
+        Some(false) => "\n  the record does not have it yet, or has what the source dates later",
         None => "",
     };
     if let Some(event) = &sent.event {
@@ -126,49 +130,65 @@ fn text(sent: &Sent) -> String {
     text
 }
 
-/// The record: that of the file, or one with an id alone; with the members that are set.
-fn record(arguments: &Send) -> Result<Box<RawValue>, Error> {
-    let usage =
-        |what: &str, error: &dyn std::fmt::Display| Error::Usage(format!("{what}: {error}"));
-    let text = match &arguments.data {
-        None => {
-            let id = format!(
-                "test_{:x}",
-                OffsetDateTime::from(now()).unix_timestamp_nanos() / 1_000_000
-            );
-            serde_json::json!({ "id": id }).to_string()
-        }
-        Some(path) => {
-            let what = path.display().to_string();
-            let length = std::fs::metadata(path)
-                .map_err(|error| usage(&what, &error))?
-                .len();
-            if length > LONGEST_RECORD {
-                return Err(usage(&what, &"it is larger than any delivery"));
-            }
-            std::fs::read_to_string(path).map_err(|error| usage(&what, &error))?
-        }
+fn usage(what: &str, error: &dyn std::fmt::Display) -> Error {
+    Error::Usage(format!("{what}: {error}"))
+}
+
+/// The record of the file, if one is named.
+fn given(arguments: &Send) -> Result<Option<Box<RawValue>>, Error> {
+    let Some(path) = &arguments.data else {
+        return Ok(None);
     };
-    // As it stands, where nothing is set: spellings of numbers are part of a test.
-    if arguments.set.is_empty() {
-        let record: Box<RawValue> =
-            serde_json::from_str(&text).map_err(|error| usage("the record", &error))?;
-        return match record.get().starts_with('{') {
-            true => Ok(record),
-            false => Err(usage("the record", &"it is no JSON object")),
-        };
+    let what = path.display().to_string();
+    let length = std::fs::metadata(path)
+        .map_err(|error| usage(&what, &error))?
+        .len();
+    if length > LONGEST_RECORD {
+        return Err(usage(&what, &"it is larger than any delivery"));
     }
-    let mut record: Map<String, Value> =
+    let text = std::fs::read_to_string(path).map_err(|error| usage(&what, &error))?;
+    let record: Box<RawValue> =
         serde_json::from_str(&text).map_err(|error| usage("the record", &error))?;
-    for member in &arguments.set {
+    match record.get().starts_with('{') {
+        true => Ok(Some(record)),
+        false => Err(usage("the record", &"it is no JSON object")),
+    }
+}
+
+/// The members that are set: JSON, or else text.
+fn members(set: &[String]) -> Result<Vec<(String, Value)>, Error> {
+    let member = |member: &String| {
         let (name, value) = member
             .split_once('=')
             .filter(|(name, _)| !name.is_empty())
             .ok_or_else(|| usage("--set", &"NAME=VALUE"))?;
         let value = serde_json::from_str(value).unwrap_or_else(|_| value.into());
-        record.insert(name.to_owned(), value);
+        Ok((name.to_owned(), value))
+    };
+    set.iter().map(member).collect()
+}
+
+/// A record, or one with an id alone where there is none, with the members that are set.
+fn record(
+    base: Option<Box<RawValue>>,
+    members: Vec<(String, Value)>,
+) -> Result<Box<RawValue>, Error> {
+    let unusable = |error: serde_json::Error| usage("the record", &error);
+    let base = match base {
+        Some(base) => base,
+        None => {
+            let millis = OffsetDateTime::from(now()).unix_timestamp_nanos() / 1_000_000;
+            let record = serde_json::json!({ "id": format!("test_{millis:x}") });
+            serde_json::value::to_raw_value(&record).map_err(unusable)?
+        }
+    };
+    // As it stands, where nothing is set: spellings of numbers are part of a test.
+    if members.is_empty() {
+        return Ok(base);
     }
-    serde_json::value::to_raw_value(&record).map_err(|error| usage("the record", &error))
+    let mut record: Map<String, Value> = serde_json::from_str(base.get()).map_err(unusable)?;
+    record.extend(members);
+    serde_json::value::to_raw_value(&record).map_err(unusable)
 }
 
 #[cfg(test)]
@@ -176,15 +196,18 @@ mod tests {
     use super::*;
     use rstest::rstest;
 
-    fn arguments(set: &[&str], data: Option<PathBuf>) -> Send {
-        Send {
+    /// What is sent where this is said: its own record, and the members that are set.
+    fn said(set: &[&str], data: Option<PathBuf>) -> Result<Box<RawValue>, Error> {
+        let arguments = Send {
             event: "order.created".to_owned(),
             account: "acme".to_owned(),
             set: set.iter().map(|text| (*text).to_owned()).collect(),
             data,
             url_file: None,
             wait: 0,
-        }
+        };
+        let given = given(&arguments)?;
+        record(given, members(&arguments.set)?)
     }
 
     #[test]
@@ -192,19 +215,15 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("order.json");
         std::fs::write(&path, r#"{"id":"or_1", "net":20.10}"#).unwrap();
-        let plain = record(&arguments(&[], Some(path.clone()))).unwrap();
+        let plain = said(&[], Some(path.clone())).unwrap();
         assert_eq!(plain.get(), r#"{"id":"or_1", "net":20.10}"#);
-        let set = record(&arguments(
-            &["number=7", "status=new", "note=a=b"],
-            Some(path),
-        ))
-        .unwrap();
+        let set = said(&["number=7", "status=new", "note=a=b"], Some(path)).unwrap();
         let set: Value = serde_json::from_str(set.get()).unwrap();
         assert_eq!(
             (&set["number"], &set["status"], &set["note"]),
             (&7.into(), &"new".into(), &"a=b".into())
         );
-        let made = record(&arguments(&[], None)).unwrap();
+        let made = said(&[], None).unwrap();
         assert!(made.get().starts_with(r#"{"id":"test_"#));
     }
 
@@ -219,7 +238,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("order.json");
         std::fs::write(&path, text).unwrap();
-        let refused = record(&arguments(set, Some(path)));
+        let refused = said(set, Some(path));
         assert!(matches!(refused, Err(Error::Usage(_))), "{refused:?}");
     }
 }

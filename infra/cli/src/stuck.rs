@@ -258,6 +258,16 @@ async fn shown(
     Ok(Exit::Done)
 }
 
+/// What is released or dropped.
+struct Asked<'a> {
+    what: &'static str,
+    which: &'a Which,
+    all: bool,
+    dry_run: bool,
+    yes: bool,
+    options: Options,
+}
+
 async fn released(
     arguments: &Release,
     yes: bool,
@@ -265,37 +275,28 @@ async fn released(
     stack: &Stack,
     screen: &mut Screen,
 ) -> Result<Exit, Stop> {
-    let filter = arguments.which.chosen(arguments.all)?;
-    let asked = ("release", arguments.dry_run, yes);
-    let Some(found) = ask(asked, &filter, target, stack, screen).await? else {
-        return Ok(Exit::Left);
+    let asked = Asked {
+        what: "release",
+        which: &arguments.which,
+        all: arguments.all,
+        dry_run: arguments.dry_run,
+        yes,
+        options: Options {
+            rate: arguments.rate,
+            most: arguments.limit.unwrap_or(usize::MAX),
+        },
     };
-    if found == 0 || arguments.dry_run {
-        return Ok(Exit::Done);
-    }
-    let options = Options {
-        rate: arguments.rate,
-        most: arguments.limit.unwrap_or(usize::MAX),
+    let options = asked.options;
+    let run = async |filter: &Filter, progress: &mut Progress<'_>| {
+        release(&target.calls, stack, filter, options, progress).await
     };
-    let mut progress = |done: &Done| {
-        let line = bar(done.messages, found.max(done.messages));
-        screen.progress(&format!("  {line}  at most {}/s", arguments.rate));
+    let text = |done: &Done| {
+        format!(
+            "{} went back to their lanes under their own ids.",
+            of_events(done.events)
+        )
     };
-    let done = tokio::select! {
-        done = release(&target.calls, stack, &filter, options, &mut progress) => Some(done),
-        _ = tokio::signal::ctrl_c() => None,
-    };
-    screen.end_progress();
-    let Some(done) = done else {
-        screen.note("Interrupted. What is hidden is seen again within 30 seconds; the same command goes on.");
-        return Ok(Exit::Interrupted);
-    };
-    let done = done?;
-    let text = format!(
-        "{} went back to their lanes under their own ids.",
-        of_events(done.events)
-    );
-    conclude(&text, &done, screen)
+    carry_out(&asked, target, stack, screen, run, text).await
 }
 
 async fn dropped(
@@ -305,47 +306,75 @@ async fn dropped(
     stack: &Stack,
     screen: &mut Screen,
 ) -> Result<Exit, Stop> {
-    let filter = arguments.which.chosen(arguments.all)?;
-    let asked = ("drop", arguments.dry_run, yes);
-    let Some(found) = ask(asked, &filter, target, stack, screen).await? else {
-        return Ok(Exit::Left);
+    let asked = Asked {
+        what: "drop",
+        which: &arguments.which,
+        all: arguments.all,
+        dry_run: arguments.dry_run,
+        yes,
+        options: Options {
+            rate: u32::MAX,
+            most: arguments.limit.unwrap_or(usize::MAX),
+        },
     };
-    if found == 0 || arguments.dry_run {
-        return Ok(Exit::Done);
-    }
     let path = arguments.keep.clone().unwrap_or_else(|| {
         let seconds = OffsetDateTime::from(now()).unix_timestamp();
         format!("orderhook-dropped-{seconds}.jsonl").into()
     });
-    let unusable = |error: std::io::Error| Error::Usage(format!("{}: {error}", path.display()));
-    let mut file = kept(&path).map_err(unusable)?;
-    let options = Options {
-        rate: u32::MAX,
-        most: arguments.limit.unwrap_or(usize::MAX),
+    let options = asked.options;
+    let run = async |filter: &Filter, progress: &mut Progress<'_>| {
+        let unusable = |error: std::io::Error| Error::Usage(format!("{}: {error}", path.display()));
+        let mut file = kept(&path).map_err(unusable)?;
+        drop_all(&target.calls, stack, filter, options, &mut file, progress).await
+    };
+    let text = |done: &Done| {
+        format!(
+            "{} dropped. What they were is in {}.",
+            count(done.messages),
+            path.display()
+        )
+    };
+    carry_out(&asked, target, stack, screen, run, text).await
+}
+
+/// What is called after every batch.
+type Progress<'a> = dyn FnMut(&Done) + Send + 'a;
+
+/// Asks, runs, and says how it ended.
+async fn carry_out(
+    asked: &Asked<'_>,
+    target: &Target,
+    stack: &Stack,
+    screen: &mut Screen,
+    run: impl AsyncFnOnce(&Filter, &mut Progress<'_>) -> Result<Done, Error>,
+    text: impl Fn(&Done) -> String,
+) -> Result<Exit, Stop> {
+    let filter = asked.which.chosen(asked.all)?;
+    let Some(found) = ask(asked, &filter, target, stack, screen).await? else {
+        return Ok(Exit::Left);
+    };
+    if found == 0 || asked.dry_run {
+        return Ok(Exit::Done);
+    }
+    let at_most = match asked.options.rate {
+        u32::MAX => String::new(),
+        rate => format!("  at most {rate}/s"),
     };
     let mut progress = |done: &Done| {
-        screen.progress(&format!(
-            "  {}",
-            bar(done.messages, found.max(done.messages))
-        ));
+        let line = bar(done.messages, found.max(done.messages));
+        screen.progress(&format!("  {line}{at_most}"));
     };
-    let done = drop_all(
-        &target.calls,
-        stack,
-        &filter,
-        options,
-        &mut file,
-        &mut progress,
-    )
-    .await;
+    let done = tokio::select! {
+        done = run(&filter, &mut progress) => Some(done),
+        _ = tokio::signal::ctrl_c() => None,
+    };
     screen.end_progress();
+    let Some(done) = done else {
+        screen.note("Interrupted. What is hidden is seen again within 30 seconds; the same command goes on.");
+        return Ok(Exit::Interrupted);
+    };
     let done = done?;
-    let text = format!(
-        "{} dropped. What they were is in {}.",
-        count(done.messages),
-        path.display()
-    );
-    conclude(&text, &done, screen)
+    conclude(&text(&done), &done, screen)
 }
 
 /// Opens a file that others on this machine may not read: it will hold what customers ordered.
@@ -359,12 +388,13 @@ fn kept(path: &std::path::Path) -> std::io::Result<std::fs::File> {
 
 /// Says what is meant, and asks. Answers how many messages that are, or nothing where the operator does not agree.
 async fn ask(
-    (what, dry_run, yes): (&str, bool, bool),
+    asked: &Asked<'_>,
     filter: &Filter,
     target: &Target,
     stack: &Stack,
     screen: &mut Screen,
 ) -> Result<Option<u64>, Stop> {
+    let what = asked.what;
     let listing = list(&target.calls, stack, filter, ASKED_ABOUT).await?;
     let found = u64::try_from(listing.entries.len()).unwrap_or(u64::MAX);
     if found == 0 {
@@ -377,7 +407,7 @@ async fn ask(
         screen.show(&text, &listing)?;
         return Ok(if listing.is_whole() { Some(0) } else { None });
     }
-    if dry_run {
+    if asked.dry_run {
         screen.show(&each(&listing.entries), &listing)?;
         return Ok(Some(found));
     }
@@ -386,7 +416,7 @@ async fn ask(
     if let Some(first) = question.get_mut(..1) {
         first.make_ascii_uppercase();
     }
-    Ok(agrees(&format!("{question}?"), yes, screen)
+    Ok(agrees(&format!("{question}?"), asked.yes, screen)
         .await?
         .then_some(found))
 }
@@ -595,10 +625,8 @@ mod tests {
     }
 
     async fn stack() -> LoopbackStack {
-        let stack = LoopbackStack::start().await;
         let routes = r#"[{"team":"sales","queue":"q","types":["*"],"accounts":["*"]}]"#;
-        stack.with(|state| routes.clone_into(&mut state.routes));
-        stack
+        LoopbackStack::with_account(routes).await
     }
 
     async fn ran(

@@ -49,6 +49,16 @@ pub async fn run(
     if !traced.is_complete {
         screen.note("the log of this time is too large to be read whole: choose a shorter one with --since and --until");
     }
+    if let Some(earlier) = &traced.earlier {
+        let account = traced.account.as_deref().unwrap_or_default();
+        screen.note(&format!(
+            "{} before these; they: orderhook trace {} --account {account} --since {} --until {}",
+            crate::deliveries::of_deliveries(earlier.deliveries),
+            traced.what,
+            traced.since,
+            earlier.until
+        ));
+    }
     Ok(match traced.waiting.is_empty() {
         true => Exit::Done,
         false => Exit::Left,

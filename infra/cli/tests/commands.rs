@@ -5,37 +5,18 @@
 use clap::Parser as _;
 use operate::loopback::{Loopback, Reply, queue, queue_url};
 use operate::{Exit, Target};
-use orderhook::Stop;
 use orderhook::cli::Cli;
+use orderhook::given::{self, Ended};
 use orderhook::screen::Screen;
 use rstest::rstest;
 use serde_json::{Value, json};
 
-/// What a command printed, and how it ended.
-struct Ended {
-    out: String,
-    err: String,
-    exit: Exit,
-}
-
 async fn give(aws: &Loopback, line: &[&str]) -> Ended {
-    let line = ["orderhook"].iter().chain(line);
-    let cli = Cli::try_parse_from(line).unwrap();
-    let (mut screen, printed) = Screen::of_test(cli.global.json);
     let target = Target {
         name: "orderhook".to_owned(),
         calls: aws.calls(),
     };
-    let (exit, complaint) = match orderhook::on(&cli, &target, &mut screen).await {
-        Ok(exit) => (exit, String::new()),
-        Err(Stop::Failed(error)) => (error.exit(), error.to_string()),
-        Err(Stop::Closed) => (Exit::Done, String::new()),
-    };
-    Ended {
-        out: printed.out(),
-        err: printed.err() + &complaint,
-        exit,
-    }
+    given::give(&target, line).await
 }
 
 async fn well() -> Loopback {
@@ -244,6 +225,7 @@ async fn what_is_not_done_in_time_is_left_to_the_schedule() {
 #[rstest]
 #[case::no_client_id(&["accounts", "connect", "acme"], "--client-id")]
 #[case::bad_name(&["accounts", "connect", "Acme!", "--client-id", "x"], "Acme!")]
+#[case::a_missing_secret(&["accounts", "events", "acme", "--signing-secrets", "2", "--secret-file", "/dev/null"], "signing_secret")]
 #[case::of_another_source(&["accounts", "connect", "acme", "--client-id", "x", "--app-id", "y"], "--app-id")]
 #[tokio::test]
 async fn a_command_line_that_cannot_be_right_asks_nobody(
@@ -336,6 +318,47 @@ async fn other_events_are_selected_and_a_rotation_is_begun() {
         give(&aws, &["accounts", "rotate", "acme"]).await.exit,
         Exit::Done
     );
+}
+
+#[rstest]
+#[case::proof(&["--proof", "require"], "", json!({ "proof": "require" }))]
+#[case::both(&["*", "--proof", "observe"], "", json!({ "events": ["*"], "proof": "observe" }))]
+#[case::one_secret(&["--signing-secrets", "1"], "marker-a", json!({ "signing_secrets": ["marker-a"] }))]
+#[case::two_secrets(&["--signing-secrets", "2"], "marker-a\nmarker-b", json!({ "signing_secrets": ["marker-a", "marker-b"] }))]
+#[tokio::test]
+async fn what_is_not_named_stays_as_it_is(
+    #[case] options: &[&str],
+    #[case] secrets: &str,
+    #[case] expected: Value,
+) {
+    let aws = well().await;
+    aws.on(
+        "execute-api PATCH /v1/accounts/acme",
+        Reply::json(&account("connected")),
+    );
+    let file = secret_file(secrets);
+    let mut line = vec!["accounts", "change", "acme"];
+    line.extend(options);
+    if !secrets.is_empty() {
+        line.extend(["--secret-file", file.path().to_str().unwrap()]);
+    }
+    let ended = give(&aws, &line).await;
+    assert_eq!(ended.exit, Exit::Done, "{}", ended.err);
+    assert!(!ended.all.contains("marker"), "{}", ended.all);
+    let sent = &aws.seen_of("execute-api PATCH /v1/accounts/acme")[0].body;
+    assert_eq!(serde_json::from_str::<Value>(sent).unwrap(), expected);
+}
+
+#[rstest]
+#[case::nothing(&[])]
+#[case::a_secret_that_is_not_asked_for(&["*", "--secret-file", "f"])]
+#[case::another_word(&["--proof", "never"])]
+#[case::too_many(&["--signing-secrets", "3"])]
+fn a_change_that_clap_refuses(#[case] options: &[&str]) {
+    let line = ["orderhook", "accounts", "events", "acme"]
+        .iter()
+        .chain(options);
+    assert!(Cli::try_parse_from(line).is_err());
 }
 
 #[tokio::test]

@@ -8,13 +8,11 @@
 
 use std::time::Duration;
 
-use clap::Parser as _;
 use domain::identity::DeliveryId;
 use domain::timestamp::Timestamp;
 use operate::loopback::{Loopback, Reply};
 use operate::{Exit, Target};
-use orderhook::Stop;
-use orderhook::cli::Cli;
+use orderhook::given::{self, Ended};
 use orderhook::screen::Screen;
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -36,31 +34,12 @@ fn id(number: u8) -> DeliveryId {
     )
 }
 
-/// What a command printed, and how it ended.
-struct Ended {
-    out: String,
-    err: String,
-    exit: Exit,
-}
-
 async fn give_to(aws: &Loopback, line: &[&str], change: fn(Screen) -> Screen) -> Ended {
-    let cli = Cli::try_parse_from(["orderhook"].iter().chain(line)).unwrap();
-    let (screen, printed) = Screen::of_test(cli.global.json);
-    let mut screen = change(screen);
     let target = Target {
         name: "orderhook".to_owned(),
         calls: aws.calls(),
     };
-    let (exit, complaint) = match orderhook::on(&cli, &target, &mut screen).await {
-        Ok(exit) => (exit, String::new()),
-        Err(Stop::Failed(error)) => (error.exit(), error.to_string()),
-        Err(Stop::Closed) => (Exit::Done, String::new()),
-    };
-    Ended {
-        out: printed.out(),
-        err: printed.err() + &complaint,
-        exit,
-    }
+    given::give_on(&target, line, change).await
 }
 
 async fn give(aws: &Loopback, line: &[&str]) -> Ended {
@@ -285,6 +264,100 @@ async fn pages_and_days_are_read_as_they_are_needed() {
     );
 }
 
+/// As many as a page takes, and more behind them for ever.
+#[tokio::test]
+async fn the_first_page_costs_two_queries_however_large_the_day_and_the_failures() {
+    let aws = stack().await;
+    let receipts: Vec<Value> = (0..50).rev().map(|number| receipt(number, 1)).collect();
+    let more = json!({ "Items": receipts, "LastEvaluatedKey": { "pk": receipts[49]["pk"], "sk": receipts[49]["sk"] } });
+    aws.on_containing("dynamodb Query", "acme#2026-11-20", Reply::json(&more));
+    let key =
+        |number: u8| json!({ "S": format!("{:013}#{}", SEEN + u64::from(number), id(number)) });
+    let failure = json!({ "sk": key(40), "cause": { "S": "queue_refused" } });
+    let failures = json!({ "Items": [failure], "LastEvaluatedKey": { "pk": { "S": "#strike#acme" }, "sk": key(7) } });
+    aws.on_containing("dynamodb Query", "#strike#acme", Reply::json(&failures));
+    let ended = give(&aws, &list_of(&["--fast", "--json"])).await;
+    assert_eq!(ended.exit, Exit::Done, "{}", ended.err);
+    assert_eq!(ended.out.lines().count(), 50, "{}", ended.out);
+    let queries = aws.seen_of("dynamodb Query");
+    assert_eq!(queries.len(), 2, "{queries:?}");
+    let limits: Vec<Value> = queries
+        .iter()
+        .map(|query| serde_json::from_str(&query.body).unwrap())
+        .map(|query: Value| json!([query["Limit"], query["ScanIndexForward"]]))
+        .collect();
+    assert_eq!(
+        limits,
+        [json!([50, false]), json!([1000, false])],
+        "the latest of each"
+    );
+    for word in [
+        "50 deliveries",
+        "older: orderhook deliveries list",
+        "before 2026-11-20T12:00:00.130Z are not counted",
+    ] {
+        assert!(ended.err.contains(word), "{}", ended.err);
+    }
+}
+
+#[tokio::test]
+async fn a_delivery_is_shown_with_a_warning_by_a_command_of_another_release() {
+    let aws = stack().await;
+    let delivery = id(1).to_string();
+    let line = ["deliveries", "show", &delivery];
+    assert_eq!(give(&aws, &line).await.err, "");
+    for (version, named) in [("9.9.9", "release 9.9.9"), ("0.1.0", "release 0.1.0")] {
+        aws.play_release(version);
+        let ended = give(&aws, &line).await;
+        assert_eq!(ended.exit, Exit::Done, "{}", ended.err);
+        assert!(
+            ended.out.contains("or_1") && ended.err.contains(named),
+            "{}",
+            ended.err
+        );
+    }
+}
+
+/// More deliveries of one record than are looked at: the latest are shown, with the line that shows the others.
+#[tokio::test]
+async fn a_trace_says_how_many_earlier_deliveries_it_leaves_out() {
+    let aws = stack().await;
+    let lines: Vec<Value> = (1..=53)
+        .map(|number| {
+            let mut line = batch(&[event(number, 0, "order/or_1", &json!({}))]);
+            line["timestamp"] = json!(format!("2026-11-20T12:00:{number:02}.000Z"));
+            line
+        })
+        .collect();
+    log(&aws, "consumer", &lines);
+    aws.on_containing("dynamodb GetItem", "acme#order", Reply::json(&json!({})));
+    let ended = give(&aws, &["trace", "order/or_1", "--json"]).await;
+    assert_eq!(ended.exit, Exit::Done, "{}", ended.err);
+    let traced: Value = serde_json::from_str(&ended.out).unwrap();
+    assert_eq!(traced["steps"].as_array().unwrap().len(), 50);
+    assert_eq!(traced["steps"][0]["event"], format!("{}.00000", id(4)));
+    let earlier = json!({ "deliveries": 3, "until": "2026-11-20T12:00:04.000Z" });
+    assert_eq!(traced["earlier"], earlier);
+    for word in [
+        "3 deliveries",
+        "orderhook trace order/or_1 --account acme --since ",
+        "--until 2026-11-20T12:00:04.000Z",
+    ] {
+        assert!(ended.err.contains(word), "{}", ended.err);
+    }
+    log(&aws, "consumer", &lines[..50]);
+    let ended = give(&aws, &["trace", "order/or_1", "--json"]).await;
+    let traced: Value = serde_json::from_str(&ended.out).unwrap();
+    assert_eq!(
+        (
+            traced["steps"].as_array().unwrap().len(),
+            &traced["earlier"]
+        ),
+        (50, &Value::Null)
+    );
+    assert_eq!(ended.err, "");
+}
+
 #[tokio::test]
 async fn deliveries_of_all_accounts_are_read_from_the_log() {
     let aws = stack().await;
@@ -296,6 +369,17 @@ async fn deliveries_of_all_accounts_are_read_from_the_log() {
         ended.out
     );
     assert!(aws.seen_of("dynamodb Query").is_empty());
+    let ended = give(
+        &aws,
+        &["deliveries", "list", "--limit", "1", "--until", "0s"],
+    )
+    .await;
+    let later =
+        "1 delivery; later: orderhook deliveries list --since 2026-11-20T12:00:00.171Z --until 0s";
+    assert_eq!(
+        (ended.out.lines().count(), ended.err.trim_end()),
+        (1, later)
+    );
 }
 
 #[tokio::test]

@@ -306,8 +306,7 @@ impl Wanted {
     pub fn secrets(&self) -> Vec<&'static str> {
         match self.signing_secrets {
             0 => self.secrets.clone(),
-            1 => vec!["signing_secret"],
-            _ => vec!["signing_secret", "second_signing_secret"],
+            count => signing_secret_names(count),
         }
     }
 
@@ -347,6 +346,51 @@ impl Wanted {
         }
         Ok(Connect(Value::Object(body)))
     }
+}
+
+/// What of an account is changed. What is empty stays as it is.
+#[derive(Debug, Clone, Default)]
+pub struct Changes {
+    /// Event types by the source's own names, or `*`.
+    pub events: Vec<String>,
+    /// What becomes of deliveries without proof, where the source leaves the choice: `require` or `observe`.
+    pub proof: Option<String>,
+    /// The signing secrets of a manual account: two while one replaces the other.
+    pub signing_secrets: Vec<SecretString>,
+}
+
+impl Changes {
+    fn body(&self) -> Value {
+        let mut body = Map::new();
+        if !self.events.is_empty() {
+            body.insert("events".to_owned(), json!(self.events));
+        }
+        if let Some(proof) = &self.proof {
+            body.insert("proof".to_owned(), json!(proof));
+        }
+        if !self.signing_secrets.is_empty() {
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "the request is what the secrets are given for"
+            )]
+            let secrets = self
+                .signing_secrets
+                .iter()
+                .map(|secret| secret.expose_secret());
+            body.insert(
+                SIGNING_SECRETS.to_owned(),
+                json!(secrets.collect::<Vec<_>>()),
+            );
+        }
+        Value::Object(body)
+    }
+}
+
+/// The names by which signing secrets are asked for.
+#[must_use]
+pub fn signing_secret_names(count: usize) -> Vec<&'static str> {
+    let names = ["signing_secret", "second_signing_secret"];
+    names.into_iter().take(count).collect()
 }
 
 /// A request to connect an account. It holds secrets, and does not print.
@@ -430,17 +474,17 @@ impl<'a> Accounts<'a> {
             .await
     }
 
-    /// Selects other events.
+    /// Changes what is given, and leaves the rest as it is.
     ///
     /// # Errors
     /// [`Error`] says what went wrong, and what is to be done.
-    pub async fn select(
+    pub async fn change(
         &self,
         account: &AccountName,
-        events: &[String],
+        changes: &Changes,
         patience: Duration,
     ) -> Result<Outcome, Error> {
-        let body = json!({ "events": events });
+        let body = changes.body();
         let path = path(account, "");
         self.persist(Method::PATCH, &path, Some(&body), account, patience)
             .await

@@ -25,7 +25,7 @@ use crate::when::{Window, back, now};
 pub const PAGE: usize = 50;
 /// What is read of a receipt in a list: never its body.
 const ATTRIBUTES: &str = "sk, #events, #attempts, #proof, #webhook, #part";
-/// Failed deliveries that are read for a list at the most.
+/// Failed deliveries that are read for a list at the most: the latest, as those of the list are.
 const FAILURES: u32 = 1_000;
 /// How long after a delivery lines of the log are about it, in seconds: until then most retries have come.
 const AFTERMATH: u64 = 3_600;
@@ -82,6 +82,18 @@ pub struct Page {
     pub rows: Vec<Row>,
     /// Whether the logs that belong to them were read to their end.
     pub is_complete: bool,
+    /// Since when failed deliveries were counted, where those of the whole window were too many (RFC 3339).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failures_since: Option<String>,
+}
+
+/// Failed deliveries.
+#[derive(Debug, Default)]
+struct Failures {
+    /// Causes by delivery.
+    causes: BTreeMap<String, BTreeMap<String, u64>>,
+    /// The earliest that was read, where there are earlier ones.
+    since: Option<Timestamp>,
 }
 
 /// An account's deliveries, the latest first, a page at a time.
@@ -94,7 +106,7 @@ pub struct List<'a> {
     /// The end of the day that is read next; none at the end of the list.
     next_day: Option<Timestamp>,
     next: Option<Item>,
-    failures: Option<BTreeMap<String, BTreeMap<String, u64>>>,
+    failures: Option<Failures>,
     /// Whether the logs are read too.
     has_logs: bool,
 }
@@ -141,18 +153,23 @@ impl<'a> List<'a> {
             let is_within = before < day && before.day() >= self.window.from.day();
             self.next_day = is_within.then_some(before);
         }
-        let nothing = BTreeMap::new();
+        let nothing = Failures::default();
         let failures = self.failures.as_ref().unwrap_or(&nothing);
         let mut rows: Vec<Row> = page
             .items
             .iter()
-            .filter_map(|item| row(&self.account, item, failures))
+            .filter_map(|item| row(&self.account, item, &failures.causes))
             .collect();
+        let failures_since = failures.since.map(|since| since.to_string());
         let is_complete = match self.has_logs && !rows.is_empty() {
             true => add_logs(self.calls, self.stack, &self.account, &mut rows).await?,
             false => true,
         };
-        Ok(Some(Page { rows, is_complete }))
+        Ok(Some(Page {
+            rows,
+            is_complete,
+            failures_since,
+        }))
     }
 
     async fn receipts(&self, day: Timestamp) -> Result<dynamodb::Page, Error> {
@@ -175,24 +192,32 @@ impl<'a> List<'a> {
         dynamodb::query(self.calls, &input, self.next.as_ref()).await
     }
 
-    /// Causes by delivery: a delivery is refused after it was seen.
-    async fn failures(&self) -> Result<BTreeMap<String, BTreeMap<String, u64>>, Error> {
+    /// A delivery is refused after it was seen.
+    async fn failures(&self) -> Result<Failures, Error> {
         let input = json!({
             "TableName": self.stack.output("ReceiptsTable")?,
-            "KeyConditionExpression": "pk = :pk AND sk >= :from",
+            "KeyConditionExpression": "pk = :pk AND sk BETWEEN :from AND :to",
             "ExpressionAttributeValues": {
                 ":pk": { "S": format!("#strike#{}", self.account) },
                 ":from": { "S": format!("{:013}", self.window.from.millis()) },
+                ":to": { "S": format!("{:013}", self.window.to.plus_seconds(AFTERMATH).millis()) },
             },
             "ProjectionExpression": "sk, cause",
+            "ScanIndexForward": false,
             "Limit": FAILURES,
         });
         let page = dynamodb::query(self.calls, &input, None).await?;
-        let mut failures: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
+        let mut failures = Failures::default();
+        if let Some(last) = &page.last_evaluated_key {
+            let millis = last
+                .text("sk")
+                .and_then(|key| key.split_once('#')?.0.parse().ok());
+            failures.since = millis.map(Timestamp::from_millis);
+        }
         for item in &page.items {
             let key = item.text("sk").and_then(|key| key.split_once('#'));
             if let (Some((_, delivery)), Some(cause)) = (key, item.text("cause")) {
-                let causes = failures.entry(delivery.to_owned()).or_default();
+                let causes = failures.causes.entry(delivery.to_owned()).or_default();
                 *causes.entry(cause.to_owned()).or_default() += 1;
             }
         }

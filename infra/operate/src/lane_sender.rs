@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::calls::sqs::{self, MessageAttribute, Outgoing};
 use crate::calls::{Calls, Error, s3};
-use crate::stack::{Stack, VERSION};
+use crate::stack::Stack;
 
 /// The most bytes of one call, all messages with their attributes: what SQS takes, less what attributes may come to.
 const BATCH_BYTES: usize = 1_048_576 - sqs::BATCH * 4096;
@@ -58,11 +58,9 @@ impl<'a> LaneSender<'a> {
     /// [`Error::Refused`] where the stack is of another release: its consumer may take what is for one team for all of
     /// them, and this command may split a delivery otherwise than the stack does.
     pub fn new(calls: &'a Calls, stack: &'a Stack) -> Result<Self, Error> {
-        if stack.version() != Some(VERSION) {
+        if let Some(other) = stack.other_release() {
             return Err(Error::Refused(format!(
-                "stack {} is of release {}, and this command of {VERSION}: update one of them, so that both read an event alike",
-                stack.name,
-                stack.version().unwrap_or("0.1.0")
+                "{other}: update one of them, so that both read an event alike"
             )));
         }
         let limit = stack.number("InlineLimitBytes");

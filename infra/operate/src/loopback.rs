@@ -83,6 +83,7 @@ struct Script {
     rules: Vec<Rule>,
     player: Option<Player>,
     seen: Vec<Seen>,
+    is_forgetful: bool,
 }
 
 /// The server. It ends with the test.
@@ -169,6 +170,12 @@ impl Loopback {
         self
     }
 
+    /// Keeps no request from now on: for tests that count memory.
+    pub fn forget_requests(&self) -> &Self {
+        self.script().is_forgetful = true;
+        self
+    }
+
     /// Everything that it was asked.
     #[must_use]
     pub fn seen(&self) -> Vec<Seen> {
@@ -218,7 +225,9 @@ async fn answer(
     let reply = reply.or_else(played);
     let reply =
         reply.unwrap_or_else(|| Reply::status(501, format!("nothing was set for {}", seen.action)));
-    script.seen.push(seen);
+    if !script.is_forgetful {
+        script.seen.push(seen);
+    }
     let mut response = http::Response::new(axum::body::Body::from(reply.body));
     *response.status_mut() = http::StatusCode::from_u16(reply.status).expect("a status");
     for (name, value) in reply.headers {
@@ -321,34 +330,7 @@ impl Loopback {
     /// Plays a stack named `orderhook` that is well in everything: each answer can be replaced by another one.
     pub fn play_stack(&self) -> &Self {
         let endpoint = self.endpoint.clone();
-        let outputs: String = outputs(&endpoint)
-            .iter()
-            .map(|(name, value)| {
-                format!("<member><OutputKey>{name}</OutputKey><OutputValue>{value}</OutputValue></member>")
-            })
-            .collect();
-        let parameters: String = [
-            ("LaneVisibilityTimeout", "290"),
-            ("LaneRetentionSeconds", "864000"),
-            ("LaneAgeAlarmSeconds", "900"),
-            ("Architecture", "arm64"),
-            ("LogRetentionDays", "30"),
-            ("ReceiptTtlDays", "30"),
-        ]
-        .iter()
-        .map(|(name, value)| {
-            format!("<member><ParameterKey>{name}</ParameterKey><ParameterValue>{value}</ParameterValue></member>")
-        })
-        .collect();
-        self.on(
-            "cloudformation DescribeStacks",
-            Reply::text(format!(
-                "<R><DescribeStacksResult><Stacks><member>
-                <StackId>arn:aws:cloudformation:eu-west-1:123456789012:stack/orderhook/1</StackId><StackStatus>UPDATE_COMPLETE</StackStatus>
-                <CreationTime>2026-11-20T12:00:00Z</CreationTime><Parameters>{parameters}</Parameters><Outputs>{outputs}</Outputs>
-                </member></Stacks></DescribeStacksResult></R>"
-            )),
-        );
+        self.play_release(crate::stack::VERSION);
         self.on(
             "sts GetCallerIdentity",
             Reply::text(
@@ -396,6 +378,40 @@ impl Loopback {
         self.on(
             "dynamodb DescribeTimeToLive",
             Reply::json(&json!({ "TimeToLiveDescription": { "TimeToLiveStatus": "ENABLED" } })),
+        );
+        self
+    }
+
+    /// Plays the same stack as one that a release of this version deployed.
+    pub fn play_release(&self, version: &str) -> &Self {
+        let output = |(name, value): &(String, String)| {
+            let value = if name == "Version" { version } else { value };
+            format!(
+                "<member><OutputKey>{name}</OutputKey><OutputValue>{value}</OutputValue></member>"
+            )
+        };
+        let outputs: String = outputs(&self.endpoint).iter().map(output).collect();
+        let parameters: String = [
+            ("LaneVisibilityTimeout", "290"),
+            ("LaneRetentionSeconds", "864000"),
+            ("LaneAgeAlarmSeconds", "900"),
+            ("Architecture", "arm64"),
+            ("LogRetentionDays", "30"),
+            ("ReceiptTtlDays", "30"),
+        ]
+        .iter()
+        .map(|(name, value)| {
+            format!("<member><ParameterKey>{name}</ParameterKey><ParameterValue>{value}</ParameterValue></member>")
+        })
+        .collect();
+        self.on(
+            "cloudformation DescribeStacks",
+            Reply::text(format!(
+                "<R><DescribeStacksResult><Stacks><member>
+                <StackId>arn:aws:cloudformation:eu-west-1:123456789012:stack/orderhook/1</StackId><StackStatus>UPDATE_COMPLETE</StackStatus>
+                <CreationTime>2026-11-20T12:00:00Z</CreationTime><Parameters>{parameters}</Parameters><Outputs>{outputs}</Outputs>
+                </member></Stacks></DescribeStacksResult></R>"
+            )),
         );
         self
     }

@@ -96,18 +96,7 @@ impl LoopbackStack {
             "[]".clone_into(&mut state.routes);
             VERSION.clone_into(&mut state.version);
         });
-        let (state, killed) = (Arc::clone(&stack.state), Arc::clone(&stack.killed));
-        let hooks = format!("{}/hooks", stack.server.endpoint());
-        let admin = format!("{}/v1", stack.server.endpoint());
-        stack.server.play(move |seen| {
-            let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
-            let reply = state.answer(seen, &hooks, &admin);
-            state.calls += 1;
-            if state.killed_at.is_some_and(|at| state.calls >= at) {
-                killed.notify_one();
-            }
-            reply
-        });
+        stack.play_first(|_| None);
         stack
     }
 
@@ -120,6 +109,45 @@ impl LoopbackStack {
     #[must_use]
     pub fn calls(&self) -> Calls {
         self.server.calls()
+    }
+
+    /// Starts a stack with these routes and one account, `acme` of Orderspace.
+    pub async fn with_account(routes: &str) -> Self {
+        let stack = Self::start().await;
+        stack.with(|state| {
+            routes.clone_into(&mut state.routes);
+            let account = ("acme".to_owned(), "orderspace".to_owned());
+            state.accounts.extend([account]);
+        });
+        stack
+    }
+
+    /// Puts an item into a table, in DynamoDB's JSON. What is no object is none.
+    pub fn put_item(&self, table: &str, item: &Value) {
+        let item = item.as_object().cloned();
+        self.with(|state| {
+            state
+                .tables
+                .entry(table.to_owned())
+                .or_default()
+                .extend(item)
+        });
+    }
+
+    /// Answers with a player of the test's own what that one answers, and the rest as before.
+    pub fn play_first(&self, mut player: impl FnMut(&Seen) -> Option<Reply> + Send + 'static) {
+        let hooks = format!("{}/hooks", self.server.endpoint());
+        let admin = format!("{}/v1", self.server.endpoint());
+        let (state, killed) = (Arc::clone(&self.state), Arc::clone(&self.killed));
+        self.server.play(move |seen| {
+            let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+            let reply = player(seen).or_else(|| state.answer(seen, &hooks, &admin));
+            state.calls += 1;
+            if state.killed_at.is_some_and(|at| state.calls >= at) {
+                killed.notify_one();
+            }
+            reply
+        });
     }
 
     /// Puts a message into a queue.
@@ -313,14 +341,23 @@ impl State {
     }
 
     fn account(&self, path: &str) -> Reply {
-        let name = path.rsplit('/').next().unwrap_or_default();
-        match self.accounts.get(name) {
-            None => Reply::status(404, r#"{"error":"not_found","message":"no such account"}"#),
-            Some(source) => Reply::json(&json!({
+        let shown = |name: &str, source: &str| {
+            json!({
                 "account": name, "source": source, "state": "connected", "explanation": "well", "is_suspect": false,
                 "events": ["*"], "unselected_events": [], "created": "2026-11-01T00:00:00.000Z",
                 "changed": "2026-11-01T00:00:00.000Z", "proof": "require", "history": [],
-            })),
+            })
+        };
+        let name = path.rsplit('/').next().unwrap_or_default();
+        match self.accounts.get(name) {
+            None if name == "accounts" => {
+                let accounts = self.accounts.iter();
+                let accounts: Vec<Value> =
+                    accounts.map(|(name, source)| shown(name, source)).collect();
+                Reply::json(&json!({ "accounts": accounts, "unreadable": [] }))
+            }
+            None => Reply::status(404, r#"{"error":"not_found","message":"no such account"}"#),
+            Some(source) => Reply::json(&shown(name, source)),
         }
     }
 

@@ -13,6 +13,9 @@
 //!
 //! A replay of the *state* is for a new team: each record that is not deleted once, as its table has it now, under the id of
 //! the event that set it. It goes by kinds and records, so that its checkpoint is a subject.
+//!
+//! A replay of all accounts goes through them by their names, each from its oldest event on: ids of two accounts need no
+//! order, and only one account's page is in memory. Its checkpoint is the account and, behind a slash, that account's.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -32,6 +35,7 @@ use serde::Serialize;
 use serde_json::json;
 use sources::{Facts, Protocol, protocol};
 
+use crate::accounts::Accounts;
 use crate::calls::dynamodb::{self, Item};
 use crate::calls::{Calls, Error, ssm};
 use crate::kept;
@@ -50,7 +54,7 @@ const DAY_MILLIS: u64 = 86_400_000;
 #[derive(Debug, Clone)]
 pub struct Request {
     /// Whose events.
-    pub account: AccountName,
+    pub whose: Whose,
     /// Which of them.
     pub what: What,
     /// Event types, as routes name them; all where there are none.
@@ -65,6 +69,36 @@ pub struct Request {
     pub job: ReplayJobId,
     /// Whether a span of more than 31 days is meant.
     pub is_long: bool,
+}
+
+/// Whose events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Whose {
+    /// One account's.
+    One(AccountName),
+    /// Those of all accounts of the stack, connected or not.
+    All {
+        /// The account in which an earlier run was cut off: those before it are done, and what that run reported is one of
+        /// its events.
+        from: Option<AccountName>,
+    },
+}
+
+/// An account whose events are read.
+#[derive(Debug)]
+struct Owner {
+    account: AccountName,
+    source: Source,
+}
+
+impl Owner {
+    fn protocol(&self) -> &'static dyn Protocol {
+        protocol(self.source)
+    }
+
+    fn facts(&self) -> &'static Facts {
+        self.protocol().facts()
+    }
 }
 
 /// Which events of an account.
@@ -108,7 +142,8 @@ pub struct Counts {
     pub unreadable: u64,
     /// Deleted records, which a replay of the state leaves out.
     pub deleted: u64,
-    /// The id of the last event that was accepted, or the subject of the last record: what `--after` takes.
+    /// The id of the last event that was accepted, or the subject of the last record, behind `ACCOUNT/` in a replay of all
+    /// accounts: what `--after` takes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<String>,
 }
@@ -119,7 +154,8 @@ pub struct Replay<'a> {
     calls: &'a Calls,
     stack: &'a Stack,
     request: &'a Request,
-    source: Source,
+    /// The accounts that are left to do, by name.
+    owners: Vec<Owner>,
     /// The team's routes; none where all teams are meant.
     routes: Option<Vec<Route>>,
     sender: LaneSender<'a>,
@@ -127,11 +163,12 @@ pub struct Replay<'a> {
 }
 
 impl<'a> Replay<'a> {
-    /// Checks whether what is asked for can be done whole: three calls.
+    /// Checks whether what is asked for can be done whole: at most two calls, however many accounts are meant.
     ///
     /// # Errors
     /// [`Error::Usage`] where the span is none, is too long, or begins before the oldest receipt; [`Error::NotFound`] where
-    /// there is no such team or account; [`Error::Refused`] where the stack is of another release.
+    /// there is no such team or account; [`Error::Refused`] where the stack is of another release, or cannot read one of
+    /// its accounts.
     pub async fn prepare(
         calls: &'a Calls,
         stack: &'a Stack,
@@ -148,11 +185,17 @@ impl<'a> Replay<'a> {
             calls,
             stack,
             request,
-            source: kept::source_of(calls, stack, &request.account).await?,
+            owners: owners(calls, stack, &request.whose).await?,
             routes,
             sender,
             control: control(request.team.as_deref(), Some(&request.job)),
         })
+    }
+
+    /// How many accounts it reads.
+    #[must_use]
+    pub fn accounts(&self) -> usize {
+        self.owners.len()
     }
 
     /// Counts what would be sent. Nothing is changed.
@@ -223,15 +266,16 @@ impl<'a> Replay<'a> {
     }
 
     /// Whether an event is asked for, and by the team's routes as well where one team is.
-    fn chooses(&self, event_type: &EventType, subject: &Subject) -> bool {
-        let source = self.source;
+    fn chooses(&self, owner: &Owner, event_type: &EventType, subject: &Subject) -> bool {
+        let Owner { account, source } = owner;
+        let source = *source;
         let native = format!("{source}.{event_type}");
         let mut types = self.request.types.iter();
         let is_named =
             |pattern: &Pattern| pattern.matches(event_type.as_str()) || pattern.matches(&native);
         let takes = |route: &Route| match route.format {
-            Format::Native => route.takes(source, event_type, &self.request.account),
-            Format::Unified => route.may_take_unified(source, event_type, &self.request.account),
+            Format::Native => route.takes(source, event_type, account),
+            Format::Unified => route.may_take_unified(source, event_type, account),
         };
         let mut routes = self.routes.iter().flatten();
         (self.request.types.is_empty() || types.any(is_named))
@@ -243,12 +287,59 @@ impl<'a> Replay<'a> {
             && (self.routes.is_none() || routes.any(takes))
     }
 
-    fn protocol(&self) -> &'static dyn Protocol {
-        protocol(self.source)
+    /// What `--after` takes behind an event or a record of an account.
+    fn checkpoint(&self, owner: &Owner, place: &str) -> String {
+        match self.request.whose {
+            Whose::One(_) => place.to_owned(),
+            Whose::All { .. } => format!("{}/{place}", owner.account),
+        }
     }
 
-    fn facts(&self) -> &'static Facts {
-        self.protocol().facts()
+    /// Whether an earlier run was cut off in this account.
+    fn goes_on_in(&self, owner: &Owner) -> bool {
+        match &self.request.whose {
+            Whose::One(_) => true,
+            Whose::All { from } => from.as_ref() == Some(&owner.account),
+        }
+    }
+}
+
+/// The accounts that are meant and not done, by name: one call of the admin API.
+async fn owners(calls: &Calls, stack: &Stack, whose: &Whose) -> Result<Vec<Owner>, Error> {
+    let from = match whose {
+        Whose::One(account) => {
+            let source = kept::source_of(calls, stack, account).await?;
+            let account = account.clone();
+            return Ok(vec![Owner { account, source }]);
+        }
+        Whose::All { from } => from,
+    };
+    let list = Accounts::of(calls, stack)?.list().await?;
+    let unknown = |name: &str| {
+        Error::Refused(format!(
+            "this release cannot read account {name}, so that a replay of all accounts would leave it out: name one with --account"
+        ))
+    };
+    if let Some(unreadable) = list.unreadable.first() {
+        return Err(unknown(&unreadable.account));
+    }
+    let mut owners = Vec::new();
+    for listed in list.accounts {
+        let account: AccountName = listed
+            .account
+            .parse()
+            .map_err(|_| unknown(&listed.account))?;
+        let source = Source::named(&listed.source).ok_or_else(|| unknown(&listed.account))?;
+        if from.as_ref().is_none_or(|from| account >= *from) {
+            owners.push(Owner { account, source });
+        }
+    }
+    owners.sort_by(|one, other| one.account.cmp(&other.account));
+    match (owners.is_empty(), from) {
+        (true, None) => Err(Error::NotFound {
+            what: "an account of this stack".to_owned(),
+        }),
+        _ => Ok(owners),
     }
 }
 
@@ -331,7 +422,11 @@ impl Counts {
 /// What is chosen, a delivery or a page of records at a time.
 struct Events<'r, 'a> {
     replay: &'r Replay<'a>,
-    /// What is left to ask for: days of receipts, or kinds of records.
+    /// Accounts that are not begun.
+    owners: std::slice::Iter<'r, Owner>,
+    /// The account whose page this is.
+    owner: Option<&'r Owner>,
+    /// What is left to ask for of it: days of receipts, or kinds of records.
     partitions: VecDeque<Partition>,
     page: VecDeque<Item>,
     next: Option<Item>,
@@ -351,7 +446,9 @@ impl<'r, 'a> Events<'r, 'a> {
     fn new(replay: &'r Replay<'a>) -> Self {
         Self {
             replay,
-            partitions: partitions(replay),
+            owners: replay.owners.iter(),
+            owner: None,
+            partitions: VecDeque::new(),
             page: VecDeque::new(),
             next: None,
             chosen: Vec::new(),
@@ -373,18 +470,30 @@ impl<'r, 'a> Events<'r, 'a> {
                 return Ok(false);
             }
         };
+        let Some(owner) = self.owner else {
+            return Ok(false);
+        };
         counts.read += 1;
         match self.replay.request.what {
-            What::State { .. } => self.record(&item, counts).await?,
-            What::Span { .. } | What::Delivery { .. } => self.delivery(&item, counts).await?,
+            What::State { .. } => self.record(owner, &item, counts).await?,
+            What::Span { .. } | What::Delivery { .. } => {
+                self.delivery(owner, &item, counts).await?;
+            }
         }
         Ok(true)
     }
 
     /// Reads one more page; `false` where there is none left.
     async fn read_page(&mut self) -> Result<bool, Error> {
+        if self.partitions.is_empty() {
+            let Some(owner) = self.owners.next() else {
+                return Ok(false);
+            };
+            self.owner = Some(owner);
+            self.partitions = partitions(self.replay, owner);
+        }
         let Some(partition) = self.partitions.front() else {
-            return Ok(false);
+            return Ok(true);
         };
         let (calls, stack) = (self.replay.calls, self.replay.stack);
         let mut condition = "pk = :pk".to_owned();
@@ -416,14 +525,19 @@ impl<'r, 'a> Events<'r, 'a> {
     }
 
     /// Splits a delivery as it was split when it came.
-    async fn delivery(&mut self, item: &Item, counts: &mut Counts) -> Result<(), Error> {
+    async fn delivery(
+        &mut self,
+        owner: &Owner,
+        item: &Item,
+        counts: &mut Counts,
+    ) -> Result<(), Error> {
         let replay = self.replay;
         let id = item.text("sk").unwrap_or_default();
         let id: DeliveryId = id
             .parse()
             .map_err(|error| Error::unreadable("a receipt's key", error))?;
         let kept: KeptDelivery = kept::read_delivery(replay.calls, replay.stack, item).await?;
-        let Ok(split) = replay.protocol().split(kept.delivery()) else {
+        let Ok(split) = owner.protocol().split(kept.delivery()) else {
             counts.unreadable += 1;
             return Ok(());
         };
@@ -432,13 +546,14 @@ impl<'r, 'a> Events<'r, 'a> {
             What::Span { after, .. } | What::Delivery { after, .. } => *after,
             What::State { .. } => None,
         };
-        let (facts, account) = (replay.facts(), &replay.request.account);
+        let after = after.filter(|_| replay.goes_on_in(owner));
+        let (facts, account) = (owner.facts(), &owner.account);
         for event in &split.events {
             counts.held += 1;
-            let envelope = sources::envelope(replay.source, facts, account, id, event);
+            let envelope = sources::envelope(owner.source, facts, account, id, event);
             let is_behind = after.is_none_or(|after| envelope.id > after);
-            if is_behind && replay.chooses(&envelope.event_type, &envelope.subject) {
-                let checkpoint = envelope.id.to_string();
+            if is_behind && replay.chooses(owner, &envelope.event_type, &envelope.subject) {
+                let checkpoint = replay.checkpoint(owner, &envelope.id.to_string());
                 self.chosen.push(Chosen::of(&envelope, checkpoint));
             }
         }
@@ -446,7 +561,12 @@ impl<'r, 'a> Events<'r, 'a> {
     }
 
     /// Makes the event of a record that set its state.
-    async fn record(&mut self, item: &Item, counts: &mut Counts) -> Result<(), Error> {
+    async fn record(
+        &mut self,
+        owner: &Owner,
+        item: &Item,
+        counts: &mut Counts,
+    ) -> Result<(), Error> {
         let replay = self.replay;
         let (pk, sk) = (
             item.text("pk").unwrap_or_default(),
@@ -457,6 +577,7 @@ impl<'r, 'a> Events<'r, 'a> {
         let kind = kind.ok_or_else(|| unreadable("its key has no kind"))?;
         let id = RecordId::new(sk).map_err(|_| unreadable("its key has no id"))?;
         if let What::State { after: Some(after) } = &replay.request.what
+            && replay.goes_on_in(owner)
             && after.as_str() == format!("{kind}/{sk}")
         {
             return Ok(());
@@ -479,15 +600,15 @@ impl<'r, 'a> Events<'r, 'a> {
             .and_then(|name| name.parse().ok())
             .ok_or_else(|| unreadable("the type of its event is none"))?;
         let subject = Subject::new(kind, Some(&id), event);
-        if !replay.chooses(&event_type, &subject) {
+        if !replay.chooses(owner, &event_type, &subject) {
             return Ok(());
         }
         let data = kept::read_record(replay.calls, replay.stack, item).await?;
         let sequence = item.text("sequence").and_then(|place| place.parse().ok());
         let envelope = Envelope {
             id: event,
-            source: replay.source,
-            account: replay.request.account.clone(),
+            source: owner.source,
+            account: owner.account.clone(),
             event_type,
             subject: subject.clone(),
             provenance: Provenance {
@@ -497,14 +618,16 @@ impl<'r, 'a> Events<'r, 'a> {
             marks: Marks::default(),
             content: Content::Inline(&data),
         };
-        self.chosen.push(Chosen::of(&envelope, subject.to_string()));
+        let checkpoint = replay.checkpoint(owner, subject.as_str());
+        self.chosen.push(Chosen::of(&envelope, checkpoint));
         Ok(())
     }
 }
 
-/// The partitions that hold what is asked for, in the order in which they are read.
-fn partitions(replay: &Replay<'_>) -> VecDeque<Partition> {
-    let account = &replay.request.account;
+/// The partitions that hold what is asked for of an account, in the order in which they are read.
+fn partitions(replay: &Replay<'_>, owner: &Owner) -> VecDeque<Partition> {
+    let account = &owner.account;
+    let goes_on = replay.goes_on_in(owner);
     let receipts = |day: &str, from: DeliveryId, to: DeliveryId| Partition {
         table: "ReceiptsTable",
         key: Receipt::partition_of(account, day),
@@ -515,6 +638,7 @@ fn partitions(replay: &Replay<'_>) -> VecDeque<Partition> {
         What::Span { from, to, after } => {
             let last = Timestamp::from_millis(to.millis().saturating_sub(1));
             let first = DeliveryId::new(*from, &[0; 10]);
+            let after = after.filter(|_| goes_on);
             let first = after.map_or(first, |after| first.max(after.delivery()));
             let end = DeliveryId::new(last, &[0xFF; 10]);
             let days = first.first_seen().millis() / DAY_MILLIS..=last.millis() / DAY_MILLIS;
@@ -524,11 +648,12 @@ fn partitions(replay: &Replay<'_>) -> VecDeque<Partition> {
         }
         What::Delivery { id, .. } => VecDeque::from([receipts(&id.first_seen().day(), *id, *id)]),
         What::State { after } => {
-            let mut kinds: Vec<&str> = replay.facts().types.iter().map(|row| row.kind).collect();
+            let mut kinds: Vec<&str> = owner.facts().types.iter().map(|row| row.kind).collect();
             kinds.sort_unstable();
             kinds.dedup();
             let after = after
                 .as_ref()
+                .filter(|_| goes_on)
                 .and_then(|after| after.as_str().split_once('/'));
             let (last_kind, last_id) = after.unwrap_or_default();
             let kinds = kinds.into_iter().filter(|kind| *kind >= last_kind);

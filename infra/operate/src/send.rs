@@ -1,6 +1,6 @@
-//! A genuine delivery to one's own stack: made and signed as the account's source does, posted at the real door.
+//! A genuine delivery to one's own stack: made and proved as the account's source does, posted at the real door.
 //!
-//! The key is read with the operator's own permission. The URL is not: its token is stored nowhere, so that the operator has
+//! The secret that proves it is read with the operator's own permission. The URL is not: its token is stored nowhere, so that the operator has
 //! to copy it from where it is registered. It is held against the registrations that have keys, so that no other address
 //! ever gets a proof.
 
@@ -9,18 +9,20 @@ use std::fmt;
 use std::time::Duration;
 
 use domain::account::{AccountName, UrlToken};
+use domain::delivery::Delivery;
 use domain::event::{Effect, EventType};
 use domain::identity::{BodyHash, DeliveryId, EventIndex};
 use domain::ports::Receipt;
 use domain::record::Subject;
-use domain::signature::MacKey;
+use domain::signature::{LiveSecrets, MacKey, Place, SharedSecret};
 use domain::source::Source;
 use domain::timestamp::Timestamp;
+use http::{HeaderMap, HeaderValue};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use serde_json::value::RawValue;
-use sources::protocol;
+use sources::{Protocol, SignedDelivery, protocol};
 use tokio::time::Instant;
 
 use crate::calls::dynamodb::{self, Item};
@@ -33,6 +35,23 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 /// Receipts that are looked through for the delivery's own.
 const RECEIPTS: u32 = 20;
+
+/// One event of every type of every source, by the types that teams see: `infra/events/examples`.
+static EXAMPLES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/examples.rs"));
+
+/// The record of the published example of a type; none where this release has none.
+#[must_use]
+pub fn example(source: Source, event_type: &EventType) -> Option<Box<RawValue>> {
+    #[derive(Deserialize)]
+    struct Example {
+        data: Box<RawValue>,
+    }
+    let name = format!("{source}.{event_type}");
+    let (_, text) = EXAMPLES.iter().find(|(named, _)| *named == name)?;
+    serde_json::from_str::<Example>(text)
+        .ok()
+        .map(|example| example.data)
+}
 
 /// A hook's URL, whose last segment is a secret.
 #[derive(Clone)]
@@ -84,13 +103,30 @@ struct Signing {
 struct Registration {
     #[serde(default)]
     macs: Vec<String>,
+    #[serde(default)]
+    basic: Vec<String>,
+    #[serde(default)]
+    header: Vec<String>,
+}
+
+impl Registration {
+    fn secrets(&self) -> LiveSecrets {
+        let at = |place| move |secret: &String| SharedSecret::new(place, secret.clone());
+        let basic = self.basic.iter().map(at(Place::Basic));
+        let header = self.header.iter().map(at(Place::Header));
+        LiveSecrets {
+            macs: self.macs.iter().cloned().map(MacKey::new).collect(),
+            shared: basic.chain(header).collect(),
+        }
+    }
 }
 
 /// Sends an event, and waits up to `patience` until its record has it.
 ///
 /// # Errors
-/// [`Error::Usage`] where the URL is none of the account's, or the source's way of signing is not known here;
-/// [`Error::Permission`] where the caller may not read the key.
+/// [`Error::Usage`] where the URL is none of the account's, brings no events of this type, or has no secret that proves its
+/// deliveries, and where the record says that it is of another type; [`Error::Permission`] where the caller may not read the
+/// secrets.
 pub async fn send(
     calls: &Calls,
     stack: &Stack,
@@ -101,16 +137,28 @@ pub async fn send(
 ) -> Result<Sent, Error> {
     let source = kept::source_of(calls, stack, account).await?;
     let protocol = protocol(source);
-    let key = key(calls, stack, account, source, url).await?;
+    let part = protocol.part(event_type.as_str());
+    let secrets = secrets_of(calls, stack, account, (source, part), url).await?;
     let title = protocol.facts().title;
-    let delivery = protocol.signed_delivery(&key, event_type, record);
-    let delivery = delivery
-        .ok_or_else(|| Error::Usage(format!("how {title} signs is not known to this command")))?;
+    let delivery = protocol.signed_delivery(&secrets, event_type, record, crate::when::now());
+    let delivery = delivery.ok_or_else(|| {
+        Error::Usage(format!(
+            "account {account} has no key for a webhook with this URL that {title} would prove its deliveries with: \
+             orderhook accounts check {account}"
+        ))
+    })?;
+    let found = type_of(protocol, &delivery, part);
+    if found.as_ref() != Some(event_type) {
+        let found = found.map_or_else(|| "no event".to_owned(), |found| found.to_string());
+        return Err(Error::Usage(format!(
+            "{title} names the type in the record, and this one is {found}: give the record of a {event_type}"
+        )));
+    }
     let (hash, body) = (BodyHash::of(&delivery.body), delivery.body);
     #[expect(clippy::disallowed_methods, reason = "the one place that posts to it")]
     let address = url.0.expose_secret();
     let status = calls
-        .deliver(address, (delivery.header, &delivery.proof), body)
+        .deliver(address.trim(), &delivery.headers, body)
         .await?;
     let mut sent = Sent {
         status,
@@ -146,14 +194,29 @@ pub async fn send(
     Ok(sent)
 }
 
-/// The key of the registration that the URL is of.
-async fn key(
+/// The type of the event that a delivery has, as inbound would read it.
+fn type_of(protocol: &dyn Protocol, sent: &SignedDelivery, part: &str) -> Option<EventType> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in &sent.headers {
+        headers.insert(*name, HeaderValue::from_str(value).ok()?);
+    }
+    let delivery = Delivery {
+        headers: &protocol.facts().kept(&headers),
+        part,
+        body: &sent.body,
+    };
+    let split = protocol.split(delivery).ok()?;
+    split.events.first().map(|event| event.event_type.clone())
+}
+
+/// The secrets of the registration that the URL is of. The URL has to be that of the part whose events are sent.
+async fn secrets_of(
     calls: &Calls,
     stack: &Stack,
     account: &AccountName,
-    source: Source,
+    (source, part): (Source, &str),
     url: &HookUrl,
-) -> Result<MacKey, Error> {
+) -> Result<LiveSecrets, Error> {
     let hooks = format!(
         "{}/{source}/",
         stack.output("HooksUrl")?.trim_end_matches('/')
@@ -168,14 +231,26 @@ async fn key(
         .trim()
         .strip_prefix(&hooks)
         .map(str::to_owned);
-    // A part of a registration may follow the token.
-    let token = rest.as_deref().and_then(|rest| rest.split('/').next());
-    let token = token.and_then(|token| token.parse::<UrlToken>().ok());
+    let (token, given) = match rest
+        .as_deref()
+        .map(|rest| rest.split_once('/').unwrap_or((rest, "")))
+    {
+        Some((token, given)) => (token.parse::<UrlToken>().ok(), given),
+        None => (None, ""),
+    };
     let token = token.ok_or_else(|| {
         Error::Usage(format!(
             "the URL is none of this stack's: it begins with {hooks}"
         ))
     })?;
+    if given != part {
+        return Err(Error::Usage(match part {
+            "" => {
+                "events of this type come by the URL that has nothing behind its token".to_owned()
+            }
+            part => format!("events of this type come by the URL that ends in /{part}"),
+        }));
+    }
     let name = format!("{}/signing/{account}", stack.name);
     let text = secrets::text(calls, &name).await?;
     #[expect(
@@ -186,13 +261,7 @@ async fn key(
         // The parser's words could repeat a part of a key.
         .map_err(|_| Error::unreadable(format!("secret {name}"), "it holds no signing keys"))?;
     let registration = stored.registrations.get(&token.hash().to_string());
-    let mac = registration.and_then(|registration| registration.macs.first());
-    let mac = mac.map(|mac| MacKey::new(mac.clone()));
-    mac.ok_or_else(|| {
-        Error::Usage(format!(
-            "account {account} has no signing key for a webhook with this URL"
-        ))
-    })
+    Ok(registration.map(Registration::secrets).unwrap_or_default())
 }
 
 /// The delivery with these bytes, among the latest that came today or, right after midnight, yesterday.

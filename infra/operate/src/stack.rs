@@ -128,6 +128,19 @@ impl Stack {
         self.outputs.get("Version").map(String::as_str)
     }
 
+    /// Says so where the stack is of another release than this command, which may read what it keeps otherwise.
+    #[must_use]
+    pub fn other_release(&self) -> Option<String> {
+        let deployed = self.version();
+        (deployed != Some(VERSION)).then(|| {
+            let deployed = deployed.unwrap_or("0.1.0");
+            format!(
+                "stack {} is of release {deployed}, and this command of {VERSION}",
+                self.name
+            )
+        })
+    }
+
     /// The AWS account's number, from the stack's ARN.
     #[must_use]
     pub fn account(&self) -> Option<&str> {

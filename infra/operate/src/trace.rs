@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::calls::{Calls, Error};
 use crate::deliveries::{self, Brief, RecordNow, aftermath};
 use crate::fate::{Fate, fates};
-use crate::log_lines::{self, DeliveryLine, event_written};
+use crate::log_lines::{self, DeliveryLine, EventLine, event_written};
 use crate::records::{self, Condition, State};
 use crate::stack::{Function, Stack};
 use crate::when::{Window, now};
@@ -114,6 +114,18 @@ pub struct Trace {
     pub since: String,
     /// How many records were read to find a number.
     pub records_read: usize,
+    /// The deliveries of before those that are shown, where a record has more than are looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub earlier: Option<Earlier>,
+}
+
+/// Deliveries that brought a record and are not shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Earlier {
+    /// How many.
+    pub deliveries: usize,
+    /// Until when the log has to be looked at for the latest of them (RFC 3339).
+    pub until: String,
 }
 
 /// Follows what is asked about.
@@ -193,6 +205,7 @@ async fn of_delivery(
         is_complete: found.is_complete,
         since: window.from.to_string(),
         records_read: 0,
+        earlier: None,
     };
     let logged = fates.values().map(|fate| fate.account.as_str());
     let logged = logged
@@ -259,10 +272,13 @@ async fn of_subject(
     let phrase = [subject.as_str().to_owned()];
     let found = log_lines::find(calls, group, &phrase, window).await?;
     let lines = found.lines.iter().flat_map(|line| log_lines::events(line));
-    let mut fates = fates(lines.filter(|line| {
-        line.subject == subject.as_str()
-            && account.is_none_or(|account| account.as_str() == line.account)
-    }));
+    let lines: Vec<EventLine> = lines
+        .filter(|line| {
+            line.subject == subject.as_str()
+                && account.is_none_or(|account| account.as_str() == line.account)
+        })
+        .collect();
+    let mut fates = fates(lines.iter().cloned());
     let owners: BTreeSet<String> = fates.values().map(|fate| fate.account.clone()).collect();
     if owners.len() > 1 {
         let owners: Vec<String> = owners.into_iter().collect();
@@ -282,16 +298,23 @@ async fn of_subject(
         ),
     })?;
     // The latest are those that are asked about.
-    while fates
-        .keys()
-        .map(|id| id.delivery())
-        .collect::<BTreeSet<_>>()
-        .len()
-        > MOST_DELIVERIES
-    {
-        fates.pop_first();
+    let mut ids: BTreeSet<DeliveryId> = fates.keys().map(|id| id.delivery()).collect();
+    let mut dropped = BTreeSet::new();
+    while ids.len() > MOST_DELIVERIES {
+        dropped.extend(ids.pop_first());
     }
-    let ids: BTreeSet<DeliveryId> = fates.keys().map(|id| id.delivery()).collect();
+    fates.retain(|id, _| ids.contains(&id.delivery()));
+    // By when the log knew of the last of these: some of them were worked on after later ones came.
+    let logged = lines
+        .iter()
+        .filter(|line| dropped.contains(&line.id.delivery()))
+        .filter_map(|line| log_lines::at(line.at.as_deref()))
+        .chain(dropped.last().map(|id| id.first_seen()))
+        .max();
+    let earlier = logged.map(|logged| Earlier {
+        deliveries: dropped.len(),
+        until: logged.plus_seconds(1).to_string(),
+    });
     let listed: Vec<DeliveryId> = ids.iter().copied().collect();
     let requests = deliveries::requests_about(calls, stack, &listed).await?;
     let keys = ids.into_iter().map(|id| (owner.clone(), id)).collect();
@@ -317,6 +340,7 @@ async fn of_subject(
         is_complete: found.is_complete,
         since: window.from.to_string(),
         records_read: 0,
+        earlier,
     };
     trace.add(fates, &requests, &briefs);
     Ok(trace)

@@ -16,7 +16,7 @@ use domain::identity::{DeliveryId, EventId};
 use domain::route::Pattern;
 use domain::timestamp::Timestamp;
 use operate::loopback_stack::{LoopbackStack, Stored};
-use operate::replay::{Counts, Replay, Request, What};
+use operate::replay::{Counts, Replay, Request, What, Whose};
 use operate::{Error, Exit, Stack};
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -34,18 +34,7 @@ fn at(millis: u64) -> Timestamp {
 }
 
 async fn stack() -> LoopbackStack {
-    let stack = LoopbackStack::start().await;
-    stack.with(|state| {
-        ROUTES.clone_into(&mut state.routes);
-        let account = ("acme".to_owned(), "orderspace".to_owned());
-        state.accounts.extend([account]);
-    });
-    stack
-}
-
-fn item(stack: &LoopbackStack, table: &str, item: &Value) {
-    let item = item.as_object().unwrap().clone();
-    stack.with(|state| state.tables.entry(table.to_owned()).or_default().push(item));
+    LoopbackStack::with_account(ROUTES).await
 }
 
 fn packed(text: &str) -> String {
@@ -54,10 +43,14 @@ fn packed(text: &str) -> String {
 
 /// A delivery that came at a time, with its body.
 fn keep(stack: &LoopbackStack, millis: u64, body: &str) -> DeliveryId {
+    keep_of(stack, "acme", millis, body)
+}
+
+fn keep_of(stack: &LoopbackStack, account: &str, millis: u64, body: &str) -> DeliveryId {
     let id = DeliveryId::new(at(millis), &[7; 10]);
-    let partition = format!("acme#{}", id.first_seen().day());
+    let partition = format!("{account}#{}", id.first_seen().day());
     let receipt = json!({ "pk": { "S": partition }, "sk": { "S": id.to_string() }, "body": { "B": packed(body) } });
-    item(stack, "receipts", &receipt);
+    stack.put_item("receipts", &receipt);
     id
 }
 
@@ -71,7 +64,7 @@ const CUSTOMER: &str =
 
 fn request(what: What) -> Request {
     Request {
-        account: "acme".parse().unwrap(),
+        whose: Whose::One("acme".parse().unwrap()),
         what,
         types: Vec::new(),
         subject: None,
@@ -326,7 +319,7 @@ async fn what_cannot_be_whole_is_refused_before_anything_is_read(
 async fn another_release_and_another_account_are_refused() {
     let stack = stack().await;
     let other = Request {
-        account: "other".parse().unwrap(),
+        whose: Whose::One("other".parse().unwrap()),
         ..request(span(NOON - HOUR, NOON))
     };
     assert_eq!(
@@ -340,6 +333,152 @@ async fn another_release_and_another_account_are_refused() {
     assert_eq!(error.exit(), Exit::Left, "{error}");
 }
 
+fn all_accounts(from: Option<&str>, after: Option<EventId>) -> Request {
+    let from = from.map(|from| from.parse().unwrap());
+    let what = What::Span {
+        from: at(NOON),
+        to: at(NOON + HOUR),
+        after,
+    };
+    Request {
+        whose: Whose::All { from },
+        ..request(what)
+    }
+}
+
+/// Whose events a lane got, in their order.
+fn owners(messages: &[Stored]) -> Vec<String> {
+    let owner = |message: &Stored| Envelope::parse(&message.body).unwrap().account.to_string();
+    messages.iter().map(owner).collect()
+}
+
+#[tokio::test]
+async fn all_accounts_are_replayed_one_after_another_each_by_its_own_source() {
+    let stack = stack().await;
+    stack.with(|state| {
+        for (account, source) in [
+            ("beau", "ordermentum"),
+            ("zoe", "orderspace"),
+            ("none", "onestock"),
+        ] {
+            state.accounts.insert(account.to_owned(), source.to_owned());
+        }
+    });
+    let beau = r#"{"event":"order_created","data":{"id":"om_1"}}"#;
+    keep_of(&stack, "beau", NOON, beau);
+    keep(&stack, NOON + 20, &orders(0, 2));
+    keep_of(&stack, "zoe", NOON + 10, &orders(5, 1));
+    let dry = counted(&stack, &all_accounts(None, None)).await.unwrap();
+    assert_eq!((dry.read, dry.events), (3, 4));
+    assert_eq!(
+        stack.server.seen_of("execute-api GET /v1/accounts").len(),
+        1
+    );
+
+    let calls = stack.calls();
+    let found = Stack::find(&calls, "shop").await.unwrap();
+    let request = Request {
+        rate: 1,
+        ..all_accounts(None, None)
+    };
+    let replay = Replay::prepare(&calls, &found, &request, at(NOON + HOUR))
+        .await
+        .unwrap();
+    assert_eq!(replay.accounts(), 4);
+    let mut reports = Vec::new();
+    let mut progress = |counts: &Counts| reports.push(counts.after.clone().unwrap());
+    // One at a time, and cut off while the second account's event is on its way.
+    let cut_off = stack.killed_after(5, replay.run(&mut progress)).await;
+    assert!(cut_off.is_none(), "{cut_off:?}");
+    let (account, id) = reports.last().unwrap().split_once('/').unwrap();
+    let rest = all_accounts(Some(account), Some(id.parse().unwrap()));
+    sent(&stack, &rest).await.unwrap();
+    let lane = stack.queue("orders");
+    assert_eq!(owners(&lane), ["acme", "acme", "beau", "beau", "zoe"]);
+    assert_eq!(ids(&lane).into_iter().collect::<BTreeSet<_>>().len(), 4);
+    let groups: BTreeSet<_> = lane
+        .iter()
+        .map(|message| message.group.clone().unwrap())
+        .collect();
+    assert_eq!(
+        groups,
+        ["acme~replay", "beau~replay", "zoe~replay"]
+            .map(str::to_owned)
+            .into()
+    );
+}
+
+#[tokio::test]
+async fn an_account_that_is_gone_since_is_done_and_one_that_nobody_reads_stops_a_replay_of_all() {
+    let stack = stack().await;
+    stack.with(|state| {
+        state
+            .accounts
+            .insert("zoe".to_owned(), "orderspace".to_owned())
+    });
+    let gone = keep(&stack, NOON + 5, &orders(0, 1));
+    keep_of(&stack, "zoe", NOON, &orders(5, 1));
+    // What an earlier run reported of another account says nothing about this one's events.
+    let rest = all_accounts(
+        Some("beau"),
+        Some(gone.event(domain::identity::EventIndex::saturating(0))),
+    );
+    assert_eq!(sent(&stack, &rest).await.unwrap().events, 1);
+    assert_eq!(owners(&stack.queue("orders")), ["zoe"]);
+    assert_eq!(
+        sent(&stack, &all_accounts(Some("zz"), None))
+            .await
+            .unwrap()
+            .events,
+        0
+    );
+
+    stack.with(|state| {
+        state
+            .accounts
+            .insert("later".to_owned(), "a_later_source".to_owned())
+    });
+    let error = sent(&stack, &all_accounts(None, None)).await.unwrap_err();
+    assert!(
+        error.exit() == Exit::Left && error.to_string().contains("later"),
+        "{error}"
+    );
+    let unreadable = json!({ "accounts": [], "unreadable": [{ "account": "odd", "explanation": "roll forward" }] });
+    stack.server.on(
+        "execute-api GET /v1/accounts",
+        operate::loopback::Reply::json(&unreadable),
+    );
+    let error = sent(&stack, &all_accounts(None, None)).await.unwrap_err();
+    assert!(
+        error.exit() == Exit::Left && error.to_string().contains("odd"),
+        "{error}"
+    );
+    let nobody = operate::loopback::Reply::json(&json!({ "accounts": [] }));
+    stack.server.on("execute-api GET /v1/accounts", nobody);
+    let error = sent(&stack, &all_accounts(None, None)).await.unwrap_err();
+    assert_eq!(error.exit(), Exit::NotFound, "{error}");
+}
+
+#[tokio::test]
+async fn the_state_of_all_accounts_goes_on_behind_a_record_of_one() {
+    let stack = stack().await;
+    stack.with(|state| {
+        state
+            .accounts
+            .insert("beau".to_owned(), "orderspace".to_owned())
+    });
+    records(&stack);
+    let mut other = state_of("all", Some("order/or_2"));
+    other.whose = Whose::All {
+        from: Some("acme".parse().unwrap()),
+    };
+    let done = sent(&stack, &other).await.unwrap();
+    assert_eq!(
+        (done.events, done.after.as_deref()),
+        (1, Some("acme/order/or_3"))
+    );
+}
+
 fn record(stack: &LoopbackStack, kind: &str, id: &str, event: &str, others: &Value) {
     let mut record = json!({
         "pk": { "S": format!("acme#{kind}") }, "sk": { "S": id }, "event_id": { "S": event },
@@ -347,7 +486,7 @@ fn record(stack: &LoopbackStack, kind: &str, id: &str, event: &str, others: &Val
     });
     let others = others.as_object().unwrap().clone();
     record.as_object_mut().unwrap().extend(others);
-    item(stack, "records", &record);
+    stack.put_item("records", &record);
 }
 
 fn event(number: u8) -> String {

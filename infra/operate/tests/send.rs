@@ -2,6 +2,7 @@
 
 #![allow(
     clippy::unwrap_used,
+    clippy::indexing_slicing,
     clippy::panic,
     reason = "a test stops where it is"
 )]
@@ -13,14 +14,15 @@ use base64::engine::general_purpose::STANDARD;
 use domain::account::UrlToken;
 use domain::event::EventType;
 use domain::identity::{BodyHash, DeliveryId};
+use domain::source::Source;
 use domain::timestamp::Timestamp;
 use operate::loopback::{Reply, UNSIGNED_HOOK};
 use operate::loopback_stack::LoopbackStack;
-use operate::send::{HookUrl, Sent, send};
+use operate::send::{HookUrl, Sent, example, send};
 use operate::{Error, Exit, Stack};
 use rstest::rstest;
-use serde_json::json;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
 const RECORD: &str = r#"{"id":"or_1", "net":20.10}"#;
 const BODY: &str = r#"[{"event":"order.created","data":{"order":{"id":"or_1", "net":20.10}}}]"#;
@@ -30,8 +32,11 @@ fn token() -> UrlToken {
 }
 
 async fn stack(source: &str) -> LoopbackStack {
+    stack_with(source, json!({ "version": 0, "macs": ["marker-key"] })).await
+}
+
+async fn stack_with(source: &str, keys: Value) -> LoopbackStack {
     let stack = LoopbackStack::start().await;
-    let keys = json!({ "version": 0, "macs": ["marker-key"] });
     let secret = json!({ "keys": {}, "registrations": { token().hash().to_string(): keys } });
     stack.with(|state| {
         state.accounts.insert("acme".to_owned(), source.to_owned());
@@ -51,14 +56,21 @@ fn url(stack: &LoopbackStack, source: &str) -> String {
 }
 
 async fn sent(stack: &LoopbackStack, url: &str) -> Result<Sent, Error> {
-    let calls = stack.calls();
-    let found = Stack::find(&calls, "shop").await.unwrap();
     let event_type: EventType = "order.created".parse().unwrap();
     let record: &RawValue = serde_json::from_str(RECORD).unwrap();
+    sent_of(stack, url, (&event_type, record)).await
+}
+
+async fn sent_of(
+    stack: &LoopbackStack,
+    url: &str,
+    event: (&EventType, &RawValue),
+) -> Result<Sent, Error> {
+    let calls = stack.calls();
+    let found = Stack::find(&calls, "shop").await.unwrap();
     let account = "acme".parse().unwrap();
     let url = HookUrl::new(url.to_owned().into());
     assert!(!format!("{url:?}").contains("http"));
-    let event = (&event_type, record);
     send(&calls, &found, &account, &url, event, Duration::ZERO).await
 }
 
@@ -76,14 +88,10 @@ fn keep(stack: &LoopbackStack, is_applied: bool) -> DeliveryId {
         "hash": { "S": BodyHash::of(BODY.as_bytes()).to_string() },
     });
     let record = json!({ "pk": { "S": "acme#order" }, "sk": { "S": "or_1" }, "event_id": { "S": format!("{id}.00000") } });
-    stack.with(|state| {
-        let receipts = state.tables.entry("receipts".to_owned()).or_default();
-        receipts.push(receipt.as_object().unwrap().clone());
-        if is_applied {
-            let records = state.tables.entry("records".to_owned()).or_default();
-            records.push(record.as_object().unwrap().clone());
-        }
-    });
+    stack.put_item("receipts", &receipt);
+    if is_applied {
+        stack.put_item("records", &record);
+    }
     id
 }
 
@@ -141,8 +149,79 @@ async fn no_other_address_gets_a_proof(#[case] base: &str) {
     );
 }
 
+#[rstest]
+#[case::ordermentum("ordermentum", "order_created", json!({ "basic": ["Basic bWFya2VyOm1hcmtlcg=="] }), "", 200)]
+#[case::ordermentum_by_header("ordermentum", "order_created", json!({ "header": ["marker"] }), "", 200)]
+#[case::apideck("apideck", "ecommerce.order.created", json!({ "macs": ["marker"] }), "", 200)]
+#[case::apideck_vault("apideck", "vault.connection.created", json!({ "macs": ["marker"] }), "/vault", 200)]
+#[case::onestock("onestock", "order_state_changed", json!({ "macs": ["marker"] }), "", 202)]
+#[case::stackone("stackone", "order.created", json!({ "macs": ["marker", "marker-2"] }), "", 200)]
 #[tokio::test]
-async fn a_token_that_has_no_key_and_a_source_that_cannot_be_signed_for_are_refused() {
+async fn the_example_of_every_source_is_sent(
+    #[case] source: &str,
+    #[case] event_type: &str,
+    #[case] keys: Value,
+    #[case] part: &str,
+    #[case] status: u16,
+) {
+    let stack = stack_with(source, keys).await;
+    answers(&stack, status);
+    let event_type: EventType = event_type.parse().unwrap();
+    let record = example(Source::named(source).unwrap(), &event_type).unwrap();
+    let url = format!("{}{part}", url(&stack, source));
+    let sent = sent_of(&stack, &url, (&event_type, &record)).await.unwrap();
+    assert!(sent.is_accepted, "{sent:?}");
+    let posted = stack.server.seen_of(UNSIGNED_HOOK);
+    assert!(posted[0].body.contains(record.get()), "{}", posted[0].body);
+    assert!(!format!("{sent:?}{}", posted[0].body).contains("marker"));
+}
+
+#[test]
+fn every_type_has_its_example() {
+    for source in Source::ALL {
+        for row in sources::facts(source).types {
+            let event_type: EventType = row.name.parse().unwrap();
+            let record = example(source, &event_type);
+            assert!(
+                record.is_some_and(|record| record.get().starts_with('{')),
+                "{source} {event_type}"
+            );
+        }
+    }
+    let unknown: EventType = "order.unheard_of".parse().unwrap();
+    assert!(example(Source::Orderspace, &unknown).is_none());
+}
+
+/// What cannot be proved, or would be read as something else, is posted nowhere.
+#[rstest]
+#[case::no_key("orderspace", json!({}), "order.created", "", "has no key")]
+#[case::a_key_of_another_kind("onestock", json!({ "basic": ["marker"] }), "order_state_changed", "", "OneStock")]
+#[case::another_part("apideck", json!({ "macs": ["marker"] }), "vault.connection.created", "", "ends in /vault")]
+#[case::no_part("apideck", json!({ "macs": ["marker"] }), "ecommerce.order.created", "/vault", "nothing behind its token")]
+#[case::another_type("apideck", json!({ "macs": ["marker"] }), "ecommerce.order.created", "", "ecommerce.order.updated")]
+#[tokio::test]
+async fn what_would_not_be_taken_as_it_is_meant_is_refused(
+    #[case] source: &str,
+    #[case] keys: Value,
+    #[case] event_type: &str,
+    #[case] part: &str,
+    #[case] word: &str,
+) {
+    let stack = stack_with(source, keys).await;
+    answers(&stack, 200);
+    let record = r#"{"event_type":"ecommerce.order.updated"}"#;
+    let record: &RawValue = serde_json::from_str(record).unwrap();
+    let url = format!("{}{part}", url(&stack, source));
+    let event = (&event_type.parse().unwrap(), record);
+    let error = sent_of(&stack, &url, event).await.unwrap_err();
+    assert_eq!(error.exit(), Exit::Usage, "{error}");
+    let text = error.to_string();
+    assert!(text.contains(word) && !text.contains("marker"), "{text}");
+    assert!(stack.server.seen_of(UNSIGNED_HOOK).is_empty());
+}
+
+#[tokio::test]
+async fn a_token_that_has_no_key_is_refused() {
     let stack = stack("orderspace").await;
     let other = UrlToken::from_random(&[8; 32]);
     let url_of_other = format!(
@@ -153,9 +232,6 @@ async fn a_token_that_has_no_key_and_a_source_that_cannot_be_signed_for_are_refu
     let error = sent(&stack, &url_of_other).await.unwrap_err();
     assert_eq!(error.exit(), Exit::Usage, "{error}");
     assert!(!error.to_string().contains("marker"));
-    let stack = self::stack("onestock").await;
-    let error = sent(&stack, &url(&stack, "onestock")).await.unwrap_err();
-    assert!(error.to_string().contains("OneStock"), "{error}");
 }
 
 #[rstest]

@@ -66,13 +66,7 @@ fn notice(reason: Option<&str>, elements: &[usize]) -> String {
 }
 
 async fn stack() -> LoopbackStack {
-    let stack = LoopbackStack::start().await;
-    stack.with(|state| {
-        ROUTES.clone_into(&mut state.routes);
-        let account = ("acme".to_owned(), "orderspace".to_owned());
-        state.accounts.extend([account]);
-    });
-    stack
+    LoopbackStack::with_account(ROUTES).await
 }
 
 fn keep_receipt(stack: &LoopbackStack, body: &str) {
@@ -81,10 +75,7 @@ fn keep_receipt(stack: &LoopbackStack, body: &str) {
     let item = json!({
         "pk": { "S": format!("acme#{day}") }, "sk": { "S": delivery().to_string() }, "body": { "B": packed },
     });
-    stack.with(|state| {
-        let receipts = state.tables.entry("receipts".to_owned()).or_default();
-        receipts.push(item.as_object().unwrap().clone());
-    });
+    stack.put_item("receipts", &item);
 }
 
 async fn released(stack: &LoopbackStack, filter: &Filter) -> Result<Done, Error> {

@@ -33,7 +33,7 @@ use domain::identity::{BodyHash, DeliveryId, RetryKey};
 use domain::lane::Lane;
 use domain::provenance::{Provenance, Sequence};
 use domain::record::Subject;
-use domain::signature::{Form, MacKey, Policy, ProofError, Screened};
+use domain::signature::{Form, LiveSecrets, Policy, ProofError, Screened};
 use domain::source::Source;
 #[cfg(feature = "api")]
 use domain::subscription::{Api, Apis};
@@ -127,13 +127,15 @@ pub trait Protocol: Sync {
         body.into()
     }
 
-    /// A delivery of one event as the source would send it, signed with this key. `None` for a source whose way of signing
-    /// this release only reads.
+    /// A delivery of one event as the source would send it, with what proves it: for operators who try their stack. `at` is
+    /// when it is sent. `None` where these secrets have none that the source proves its deliveries with, and for a source
+    /// that this release only reads.
     fn signed_delivery(
         &self,
-        _key: &MacKey,
+        _secrets: &LiveSecrets,
         _event_type: &EventType,
         _record: &RawValue,
+        _at: Timestamp,
     ) -> Option<SignedDelivery> {
         None
     }
@@ -167,10 +169,8 @@ pub trait Protocol: Sync {
 /// A delivery as a source would send it.
 #[derive(Clone)]
 pub struct SignedDelivery {
-    /// The header of the proof.
-    pub header: &'static str,
-    /// Its value.
-    pub proof: String,
+    /// The headers, by name: what proves it, and what names its topic where the body does not.
+    pub headers: Vec<(&'static str, String)>,
     /// The body.
     pub body: Vec<u8>,
 }
@@ -178,8 +178,9 @@ pub struct SignedDelivery {
 /// Without the proof, and without what customers ordered.
 impl fmt::Debug for SignedDelivery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.headers.iter().map(|(name, _)| *name).collect();
         f.debug_struct("SignedDelivery")
-            .field("header", &self.header)
+            .field("headers", &names)
             .finish_non_exhaustive()
     }
 }

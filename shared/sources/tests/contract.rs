@@ -26,6 +26,7 @@ use domain::source::Source;
 use domain::timestamp::Timestamp;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use proptest::prelude::*;
+use serde_json::value::RawValue;
 use sources::{Facts, protocol};
 use testkit::delivery::delivery;
 use testkit::fixtures::{Expected, ExpectedEvents, Fixture, Fixtures, Good};
@@ -529,6 +530,92 @@ fn every_signed_body_verifies_and_none_with_a_bit_changed() {
     }
 }
 
+/// An event of every type, as infra/events publishes it, made by us and proved in every way that its source has.
+#[test]
+fn a_delivery_of_ours_is_proved_and_split_as_the_source_s_own_is() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../infra/events/examples");
+    for (source, signer) in signers() {
+        let secrets = signer.secrets(&[&signer.key(SIGNING_KEY)]);
+        let at = Timestamp::from_millis(1_795_176_000_123);
+        for row in facts(source).types {
+            let name = format!("{source}.{}", row.name);
+            let example = fs::read_to_string(folder.join(format!("{name}.json"))).unwrap();
+            let data = example.split_once(r#""data": "#).unwrap().1;
+            let mut data = serde_json::Deserializer::from_str(data);
+            let record: Box<RawValue> = serde::Deserialize::deserialize(&mut data).unwrap();
+            let event_type: EventType = row.name.parse().unwrap();
+            let make = |secrets: &LiveSecrets| {
+                protocol(source).signed_delivery(secrets, &event_type, &record, at)
+            };
+            let sent = make(&secrets).unwrap();
+            let values: Vec<(&'static str, &[u8])> = sent
+                .headers
+                .iter()
+                .map(|(name, value)| (*name, value.as_bytes()))
+                .collect();
+            let proved = |body: &[u8], secrets: &LiveSecrets| {
+                is_proved((source, signer), &values, body, secrets)
+            };
+            assert!(proved(&sent.body, &secrets), "{name}");
+            let others = signer.secrets(&[&signer.key(OTHER_SIGNING_KEY)]);
+            assert!(!proved(&sent.body, &others), "{name} under another key");
+            assert!(
+                make(&LiveSecrets::default()).is_none(),
+                "{name} without a secret"
+            );
+            let shown = format!("{sent:?}");
+            assert!(
+                !values
+                    .iter()
+                    .any(|(_, value)| shown.contains(str::from_utf8(value).unwrap())),
+                "{shown}"
+            );
+
+            let kept = facts(source).kept(&headers(&values));
+            let delivery = Delivery {
+                body: &sent.body,
+                headers: &kept,
+                part: protocol(source).part(row.name),
+            };
+            let split = protocol(source).split(delivery).unwrap();
+            let [event] = split.events.as_slice() else {
+                panic!("{name}: {split:?}");
+            };
+            assert_eq!(
+                (&event.event_type, event.record.get()),
+                (&event_type, record.get())
+            );
+        }
+    }
+}
+
+/// Apideck names the type inside the record: it is entered where a record has none, and never replaced.
+#[test]
+fn a_record_without_its_type_is_given_it() {
+    let source = Source::Apideck;
+    let key = LiveSecrets::from(MacKey::new(SIGNING_KEY));
+    let event_type: EventType = "ecommerce.order.created".parse().unwrap();
+    for (record, expected) in [
+        ("{}", Some("ecommerce.order.created")),
+        (r#"{ "entity_id":"or_1"}"#, Some("ecommerce.order.created")),
+        (
+            r#"{"event_type":"ecommerce.order.updated"}"#,
+            Some("ecommerce.order.updated"),
+        ),
+        ("[]", None),
+    ] {
+        let record: &RawValue = serde_json::from_str(record).unwrap();
+        let at = Timestamp::from_millis(0);
+        let sent = protocol(source).signed_delivery(&key, &event_type, record, at);
+        let named = sent.map(|sent| {
+            split(source, &sent.body).unwrap().events[0]
+                .event_type
+                .to_string()
+        });
+        assert_eq!(named.as_deref(), expected);
+    }
+}
+
 #[test]
 // requirement: stranger-signature
 fn a_request_offers_one_signature_or_none() {
@@ -832,7 +919,7 @@ proptest! {
         match split(source, body.as_bytes()) {
             Ok(split) => {
                 prop_assert_eq!(complaints_about_any(source, &split, body.as_bytes()), Vec::<String>::new());
-                if let Ok(elements) = serde_json::from_str::<Vec<&serde_json::value::RawValue>>(&body) {
+                if let Ok(elements) = serde_json::from_str::<Vec<&RawValue>>(&body) {
                     prop_assert!(split.events.len() + split.bad.len() >= elements.len());
                 }
             }

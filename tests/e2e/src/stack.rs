@@ -114,6 +114,25 @@ impl Stack {
         }
     }
 
+    /// The stack as the operators' command is given it.
+    ///
+    /// # Panics
+    /// No HTTP client can be made.
+    #[must_use]
+    pub fn target(&self) -> operate::Target {
+        let outputs = &self.outputs;
+        let access = operate::Access::fixed(
+            &outputs.endpoint_url,
+            &outputs.region,
+            &outputs.access_key_id,
+            &outputs.secret_access_key,
+        );
+        operate::Target {
+            name: outputs.stack_name.clone(),
+            calls: operate::Calls::new(access).expect("a client for 127.0.0.1 can be made"),
+        }
+    }
+
     /// One output of the template.
     ///
     /// # Panics

@@ -5,53 +5,20 @@
     reason = "a test stops at what it does not expect"
 )]
 
-use clap::Parser as _;
-use e2e::{Operator, Stack};
+use domain::source::Source;
+use e2e::{Operator, SourceAccount, Stack};
+use operate::Exit;
 use operate::doctor::{Depth, Report, Verdict, doctor};
-use operate::{Access, Calls, Exit, Target};
-use orderhook::Stop;
-use orderhook::cli::Cli;
-use orderhook::screen::Screen;
+use orderhook::given::{self, Ended};
+use rstest::rstest;
 use serde_json::{Value, json};
 
-fn target(stack: &Stack) -> Target {
-    let outputs = &stack.outputs;
-    let access = Access::fixed(
-        &outputs.endpoint_url,
-        &outputs.region,
-        &outputs.access_key_id,
-        &outputs.secret_access_key,
-    );
-    Target {
-        name: outputs.stack_name.clone(),
-        calls: Calls::new(access).unwrap(),
-    }
-}
-
-/// What a command printed on standard output, in all, and how it ended.
-struct Ended {
-    out: String,
-    all: String,
-    exit: Exit,
-}
-
 async fn give(stack: &Stack, line: &[&str]) -> Ended {
-    let cli = Cli::try_parse_from(["orderhook"].iter().chain(line)).unwrap();
-    let (mut screen, printed) = Screen::of_test(cli.global.json);
-    let (exit, complaint) = match orderhook::on(&cli, &target(stack), &mut screen).await {
-        Ok(exit) => (exit, String::new()),
-        Err(Stop::Failed(error)) => (error.exit(), error.to_string()),
-        Err(Stop::Closed) => (Exit::Done, String::new()),
-    };
-    Ended {
-        out: printed.out(),
-        all: printed.out() + &printed.err() + &complaint,
-        exit,
-    }
+    given::give(&stack.target(), line).await
 }
 
 async fn look(stack: &Stack) -> Report {
-    let target = target(stack);
+    let target = stack.target();
     let now = time::OffsetDateTime::from(operate::calls::now());
     doctor(&target.calls, &target.name, now, Depth::default())
         .await
@@ -190,6 +157,47 @@ async fn an_account_is_connected_shown_checked_and_disconnected() {
     assert_eq!(own["state"], "disconnected");
 }
 
+/// Its example is made and proved by this command, and taken by the functions as the source's own.
+#[rstest]
+#[case(Source::Orderspace, "order.created")]
+#[case(Source::Ordermentum, "order_created")]
+#[case(Source::Apideck, "ecommerce.order.created")]
+#[case(Source::OneStock, "order_state_changed")]
+#[case(Source::StackOne, "order.created")]
+#[tokio::test]
+async fn a_delivery_of_ours_is_taken_for_every_source(#[case] source: Source, #[case] event: &str) {
+    let settings = match source {
+        // Several functions may be starting while the URL is validated.
+        Source::Apideck => json!({ "validation_timeout_ms": 20_000 }),
+        _ => Value::Null,
+    };
+    let account = SourceAccount::at(source, settings).await;
+    account.connect(&[event]).await;
+    let name = account.account.as_str();
+    let file = account.stack.directory.join(format!("{name}.url"));
+    std::fs::write(&file, &account.webhooks().await[0].endpoint).unwrap();
+    let path = file.to_str().unwrap();
+    let line = [
+        "send",
+        event,
+        "--account",
+        name,
+        "--url-file",
+        path,
+        "--wait",
+        "60",
+        "--yes",
+        "--json",
+    ];
+    let sent = give(&account.stack, &line).await;
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(sent.exit, Exit::Done, "{}", sent.all);
+    let document: Value = serde_json::from_str(&sent.out).unwrap();
+    assert_eq!(document["is_applied"], true, "{}", sent.all);
+    let events = account.team.wait_for(1).await;
+    assert_eq!(document["event"], events[0].id.as_str());
+}
+
 #[tokio::test]
 async fn wrong_credentials_and_an_unknown_account_end_with_their_codes() {
     let operator = Operator::new().await;
@@ -221,7 +229,7 @@ async fn wrong_credentials_and_an_unknown_account_end_with_their_codes() {
 #[tokio::test]
 async fn a_stack_that_is_not_there_is_not_found() {
     let stack = Stack::here().await;
-    let mut target = target(&stack);
+    let mut target = stack.target();
     target.name = "no-such-stack".to_owned();
     let error = target.stack().await.unwrap_err();
     assert_eq!(error.exit(), Exit::NotFound, "{error}");

@@ -11,19 +11,25 @@
 )]
 
 use std::collections::BTreeSet;
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws::sqs::SqsQueues;
 use aws_sdk_sqs::types::QueueAttributeName;
 use consumer::Consumer;
 use domain::timestamp::Timestamp;
+use e2e::team::TeamEvent;
 use e2e::{Stack, World};
-use operate::replay::{Counts, Replay, Request, What};
+use operate::Calls;
+use operate::replay::{Replay, Request, What, Whose};
 use operate::stuck::{Filter, Options, Room, drop_all, list, release, show};
-use operate::{Access, Calls};
-use serde_json::json;
+use serde_json::{Value, json};
 use testkit::delivery::delivery;
 use testkit::fakes::FakeRedelivery;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 mod consumer_here;
 
@@ -64,24 +70,16 @@ struct Operator {
 impl Operator {
     async fn new(story: &str) -> Self {
         let stack = Stack::here().await;
-        let outputs = &stack.outputs;
-        let access = Access::fixed(
-            &outputs.endpoint_url,
-            &outputs.region,
-            &outputs.access_key_id,
-            &outputs.secret_access_key,
-        );
-        let calls = Calls::new(access).unwrap();
+        let target = stack.target();
         let undelivered = make_queue(&stack, &format!("{story}-undelivered")).await;
         let quarantine = make_queue(&stack, &format!("{story}-quarantine")).await;
-        let found = operate::Stack::find(&calls, &outputs.stack_name).await;
-        let found = found.unwrap();
+        let found = target.stack().await.unwrap();
         let found = found
             .with_output("UndeliveredQueueUrl", &undelivered)
             .with_output("QuarantineQueueUrl", &quarantine);
         Self {
             stack,
-            calls,
+            calls: target.calls,
             found,
             undelivered,
             quarantine,
@@ -310,7 +308,7 @@ async fn what_is_dropped_is_kept_in_a_file_and_sent_nowhere() {
 
 fn request(world: &World, what: What) -> Request {
     Request {
-        account: world.account.parse().unwrap(),
+        whose: Whose::One(world.account.parse().unwrap()),
         what,
         types: Vec::new(),
         subject: None,
@@ -331,57 +329,152 @@ async fn records(world: &World, count: usize) -> Vec<String> {
     records
 }
 
+/// `orderhook` as a process, on the stack of these tests.
+struct Process {
+    child: Child,
+    lines: UnboundedReceiver<String>,
+    after: Option<String>,
+}
+
+impl Process {
+    /// Starts the command, which is built beside these tests.
+    fn start(outputs: &Path, line: &[&str]) -> Self {
+        let tests = std::env::current_exe().unwrap();
+        let program = tests.ancestors().nth(2).unwrap().join("orderhook");
+        let mut child = Command::new(&program)
+            .arg(format!("--local={}", outputs.display()))
+            .args(line)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| {
+                panic!("{} (cargo build --workspace): {error}", program.display())
+            });
+        let printed = BufReader::new(child.stdout.take().unwrap());
+        let (line, lines) = unbounded_channel();
+        std::thread::spawn(move || {
+            let mut printed = printed.lines().map_while(Result::ok);
+            printed.try_for_each(|printed| line.send(printed))
+        });
+        Self {
+            child,
+            lines,
+            after: None,
+        }
+    }
+
+    /// Reads a line; `false` behind the last one. The last line of a process that is killed may be a part of one.
+    async fn read(&mut self) -> bool {
+        let line = tokio::time::timeout(e2e::waiting::PATIENCE, self.lines.recv()).await;
+        let Some(line) = line.expect("the command reports something") else {
+            return false;
+        };
+        let step: Option<Value> = serde_json::from_str(&line).ok();
+        if let Some(after) = step.and_then(|step| Some(step["after"].as_str()?.to_owned())) {
+            self.after = Some(after);
+        }
+        true
+    }
+
+    /// Reads to the end, and answers how it ended and what it reported last.
+    async fn end(mut self) -> (ExitStatus, Option<String>) {
+        while self.read().await {}
+        (self.child.wait().unwrap(), self.after)
+    }
+
+    /// Ends it with SIGKILL some time after it has reported so many batches.
+    async fn kill(mut self, batches: u64, later: Duration) -> (ExitStatus, Option<String>) {
+        for _ in 0..batches {
+            self.read().await;
+        }
+        tokio::time::sleep(later).await;
+        self.child.kill().unwrap();
+        self.end().await
+    }
+}
+
 #[tokio::test]
-async fn a_replay_that_is_cut_off_goes_on_and_records_stay_as_they_are() {
-    const EVENTS: usize = 25;
+async fn a_replay_that_is_killed_ten_times_goes_on_and_records_stay_as_they_are() {
+    const DELIVERIES: usize = 10;
+    const EVENTS: usize = DELIVERIES * 40;
+    const KILLS: usize = 10;
     let operator = Operator::new("replay").await;
     let world = World::connected().await;
-    let from = Timestamp::from_millis(now().millis() - 1000);
-    let bodies = delivered(&world, EVENTS).await;
+    let from = Timestamp::from_millis(now().millis() - 1000).to_string();
+    for first in (0..EVENTS).step_by(EVENTS / DELIVERIES) {
+        let order = |number| format!(r#"{{"id":"or_{number:05}","net":20.10}}"#);
+        let numbers = first..first + EVENTS / DELIVERIES;
+        let orders = numbers.fold(delivery(), |orders, number| {
+            orders.event("order.created", &order(number))
+        });
+        assert_eq!(world.deliver(&orders.body()).await.last(), Some(&200));
+    }
+    let bodies = world.team.wait_for(EVENTS).await;
+    let bodies: BTreeSet<String> = bodies.into_iter().map(|event| event.message.body).collect();
     let before = records(&world, EVENTS).await;
-    let to = now().plus_seconds(60);
-    let what = |after| What::Span { from, to, after };
-    let first = request(&world, what(None));
-    let (calls, found) = (&operator.calls, &operator.found);
-    let replay = Replay::prepare(calls, found, &first, now()).await.unwrap();
-    assert_eq!(
-        replay.count().await.unwrap().events,
-        u64::try_from(EVENTS).unwrap()
-    );
-    let (reported, mut reports) = tokio::sync::mpsc::unbounded_channel();
-    let mut progress = |counts: &Counts| {
-        let _ = reported.send(counts.after.clone());
-    };
-    // Cut off with the second batch under way, as a process that is killed.
-    let after = tokio::select! {
-        ended = replay.run(&mut progress) => panic!("{ended:?}"),
-        after = reports.recv() => after.unwrap().unwrap(),
-    };
-    let second = request(&world, what(Some(after.parse().unwrap())));
-    let replay = Replay::prepare(calls, found, &second, now()).await.unwrap();
-    let rest = replay.run(&mut |_| {}).await.unwrap();
-    assert_eq!(rest.events, u64::try_from(EVENTS - 10).unwrap());
 
-    let got = world.team.wait_for_messages(2 * EVENTS).await;
-    let ids: BTreeSet<&str> = got.iter().map(|event| event.id.as_str()).collect();
-    assert_eq!(ids.len(), EVENTS, "under the ids that they had");
+    let file = operator.stack.directory.join("outputs.json");
+    let to = now().plus_seconds(60).to_string();
+    let start = |after: &Option<String>, rate: &str| {
+        let mut line = vec![
+            "replay",
+            "--json",
+            "--yes",
+            "--account",
+            &*world.account,
+            "--team",
+            TEAM,
+        ];
+        line.extend([
+            "--from", &*from, "--to", &*to, "--job", "r1", "--rate", rate,
+        ]);
+        line.extend(after.iter().flat_map(|after| ["--after", after]));
+        Process::start(&file, &line)
+    };
+    // Ten batches a second, and so few reports that no run comes to its end.
+    let mut state: u64 = 0x5161;
+    let mut chance = || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        state >> 33
+    };
+    let mut after = None;
+    for kill in 0..KILLS {
+        let (batches, later) = (chance() % 3, Duration::from_millis(chance() % 120));
+        let (status, reported) = start(&after, "100").kill(batches, later).await;
+        assert_eq!(status.signal(), Some(9), "kill {kill}: {status}");
+        assert!(reported.is_some() || batches == 0, "kill {kill}");
+        after = reported.or(after);
+    }
+    assert!(after.is_some(), "it came forward");
+    let (status, _) = start(&after, "1000").end().await;
+    assert!(status.success(), "{status}");
+
+    let is_replayed = |event: &TeamEvent| event.message.body.contains(r#""replayed":true"#);
+    let got = e2e::until("every id is replayed", async || {
+        let got = world.team.messages().await;
+        let replayed = got.iter().filter(|event| is_replayed(event));
+        let ids: BTreeSet<&str> = replayed.map(|event| event.id.as_str()).collect();
+        match ids.len() {
+            EVENTS => Ok(got),
+            ids => Err(format!("{ids} of {EVENTS}")),
+        }
+    })
+    .await;
     assert!(
-        got.len() <= 2 * EVENTS + 10,
-        "at most a batch twice: {}",
+        got.len() <= 2 * EVENTS + 10 * KILLS,
+        "at most a batch twice for each kill: {}",
         got.len()
     );
-    let replayed: Vec<&str> = got
-        .iter()
-        .map(|event| event.message.body.as_str())
-        .filter(|body| body.contains(r#""replayed":true"#))
-        .collect();
-    assert!(replayed.len() >= EVENTS);
+    let replayed = got.iter().filter(|event| is_replayed(event));
     let plain: BTreeSet<String> = replayed
-        .iter()
-        .map(|body| body.replace(r#","replayed":true"#, ""))
+        .map(|event| event.message.body.replace(r#","replayed":true"#, ""))
         .collect();
-    let expected: BTreeSet<String> = bodies.into_iter().collect();
-    assert_eq!(plain, expected, "but for the mark, byte for byte");
+    assert_eq!(
+        plain, bodies,
+        "but for the mark, byte for byte, under the ids that they had"
+    );
     assert_eq!(records(&world, EVENTS).await, before);
     operator.remove().await;
 }

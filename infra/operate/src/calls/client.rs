@@ -283,7 +283,7 @@ impl Calls {
     pub(crate) async fn deliver(
         &self,
         url: &str,
-        (header, proof): (&'static str, &str),
+        headers: &[(&'static str, String)],
         body: Vec<u8>,
     ) -> Result<u16, Error> {
         let action = "a signed POST".to_owned();
@@ -293,8 +293,10 @@ impl Calls {
             .http
             .post(url)
             .header("content-type", "application/json")
-            .header(header, proof)
             .body(body);
+        let request = headers.iter().fold(request, |request, (name, value)| {
+            request.header(*name, value)
+        });
         match request.send().await {
             Ok(response) => Ok(response.status().as_u16()),
             Err(error) => Err(Error::Unreachable {

@@ -57,8 +57,11 @@ pub async fn stack(calls: &Calls, name: &str) -> Result<Described, Error> {
         )
         .await;
     let region = calls.region();
-    let reply =
-        described.map_err(|error| error.naming(format!("stack {name} in region {region}")))?;
+    let reply = described.map_err(|error| {
+        error.naming(format!(
+            "stack {name} in region {region} (--stack and --region choose another)"
+        ))
+    })?;
     reply.read(|root| {
         let stack = members(find(root, "DescribeStacksResult")?, "Stacks").next()?;
         let pairs = |list, key, value| {

@@ -2,6 +2,13 @@
 //!
 //! A batch goes into the lanes and is deleted then, before the next one begins, so that whatever ends a run ends it with at
 //! most one batch that is sent a second time.
+//!
+//! Dead letters go the same way, and not by [`StartMessageMoveTask`], which would move a whole queue on SQS's side: it has no
+//! filter, so it takes the messages of other accounts along, and what is no envelope, which dies again after a hundred
+//! receives more; it cannot say what it moved, what it left and why; and its pace is the lane's risk until somebody cancels
+//! it. What it would save is a call for each ten messages, at a rate that the lanes bound anyway.
+//!
+//! [`StartMessageMoveTask`]: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_StartMessageMoveTask.html
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;

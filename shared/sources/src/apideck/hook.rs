@@ -18,7 +18,7 @@ use domain::event::EventType;
 use domain::identity::{BodyHash, RetryKey};
 use domain::provenance::SourceEventId;
 use domain::record::RecordId;
-use domain::signature::{Form, Offer, ProofError, Tags};
+use domain::signature::{Form, LiveSecrets, Offer, ProofError, Tags};
 use http::HeaderMap;
 use serde_json::value::RawValue;
 
@@ -26,7 +26,7 @@ use super::canonical::{InLists, canonical};
 use super::{VAULT, meaning};
 use crate::json::{fields, id_of, text_of, time_of};
 use crate::objects::{self, Read};
-use crate::only_value;
+use crate::{SignedDelivery, only_value};
 
 /// The HMAC-SHA256 under the application's API key, in hexadecimal digits.
 const SIGNATURE_HEADER: &str = "x-apideck-signature";
@@ -55,6 +55,31 @@ pub(super) fn offer(headers: &HeaderMap) -> Result<Offer, ProofError> {
     Ok(Offer::Macs {
         tags: Tags::one(tag),
         forms: &[SORTED, SORTED_BUT_LISTS, RAW_BODY],
+    })
+}
+
+/// A delivery of one event. The record is the payload, whose type is entered where it has none.
+pub(super) fn signed_delivery(
+    secrets: &LiveSecrets,
+    event_type: &EventType,
+    record: &RawValue,
+) -> Option<SignedDelivery> {
+    let [named] = fields(record, ["event_type"])?;
+    let members = record.get().strip_prefix('{')?;
+    let body = match (named, members.trim_ascii_start()) {
+        (Some(_), _) => format!(r#"{{"payload":{record}}}"#),
+        // Types have no character that JSON escapes.
+        (None, "}") => format!(r#"{{"payload":{{"event_type":"{event_type}"}}}}"#),
+        (None, _) => format!(r#"{{"payload":{{"event_type":"{event_type}",{members}}}"#),
+    };
+    let signed = signed(body.as_bytes(), SORTED)?;
+    let tag = secrets.macs.first()?.sign(&signed)?;
+    Some(SignedDelivery {
+        headers: vec![
+            (SIGNATURE_HEADER, hex::encode(tag)),
+            (TYPE_HEADER, event_type.to_string()),
+        ],
+        body: body.into_bytes(),
     })
 }
 

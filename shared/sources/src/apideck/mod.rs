@@ -13,10 +13,12 @@ use domain::delivery::{Delivery, Request, Split, Unreadable};
 use domain::event::{Effect, EventType, Meaning, TypeRow};
 use domain::identity::{BodyHash, RetryKey};
 use domain::lane::Lane;
-use domain::signature::{Form, Policy, ProofError, Screened};
+use domain::signature::{Form, LiveSecrets, Policy, ProofError, Screened};
 use domain::subscription::{CredentialField, KeyOrigin, LifeCycle};
+use domain::timestamp::Timestamp;
+use serde_json::value::RawValue;
 
-use crate::{Facts, Protocol, by_last_dot};
+use crate::{Facts, Protocol, SignedDelivery, by_last_dot};
 
 /// What the types of commerce events begin with.
 const ECOMMERCE: &str = "ecommerce.";
@@ -144,6 +146,16 @@ impl Protocol for Apideck {
 
     fn retry_key(&self, delivery: Delivery<'_>, body: BodyHash) -> RetryKey {
         hook::retry_key(delivery.body, body)
+    }
+
+    fn signed_delivery(
+        &self,
+        secrets: &LiveSecrets,
+        event_type: &EventType,
+        record: &RawValue,
+        _at: Timestamp,
+    ) -> Option<SignedDelivery> {
+        hook::signed_delivery(secrets, event_type, record)
     }
 
     fn meaning(&self, event_type: &EventType) -> Meaning {

@@ -18,13 +18,16 @@ use domain::delivery::{Delivery, ElementFault, Split, Unreadable};
 use domain::event::EventType;
 use domain::identity::{BodyHash, RetryKey};
 use domain::record::RecordId;
+use domain::signature::LiveSecrets;
+use domain::timestamp::Timestamp;
 use serde::de::MapAccess;
 use serde_json::value::RawValue;
 
+use super::signature;
 use super::topics::{UNKNOWN, meaning, row_of};
 use crate::json::{FromMembers, Name, id_of, object, text_of, time_of};
 use crate::objects::{self, Read};
-use crate::only_value;
+use crate::{SignedDelivery, only_value};
 
 /// The headers that may name a message's topic.
 pub(super) const TOPIC_HEADERS: [&str; 2] = ["onestock-topic", "x-onestock-topic"];
@@ -223,6 +226,24 @@ impl<'a> Message<'a> {
             }
         }
     }
+}
+
+/// A delivery of one message, whose topic a header names: no URL of a registration without parts does.
+pub(super) fn signed_delivery(
+    secrets: &LiveSecrets,
+    event_type: &EventType,
+    record: &RawValue,
+    at: Timestamp,
+) -> Option<SignedDelivery> {
+    let body = record.get().as_bytes().to_vec();
+    let [topic, _] = TOPIC_HEADERS;
+    Some(SignedDelivery {
+        headers: vec![
+            signature::header(secrets, at, &body)?,
+            (topic, event_type.to_string()),
+        ],
+        body,
+    })
 }
 
 /// Splits a delivery into its events.

@@ -12,13 +12,13 @@ use std::borrow::Cow;
 use domain::delivery::{Delivery, Request, Split, Unreadable, is_part};
 use domain::event::{EventType, Meaning};
 use domain::identity::{BodyHash, RetryKey};
-use domain::signature::{Form, Policy, ProofError, Screened};
+use domain::signature::{Form, LiveSecrets, Policy, ProofError, Screened};
 use domain::subscription::{CredentialField, KeyOrigin, LifeCycle};
 use domain::timestamp::Timestamp;
 use domain::unified::Unified;
 use serde_json::value::RawValue;
 
-use crate::{Facts, Protocol};
+use crate::{Facts, Protocol, SignedDelivery};
 
 static FACTS: Facts = Facts {
     title: "OneStock",
@@ -85,6 +85,16 @@ impl Protocol for OneStock {
 
     fn retry_key(&self, delivery: Delivery<'_>, body: BodyHash) -> RetryKey {
         hook::retry_key(delivery, body)
+    }
+
+    fn signed_delivery(
+        &self,
+        secrets: &LiveSecrets,
+        event_type: &EventType,
+        record: &RawValue,
+        at: Timestamp,
+    ) -> Option<SignedDelivery> {
+        hook::signed_delivery(secrets, event_type, record, at)
     }
 
     fn meaning(&self, event_type: &EventType) -> Meaning {

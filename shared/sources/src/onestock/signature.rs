@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use domain::delivery::Request;
-use domain::signature::{Form, MOST_TAGS, Offer, ProofError, Tags};
+use domain::signature::{Form, LiveSecrets, MOST_TAGS, Offer, ProofError, Tags};
 use domain::timestamp::Timestamp;
 use http::HeaderMap;
 
@@ -41,6 +41,21 @@ pub(super) fn offer(headers: &HeaderMap) -> Offer {
         },
         Ok(None) | Err(ProofError::Missing | ProofError::Malformed) => Offer::Nothing,
     }
+}
+
+/// The header of a body that is signed at a time, in the likeliest form, with a tag for each live key.
+pub(super) fn header(
+    secrets: &LiveSecrets,
+    at: Timestamp,
+    body: &[u8],
+) -> Option<(&'static str, String)> {
+    let seconds = (at.millis() / 1000).to_string();
+    let signed = [seconds.as_bytes(), b".", body].concat();
+    let mut value = format!("t={seconds}");
+    for (generation, key) in secrets.macs.iter().take(MOST_TAGS).enumerate() {
+        value += &format!(",h{generation}={}", hex::encode(key.sign(&signed)?));
+    }
+    (!secrets.macs.is_empty()).then_some((SIGNATURE_HEADER, value))
 }
 
 /// The bytes over which a tag of this form was made.

@@ -15,16 +15,19 @@ use base64::engine::general_purpose::STANDARD;
 use domain::delivery::{ElementFault, Split, Unreadable};
 use domain::event::EventType;
 use domain::record::RecordId;
-use domain::signature::{Offer, ProofError};
+use domain::signature::{LiveSecrets, Offer, Place, ProofError};
+use domain::timestamp::Timestamp;
 use http::HeaderMap;
-use http::header::AUTHORIZATION;
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
 use super::meaning;
 use crate::json::{fields, id_of, text_of, time_of};
 use crate::objects::{self, Read};
-use crate::only_value;
+use crate::{SignedDelivery, only_value};
+
+/// The header that has the credentials of the scheme `Basic`.
+const AUTHORIZATION_HEADER: &str = "authorization";
 
 /// The header that a registration asks Ordermentum to send with every delivery.
 pub(super) const KEY_HEADER: &str = "x-orderhook-key";
@@ -32,7 +35,7 @@ pub(super) const KEY_HEADER: &str = "x-orderhook-key";
 /// Reads the credentials that a request offers: those in `Authorization`, those in our own header, or both. The secret
 /// behind the first is the whole value, `Basic {base64 of user:password}`.
 pub(super) fn offer(headers: &HeaderMap) -> Result<Offer, ProofError> {
-    let basic = at_most_one(headers, AUTHORIZATION.as_str())?;
+    let basic = at_most_one(headers, AUTHORIZATION_HEADER)?;
     let header = at_most_one(headers, KEY_HEADER)?;
     if basic.is_none() && header.is_none() {
         return Err(ProofError::Missing);
@@ -74,6 +77,31 @@ fn header_digest(value: &[u8]) -> Result<[u8; 32], ProofError> {
         return Err(ProofError::Malformed);
     }
     Ok(Sha256::digest(value).into())
+}
+
+/// A delivery of one event in the documented form, with a secret at each place at which one is live.
+pub(super) fn signed_delivery(
+    secrets: &LiveSecrets,
+    event_type: &EventType,
+    record: &RawValue,
+    at: Timestamp,
+) -> Option<SignedDelivery> {
+    let header = |place, name| {
+        let mut there = secrets.shared.iter();
+        let secret = there.find(|secret| secret.place() == place)?;
+        Some((name, secret.expose().to_owned()))
+    };
+    let headers = [
+        header(Place::Basic, AUTHORIZATION_HEADER),
+        header(Place::Header, KEY_HEADER),
+    ];
+    let headers: Vec<_> = headers.into_iter().flatten().collect();
+    // Types have no character that JSON escapes.
+    let body = format!(r#"{{"event":"{event_type}","timestamp":"{at}","data":{record}}}"#);
+    (!headers.is_empty()).then(|| SignedDelivery {
+        headers,
+        body: body.into_bytes(),
+    })
 }
 
 /// Splits a body into its events.

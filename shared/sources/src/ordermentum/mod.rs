@@ -10,12 +10,13 @@ use std::borrow::Cow;
 use domain::delivery::{Delivery, Request, Split, Unreadable};
 use domain::event::{Effect, EventType, Meaning, TypeRow};
 use domain::lane::Lane;
-use domain::signature::{Form, Policy, ProofError, Screened};
+use domain::signature::{Form, LiveSecrets, Policy, ProofError, Screened};
 use domain::subscription::{CredentialField, KeyOrigin, LifeCycle};
+use domain::timestamp::Timestamp;
 use domain::unified::Unified;
 use serde_json::value::RawValue;
 
-use crate::{Facts, Protocol, row};
+use crate::{Facts, Protocol, SignedDelivery, row};
 
 static FACTS: Facts = Facts {
     title: "Ordermentum",
@@ -87,6 +88,16 @@ impl Protocol for Ordermentum {
 
     fn split<'a>(&self, delivery: Delivery<'a>) -> Result<Split<'a>, Unreadable> {
         hook::split(delivery.body)
+    }
+
+    fn signed_delivery(
+        &self,
+        secrets: &LiveSecrets,
+        event_type: &EventType,
+        record: &RawValue,
+        at: Timestamp,
+    ) -> Option<SignedDelivery> {
+        hook::signed_delivery(secrets, event_type, record, at)
     }
 
     fn meaning(&self, event_type: &EventType) -> Meaning {

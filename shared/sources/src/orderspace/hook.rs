@@ -21,7 +21,7 @@ use domain::decimal::Decimal;
 use domain::delivery::{BadElement, ElementFault, Split, Unreadable};
 use domain::event::{Event, EventType, Meaning};
 use domain::record::RecordId;
-use domain::signature::{MacKey, Offer, ProofError, Tags};
+use domain::signature::{LiveSecrets, Offer, ProofError, Tags};
 
 use super::{FACTS, RAW_BODY, meaning};
 use crate::json::{First, FromMembers, Members, Name, ObjectOr, fields, object, text_of};
@@ -44,17 +44,16 @@ pub(super) fn offer(headers: &HeaderMap) -> Result<Offer, ProofError> {
 
 /// A delivery of one event, as Orderspace sends it.
 pub(super) fn signed_delivery(
-    key: &MacKey,
+    secrets: &LiveSecrets,
     event_type: &EventType,
     record: &RawValue,
 ) -> Option<SignedDelivery> {
     let kind = meaning(event_type).kind;
     // Types and kinds have no character that JSON escapes.
     let body = format!(r#"[{{"event":"{event_type}","data":{{"{kind}":{record}}}}}]"#);
-    let tag = key.sign(body.as_bytes())?;
+    let tag = secrets.macs.first()?.sign(body.as_bytes())?;
     Some(SignedDelivery {
-        header: SIGNATURE_HEADER,
-        proof: STANDARD.encode(tag),
+        headers: vec![(SIGNATURE_HEADER, STANDARD.encode(tag))],
         body: body.into_bytes(),
     })
 }

