@@ -58,7 +58,8 @@ pub async fn quick(
     progress: Progress,
 ) -> Result<PathBuf> {
     let cargo = cargo()?;
-    let log = places.new_log("build")?;
+    let log = places.log_of("build");
+    std::fs::write(&log, "").with_context(|| format!("{} could not be written", log.display()))?;
     let mut command = Command::new(&cargo);
     command
         .args(["build", "--locked"])
@@ -164,7 +165,8 @@ pub async fn programs(
 ) -> Result<[(&'static str, PathBuf); FUNCTIONS.len()]> {
     let architecture = architecture()?;
     let cargo = cargo()?;
-    let log = places.new_log("build")?;
+    let log = places.log_of("build");
+    std::fs::write(&log, "").with_context(|| format!("{} could not be written", log.display()))?;
     let target = target_directory(places, &cargo).await?;
     for function in FUNCTIONS {
         let step = progress.step(format!("Building {function} for {architecture}"));

@@ -70,7 +70,8 @@ pub async fn update(
     progress: Progress,
 ) -> Result<Outputs> {
     let mut step = progress.step("Deploying the stack (sam deploy)");
-    let log = places.new_log("deploy")?;
+    let log = places.log_of("deploy");
+    std::fs::write(&log, "").with_context(|| format!("{} could not be written", log.display()))?;
     let mut command = sam(tools, port, places);
     command
         .arg("deploy")

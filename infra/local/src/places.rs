@@ -55,17 +55,6 @@ impl Places {
         self.log().join(format!("{program}.log"))
     }
 
-    /// The log file of one program, which is emptied.
-    ///
-    /// # Errors
-    /// It cannot be written.
-    pub fn new_log(&self, program: &str) -> Result<PathBuf> {
-        let log = self.log_of(program);
-        std::fs::write(&log, "")
-            .with_context(|| format!("{} could not be written", log.display()))?;
-        Ok(log)
-    }
-
     /// The temporary directory of what the stack runs, so that nothing is left in the machine's own.
     pub fn scratch(&self) -> PathBuf {
         self.state.join("tmp")

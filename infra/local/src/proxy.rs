@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use crate::build;
 use crate::emulator::endpoint;
@@ -32,7 +32,8 @@ pub async fn build(places: &Places, progress: Progress) -> Result<PathBuf> {
     let step = progress.step("Building the tests");
     let cargo = build::cargo()?;
     let target = build::target_directory(places, &cargo).await?;
-    let log = places.new_log("build-tests")?;
+    let log = places.log_of("build-tests");
+    std::fs::write(&log, "").with_context(|| format!("{} could not be written", log.display()))?;
     let mut command = tokio::process::Command::new(cargo);
     command
         .args([

@@ -263,6 +263,14 @@ pub const CHECKS: &[Check] = &[
         Work::Run(|run| Box::pin(run.start())),
     ),
     check(
+        "processor",
+        "The processor of the functions' programs",
+        STACK,
+        Work::Run(|run| {
+            Box::pin(async { linters::processor(&run.places, build::architecture()?) })
+        }),
+    ),
+    check(
         "examples",
         "Example events",
         STACK,
@@ -446,7 +454,9 @@ impl Run {
         mut command: Command,
         on_line: impl FnMut(&str),
     ) -> Result<String> {
-        let log = self.places.new_log(&log.replace(' ', "-"))?;
+        let log = self.places.log_of(&log.replace(' ', "-"));
+        std::fs::write(&log, "")
+            .with_context(|| format!("{} could not be written", log.display()))?;
         command.current_dir(&self.places.root);
         job::succeed(what, command, &log, on_line).await?;
         std::fs::read_to_string(&log).with_context(|| format!("{} cannot be read", log.display()))

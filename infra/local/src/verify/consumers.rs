@@ -62,7 +62,8 @@ pub(super) async fn run(
     outputs: &Outputs,
     progress: Progress,
 ) -> Result<Outcome> {
-    let log = places.new_log("consumers")?;
+    let log = places.log_of("consumers");
+    std::fs::write(&log, "").with_context(|| format!("{} could not be written", log.display()))?;
     for program in ["node", "npm"] {
         if !answers(program).await {
             return Ok(Outcome::NotChecked(format!(

@@ -1,6 +1,8 @@
-//! Programs of others that look at the template and at what the project is made of.
+//! Programs of others that look at the template, at what the project is made of and at what it was built into.
 
-use anyhow::{Context as _, Result, bail};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail, ensure};
 use tokio::process::Command;
 
 use super::report::Outcome;
@@ -21,7 +23,8 @@ const CHECKOV: &str = "infra/local/checkov.yaml";
 /// # Errors
 /// A finding that `checkov.yaml` does not leave out; a template that SAM cannot transform.
 pub(super) async fn checkov(places: &Places, tools: &Tools, progress: Progress) -> Result<Outcome> {
-    let log = places.new_log("checkov")?;
+    let log = places.log_of("checkov");
+    std::fs::write(&log, "").with_context(|| format!("{} could not be written", log.display()))?;
     let python = Tools::checkov(places, progress).await?;
     let transformed = places.scratch().join("transformed.json");
     let mut transform = tools.sam_program("python");
@@ -59,7 +62,8 @@ fn passed_checks(line: &str) -> Option<u64> {
 /// # Errors
 /// A crate of the lock file is in the list.
 pub(super) async fn advisories(places: &Places) -> Result<Outcome> {
-    let log = places.new_log("advisories")?;
+    let log = places.log_of("advisories");
+    std::fs::write(&log, "").with_context(|| format!("{} could not be written", log.display()))?;
     let today = today().await?;
     let fetched = job::run(cargo(places, &["deny", "fetch", "db"]), &log, |_| {}).await?;
     if !fetched.success() {
@@ -88,11 +92,126 @@ async fn today() -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
+/// That the programs which were packed are for the processor that the template's `Architecture` was deployed with: Lambda
+/// takes any file, and one of another processor fails at its first invocation.
+///
+/// # Errors
+/// One is for another processor, or is no program; there is none.
+pub(super) fn processor(places: &Places, architecture: &str) -> Result<Outcome> {
+    let directory = places.state.join("build");
+    let programs = programs_in(&directory)?;
+    ensure!(
+        !programs.is_empty(),
+        "no program was built in {}",
+        places.shown(&directory)
+    );
+    for program in &programs {
+        let shown = places.shown(program);
+        let mut header = [0; HEADER];
+        let mut file = std::fs::File::open(program)?;
+        std::io::Read::read_exact(&mut file, &mut header)
+            .with_context(|| format!("{shown} is too short for a program"))?;
+        match machine(&header) {
+            Some(found) if found == architecture => {}
+            found => bail!(
+                "{shown} is built for {}, and the template's Architecture is {architecture}",
+                found.unwrap_or("no processor that Lambda has")
+            ),
+        }
+    }
+    Ok(Outcome::Passed(format!(
+        "{} programs for {architecture}",
+        programs.len()
+    )))
+}
+
+/// The functions' programs below a directory. Lambda calls each of them `bootstrap`.
+fn programs_in(directory: &Path) -> Result<Vec<PathBuf>> {
+    let mut programs = Vec::new();
+    let mut folders = vec![directory.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        let entries = std::fs::read_dir(&folder)
+            .with_context(|| format!("{} could not be read", folder.display()))?;
+        for entry in entries {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                folders.push(entry.path());
+            } else if entry.file_name() == "bootstrap" {
+                programs.push(entry.path());
+            }
+        }
+    }
+    Ok(programs)
+}
+
+/// The bytes of a program's header that say what it is for.
+const HEADER: usize = 20;
+
+/// The processor of a 64-bit little-endian ELF program, as the template names it: `e_machine`.
+/// <https://refspecs.linuxfoundation.org/elf/gabi4+/ch4.eheader.html>
+fn machine(header: &[u8; HEADER]) -> Option<&'static str> {
+    let [0x7f, b'E', b'L', b'F', 2, 1, .., low, high] = *header else {
+        return None;
+    };
+    match u16::from_le_bytes([low, high]) {
+        62 => Some("x86_64"),
+        183 => Some("arm64"),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
 
     use super::*;
+
+    fn header(machine: u16) -> [u8; HEADER] {
+        let mut header = [0; HEADER];
+        header[..6].copy_from_slice(&[0x7f, b'E', b'L', b'F', 2, 1]);
+        header[18..].copy_from_slice(&machine.to_le_bytes());
+        header
+    }
+
+    #[rstest]
+    #[case::x86_64(header(62), Some("x86_64"))]
+    #[case::arm64(header(183), Some("arm64"))]
+    #[case::of_32_bits(header(40), None)]
+    #[case::a_script(*b"#!/bin/sh\nexec other", None)]
+    fn a_programs_processor_is_in_its_header(
+        #[case] header: [u8; HEADER],
+        #[case] expected: Option<&str>,
+    ) {
+        assert_eq!(machine(&header), expected);
+    }
+
+    #[rstest]
+    #[case::of_the_same(&[("a", 62), ("b", 62)], true)]
+    #[case::one_of_another(&[("a", 62), ("b", 183)], false)]
+    #[case::none(&[], false)]
+    fn every_program_is_for_the_templates_processor(
+        #[case] programs: &[(&str, u16)],
+        #[case] good: bool,
+    ) {
+        let directory = tempfile::tempdir().unwrap();
+        let places = Places::of(Some(directory.path())).unwrap();
+        std::fs::create_dir_all(places.state.join("build/functions")).unwrap();
+        for (name, machine) in programs {
+            let folder = places.state.join("build/functions").join(name);
+            std::fs::create_dir_all(&folder).unwrap();
+            std::fs::write(folder.join("bootstrap"), header(*machine)).unwrap();
+        }
+        assert_eq!(processor(&places, "x86_64").is_ok(), good);
+    }
+
+    #[test]
+    fn what_is_too_short_for_a_program_is_none() {
+        let directory = tempfile::tempdir().unwrap();
+        let places = Places::of(Some(directory.path())).unwrap();
+        std::fs::create_dir_all(places.state.join("build")).unwrap();
+        std::fs::write(places.state.join("build/bootstrap"), b"\x7fELF").unwrap();
+        assert!(processor(&places, "x86_64").is_err());
+    }
 
     #[rstest]
     #[case("Passed checks: 63, Failed checks: 0, Skipped checks: 0", Some(63))]

@@ -83,7 +83,8 @@ async fn read(places: &Places, tools: &Tools, text: &str) -> Result<Environments
         .arg(&config)
         .arg(places.template())
         .current_dir(&directory);
-    let log = places.new_log("samconfig")?;
+    let log = places.log_of("samconfig");
+    std::fs::write(&log, "").with_context(|| format!("{} could not be written", log.display()))?;
     let mut printed = String::new();
     job::succeed(
         "reading samconfig.toml with the SAM CLI",

@@ -202,7 +202,8 @@ async fn measure(
     valgrind: PathBuf,
     progress: Progress,
 ) -> Result<(Scale, f64)> {
-    let log = places.new_log("scale")?;
+    let log = places.log_of("scale");
+    std::fs::write(&log, "").with_context(|| format!("{} could not be written", log.display()))?;
     let programs = build::programs(places, tools, progress).await?;
     let example = example(places, &log, progress).await?;
     let template = tokio::fs::read_to_string(places.template()).await?;
