@@ -88,11 +88,10 @@ async fn slow() -> Loopback {
     aws.play_stack();
     let nothing = Reply::json(&json!({ "events": [] }));
     aws.on("logs FilterLogEvents", nothing);
-    let mut later = json!({
+    let later = json!({
         "account": "acme", "source": "orderspace", "state": "connecting", "explanation": "", "events": [], "unselected_events": [],
-        "webhook": null, "rotation": null, "last_error": null, "suspect": null,
+        "webhook": null, "rotation": null, "last_error": null, "suspect": null, "message": "the source wants a pause",
     });
-    later["message"] = json!("the source wants a pause");
     let later = Reply::status(202, later.to_string()).with("retry-after", "30");
     aws.on("execute-api POST /v1/accounts/acme/check", later);
     aws

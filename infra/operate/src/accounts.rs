@@ -376,11 +376,8 @@ impl Changes {
             let secrets = self
                 .signing_secrets
                 .iter()
-                .map(|secret| secret.expose_secret());
-            body.insert(
-                SIGNING_SECRETS.to_owned(),
-                json!(secrets.collect::<Vec<_>>()),
-            );
+                .map(|secret| json!(secret.expose_secret()));
+            body.insert(SIGNING_SECRETS.to_owned(), secrets.collect());
         }
         Value::Object(body)
     }

@@ -126,11 +126,8 @@ impl LoopbackStack {
     pub fn put_item(&self, table: &str, item: &Value) {
         let item = item.as_object().cloned();
         self.with(|state| {
-            state
-                .tables
-                .entry(table.to_owned())
-                .or_default()
-                .extend(item)
+            let items = state.tables.entry(table.to_owned()).or_default();
+            items.extend(item);
         });
     }
 
