@@ -88,7 +88,8 @@ async fn a_record_is_erased_with_every_version_of_its_objects() {
     let subject = fill(&world).await;
     fill(&other).await;
     let before = versions(&world.stack, &world.account).await;
-    assert!(before.len() >= 4, "{before:?}");
+    // Two events, and one state or two: both may have been applied at once.
+    assert!(before.len() >= 3, "{before:?}");
     let kept = versions(&world.stack, &other.account).await;
 
     let answer = erase(&world, Some(&json!({ "subject": subject }))).await;
