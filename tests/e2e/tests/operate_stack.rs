@@ -5,50 +5,14 @@
     reason = "a test stops at what it does not expect"
 )]
 
-use clap::Parser as _;
 use e2e::{Operator, Stack};
+use operate::Exit;
 use operate::doctor::{Depth, Report, Verdict, doctor};
-use operate::{Access, Calls, Exit, Target};
-use orderhook::Stop;
-use orderhook::cli::Cli;
-use orderhook::screen::Screen;
 use serde_json::{Value, json};
 
-fn target(stack: &Stack) -> Target {
-    let outputs = &stack.outputs;
-    let access = Access::fixed(
-        &outputs.endpoint_url,
-        &outputs.region,
-        &outputs.access_key_id,
-        &outputs.secret_access_key,
-    );
-    Target {
-        name: outputs.stack_name.clone(),
-        calls: Calls::new(access).unwrap(),
-    }
-}
+mod command_here;
 
-/// What a command printed on standard output, in all, and how it ended.
-struct Ended {
-    out: String,
-    all: String,
-    exit: Exit,
-}
-
-async fn give(stack: &Stack, line: &[&str]) -> Ended {
-    let cli = Cli::try_parse_from(["orderhook"].iter().chain(line)).unwrap();
-    let (mut screen, printed) = Screen::of_test(cli.global.json);
-    let (exit, complaint) = match orderhook::on(&cli, &target(stack), &mut screen).await {
-        Ok(exit) => (exit, String::new()),
-        Err(Stop::Failed(error)) => (error.exit(), error.to_string()),
-        Err(Stop::Closed) => (Exit::Done, String::new()),
-    };
-    Ended {
-        out: printed.out(),
-        all: printed.out() + &printed.err() + &complaint,
-        exit,
-    }
-}
+use command_here::{give, target};
 
 async fn look(stack: &Stack) -> Report {
     let target = target(stack);
