@@ -664,7 +664,7 @@ mod tests {
         );
         assert!(out.contains("dead-letters/products"), "{out}");
         let (_, out, _) = ran(&stack, "list --each", true).await;
-        let listing: serde_json::Value = serde_json::from_str(&out).unwrap();
+        let listing: Value = serde_json::from_str(&out).unwrap();
         assert_eq!(listing["entries"].as_array().unwrap().len(), 3);
         assert_eq!(listing["entries"][0]["room"], "undelivered");
         let todo = |index: usize| listing["entries"][index]["todo"].as_str().unwrap();
