@@ -10,6 +10,7 @@ use operate::stuck::{
     Done, Entry, Filter, Listing, Options, Room, RoomState, drop_all, list, release, show,
 };
 use operate::{Error, Exit, Stack, Target};
+use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime};
 
 use crate::Stop;
@@ -199,11 +200,28 @@ async fn listed(
         0 if listing.is_whole() => "Nothing waits.".to_owned(),
         all => format!("{text}\n{}", ending(all, &listing)),
     };
-    screen.show(&text, &listing)?;
+    screen.show(&text, &document(&listing))?;
     Ok(match listing.entries.is_empty() && listing.is_whole() {
         true => Exit::Done,
         false => Exit::Left,
     })
+}
+
+/// The listing with what is to be done about each entry.
+fn document(listing: &Listing) -> Value {
+    let mut document = json!(listing);
+    let entries = document
+        .get_mut("entries")
+        .and_then(Value::as_array_mut)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_object_mut);
+    for (shown, entry) in entries.zip(&listing.entries) {
+        let team = entry.team.as_deref().unwrap_or_default();
+        let todo = todo(entry.room, team, entry.is_readable, &entry.message);
+        shown.insert("todo".to_owned(), json!(todo));
+    }
+    document
 }
 
 fn ending(all: usize, listing: &Listing) -> String {
@@ -589,7 +607,9 @@ fn forgotten(
 /// What is to be done about what waits.
 fn todo(room: Room, team: &str, is_readable: bool, id: &str) -> String {
     match (room, is_readable) {
-        (_, false) => format!("orderhook stuck show {id}; then drop it: it would fail again"),
+        (_, false) => {
+            format!("it would fail again, so keep it in a file: orderhook stuck drop {id}")
+        }
         (Room::Undelivered, true) => {
             format!("correct the queue, then: orderhook stuck release --team {team}")
         }
@@ -672,9 +692,13 @@ mod tests {
         );
         assert!(out.contains("dead-letters/products"), "{out}");
         let (_, out, _) = ran(&stack, "list --each", true).await;
-        let listing: serde_json::Value = serde_json::from_str(&out).unwrap();
+        let listing: Value = serde_json::from_str(&out).unwrap();
         assert_eq!(listing["entries"].as_array().unwrap().len(), 3);
         assert_eq!(listing["entries"][0]["room"], "undelivered");
+        let todo = |index: usize| listing["entries"][index]["todo"].as_str().unwrap();
+        assert!(todo(0).ends_with(": orderhook stuck release --team sales"));
+        let dead = listing["entries"][2]["message"].as_str().unwrap();
+        assert!(todo(2).ends_with(&format!(": orderhook stuck drop {dead}")));
     }
 
     #[tokio::test]

@@ -46,7 +46,8 @@ pub async fn run(command: &Teams, target: &Target, screen: &mut Screen) -> Resul
             let now = time::OffsetDateTime::from(operate::calls::now());
             // Worth having, and no reason to leave the rest out.
             let hour = teams::last_hour(&target.calls, &stack, now).await.ok();
-            let text = checked_text(&checked, hour.as_ref(), screen);
+            let todo = |team: &Checked| team.todo(&target.calls, &stack).join(", then: ");
+            let text = checked_text(&checked, todo, hour.as_ref(), screen);
             screen.show(&text, &json!({ "teams": checked, "last_hour": hour }))?;
             Ok(match checked.iter().any(Checked::is_wrong) {
                 true => Exit::Left,
@@ -78,16 +79,19 @@ fn listed(routes: &[Route], screen: &Screen) -> String {
     screen.table(&header, rows.collect())
 }
 
-fn checked_text(checked: &[Checked], hour: Option<&LastHour>, screen: &Screen) -> String {
+fn checked_text(
+    checked: &[Checked],
+    todo: impl Fn(&Checked) -> String,
+    hour: Option<&LastHour>,
+    screen: &Screen,
+) -> String {
     let row = |team: &Checked| {
-        let (found, todo) = words(team);
-        let queue = name_of(&team.url).to_owned();
         vec![
             team.team.clone(),
-            queue,
-            found,
+            name_of(&team.url).to_owned(),
+            words(team),
             traffic(&team.team, hour),
-            todo,
+            todo(team),
         ]
     };
     let rows = checked.iter().map(row).collect();
@@ -111,29 +115,15 @@ fn traffic(team: &str, hour: Option<&LastHour>) -> String {
     text
 }
 
-fn words(team: &Checked) -> (String, String) {
+fn words(team: &Checked) -> String {
     match &team.reach {
         Reach::Reachable {
             sendable: Some(false),
             ..
-        } => (
-            "the consumer's role may not send".to_owned(),
-            "add its ARN to ConsumerRole in the template, below TeamQueues".to_owned(),
-        ),
-        Reach::Reachable { waiting, .. } => {
-            (format!("there, {} waiting", count(*waiting)), String::new())
-        }
-        Reach::Missing => (
-            "no such queue".to_owned(),
-            format!(
-                "create it again, then: orderhook stuck release --team {}",
-                team.team
-            ),
-        ),
-        Reach::Hidden { statement } => (
-            "cannot be looked at".to_owned(),
-            format!("its owner adds to its policy: {statement}"),
-        ),
-        Reach::Unclear { reason } => (reason.clone(), "look again".to_owned()),
+        } => "the consumer's role may not send".to_owned(),
+        Reach::Reachable { waiting, .. } => format!("there, {} waiting", count(*waiting)),
+        Reach::Missing => "no such queue".to_owned(),
+        Reach::Hidden { .. } => "cannot be looked at".to_owned(),
+        Reach::Unclear { reason } => reason.clone(),
     }
 }

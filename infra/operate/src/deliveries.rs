@@ -25,6 +25,8 @@ use crate::when::{Window, back, now};
 pub const PAGE: usize = 50;
 /// What is read of a receipt in a list: never its body.
 const ATTRIBUTES: &str = "sk, #events, #attempts, #proof, #webhook, #part";
+/// Said in so many words: who may not read payloads is allowed no query without it.
+const SELECT: &str = "SPECIFIC_ATTRIBUTES";
 /// Failed deliveries that are read for a list at the most: the latest, as those of the list are.
 const FAILURES: u32 = 1_000;
 /// How long after a delivery lines of the log are about it, in seconds: until then most retries have come.
@@ -182,6 +184,7 @@ impl<'a> List<'a> {
                 ":from": { "S": DeliveryId::new(self.window.from, &[0; 10]).to_string() },
                 ":to": { "S": DeliveryId::new(last, &[0xff; 10]).to_string() },
             },
+            "Select": SELECT,
             "ProjectionExpression": ATTRIBUTES,
             "ExpressionAttributeNames": {
                 "#events": "events", "#attempts": "attempts", "#proof": "proof", "#webhook": "webhook", "#part": "part",
@@ -202,6 +205,7 @@ impl<'a> List<'a> {
                 ":from": { "S": format!("{:013}", self.window.from.millis()) },
                 ":to": { "S": format!("{:013}", self.window.to.plus_seconds(AFTERMATH).millis()) },
             },
+            "Select": SELECT,
             "ProjectionExpression": "sk, cause",
             "ScanIndexForward": false,
             "Limit": FAILURES,

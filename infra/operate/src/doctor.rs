@@ -3,6 +3,7 @@
 //! Role: knows what goes wrong with first deployments and what an alarm means. Promise: it changes nothing, a check that
 //! cannot be made says which permission it needs, and no check keeps another from being made.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use domain::source::Source;
@@ -14,7 +15,7 @@ use time::OffsetDateTime;
 use crate::accounts::{Accounts, named};
 use crate::calls::sqs::{self, Attributes};
 use crate::calls::sts::{self, Identity};
-use crate::calls::{Calls, Error, Exit, dynamodb, lambda, scheduler, sns};
+use crate::calls::{Calls, Error, Exit, Policy, dynamodb, lambda, scheduler, sns};
 use crate::queues::{self, AT_ONCE, Queue, Role};
 use crate::stack::{Function, Stack, VERSION};
 use crate::status::{alarms, unwell};
@@ -215,7 +216,7 @@ impl Round<'_> {
                 Verdict::Denied,
                 format!("cannot look: permission {action} is missing"),
             )
-            .with(format!("allow {action} for this caller")),
+            .with(self.remedy(action)),
             Error::Credentials(_) => Finding::new(check, Verdict::Denied, error.to_string()),
             // An emulator has a part of AWS only.
             Error::Service { status, code, .. }
@@ -231,6 +232,16 @@ impl Round<'_> {
             | Error::Unreadable { .. }
             | Error::Usage(_)
             | Error::Refused(_) => Finding::new(check, Verdict::Fail, error.to_string()),
+        }
+    }
+
+    /// How the caller gets a permission.
+    fn remedy(&self, action: &str) -> String {
+        let arn =
+            Policy::of(action).and_then(|policy| self.stack.output(&format!("{policy}Arn")).ok());
+        match arn {
+            Some(arn) => format!("attach the stack's policy to this caller: {arn}"),
+            None => format!("allow {action} for this caller"),
         }
     }
 
@@ -499,7 +510,10 @@ impl Round<'_> {
         });
         let mut findings: Vec<Finding> = unseen.collect();
         findings.push(self.lanes(&queues));
-        let waiting: Vec<Finding> = queues.iter().filter_map(waiting).collect();
+        let waiting: Vec<Finding> = queues
+            .iter()
+            .filter_map(|queue| waiting(queue, self.depth))
+            .collect();
         match waiting.is_empty() {
             true => findings.push(Finding::ok("waiting", "nothing waits for a person")),
             false => findings.extend(waiting),
@@ -618,7 +632,10 @@ impl Round<'_> {
             let todo = "add a route to the template: events are kept as records and go to nobody";
             return vec![Finding::warn("teams", "there is no route", todo)];
         }
-        checked.iter().map(team_finding).collect()
+        let found = checked.iter();
+        found
+            .map(|team| team_finding(team, team.todo(self.calls, self.stack)))
+            .collect()
     }
 
     async fn mail(&self) -> Vec<Finding> {
@@ -719,43 +736,21 @@ impl Round<'_> {
             Err(error) => return vec![self.unseen(check, &error)],
         };
         let unwell = unwell(&listed);
-        if unwell.is_empty() {
-            if listed.accounts.is_empty() {
-                let todo = "orderhook accounts connect NAME --client-id …";
-                return vec![Finding::warn(check, "none is connected", todo)];
-            }
-            let connected = listed
-                .accounts
-                .iter()
-                .filter(|account| account.state == "connected");
-            let (connected, all) = (connected.count(), listed.accounts.len());
-            let summary = format!("{connected} of {all} connected, none needs a look");
-            return vec![Finding::ok(check, summary)];
-        }
-        let looked_at = unwell.iter().take(LOOKED_AT).map(|account| {
-            let accounts = accounts.clone();
-            async move {
-                let shown = match named(&account.account) {
-                    Ok(name) => accounts.show(&name).await.ok(),
-                    Err(_) => None,
-                };
-                let failed = shown.and_then(|(account, _)| account.failed_deliveries);
-                let failed = failed.map_or(0, |failed| failed.count);
-                let failed = match failed {
-                    0 => String::new(),
-                    count => format!("; deliveries that failed since the last good one: {count}"),
-                };
-                Finding::fail(
-                    format!("account {}", account.account),
-                    format!("{}{failed}", account.matter),
-                    format!(
-                        "orderhook accounts show {0}, then: orderhook accounts check {0}",
-                        account.account
-                    ),
-                )
-            }
-        });
-        let mut findings: Vec<Finding> = futures::future::join_all(looked_at).await;
+        let named: BTreeSet<&str> = unwell.iter().map(|account| &*account.account).collect();
+        // Of the others the list does not say whether their deliveries fail. Where there are more, the alarm does.
+        let others = listed
+            .accounts
+            .iter()
+            .filter(|account| account.state == "connected" && !named.contains(&*account.account));
+        let matters = unwell
+            .iter()
+            .map(|account| (account.account.as_str(), Some(account.matter.as_str())))
+            .chain(others.map(|account| (account.account.as_str(), None)));
+        let looked_at = matters
+            .take(LOOKED_AT)
+            .map(|(name, matter)| Self::account(accounts.clone(), name, matter));
+        let found = futures::future::join_all(looked_at).await;
+        let mut findings: Vec<Finding> = found.into_iter().flatten().collect();
         if unwell.len() > LOOKED_AT {
             findings.push(Finding::fail(
                 check,
@@ -763,7 +758,49 @@ impl Round<'_> {
                 "orderhook accounts list",
             ));
         }
-        findings
+        if !findings.is_empty() {
+            return findings;
+        }
+        if listed.accounts.is_empty() {
+            let todo = "orderhook accounts connect NAME --client-id …";
+            return vec![Finding::warn(check, "none is connected", todo)];
+        }
+        let connected = listed
+            .accounts
+            .iter()
+            .filter(|account| account.state == "connected");
+        let (connected, all) = (connected.count(), listed.accounts.len());
+        let summary = format!("{connected} of {all} connected, none needs a look");
+        vec![Finding::ok(check, summary)]
+    }
+
+    /// An account that has something the matter, or whose last deliveries failed.
+    async fn account(accounts: Accounts<'_>, name: &str, matter: Option<&str>) -> Option<Finding> {
+        let shown = match named(name) {
+            Ok(account) => accounts.show(&account).await.ok(),
+            Err(_) => None,
+        };
+        let failed = shown.and_then(|(account, _)| account.failed_deliveries);
+        let failed = failed.map_or(0, |failed| failed.count);
+        let deliveries = format!("deliveries that failed since the last good one: {failed}");
+        let summary = match (matter, failed) {
+            (None, 0) => return None,
+            (None, _) => format!("{deliveries}; its source may disable the webhook for that"),
+            (Some(matter), 0) => matter.to_owned(),
+            (Some(matter), _) => format!("{matter}; {deliveries}"),
+        };
+        let mut finding = Finding::fail(
+            format!("account {name}"),
+            summary,
+            format!("orderhook accounts show {name}"),
+        )
+        .with(format!("orderhook accounts check {name}"));
+        if failed > 0 {
+            let todo =
+                format!("and where none arrives after that: orderhook accounts rotate {name}");
+            finding = finding.with(todo);
+        }
+        Some(finding)
     }
 
     async fn backups(&self) -> Vec<Finding> {
@@ -849,7 +886,7 @@ fn function_problem(check: &str, function: &lambda::Function) -> Option<Finding>
 }
 
 /// A waiting room with something in it.
-fn waiting(queue: &Queue) -> Option<Finding> {
+fn waiting(queue: &Queue, depth: Depth) -> Option<Finding> {
     let messages = queue.messages().filter(|messages| *messages > 0)?;
     if !queue.role.is_waiting_room() {
         return None;
@@ -867,38 +904,37 @@ fn waiting(queue: &Queue) -> Option<Finding> {
         }
         _ => "orderhook stuck list",
     };
-    Some(Finding::fail("waiting", summary, todo))
+    let finding = Finding::fail("waiting", summary, todo);
+    // A queue that is gone is seen at once; that the consumer may not send to it, only where IAM is asked.
+    Some(match (queue.role, depth.deep) {
+        (Role::Undelivered, false) => finding.with("orderhook doctor --deep"),
+        _ => finding,
+    })
 }
 
-fn team_finding(team: &teams::Checked) -> Finding {
-    let check = format!("team {}", team.team);
-    match &team.reach {
+fn team_finding(team: &teams::Checked, todo: Vec<String>) -> Finding {
+    let (verdict, summary) = match &team.reach {
         Reach::Reachable {
             sendable: Some(false),
             ..
-        } => Finding::fail(
-            check,
-            "the consumer's role may not send to its queue",
-            "add the queue's ARN to ConsumerRole in the template, below TeamQueues",
+        } => (
+            Verdict::Fail,
+            "the consumer's role may not send to its queue".to_owned(),
         ),
-        Reach::Reachable { waiting, .. } => {
-            Finding::ok(check, format!("its queue is there, {waiting} waiting"))
-        }
-        Reach::Missing => Finding::fail(
-            check,
-            format!("{}: no such queue", team.url),
-            format!(
-                "create it again, then: orderhook stuck release --team {}",
-                team.team
-            ),
+        Reach::Reachable { waiting, .. } => (
+            Verdict::Ok,
+            format!("its queue is there, {waiting} waiting"),
         ),
-        Reach::Hidden { statement } => Finding::warn(
-            check,
-            "cannot look at its queue: the policy of its owner does not allow it",
-            format!("its owner adds to the queue's policy: {statement}"),
+        Reach::Missing => (Verdict::Fail, format!("{}: no such queue", team.url)),
+        Reach::Hidden { .. } => (
+            Verdict::Warn,
+            "cannot look at its queue: no policy allows it".to_owned(),
         ),
-        Reach::Unclear { reason } => Finding::warn(check, reason, "look again"),
-    }
+        Reach::Unclear { reason } => (Verdict::Warn, reason.clone()),
+    };
+    let mut finding = Finding::new(format!("team {}", team.team), verdict, summary);
+    finding.todo = todo;
+    finding
 }
 
 /// A token that no registration has.

@@ -291,7 +291,7 @@ pub async fn ask(
     );
     let seconds = |at: Timestamp| i64::try_from(at.seconds()).unwrap_or(i64::MAX);
     let (from, to) = (seconds(window.from), seconds(window.to).saturating_add(1));
-    let id = logs::start_query(calls, &[group], &query, from, to, LINES).await?;
+    let id = logs::start_query(calls, group, &query, from, to, LINES).await?;
     for _ in 0..ASKED {
         let results = logs::query_results(calls, &id).await?;
         match results.status.as_str() {

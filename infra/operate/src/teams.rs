@@ -41,6 +41,9 @@ pub enum Reach {
     Reachable {
         /// Messages that the team has not deleted yet.
         waiting: u64,
+        /// Its ARN, where it says so.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        arn: Option<String>,
         /// Whether the stack's role may send to it, where that was asked.
         sendable: Option<bool>,
     },
@@ -235,15 +238,24 @@ fn count(line: &str, teams: &mut BTreeMap<String, Traffic>, ages: &mut BTreeMap<
 
 async fn reach(calls: &Calls, stack: &Stack, url: &str, role: Option<&str>) -> Reach {
     match sqs::attributes(calls, url).await {
-        Ok(attributes) => Reach::Reachable {
-            waiting: attributes.messages(),
-            sendable: match (role, attributes.arn()) {
-                (Some(role), Some(arn)) => {
-                    iam::allows(calls, role, "sqs:SendMessage", arn).await.ok()
-                }
-                _ => None,
-            },
-        },
+        Ok(attributes) => {
+            let asked = match (role, attributes.arn()) {
+                (Some(role), Some(arn)) => iam::allows(calls, role, "sqs:SendMessage", arn)
+                    .await
+                    .map(Some),
+                _ => Ok(None),
+            };
+            match asked {
+                Ok(sendable) => Reach::Reachable {
+                    waiting: attributes.messages(),
+                    arn: attributes.arn().map(str::to_owned),
+                    sendable,
+                },
+                Err(error) => Reach::Unclear {
+                    reason: error.to_string(),
+                },
+            }
+        }
         Err(Error::NotFound { .. }) => Reach::Missing,
         Err(Error::Permission { .. }) => Reach::Hidden {
             statement: statement(stack, url),
@@ -252,6 +264,82 @@ async fn reach(calls: &Calls, stack: &Stack, url: &str, role: Option<&str>) -> R
             reason: error.to_string(),
         },
     }
+}
+
+impl Checked {
+    /// What is to be done, a line each: a sentence, or a command that can be run as it is.
+    #[must_use]
+    pub fn todo(&self, calls: &Calls, stack: &Stack) -> Vec<String> {
+        let released = format!("orderhook stuck release --team {}", self.team);
+        match &self.reach {
+            Reach::Reachable {
+                sendable: Some(false),
+                arn: Some(arn),
+                ..
+            } => vec![permission(stack, self, arn), released],
+            Reach::Reachable { .. } => Vec::new(),
+            Reach::Missing => vec![creation(calls, stack, &self.url), released],
+            Reach::Hidden { statement } => {
+                let own = stack.output("OperatorTeamsArn").ok();
+                vec![match own.filter(|_| is_in_account(stack, &self.url)) {
+                    Some(policy) => format!("attach the stack's policy to this caller: {policy}"),
+                    None => format!("its owner adds to the queue's policy: {statement}"),
+                }]
+            }
+            Reach::Unclear { .. } => vec!["look again".to_owned()],
+        }
+    }
+}
+
+/// Whether a queue is in the stack's AWS account.
+fn is_in_account(stack: &Stack, url: &str) -> bool {
+    url.rsplit('/').nth(1) == stack.account()
+}
+
+/// How the consumer's role gets to send to a queue. Deploying again gives it nothing that the template had given it
+/// already: `CloudFormation` does not compare a role with its template.
+fn permission(stack: &Stack, team: &Checked, arn: &str) -> String {
+    let example = stack.output("ExampleTeamQueueUrl").ok();
+    let arns = stack.parameter("TeamQueueArns").unwrap_or_default();
+    let is_granted =
+        example == Some(team.url.as_str()) || arns.split(',').any(|granted| granted == arn);
+    let role = stack.output("ConsumerRoleArn").unwrap_or_default();
+    let role = role.rsplit('/').next().unwrap_or_default();
+    match is_granted {
+        false => {
+            format!("add {arn} to the parameter TeamQueueArns in samconfig.toml, then: sam deploy")
+        }
+        // The star is that of the template: emulators name the batch call apart.
+        true => format!(
+            "aws iam put-role-policy --role-name {role} --policy-name team-{} --policy-document '{}'",
+            team.team,
+            json!({ "Version": "2012-10-17", "Statement": [
+                { "Effect": "Allow", "Action": "sqs:SendMessage*", "Resource": arn } ] })
+        ),
+    }
+}
+
+/// How a queue is created that is gone.
+fn creation(calls: &Calls, stack: &Stack, url: &str) -> String {
+    if !is_in_account(stack, url) {
+        return format!("its owner creates it again: {url}");
+    }
+    let name = name_of(url);
+    let mut command = format!("aws sqs create-queue --queue-name {name}");
+    let region = region_of(url);
+    if let Some(region) = region.filter(|region| *region != calls.region()) {
+        command += &format!(" --region {region}");
+    }
+    if name.ends_with(".fifo") {
+        command += " --attributes FifoQueue=true";
+    }
+    command
+}
+
+/// `eu-west-1` of `https://sqs.eu-west-1.amazonaws.com/123/sales`.
+fn region_of(url: &str) -> Option<&str> {
+    let (region, _) = url.strip_prefix("https://sqs.")?.split_once('.')?;
+    Some(region)
 }
 
 /// What the policy of a queue in another account has to say. Its owner adds it as it is.

@@ -462,7 +462,7 @@ async fn the_gateways_refusal_is_a_missing_permission() {
         .await
         .unwrap_err();
     assert!(
-        matches!(&error, Error::Permission { action, .. } if action == "execute-api:Invoke"),
+        matches!(&error, Error::Permission { action, .. } if action == "execute-api:Invoke on GET"),
         "{error}"
     );
 }

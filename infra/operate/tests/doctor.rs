@@ -210,7 +210,13 @@ async fn one_thing_that_is_not_well_is_found(
     assert_eq!(report.exit(), exit);
 }
 
+const DENIED: &str = "<R><SimulatePrincipalPolicyResult><EvaluationResults><member><EvalDecision>implicitDeny</EvalDecision></member></EvaluationResults></SimulatePrincipalPolicyResult></R>";
+
 fn stack_of(aws: &Loopback, status: &str) -> Reply {
+    stack_with(aws, status, "")
+}
+
+fn stack_with(aws: &Loopback, status: &str, arns: &str) -> Reply {
     let outputs: String = operate::loopback::outputs(aws.endpoint())
         .iter()
         .map(|(name, value)| {
@@ -221,6 +227,7 @@ fn stack_of(aws: &Loopback, status: &str) -> Reply {
         .collect();
     Reply::text(format!(
         "<R><DescribeStacksResult><Stacks><member><StackId>arn:aws:cloudformation:eu-west-1:1:stack/orderhook/1</StackId>
+        <Parameters><member><ParameterKey>TeamQueueArns</ParameterKey><ParameterValue>{arns}</ParameterValue></member></Parameters>
         <StackStatus>{status}</StackStatus><Outputs>{outputs}</Outputs></member></Stacks></DescribeStacksResult></R>"
     ))
 }
@@ -277,7 +284,12 @@ async fn a_setting_that_was_changed_by_hand_is_named(
 }
 
 #[rstest]
-#[case::gone(400, "QueueDoesNotExist", Verdict::Fail, "release --team sales")]
+#[case::gone(
+    400,
+    "QueueDoesNotExist",
+    Verdict::Fail,
+    "aws sqs create-queue --queue-name sales"
+)]
 #[case::foreign(403, "AccessDenied", Verdict::Warn, "sqs:GetQueueAttributes")]
 #[tokio::test]
 async fn a_teams_queue_that_cannot_be_reached(
@@ -300,11 +312,38 @@ async fn a_teams_queue_that_cannot_be_reached(
     assert!(found[0].todo[0].contains(todo), "{found:?}");
 }
 
+/// Where the template gives it already, deploying again changes nothing: a role is not compared with its template.
+#[rstest]
+#[case::left_out("", "add arn:aws:sqs:eu-west-1:1:sales to the parameter TeamQueueArns")]
+#[case::taken_by_hand(
+    "arn:aws:sqs:eu-west-1:1:other,arn:aws:sqs:eu-west-1:1:sales",
+    "aws iam put-role-policy --role-name consumer --policy-name team-sales --policy-document '{\"Statement\":[{\"Action\":\"sqs:SendMessage*\""
+)]
+#[tokio::test]
+async fn a_lost_permission_comes_back_where_it_belongs(#[case] arns: &str, #[case] todo: &str) {
+    let aws = well().await;
+    aws.on(
+        "cloudformation DescribeStacks",
+        stack_with(&aws, "UPDATE_COMPLETE", arns),
+    );
+    aws.on("iam SimulatePrincipalPolicy", Reply::text(DENIED));
+    let arn = json!({ "QueueArn": "arn:aws:sqs:eu-west-1:1:sales" });
+    let url = queue_url(aws.endpoint(), "sales");
+    aws.on_containing("sqs GetQueueAttributes", &url, queue(0, &arn));
+    let depth = Depth {
+        deep: true,
+        mail: false,
+    };
+    let report = look_at(&aws, depth).await;
+    let found = of(&report, "team sales");
+    assert!(found[0].todo[0].starts_with(todo), "{found:?}");
+    assert_eq!(found[0].todo[1], "orderhook stuck release --team sales");
+}
+
 #[tokio::test]
 async fn iam_is_asked_where_it_is_wanted() {
     let aws = well().await;
-    let decision = "<R><SimulatePrincipalPolicyResult><EvaluationResults><member><EvalDecision>implicitDeny</EvalDecision></member></EvaluationResults></SimulatePrincipalPolicyResult></R>";
-    aws.on("iam SimulatePrincipalPolicy", Reply::text(decision));
+    aws.on("iam SimulatePrincipalPolicy", Reply::text(DENIED));
     let arn = json!({ "QueueArn": "arn:aws:sqs:eu-west-1:1:sales" });
     let url = queue_url(aws.endpoint(), "sales");
     aws.on_containing("sqs GetQueueAttributes", &url, queue(0, &arn));
@@ -319,7 +358,29 @@ async fn iam_is_asked_where_it_is_wanted() {
     .await;
     let found = of(&report, "team sales");
     assert_eq!(found[0].verdict, Verdict::Fail);
-    assert!(found[0].todo[0].contains("ConsumerRole"), "{found:?}");
+}
+
+#[tokio::test]
+async fn what_iam_does_not_say_is_not_taken_for_well() {
+    let aws = well().await;
+    aws.on(
+        "iam SimulatePrincipalPolicy",
+        Reply::status(
+            403,
+            "<ErrorResponse><Error><Code>AccessDenied</Code><Message>no</Message></Error></ErrorResponse>",
+        ),
+    );
+    let arn = json!({ "QueueArn": "arn:aws:sqs:eu-west-1:1:sales" });
+    let url = queue_url(aws.endpoint(), "sales");
+    aws.on_containing("sqs GetQueueAttributes", &url, queue(0, &arn));
+    let depth = Depth {
+        deep: true,
+        mail: false,
+    };
+    let report = look_at(&aws, depth).await;
+    let found = of(&report, "team sales");
+    assert_eq!(found[0].verdict, Verdict::Warn);
+    assert!(found[0].summary.contains("OperatorRead"), "{found:?}");
 }
 
 #[tokio::test]
@@ -378,10 +439,46 @@ async fn an_account_in_trouble_is_looked_at() {
         found[0].summary.contains("the webhook is gone") && found[0].summary.contains('7'),
         "{found:?}"
     );
+    assert_eq!(
+        found[0].todo[..2],
+        [
+            "orderhook accounts show acme",
+            "orderhook accounts check acme"
+        ]
+    );
     assert!(
-        found[0].todo[0].contains("orderhook accounts check acme"),
+        found[0].todo[2].ends_with(": orderhook accounts rotate acme"),
         "{found:?}"
     );
+}
+
+/// A source disables a webhook whose deliveries fail, and the list of accounts does not say that they do.
+#[rstest]
+#[case::failing(3, Verdict::Fail)]
+#[case::well(0, Verdict::Ok)]
+#[tokio::test]
+async fn deliveries_that_fail_are_found_before_the_account_says_so(
+    #[case] failed: u64,
+    #[case] verdict: Verdict,
+) {
+    let aws = well().await;
+    let mut account = json!({
+        "account": "acme", "source": "orderspace", "state": "connected", "explanation": "x", "webhook": "w", "rotation": null,
+        "last_error": null, "suspect": null,
+    });
+    aws.on(
+        "execute-api GET /v1/accounts",
+        Reply::json(&json!({ "accounts": [account], "unreadable": [] })),
+    );
+    account["strikes"] = json!({ "count": failed, "causes": {} });
+    aws.on("execute-api GET /v1/accounts/acme", Reply::json(&account));
+    let report = look(&aws).await;
+    assert!(report.calls < 50, "{} calls", report.calls);
+    let check = match verdict {
+        Verdict::Fail => "account acme",
+        _ => "accounts",
+    };
+    assert_eq!(of(&report, check)[0].verdict, verdict);
 }
 
 #[tokio::test]

@@ -114,19 +114,23 @@ impl Stack {
         }
     }
 
-    /// The stack as the operators' command is given it.
+    /// The stack as the operators' command of its administrator is given it.
     ///
     /// # Panics
     /// No HTTP client can be made.
     #[must_use]
     pub fn target(&self) -> operate::Target {
+        self.target_as(&self.outputs.access_key_id, &self.outputs.secret_access_key)
+    }
+
+    /// The same of whoever has an access key.
+    ///
+    /// # Panics
+    /// No HTTP client can be made.
+    #[must_use]
+    pub fn target_as(&self, id: &str, key: &str) -> operate::Target {
         let outputs = &self.outputs;
-        let access = operate::Access::fixed(
-            &outputs.endpoint_url,
-            &outputs.region,
-            &outputs.access_key_id,
-            &outputs.secret_access_key,
-        );
+        let access = operate::Access::fixed(&outputs.endpoint_url, &outputs.region, id, key);
         operate::Target {
             name: outputs.stack_name.clone(),
             calls: operate::Calls::new(access).expect("a client for 127.0.0.1 can be made"),

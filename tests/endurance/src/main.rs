@@ -13,6 +13,7 @@
 mod accounts;
 mod collect;
 mod disturb;
+mod drill;
 mod events;
 mod faults;
 mod kill;
@@ -83,6 +84,11 @@ enum Command {
     /// A delivery is then refused, an event comes again, a call of the admin API fails; with the action given back all of
     /// them go on. With inbound's permissions, credentials, records and queues cannot be read.
     Permissions(permissions::Permissions),
+    /// Delete a team's queue, take its permission, poison a lane and have a webhook disabled; then do what `orderhook doctor`
+    /// prints, and nothing else, until it finds nothing wrong.
+    ///
+    /// Every order that was accepted must be with the team then, and what was dropped in a file.
+    Drill(drill::Drill),
     /// Update the stack from an earlier template to the project's and back while events flow, and see that none is lost.
     Upgrade(upgrade::Upgrade),
 }
@@ -92,7 +98,7 @@ impl Command {
     fn template(&self) -> Option<&Path> {
         match self {
             Self::Upgrade(upgrade) => Some(&upgrade.from),
-            Self::Faults(_) | Self::Permissions(_) => None,
+            Self::Faults(_) | Self::Permissions(_) | Self::Drill(_) => None,
         }
     }
 }
@@ -180,6 +186,18 @@ async fn command(
         Command::Permissions(arguments) => {
             let work = async {
                 let outcome = permissions::run(stack, progress).await?;
+                Report::new(
+                    outcome.lines(),
+                    &outcome,
+                    outcome.summary(),
+                    outcome.problems.clone(),
+                )
+            };
+            within(arguments.minutes, work).await
+        }
+        Command::Drill(arguments) => {
+            let work = async {
+                let outcome = drill::run(places, stack, progress).await?;
                 Report::new(
                     outcome.lines(),
                     &outcome,

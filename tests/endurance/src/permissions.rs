@@ -21,7 +21,7 @@ use crate::collect::QueueReader;
 use crate::test_stack::{LANES, TestStack};
 
 /// The version of IAM's API. <https://docs.aws.amazon.com/IAM/latest/APIReference/>
-const IAM: &str = "2010-05-08";
+pub(crate) const IAM: &str = "2010-05-08";
 
 /// How long something may take to show.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -45,9 +45,11 @@ pub(crate) struct Permissions {
 
 /// What a role allows: an action on what has this in its ARN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Grant {
-    action: &'static str,
-    on: &'static str,
+pub(crate) struct Grant {
+    /// As the template writes it.
+    pub(crate) action: &'static str,
+    /// A part of the resource's ARN.
+    pub(crate) on: &'static str,
 }
 
 /// What the product does without a permission.
@@ -96,7 +98,8 @@ const AS_NEW: Probe =
 const NOT_KEPT: Probe =
     Probe::Unseen("a receipt or a retry marker is not kept, which only metrics count");
 const SMALL: usize = 0;
-const TO_TEAMS: Grant = Grant {
+/// What the consumer sends to the example team with.
+pub(crate) const TO_TEAMS: Grant = Grant {
     action: "sqs:SendMessage*",
     on: "ExampleTeamQueue",
 };
@@ -312,7 +315,7 @@ fn without_a_row<'p>(function: &str, policy: &'p Value) -> Vec<&'p Value> {
 
 /// A role and the policy that the template gave it.
 #[derive(Clone, Debug)]
-struct Role {
+pub(crate) struct Role {
     function: String,
     function_name: String,
     name: String,
@@ -321,6 +324,29 @@ struct Role {
 }
 
 impl Role {
+    /// Whether it is the role of this function.
+    pub(crate) fn is_of(&self, function: &str) -> bool {
+        self.function == function
+    }
+
+    /// Takes a permission from the role.
+    ///
+    /// # Errors
+    /// It does not have it, or IAM does not answer.
+    pub(crate) async fn lose(&self, aws: &Aws, grant: Grant) -> Result<()> {
+        let left = grant.taken_from(&self.policy);
+        let left = left.with_context(|| format!("{} does not have {grant:?}", self.function))?;
+        self.put(aws, &left).await
+    }
+
+    /// Gives the role back what it had at first.
+    ///
+    /// # Errors
+    /// IAM does not answer.
+    pub(crate) async fn restore(&self, aws: &Aws) -> Result<()> {
+        self.put(aws, &self.policy).await
+    }
+
     /// Gives the role this policy in place of what it has.
     async fn put(&self, aws: &Aws, policy: &Value) -> Result<()> {
         let policy = policy.to_string();
@@ -360,7 +386,10 @@ fn decoded(text: &str) -> Result<String> {
 }
 
 /// The roles of the functions, with their policies as they are deployed.
-async fn roles(aws: &Aws) -> Result<Vec<Role>> {
+///
+/// # Errors
+/// Lambda or IAM does not answer, or a role has no policy.
+pub(crate) async fn roles(aws: &Aws) -> Result<Vec<Role>> {
     let answer = aws
         .lambda(Method::GET, "/2015-03-31/functions/", None)
         .await?;

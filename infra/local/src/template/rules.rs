@@ -1,6 +1,7 @@
 //! The rules, one function each. Every rule has a test that breaks the project's template and sees it caught.
 
 use domain::route::Routes;
+use operate::calls::{NEEDS, Policy};
 use serde_json::Value;
 
 use super::{Finding, Resource, Template, alarm_rules, referred};
@@ -10,7 +11,7 @@ pub(super) type Complaint = (String, String);
 type Rule = fn(&Template) -> Vec<Complaint>;
 
 /// Every rule by name.
-const RULES: [(&str, Rule); 31] = [
+const RULES: [(&str, Rule); 32] = [
     ("visibility", visibility),
     ("inbound-times", inbound_times),
     ("receives", receives),
@@ -22,6 +23,7 @@ const RULES: [(&str, Rule); 31] = [
     ("runtime", runtime),
     ("roles", roles),
     ("permissions", permissions),
+    ("people", people),
     ("retained", retained),
     ("no-fixed-names", no_fixed_names),
     ("tables", tables),
@@ -498,6 +500,15 @@ fn permissions(template: &Template) -> Vec<Complaint> {
     ];
     // X-Ray knows no resources.
     const TRACES: [&str; 2] = ["xray:PutTraceSegments", "xray:PutTelemetryRecords"];
+    // Of what people read. AWS knows no resource of any but the first, and shows by that no composite alarm to who may see
+    // one alarm alone. https://docs.aws.amazon.com/service-authorization/latest/reference/
+    const LOOKS: [&str; 5] = [
+        "cloudwatch:DescribeAlarms",
+        "cloudwatch:GetMetricData",
+        "lambda:GetAccountSettings",
+        "lambda:ListEventSourceMappings",
+        "logs:GetQueryResults",
+    ];
     let mut complaints = Vec::new();
     for role in template.resources() {
         let documents: Vec<&Value> = match role.kind() {
@@ -530,12 +541,16 @@ fn permissions(template: &Template) -> Vec<Complaint> {
                     .unwrap_or(resource)
                     .as_str()
                     .unwrap_or("");
-                let is_traced = || {
+                let all_of = |known: &[&str]| {
                     let actions = listed(statement.get("Action"));
-                    let traces = |action: &&Value| TRACES.iter().any(|known| **action == *known);
-                    role.attribute("Condition") == "IsTraced" && actions.iter().all(traces)
+                    let is_known = |action: &&Value| known.iter().any(|known| **action == *known);
+                    actions.iter().all(is_known)
                 };
-                if (text == "*" || text.ends_with(":*")) && !is_traced() {
+                let is_free = || {
+                    let is_traced = role.attribute("Condition") == "IsTraced" && all_of(&TRACES);
+                    is_traced || (role.id == Policy::Read.as_str() && all_of(&LOOKS))
+                };
+                if (text == "*" || text.ends_with(":*")) && !is_free() {
                     complaints.push((
                         role.id.to_owned(),
                         format!("the resource {text} is everything"),
@@ -589,6 +604,85 @@ fn permissions(template: &Template) -> Vec<Complaint> {
         }
     }
     complaints
+}
+
+/// Each call of the operators' command is allowed by the policy that a refusal names, and by none before it; nobody gets
+/// credentials of a source.
+fn people(template: &Template) -> Vec<Complaint> {
+    let policy = |policy: Policy| {
+        let found = template.resource(policy.as_str());
+        found.filter(|found| found.kind() == "AWS::IAM::ManagedPolicy")
+    };
+    // What a receipt has besides its body, its headers and where they lie.
+    const LISTED: [&str; 8] = [
+        "pk", "sk", "events", "attempts", "proof", "webhook", "part", "cause",
+    ];
+    let mut complaints = Vec::new();
+    let looks = policy(Policy::Read).map(|found| statements(found.property("/PolicyDocument")));
+    for statement in looks.unwrap_or_default() {
+        let actions = listed(statement.get("Action")).into_iter();
+        let queries = actions.into_iter().any(|action| action == "dynamodb:Query");
+        let select = statement.pointer("/Condition/StringEquals/dynamodb:Select");
+        let keys = "/Condition/ForAllValues:StringEquals/dynamodb:Attributes";
+        let mut attributes = listed(statement.pointer(keys)).into_iter();
+        let is_listed = |name: &Value| LISTED.iter().any(|listed| name == listed);
+        let names = statement.pointer(keys).is_some() && attributes.all(is_listed);
+        if queries && !(names && select.is_some_and(|select| select == "SPECIFIC_ATTRIBUTES")) {
+            let complaint = "who looks queries what is no payload (dynamodb:Attributes)";
+            complaints.push((Policy::Read.to_string(), complaint.to_owned()));
+        }
+    }
+    for role in Policy::ALL {
+        let Some(found) = policy(role) else {
+            let complaint = "the operators' command names this policy, and there is none";
+            complaints.push((role.to_string(), complaint.to_owned()));
+            continue;
+        };
+        let output = format!("{role}Arn");
+        let value = template.at(&format!("/Outputs/{output}/Value"));
+        if referred(value) != Some(role.as_str()) {
+            complaints.push((output, "it has to be the ARN of the policy".to_owned()));
+        }
+        if found.body.to_string().contains("/oauth/") {
+            let complaint = "nobody needs credentials of a source to operate";
+            complaints.push((role.to_string(), complaint.to_owned()));
+        }
+    }
+    for (action, needed) in NEEDS {
+        for role in Policy::ALL.into_iter().filter(|role| *role <= needed) {
+            let allows = policy(role).is_some_and(|found| allows(found, action));
+            // For attributes that are no payload, which its condition says.
+            let is_narrower = action == "dynamodb:Query" && role == Policy::Read;
+            let complaint = match (role == needed, allows) {
+                (true, false) => format!("it does not allow {action}"),
+                (false, true) if !is_narrower => format!("{action} is for {needed}"),
+                _ => continue,
+            };
+            complaints.push((role.to_string(), complaint));
+        }
+    }
+    complaints
+}
+
+/// Whether a policy has an action; `on` names the method of a request to the admin API.
+fn allows(policy: Resource<'_>, action: &str) -> bool {
+    let (action, method) = match action.split_once(" on ") {
+        Some((action, method)) => (action, Some(format!("/{method}/"))),
+        None => (action, None),
+    };
+    let statements = statements(policy.property("/PolicyDocument"));
+    statements.into_iter().any(|statement| {
+        let has_action = listed(statement.get("Action")).into_iter().any(|allowed| {
+            let allowed = allowed.as_str().unwrap_or_default();
+            let family = allowed.strip_suffix('*');
+            family.map_or(allowed == action, |family| action.starts_with(family))
+        });
+        let resources = || statement.get("Resource").map(Value::to_string);
+        let has_method = method
+            .as_ref()
+            .is_none_or(|method| resources().is_some_and(|text| text.contains(method)));
+        has_action && has_method
+    })
 }
 
 /// The statements of a policy, those too that depend on a condition.
@@ -1239,6 +1333,16 @@ mod tests {
         Value::Null
     )]
     #[case::receipts_for_inbound("permissions", "/Resources/InboundRole/Properties/Policies/0/PolicyDocument/Statement/2/Condition/ForAllValues:StringLike/dynamodb:LeadingKeys", json!(["*"]))]
+    #[case::everything_for_people("permissions", "/Resources/OperatorAct/Properties/PolicyDocument/Statement/0/Resource", json!("*"))]
+    #[case::more_than_looks_on_everything("permissions", "/Resources/OperatorRead/Properties/PolicyDocument/Statement/1/Action/0", json!("sqs:GetQueueAttributes"))]
+    #[case::a_policy_that_is_gone("people", "/Resources/OperatorAct", Value::Null)]
+    #[case::a_policy_without_its_output("people", "/Outputs/OperatorAdminArn", Value::Null)]
+    #[case::a_call_that_nobody_may_make("people", "/Resources/OperatorPayload/Properties/PolicyDocument/Statement/0/Action", json!(["dynamodb:GetItem", "dynamodb:Query"]))]
+    #[case::a_method_that_nobody_may_use("people", "/Resources/OperatorAdmin/Properties/PolicyDocument/Statement/0/Resource/1", json!("x"))]
+    #[case::payloads_for_who_looks("people", "/Resources/OperatorRead/Properties/PolicyDocument/Statement/2/Action", json!(["lambda:GetFunctionConfiguration", "dynamodb:GetItem"]))]
+    #[case::bodies_for_who_looks("people", "/Resources/OperatorRead/Properties/PolicyDocument/Statement/12/Condition/ForAllValues:StringEquals/dynamodb:Attributes/0", json!("body"))]
+    #[case::whole_items_for_who_looks("people", "/Resources/OperatorRead/Properties/PolicyDocument/Statement/12/Condition/StringEquals", json!({}))]
+    #[case::credentials_for_people("people", "/Resources/OperatorAdmin/Properties/PolicyDocument/Statement/1/Resource", json!({"Fn::Sub": "arn:aws:secretsmanager:eu:1:secret:x/oauth/*"}))]
     #[case::every_queue_by_a_condition("permissions", "/Resources/ConsumerRole/Properties/Policies/0/PolicyDocument/Statement/7/Fn::If/1/Resource", json!("*"))]
     #[case::an_unbounded_role(
         "roles",

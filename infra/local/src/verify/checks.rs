@@ -335,6 +335,12 @@ pub const CHECKS: &[Check] = &[
         Work::Run(|run| Box::pin(async { run.long_run("permissions", &["permissions"]).await })),
     )),
     of_release(check(
+        "drill",
+        "Four things that go wrong, repaired with what the doctor prints",
+        TOOLS,
+        Work::Run(|run| Box::pin(async { run.long_run("drill", &["drill"]).await })),
+    )),
+    of_release(check(
         "upgrade",
         "An update of the template and back, while events flow",
         TOOLS,

@@ -36,11 +36,12 @@ pub async fn call(
         Method::GET => Repeat::Always,
         _ => Repeat::Unhandled,
     };
+    let action = format!("execute-api:Invoke on {method}");
     let answer = calls.api(method, &url, body, repeat).await?;
     let status = answer.status.as_u16();
     // The API itself never answers these: it is the gateway that does, before any function runs.
     if matches!(status, 401 | 403 | 429) {
-        return Err(failure("execute-api:Invoke", &answer));
+        return Err(failure(&action, &answer));
     }
     Ok(Answer {
         status,

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::policy::having;
+
 /// A call, or what it is needed for, did not succeed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -12,9 +14,10 @@ pub enum Error {
     )]
     Credentials(String),
     /// The caller may not do this.
-    #[error("not allowed: the caller needs permission {action} ({message})")]
+    #[error("not allowed: the caller needs permission {action}{} ({message})", having(.action))]
     Permission {
-        /// The action as IAM names it, such as `sqs:GetQueueAttributes`.
+        /// The action as IAM names it, such as `sqs:GetQueueAttributes`; of the admin API with the method,
+        /// `execute-api:Invoke on GET`.
         action: String,
         /// What the service answered.
         message: String,
@@ -256,6 +259,26 @@ mod tests {
         #[case] expected: Kind,
     ) {
         assert_eq!(kind(status, code, message), expected);
+    }
+
+    #[rstest]
+    #[case(
+        "sqs:ReceiveMessage",
+        "not allowed: the caller needs permission sqs:ReceiveMessage, which the stack's policy OperatorAct has (no)"
+    )]
+    #[case(
+        "sqs:DeleteQueue",
+        "not allowed: the caller needs permission sqs:DeleteQueue (no)"
+    )]
+    fn a_refusal_names_the_policy_that_the_caller_lacks(
+        #[case] action: &str,
+        #[case] expected: &str,
+    ) {
+        let error = Error::Permission {
+            action: action.to_owned(),
+            message: "no".to_owned(),
+        };
+        assert_eq!(error.to_string(), expected);
     }
 
     #[test]

@@ -96,13 +96,13 @@ pub async fn filter(calls: &Calls, filter: &Filter<'_>, next: Option<&str>) -> R
     page.await.map_err(named)
 }
 
-/// Starts a query of Insights over log groups, from and to seconds since 1970. Answers its id.
+/// Starts a query of Insights over a log group, from and to seconds since 1970. Answers its id.
 ///
 /// # Errors
-/// [`Error::NotFound`] where one of the groups does not exist.
+/// [`Error::NotFound`] where there is no such group.
 pub async fn start_query(
     calls: &Calls,
-    groups: &[&str],
+    group: &str,
     query: &str,
     from_seconds: i64,
     to_seconds: i64,
@@ -114,10 +114,10 @@ pub async fn start_query(
         query_id: String,
     }
     let input = json!({
-        "logGroupNames": groups, "queryString": query, "startTime": from_seconds, "endTime": to_seconds, "limit": limit,
+        "logGroupName": group, "queryString": query, "startTime": from_seconds, "endTime": to_seconds, "limit": limit,
     });
     let answer = calls.json(Service::Logs, "StartQuery", &input);
-    let named = |error: Error| error.naming(format!("one of the log groups {}", groups.join(", ")));
+    let named = |error: Error| error.naming(format!("log group {group}"));
     let answer: Answer = answer.await.map_err(named)?;
     Ok(answer.query_id)
 }

@@ -23,6 +23,7 @@ mod access;
 mod client;
 mod error;
 mod instant;
+mod policy;
 mod sign;
 mod xml;
 
@@ -30,5 +31,6 @@ pub use access::{Access, LOCAL_OUTPUTS, Local};
 pub use client::{Calls, Retries, Service};
 pub use error::{Error, Exit};
 pub use instant::{instant, seconds};
+pub use policy::{NEEDS, Policy};
 pub use sign::now;
 pub(crate) use sign::sign;
