@@ -271,7 +271,7 @@ impl<'p, T: Tokens, K: Keys, Q: Queues, R: Receipts + Markers + CheckClaims, O: 
         };
         let mut quarantined = Quarantined::new(unreadable, &split.bad);
         let sending = lanes::send(
-            self.lanes(posted.protocol.facts()),
+            self.lanes(posted),
             posted.source,
             receipt,
             &split.events,
@@ -315,13 +315,14 @@ impl<'p, T: Tokens, K: Keys, Q: Queues, R: Receipts + Markers + CheckClaims, O: 
         })
     }
 
-    fn lanes(&self, facts: &'static Facts) -> lanes::Lanes<'_, Q, O> {
+    fn lanes<'l>(&'l self, posted: &'l Posted<'_>) -> lanes::Lanes<'l, Q, O> {
         lanes::Lanes {
             queues: self.queues,
             oversize: self.oversize,
             urls: &self.config.lanes,
             inline_limit: self.config.inline_limit,
-            facts,
+            facts: posted.protocol.facts(),
+            trace: &posted.trace,
         }
     }
 

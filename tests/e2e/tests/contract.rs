@@ -264,6 +264,9 @@ impl Place {
                         .map(|(name, value)| (name, value.string_value.unwrap_or_default()))
                         .collect::<BTreeMap<_, _>>(),
                 };
+                    trace: system
+                        .get(&MessageSystemAttributeName::AwsTraceHeader)
+                        .cloned(),
                 (sent, body, message.receipt_handle.unwrap())
             })
             .collect()
