@@ -580,3 +580,35 @@ mod tests {
         assert!(Metric::ALL.len() <= MOST_METRICS);
     }
 }
+    /// The names in backticks.
+    fn named(cell: &str) -> Vec<&str> {
+        cell.split('`').skip(1).step_by(2).collect()
+    }
+
+    /// The operators' table has every metric with its dimensions, and no other.
+    #[test]
+    fn the_operators_table_is_this_one() {
+        let page = include_str!("../../../infra/docs/operations.md");
+        let (_, section) = page.split_once("\n## Metrics\n").unwrap();
+        let (section, _) = section.split_once("\n## ").unwrap();
+        let mut described = BTreeMap::new();
+        for row in section.lines().filter(|line| line.starts_with("| `")) {
+            let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+            let [_, names, functions, dimensions, meaning, ""] = cells[..] else {
+                panic!("{row}");
+            };
+            assert!(!functions.is_empty() && !meaning.is_empty(), "{row}");
+            // Metrics of one row have the same dimensions, or each its own behind a semicolon.
+            let dimensions: Vec<_> = dimensions.split(';').map(named).collect();
+            let names = named(names);
+            assert!([1, names.len()].contains(&dimensions.len()), "{row}");
+            for (name, dimensions) in names.iter().zip(dimensions.iter().cycle()) {
+                let other = described.insert(*name, dimensions.clone());
+                assert_eq!(other, None, "{name} is there twice");
+            }
+        }
+        let ours = Metric::ALL.iter();
+        let ours = ours.map(|metric| (metric.name(), metric.dimensions().to_vec()));
+        assert_eq!(described, ours.collect::<BTreeMap<_, _>>());
+    }
+
