@@ -36,7 +36,7 @@ use runtime::deadline::in_time;
 use runtime::gateway::{self, GatewayEvent};
 use runtime::metrics::{self, Metric};
 use serde_json::Value;
-use sources::{Facts, Protocols, protocol};
+use sources::{Protocols, protocol};
 use tokio::time::{Instant, timeout_at};
 use tracing::field::{Empty, display};
 use tracing::{Instrument as _, Span, info_span, warn};
