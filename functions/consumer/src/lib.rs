@@ -107,7 +107,7 @@ impl<'p, R: Records, Q: Queues, O: ClaimCheck, D: Redelivery> Consumer<'p, R, Q,
         if let Some(lane) = lane {
             let span = info_span!("batch", lane = lane.as_str());
             let work = self.work(lane, &event.records, &mut states, deadline);
-            let mut batch = work.instrument(span).await;
+            let batch = work.instrument(span).await;
             // Outside of the span, whose field the line has itself.
             batch.write((self.clock)(), begun.elapsed());
         }

@@ -232,7 +232,6 @@ impl<'p, T: Tokens, K: Keys, Q: Queues, R: Receipts + Markers + CheckClaims, O: 
         };
         let _ = report.proved.set(Proved {
             delivery,
-            webhook: proven.entry.webhook.clone(),
             part: genuine.part.to_owned(),
             events: receipt.events,
             attempt: attempt.number(),

@@ -11,6 +11,7 @@ use time::{Duration, OffsetDateTime};
 
 use crate::calls::sqs::{self, name_of};
 use crate::calls::{Calls, Error, iam, logs, ssm};
+use crate::log_lines;
 use crate::queues::AT_ONCE;
 use crate::stack::{Function, Stack};
 
@@ -190,13 +191,6 @@ pub async fn last_hour(
     Ok(hour)
 }
 
-/// A batch, as the consumer logs it. A line that is none is passed over.
-#[derive(Deserialize)]
-struct Batch {
-    message: String,
-    events: Value,
-}
-
 /// An event of a batch.
 #[derive(Deserialize)]
 struct Logged {
@@ -208,20 +202,8 @@ struct Logged {
 }
 
 fn count(line: &str, teams: &mut BTreeMap<String, Traffic>, ages: &mut BTreeMap<String, Vec<u64>>) {
-    let Ok(batch) = serde_json::from_str::<Batch>(line) else {
-        return;
-    };
-    // A list, or its text where the logger has no lists.
-    let events: Result<Vec<Logged>, _> = match &batch.events {
-        Value::String(text) => serde_json::from_str(text),
-        list => Vec::deserialize(list),
-    };
-    let Ok(events) = events else {
-        return;
-    };
-    if batch.message != "batch" {
-        return;
-    }
+    let events = log_lines::batch(line).into_iter();
+    let events = events.filter_map(|event| serde_json::from_value::<Logged>(event).ok());
     for event in events {
         for team in event.teams {
             ages.entry(team.clone()).or_default().extend(event.age_ms);
