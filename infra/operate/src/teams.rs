@@ -284,6 +284,7 @@ mod tests {
     }
     #[rstest]
     #[case::list(r#"{"message":"batch","events":[{"teams":["sales"],"age_ms":5},{"teams":["sales","x"],"undelivered":["finance"],"age_ms":7}]}"#, 2)]
+    #[case::in_common(r#"{"message":"batch","account":"acme","outcome":"applied","teams":["sales"],"events":[["0193b3c8-7c1a-7000-8000-000000000000.00001","order.created","order/or_1"],["0193b3c8-7c1a-7000-8000-000000000000.00002","order.created","order/or_2",{"teams":["sales","x"],"undelivered":["finance"]}]]}"#, 2)]
     #[case::text(r#"{"message":"batch","events":"[{\"teams\":[\"sales\"],\"age_ms\":5},{\"teams\":[\"sales\"],\"undelivered\":[\"finance\"]}]"}"#, 2)]
     #[case::another_line(r#"{"message":"other batch","events":[{"teams":["sales"]}]}"#, 0)]
     #[case::no_events(r#"{"message":"batch"}"#, 0)]
