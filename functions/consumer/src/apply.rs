@@ -12,6 +12,7 @@ use domain::lane::Lane;
 use domain::ports::{ClaimCheck, PortError, Records, Update, Written};
 use domain::provenance::Sequence;
 use domain::record::RecordKey;
+use domain::trace::Trace;
 use futures::{FutureExt as _, StreamExt as _, stream};
 use runtime::deadline::in_time;
 use sources::Protocol;
@@ -30,6 +31,8 @@ pub struct Arrived<'m> {
     pub envelope: Envelope<'m>,
     /// What an operator asks for it.
     pub control: Control,
+    /// What its delivery was part of.
+    pub trace: Trace,
     /// What is logged of the event alone is logged in here.
     pub(crate) span: Span,
     /// What its type says about its record.
@@ -45,7 +48,7 @@ impl<'m> Arrived<'m> {
         position: usize,
         lane: Lane,
         mut envelope: Envelope<'m>,
-        control: Control,
+        (control, trace): (Control, Trace),
         protocol: &dyn Protocol,
     ) -> Self {
         envelope.marks.replayed |= control.job.is_some();
@@ -68,6 +71,7 @@ impl<'m> Arrived<'m> {
             position,
             envelope,
             control,
+            trace,
             span,
             effect: meaning.effect,
             sequence,

@@ -267,9 +267,7 @@ async fn forward_to<Q: Queues>(
     events.sort_by_key(|(_, envelope, _)| envelope.id);
     let messages: Vec<Message<'_>> = events
         .iter()
-        .map(|(arrived, envelope, rendering)| {
-            message(envelope, &arrived.control, route, *rendering)
-        })
+        .map(|(arrived, envelope, rendering)| message(arrived, envelope, route, *rendering))
         .collect();
     let patience = deadline.min(Instant::now() + config.patience);
     let answers = enqueue(queues, &route.queue, &messages, patience).await;
@@ -328,6 +326,7 @@ async fn set_aside<Q: Queues>(
                 group: Some(team.to_owned()).filter(|team| is_group(team)),
                 deduplication: None,
                 attributes: Vec::new(),
+                trace: None,
             }
         })
         .collect();
@@ -350,8 +349,8 @@ async fn set_aside<Q: Queues>(
 
 /// A team's message: the envelope, and attributes to filter by without parsing it.
 fn message<'a>(
+    arrived: &Arrived<'_>,
     envelope: &Envelope<'a>,
-    control: &Control,
     route: &Route,
     rendering: Option<&'a Rendering>,
 ) -> Message<'a> {
@@ -370,6 +369,7 @@ fn message<'a>(
     if envelope.marks.replayed {
         attributes.push(("replayed", "true".to_owned()));
     }
+    attributes.extend(arrived.trace.attribute());
     let fifo = route.queue.is_fifo();
     Message {
         text: match rendering {
@@ -378,8 +378,10 @@ fn message<'a>(
         },
         group: fifo.then(|| group(envelope)),
         // A queue of two routes gets both forms of an event, which have one id.
-        deduplication: fifo.then(|| deduplication(envelope.id, control, rendering.is_some())),
+        deduplication: fifo
+            .then(|| deduplication(envelope.id, &arrived.control, rendering.is_some())),
         attributes,
+        trace: arrived.trace.header.clone(),
     }
 }
 

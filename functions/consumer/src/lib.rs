@@ -32,6 +32,7 @@ use domain::envelope::{Envelope, EnvelopeError};
 use domain::lane::Lane;
 use domain::ports::{ClaimCheck, Queues, Records, Redelivery};
 use domain::timestamp::Timestamp;
+use domain::trace::{TRACE_HEADER, TRACEPARENT, Trace};
 use runtime::clock;
 use runtime::deadline::in_time;
 use runtime::metrics::{self, Metric};
@@ -106,7 +107,7 @@ impl<'p, R: Records, Q: Queues, O: ClaimCheck, D: Redelivery> Consumer<'p, R, Q,
         if let Some(lane) = lane {
             let span = info_span!("batch", lane = lane.as_str());
             let work = self.work(lane, &event.records, &mut states, deadline);
-            let mut batch = work.instrument(span).await;
+            let batch = work.instrument(span).await;
             // Outside of the span, whose field the line has itself.
             batch.write((self.clock)(), begun.elapsed());
         }
@@ -130,7 +131,8 @@ impl<'p, R: Records, Q: Queues, O: ClaimCheck, D: Redelivery> Consumer<'p, R, Q,
             match read(message) {
                 Ok((envelope, control)) => {
                     let protocol = (self.protocols)(envelope.source);
-                    arrived.push(Arrived::new(position, lane, envelope, control, protocol));
+                    let besides = (control, trace(message));
+                    arrived.push(Arrived::new(position, lane, envelope, besides, protocol));
                 }
                 Err(failure) => *state = Err(failure),
             }
@@ -267,6 +269,12 @@ fn read(message: &SqsMessage) -> Result<(Envelope<'_>, Control), Failure> {
         }
     })?;
     Ok((envelope, control))
+}
+
+/// The trace of a message, as far as it has one that can be read.
+fn trace(message: &SqsMessage) -> Trace {
+    let header = message.attributes.get(TRACE_HEADER).map(String::as_str);
+    Trace::read(header, attribute(message, TRACEPARENT))
 }
 
 /// A message's own attribute. One that is no text is as empty, which is nothing that can be asked for.

@@ -13,10 +13,11 @@ use std::collections::BTreeSet;
 use domain::envelope::{Content, InlineLimit};
 use domain::event::LONGEST_EVENT_TYPE;
 use domain::ports::{BATCH_BYTES, QueueUrl};
+use domain::provenance::LONGEST_REPLAY_JOB_ID;
 use domain::record::LONGEST_RECORD_ID;
 use rstest::rstest;
 use testkit::fakes::Sent;
-use world::{envelope, event, id, order, world};
+use world::{envelope, event, id, messages, order, world};
 
 /// The inline limit by default, and the size that the oldest queues take.
 const INLINE_LIMIT: usize = 250_000;
@@ -53,13 +54,21 @@ async fn what_travels_whole_fits_the_team_s_queue_with_attributes_and_marks() {
     world
         .queues
         .limit(&QueueUrl::new("ledger.fifo"), INLINE_LIMIT);
-    // Said twice, so that the second one carries a mark.
-    assert!(world.take(&[largest(1)]).await.is_empty());
-    assert!(world.take(&[largest(2)]).await.is_empty());
+    // Said twice, so that the second one carries a mark; sent by an operator, and traced by its sender.
+    for number in [1, 2] {
+        let batch = messages(&[largest(number)])
+            .with_attribute("job", &"j".repeat(LONGEST_REPLAY_JOB_ID))
+            .with_attribute(
+                "traceparent",
+                "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            );
+        assert!(world.take_batch(&batch).await.is_empty());
+    }
     for team in ["sales", "ledger.fifo"] {
         let sent = world.queue(team);
         assert_eq!(sent.len(), 2, "{team}");
         assert!(sent[1].envelope().marks.possible_duplicate);
+        assert_eq!(sent[1].attributes.len(), 5);
         assert!(counted(&sent[1]) > INLINE_LIMIT - HEADROOM);
     }
     assert!(world.queue("undelivered").is_empty());

@@ -8,6 +8,7 @@ use domain::identity::EventIndex;
 use domain::lane::Lane;
 use domain::ports::{ClaimCheck, Message, PortError, Queues, Receipt};
 use domain::source::Source;
+use domain::trace::Trace;
 use futures::future::{join_all, try_join_all};
 use runtime::deadline::in_time;
 use runtime::enqueue::enqueue;
@@ -28,6 +29,8 @@ pub(crate) struct Lanes<'l, Q, O> {
     pub(crate) inline_limit: InlineLimit,
     /// Of the source that the events are from.
     pub(crate) facts: &'static Facts,
+    /// Of the delivery that the events are from.
+    pub(crate) trace: &'l Trace,
 }
 
 /// Sends every event to its lane. Returns the positions of those that their queue refuses for what they are,
@@ -134,7 +137,7 @@ impl<Q: Queues, O: ClaimCheck> Lanes<'_, Q, O> {
     ) -> Result<Message<'a>, Refused> {
         let text = envelope.to_text();
         if self.inline_limit.admits(&text) {
-            return Ok(message(&envelope, text));
+            return Ok(self.in_group(&envelope, text));
         }
         self.pointer(lane, envelope, deadline).await
     }
@@ -159,7 +162,20 @@ impl<Q: Queues, O: ClaimCheck> Lanes<'_, Q, O> {
             let place = kept.instrument(span(lane, &envelope)).await?;
             envelope.content = Content::Stored(place);
         }
-        Ok(message(&envelope, envelope.to_text()))
+        Ok(self.in_group(&envelope, envelope.to_text()))
+    }
+
+    /// A message of this account's group, so that fair queues keep one account's burst from delaying another.
+    ///
+    /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-fair-queues.html>
+    fn in_group<'a>(&self, envelope: &Envelope<'_>, text: Body<'a>) -> Message<'a> {
+        Message {
+            text,
+            group: Some(envelope.account.to_string()),
+            deduplication: None,
+            attributes: self.trace.sender().into_iter().collect(),
+            trace: self.trace.header.clone(),
+        }
     }
 }
 
@@ -182,17 +198,4 @@ fn span(lane: Lane, envelope: &Envelope<'_>) -> Span {
         event.id = %envelope.id,
         event.r#type = envelope.event_type.as_str(),
     )
-}
-
-/// A message of this account's group, so that fair queues keep one account's burst from delaying another.
-///
-/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-fair-queues.html>
-fn message<'a>(envelope: &Envelope<'_>, text: Body<'a>) -> Message<'a> {
-    let group = Some(envelope.account.to_string());
-    Message {
-        text,
-        group,
-        deduplication: None,
-        attributes: Vec::new(),
-    }
 }

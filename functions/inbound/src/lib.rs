@@ -36,7 +36,7 @@ use runtime::deadline::in_time;
 use runtime::gateway::{self, GatewayEvent};
 use runtime::metrics::{self, Metric};
 use serde_json::Value;
-use sources::{Facts, Protocols, protocol};
+use sources::{Protocols, protocol};
 use tokio::time::{Instant, timeout_at};
 use tracing::field::{Empty, display};
 use tracing::{Instrument as _, Span, info_span, warn};
@@ -232,7 +232,6 @@ impl<'p, T: Tokens, K: Keys, Q: Queues, R: Receipts + Markers + CheckClaims, O: 
         };
         let _ = report.proved.set(Proved {
             delivery,
-            webhook: proven.entry.webhook.clone(),
             part: genuine.part.to_owned(),
             events: receipt.events,
             attempt: attempt.number(),
@@ -271,7 +270,7 @@ impl<'p, T: Tokens, K: Keys, Q: Queues, R: Receipts + Markers + CheckClaims, O: 
         };
         let mut quarantined = Quarantined::new(unreadable, &split.bad);
         let sending = lanes::send(
-            self.lanes(posted.protocol.facts()),
+            self.lanes(posted),
             posted.source,
             receipt,
             &split.events,
@@ -315,13 +314,14 @@ impl<'p, T: Tokens, K: Keys, Q: Queues, R: Receipts + Markers + CheckClaims, O: 
         })
     }
 
-    fn lanes(&self, facts: &'static Facts) -> lanes::Lanes<'_, Q, O> {
+    fn lanes<'l>(&'l self, posted: &'l Posted<'_>) -> lanes::Lanes<'l, Q, O> {
         lanes::Lanes {
             queues: self.queues,
             oversize: self.oversize,
             urls: &self.config.lanes,
             inline_limit: self.config.inline_limit,
-            facts,
+            facts: posted.protocol.facts(),
+            trace: &posted.trace,
         }
     }
 

@@ -33,7 +33,9 @@ async fn main() -> Result<(), Error> {
     let inbound = &Inbound::new(&tokens, &keys, &queues, &receipts, &oversize, config);
     tokio::join!(dynamo.warm(), sqs.warm(), secrets.warm());
     run(service_fn(|event: LambdaEvent<GatewayEvent>| async move {
-        Ok::<_, Error>(inbound.respond(event.payload, clock::now()).await)
+        let trace = event.context.xray_trace_id.as_deref();
+        let request = event.payload.traced(trace);
+        Ok::<_, Error>(inbound.respond(request, clock::now()).await)
     }))
     .await
 }

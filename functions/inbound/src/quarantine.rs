@@ -103,6 +103,7 @@ impl Quarantined {
             group: Some(receipt.account.to_string()),
             deduplication: None,
             attributes: Vec::new(),
+            trace: None,
         };
         let answers = enqueue(queues, queue, &[message], deadline).await;
         match answers.into_iter().find_map(Result::err) {

@@ -7,6 +7,7 @@ use domain::delivery::{self, is_part};
 use domain::signature::{Offer, Policy, ProofError, Screened};
 use domain::source::Source;
 use domain::timestamp::Timestamp;
+use domain::trace::{TRACEPARENT, Trace, XRayHeader};
 use lambda_http::request::RequestContext;
 use lambda_http::{Body, Request, RequestExt as _};
 use sources::{Protocol, Protocols};
@@ -26,6 +27,8 @@ pub(crate) struct Posted<'a> {
     pub(crate) screened: Screened,
     /// When the gateway received it.
     pub(crate) received: Timestamp,
+    /// What it is part of, by its invocation and by its sender.
+    pub(crate) trace: Trace,
     /// The request itself. The runtime has undone the gateway's base64.
     pub(crate) request: delivery::Request<'a>,
 }
@@ -63,6 +66,7 @@ impl<'a> Posted<'a> {
             .and_then(|context| u64::try_from(context.time_epoch).ok())
             .filter(|epoch| *epoch > 0);
         let body = body_of(request);
+        let trace = trace_of(request);
         let request = delivery::Request {
             headers: request.headers(),
             part,
@@ -84,6 +88,7 @@ impl<'a> Posted<'a> {
             token,
             screened,
             received: epoch.map_or(now, Timestamp::from_millis),
+            trace,
             request,
         })
     }
@@ -96,6 +101,16 @@ pub(crate) fn body_of(request: &Request) -> &[u8] {
         Body::Binary(bytes) => bytes,
         // There is none.
         _ => &[],
+    }
+}
+
+/// A `traceparent` that was sent twice is none.
+fn trace_of(request: &Request) -> Trace {
+    let mut parents = request.headers().get_all(TRACEPARENT).iter();
+    let parent = parents.next().filter(|_| parents.next().is_none());
+    Trace {
+        header: request.extensions().get::<XRayHeader>().cloned(),
+        ..Trace::read(None, parent.and_then(|parent| parent.to_str().ok()))
     }
 }
 

@@ -130,5 +130,6 @@ fn message(account: &Account, event: &AccountEvent, queue: &QueueUrl) -> Message
             ("account", account.name.to_string()),
             ("subject", subject),
         ],
+        trace: None,
     }
 }

@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 use operate::calls::logs;
-use operate::log_lines::{json, phrase_pattern};
+use operate::log_lines::{json, phrase_pattern, time};
 use operate::stack::Function;
 use operate::{Exit, Target};
 use serde_json::{Map, Value};
@@ -137,12 +137,14 @@ fn text(function: Function, line: &str, screen: &Screen) -> String {
     let Ok(mut members) = serde_json::from_str::<Map<String, Value>>(line) else {
         return line.to_owned();
     };
+    let at = time(&members).unwrap_or_default();
+    members.remove("timestamp");
     let mut take = |name: &str| match members.remove(name) {
         Some(Value::String(text)) => text,
         Some(other) => other.to_string(),
         None => String::new(),
     };
-    let (at, level, message) = (take("timestamp"), take("level"), take("message"));
+    let (level, message) = (take("level"), take("message"));
     let tone = match level.as_str() {
         "ERROR" => Tone::Bad,
         "WARN" => Tone::Doubtful,

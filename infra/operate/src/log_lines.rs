@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 use domain::identity::{DeliveryId, EventId};
 use domain::timestamp::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::Value;
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
 use crate::calls::{Calls, Error, logs};
 use crate::when::Window;
@@ -129,39 +129,96 @@ fn says(line: &str, message: &str) -> bool {
     serde_json::from_str::<Head<'_>>(line).is_ok_and(|head| head.message == message)
 }
 
-/// What a line says of a request; none where it is another line.
+/// What a line says of a request; none where it is another line. What this release leaves out because most deliveries have it
+/// in common is put in.
 #[must_use]
 pub fn delivery(line: &str) -> Option<DeliveryLine> {
     says(line, "delivery").then_some(())?;
-    serde_json::from_str(line).ok()
+    let mut read: DeliveryLine = serde_json::from_str(line).ok()?;
+    let members: Map<String, Value> = serde_json::from_str(line).ok()?;
+    read.at = time(&members);
+    // The release before says all of it, in a line without metrics.
+    if members.contains_key(METRICS) {
+        read.answer = read.answer.or(Some(200));
+        read.outcome = read.outcome.or_else(|| Some("accepted".to_owned()));
+        if read.delivery.is_some() {
+            read.attempt = read.attempt.or(Some(1));
+            read.events = read.events.or(Some(1));
+        }
+    }
+    Some(read)
+}
+
+/// The member of a line that has metrics in it.
+const METRICS: &str = "_aws";
+
+/// When a line was written, as its text says it.
+#[must_use]
+pub fn time(members: &Map<String, Value>) -> Option<String> {
+    if let Some(text) = members.get("timestamp") {
+        return text.as_str().map(str::to_owned);
+    }
+    let millis = members.get(METRICS)?.get("Timestamp")?.as_u64()?;
+    Some(Timestamp::from_millis(millis).to_string())
 }
 
 /// What a line says of a batch's events; nothing where it is another line. An event that cannot be read costs no other one.
 #[must_use]
 pub fn events(line: &str) -> Vec<EventLine> {
-    #[derive(Deserialize)]
-    struct Batch {
-        timestamp: Option<String>,
-        lane: Option<String>,
-        events: Value,
-    }
+    let events = batch(line).into_iter();
+    let events = events.filter_map(|event| serde_json::from_value(event).ok());
+    events.collect()
+}
+
+/// The events of a batch's line, each as an object that says all of it.
+///
+/// The release before wrote such objects. Now an event is a list of its id, its type, its subject and an object with what it
+/// has besides, and what most have in common stands in the line: `account`, `outcome` and `teams`.
+pub(crate) fn batch(line: &str) -> Vec<Value> {
     if !says(line, "batch") {
         return Vec::new();
     }
-    let Ok(batch) = serde_json::from_str::<Batch>(line) else {
+    let Ok(mut line) = serde_json::from_str::<Map<String, Value>>(line) else {
         return Vec::new();
     };
-    let list = match batch.events {
-        Value::Array(list) => list,
+    let events = match line.remove("events") {
+        Some(Value::Array(list)) => list,
+        // A list's text, where the logger has no lists.
+        Some(Value::String(text)) => serde_json::from_str(&text).unwrap_or_default(),
         _ => return Vec::new(),
     };
-    let read = |event: Value| {
-        let mut event: EventLine = serde_json::from_value(event).ok()?;
-        event.at.clone_from(&batch.timestamp);
-        event.lane.clone_from(&batch.lane);
-        Some(event)
+    let (written, lane) = (time(&line), line.get("lane").cloned().unwrap_or_default());
+    let in_common = ["account", "outcome", "teams"];
+    let in_common: Map<String, Value> = in_common
+        .into_iter()
+        .filter_map(|name| Some((name.to_owned(), line.get(name)?.clone())))
+        .collect();
+    let whole = |event: Value| {
+        let mut whole = match event {
+            Value::Object(event) => event,
+            Value::Array(event) => {
+                let mut whole = in_common.clone();
+                let mut members = event.into_iter();
+                for name in ["id", "type", "subject"] {
+                    whole.insert(name.to_owned(), members.next()?);
+                }
+                if let Some(Value::Object(besides)) = members.next() {
+                    whole.extend(besides);
+                }
+                let id: Option<EventId> = whole.get("id")?.as_str()?.parse().ok();
+                let seen = id?.delivery().first_seen();
+                let age = at(written.as_deref())
+                    .map(|written| written.millis().saturating_sub(seen.millis()));
+                whole.insert("age_ms".to_owned(), age.into());
+                whole
+            }
+            _ => return None,
+        };
+        whole.insert("at".to_owned(), written.clone().into());
+        whole.insert("lane".to_owned(), lane.clone());
+        Some(Value::Object(whole))
     };
-    list.into_iter().filter_map(read).collect()
+    events.into_iter().filter_map(whole).collect()
 }
 
 /// The moment that a line names.
@@ -362,6 +419,73 @@ mod tests {
         let unproved = r#"{"answer":401,"outcome":"unauthenticated","cause":"unknown_token","message":"delivery"}"#;
         let unproved = delivery(unproved).unwrap();
         assert!(unproved.delivery.is_none() && !unproved.is_success());
+    }
+
+    /// Lines as this release writes them, which say once or not at all what most have in common.
+    #[test]
+    fn what_is_left_out_is_put_in() {
+        let metrics = r#""_aws":{"Timestamp":1795176000000,"CloudWatchMetrics":[]},"Stack":"a""#;
+        let line = format!(
+            r#"{{{metrics},"Deliveries":1,"message":"delivery","account":"acme","delivery":"{ID}","bytes":61,"duration_ms":48}}"#
+        );
+        let read = delivery(&line).unwrap();
+        assert_eq!(read.at.as_deref(), Some("2026-11-20T12:00:00.000Z"));
+        assert_eq!(
+            (read.answer, read.attempt, read.events),
+            (Some(200), Some(1), Some(1))
+        );
+        assert_eq!(read.outcome.as_deref(), Some("accepted"));
+        assert!(read.is_success() && read.delivery.is_some());
+        let line = format!(
+            r#"{{{metrics},"message":"delivery","level":"WARN","bytes":0,"answer":401,"outcome":"unauthenticated","cause":"unknown_token"}}"#
+        );
+        let read = delivery(&line).unwrap();
+        assert_eq!(
+            (read.answer, read.attempt, read.events),
+            (Some(401), None, None)
+        );
+        assert!(!read.is_success());
+
+        let line = format!(
+            r#"{{{metrics},"message":"batch","lane":"orders","messages":5,"account":"acme","outcome":"applied","teams":["sales"],
+            "events":[["{ID}.00001","order.created","order/or_1"],
+            ["{ID}.00002","order.created","order/or_2",{{"account":"bravo","outcome":"failed","teams":[],"again":true}}],
+            ["{ID}.00003","order.created"],["?","order.created","order/or_3"],[7],7,null,[]]}}"#
+        );
+        let found = events(&line);
+        assert_eq!(found.len(), 2, "{found:?}");
+        let first_seen = found[0].id.delivery().first_seen().millis();
+        assert_eq!(found[0].age_ms, Some(1_795_176_000_000 - first_seen));
+        assert_eq!(found[0].at.as_deref(), Some("2026-11-20T12:00:00.000Z"));
+        assert_eq!(found[0].lane.as_deref(), Some("orders"));
+        let said = |event: &EventLine| {
+            let EventLine {
+                account,
+                subject,
+                outcome,
+                teams,
+                again,
+                ..
+            } = event.clone();
+            (account, subject, outcome, teams.len(), again)
+        };
+        let of = |account: &str, subject: &str, outcome: &str, teams, again| {
+            (
+                account.to_owned(),
+                subject.to_owned(),
+                outcome.to_owned(),
+                teams,
+                again,
+            )
+        };
+        assert_eq!(
+            said(&found[0]),
+            of("acme", "order/or_1", "applied", 1, false)
+        );
+        assert_eq!(
+            said(&found[1]),
+            of("bravo", "order/or_2", "failed", 0, true)
+        );
     }
 
     #[rstest]

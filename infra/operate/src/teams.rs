@@ -11,6 +11,7 @@ use time::{Duration, OffsetDateTime};
 
 use crate::calls::sqs::{self, name_of};
 use crate::calls::{Calls, Error, iam, logs, ssm};
+use crate::log_lines;
 use crate::queues::AT_ONCE;
 use crate::stack::{Function, Stack};
 
@@ -193,13 +194,6 @@ pub async fn last_hour(
     Ok(hour)
 }
 
-/// A batch, as the consumer logs it. A line that is none is passed over.
-#[derive(Deserialize)]
-struct Batch {
-    message: String,
-    events: Value,
-}
-
 /// An event of a batch.
 #[derive(Deserialize)]
 struct Logged {
@@ -211,20 +205,8 @@ struct Logged {
 }
 
 fn count(line: &str, teams: &mut BTreeMap<String, Traffic>, ages: &mut BTreeMap<String, Vec<u64>>) {
-    let Ok(batch) = serde_json::from_str::<Batch>(line) else {
-        return;
-    };
-    // A list, or its text where the logger has no lists.
-    let events: Result<Vec<Logged>, _> = match &batch.events {
-        Value::String(text) => serde_json::from_str(text),
-        list => Vec::deserialize(list),
-    };
-    let Ok(events) = events else {
-        return;
-    };
-    if batch.message != "batch" {
-        return;
-    }
+    let events = log_lines::batch(line).into_iter();
+    let events = events.filter_map(|event| serde_json::from_value::<Logged>(event).ok());
     for event in events {
         for team in event.teams {
             ages.entry(team.clone()).or_default().extend(event.age_ms);
@@ -390,6 +372,7 @@ mod tests {
     }
     #[rstest]
     #[case::list(r#"{"message":"batch","events":[{"teams":["sales"],"age_ms":5},{"teams":["sales","x"],"undelivered":["finance"],"age_ms":7}]}"#, 2)]
+    #[case::in_common(r#"{"message":"batch","account":"acme","outcome":"applied","teams":["sales"],"events":[["0193b3c8-7c1a-7000-8000-000000000000.00001","order.created","order/or_1"],["0193b3c8-7c1a-7000-8000-000000000000.00002","order.created","order/or_2",{"teams":["sales","x"],"undelivered":["finance"]}]]}"#, 2)]
     #[case::text(r#"{"message":"batch","events":"[{\"teams\":[\"sales\"],\"age_ms\":5},{\"teams\":[\"sales\"],\"undelivered\":[\"finance\"]}]"}"#, 2)]
     #[case::another_line(r#"{"message":"other batch","events":[{"teams":["sales"]}]}"#, 0)]
     #[case::no_events(r#"{"message":"batch"}"#, 0)]

@@ -1,7 +1,8 @@
 //! SNS: what teams that have a topic are sent.
 //!
 //! A topic is published to as a queue is sent to: in batches that are answered entry by entry, with the same attributes, which
-//! a subscription's filter policy reads, and in a FIFO topic with the same group and deduplication ids.
+//! a subscription's filter policy reads, and in a FIFO topic with the same group and deduplication ids. A topic has no place
+//! for a message's own X-Ray header: what traces actively is traced by the call, and `traceparent` is an attribute.
 //!
 //! <https://docs.aws.amazon.com/sns/latest/api/API_PublishBatch.html>
 
@@ -248,6 +249,7 @@ mod tests {
             group: Some("record".to_owned()),
             deduplication: Some(text.to_owned()),
             attributes: vec![("type", "orderspace.order.created".to_owned())],
+            trace: None,
         })
     }
 

@@ -11,9 +11,11 @@ use aws_sdk_sqs::Client;
 use aws_sdk_sqs::error::BuildError;
 use aws_sdk_sqs::types::{
     BatchResultErrorEntry, ChangeMessageVisibilityBatchRequestEntry, MessageAttributeValue,
-    SendMessageBatchRequestEntry, SendMessageBatchResultEntry,
+    MessageSystemAttributeNameForSends, MessageSystemAttributeValue, SendMessageBatchRequestEntry,
+    SendMessageBatchResultEntry,
 };
 use domain::ports::{BATCH_COUNT, Message, PortError, QueueUrl, Queues, Redelivery};
+use domain::trace::XRayHeader;
 use futures::future::join_all;
 
 use crate::batch;
@@ -183,13 +185,33 @@ fn entry(
             Ok(((*name).to_owned(), value))
         })
         .collect::<Result<HashMap<_, _>, BuildError>>()?;
+    let trace = message.trace.as_ref().map(trace_header).transpose()?;
     SendMessageBatchRequestEntry::builder()
         .id(position.to_string())
         .message_body(message.text.to_text())
+        .set_message_system_attributes(trace.map(|trace| HashMap::from([trace])))
         .set_message_group_id(message.group.clone())
         .set_message_deduplication_id(message.deduplication.clone())
         .set_message_attributes((!attributes.is_empty()).then_some(attributes))
         .build()
+}
+
+/// X-Ray's header as a system attribute. It overrides what the call itself has of X-Ray, which is the invocation's: the
+/// messages of one call are of different traces.
+fn trace_header(
+    header: &XRayHeader,
+) -> Result<
+    (
+        MessageSystemAttributeNameForSends,
+        MessageSystemAttributeValue,
+    ),
+    BuildError,
+> {
+    let value = MessageSystemAttributeValue::builder()
+        .data_type("String")
+        .string_value(header.to_string())
+        .build()?;
+    Ok((MessageSystemAttributeNameForSends::AwsTraceHeader, value))
 }
 
 /// One result per message.
@@ -314,7 +336,14 @@ mod tests {
             group: Some("acme".to_owned()),
             deduplication: None,
             attributes: vec![("type", "order.created".to_owned())],
+            trace: "Root=1-5759e988-bd862e3fe1be46a994272793".parse().ok(),
         };
+        let untraced = Message {
+            trace: None,
+            ..message.clone()
+        };
+        let untraced = entry((0, &untraced)).unwrap();
+        assert_eq!(untraced.message_system_attributes(), None);
         let entry = entry((7, &message)).unwrap();
         assert_eq!(entry.id(), "7");
         assert_eq!(entry.message_body(), r#"{"data":{}}"#);
@@ -323,5 +352,12 @@ mod tests {
         let attribute = &entry.message_attributes().unwrap()["type"];
         assert_eq!(attribute.data_type(), "String");
         assert_eq!(attribute.string_value(), Some("order.created"));
+        let trace = entry.message_system_attributes().unwrap();
+        let trace = &trace[&MessageSystemAttributeNameForSends::AwsTraceHeader];
+        assert_eq!(trace.data_type(), "String");
+        assert_eq!(
+            trace.string_value(),
+            Some("Root=1-5759e988-bd862e3fe1be46a994272793")
+        );
     }
 }

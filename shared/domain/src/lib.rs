@@ -29,4 +29,5 @@ pub mod signature;
 pub mod source;
 pub mod subscription;
 pub mod timestamp;
+pub mod trace;
 pub mod unified;

@@ -17,6 +17,7 @@ use crate::identity::{BodyHash, DeliveryId, EventId, RetryKey};
 use crate::record::RecordKey;
 use crate::signature::{Assurance, Form, SigningKeys};
 use crate::timestamp::Timestamp;
+use crate::trace::XRayHeader;
 
 /// Why something outside did not do what it was asked.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -171,6 +172,9 @@ pub struct Message<'a> {
     pub deduplication: Option<String>,
     /// Attributes of type `String`.
     pub attributes: Vec<(&'static str, String)>,
+    /// X-Ray's header, which travels beside the attributes: SQS counts it neither among them nor in the size. SNS has no
+    /// place for it.
+    pub trace: Option<XRayHeader>,
 }
 
 impl Message<'_> {
@@ -508,7 +512,9 @@ mod tests {
             group: Some("a group".to_owned()),
             deduplication: None,
             attributes: vec![("type", "order.created".to_owned()), ("é", String::new())],
+            trace: "Root=1-5759e988-bd862e3fe1be46a994272793".parse().ok(),
         };
+        assert!(message.trace.is_some(), "it counts for nothing");
         assert_eq!(message.size(), 4 + (4 + 6 + 13) + (2 + 6));
     }
 

@@ -208,6 +208,7 @@ mod tests {
             group: None,
             deduplication: None,
             attributes: Vec::new(),
+            trace: None,
         };
         bodies.iter().map(message).collect()
     }

@@ -8,6 +8,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use domain::trace::XRayHeader;
 use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequest;
 use lambda_http::http::header::HOST;
 use lambda_http::http::{HeaderMap, HeaderName, HeaderValue};
@@ -22,7 +23,10 @@ const FORWARDED_PROTO: &str = "x-forwarded-proto";
 
 /// An event as it came.
 #[derive(Debug)]
-pub struct GatewayEvent(Option<ApiGatewayV2httpRequest>);
+pub struct GatewayEvent {
+    event: Option<ApiGatewayV2httpRequest>,
+    trace: Option<XRayHeader>,
+}
 
 impl<'de> Deserialize<'de> for GatewayEvent {
     /// Whatever is JSON is taken: an error here would be the function's, and it is the caller's.
@@ -36,7 +40,7 @@ impl GatewayEvent {
     /// Reads an event, without the headers that HTTP does not know: whoever adds one keeps nothing from being read.
     #[must_use]
     pub fn parse(text: &str) -> Self {
-        Self(serde_json::from_str(text).ok().or_else(|| {
+        let event = serde_json::from_str(text).ok().or_else(|| {
             let mut event: Value = serde_json::from_str(text).ok()?;
             let members = event.as_object_mut()?;
             members.remove("cookies");
@@ -45,14 +49,22 @@ impl GatewayEvent {
                 headers.retain(|name, value| is_header(name, value));
             }
             serde_json::from_value(event).ok()
-        }))
+        });
+        Self { event, trace: None }
+    }
+
+    /// The event, with the X-Ray header of the invocation that brought it, as far as that is one.
+    #[must_use]
+    pub fn traced(self, header: Option<&str>) -> Self {
+        let trace = header.and_then(|header| header.parse().ok());
+        Self { trace, ..self }
     }
 
     /// The request in an event; `None` for what is none of the gateway's, or has a body that cannot be read. Its URI says
-    /// nothing.
+    /// nothing. The [`XRayHeader`] of its invocation is among its extensions: unlike a header, nobody can send one.
     #[must_use]
     pub fn into_request(self) -> Option<Request> {
-        let mut event = self.0?;
+        let mut event = self.event?;
         event.route_key.as_ref()?;
         event.raw_path = Some("/".to_owned());
         event.raw_query_string = None;
@@ -71,6 +83,9 @@ impl GatewayEvent {
         let mut request: Request = LambdaRequest::ApiGatewayV2(event).into();
         if let Some(bytes) = bytes {
             *request.body_mut() = Body::Binary(bytes);
+        }
+        if let Some(trace) = self.trace {
+            request.extensions_mut().insert(trace);
         }
         Some(request)
     }
@@ -177,6 +192,21 @@ mod tests {
             .into_request()
             .unwrap();
         assert!(matches!(encoded.body(), Body::Binary(body) if body == b"[]"));
+    }
+
+    #[test]
+    fn the_trace_is_the_invocation_s_and_no_header_s() {
+        const TRACE: &str =
+            "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1";
+        let sent = event(&json!({ "headers": { "x-amzn-trace-id": TRACE } }));
+        let traced = |header| {
+            let request = GatewayEvent::parse(&sent).traced(header).into_request();
+            let trace = request.unwrap().extensions().get::<XRayHeader>().cloned();
+            trace.map(|trace| trace.to_string())
+        };
+        assert_eq!(traced(Some(TRACE)).as_deref(), Some(TRACE));
+        assert_eq!(traced(Some("Root=1")), None);
+        assert_eq!(traced(None), None);
     }
 
     #[rstest]

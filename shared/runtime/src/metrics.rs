@@ -1,7 +1,9 @@
 //! Metrics in the log, in `CloudWatch`'s embedded metric format: they cost no call, and one line an invocation.
 //!
 //! [`Metric`] is the table of all of them. What is counted while [`invocation`] runs is collected and written when it ends,
-//! however it ends: also where it panics or is given up. A metric that was not counted is not written.
+//! however it ends: also where it panics or is given up. A metric that was not counted is not written. A report of the
+//! invocation ([`report`]) stands in the same line, whose bytes are paid for: `CloudWatch` reads of it what its directives name,
+//! and Logs Insights all of it.
 //!
 //! Every metric is published by [`STACK`] alone, so that an alarm needs one time series and another stack beside this one
 //! has its own; those of the table that have dimensions are published by these as well.
@@ -12,6 +14,8 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use domain::timestamp::Timestamp;
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::clock;
@@ -235,6 +239,7 @@ pub async fn invocation<T>(stack: &str, work: impl Future<Output = T>) -> T {
     let counted = Counted {
         stack: stack.to_owned(),
         series: Mutex::default(),
+        reports: Mutex::default(),
         lines: CAPTURED.try_with(Arc::clone).ok(),
     };
     COUNTED.scope(counted, work).await
@@ -267,6 +272,17 @@ pub fn observe(metric: Metric, value: u64) {
     add(metric, value, &[]);
 }
 
+/// Adds the members of an object to the line of this invocation. A second report, and one of an invocation that counts nothing,
+/// has a line of its own with a `timestamp`. Nothing is reported outside an invocation.
+///
+/// It is written whatever the level of the log is: whoever reports asks [`tracing::enabled!`] first.
+pub fn report(about: &impl Serialize) {
+    // What is reported is texts, numbers and lists of them, which are always JSON.
+    if let Ok(members) = serde_json::to_string(about) {
+        let _ = COUNTED.try_with(|counted| lock(&counted.reports).push(members));
+    }
+}
+
 fn add(metric: Metric, value: u64, dimensions: &[&'static str]) {
     let expected = metric.dimensions().len();
     debug_assert_eq!(dimensions.len(), expected, "dimensions of {metric:?}");
@@ -285,20 +301,46 @@ fn add(metric: Metric, value: u64, dimensions: &[&'static str]) {
 struct Counted {
     stack: String,
     series: Mutex<Series>,
+    /// JSON objects.
+    reports: Mutex<Vec<String>>,
     lines: Option<Lines>,
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
         let series = std::mem::take(&mut *lock(&self.series));
-        for line in lines(clock::now().millis(), &self.stack, &series) {
+        let reports = std::mem::take(&mut *lock(&self.reports));
+        let now = clock::now();
+        for line in with_reports(now, lines(now.millis(), &self.stack, &series), reports) {
             match &self.lines {
-                Some(lines) => lock(lines).push(line.to_string()),
+                Some(lines) => lock(lines).push(line),
                 // A metric that cannot be written must not cost the delivery that it is about.
                 None => drop(writeln!(std::io::stdout().lock(), "{line}")),
             }
         }
     }
+}
+
+/// The lines as text, each with a report as far as there are any, and the reports that are left over in lines of their own.
+fn with_reports(now: Timestamp, lines: Vec<Value>, reports: Vec<String>) -> Vec<String> {
+    let mut reports = reports.into_iter();
+    let mut written: Vec<String> = Vec::new();
+    for line in lines {
+        written.push(match reports.next() {
+            Some(report) => joined(&line.to_string(), &report),
+            None => line.to_string(),
+        });
+    }
+    let alone = json!({ "timestamp": now.to_string() }).to_string();
+    written.extend(reports.map(|report| joined(&alone, &report)));
+    written
+}
+
+/// The members of two JSON objects in one. Neither is empty, and none has a member of the other.
+fn joined(one: &str, other: &str) -> String {
+    let before = one.strip_suffix('}').unwrap_or(one);
+    let after = other.strip_prefix('{').unwrap_or(other);
+    format!("{before},{after}")
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -353,7 +395,11 @@ impl Line<'_> {
         // What has the same dimensions shares a directive.
         let mut directives: BTreeMap<&[&str], Vec<Value>> = BTreeMap::new();
         for metric in self.metrics.keys() {
-            let row = json!({ "Name": metric.name(), "Unit": metric.unit().as_str() });
+            let row = match metric.unit() {
+                // What has no unit is a count.
+                Unit::Count => json!({ "Name": metric.name() }),
+                unit => json!({ "Name": metric.name(), "Unit": unit.as_str() }),
+            };
             directives.entry(metric.dimensions()).or_default().push(row);
         }
         let directives = directives.into_iter().map(|(dimensions, metrics)| {
@@ -422,7 +468,7 @@ mod tests {
                     "Namespace": "Orderhook",
                     "Dimensions": [["Stack"]],
                     "Metrics": [
-                        { "Name": "Deliveries", "Unit": "Count" },
+                        { "Name": "Deliveries" },
                         { "Name": "RetryMarkerAge", "Unit": "Seconds" },
                     ],
                 }]},
@@ -451,14 +497,14 @@ mod tests {
                         "Namespace": "Orderhook",
                         "Dimensions": [["Stack"]],
                         "Metrics": [
-                            { "Name": "Events", "Unit": "Count" },
+                            { "Name": "Events" },
                             { "Name": "ForwardAgeMs", "Unit": "Milliseconds" },
                         ],
                     },
                     {
                         "Namespace": "Orderhook",
                         "Dimensions": [["Stack"], ["Stack", "Lane", "Failure"]],
-                        "Metrics": [{ "Name": "Retried", "Unit": "Count" }],
+                        "Metrics": [{ "Name": "Retried" }],
                     },
                 ]},
                 "Stack": "orderhook",
@@ -469,6 +515,38 @@ mod tests {
                 "Retried": 1,
             })]
         );
+    }
+
+    #[tokio::test]
+    async fn a_report_stands_in_the_line_of_the_invocation() {
+        let reports = |counted: bool, count_of: usize| async move {
+            let work = async move {
+                if counted {
+                    count(Metric::Events, 1);
+                }
+                for number in 0..count_of {
+                    report(&json!({ "message": "done", "number": number }));
+                }
+            };
+            let ((), lines) = captured(invocation("orderhook", work)).await;
+            let read = |line: &String| serde_json::from_str::<Value>(line).unwrap();
+            lines.iter().map(read).collect::<Vec<_>>()
+        };
+        let one = reports(true, 1).await;
+        assert_eq!(one.len(), 1);
+        assert_eq!(
+            (&one[0]["Events"], &one[0]["message"]),
+            (&json!(1), &json!("done"))
+        );
+        assert!(one[0]["_aws"]["Timestamp"].is_u64() && one[0]["timestamp"].is_null());
+        let two = reports(true, 2).await;
+        assert_eq!((two.len(), &two[1]["number"]), (2, &json!(1)));
+        assert!(two[1]["_aws"].is_null() && two[1]["timestamp"].is_string());
+        let alone = reports(false, 1).await;
+        assert_eq!((alone.len(), &alone[0]["number"]), (1, &json!(0)));
+        assert!(alone[0]["timestamp"].is_string());
+        let ((), lines) = captured(async { report(&json!({ "a": 1 })) }).await;
+        assert_eq!(lines, [] as [String; 0], "outside an invocation");
     }
 
     #[tokio::test]
@@ -569,6 +647,38 @@ mod tests {
         };
         assert_eq!(read(&one), (1, json!("one"), json!(2)));
         assert_eq!(read(&other), (1, json!("other"), json!(20)));
+    }
+
+    /// The names in backticks.
+    fn named(cell: &str) -> Vec<&str> {
+        cell.split('`').skip(1).step_by(2).collect()
+    }
+
+    /// The operators' table has every metric with its dimensions, and no other.
+    #[test]
+    fn the_operators_table_is_this_one() {
+        let page = include_str!("../../../infra/docs/operations.md");
+        let (_, section) = page.split_once("\n## Metrics\n").unwrap();
+        let (section, _) = section.split_once("\n## ").unwrap();
+        let mut described = BTreeMap::new();
+        for row in section.lines().filter(|line| line.starts_with("| `")) {
+            let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+            let [_, names, functions, dimensions, meaning, ""] = cells[..] else {
+                panic!("{row}");
+            };
+            assert!(!functions.is_empty() && !meaning.is_empty(), "{row}");
+            // Metrics of one row have the same dimensions, or each its own behind a semicolon.
+            let dimensions: Vec<_> = dimensions.split(';').map(named).collect();
+            let names = named(names);
+            assert!([1, names.len()].contains(&dimensions.len()), "{row}");
+            for (name, dimensions) in names.iter().zip(dimensions.iter().cycle()) {
+                let other = described.insert(*name, dimensions.clone());
+                assert_eq!(other, None, "{name} is there twice");
+            }
+        }
+        let ours = Metric::ALL.iter();
+        let ours = ours.map(|metric| (metric.name(), metric.dimensions().to_vec()));
+        assert_eq!(described, ours.collect::<BTreeMap<_, _>>());
     }
 
     #[test]

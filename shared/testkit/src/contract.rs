@@ -13,6 +13,7 @@ mod receipts;
 mod records;
 mod redelivery;
 mod tokens;
+mod topics;
 
 pub use json::is_same_json;
 pub use keys::{KeyStore, keys};
@@ -22,6 +23,7 @@ pub use receipts::{ReadReceipt, ReceiptReader, receipts};
 pub use records::{ReadRecord, RecordReader, record_laxity, records};
 pub use redelivery::{Lane, MESSAGES as LANE_MESSAGES, redelivery};
 pub use tokens::{TokenStore, tokens};
+pub use topics::topics;
 
 use domain::identity::{DeliveryId, EventId, EventIndex};
 use domain::timestamp::Timestamp;

@@ -253,6 +253,10 @@ mod tests {
             let call = &ours.whole["paths"][path][operation.method.to_lowercase()];
             assert!(call["security"].is_null(), "{operation:?}");
             assert!(operation.statuses.contains(&403), "{operation:?}");
+            assert!(operation.statuses.contains(&429), "{operation:?}");
+            // The gateway turns a body away that is too large, where there is one to send.
+            let is_refused = operation.statuses.contains(&413);
+            assert_eq!(is_refused, call["requestBody"].is_object(), "{operation:?}");
             names.push(call["operationId"].as_str().unwrap());
             let parameters = &ours.whole["paths"][path]["parameters"];
             assert_eq!(path.contains("{account}"), parameters.is_array(), "{path}");

@@ -78,6 +78,17 @@ impl SqsBatch {
         self
     }
 
+    /// Gives the last message an attribute of SQS's own, such as `AWSTraceHeader`.
+    ///
+    /// # Panics
+    /// There is no message.
+    #[must_use]
+    pub fn with_system_attribute(mut self, name: &str, value: &str) -> Self {
+        let last = self.records.last_mut().expect("a message");
+        last["attributes"][name] = value.into();
+        self
+    }
+
     /// Adds a record as it stands, for what a well-behaved queue would not send.
     #[must_use]
     pub fn record(mut self, record: Value) -> Self {

@@ -23,6 +23,7 @@ use aws::dynamo::tokens::DynamoTokens;
 use aws::s3::S3Oversize;
 use aws::secrets::SigningSecrets;
 use aws::secrets::write::AccountSecrets;
+use aws::sns::SnsTopics;
 use aws::sqs::SqsQueues;
 use aws_sdk_dynamodb::config::Credentials;
 use aws_sdk_dynamodb::types::{
@@ -263,6 +264,9 @@ impl Place {
                         .into_iter()
                         .map(|(name, value)| (name, value.string_value.unwrap_or_default()))
                         .collect::<BTreeMap<_, _>>(),
+                    trace: system
+                        .get(&MessageSystemAttributeName::AwsTraceHeader)
+                        .cloned(),
                 };
                 (sent, body, message.receipt_handle.unwrap())
             })
@@ -296,6 +300,80 @@ async fn queues() {
     };
     let lax = clean_after(suite, cleaning).await;
     assert_eq!(lax, laxity_among(&Laxity::OF_QUEUES));
+}
+
+/// Topics, each with a queue that is subscribed to it.
+#[derive(Clone)]
+struct Subscribed {
+    place: Place,
+    queues: BTreeMap<QueueUrl, QueueUrl>,
+}
+
+impl Subscribed {
+    /// Makes a topic and its queue, which has everything published to it as it was published.
+    async fn topic(&mut self, suffix: &str) -> QueueUrl {
+        let name = format!("{}{suffix}", self.place.name);
+        let policy = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"sns.amazonaws.com"},"Action":"sqs:SendMessage","Resource":"*"}]}"#;
+        let mut attributes = vec![(QueueAttributeName::Policy, policy)];
+        let mut call = self.place.aws.sns().create_topic().name(&name);
+        if suffix.ends_with(".fifo") {
+            attributes.push((QueueAttributeName::FifoQueue, "true"));
+            call = call.attributes("FifoTopic", "true");
+        }
+        let topic = call.send().await.unwrap().topic_arn.unwrap();
+        let queue = self.place.queue(suffix, &attributes).await;
+        let call = self.place.aws.sqs().get_queue_attributes();
+        let call = call.queue_url(queue.as_str());
+        let known = call.attribute_names(QueueAttributeName::QueueArn);
+        let known = known.send().await.unwrap().attributes.unwrap();
+        let call = self.place.aws.sns().subscribe().topic_arn(&topic);
+        call.protocol("sqs")
+            .endpoint(&known[&QueueAttributeName::QueueArn])
+            .attributes("RawMessageDelivery", "true")
+            .send()
+            .await
+            .unwrap();
+        let topic = QueueUrl::new(topic);
+        self.queues.insert(topic.clone(), queue);
+        topic
+    }
+
+    async fn drop_all(&self) {
+        for (topic, queue) in &self.queues {
+            let call = self.place.aws.sns().delete_topic();
+            call.topic_arn(topic.as_str()).send().await.unwrap();
+            self.place.drop_queue(queue).await;
+        }
+    }
+}
+
+impl QueueReader for Subscribed {
+    async fn take(&self, topic: &QueueUrl, expected: usize) -> Vec<Sent> {
+        self.place.take(&self.queues[topic], expected).await
+    }
+}
+
+#[tokio::test]
+// requirement: check-fakes
+async fn topics() {
+    let mut subscribed = Subscribed {
+        place: Place::of("topics").await,
+        queues: BTreeMap::new(),
+    };
+    let standard = subscribed.topic("").await;
+    let set = QueueSet {
+        fifo: subscribed.topic(".fifo").await,
+        missing: QueueUrl::new(format!("{standard}-missing")),
+        standard,
+    };
+    let suite = {
+        let subscribed = subscribed.clone();
+        async move {
+            let topics = SnsTopics::new(subscribed.place.aws.sns());
+            contract::topics(&topics, &set, &subscribed).await;
+        }
+    };
+    clean_after(suite, subscribed.drop_all()).await;
 }
 
 #[tokio::test]

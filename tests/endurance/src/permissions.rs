@@ -11,6 +11,7 @@ use clap::Args;
 use http::Method;
 use local::progress::Progress;
 use operate::aws::Aws;
+use runtime::metrics::Metric;
 use serde::Serialize;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -67,6 +68,9 @@ enum Probe {
     Scheduled,
     /// A record's erasure is not done by a run.
     Erases,
+    /// A delivery is answered with this status all the same, and its line in inbound's log counts this metric; the line of the
+    /// next delivery does not.
+    Counted(u16, Metric),
     /// The local stack cannot show it, for this reason.
     Unseen(&'static str),
 }
@@ -93,11 +97,11 @@ const fn row(function: &'static str, action: &'static str, on: &'static str, pro
 }
 
 const LOGS: Probe = Probe::Unseen("the emulator writes functions' logs without asking");
-const AS_NEW: Probe =
-    Probe::Unseen("a retry is taken as a new delivery, which only a metric counts");
-const NOT_KEPT: Probe =
-    Probe::Unseen("a receipt or a retry marker is not kept, which only metrics count");
 const SMALL: usize = 0;
+const TO_LANES: Grant = Grant {
+    action: "sqs:SendMessage*",
+    on: "OrdersQueue",
+};
 /// What the consumer sends to the example team with.
 pub(crate) const TO_TEAMS: Grant = Grant {
     action: "sqs:SendMessage*",
@@ -116,13 +120,32 @@ const ROWS: [Row; 31] = [
         "AccountsTable",
         Probe::Refused(SMALL),
     ),
-    row("Inbound", "dynamodb:GetItem", "ReceiptsTable", AS_NEW),
-    row("Inbound", "dynamodb:PutItem", "ReceiptsTable", NOT_KEPT),
-    row("Inbound", "dynamodb:UpdateItem", "ReceiptsTable", NOT_KEPT),
     row(
         "Inbound",
-        "sqs:SendMessage*",
-        "OrdersQueue",
+        "dynamodb:GetItem",
+        "ReceiptsTable",
+        Probe::Counted(200, Metric::RetryMarkersUnread),
+    ),
+    // A marker is left where a delivery is refused.
+    Row {
+        also: Some(TO_LANES),
+        ..row(
+            "Inbound",
+            "dynamodb:PutItem",
+            "ReceiptsTable",
+            Probe::Counted(503, Metric::RetryMarkersLost),
+        )
+    },
+    row(
+        "Inbound",
+        "dynamodb:UpdateItem",
+        "ReceiptsTable",
+        Probe::Counted(200, Metric::ReceiptsLost),
+    ),
+    row(
+        "Inbound",
+        TO_LANES.action,
+        TO_LANES.on,
         Probe::Refused(SMALL),
     ),
     row(
@@ -544,6 +567,14 @@ fn filler(bytes: usize) -> String {
     text
 }
 
+/// What a line about a delivery of the account counts of a metric; none for another line.
+fn count_of(event: &Value, account: &str, metric: Metric) -> Option<u64> {
+    let line: Value = serde_json::from_str(event.get("message")?.as_str()?).ok()?;
+    let says = |name: &str, text: &str| line.get(name).and_then(Value::as_str) == Some(text);
+    (says("message", "delivery") && says("account", account)).then_some(())?;
+    Some(line.get(metric.name()).and_then(Value::as_u64).unwrap_or(0))
+}
+
 /// The account of one probe.
 #[derive(Debug)]
 struct Account<'a> {
@@ -630,6 +661,32 @@ impl<'a> Account<'a> {
         Ok(answer.get("errorMessage").is_some())
     }
 
+    /// What inbound's lines about the account's deliveries count of a metric, once there are so many of them.
+    async fn counts(&self, metric: Metric, deliveries: usize) -> Result<Vec<u64>> {
+        let begun = Instant::now();
+        let group = self.stack.output("InboundLogGroup")?;
+        let pattern = format!("\"{}\"", self.name);
+        let input = json!({ "logGroupName": group, "filterPattern": pattern });
+        loop {
+            let target = "Logs_20140328.FilterLogEvents";
+            let page = self.stack.aws.json("logs", target, &input).await?;
+            let lines = page.get("events").and_then(Value::as_array);
+            let lines = lines.into_iter().flatten();
+            let counts = lines.filter_map(|line| count_of(line, &self.name, metric));
+            let counts: Vec<u64> = counts.collect();
+            if counts.len() >= deliveries {
+                return Ok(counts);
+            }
+            ensure!(
+                begun.elapsed() < PATIENCE,
+                "{group} has {} lines about deliveries of {}",
+                counts.len(),
+                self.name
+            );
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
     /// Waits until a queue has a message of this account.
     async fn reaches(&self, queue: &QueueReader) -> Result<()> {
         let begun = Instant::now();
@@ -701,6 +758,12 @@ impl<'a> Account<'a> {
                 ensure!(self.scheduled(role).await?, "the schedule's event succeeds");
             }
             Probe::Erases => ensure!(!self.erases(role).await?, "a record is erased"),
+            Probe::Counted(status, metric) => {
+                let statuses = self.deliver(SMALL).await?;
+                ensure!(statuses == [status], "a delivery is answered {statuses:?}");
+                let counts = self.counts(metric, 1).await?;
+                ensure!(counts == [1], "{} is counted as {counts:?}", metric.name());
+            }
             Probe::Unseen(why) => bail!("{why}"),
         }
         Ok(())
@@ -755,6 +818,20 @@ impl<'a> Account<'a> {
             Probe::Erases => {
                 ensure!(self.erases(role).await?, "then a record is not erased");
                 Ok(())
+            }
+            Probe::Counted(_, metric) => {
+                let statuses = self.deliver(SMALL).await?;
+                ensure!(
+                    statuses == [200],
+                    "then a delivery is answered {statuses:?}"
+                );
+                let counts = self.counts(metric, 2).await?;
+                ensure!(
+                    counts == [1, 0],
+                    "{} is counted as {counts:?}",
+                    metric.name()
+                );
+                self.reaches(&self.team).await
             }
             Probe::Unseen(why) => bail!("{why}"),
         }
@@ -906,6 +983,22 @@ mod tests {
         });
         let statements: Vec<&Value> = chosen.collect();
         json!({ "Statement": statements })
+    }
+
+    #[rstest]
+    #[case::counted(r#"{"message":"delivery","account":"acme","ReceiptsLost":1}"#, Some(1))]
+    #[case::not_counted(r#"{"message":"delivery","account":"acme","Deliveries":1}"#, Some(0))]
+    #[case::of_another_account(
+        r#"{"message":"delivery","account":"bravo","ReceiptsLost":1}"#,
+        None
+    )]
+    #[case::of_no_account(r#"{"message":"delivery","ReceiptsLost":1}"#, None)]
+    #[case::another_line(r#"{"message":"no receipt","account":"acme","ReceiptsLost":1}"#, None)]
+    #[case::no_json("START RequestId: acme", None)]
+    fn a_line_counts_for_its_account(#[case] line: &str, #[case] expected: Option<u64>) {
+        let event = json!({ "message": line });
+        assert_eq!(count_of(&event, "acme", Metric::ReceiptsLost), expected);
+        assert_eq!(count_of(&json!({}), "acme", Metric::ReceiptsLost), None);
     }
 
     #[test]

@@ -427,6 +427,7 @@ impl Queues for Wire {
                 group: message.group.clone(),
                 deduplication: message.deduplication.clone(),
                 attributes: message.attributes.clone(),
+                trace: message.trace.clone(),
             })
             .collect();
         let entries = messages.len();

@@ -14,5 +14,6 @@ pub fn check_order(account: &AccountName) -> Message<'static> {
         group: Some(account.to_string()),
         deduplication: None,
         attributes: Vec::new(),
+        trace: None,
     }
 }

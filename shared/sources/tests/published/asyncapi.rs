@@ -100,13 +100,18 @@ fn attributes() -> Value {
     };
     json!({
         "type": "object",
-        "description": "The message attributes, which repeat the envelope's so that a filter need not parse it. `subject` is left out where its characters are not allowed there.",
+        "description": "The message attributes, which repeat the envelope's so that a filter need not parse it, and the trace. `subject` is left out where its characters are not allowed there.",
         "required": ["type", "account"],
         "properties": {
             "type": of("type"),
             "account": of("account"),
             "subject": of("subject"),
             "replayed": { "const": "true" },
+            "traceparent": {
+                "type": "string",
+                "pattern": "^00-[0-9a-f]{32}-[0-9a-f]{16}-0[0-3]$",
+                "description": "The trace that the event is part of, as W3C's Trace Context writes it; left out where there is none.",
+            },
         },
     })
 }

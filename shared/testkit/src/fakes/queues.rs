@@ -21,6 +21,8 @@ pub struct Sent {
     pub deduplication: Option<String>,
     /// The attributes by name.
     pub attributes: BTreeMap<String, String>,
+    /// X-Ray's header.
+    pub trace: Option<String>,
 }
 
 impl Sent {
@@ -181,7 +183,10 @@ impl State {
             if let Some(code) = fault {
                 return Err(refusal(begun, code));
             }
-            let sent = Sent::from(message);
+            let mut sent = Sent::from(message);
+            if queue.is_topic() {
+                sent.trace = None;
+            }
             if let Some(refused) = begun.refusal(position, &sent.body) {
                 return Err(refused);
             }
@@ -212,6 +217,7 @@ impl From<&Message<'_>> for Sent {
             attributes: attributes
                 .map(|(name, value)| ((*name).to_owned(), value.clone()))
                 .collect(),
+            trace: message.trace.as_ref().map(ToString::to_string),
         }
     }
 }
