@@ -216,7 +216,7 @@ impl<O: ClaimCheck> DynamoRecords<O> {
             .call(key)
             .return_values(ReturnValue::AllOld)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        let error = match changes.into_call(call).send().await {
+        let error = match Box::pin(changes.into_call(call).send()).await {
             Ok(answer) => {
                 let before = answer.attributes().map_or(Ok(Known::default()), known);
                 return Ok(before.map(Written::New));
@@ -296,7 +296,7 @@ impl<O: ClaimCheck> DynamoRecords<O> {
         events: &[EventId],
     ) -> Result<Result<(), PortError>, PortError> {
         let changes = Changes::default().add(EVENT_IDS, ids(events));
-        let answer = changes.into_call(self.call(key)).send().await;
+        let answer = Box::pin(changes.into_call(self.call(key)).send()).await;
         match answer.map_err(|error| port_error(COLLECTING, &error, is_permanent)) {
             Ok(_) => Ok(Ok(())),
             Err(error) if error.is_transient() => Err(error),
@@ -540,9 +540,7 @@ impl<O: ClaimCheck> Records for DynamoRecords<O> {
             .set_once(DELETED_BY, text(delete.id.to_string()))
             .set_once(DELETED_HASH, text(delete.hash.to_string()));
         let call = self.call(key).return_values(ReturnValue::AllOld);
-        let answer = changes
-            .into_call(call)
-            .send()
+        let answer = Box::pin(changes.into_call(call).send())
             .await
             .map_err(|error| port_error(DELETING, &error, may_pass))?;
         answer.attributes().map_or(Ok(Known::default()), known)
