@@ -67,8 +67,9 @@ impl<Q: Queues, O: ClaimCheck> Lanes<'_, Q, O> {
     ) -> Result<Vec<EventIndex>, Refused> {
         let messages = events
             .iter()
-            .map(|event| self.message(lane, self.envelope(source, receipt, event), deadline));
-        let messages = try_join_all(messages).await?;
+            .map(|event| self.message(self.envelope(source, receipt, event)))
+            .collect();
+        let messages = self.all(lane, messages, deadline).await?;
         let answers = enqueue(self.queues, self.urls.of(lane), &messages, deadline).await;
         debug_assert_eq!(answers.len(), events.len(), "one answer for every message");
         let mut unsendable = Vec::new();
@@ -126,17 +127,29 @@ impl<Q: Queues, O: ClaimCheck> Lanes<'_, Q, O> {
         sources::envelope(source, self.facts, receipt.account, receipt.delivery, event)
     }
 
-    async fn message<'a>(
+    /// The event's message, or the event itself where no message can carry its record.
+    fn message<'a>(&self, envelope: Envelope<'a>) -> Result<Message<'a>, Envelope<'a>> {
+        let text = envelope.to_text();
+        match self.inline_limit.admits(&text) {
+            true => Ok(message(&envelope, text)),
+            false => Err(envelope),
+        }
+    }
+
+    /// Messages for all events, pointers where there is none yet: only those have something to wait for.
+    async fn all<'a>(
         &self,
         lane: Lane,
-        envelope: Envelope<'a>,
+        messages: Vec<Result<Message<'a>, Envelope<'a>>>,
         deadline: Instant,
-    ) -> Result<Message<'a>, Refused> {
-        let text = envelope.to_text();
-        if self.inline_limit.admits(&text) {
-            return Ok(message(&envelope, text));
-        }
-        self.pointer(lane, envelope, deadline).await
+    ) -> Result<Vec<Message<'a>>, Refused> {
+        let large = messages.iter().filter_map(|message| message.as_ref().err());
+        let pointers = large.map(|envelope| self.pointer(lane, envelope.clone(), deadline));
+        let mut pointers = try_join_all(pointers).await?.into_iter();
+        let pointing = messages
+            .into_iter()
+            .map(|message| message.ok().or_else(|| pointers.next()));
+        Ok(pointing.flatten().collect())
     }
 
     /// Keeps the record apart and makes a message that points at it.
