@@ -30,8 +30,8 @@ pub struct Arrived<'m> {
     pub envelope: Envelope<'m>,
     /// What an operator asks for it.
     pub control: Control,
-    /// What is logged of the event alone is logged in here.
-    pub(crate) span: Span,
+    /// The lane that it came through.
+    lane: Lane,
     /// What its type says about its record.
     effect: Effect,
     /// Its place among the events of its record, where its kind is ordered by the source's own time.
@@ -49,14 +49,6 @@ impl<'m> Arrived<'m> {
         protocol: &dyn Protocol,
     ) -> Self {
         envelope.marks.replayed |= control.job.is_some();
-        // A line has the fields of its innermost span alone, so the lane of the batch is repeated.
-        let span = info_span!(
-            "event",
-            lane = lane.as_str(),
-            account = envelope.account.as_str(),
-            event.id = %envelope.id,
-            event.r#type = envelope.event_type.as_str(),
-        );
         let meaning = protocol.meaning(&envelope.event_type);
         // An event without a place has no time that could be read: it goes by first sight.
         let place = || {
@@ -68,11 +60,24 @@ impl<'m> Arrived<'m> {
             position,
             envelope,
             control,
-            span,
+            lane,
             effect: meaning.effect,
             sequence,
             fetched: None,
         }
+    }
+
+    /// The span of the event, for what is logged of it alone: of most, nothing is. A line has the fields of its innermost span
+    /// alone, so the lane of the batch is repeated.
+    pub(crate) fn span(&self) -> Span {
+        let envelope = &self.envelope;
+        info_span!(
+            "event",
+            lane = self.lane.as_str(),
+            account = envelope.account.as_str(),
+            event.id = %envelope.id,
+            event.r#type = envelope.event_type.as_str(),
+        )
     }
 
     /// The record that the event is about; none where it names none, or leaves none.
@@ -178,7 +183,7 @@ async fn fetch<'m, O: ClaimCheck>(
     for mut one in group {
         if let Content::Stored(place) = &one.envelope.content {
             let getting = in_time(deadline, "reading a large event", oversize.get(place));
-            let got = getting.instrument(one.span.clone()).await;
+            let got = getting.instrument(one.span()).await;
             let text = got.and_then(|bytes| {
                 String::from_utf8(bytes)
                     .map_err(|_| PortError::permanent("reading a large event", "not_text"))
@@ -186,7 +191,7 @@ async fn fetch<'m, O: ClaimCheck>(
             match text {
                 Ok(text) => one.fetched = Some(text),
                 Err(error) => {
-                    one.span.in_scope(|| warn!(%error, "no record"));
+                    one.span().in_scope(|| warn!(%error, "no record"));
                     continue;
                 }
             }
