@@ -65,11 +65,11 @@ impl<Q: Queues, O: ClaimCheck> Lanes<'_, Q, O> {
         events: &[&Event<'_>],
         deadline: Instant,
     ) -> Result<Vec<EventIndex>, Refused> {
-        let messages = events
+        let envelopes = events
             .iter()
-            .map(|event| self.message(self.envelope(source, receipt, event)))
-            .collect();
-        let messages = self.all(lane, messages, deadline).await?;
+            .map(|event| self.envelope(source, receipt, event));
+        let envelopes: Vec<_> = envelopes.collect();
+        let messages = self.messages(lane, &envelopes, deadline).await?;
         let answers = enqueue(self.queues, self.urls.of(lane), &messages, deadline).await;
         debug_assert_eq!(answers.len(), events.len(), "one answer for every message");
         let mut unsendable = Vec::new();
@@ -127,29 +127,27 @@ impl<Q: Queues, O: ClaimCheck> Lanes<'_, Q, O> {
         sources::envelope(source, self.facts, receipt.account, receipt.delivery, event)
     }
 
-    /// The event's message, or the event itself where no message can carry its record.
-    fn message<'a>(&self, envelope: Envelope<'a>) -> Result<Message<'a>, Envelope<'a>> {
-        let text = envelope.to_text();
-        match self.inline_limit.admits(&text) {
-            true => Ok(message(&envelope, text)),
-            false => Err(envelope),
-        }
-    }
-
-    /// Messages for all events, pointers where there is none yet: only those have something to wait for.
-    async fn all<'a>(
+    /// A message for each event. Only of an event that no message can carry is there something to wait for.
+    async fn messages<'a>(
         &self,
         lane: Lane,
-        messages: Vec<Result<Message<'a>, Envelope<'a>>>,
+        envelopes: &[Envelope<'a>],
         deadline: Instant,
     ) -> Result<Vec<Message<'a>>, Refused> {
-        let large = messages.iter().filter_map(|message| message.as_ref().err());
-        let pointers = large.map(|envelope| self.pointer(lane, envelope.clone(), deadline));
+        let inline = envelopes.iter().map(|envelope| {
+            let text = envelope.to_text();
+            let is_admitted = self.inline_limit.admits(&text);
+            is_admitted.then(|| message(envelope, text))
+        });
+        let inline: Vec<Option<Message<'a>>> = inline.collect();
+        let large = envelopes.iter().zip(&inline);
+        let large = large.filter(|(_, message)| message.is_none());
+        let pointers = large.map(|(envelope, _)| self.pointer(lane, envelope.clone(), deadline));
         let mut pointers = try_join_all(pointers).await?.into_iter();
-        let pointing = messages
-            .into_iter()
-            .map(|message| message.ok().or_else(|| pointers.next()));
-        Ok(pointing.flatten().collect())
+        let messages = inline.into_iter();
+        Ok(messages
+            .filter_map(|message| message.or_else(|| pointers.next()))
+            .collect())
     }
 
     /// Keeps the record apart and makes a message that points at it.
