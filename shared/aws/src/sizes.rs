@@ -1,7 +1,5 @@
 //! How large the futures of the ports are: dozens are waited for together, and each is moved several times on its way there.
 
-use std::mem::size_of_val;
-
 use aws_sdk_dynamodb::config::BehaviorVersion;
 use domain::envelope::{Body, DataRef};
 use domain::fold::Change;
