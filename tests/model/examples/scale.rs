@@ -76,17 +76,20 @@ enum Work {
 
 impl Work {
     /// A delivery of so many events.
-    fn body(self, events: usize) -> Vec<u8> {
-        match self {
+    fn body(self, events: usize) -> Result<Vec<u8>> {
+        Ok(match self {
             Self::Orders | Self::SplitOrders | Self::PassOrders => {
                 let list = fixtures::body("current/order.created.json");
-                let orders = vec![&list[1..list.len() - 1]; events];
+                let order = list
+                    .strip_prefix(b"[")
+                    .and_then(|list| list.strip_suffix(b"]"));
+                let orders = vec![order.context("the fixture is no list")?; events];
                 [b"[", &*orders.join(&b','), b"]"].concat()
             }
             Self::Delivery | Self::Batch | Self::SplitStock | Self::PassStock => {
                 fixtures::body(&format!("made/events-{events}.json"))
             }
-        }
+        })
     }
 }
 
@@ -152,7 +155,7 @@ async fn run(cli: &Cli) -> Result<Calls> {
     let mut before = Calls::new();
     match cli.work {
         Work::Delivery | Work::Orders => {
-            let body = cli.work.body(events);
+            let body = cli.work.body(events)?;
             for request in requests(&fakes, &body, MOST)?.iter().take(times) {
                 before = fakes.calls();
                 let answer = inbound.handle(request, now).await;
@@ -162,14 +165,14 @@ async fn run(cli: &Cli) -> Result<Calls> {
             return Ok(since(&before, fakes.calls()));
         }
         Work::SplitStock | Work::SplitOrders => {
-            let body = cli.work.body(events);
+            let body = cli.work.body(events)?;
             for _ in 0..times {
                 ensure!(split(&body)? == events, "events are missing");
             }
             return Ok(Calls::new());
         }
         Work::PassStock | Work::PassOrders => {
-            let body = cli.work.body(events);
+            let body = cli.work.body(events)?;
             for _ in 0..times {
                 serde_json::from_slice::<IgnoredAny>(black_box(&body))?;
             }
@@ -178,7 +181,7 @@ async fn run(cli: &Cli) -> Result<Calls> {
         Work::Batch => {}
     }
     // No more of it than are needed: whatever is prepared blurs the difference.
-    let body = cli.work.body(50);
+    let body = cli.work.body(50)?;
     for request in requests(&fakes, &body, (MOST * events).div_ceil(50))? {
         inbound.handle(&request, now).await;
     }
