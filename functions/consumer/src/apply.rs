@@ -33,8 +33,8 @@ pub struct Arrived<'m> {
     pub control: Control,
     /// What its delivery was part of.
     pub trace: Trace,
-    /// What is logged of the event alone is logged in here.
-    pub(crate) span: Span,
+    /// The lane that it came through.
+    lane: Lane,
     /// What its type says about its record.
     effect: Effect,
     /// Its place among the events of its record, where its kind is ordered by the source's own time.
@@ -52,14 +52,6 @@ impl<'m> Arrived<'m> {
         protocol: &dyn Protocol,
     ) -> Self {
         envelope.marks.replayed |= control.job.is_some();
-        // A line has the fields of its innermost span alone, so the lane of the batch is repeated.
-        let span = info_span!(
-            "event",
-            lane = lane.as_str(),
-            account = envelope.account.as_str(),
-            event.id = %envelope.id,
-            event.r#type = envelope.event_type.as_str(),
-        );
         let meaning = protocol.meaning(&envelope.event_type);
         // An event without a place has no time that could be read: it goes by first sight.
         let place = || {
@@ -72,11 +64,24 @@ impl<'m> Arrived<'m> {
             envelope,
             control,
             trace,
-            span,
+            lane,
             effect: meaning.effect,
             sequence,
             fetched: None,
         }
+    }
+
+    /// The span of the event, for what is logged of it alone: of most, nothing is. A line has the fields of its innermost span
+    /// alone, so the lane of the batch is repeated.
+    pub(crate) fn span(&self) -> Span {
+        let envelope = &self.envelope;
+        info_span!(
+            "event",
+            lane = self.lane.as_str(),
+            account = envelope.account.as_str(),
+            event.id = %envelope.id,
+            event.r#type = envelope.event_type.as_str(),
+        )
     }
 
     /// The record that the event is about; none where it names none, or leaves none.
@@ -182,7 +187,7 @@ async fn fetch<'m, O: ClaimCheck>(
     for mut one in group {
         if let Content::Stored(place) = &one.envelope.content {
             let getting = in_time(deadline, "reading a large event", oversize.get(place));
-            let got = getting.instrument(one.span.clone()).await;
+            let got = getting.instrument(one.span()).await;
             let text = got.and_then(|bytes| {
                 String::from_utf8(bytes)
                     .map_err(|_| PortError::permanent("reading a large event", "not_text"))
@@ -190,7 +195,7 @@ async fn fetch<'m, O: ClaimCheck>(
             match text {
                 Ok(text) => one.fetched = Some(text),
                 Err(error) => {
-                    one.span.in_scope(|| warn!(%error, "no record"));
+                    one.span().in_scope(|| warn!(%error, "no record"));
                     continue;
                 }
             }

@@ -126,7 +126,7 @@ async fn set_aside_for_nobody<Q: Queues>(
             continue;
         }
         arrived
-            .span
+            .span()
             .in_scope(|| warn!(team, "an event for a team that no route names"));
         let text = marked(arrived, verdict).to_text().to_text();
         let one = (arrived, text, NO_TEAM.to_owned());
@@ -277,7 +277,7 @@ async fn forward_to<Q: Queues>(
             Ok(()) => sent.accepted.push(arrived.position),
             Err(reason) => {
                 arrived
-                    .span
+                    .span()
                     .in_scope(|| warn!(team = route.team, %reason, "a team's queue refuses"));
                 refused.push((*arrived, message.text.to_text(), reason.code));
             }
@@ -338,7 +338,7 @@ async fn set_aside<Q: Queues>(
                 sent.undelivered.push(arrived.position);
             }
             Err(error) => {
-                arrived.span.in_scope(|| {
+                arrived.span().in_scope(|| {
                     warn!(team, %error, "neither the team's queue nor the undelivered queue accepts an event");
                 });
                 sent.again.push(arrived.position);

@@ -82,11 +82,11 @@ pub(crate) async fn render<'m: 'e, 'e, O: ClaimCheck>(
     let room = &AtomicUsize::new(MOST_BYTES);
     let rendering = events.filter(is_wanted).map(|arrived| async move {
         let rendering = render_one(oversize, config, room, arrived, deadline);
-        let rendering = AssertUnwindSafe(rendering.instrument(arrived.span.clone()));
+        let rendering = AssertUnwindSafe(rendering.instrument(arrived.span()));
         let rendered = rendering.catch_unwind().await;
         let rendered = rendered.unwrap_or_else(|_| {
             arrived
-                .span
+                .span()
                 .in_scope(|| error!("panic while rendering an event"));
             Err(NotRendered)
         });

@@ -68,10 +68,11 @@ impl<Q: Queues, O: ClaimCheck> Lanes<'_, Q, O> {
         events: &[&Event<'_>],
         deadline: Instant,
     ) -> Result<Vec<EventIndex>, Refused> {
-        let messages = events
+        let envelopes = events
             .iter()
-            .map(|event| self.message(lane, self.envelope(source, receipt, event), deadline));
-        let messages = try_join_all(messages).await?;
+            .map(|event| self.envelope(source, receipt, event));
+        let envelopes: Vec<_> = envelopes.collect();
+        let messages = self.messages(lane, &envelopes, deadline).await?;
         let answers = enqueue(self.queues, self.urls.of(lane), &messages, deadline).await;
         debug_assert_eq!(answers.len(), events.len(), "one answer for every message");
         let mut unsendable = Vec::new();
@@ -129,17 +130,27 @@ impl<Q: Queues, O: ClaimCheck> Lanes<'_, Q, O> {
         sources::envelope(source, self.facts, receipt.account, receipt.delivery, event)
     }
 
-    async fn message<'a>(
+    /// A message for each event. Only of an event that no message can carry is there something to wait for.
+    async fn messages<'a>(
         &self,
         lane: Lane,
-        envelope: Envelope<'a>,
+        envelopes: &[Envelope<'a>],
         deadline: Instant,
-    ) -> Result<Message<'a>, Refused> {
-        let text = envelope.to_text();
-        if self.inline_limit.admits(&text) {
-            return Ok(self.in_group(&envelope, text));
-        }
-        self.pointer(lane, envelope, deadline).await
+    ) -> Result<Vec<Message<'a>>, Refused> {
+        let inline = envelopes.iter().map(|envelope| {
+            let text = envelope.to_text();
+            let is_admitted = self.inline_limit.admits(&text);
+            is_admitted.then(|| self.in_group(envelope, text))
+        });
+        let inline: Vec<Option<Message<'a>>> = inline.collect();
+        let large = envelopes.iter().zip(&inline);
+        let large = large.filter(|(_, message)| message.is_none());
+        let pointers = large.map(|(envelope, _)| self.pointer(lane, envelope.clone(), deadline));
+        let mut pointers = try_join_all(pointers).await?.into_iter();
+        let messages = inline.into_iter();
+        Ok(messages
+            .filter_map(|message| message.or_else(|| pointers.next()))
+            .collect())
     }
 
     /// Keeps the record apart and makes a message that points at it.

@@ -55,6 +55,16 @@ impl S3Oversize {
 
 impl ClaimCheck for S3Oversize {
     async fn put(&self, key: &str, bytes: &[u8]) -> Result<DataRef, PortError> {
+        Box::pin(self.put_object(key, bytes)).await
+    }
+
+    async fn get(&self, place: &DataRef) -> Result<Vec<u8>, PortError> {
+        Box::pin(self.get_object(place)).await
+    }
+}
+
+impl S3Oversize {
+    async fn put_object(&self, key: &str, bytes: &[u8]) -> Result<DataRef, PortError> {
         self.client
             .put_object()
             .bucket(&self.bucket)
@@ -66,7 +76,7 @@ impl ClaimCheck for S3Oversize {
         Ok(DataRef::new(&self.bucket, key))
     }
 
-    async fn get(&self, place: &DataRef) -> Result<Vec<u8>, PortError> {
+    async fn get_object(&self, place: &DataRef) -> Result<Vec<u8>, PortError> {
         let key = match place.object() {
             Some((bucket, key)) if bucket == self.bucket => key,
             _ => return Err(PortError::transient(GETTING, FOREIGN)),

@@ -102,12 +102,12 @@ impl Queues for SnsTopics {
             .collect::<Result<Vec<_>, _>>()
             // A required member is missing, which of ours none is.
             .map_err(|_| PortError::transient(PUBLISHING, "construction"))?;
-        let answer = self
+        let call = self
             .client
             .publish_batch()
             .topic_arn(topic.as_str())
-            .set_publish_batch_request_entries(Some(entries))
-            .send()
+            .set_publish_batch_request_entries(Some(entries));
+        let answer = Box::pin(call.send())
             .await
             .map_err(|error| of_topic(port_error(PUBLISHING, &error, is_permanent)))?;
         let accepted = answer.successful().iter();

@@ -125,12 +125,12 @@ impl SqsQueues {
             .enumerate()
             .map(entry)
             .collect::<Result<_, _>>();
-        let answer = self
+        let call = self
             .client
             .change_message_visibility_batch()
             .queue_url(queue.as_str())
-            .set_entries(Some(entries.map_err(|_| construction(DELAYING))?))
-            .send()
+            .set_entries(Some(entries.map_err(|_| construction(DELAYING))?));
+        let answer = Box::pin(call.send())
             .await
             .map_err(|error| port_error(DELAYING, &error, is_permanent))?;
         match answer.failed().first() {
@@ -154,12 +154,12 @@ impl Queues for SqsQueues {
             .enumerate()
             .map(entry)
             .collect::<Result<_, _>>();
-        let answer = self
+        let call = self
             .client
             .send_message_batch()
             .queue_url(queue.as_str())
-            .set_entries(Some(entries.map_err(|_| construction(SENDING))?))
-            .send()
+            .set_entries(Some(entries.map_err(|_| construction(SENDING))?));
+        let answer = Box::pin(call.send())
             .await
             .map_err(|error| of_queue(port_error(SENDING, &error, is_permanent)))?;
         let accepted = answer

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
@@ -21,7 +22,7 @@ pub const LONGEST_ACCOUNT_NAME: usize = 40;
 ///
 /// The alphabet keeps names safe in table keys (`account#kind`), secret names and CloudEvents sources.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct AccountName(String);
+pub struct AccountName(Arc<str>);
 
 /// A name that is no [`AccountName`].
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -44,7 +45,7 @@ impl FromStr for AccountName {
         if name.is_empty() || name.len() > LONGEST_ACCOUNT_NAME || !name.bytes().all(allowed) {
             return Err(AccountNameError);
         }
-        Ok(Self(name.to_owned()))
+        Ok(Self(name.into()))
     }
 }
 

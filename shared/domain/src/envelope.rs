@@ -31,7 +31,7 @@ use thiserror::Error;
 
 use crate::account::AccountName;
 use crate::event::EventType;
-use crate::identity::EventId;
+use crate::identity::{DeliveryId, EventId};
 use crate::provenance::{Provenance, ReplayJobId, Sequence};
 use crate::record::Subject;
 use crate::source::Source;
@@ -197,12 +197,26 @@ impl<'a> Body<'a> {
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html>
 #[must_use]
 pub fn is_sendable(text: &str) -> bool {
-    let control = |byte: &u8| *byte < 0x20 && !matches!(byte, b'\t' | b'\n' | b'\r');
+    let is_control = |byte: &u8| *byte < 0x20 && !matches!(byte, b'\t' | b'\n' | b'\r');
+    let is_refused = |bytes: &[u8]| matches!(bytes, [FIRST_OF_REFUSED, 0xBF, 0xBE | 0xBF]);
     let bytes = text.as_bytes();
-    let refused = bytes.iter().any(control)
-        || bytes.contains(&0xEF) && text.contains(['\u{FFFE}', '\u{FFFF}']);
-    !refused
+    // In chunks that a processor compares in a few steps: nearly none has a byte that is worth another look.
+    let (chunks, rest) = bytes.as_chunks::<64>();
+    let mut has_first = false;
+    for chunk in chunks.iter().map(|chunk| &chunk[..]).chain([rest]) {
+        let doubtful = |found, byte: &u8| found | (*byte < 0x20) | (*byte == FIRST_OF_REFUSED);
+        if chunk.iter().fold(false, doubtful) {
+            if chunk.iter().any(is_control) {
+                return false;
+            }
+            has_first |= chunk.contains(&FIRST_OF_REFUSED);
+        }
+    }
+    !(has_first && bytes.windows(3).any(is_refused))
 }
+
+/// The first byte of U+FFFE and U+FFFF in UTF-8: 0xEF, 0xBF, 0xBE or 0xBF.
+const FIRST_OF_REFUSED: u8 = 0xEF;
 
 impl<'a> Envelope<'a> {
     /// When the event was first received: a retry of its delivery does not change it.
@@ -214,11 +228,9 @@ impl<'a> Envelope<'a> {
     /// Writes the envelope around its record.
     #[must_use]
     pub fn to_text(&self) -> Body<'a> {
-        let Self {
-            source, event_type, ..
-        } = self;
+        let event_type = [self.source.as_str(), ".", self.event_type.as_str()];
         let source_type = self.provenance.event_type.as_ref();
-        let before = self.before_data(&format!("{source}.{event_type}"), source_type);
+        let before = self.before_data(event_type, source_type);
         match &self.content {
             Content::Inline(record) => around(before, record.get()),
             Content::Stored(place) => pointing(before, place),
@@ -241,11 +253,12 @@ impl<'a> Envelope<'a> {
 
     fn before_unified(&self, event_type: UnifiedType) -> String {
         let native = format!("{}.{}", self.source, self.event_type);
-        self.before_data(event_type.as_str(), Some(&native))
+        self.before_data([event_type.as_str(), "", ""], Some(&native))
     }
 
-    /// The envelope up to the record, open at that point.
-    fn before_data(&self, event_type: &str, source_type: Option<&impl Display>) -> String {
+    /// The envelope up to the record, open at that point. It is written once an event, so piece by piece: a formatter
+    /// costs more than what it writes.
+    fn before_data(&self, event_type: [&str; 3], source_type: Option<&impl Display>) -> String {
         let Self {
             id,
             source,
@@ -257,17 +270,21 @@ impl<'a> Envelope<'a> {
         } = self;
         let mut text = String::with_capacity(512);
         // Ids, names, types and times have no character that JSON escapes; only the subject can.
-        let written = write!(
-            text,
-            r#"{{"specversion":"1.0","id":"{id}","source":"/{source}/{account}","type":"{event_type}","subject":{subject},"time":"{time}","datacontenttype":"application/json","account":"{account}","deliveryid":"{delivery}""#,
-            subject = json_string(subject.as_str()),
-            time = self.time(),
-            delivery = id.delivery(),
-        );
-        debug_assert!(
-            written.is_ok(),
-            "writing to a String cannot end in an error"
-        );
+        text.push_str(r#"{"specversion":"1.0","id":""#);
+        let delivery = text.len()..text.len() + DeliveryId::LENGTH;
+        push(&mut text, id);
+        text.extend([r#"","source":"/"#, source.as_str(), "/", account.as_str()]);
+        text.push_str(r#"","type":""#);
+        text.extend(event_type);
+        text.push_str(r#"","subject":"#);
+        push_json(&mut text, subject.as_str());
+        text.push_str(r#","time":""#);
+        push(&mut text, &self.time());
+        text.push_str(r#"","datacontenttype":"application/json","account":""#);
+        text.extend([account.as_str(), r#"","deliveryid":""#]);
+        // An event's id begins with its delivery's.
+        text.extend_from_within(delivery);
+        text.push('"');
         append(&mut text, "sourceid", provenance.id.as_ref());
         append(&mut text, "sourcetime", provenance.time.as_ref());
         append(&mut text, "sequence", provenance.sequence.as_ref());
@@ -295,7 +312,11 @@ impl<'a> Envelope<'a> {
         let sequence: Option<Sequence> = optional("sequence", wire.sequence.as_deref())?;
         let repeats = [
             ("account", wire.account == account.as_str()),
-            ("deliveryid", wire.deliveryid == id.delivery().to_string()),
+            // The id is spelled as ids are, or it were none.
+            (
+                "deliveryid",
+                wire.id.split_once('.').map(|(delivery, _)| delivery) == Some(&*wire.deliveryid),
+            ),
             ("time", wire.time == id.delivery().first_seen().to_string()),
             ("sequence", sequence.is_none_or(|place| place.event() == id)),
         ];
@@ -337,7 +358,7 @@ fn around(mut text: String, record: &str) -> Body<'_> {
 /// An envelope that ends in a reference to its record.
 fn pointing(mut text: String, place: &DataRef) -> Body<'static> {
     text.push_str(r#","dataref":"#);
-    text.push_str(&json_string(place.as_str()));
+    push_json(&mut text, place.as_str());
     text.push('}');
     Body::whole(text)
 }
@@ -345,9 +366,18 @@ fn pointing(mut text: String, place: &DataRef) -> Body<'static> {
 /// Writes a member that not every envelope has.
 fn append(text: &mut String, member: &str, value: Option<&impl Display>) {
     if let Some(value) = value {
-        let value = json_string(&value.to_string());
-        text.extend([",\"", member, "\":", &value]);
+        text.extend([",\"", member, "\":"]);
+        push_json(text, &value.to_string());
     }
+}
+
+/// Writes what has a text.
+fn push(text: &mut String, value: &impl Display) {
+    let written = write!(text, "{value}");
+    debug_assert!(
+        written.is_ok(),
+        "writing to a String cannot end in an error"
+    );
 }
 
 /// Reads a member that not every envelope has.
@@ -506,12 +536,33 @@ pub enum EnvelopeError {
 /// A JSON string of characters that a queue takes: U+FFFE and U+FFFF, legal in JSON, are escaped.
 #[must_use]
 pub fn json_string(text: &str) -> String {
-    let json = serde_json::Value::from(text).to_string();
-    if is_sendable(&json) {
-        json
-    } else {
-        json.replace('\u{FFFE}', r"\ufffe")
-            .replace('\u{FFFF}', r"\uffff")
+    let mut json = String::with_capacity(text.len() + 2);
+    push_json(&mut json, text);
+    json
+}
+
+/// Writes a text as [`json_string`] spells it.
+fn push_json(json: &mut String, text: &str) {
+    let is_escaped = |byte: &u8| {
+        (*byte < 0x20) | (*byte == b'"') | (*byte == b'\\') | (*byte == FIRST_OF_REFUSED)
+    };
+    // All bytes are looked at, which a processor does faster than to stop at the first one.
+    if !text
+        .as_bytes()
+        .iter()
+        .fold(false, |found, byte| found | is_escaped(byte))
+    {
+        json.extend(["\"", text, "\""]);
+        return;
+    }
+    let quoted = serde_json::Value::from(text).to_string();
+    match is_sendable(&quoted) {
+        true => json.push_str(&quoted),
+        false => json.push_str(
+            &quoted
+                .replace('\u{FFFE}', r"\ufffe")
+                .replace('\u{FFFF}', r"\uffff"),
+        ),
     }
 }
 
@@ -598,6 +649,32 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        // requirement: verbatim-sqs-characters
+        fn a_refused_character_is_found_wherever_it_stands(
+            before in "[a-z\t\r\n\"\\\\éﬁ日🥐\u{FFFD}]{0,150}",
+            character: char,
+            after in "[a-z\t\r\n\"\\\\éﬁ日🥐\u{FFFD}]{0,150}",
+        ) {
+            for character in [character, '\u{0}', '\u{1F}', '\u{7F}', '\u{FFFE}', '\u{FFFF}', '\u{1FFFE}'] {
+                let taken = matches!(
+                    character,
+                    '\t' | '\n' | '\r' | '\u{20}'..='\u{FFFD}' | '\u{10000}'..
+                );
+                let text = format!("{before}{character}{after}");
+                prop_assert_eq!(is_sendable(&text), taken, "{:?}", text);
+            }
+        }
+
+        #[test]
+        fn a_json_string_reads_back_and_can_be_sent(text: String, plain in "[ -~]{0,40}") {
+            for text in [text, plain] {
+                let json = json_string(&text);
+                prop_assert!(is_sendable(&json), "{}", json);
+                prop_assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);
+            }
+        }
+
         #[test]
         // requirement: verbatim-split
         fn what_is_written_reads_back(

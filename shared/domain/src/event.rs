@@ -21,7 +21,7 @@ pub const LONGEST_EVENT_TYPE: usize = 100;
 /// Any such name is taken, known or not: a type that a source adds tomorrow passes today. The alphabet keeps
 /// types safe in table keys, queue attributes and CloudEvents types.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct EventType(String);
+pub struct EventType(Cow<'static, str>);
 
 /// A name that is no [`EventType`].
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -49,7 +49,7 @@ impl FromStr for EventType {
         if !fits || name.starts_with('.') {
             return Err(EventTypeError);
         }
-        Ok(Self(name.to_owned()))
+        Ok(Self(Cow::Owned(name.to_owned())))
     }
 }
 
@@ -128,6 +128,12 @@ impl TypeRow {
             timed: true,
             ..self
         }
+    }
+
+    /// The row's type.
+    #[must_use]
+    pub const fn event_type(&self) -> EventType {
+        EventType(Cow::Borrowed(self.name))
     }
 
     /// The row's meaning.

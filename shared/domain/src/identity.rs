@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 use uuid::Uuid;
 
-use crate::timestamp::Timestamp;
+use crate::timestamp::{Timestamp, put_digits};
 
 /// One delivery as first seen. Its text is the UUID in lower case with hyphens.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -27,6 +27,25 @@ impl DeliveryId {
     #[must_use]
     pub fn new(at: Timestamp, random: &[u8; 10]) -> Self {
         Self(uuid::Builder::from_unix_timestamp_millis(at.millis(), random).into_uuid())
+    }
+
+    /// The length of an id's text, in bytes.
+    pub const LENGTH: usize = 36;
+
+    /// The id's text: all that is sent and stored says it, some more than once.
+    fn text(self) -> [u8; Self::LENGTH] {
+        let mut text = *b"00000000-0000-0000-0000-000000000000";
+        let mut bytes = self.0.as_bytes().iter();
+        for group in [0..8, 9..13, 14..18, 19..23, 24..36] {
+            let digits = text.get_mut(group).unwrap_or_default();
+            for (pair, byte) in digits.as_chunks_mut().0.iter_mut().zip(&mut bytes) {
+                *pair = [byte >> 4, byte & 0xF].map(|digit| match digit {
+                    0..=9 => b'0' + digit,
+                    _ => b'a' + digit - 10,
+                });
+            }
+        }
+        text
     }
 
     /// When the delivery was first seen: the time inside the id.
@@ -55,7 +74,7 @@ impl FromStr for DeliveryId {
             .filter(|uuid| uuid.get_version_num() == 7);
         match uuid.map(Self) {
             // One id has one spelling: compared as text it must sort and match.
-            Some(id) if id.to_string() == text => Ok(id),
+            Some(id) if id.text() == *text.as_bytes() => Ok(id),
             _ => Err(IdError(text.to_owned())),
         }
     }
@@ -63,7 +82,7 @@ impl FromStr for DeliveryId {
 
 impl fmt::Display for DeliveryId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.as_hyphenated().fmt(f)
+        f.write_str(std::str::from_utf8(&self.text()).map_err(|_| fmt::Error)?)
     }
 }
 
@@ -152,7 +171,14 @@ impl FromStr for EventId {
 
 impl fmt::Display for EventId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{:05}", self.delivery, self.index.0)
+        let mut text = [b'.'; DeliveryId::LENGTH + 1 + 5];
+        let (delivery, index) = text.split_at_mut(DeliveryId::LENGTH);
+        delivery.copy_from_slice(&self.delivery.text());
+        put_digits(
+            index.get_mut(1..).unwrap_or_default(),
+            u64::from(self.index.0),
+        );
+        f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
     }
 }
 
@@ -263,6 +289,12 @@ impl ContentHash {
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
+
+    /// The hash of these bytes; `None` where they are not 32.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self)
+    }
 }
 
 impl FromStr for ContentHash {
@@ -310,6 +342,9 @@ mod tests {
                 prop_assert_eq!(a < b, times[0] < times[1]);
             }
             prop_assert_eq!(a.to_string().parse(), Ok(a));
+            let (uuid, index) = (a.delivery.0.as_hyphenated(), a.index.0);
+            prop_assert_eq!(a.to_string(), format!("{uuid}.{index:05}"));
+            prop_assert_eq!(a.delivery.to_string(), uuid.to_string());
             prop_assert_eq!(a.delivery().first_seen().millis(), times[0]);
         }
     }
@@ -351,6 +386,8 @@ mod tests {
         assert_eq!(BodyHash::of(b"x").to_string(), hex);
         let content = ContentHash::of("order.created", b"x");
         assert_eq!(content.to_string().parse(), Ok(content));
+        assert_eq!(ContentHash::from_bytes(content.as_bytes()), Some(content));
+        assert_eq!(ContentHash::from_bytes(&[0; 31]), None);
     }
 
     #[rstest]

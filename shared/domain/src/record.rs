@@ -57,7 +57,7 @@ impl Subject {
     #[must_use]
     pub fn new(kind: &str, record: Option<&RecordId>, event: EventId) -> Self {
         Self(match record {
-            Some(record) => format!("{kind}/{}", record.as_str()),
+            Some(record) => [kind, "/", record.as_str()].concat(),
             None => format!("{kind}/{event}"),
         })
     }

@@ -6,6 +6,7 @@
 //!
 //! <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html>
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use domain::ports::{BATCH_COUNT, Message, PortError, QueueUrl, Queues};
@@ -102,11 +103,7 @@ async fn send_batch<Q: Queues>(
     positions: &[usize],
     deadline: Instant,
 ) -> Vec<(usize, Result<(), PortError>)> {
-    let batch: Vec<Message<'_>> = positions
-        .iter()
-        .filter_map(|position| messages.get(*position))
-        .cloned()
-        .collect();
+    let batch = batch(messages, positions);
     match in_time(deadline, SENDING, queues.send(queue, &batch)).await {
         Ok(answers) => {
             let unsaid = || Err(PortError::transient(SENDING, "no_answer"));
@@ -133,6 +130,20 @@ async fn send_batch<Q: Queues>(
             answers
         }
     }
+}
+
+/// The messages at these positions, which grow. Those of a first try follow one another and need not be copied.
+fn batch<'b, 'm>(messages: &'b [Message<'m>], positions: &[usize]) -> Cow<'b, [Message<'m>]> {
+    if let (Some(first), Some(last)) = (positions.first(), positions.last())
+        && last - first + 1 == positions.len()
+        && let Some(batch) = messages.get(*first..=*last)
+    {
+        return Cow::Borrowed(batch);
+    }
+    let messages = positions
+        .iter()
+        .filter_map(|position| messages.get(*position));
+    Cow::Owned(messages.cloned().collect())
 }
 
 /// Packs messages, in their order, into batches that one call can send.

@@ -19,11 +19,25 @@ pub(crate) type Members<'a> = Vec<(Name<'a>, &'a RawValue)>;
 
 /// The characters of a JSON string; `None` for anything else and for a string with a lone surrogate.
 pub(crate) fn text_of(value: &RawValue) -> Option<Cow<'_, str>> {
+    text_in(value.get())
+}
+
+/// The characters of a JSON string, of a text that is JSON.
+pub(crate) fn text_in(json: &str) -> Option<Cow<'_, str>> {
     #[derive(serde::Deserialize)]
     #[serde(transparent)]
     struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
-    serde_json::from_str::<Text<'_>>(value.get())
+    // Without an escape they stand as they are.
+    let plain = json
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'));
+    if let Some(plain) = plain
+        && !plain.as_bytes().contains(&b'\\')
+    {
+        return Some(Cow::Borrowed(plain));
+    }
+    serde_json::from_str::<Text<'_>>(json)
         .ok()
         .map(|text| text.0)
 }

@@ -16,6 +16,7 @@ pub mod onestock;
 pub mod ordermentum;
 pub mod orderspace;
 pub mod routes;
+mod scan;
 #[cfg(feature = "api")]
 mod source_urls;
 pub mod stackone;
@@ -67,7 +68,12 @@ impl Facts {
     /// The row of a type that this release knows.
     #[must_use]
     pub fn row(&self, event_type: &EventType) -> Option<&'static TypeRow> {
-        let name = event_type.as_str();
+        self.named(event_type.as_str())
+    }
+
+    /// The row of a type of this name.
+    #[must_use]
+    pub fn named(&self, name: &str) -> Option<&'static TypeRow> {
         self.types.iter().find(|row| row.name == name)
     }
 
@@ -383,6 +389,7 @@ mod tests {
     fn all_types_of_one_kind_are_timed_or_none() {
         for source in Source::ALL {
             for row in facts(source).types {
+                assert_eq!(row.name.parse(), Ok(row.event_type()));
                 assert_eq!(
                     facts(source).is_timed(&row.meaning()),
                     row.timed,

@@ -7,6 +7,7 @@
 #![allow(clippy::print_stdout, reason = "a command's output is its purpose")]
 
 use std::collections::BTreeMap;
+use std::hint::black_box;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -14,14 +15,20 @@ use aws_lambda_events::sqs::SqsEvent;
 use clap::{Parser, ValueEnum};
 use consumer::Consumer;
 use domain::account::{AccountName, KeysVersion, TokenEntry, TokenStatus, UrlToken, WebhookId};
+use domain::delivery::Delivery;
+use domain::envelope::{Body, InlineLimit};
+use domain::identity::DeliveryId;
 use domain::ports::QueueUrl;
 use domain::source::Source;
 use domain::timestamp::Timestamp;
 use inbound::Inbound;
 use lambda_http::Request;
+use lambda_http::http::HeaderMap;
 use runtime::config::Variables;
 use runtime::gateway::GatewayEvent;
 use runtime::telemetry;
+use serde::de::IgnoredAny;
+use sources::protocol;
 use testkit::fakes::{
     FakeKeys, FakeOversize, FakeQueues, FakeReceipts, FakeRecords, FakeRedelivery, FakeTokens, Sent,
 };
@@ -51,10 +58,39 @@ struct Cli {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Work {
-    /// A delivery, by inbound.
+    /// A delivery of stock levels, by inbound.
     Delivery,
+    /// A delivery of orders, by inbound.
+    Orders,
+    /// The splitting of a delivery of stock levels, and its events' messages.
+    SplitStock,
+    /// The splitting of a delivery of orders, and its events' messages.
+    SplitOrders,
+    /// One pass over a delivery of stock levels as JSON, which nothing that reads it can do without.
+    PassStock,
+    /// One pass over a delivery of orders as JSON.
+    PassOrders,
     /// A batch of messages that inbound sent, by the consumer.
     Batch,
+}
+
+impl Work {
+    /// A delivery of so many events.
+    fn body(self, events: usize) -> Result<Vec<u8>> {
+        Ok(match self {
+            Self::Orders | Self::SplitOrders | Self::PassOrders => {
+                let list = fixtures::body("current/order.created.json");
+                let order = list
+                    .strip_prefix(b"[")
+                    .and_then(|list| list.strip_suffix(b"]"));
+                let orders = vec![order.context("the fixture is no list")?; events];
+                [b"[", &*orders.join(&b','), b"]"].concat()
+            }
+            Self::Delivery | Self::Batch | Self::SplitStock | Self::PassStock => {
+                fixtures::body(&format!("made/events-{events}.json"))
+            }
+        })
+    }
 }
 
 /// Calls by port and operation.
@@ -117,17 +153,36 @@ async fn run(cli: &Cli) -> Result<Calls> {
     );
     let now = Timestamp::from_millis(RECEIVED_MILLIS);
     let mut before = Calls::new();
-    if let Work::Delivery = cli.work {
-        for request in requests(&fakes, events, MOST)?.iter().take(times) {
-            before = fakes.calls();
-            let answer = inbound.handle(request, now).await;
-            ensure!(answer.status() == 200, "answered with {}", answer.status());
-            fakes.queues.purge();
+    match cli.work {
+        Work::Delivery | Work::Orders => {
+            let body = cli.work.body(events)?;
+            for request in requests(&fakes, &body, MOST)?.iter().take(times) {
+                before = fakes.calls();
+                let answer = inbound.handle(request, now).await;
+                ensure!(answer.status() == 200, "answered with {}", answer.status());
+                fakes.queues.purge();
+            }
+            return Ok(since(&before, fakes.calls()));
         }
-        return Ok(since(&before, fakes.calls()));
+        Work::SplitStock | Work::SplitOrders => {
+            let body = cli.work.body(events)?;
+            for _ in 0..times {
+                ensure!(split(&body)? == events, "events are missing");
+            }
+            return Ok(Calls::new());
+        }
+        Work::PassStock | Work::PassOrders => {
+            let body = cli.work.body(events)?;
+            for _ in 0..times {
+                serde_json::from_slice::<IgnoredAny>(black_box(&body))?;
+            }
+            return Ok(Calls::new());
+        }
+        Work::Batch => {}
     }
     // No more of it than are needed: whatever is prepared blurs the difference.
-    for request in requests(&fakes, 50, (MOST * events).div_ceil(50))? {
+    let body = cli.work.body(50)?;
+    for request in requests(&fakes, &body, (MOST * events).div_ceil(50))? {
         inbound.handle(&request, now).await;
     }
     let sent = fakes.queues.messages(&QueueUrl::new(LANE));
@@ -154,8 +209,29 @@ async fn run(cli: &Cli) -> Result<Calls> {
     Ok(since(&before, fakes.calls()))
 }
 
+/// Splits a delivery as inbound does, and makes its events' messages; the number of those that a queue would take.
+fn split(body: &[u8]) -> Result<usize> {
+    let (source, account) = (Source::Orderspace, "acme".parse()?);
+    let protocol = protocol(source);
+    let headers = &HeaderMap::new();
+    let part = "";
+    let split = protocol.split(black_box(Delivery {
+        headers,
+        part,
+        body,
+    }))?;
+    let delivery = DeliveryId::new(Timestamp::from_millis(RECEIVED_MILLIS), &[7; 10]);
+    let limit = InlineLimit::new(250_000);
+    let texts = split.events.iter().map(|event| {
+        let envelope = sources::envelope(source, protocol.facts(), &account, delivery, event);
+        envelope.to_text()
+    });
+    let texts: Vec<Body<'_>> = texts.collect();
+    Ok(texts.iter().filter(|text| limit.admits(text)).count())
+}
+
 /// So many signed deliveries of one account, a second apart.
-fn requests(fakes: &Fakes, events: usize, count: usize) -> Result<Vec<Request>> {
+fn requests(fakes: &Fakes, body: &[u8], count: usize) -> Result<Vec<Request>> {
     let account: AccountName = "acme".parse()?;
     let token = UrlToken::from_random(&[7; 32]);
     let entry = TokenEntry {
@@ -168,9 +244,8 @@ fn requests(fakes: &Fakes, events: usize, count: usize) -> Result<Vec<Request>> 
     };
     fakes.tokens.put(token.hash(), entry);
     fakes.keys.put(&account, token.hash(), 0, &[SIGNING_KEY]);
-    let body = fixtures::body(&format!("made/events-{events}.json"));
     let request = |second: u64| {
-        let request = hook(token.expose(), body.clone())
+        let request = hook(token.expose(), body)
             .signed(SIGNING_KEY)
             .at(RECEIVED_MILLIS + 1000 * second);
         GatewayEvent::parse(&request.to_json())

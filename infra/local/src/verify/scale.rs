@@ -30,9 +30,15 @@ use crate::template::Template;
 use crate::tools::{Tools, without_cargos_own};
 
 /// What is handled, and of how many events it is: arguments of the model's example `scale`.
-const WORK: [(&str, &str); 4] = [
+const WORK: [(&str, &str); 9] = [
     ("delivery", "1"),
     ("delivery", "50"),
+    ("orders", "50"),
+    // What splitting costs, beside the one pass over the JSON that every reader has to pay.
+    ("split-stock", "50"),
+    ("pass-stock", "50"),
+    ("split-orders", "50"),
+    ("pass-orders", "50"),
     ("batch", "1"),
     ("batch", "10"),
 ];

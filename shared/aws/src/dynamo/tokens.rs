@@ -40,12 +40,12 @@ impl DynamoTokens {
 impl Tokens for DynamoTokens {
     /// Eventually consistent, at half the price: a token is stored long before the source first uses it.
     async fn find(&self, token: &TokenHash) -> Result<Option<TokenEntry>, PortError> {
-        let answer = self
+        let call = self
             .client
             .get_item()
             .table_name(&self.table)
-            .key(PK, keys::token(token))
-            .send()
+            .key(PK, keys::token(token));
+        let answer = Box::pin(call.send())
             .await
             .map_err(|error| port_error(FINDING, &error, is_permanent))?;
         let entry = answer.item().map(|item| {

@@ -44,12 +44,11 @@ impl SigningSecrets {
 
 impl Keys for SigningSecrets {
     async fn read(&self, account: &AccountName) -> Result<SigningKeys, PortError> {
-        let answer = self
+        let call = self
             .client
             .get_secret_value()
-            .secret_id(format!("{}{account}", self.prefix))
-            .send()
-            .await;
+            .secret_id(format!("{}{account}", self.prefix));
+        let answer = Box::pin(call.send()).await;
         match answer {
             Ok(answer) => stored::keys(answer.secret_string().unwrap_or_default())
                 .ok_or_else(|| PortError::unreadable(READING)),

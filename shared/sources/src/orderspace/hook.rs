@@ -5,8 +5,8 @@
 //! delivery and a list of records, `{"event": "order.created", "data": {"orders": […]}}`. Both are read,
 //! also mixed and also past 50, since what was signed and sent must not be lost to a form.
 //!
-//! The body is scanned twice and copied never: once to find the records' bytes, once inside each record for
-//! its identity.
+//! The body is read as JSON once, to find the records' bytes, and copied never. What is JSON by then is scanned for the
+//! record's identity, which is cheaper.
 
 use std::borrow::Cow;
 
@@ -24,7 +24,8 @@ use domain::record::RecordId;
 use domain::signature::{LiveSecrets, Offer, ProofError, Tags};
 
 use super::{FACTS, RAW_BODY, meaning};
-use crate::json::{First, FromMembers, Members, Name, ObjectOr, fields, object, text_of};
+use crate::json::{First, FromMembers, Name, ObjectOr, object, text_in, text_of};
+use crate::scan::values;
 use crate::{SignedDelivery, only_value};
 
 /// Base64 of the body's HMAC-SHA256 under the webhook's signing key.
@@ -64,7 +65,7 @@ pub(super) fn split(body: &[u8]) -> Result<Split<'_>, Unreadable> {
     for element in elements(text)? {
         match element.read() {
             Ok((event_type, meaning, records)) => {
-                for record in records {
+                for record in records.iter() {
                     let index = split.next_index()?;
                     if record.get().starts_with('{') {
                         let record_id = record_id(&meaning.kind, record);
@@ -142,7 +143,7 @@ struct Element<'a> {
 
 impl<'a> Element<'a> {
     /// The event type and its records: one today, several in the earlier form.
-    fn read(self) -> Result<(EventType, Meaning, Vec<&'a RawValue>), ElementFault> {
+    fn read(self) -> Result<(EventType, Meaning, Records<'a>), ElementFault> {
         if !self.object {
             return Err(ElementFault::NotAnObject);
         }
@@ -151,15 +152,37 @@ impl<'a> Element<'a> {
             .and_then(text_of)
             .filter(|name| !name.is_empty())
             .ok_or(ElementFault::NoType)?;
-        let event_type: EventType = name.parse().map_err(|_| ElementFault::MalformedType)?;
-        let meaning = meaning(&event_type);
+        let row = FACTS.named(&name);
+        let (event_type, meaning) = match row {
+            Some(row) => (row.event_type(), row.meaning()),
+            None => {
+                let event_type = name.parse().map_err(|_| ElementFault::MalformedType)?;
+                let meaning = meaning(&event_type);
+                (event_type, meaning)
+            }
+        };
         let members = self.members.ok_or(ElementFault::NoRecord)?;
-        let is_known = FACTS.row(&event_type).is_some();
-        let named = records_among(&meaning.kind, is_known, &members);
-        if named.iter().all(Option::is_none) {
-            return Err(ElementFault::NoRecord);
-        }
-        let mut records = Vec::with_capacity(1);
+        let records = match records_among(&meaning.kind, row.is_some(), &members) {
+            [None, None] => return Err(ElementFault::NoRecord),
+            [Some(record), None] if !record.get().starts_with('[') => Records::One(record),
+            named => Records::listed(named)?,
+        };
+        Ok((event_type, meaning, records))
+    }
+}
+
+/// The records of an element.
+enum Records<'a> {
+    /// The one of today's form: a list of it would cost more than its event.
+    One(&'a RawValue),
+    /// Those of the earlier form.
+    Several(Vec<&'a RawValue>),
+}
+
+impl<'a> Records<'a> {
+    /// Those in lists, and those beside them.
+    fn listed(named: [Option<&'a RawValue>; 2]) -> Result<Self, ElementFault> {
+        let mut records = Vec::new();
         for record in named.into_iter().flatten() {
             if record.get().starts_with('[') {
                 let list: First<&RawValue> =
@@ -169,15 +192,56 @@ impl<'a> Element<'a> {
                 records.push(record);
             }
         }
-        Ok((event_type, meaning, records))
+        Ok(Self::Several(records))
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &'a RawValue> {
+        match self {
+            Self::One(record) => std::slice::from_ref(record),
+            Self::Several(records) => records,
+        }
+        .iter()
+        .copied()
+    }
+}
+
+/// The members of `data`. There is one, but for what no page describes.
+struct Members<'a> {
+    first: Option<Member<'a>>,
+    others: Vec<Member<'a>>,
+}
+
+type Member<'a> = (Name<'a>, &'a RawValue);
+
+impl<'a> Members<'a> {
+    fn iter(&self) -> impl DoubleEndedIterator<Item = &Member<'a>> {
+        self.first.iter().chain(&self.others)
+    }
+}
+
+impl<'de> FromMembers<'de> for Members<'de> {
+    fn from_members<A: MapAccess<'de>>(mut map: A) -> Result<Self, A::Error> {
+        let mut members = Self {
+            first: map.next_entry()?,
+            others: Vec::new(),
+        };
+        if members.first.is_some() {
+            while let Some(member) = map.next_entry()? {
+                members.others.push(member);
+            }
+        }
+        Ok(members)
     }
 }
 
 /// The record inside an event that another system passes on as it stands, if the event has this type and one record.
 pub(crate) fn relayed<'a>(event: &'a RawValue, event_type: &EventType) -> Option<&'a RawValue> {
     let (inner, _, records) = object::<Element<'_>>(event)?.read().ok()?;
-    match *records {
-        [record] if inner == *event_type && record.get().starts_with('{') => Some(record),
+    let mut records = records.iter();
+    match (records.next(), records.next()) {
+        (Some(record), None) if inner == *event_type && record.get().starts_with('{') => {
+            Some(record)
+        }
         _ => None,
     }
 }
@@ -187,21 +251,20 @@ pub(crate) fn relayed<'a>(event: &'a RawValue, event_type: &EventType) -> Option
 fn records_among<'a>(
     kind: &str,
     is_known: bool,
-    members: &[(Name<'a>, &'a RawValue)],
+    members: &Members<'a>,
 ) -> [Option<&'a RawValue>; 2] {
     let singular = last_named(members, |name| name == kind.as_bytes());
     let plural = last_named(members, |name| is_plural(name, kind));
-    match (singular, plural, members) {
-        (None, None, [(_, only)]) if !is_known => [Some(*only), None],
+    match (singular, plural, &members.first) {
+        (None, None, Some((_, only))) if !is_known && members.others.is_empty() => {
+            [Some(*only), None]
+        }
         _ => [singular, plural],
     }
 }
 
 /// The last member of this name. A `null` says that there is none.
-fn last_named<'a>(
-    members: &[(Name<'a>, &'a RawValue)],
-    is_named: impl Fn(&[u8]) -> bool,
-) -> Option<&'a RawValue> {
+fn last_named<'a>(members: &Members<'a>, is_named: impl Fn(&[u8]) -> bool) -> Option<&'a RawValue> {
     members
         .iter()
         .rev()
@@ -222,13 +285,13 @@ fn is_plural(name: &[u8], kind: &str) -> bool {
 pub(crate) fn record_id(kind: &str, record: &RawValue) -> Option<RecordId> {
     match kind {
         "inventory_level" => {
-            let [sku] = fields(record, ["sku"])?;
-            RecordId::new(text_of(sku?)?).ok()
+            let [sku] = values(record, ["sku"])?;
+            RecordId::new(text_in(sku?)?).ok()
         }
         "payment" => payment_id(record),
         _ => {
-            let [id] = fields(record, ["id"])?;
-            RecordId::new(text_of(id?)?).ok()
+            let [id] = values(record, ["id"])?;
+            RecordId::new(text_in(id?)?).ok()
         }
     }
 }
@@ -243,8 +306,8 @@ fn payment_id(record: &RawValue) -> Option<RecordId> {
         "source",
         "reference",
     ];
-    let [invoice, date, amount, source, reference] = fields(record, names)?;
-    let invoice = text_of(invoice?)?;
+    let [invoice, date, amount, source, reference] = values(record, names)?;
+    let invoice = text_in(invoice?)?;
     let mut hash = Sha256::new();
     for field in [date, amount, source, reference] {
         let field = field.map(canonical).unwrap_or_default();
@@ -260,13 +323,13 @@ fn payment_id(record: &RawValue) -> Option<RecordId> {
 }
 
 /// One spelling for equal values: strings by their characters, numbers by their value, whatever else as it is.
-fn canonical(value: &RawValue) -> Cow<'_, str> {
-    match value.get().bytes().next() {
+fn canonical(value: &str) -> Cow<'_, str> {
+    match value.bytes().next() {
         Some(b'n') => Cow::Borrowed(""),
-        Some(b'"') => text_of(value).unwrap_or(Cow::Borrowed(value.get())),
-        _ => Decimal::parse(value.get())
+        Some(b'"') => text_in(value).unwrap_or(Cow::Borrowed(value)),
+        _ => Decimal::parse(value)
             .and_then(|number| number.canonical())
-            .map_or(Cow::Borrowed(value.get()), Cow::Owned),
+            .map_or(Cow::Borrowed(value), Cow::Owned),
     }
 }
 

@@ -129,7 +129,7 @@ impl<O: ClaimCheck> Receipts for DynamoReceipts<O> {
             .table_name(&self.table)
             .key(PK, text(receipt.partition()))
             .key(SK, text(receipt.delivery.to_string()));
-        let answer = changes.into_call(call).send().await;
+        let answer = Box::pin(changes.into_call(call).send()).await;
         answer
             .map(drop)
             .map_err(|error| port_error(KEEPING, &error, is_permanent))
@@ -137,16 +137,15 @@ impl<O: ClaimCheck> Receipts for DynamoReceipts<O> {
 
     async fn record_failure(&self, failure: &DeliveryFailure<'_>) -> Result<(), PortError> {
         let expires = failure.at.plus_seconds(self.ttl_seconds);
-        let answer = self
+        let call = self
             .client
             .put_item()
             .table_name(&self.table)
             .item(PK, keys::failed_deliveries(failure.account))
             .item(SK, text(failure_key(failure)))
             .item(CAUSE, text(failure.cause))
-            .item(EXPIRES_AT, number(expires.seconds()))
-            .send()
-            .await;
+            .item(EXPIRES_AT, number(expires.seconds()));
+        let answer = Box::pin(call.send()).await;
         answer
             .map(drop)
             .map_err(|error| port_error(RECORDING_FAILURE, &error, is_permanent))
@@ -155,14 +154,14 @@ impl<O: ClaimCheck> Receipts for DynamoReceipts<O> {
 
 impl<O: ClaimCheck> Markers for DynamoReceipts<O> {
     async fn find(&self, key: MarkerKey<'_>) -> Result<Option<Marker>, PortError> {
-        let answer = self
+        let call = self
             .client
             .get_item()
             .table_name(&self.table)
             .key(PK, keys::markers(key.account))
             .key(SK, keys::marker(key))
-            .consistent_read(true)
-            .send()
+            .consistent_read(true);
+        let answer = Box::pin(call.send())
             .await
             .map_err(|error| port_error(READING_MARKER, &error, is_permanent))?;
         let malformed = || PortError::transient(READING_MARKER, MALFORMED_ITEM);
@@ -193,7 +192,7 @@ impl<O: ClaimCheck> Markers for DynamoReceipts<O> {
             .key(PK, keys::markers(key.account))
             .key(SK, keys::marker(key))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        let Err(error) = changes.into_call(call).send().await else {
+        let Err(error) = Box::pin(changes.into_call(call).send()).await else {
             return Ok(true);
         };
         match error.as_service_error() {
@@ -212,7 +211,7 @@ impl<O: ClaimCheck> Markers for DynamoReceipts<O> {
         now: Timestamp,
         until: Timestamp,
     ) -> Result<(), PortError> {
-        let answer = self
+        let call = self
             .client
             .put_item()
             .table_name(&self.table)
@@ -229,9 +228,8 @@ impl<O: ClaimCheck> Markers for DynamoReceipts<O> {
             .expression_attribute_names("#leased_until", LEASED_UNTIL)
             .expression_attribute_names("#expires", EXPIRES)
             .expression_attribute_values(":until", number(until.millis()))
-            .expression_attribute_values(":now", number(now.millis()))
-            .send()
-            .await;
+            .expression_attribute_values(":now", number(now.millis()));
+        let answer = Box::pin(call.send()).await;
         match answer {
             Ok(_) => Ok(()),
             // Another attempt's, and the next one takes its identity.
@@ -247,7 +245,7 @@ impl<O: ClaimCheck> Markers for DynamoReceipts<O> {
     }
 
     async fn unmark(&self, key: MarkerKey<'_>, until: Timestamp) -> Result<(), PortError> {
-        let answer = self
+        let call = self
             .client
             .delete_item()
             .table_name(&self.table)
@@ -255,9 +253,8 @@ impl<O: ClaimCheck> Markers for DynamoReceipts<O> {
             .key(SK, keys::marker(key))
             .condition_expression("#leased_until = :until")
             .expression_attribute_names("#leased_until", LEASED_UNTIL)
-            .expression_attribute_values(":until", number(until.millis()))
-            .send()
-            .await;
+            .expression_attribute_values(":until", number(until.millis()));
+        let answer = Box::pin(call.send()).await;
         match answer {
             Ok(_) => Ok(()),
             // It is gone, or somebody else's by now.
@@ -280,7 +277,7 @@ impl<O: ClaimCheck> CheckClaims for DynamoReceipts<O> {
         now: Timestamp,
         until: Timestamp,
     ) -> Result<bool, PortError> {
-        let answer = self
+        let call = self
             .client
             .put_item()
             .table_name(&self.table)
@@ -290,9 +287,8 @@ impl<O: ClaimCheck> CheckClaims for DynamoReceipts<O> {
             .item(EXPIRES_AT, number(until.seconds()))
             .condition_expression("attribute_not_exists(#expires) OR #expires <= :now")
             .expression_attribute_names("#expires", EXPIRES)
-            .expression_attribute_values(":now", number(now.millis()))
-            .send()
-            .await;
+            .expression_attribute_values(":now", number(now.millis()));
+        let answer = Box::pin(call.send()).await;
         match answer {
             Ok(_) => Ok(true),
             Err(error)

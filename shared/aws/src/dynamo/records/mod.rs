@@ -6,7 +6,7 @@
 //! | `data`, `compact` or `dataref` | the record: as a map, as compressed text, or where it is kept |
 //! | `event_id`, `event_type`, `received_at` | the event whose data it is, and when that was first received |
 //! | `sequence` | the place of that event, where its kind is ordered by the source's own time ([`Sequence`]) |
-//! | `content_hash` | what that event said |
+//! | `content_hash` | what that event said, as hex digits; read as bytes too, as `deleted_hash` is |
 //! | `c0` to `c7` | its last contents and the events that brought them, the newest first ([`Said`]): 136 bytes |
 //! | `deleted` | whether it is deleted |
 //! | `deleted_by`, `deleted_hash` | the first delete that arrived |
@@ -216,7 +216,7 @@ impl<O: ClaimCheck> DynamoRecords<O> {
             .call(key)
             .return_values(ReturnValue::AllOld)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        let error = match changes.into_call(call).send().await {
+        let error = match Box::pin(changes.into_call(call).send()).await {
             Ok(answer) => {
                 let before = answer.attributes().map_or(Ok(Known::default()), known);
                 return Ok(before.map(Written::New));
@@ -296,7 +296,7 @@ impl<O: ClaimCheck> DynamoRecords<O> {
         events: &[EventId],
     ) -> Result<Result<(), PortError>, PortError> {
         let changes = Changes::default().add(EVENT_IDS, ids(events));
-        let answer = changes.into_call(self.call(key)).send().await;
+        let answer = Box::pin(changes.into_call(self.call(key)).send()).await;
         match answer.map_err(|error| port_error(COLLECTING, &error, is_permanent)) {
             Ok(_) => Ok(Ok(())),
             Err(error) if error.is_transient() => Err(error),
@@ -492,7 +492,7 @@ fn known(item: &Item) -> Result<Known, PortError> {
         Some(id) => Some(KnownEvent {
             id: id.parse().map_err(|_| malformed())?,
             sequence: parsed(item, SEQUENCE)?,
-            hash: parsed(item, CONTENT_HASH)?.ok_or_else(malformed)?,
+            hash: hash_of(item, CONTENT_HASH)?.ok_or_else(malformed)?,
         }),
         None => None,
     };
@@ -502,12 +502,22 @@ fn known(item: &Item) -> Result<Known, PortError> {
         deleted: match text_of(item, DELETED_BY) {
             Some(id) => Some((
                 id.parse().map_err(|_| malformed())?,
-                parsed(item, DELETED_HASH)?.ok_or_else(malformed)?,
+                hash_of(item, DELETED_HASH)?.ok_or_else(malformed)?,
             )),
             None => None,
         },
         deleted_sequence: parsed(item, DELETED_SEQUENCE)?,
     })
+}
+
+/// A hash: as text, or as the bytes that a later release writes to keep items small.
+fn hash_of(item: &Item, name: &str) -> Result<Option<ContentHash>, PortError> {
+    match item.get(name) {
+        Some(AttributeValue::B(bytes)) => ContentHash::from_bytes(bytes.as_ref())
+            .map(Some)
+            .ok_or_else(|| PortError::transient(READING, MALFORMED_ITEM)),
+        _ => parsed(item, name),
+    }
 }
 
 fn parsed<T: FromStr>(item: &Item, name: &str) -> Result<Option<T>, PortError> {
@@ -540,9 +550,7 @@ impl<O: ClaimCheck> Records for DynamoRecords<O> {
             .set_once(DELETED_BY, text(delete.id.to_string()))
             .set_once(DELETED_HASH, text(delete.hash.to_string()));
         let call = self.call(key).return_values(ReturnValue::AllOld);
-        let answer = changes
-            .into_call(call)
-            .send()
+        let answer = Box::pin(changes.into_call(call).send())
             .await
             .map_err(|error| port_error(DELETING, &error, may_pass))?;
         answer.attributes().map_or(Ok(Known::default()), known)
@@ -734,6 +742,16 @@ mod tests {
             let mut broken = read.clone();
             broken.insert(name.to_owned(), text("?"));
             assert_eq!(known(&broken).unwrap_err().code, MALFORMED_ITEM, "{name}");
+        }
+        for (name, content) in [(CONTENT_HASH, "a"), (DELETED_HASH, "d")] {
+            let bytes = |bytes: &[u8]| AttributeValue::B(Blob::new(bytes));
+            let mut as_bytes = read.clone();
+            as_bytes.insert(name.to_owned(), bytes(hash(content).as_bytes()));
+            assert_eq!(known(&as_bytes), known(&read), "{name}");
+            for broken in [&[][..], &[7; 31], &[7; 33]] {
+                as_bytes.insert(name.to_owned(), bytes(broken));
+                assert_eq!(known(&as_bytes).unwrap_err().code, MALFORMED_ITEM, "{name}");
+            }
         }
         read.remove(CONTENT_HASH);
         assert_eq!(known(&read).unwrap_err().code, MALFORMED_ITEM);
