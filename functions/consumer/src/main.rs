@@ -15,7 +15,7 @@ use runtime::{deadline, telemetry};
 async fn main() -> Result<(), Error> {
     let variables = Variables::from_process();
     telemetry::init(variables.parsed("LOG_LEVEL")?);
-    let aws = Aws::new(Access::from_env()?).await?;
+    let aws = Aws::new(Access::from_env()?)?;
     let (dynamo, sqs) = (aws.dynamo(), aws.sqs());
     let bucket = variables.text("OVERSIZE_BUCKET")?;
     let records = DynamoRecords::new(

@@ -14,7 +14,7 @@ const SECONDS_A_DAY: u64 = 86_400;
 async fn main() -> Result<(), Error> {
     let variables = Variables::from_process();
     telemetry::init(variables.parsed("LOG_LEVEL")?);
-    let aws = Aws::new(Access::from_env()?).await?;
+    let aws = Aws::new(Access::from_env()?)?;
     let (dynamo, sqs, secrets) = (aws.dynamo(), aws.sqs(), aws.secrets());
     let receipts = DynamoReceipts::new(
         dynamo.clone(),

@@ -4,24 +4,27 @@
 //! [`Warm::warm`] makes the first TLS handshake, so that no request waits for it.
 //!
 //! Credentials and region are those that Lambda puts into the environment; no profile, no metadata service
-//! and no other provider is ever asked. Other settings of the SDK are variables too, and no file has any.
+//! and no other provider is ever asked. The configuration is put together here for that reason: `aws_config`'s loader links
+//! all of them, and a client of STS, even where each is overridden.
 //! <https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html>
 
 use std::future::Future;
 use std::time::Duration;
 
+use aws_config::identity::IdentityCache;
 use aws_config::{BehaviorVersion, SdkConfig};
-use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
 use aws_sdk_dynamodb::config::interceptors::BeforeTransmitInterceptorContextMut;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::config::{
-    ConfigBag, Credentials, Intercept, Region, RuntimeComponents, SharedHttpClient,
+    ConfigBag, Credentials, Intercept, Region, RuntimeComponents, SharedCredentialsProvider,
+    SharedHttpClient,
 };
 use aws_sdk_dynamodb::error::BoxError;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use aws_smithy_http_client::{Builder, HttpClientError};
+use aws_smithy_runtime::client::auth::no_auth::NO_AUTH_SCHEME_ID;
 use thiserror::Error;
 
 /// The roots that every AWS endpoint's certificate goes back to, as the machine's trust store has them and as
@@ -69,6 +72,9 @@ pub enum AccessError {
         "the environment variable {0} is not set: Lambda sets it, elsewhere it has to be given"
     )]
     Missing(&'static str),
+    /// A variable is neither `true` nor `false`.
+    #[error("the environment variable {0} is neither true nor false")]
+    NotBoolean(&'static str),
     /// The TLS client cannot be made.
     #[error("the TLS client cannot be made")]
     Tls(#[source] HttpClientError),
@@ -81,7 +87,6 @@ impl Access {
     /// # Errors
     /// One of the first three is not set.
     pub fn from_env() -> Result<Self, AccessError> {
-        let optional = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let required = |name: &'static str| optional(name).ok_or(AccessError::Missing(name));
         let credentials = Credentials::new(
             required("AWS_ACCESS_KEY_ID")?,
@@ -107,9 +112,11 @@ pub struct Aws {
 impl Aws {
     /// Prepares the calls. Nothing is sent yet.
     ///
+    /// Where they are set, `AWS_USE_FIPS_ENDPOINT` and `AWS_USE_DUALSTACK_ENDPOINT` choose among AWS's endpoints.
+    ///
     /// # Errors
-    /// The TLS client cannot be made.
-    pub async fn new(access: Access) -> Result<Self, AccessError> {
+    /// One of the two is no boolean, or the TLS client cannot be made.
+    pub fn new(access: Access) -> Result<Self, AccessError> {
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(CONNECT)
             .operation_attempt_timeout(ATTEMPT)
@@ -118,19 +125,19 @@ impl Aws {
         let retries = RetryConfig::standard()
             .with_initial_backoff(FIRST_PAUSE)
             .with_max_backoff(LONGEST_PAUSE);
-        let config = aws_config::defaults(BehaviorVersion::latest())
+        let mut config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
             .region(Region::new(access.region))
-            .credentials_provider(access.credentials)
-            .profile_files(no_files())
+            .credentials_provider(SharedCredentialsProvider::new(access.credentials))
+            .identity_cache(IdentityCache::lazy().build())
             .http_client(http_client().map_err(AccessError::Tls)?)
             .timeout_config(timeouts)
             .retry_config(retries);
-        let config = match access.endpoint {
-            Some(endpoint) => config.endpoint_url(endpoint),
-            None => config,
-        };
+        config.set_endpoint_url(access.endpoint);
+        config.set_use_fips(boolean("AWS_USE_FIPS_ENDPOINT")?);
+        config.set_use_dual_stack(boolean("AWS_USE_DUALSTACK_ENDPOINT")?);
         Ok(Self {
-            config: config.load().await,
+            config: config.build(),
         })
     }
 
@@ -168,11 +175,19 @@ impl Aws {
     }
 }
 
-/// In place of the files with profiles, which would be looked for in the home directory: a file that is empty and was read.
-fn no_files() -> EnvConfigFiles {
-    EnvConfigFiles::builder()
-        .with_contents(EnvConfigFileKind::Config, "")
-        .build()
+/// A setting of the environment, where there is one.
+fn boolean(name: &'static str) -> Result<Option<bool>, AccessError> {
+    match optional(name) {
+        None => Ok(None),
+        Some(value) if value.eq_ignore_ascii_case("true") => Ok(Some(true)),
+        Some(value) if value.eq_ignore_ascii_case("false") => Ok(Some(false)),
+        Some(_) => Err(AccessError::NotBoolean(name)),
+    }
+}
+
+/// A variable that is set, and not to nothing.
+fn optional(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 fn http_client() -> Result<SharedHttpClient, HttpClientError> {
@@ -193,39 +208,34 @@ pub trait Warm {
     fn warm(&self) -> impl Future<Output = ()> + Send;
 }
 
-impl Warm for aws_sdk_dynamodb::Client {
-    async fn warm(&self) {
-        let once = aws_sdk_dynamodb::config::Builder::new().retry_config(RetryConfig::disabled());
-        let call = self.list_tables().customize().config_override(once);
-        drop(call.interceptor(Unsigned).send().await);
-    }
+/// Warms a client by a call of its service: each service's crate has types of its own for the same settings.
+macro_rules! warm {
+    ($service:ident, $call:ident) => {
+        impl Warm for $service::Client {
+            async fn warm(&self) {
+                let once = $service::config::Builder::new()
+                    .retry_config(RetryConfig::disabled())
+                    .allow_no_auth()
+                    .auth_scheme_preference([NO_AUTH_SCHEME_ID]);
+                let call = self.$call().customize().config_override(once);
+                drop(call.interceptor(Bare).send().await);
+            }
+        }
+    };
 }
 
-impl Warm for aws_sdk_sqs::Client {
-    async fn warm(&self) {
-        let once = aws_sdk_sqs::config::Builder::new().retry_config(RetryConfig::disabled());
-        let call = self.list_queues().customize().config_override(once);
-        drop(call.interceptor(Unsigned).send().await);
-    }
-}
+warm!(aws_sdk_dynamodb, list_tables);
+warm!(aws_sdk_sqs, list_queues);
+warm!(aws_sdk_secretsmanager, list_secrets);
 
-impl Warm for aws_sdk_secretsmanager::Client {
-    async fn warm(&self) {
-        let once =
-            aws_sdk_secretsmanager::config::Builder::new().retry_config(RetryConfig::disabled());
-        let call = self.list_secrets().customize().config_override(once);
-        drop(call.interceptor(Unsigned).send().await);
-    }
-}
-
-/// Turns a call into a `GET /` in nobody's name: it goes the whole way of a real call, over the same host and
-/// connection, and leaves no refused call in the account's trail.
+/// Turns an unsigned call into a `GET /`: it goes the whole way of a real call, over the same host and connection, and
+/// leaves no refused call in the account's trail.
 #[derive(Debug)]
-struct Unsigned;
+struct Bare;
 
-impl Intercept for Unsigned {
+impl Intercept for Bare {
     fn name(&self) -> &'static str {
-        "Unsigned"
+        "Bare"
     }
 
     fn modify_before_transmit(
@@ -237,13 +247,7 @@ impl Intercept for Unsigned {
         let request = context.request_mut();
         request.set_method("GET")?;
         drop(request.take_body());
-        for header in [
-            "authorization",
-            "content-length",
-            "content-type",
-            "x-amz-security-token",
-            "x-amz-target",
-        ] {
+        for header in ["content-length", "content-type", "x-amz-target"] {
             request.headers_mut().remove(header);
         }
         Ok(())
@@ -274,7 +278,7 @@ mod tests {
                 "test",
             ),
         };
-        Aws::new(access).await.unwrap()
+        Aws::new(access).unwrap()
     }
 
     /// A certificate's bytes.
@@ -420,14 +424,21 @@ mod tests {
         let found = match Access::from_env() {
             Err(error) => error.to_string(),
             Ok(access) => {
-                let config = Aws::new(access).await.unwrap().config;
+                let config = match Aws::new(access) {
+                    Ok(aws) => aws.config,
+                    Err(error) => {
+                        println!("found {error}");
+                        return;
+                    }
+                };
                 let provider = config.credentials_provider().unwrap();
                 let credentials = provider.provide_credentials().await.unwrap();
                 format!(
-                    "{:?} {:?} {:?} {}",
+                    "{:?} {:?} {:?} {:?} {}",
                     config.region().unwrap().as_ref(),
                     config.endpoint_url(),
                     config.use_fips(),
+                    config.use_dual_stack(),
                     credentials.access_key_id()
                 )
             }
@@ -437,13 +448,28 @@ mod tests {
 
     #[test]
     fn neither_a_profile_nor_a_metadata_service_is_asked() {
-        assert_eq!(found(&[REGION, ID, SECRET]), r#""eu-west-1" None None id"#);
+        assert_eq!(
+            found(&[REGION, ID, SECRET]),
+            r#""eu-west-1" None None None id"#
+        );
         // That a setting of the profile would be seen, were the profile read.
         let fips = ("AWS_USE_FIPS_ENDPOINT", "true");
         assert_eq!(
             found(&[REGION, ID, SECRET, fips]),
-            r#""eu-west-1" None Some(true) id"#
+            r#""eu-west-1" None Some(true) None id"#
         );
+    }
+
+    #[rstest]
+    #[case::neither(
+        "yes",
+        "the environment variable AWS_USE_DUALSTACK_ENDPOINT is neither true nor false"
+    )]
+    #[case::empty("", r#""eu-west-1" None None None id"#)]
+    #[case::another_case("False", r#""eu-west-1" None None Some(false) id"#)]
+    fn a_setting_is_true_or_false(#[case] value: &str, #[case] expected: &str) {
+        let dual_stack = ("AWS_USE_DUALSTACK_ENDPOINT", value);
+        assert_eq!(found(&[REGION, ID, SECRET, dual_stack]), expected);
     }
 
     #[rstest]
