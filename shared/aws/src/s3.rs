@@ -4,11 +4,14 @@
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html>
 
+use std::sync::{Arc, LazyLock};
+
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
 use domain::envelope::DataRef;
 use domain::ports::{ClaimCheck, PortError};
 
+use crate::client::Aws;
 use crate::failure::port_error;
 
 /// The largest object that is read, in bytes: a delivery is at most 6 MB, so anything larger is not ours.
@@ -31,16 +34,30 @@ const FOREIGN: &str = "foreign_reference";
 /// One bucket. A reference to another one is not followed, whoever wrote it.
 #[derive(Debug, Clone)]
 pub struct S3Oversize {
-    client: Client,
+    client: Arc<Lazy>,
     bucket: String,
 }
+
+/// A client that is made when it is first used.
+type Lazy = LazyLock<Client, Box<dyn FnOnce() -> Client + Send>>;
 
 impl S3Oversize {
     /// Keeps objects in this bucket.
     #[must_use]
     pub fn new(client: Client, bucket: impl Into<String>) -> Self {
+        Self::made_by(move || client, bucket)
+    }
+
+    /// Keeps objects in this bucket of `aws`. The client is made with the first object: few starts ever see one.
+    #[must_use]
+    pub fn of(aws: &Aws, bucket: impl Into<String>) -> Self {
+        let aws = aws.clone();
+        Self::made_by(move || aws.s3(), bucket)
+    }
+
+    fn made_by(make: impl FnOnce() -> Client + Send + 'static, bucket: impl Into<String>) -> Self {
         Self {
-            client,
+            client: Arc::new(LazyLock::new(Box::new(make))),
             bucket: bucket.into(),
         }
     }
@@ -48,12 +65,14 @@ impl S3Oversize {
 
 impl ClaimCheck for S3Oversize {
     async fn put(&self, key: &str, bytes: &[u8]) -> Result<DataRef, PortError> {
-        self.client
+        let call = self
+            .client
             .put_object()
             .bucket(&self.bucket)
             .key(key)
-            .body(ByteStream::from(bytes.to_vec()))
-            .send()
+            .body(ByteStream::from(bytes.to_vec()));
+        // Boxed, or every event and every record would carry the state of a call that few of them make.
+        Box::pin(call.send())
             .await
             .map_err(|error| port_error(PUTTING, &error, is_permanent))?;
         Ok(DataRef::new(&self.bucket, key))
@@ -64,12 +83,8 @@ impl ClaimCheck for S3Oversize {
             Some((bucket, key)) if bucket == self.bucket => key,
             _ => return Err(PortError::transient(GETTING, FOREIGN)),
         };
-        let mut object = self
-            .client
-            .get_object()
-            .bucket(&self.bucket)
-            .key(key)
-            .send()
+        let call = self.client.get_object().bucket(&self.bucket).key(key);
+        let mut object = Box::pin(call.send())
             .await
             .map_err(|error| port_error(GETTING, &error, is_permanent))?;
         let announced = object.content_length().unwrap_or_default();
@@ -86,5 +101,46 @@ impl ClaimCheck for S3Oversize {
             bytes.extend_from_slice(&part);
         }
         Ok(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_s3::config::Credentials;
+    use domain::ports::ErrorKind;
+
+    use super::*;
+    use crate::client::Access;
+
+    /// A bucket where nothing listens: the discard port of this machine.
+    fn bucket() -> S3Oversize {
+        let access = Access {
+            region: "eu-west-1".to_owned(),
+            endpoint: Some("http://127.0.0.1:9".to_owned()),
+            credentials: Credentials::new("id", "secret", None, None, "test"),
+        };
+        S3Oversize::of(&Aws::new(access).unwrap(), "bucket")
+    }
+
+    #[tokio::test]
+    async fn the_client_is_made_once_and_with_the_first_object() {
+        let bucket = bucket();
+        let same = bucket.clone();
+        assert!(LazyLock::get(&bucket.client).is_none());
+        let error = same.put("key", b"{}").await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Transient);
+        assert!(LazyLock::get(&bucket.client).is_some());
+    }
+
+    /// Events are sent and records kept by the dozen at once, each with room for an object that it hardly ever needs.
+    #[test]
+    fn what_waits_for_an_object_is_small() {
+        let bucket = bucket();
+        let place = DataRef::new("bucket", "key");
+        let sizes = [
+            size_of_val(&bucket.put("key", b"{}")),
+            size_of_val(&bucket.get(&place)),
+        ];
+        assert!(sizes.iter().all(|size| *size < 4096), "{sizes:?}");
     }
 }
