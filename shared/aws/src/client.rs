@@ -17,14 +17,16 @@ use aws_sdk_dynamodb::config::interceptors::BeforeTransmitInterceptorContextMut;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::config::{
-    ConfigBag, Credentials, Intercept, Region, RuntimeComponents, SharedCredentialsProvider,
-    SharedHttpClient,
+    ConfigBag, Credentials, HttpClient, Intercept, Region, RuntimeComponents,
+    SharedCredentialsProvider, SharedHttpClient,
 };
 use aws_sdk_dynamodb::error::BoxError;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use aws_smithy_http_client::{Builder, HttpClientError};
 use aws_smithy_runtime::client::auth::no_auth::NO_AUTH_SCHEME_ID;
+use aws_smithy_runtime_api::client::connector_metadata::ConnectorMetadata;
+use aws_smithy_runtime_api::client::http::{HttpConnectorSettings, SharedHttpConnector};
 use thiserror::Error;
 
 /// The roots that every AWS endpoint's certificate goes back to, as the machine's trust store has them and as
@@ -117,6 +119,10 @@ impl Aws {
     /// # Errors
     /// One of the two is no boolean, or the TLS client cannot be made.
     pub fn new(access: Access) -> Result<Self, AccessError> {
+        Self::over(http_client().map_err(AccessError::Tls)?, access)
+    }
+
+    fn over(http: SharedHttpClient, access: Access) -> Result<Self, AccessError> {
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(CONNECT)
             .operation_attempt_timeout(ATTEMPT)
@@ -130,7 +136,7 @@ impl Aws {
             .region(Region::new(access.region))
             .credentials_provider(SharedCredentialsProvider::new(access.credentials))
             .identity_cache(IdentityCache::lazy().build())
-            .http_client(http_client().map_err(AccessError::Tls)?)
+            .http_client(OneConnector(http))
             .timeout_config(timeouts)
             .retry_config(retries);
         config.set_endpoint_url(access.endpoint);
@@ -201,6 +207,26 @@ fn http_client() -> Result<SharedHttpClient, HttpClientError> {
         .build_https())
 }
 
+/// The HTTP client without the check that it makes for each service's client. The check makes a connector and drops it again,
+/// so that the system's roots are read early: ours would be parsed once for each service, and once more for the connector
+/// that all of them share.
+#[derive(Debug)]
+struct OneConnector(SharedHttpClient);
+
+impl HttpClient for OneConnector {
+    fn http_connector(
+        &self,
+        settings: &HttpConnectorSettings,
+        components: &RuntimeComponents,
+    ) -> SharedHttpConnector {
+        self.0.http_connector(settings, components)
+    }
+
+    fn connector_metadata(&self) -> Option<ConnectorMetadata> {
+        self.0.connector_metadata()
+    }
+}
+
 /// A client whose first connection can be made ahead of its first request.
 pub trait Warm {
     /// Opens a connection to the service and leaves it in the pool. Asks for nothing that needs a permission,
@@ -257,7 +283,7 @@ impl Intercept for Bare {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use aws_sdk_dynamodb::config::ProvideCredentials as _;
+    use aws_sdk_dynamodb::config::{ProvideCredentials as _, RuntimeComponentsBuilder};
     use base64::Engine as _;
     use base64::engine::general_purpose::STANDARD;
     use domain::ports::ErrorKind;
@@ -266,8 +292,8 @@ mod tests {
     use tokio::net::TcpListener;
     use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
-    async fn aws(endpoint: &str) -> Aws {
-        let access = Access {
+    fn access(endpoint: &str) -> Access {
+        Access {
             region: "eu-west-1".to_owned(),
             endpoint: Some(endpoint.to_owned()),
             credentials: Credentials::new(
@@ -277,8 +303,48 @@ mod tests {
                 None,
                 "test",
             ),
-        };
-        Aws::new(access).unwrap()
+        }
+    }
+
+    fn aws(endpoint: &str) -> Aws {
+        Aws::new(access(endpoint)).unwrap()
+    }
+
+    /// An HTTP client that makes connectors for calls alone.
+    #[derive(Debug)]
+    struct ForCallsAlone(SharedHttpClient);
+
+    impl HttpClient for ForCallsAlone {
+        fn http_connector(
+            &self,
+            settings: &HttpConnectorSettings,
+            components: &RuntimeComponents,
+        ) -> SharedHttpConnector {
+            self.0.http_connector(settings, components)
+        }
+
+        fn validate_base_client_config(
+            &self,
+            _: &RuntimeComponentsBuilder,
+            _: &ConfigBag,
+        ) -> Result<(), BoxError> {
+            Err("a connector was made for a client".into())
+        }
+
+        fn connector_metadata(&self) -> Option<ConnectorMetadata> {
+            self.0.connector_metadata()
+        }
+    }
+
+    #[test]
+    fn no_client_of_a_service_reads_the_roots_for_itself() {
+        let http = SharedHttpClient::new(ForCallsAlone(http_client().unwrap()));
+        let aws = Aws::over(http, access("http://127.0.0.1:9")).unwrap();
+        // A client panics over a check that it does not pass.
+        drop((aws.dynamo(), aws.sqs(), aws.sns(), aws.s3(), aws.secrets()));
+        // The name of the HTTP client goes into the agent that AWS sees.
+        let client = aws.config.http_client().unwrap();
+        assert!(client.connector_metadata().is_some());
     }
 
     /// A certificate's bytes.
@@ -320,7 +386,7 @@ mod tests {
     #[tokio::test]
     async fn the_roots_are_read_and_an_unreachable_service_is_a_transient_error() {
         // Nothing listens on the discard port of this machine.
-        let client = aws("https://127.0.0.1:9").await.sqs();
+        let client = aws("https://127.0.0.1:9").sqs();
         client.warm().await;
         let error = client.list_queues().send().await.unwrap_err();
         let error = crate::failure::port_error("listing queues", &error, |_| false);
@@ -356,9 +422,7 @@ mod tests {
     #[tokio::test]
     async fn the_first_request_finds_a_connection_that_asked_for_nothing() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let client = aws(&format!("http://{}", listener.local_addr().unwrap()))
-            .await
-            .dynamo();
+        let client = aws(&format!("http://{}", listener.local_addr().unwrap())).dynamo();
         let (sender, mut heads) = unbounded_channel();
         tokio::spawn(serve(listener, sender));
         client.warm().await;
@@ -373,9 +437,9 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn the_keys_do_not_print() {
-        let printed = format!("{:?}", aws("http://127.0.0.1:9").await);
+    #[test]
+    fn the_keys_do_not_print() {
+        let printed = format!("{:?}", aws("http://127.0.0.1:9"));
         assert!(printed.contains("eu-west-1"));
         assert!(!printed.contains("marker"));
     }
