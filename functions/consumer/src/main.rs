@@ -15,17 +15,16 @@ use runtime::{deadline, telemetry};
 async fn main() -> Result<(), Error> {
     let variables = Variables::from_process();
     telemetry::init(variables.parsed("LOG_LEVEL")?);
-    let aws = Aws::new(Access::from_env()?).await?;
+    let aws = Aws::new(Access::from_env()?)?;
     let (dynamo, sqs) = (aws.dynamo(), aws.sqs());
-    let bucket = variables.text("OVERSIZE_BUCKET")?;
+    let oversize = S3Oversize::of(&aws, variables.text("OVERSIZE_BUCKET")?);
     let records = DynamoRecords::new(
         dynamo.clone(),
         variables.text("RECORDS_TABLE")?,
-        S3Oversize::new(aws.s3(), bucket),
+        oversize.clone(),
         variables.parsed("RECORD_FORMAT")?,
     );
     let lanes = SqsQueues::new(sqs.clone());
-    let oversize = S3Oversize::new(aws.s3(), bucket);
     let config = Config::read(&variables)?;
     config.report_problems(variables.text("AWS_REGION")?);
     let queues = QueuesAndTopics::of(&aws, lanes.clone(), config.routes.has_topics());

@@ -16,11 +16,11 @@ async fn main() -> Result<(), Error> {
     let variables = Variables::from_process();
     telemetry::init(variables.parsed("LOG_LEVEL")?);
     let config = Config::read(&variables)?;
-    let aws = Aws::new(Access::from_env()?).await?;
+    let aws = Aws::new(Access::from_env()?)?;
     let dynamo = aws.dynamo();
     let accounts = DynamoAccounts::new(dynamo.clone(), &config.accounts_table);
     let records = DynamoErasableRecords::new(dynamo.clone(), &config.records_table);
-    let objects = S3Oversize::new(aws.s3(), &config.oversize_bucket);
+    let objects = S3Oversize::of(&aws, &config.oversize_bucket);
     let eraser = &Eraser::new(&accounts, &records, &objects, config.stack);
     dynamo.warm().await;
     run(service_fn(|event: LambdaEvent<Value>| async move {

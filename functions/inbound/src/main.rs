@@ -14,12 +14,13 @@ const SECONDS_A_DAY: u64 = 86_400;
 async fn main() -> Result<(), Error> {
     let variables = Variables::from_process();
     telemetry::init(variables.parsed("LOG_LEVEL")?);
-    let aws = Aws::new(Access::from_env()?).await?;
+    let aws = Aws::new(Access::from_env()?)?;
     let (dynamo, sqs, secrets) = (aws.dynamo(), aws.sqs(), aws.secrets());
+    let oversize = S3Oversize::of(&aws, variables.text("OVERSIZE_BUCKET")?);
     let receipts = DynamoReceipts::new(
         dynamo.clone(),
         variables.text("RECEIPTS_TABLE")?,
-        S3Oversize::new(aws.s3(), variables.text("OVERSIZE_BUCKET")?),
+        oversize.clone(),
         variables.parsed("INLINE_LIMIT_BYTES")?,
         variables
             .parsed::<u64>("RECEIPT_TTL_DAYS")?
@@ -28,7 +29,6 @@ async fn main() -> Result<(), Error> {
     let tokens = DynamoTokens::new(dynamo.clone(), variables.text("ACCOUNTS_TABLE")?);
     let keys = SigningSecrets::new(secrets.clone(), variables.text("SIGNING_SECRET_PREFIX")?);
     let queues = SqsQueues::new(sqs.clone());
-    let oversize = S3Oversize::new(aws.s3(), variables.text("OVERSIZE_BUCKET")?);
     let config = Config::read(&variables)?;
     let inbound = &Inbound::new(&tokens, &keys, &queues, &receipts, &oversize, config);
     tokio::join!(dynamo.warm(), sqs.warm(), secrets.warm());

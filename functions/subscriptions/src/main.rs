@@ -15,7 +15,7 @@ async fn main() -> anyhow::Result<()> {
     let variables = Variables::from_process();
     telemetry::init(variables.parsed("LOG_LEVEL")?);
     let config = Config::read(&variables)?;
-    let aws = Aws::new(Access::from_env()?).await?;
+    let aws = Aws::new(Access::from_env()?)?;
     let (dynamo, vault, queues) = (aws.dynamo(), aws.secrets(), SqsQueues::new(aws.sqs()));
     let accounts = DynamoAccounts::new(dynamo.clone(), &config.accounts_table);
     let deliveries = DynamoDeliveries::new(dynamo.clone(), &config.receipts_table);

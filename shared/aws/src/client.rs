@@ -4,24 +4,29 @@
 //! [`Warm::warm`] makes the first TLS handshake, so that no request waits for it.
 //!
 //! Credentials and region are those that Lambda puts into the environment; no profile, no metadata service
-//! and no other provider is ever asked. Other settings of the SDK are variables too, and no file has any.
+//! and no other provider is ever asked. The configuration is put together here for that reason: `aws_config`'s loader links
+//! all of them, and a client of STS, even where each is overridden.
 //! <https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html>
 
 use std::future::Future;
 use std::time::Duration;
 
+use aws_config::identity::IdentityCache;
 use aws_config::{BehaviorVersion, SdkConfig};
-use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
 use aws_sdk_dynamodb::config::interceptors::BeforeTransmitInterceptorContextMut;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::config::{
-    ConfigBag, Credentials, Intercept, Region, RuntimeComponents, SharedHttpClient,
+    ConfigBag, Credentials, HttpClient, Intercept, Region, RuntimeComponents,
+    SharedCredentialsProvider, SharedHttpClient,
 };
 use aws_sdk_dynamodb::error::BoxError;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use aws_smithy_http_client::{Builder, HttpClientError};
+use aws_smithy_runtime::client::auth::no_auth::NO_AUTH_SCHEME_ID;
+use aws_smithy_runtime_api::client::connector_metadata::ConnectorMetadata;
+use aws_smithy_runtime_api::client::http::{HttpConnectorSettings, SharedHttpConnector};
 use thiserror::Error;
 
 /// The roots that every AWS endpoint's certificate goes back to, as the machine's trust store has them and as
@@ -69,6 +74,9 @@ pub enum AccessError {
         "the environment variable {0} is not set: Lambda sets it, elsewhere it has to be given"
     )]
     Missing(&'static str),
+    /// A variable is neither `true` nor `false`.
+    #[error("the environment variable {0} is neither true nor false")]
+    NotBoolean(&'static str),
     /// The TLS client cannot be made.
     #[error("the TLS client cannot be made")]
     Tls(#[source] HttpClientError),
@@ -81,7 +89,6 @@ impl Access {
     /// # Errors
     /// One of the first three is not set.
     pub fn from_env() -> Result<Self, AccessError> {
-        let optional = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let required = |name: &'static str| optional(name).ok_or(AccessError::Missing(name));
         let credentials = Credentials::new(
             required("AWS_ACCESS_KEY_ID")?,
@@ -107,9 +114,15 @@ pub struct Aws {
 impl Aws {
     /// Prepares the calls. Nothing is sent yet.
     ///
+    /// Where they are set, `AWS_USE_FIPS_ENDPOINT` and `AWS_USE_DUALSTACK_ENDPOINT` choose among AWS's endpoints.
+    ///
     /// # Errors
-    /// The TLS client cannot be made.
-    pub async fn new(access: Access) -> Result<Self, AccessError> {
+    /// One of the two is no boolean, or the TLS client cannot be made.
+    pub fn new(access: Access) -> Result<Self, AccessError> {
+        Self::over(http_client().map_err(AccessError::Tls)?, access)
+    }
+
+    fn over(http: SharedHttpClient, access: Access) -> Result<Self, AccessError> {
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(CONNECT)
             .operation_attempt_timeout(ATTEMPT)
@@ -118,19 +131,19 @@ impl Aws {
         let retries = RetryConfig::standard()
             .with_initial_backoff(FIRST_PAUSE)
             .with_max_backoff(LONGEST_PAUSE);
-        let config = aws_config::defaults(BehaviorVersion::latest())
+        let mut config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
             .region(Region::new(access.region))
-            .credentials_provider(access.credentials)
-            .profile_files(no_files())
-            .http_client(http_client().map_err(AccessError::Tls)?)
+            .credentials_provider(SharedCredentialsProvider::new(access.credentials))
+            .identity_cache(IdentityCache::lazy().build())
+            .http_client(OneConnector(http))
             .timeout_config(timeouts)
             .retry_config(retries);
-        let config = match access.endpoint {
-            Some(endpoint) => config.endpoint_url(endpoint),
-            None => config,
-        };
+        config.set_endpoint_url(access.endpoint);
+        config.set_use_fips(boolean("AWS_USE_FIPS_ENDPOINT")?);
+        config.set_use_dual_stack(boolean("AWS_USE_DUALSTACK_ENDPOINT")?);
         Ok(Self {
-            config: config.load().await,
+            config: config.build(),
         })
     }
 
@@ -168,11 +181,19 @@ impl Aws {
     }
 }
 
-/// In place of the files with profiles, which would be looked for in the home directory: a file that is empty and was read.
-fn no_files() -> EnvConfigFiles {
-    EnvConfigFiles::builder()
-        .with_contents(EnvConfigFileKind::Config, "")
-        .build()
+/// A setting of the environment, where there is one.
+fn boolean(name: &'static str) -> Result<Option<bool>, AccessError> {
+    match optional(name) {
+        None => Ok(None),
+        Some(value) if value.eq_ignore_ascii_case("true") => Ok(Some(true)),
+        Some(value) if value.eq_ignore_ascii_case("false") => Ok(Some(false)),
+        Some(_) => Err(AccessError::NotBoolean(name)),
+    }
+}
+
+/// A variable that is set, and not to nothing.
+fn optional(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 fn http_client() -> Result<SharedHttpClient, HttpClientError> {
@@ -186,6 +207,26 @@ fn http_client() -> Result<SharedHttpClient, HttpClientError> {
         .build_https())
 }
 
+/// The HTTP client without the check that it makes for each service's client. The check makes a connector and drops it again,
+/// so that the system's roots are read early: ours would be parsed once for each service, and once more for the connector
+/// that all of them share.
+#[derive(Debug)]
+struct OneConnector(SharedHttpClient);
+
+impl HttpClient for OneConnector {
+    fn http_connector(
+        &self,
+        settings: &HttpConnectorSettings,
+        components: &RuntimeComponents,
+    ) -> SharedHttpConnector {
+        self.0.http_connector(settings, components)
+    }
+
+    fn connector_metadata(&self) -> Option<ConnectorMetadata> {
+        self.0.connector_metadata()
+    }
+}
+
 /// A client whose first connection can be made ahead of its first request.
 pub trait Warm {
     /// Opens a connection to the service and leaves it in the pool. Asks for nothing that needs a permission,
@@ -193,39 +234,34 @@ pub trait Warm {
     fn warm(&self) -> impl Future<Output = ()> + Send;
 }
 
-impl Warm for aws_sdk_dynamodb::Client {
-    async fn warm(&self) {
-        let once = aws_sdk_dynamodb::config::Builder::new().retry_config(RetryConfig::disabled());
-        let call = self.list_tables().customize().config_override(once);
-        drop(call.interceptor(Unsigned).send().await);
-    }
+/// Warms a client by a call of its service: each service's crate has types of its own for the same settings.
+macro_rules! warm {
+    ($service:ident, $call:ident) => {
+        impl Warm for $service::Client {
+            async fn warm(&self) {
+                let once = $service::config::Builder::new()
+                    .retry_config(RetryConfig::disabled())
+                    .allow_no_auth()
+                    .auth_scheme_preference([NO_AUTH_SCHEME_ID]);
+                let call = self.$call().customize().config_override(once);
+                drop(call.interceptor(Bare).send().await);
+            }
+        }
+    };
 }
 
-impl Warm for aws_sdk_sqs::Client {
-    async fn warm(&self) {
-        let once = aws_sdk_sqs::config::Builder::new().retry_config(RetryConfig::disabled());
-        let call = self.list_queues().customize().config_override(once);
-        drop(call.interceptor(Unsigned).send().await);
-    }
-}
+warm!(aws_sdk_dynamodb, list_tables);
+warm!(aws_sdk_sqs, list_queues);
+warm!(aws_sdk_secretsmanager, list_secrets);
 
-impl Warm for aws_sdk_secretsmanager::Client {
-    async fn warm(&self) {
-        let once =
-            aws_sdk_secretsmanager::config::Builder::new().retry_config(RetryConfig::disabled());
-        let call = self.list_secrets().customize().config_override(once);
-        drop(call.interceptor(Unsigned).send().await);
-    }
-}
-
-/// Turns a call into a `GET /` in nobody's name: it goes the whole way of a real call, over the same host and
-/// connection, and leaves no refused call in the account's trail.
+/// Turns an unsigned call into a `GET /`: it goes the whole way of a real call, over the same host and connection, and
+/// leaves no refused call in the account's trail.
 #[derive(Debug)]
-struct Unsigned;
+struct Bare;
 
-impl Intercept for Unsigned {
+impl Intercept for Bare {
     fn name(&self) -> &'static str {
-        "Unsigned"
+        "Bare"
     }
 
     fn modify_before_transmit(
@@ -237,13 +273,7 @@ impl Intercept for Unsigned {
         let request = context.request_mut();
         request.set_method("GET")?;
         drop(request.take_body());
-        for header in [
-            "authorization",
-            "content-length",
-            "content-type",
-            "x-amz-security-token",
-            "x-amz-target",
-        ] {
+        for header in ["content-length", "content-type", "x-amz-target"] {
             request.headers_mut().remove(header);
         }
         Ok(())
@@ -253,7 +283,7 @@ impl Intercept for Unsigned {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use aws_sdk_dynamodb::config::ProvideCredentials as _;
+    use aws_sdk_dynamodb::config::{ProvideCredentials as _, RuntimeComponentsBuilder};
     use base64::Engine as _;
     use base64::engine::general_purpose::STANDARD;
     use domain::ports::ErrorKind;
@@ -262,8 +292,8 @@ mod tests {
     use tokio::net::TcpListener;
     use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
-    async fn aws(endpoint: &str) -> Aws {
-        let access = Access {
+    fn access(endpoint: &str) -> Access {
+        Access {
             region: "eu-west-1".to_owned(),
             endpoint: Some(endpoint.to_owned()),
             credentials: Credentials::new(
@@ -273,8 +303,48 @@ mod tests {
                 None,
                 "test",
             ),
-        };
-        Aws::new(access).await.unwrap()
+        }
+    }
+
+    fn aws(endpoint: &str) -> Aws {
+        Aws::new(access(endpoint)).unwrap()
+    }
+
+    /// An HTTP client that makes connectors for calls alone.
+    #[derive(Debug)]
+    struct ForCallsAlone(SharedHttpClient);
+
+    impl HttpClient for ForCallsAlone {
+        fn http_connector(
+            &self,
+            settings: &HttpConnectorSettings,
+            components: &RuntimeComponents,
+        ) -> SharedHttpConnector {
+            self.0.http_connector(settings, components)
+        }
+
+        fn validate_base_client_config(
+            &self,
+            _: &RuntimeComponentsBuilder,
+            _: &ConfigBag,
+        ) -> Result<(), BoxError> {
+            Err("a connector was made for a client".into())
+        }
+
+        fn connector_metadata(&self) -> Option<ConnectorMetadata> {
+            self.0.connector_metadata()
+        }
+    }
+
+    #[test]
+    fn no_client_of_a_service_reads_the_roots_for_itself() {
+        let http = SharedHttpClient::new(ForCallsAlone(http_client().unwrap()));
+        let aws = Aws::over(http, access("http://127.0.0.1:9")).unwrap();
+        // A client panics over a check that it does not pass.
+        drop((aws.dynamo(), aws.sqs(), aws.sns(), aws.s3(), aws.secrets()));
+        // The name of the HTTP client goes into the agent that AWS sees.
+        let client = aws.config.http_client().unwrap();
+        assert!(client.connector_metadata().is_some());
     }
 
     /// A certificate's bytes.
@@ -316,7 +386,7 @@ mod tests {
     #[tokio::test]
     async fn the_roots_are_read_and_an_unreachable_service_is_a_transient_error() {
         // Nothing listens on the discard port of this machine.
-        let client = aws("https://127.0.0.1:9").await.sqs();
+        let client = aws("https://127.0.0.1:9").sqs();
         client.warm().await;
         let error = client.list_queues().send().await.unwrap_err();
         let error = crate::failure::port_error("listing queues", &error, |_| false);
@@ -352,9 +422,7 @@ mod tests {
     #[tokio::test]
     async fn the_first_request_finds_a_connection_that_asked_for_nothing() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let client = aws(&format!("http://{}", listener.local_addr().unwrap()))
-            .await
-            .dynamo();
+        let client = aws(&format!("http://{}", listener.local_addr().unwrap())).dynamo();
         let (sender, mut heads) = unbounded_channel();
         tokio::spawn(serve(listener, sender));
         client.warm().await;
@@ -369,9 +437,9 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn the_keys_do_not_print() {
-        let printed = format!("{:?}", aws("http://127.0.0.1:9").await);
+    #[test]
+    fn the_keys_do_not_print() {
+        let printed = format!("{:?}", aws("http://127.0.0.1:9"));
         assert!(printed.contains("eu-west-1"));
         assert!(!printed.contains("marker"));
     }
@@ -420,14 +488,21 @@ mod tests {
         let found = match Access::from_env() {
             Err(error) => error.to_string(),
             Ok(access) => {
-                let config = Aws::new(access).await.unwrap().config;
+                let config = match Aws::new(access) {
+                    Ok(aws) => aws.config,
+                    Err(error) => {
+                        println!("found {error}");
+                        return;
+                    }
+                };
                 let provider = config.credentials_provider().unwrap();
                 let credentials = provider.provide_credentials().await.unwrap();
                 format!(
-                    "{:?} {:?} {:?} {}",
+                    "{:?} {:?} {:?} {:?} {}",
                     config.region().unwrap().as_ref(),
                     config.endpoint_url(),
                     config.use_fips(),
+                    config.use_dual_stack(),
                     credentials.access_key_id()
                 )
             }
@@ -437,13 +512,28 @@ mod tests {
 
     #[test]
     fn neither_a_profile_nor_a_metadata_service_is_asked() {
-        assert_eq!(found(&[REGION, ID, SECRET]), r#""eu-west-1" None None id"#);
+        assert_eq!(
+            found(&[REGION, ID, SECRET]),
+            r#""eu-west-1" None None None id"#
+        );
         // That a setting of the profile would be seen, were the profile read.
         let fips = ("AWS_USE_FIPS_ENDPOINT", "true");
         assert_eq!(
             found(&[REGION, ID, SECRET, fips]),
-            r#""eu-west-1" None Some(true) id"#
+            r#""eu-west-1" None Some(true) None id"#
         );
+    }
+
+    #[rstest]
+    #[case::neither(
+        "yes",
+        "the environment variable AWS_USE_DUALSTACK_ENDPOINT is neither true nor false"
+    )]
+    #[case::empty("", r#""eu-west-1" None None None id"#)]
+    #[case::another_case("False", r#""eu-west-1" None None Some(false) id"#)]
+    fn a_setting_is_true_or_false(#[case] value: &str, #[case] expected: &str) {
+        let dual_stack = ("AWS_USE_DUALSTACK_ENDPOINT", value);
+        assert_eq!(found(&[REGION, ID, SECRET, dual_stack]), expected);
     }
 
     #[rstest]

@@ -4,6 +4,8 @@
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html>
 
+use std::sync::{Arc, LazyLock};
+
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{Delete, ObjectIdentifier};
@@ -11,6 +13,7 @@ use domain::envelope::DataRef;
 use domain::erasure::{Cursor, ErasableObjects, Page};
 use domain::ports::{ClaimCheck, PortError};
 
+use crate::client::Aws;
 use crate::failure::port_error;
 
 /// The largest object that is read, in bytes: a delivery is at most 6 MB, so anything larger is not ours.
@@ -38,22 +41,37 @@ const FOREIGN: &str = "foreign_reference";
 /// One bucket. A reference to another one is not followed, whoever wrote it.
 #[derive(Debug, Clone)]
 pub struct S3Oversize {
-    client: Client,
+    client: Arc<Lazy>,
     bucket: String,
 }
+
+/// A client that is made when it is first used.
+type Lazy = LazyLock<Client, Box<dyn FnOnce() -> Client + Send>>;
 
 impl S3Oversize {
     /// Keeps objects in this bucket.
     #[must_use]
     pub fn new(client: Client, bucket: impl Into<String>) -> Self {
+        Self::made_by(move || client, bucket)
+    }
+
+    /// Keeps objects in this bucket of `aws`. The client is made with the first object: few starts ever see one.
+    #[must_use]
+    pub fn of(aws: &Aws, bucket: impl Into<String>) -> Self {
+        let aws = aws.clone();
+        Self::made_by(move || aws.s3(), bucket)
+    }
+
+    fn made_by(make: impl FnOnce() -> Client + Send + 'static, bucket: impl Into<String>) -> Self {
         Self {
-            client,
+            client: Arc::new(LazyLock::new(Box::new(make))),
             bucket: bucket.into(),
         }
     }
 }
 
 impl ClaimCheck for S3Oversize {
+    // Boxed, or every event and every record would carry the state of a call that few of them make.
     async fn put(&self, key: &str, bytes: &[u8]) -> Result<DataRef, PortError> {
         Box::pin(self.put_object(key, bytes)).await
     }
@@ -173,5 +191,34 @@ impl ErasableObjects for S3Oversize {
                 )
             }),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_s3::config::Credentials;
+    use domain::ports::ErrorKind;
+
+    use super::*;
+    use crate::client::Access;
+
+    /// A bucket where nothing listens: the discard port of this machine.
+    fn bucket() -> S3Oversize {
+        let access = Access {
+            region: "eu-west-1".to_owned(),
+            endpoint: Some("http://127.0.0.1:9".to_owned()),
+            credentials: Credentials::new("id", "secret", None, None, "test"),
+        };
+        S3Oversize::of(&Aws::new(access).unwrap(), "bucket")
+    }
+
+    #[tokio::test]
+    async fn the_client_is_made_once_and_with_the_first_object() {
+        let bucket = bucket();
+        let same = bucket.clone();
+        assert!(LazyLock::get(&bucket.client).is_none());
+        let error = same.put("key", b"{}").await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Transient);
+        assert!(LazyLock::get(&bucket.client).is_some());
     }
 }

@@ -235,7 +235,7 @@ mod tests {
             endpoint: Some(format!("http://{address}")),
             credentials: Credentials::new("id", "secret", None, None, "test"),
         };
-        let aws = Aws::new(access).await.unwrap();
+        let aws = Aws::new(access).unwrap();
         let topics = Some(SnsTopics::new(aws.sns()));
         (
             QueuesAndTopics::new(SqsQueues::new(aws.sqs()), topics),

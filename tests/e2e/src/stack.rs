@@ -78,9 +78,7 @@ impl Stack {
             endpoint: Some(outputs.endpoint_url.clone()),
             credentials,
         };
-        let aws = Aws::new(access)
-            .await
-            .expect("a client for 127.0.0.1 can be made");
+        let aws = Aws::new(access).expect("a client for 127.0.0.1 can be made");
         // The functions' time-outs are for AWS, and a test is patient.
         let timeouts = TimeoutConfig::builder()
             .operation_attempt_timeout(CALL_TIMEOUT)

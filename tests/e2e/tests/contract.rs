@@ -87,7 +87,7 @@ impl Place {
         #[expect(clippy::disallowed_methods, reason = "every run has another time")]
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
         Self {
-            aws: Aws::new(access).await.unwrap(),
+            aws: Aws::new(access).unwrap(),
             region: outputs.region,
             name: format!("contract-{test}-{}", now.as_nanos()),
         }

@@ -56,7 +56,7 @@ async fn place(test: &str) -> (Aws, String) {
     #[expect(clippy::disallowed_methods, reason = "every run has another time")]
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     (
-        Aws::new(access).await.unwrap(),
+        Aws::new(access).unwrap(),
         format!("subscriptions-{test}-{}", now.as_nanos()),
     )
 }

@@ -44,7 +44,7 @@ impl Service {
         };
         Self {
             kept,
-            aws: Aws::new(access).await.unwrap(),
+            aws: Aws::new(access).unwrap(),
         }
     }
 
