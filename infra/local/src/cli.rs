@@ -55,10 +55,6 @@ pub enum Command {
     /// The last line counts the checks. One that could not be run is NOT CHECKED and counted as skipped; so is one that
     /// belongs to a release, without --release.
     Verify(Verify),
-    /// Count what a delivery, a batch and a start cost, and compare with tests/scale.json.
-    ///
-    /// Needs valgrind. `cargo verify --release` does the same.
-    Scale(Scale),
     /// Be a source's simulator. The other commands start one for each source.
     #[command(hide = true)]
     Simulator {
@@ -132,14 +128,6 @@ impl Demo {
     pub fn patience(&self) -> Duration {
         Duration::from_secs(self.patience)
     }
-}
-
-/// Arguments of `scale`.
-#[derive(Debug, Args)]
-pub struct Scale {
-    /// Write what is measured into tests/scale.json.
-    #[arg(long)]
-    pub write: bool,
 }
 
 /// Arguments of `verify`.

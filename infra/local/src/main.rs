@@ -41,7 +41,7 @@ async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Up(_) => Some(places.clone()),
         Command::Demo(demo) if !demo.running => Some(places.clone()),
         Command::Verify(_) => Some(verify::places(&places)?),
-        Command::Demo(_) | Command::Down | Command::Scale(_) | Command::Simulator { .. } => None,
+        Command::Demo(_) | Command::Down | Command::Simulator { .. } => None,
     };
     tokio::select! {
         outcome = dispatch(cli.command, &places, progress) => return outcome,
@@ -71,7 +71,6 @@ async fn dispatch(command: Command, places: &Places, progress: Progress) -> Resu
         }
         Command::Demo(arguments) => demo::run(places, &arguments, progress).await,
         Command::Verify(arguments) => verify::run(places, &arguments, progress).await,
-        Command::Scale(arguments) => verify::scale::command(places, &arguments, progress).await,
         Command::Simulator { .. } => Ok(ExitCode::SUCCESS),
     }
 }
