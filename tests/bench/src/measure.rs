@@ -31,9 +31,6 @@ const RECEIPTS: &str = "receipts";
 const RECORDS: &str = "records";
 const TEAM: &str = "team";
 
-/// The lane of orders.
-const ORDERS: &str = "orders";
-
 /// How often something is done for a count.
 const COUNTED: usize = 5;
 
@@ -269,17 +266,45 @@ fn as_numbers(value: Value) -> Value {
     }
 }
 
-/// A batch of so many messages, which were sent to a lane.
+/// A batch of so many messages like those that were sent to a lane, each another event of another record: the consumer
+/// writes a record once for a batch.
 ///
 /// # Errors
-/// None was sent.
+/// None was sent, or what was sent is no event; more are asked for than can be told apart.
 pub fn batch(lane: &[Message], size: usize) -> Result<String> {
-    ensure!(!lane.is_empty(), "no message was sent to the lane");
-    let queue = lane.first().map_or(ORDERS, |message| &message.queue);
-    let batch = sqs_event::batch(&format!("arn:aws:sqs:{REGION}:000000000000:{queue}"));
-    let messages = lane.iter().cycle().take(size);
-    let batch = messages.fold(batch, |batch, message| batch.message(&message.body));
+    let queue = &lane
+        .first()
+        .context("no message was sent to the lane")?
+        .queue;
+    let mut batch = sqs_event::batch(&format!("arn:aws:sqs:{REGION}:000000000000:{queue}"));
+    let rounds = (0..).flat_map(|round| lane.iter().map(move |message| (round, message)));
+    for (round, message) in rounds.take(size) {
+        batch = batch.message(&in_round(&message.body, round)?);
+    }
     Ok(batch.to_json())
+}
+
+/// A message as it could have come by another delivery, about another record.
+fn in_round(body: &str, round: u32) -> Result<String> {
+    if round == 0 {
+        return Ok(body.to_owned());
+    }
+    let event: Value = serde_json::from_str(body)?;
+    let text = |member| event.get(member).and_then(Value::as_str);
+    let delivery = text("deliveryid").context("a message has no deliveryid")?;
+    let (_, record) = text("subject")
+        .and_then(|subject| subject.split_once('/'))
+        .context("a message has no subject")?;
+    // Ids of payloads are digits of hexadecimal numbers.
+    let letter = ('g'..='z').nth(usize::try_from(round)?);
+    let letter = letter.context("more messages than can be told apart")?;
+    let other = delivery
+        .get(..32)
+        .map(|begin| format!("{begin}{round:04x}"));
+    let other = other.context("a deliveryid is no UUID")?;
+    let rest = record.get(1..).context("a record has no id")?;
+    let body = body.replace(delivery, &other);
+    Ok(body.replace(record, &format!("{letter}{rest}")))
 }
 
 /// The middle one.
@@ -387,6 +412,8 @@ mod tests {
 
     use super::*;
     use crate::stand::Item;
+
+    const ORDERS: &str = "orders";
 
     fn payload() -> Payload {
         Payload {
@@ -547,10 +574,28 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_of_nothing_is_none() {
+    fn a_batch_has_as_many_records_as_messages() {
+        let body = r#"{"id":"01a1f8d3-ea7b-7101-8101-010101010101.00007","deliveryid":"01a1f8d3-ea7b-7101-8101-010101010101","subject":"order/0123456789a","data":{"id":"0123456789a"}}"#;
+        let lane = [Message {
+            queue: ORDERS.to_owned(),
+            body: body.to_owned(),
+        }];
+        let event: Value = serde_json::from_str(&batch(&lane, 20).unwrap()).unwrap();
+        let records = event["Records"].as_array().unwrap();
+        let bodies: Vec<Value> = records
+            .iter()
+            .map(|record| serde_json::from_str(record["body"].as_str().unwrap()).unwrap())
+            .collect();
+        for member in ["/id", "/deliveryid", "/subject", "/data/id"] {
+            let all: std::collections::BTreeSet<&str> = bodies
+                .iter()
+                .map(|body| body.pointer(member).unwrap().as_str().unwrap())
+                .collect();
+            assert_eq!(all.len(), 20, "{member}");
+        }
+        batch(&lane, 21).unwrap_err();
         batch(&[], 10).unwrap_err();
-        let event: Value = serde_json::from_str(&batch(&traffic().messages, 5).unwrap()).unwrap();
-        assert_eq!(event["Records"].as_array().unwrap().len(), 5);
+        batch(&[message(1, &json!({}))], 2).unwrap_err();
     }
 
     #[test]

@@ -281,3 +281,73 @@ fn next(event: String) -> Response {
     let response = response.body(Body::from(event));
     response.unwrap_or_else(|_| empty(StatusCode::INTERNAL_SERVER_ERROR))
 }
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    async fn started(script: &str, scratch: &Path) -> Result<(Program, Taken)> {
+        let stand = Stand::start(None, String::new(), "").await?;
+        let launch = Launch {
+            name: "script",
+            command: vec!["/bin/bash".into(), "-c".into(), script.into()],
+            variables: BTreeMap::from([("PATH".to_owned(), "/usr/bin:/bin".to_owned())]),
+            folder: scratch.to_path_buf(),
+        };
+        Program::start(&launch, &stand, scratch).await
+    }
+
+    /// Bash's own TCP: asks for an event, answers it and asks for the next, which it waits for.
+    fn script(word: &str, answer: &str) -> String {
+        format!(
+            "ask() {{ exec 3<>/dev/tcp/${{AWS_LAMBDA_RUNTIME_API%:*}}/${{AWS_LAMBDA_RUNTIME_API#*:}}
+               printf 'GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\nhost: a\r\n\r\n' >&3
+               read -r line <&3; }}
+             ask; echo a line
+             exec 4<>/dev/tcp/${{AWS_LAMBDA_RUNTIME_API%:*}}/${{AWS_LAMBDA_RUNTIME_API#*:}}
+             printf 'POST /2018-06-01/runtime/invocation/1/{word} HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n{answer}' >&4
+             read -r line <&4; ask",
+            answer.len()
+        )
+    }
+
+    #[rstest]
+    #[case::ends("echo sorry; exit 3", "exit status: 3")]
+    #[case::says_why("echo sorry", "sorry")]
+    #[tokio::test]
+    async fn a_program_that_does_not_ask_is_an_error(#[case] script: &str, #[case] why: &str) {
+        let scratch = tempfile::tempdir().unwrap();
+        let error = started(script, scratch.path()).await.unwrap_err();
+        assert!(error.to_string().contains(why), "{error}");
+    }
+
+    #[tokio::test]
+    async fn an_answer_comes_with_what_it_took() {
+        let scratch = tempfile::tempdir().unwrap();
+        let script = script("response", r#"{"statusCode":200}"#);
+        let (mut program, taken) = started(&script, scratch.path()).await.unwrap();
+        assert!(taken.cpu > Duration::ZERO);
+        let (answer, taken) = program.invoke("{}").await.unwrap();
+        assert_eq!(answer, serde_json::json!({ "statusCode": 200 }));
+        assert_eq!(taken.log_bytes, 7);
+        program.stop().await.unwrap();
+    }
+
+    #[rstest]
+    #[case::an_error("error", r#"{"errorMessage":"no"}"#, "reported an error")]
+    #[case::no_json("response", "no", "answered with no JSON")]
+    #[tokio::test]
+    async fn an_answer_that_is_none_is_an_error(
+        #[case] word: &str,
+        #[case] answer: &str,
+        #[case] why: &str,
+    ) {
+        let scratch = tempfile::tempdir().unwrap();
+        let script = script(word, answer);
+        let (mut program, _) = started(&script, scratch.path()).await.unwrap();
+        let error = program.invoke("{}").await.unwrap_err();
+        assert!(error.to_string().contains(why), "{error}");
+    }
+}

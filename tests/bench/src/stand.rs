@@ -445,3 +445,104 @@ pub fn tls(folder: &std::path::Path) -> Result<TlsAcceptor> {
         .with_single_cert(vec![certificate], key.into())?;
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    fn shared() -> Shared {
+        Shared {
+            traffic: Mutex::default(),
+            token: "abc".to_owned(),
+            key: "key".to_owned(),
+        }
+    }
+
+    /// What the stand answers, and what it noted.
+    fn asked(service: Service, operation: &str, request: &Value) -> (Option<Value>, Traffic) {
+        let mut traffic = Traffic::default();
+        let reply = replied(&shared(), service, operation, request, &mut traffic);
+        let reply = reply.map(|text| serde_json::from_str(&text).unwrap_or_default());
+        (reply, traffic)
+    }
+
+    fn read(key: &str, consistent: bool) -> Value {
+        json!({ "Key": { "pk": { "S": key } }, "ConsistentRead": consistent })
+    }
+
+    #[rstest]
+    #[case::the_token("token#abc", false, true, 0.5)]
+    #[case::another_token("token#abd", false, false, 0.5)]
+    #[case::a_marker("#retry#acme", true, false, 1.0)]
+    fn one_token_is_known(
+        #[case] key: &str,
+        #[case] consistent: bool,
+        #[case] is_known: bool,
+        #[case] units: f64,
+    ) {
+        let (reply, traffic) = asked(Service::Dynamo, "GetItem", &read(key, consistent));
+        assert_eq!(reply.unwrap().get("Item").is_some(), is_known);
+        assert!((traffic.units.reads - units).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn messages_are_billed_by_64_kilobytes() {
+        let entry = |id: &str, group: Option<&str>| {
+            let mut entry = json!({ "Id": id, "MessageBody": "x".repeat(40_000) });
+            if let Some(group) = group {
+                entry["MessageGroupId"] = group.into();
+            }
+            entry
+        };
+        let send = |entries: Value| {
+            let request = json!({ "QueueUrl": "https://a/0/orders", "Entries": entries });
+            asked(Service::Sqs, "SendMessageBatch", &request)
+        };
+        let (reply, traffic) = send(json!([entry("0", None), entry("1", Some("acme"))]));
+        let units = (traffic.units.sqs, traffic.units.grouped);
+        assert_eq!(units, (2.0, 2.0));
+        assert_eq!(reply.unwrap()["Successful"].as_array().unwrap().len(), 2);
+        assert_eq!(traffic.messages.len(), 2);
+        assert_eq!(traffic.messages[0].queue, "orders");
+        let (_, traffic) = send(json!([entry("0", None)]));
+        assert_eq!((traffic.units.sqs, traffic.units.grouped), (1.0, 0.0));
+    }
+
+    #[test]
+    fn what_is_written_is_noted_and_billed() {
+        let item = json!({ "pk": { "S": "p" }, "data": { "S": "d".repeat(1_100) } });
+        let request = json!({ "TableName": "records", "Item": item });
+        let (reply, traffic) = asked(Service::Dynamo, "PutItem", &request);
+        assert_eq!(reply, Some(json!({})));
+        assert!((traffic.units.writes - 2.0).abs() < f64::EPSILON);
+        assert_eq!(traffic.items[0].table, "records");
+        assert_eq!(traffic.items[0].bytes(), 3 + 1_104);
+    }
+
+    /// A call that no clean run makes fails, so that nobody takes its answer for work that was done.
+    #[rstest]
+    #[case(Service::Dynamo, "Scan")]
+    #[case(Service::Sqs, "ReceiveMessage")]
+    #[case(Service::Secrets, "PutSecretValue")]
+    #[case(Service::S3, "GET")]
+    #[case(Service::Sqs, "SendMessageBatch")]
+    #[case(Service::Dynamo, "UpdateItem")]
+    fn what_is_not_known_is_refused(#[case] service: Service, #[case] operation: &str) {
+        let (reply, traffic) = asked(service, operation, &json!({}));
+        assert_eq!(reply, None);
+        assert!(traffic.messages.is_empty() && traffic.items.is_empty());
+    }
+
+    #[test]
+    fn a_connection_that_asks_for_nothing_is_no_call() {
+        let warm_up = format!("sqs.{WARM_UP}");
+        let calls = BTreeMap::from([(warm_up, 3), ("sqs.SendMessageBatch".to_owned(), 2)]);
+        let traffic = Traffic {
+            calls,
+            ..Traffic::default()
+        };
+        assert_eq!(traffic.asked(), 2);
+    }
+}
