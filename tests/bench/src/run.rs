@@ -10,6 +10,7 @@ use local::places::Places;
 use local::progress::Progress;
 use local::template::Template;
 use local::tools::Tools;
+use serde_json::Value;
 
 use crate::guard;
 use crate::measure::{self, FORMATS, deliver, launch, median};
@@ -206,8 +207,10 @@ pub async fn run(
         log,
     };
     let report = bench.report(progress).await;
-    // The keys of the stand's certificate are of no use any more.
-    std::fs::remove_dir_all(&bench.scratch)?;
+    // The certificates are of no use any more. The programs' logs stay where something went wrong.
+    if report.is_ok() {
+        std::fs::remove_dir_all(&bench.scratch)?;
+    }
     report
 }
 
@@ -380,7 +383,11 @@ impl Bench<'_> {
         }
         if [ONE, FIFTY].contains(&payload.name) {
             let counted = self
-                .instructions(self.function(INBOUND, &self.plain)?, &event)
+                .instructions(
+                    self.function(INBOUND, &self.plain)?,
+                    &event,
+                    |answer, traffic| measure::delivered(payload, answer, traffic),
+                )
                 .await?;
             if let Some(ours) = deliveries.first_mut() {
                 ours.instructions = Some(counted);
@@ -431,7 +438,12 @@ impl Bench<'_> {
         let instructions = match size {
             10 => {
                 let start = in_format(self.function(CONSUMER, &self.plain)?);
-                Some(self.instructions(start, &event).await?)
+                Some(
+                    self.instructions(start, &event, |answer, traffic| {
+                        measure::consumed(size, answer, traffic)
+                    })
+                    .await?,
+                )
             }
             _ => None,
         };
@@ -448,7 +460,12 @@ impl Bench<'_> {
     }
 
     /// The instructions of the program for one event, once it is warm. Without TLS: valgrind has no processor that encrypts.
-    async fn instructions(&self, mut start: Launch, event: &str) -> Result<u64> {
+    async fn instructions(
+        &self,
+        mut start: Launch,
+        event: &str,
+        is_clean: impl Fn(&Value, &Traffic) -> Result<()>,
+    ) -> Result<u64> {
         let output = self.scratch.join("callgrind.out");
         let mut command = vec![self.valgrind.clone().into_os_string()];
         for argument in ["--tool=callgrind", "--quiet"] {
@@ -462,11 +479,12 @@ impl Bench<'_> {
         for (times, count) in [few, few + more].into_iter().zip(&mut counts) {
             let (mut program, _) = Program::start(&start, &self.plain, &self.scratch).await?;
             for _ in 0..times {
-                program.invoke(event).await?;
+                self.plain.take();
+                let (answer, _) = program.invoke(event).await?;
+                is_clean(&answer, &self.plain.take())?;
             }
             program.stop().await?;
             *count = guard::counted(&output, guard::instructions)?;
-            self.plain.take();
         }
         let [short, long] = counts;
         ensure!(long > short, "more deliveries took no more instructions");
