@@ -1,5 +1,11 @@
 //! The line of a batch and its metrics: what became of every event, in few bytes, and nothing of what an event says.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test stops at what it does not expect"
+)]
+
 mod world;
 
 use domain::ports::QueueUrl;

@@ -69,7 +69,11 @@ async fn every_team_gets_the_trace(
     assert_eq!(world.take_batch(&batch).await, [0; 0]);
     let expected = trace(team_header, team_parent);
     for team in ["sales", "ledger.fifo"] {
-        assert_eq!(traces(&world, team), [expected.clone()], "{team}");
+        assert_eq!(
+            traces(&world, team),
+            std::slice::from_ref(&expected),
+            "{team}"
+        );
         // The event itself says nothing of it.
         assert_eq!(world.queue(team)[0].body, body);
     }

@@ -163,24 +163,40 @@ pub async fn programs(
     tools: &Tools,
     progress: Progress,
 ) -> Result<[(&'static str, PathBuf); FUNCTIONS.len()]> {
-    let architecture = architecture()?;
-    let cargo = cargo()?;
     let log = places.log_of("build");
     std::fs::write(&log, "").with_context(|| format!("{} could not be written", log.display()))?;
-    let target = target_directory(places, &cargo).await?;
-    for function in FUNCTIONS {
-        let step = progress.step(format!("Building {function} for {architecture}"));
-        let mut command = tools.sam_program("cargo-lambda");
-        command
-            .args(["lambda", "build", "--release"])
-            .args((architecture == "arm64").then_some("--arm64"))
-            .args(["--bin", function])
-            .env("CARGO_TARGET_DIR", &target)
-            .current_dir(places.root.join("functions").join(function));
-        compile(&format!("the build of {function}"), command, &log, step).await?;
+    let mut programs = FUNCTIONS.map(|function| (function, PathBuf::new()));
+    for (function, path) in &mut programs {
+        let folder = places.root.join("functions").join(*function);
+        *path = program(places, tools, function, &folder, progress).await?;
     }
-    let program = |function| target.join("lambda").join(function).join("bootstrap");
-    Ok(FUNCTIONS.map(|function| (function, program(function))))
+    Ok(programs)
+}
+
+/// Builds one program for AWS in the folder of its package, and returns the place of it.
+///
+/// # Errors
+/// Those of [`programs`].
+pub async fn program(
+    places: &Places,
+    tools: &Tools,
+    name: &str,
+    folder: &Path,
+    progress: Progress,
+) -> Result<PathBuf> {
+    let architecture = architecture()?;
+    let target = target_directory(places, &cargo()?).await?;
+    let step = progress.step(format!("Building {name} for {architecture}"));
+    let mut command = tools.sam_program("cargo-lambda");
+    command
+        .args(["lambda", "build", "--release"])
+        .args((architecture == "arm64").then_some("--arm64"))
+        .args(["--bin", name])
+        .env("CARGO_TARGET_DIR", &target)
+        .current_dir(folder);
+    let log = places.log_of("build");
+    compile(&format!("the build of {name}"), command, &log, step).await?;
+    Ok(target.join("lambda").join(name).join("bootstrap"))
 }
 
 /// Builds the functions for AWS and packs them, and returns the template that `sam deploy` takes.
@@ -211,7 +227,10 @@ pub async fn functions(places: &Places, tools: &Tools, progress: Progress) -> Re
 }
 
 /// The workspace's target directory, found as `sam build` finds it.
-pub(crate) async fn target_directory(places: &Places, cargo: &Path) -> Result<PathBuf> {
+///
+/// # Errors
+/// Cargo does not say it.
+pub async fn target_directory(places: &Places, cargo: &Path) -> Result<PathBuf> {
     metadata(places, cargo)
         .await?
         .get("target_directory")

@@ -53,10 +53,6 @@ pub enum Command {
     /// The last line counts the checks. One that could not be run is NOT CHECKED and counted as skipped; so is one that
     /// belongs to a release, without --release.
     Verify(Verify),
-    /// Count what a delivery, a batch and a start cost, and compare with tests/scale.json.
-    ///
-    /// Needs valgrind. `cargo verify --release` does the same.
-    Scale(Scale),
 }
 
 /// Arguments of `up`.
@@ -120,14 +116,6 @@ impl Demo {
     pub fn patience(&self) -> Duration {
         Duration::from_secs(self.patience)
     }
-}
-
-/// Arguments of `scale`.
-#[derive(Debug, Args)]
-pub struct Scale {
-    /// Write what is measured into tests/scale.json.
-    #[arg(long)]
-    pub write: bool,
 }
 
 /// Arguments of `verify`.

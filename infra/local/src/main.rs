@@ -41,10 +41,6 @@ async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Verify(arguments) => {
             unless(interrupted(), verify::run(&places, &arguments, progress)).await
         }
-        Command::Scale(arguments) => {
-            let work = verify::scale::command(&places, &arguments, progress);
-            unless(interrupted(), work).await
-        }
     }
 }
 

@@ -34,6 +34,7 @@ fn futures_that_wait_together_are_small() {
         group: None,
         deduplication: None,
         attributes: Vec::new(),
+        trace: None,
     }];
     let key = RecordKey {
         account: "acme".parse().unwrap(),

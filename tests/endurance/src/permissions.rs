@@ -640,13 +640,17 @@ impl<'a> Account<'a> {
         let aws = &self.stack.aws;
         let asked = aws.api(Method::POST, &url, Some(&body)).await?;
         ensure!(asked.status == 202, "the call is answered {}", asked.status);
-        let id = asked.body["erasure"].as_str().context("it has no id")?;
+        let id = asked
+            .body
+            .get("erasure")
+            .and_then(serde_json::Value::as_str)
+            .context("it has no id")?;
         let path = format!("/2015-03-31/functions/{}/invocations", role.function_name);
         let event = json!({ "schedule": "erasure" });
         aws.lambda(Method::POST, &path, Some(&event)).await?;
         let url = self.admin_url(&format!("/erasure/{id}"))?;
         let shown = aws.api(Method::GET, &url, None).await?;
-        Ok(shown.body["state"] == "done")
+        Ok(shown.body.get("state").is_some_and(|state| state == "done"))
     }
 
     /// What the schedule's event comes to: whether the function failed.

@@ -1,9 +1,11 @@
-//! The work that `cargo local scale` counts: deliveries that inbound handles, or batches that the consumer handles, on
+//! The work that `cargo benchmark guard` counts: deliveries that inbound handles, or batches that the consumer handles, on
 //! the fakes of `testkit`.
 //!
 //! `scale delivery 50 24` handles 24 deliveries of 50 events. What one of them costs is the difference between two runs
 //! of different length. All is prepared before the first is handled, and as much in a short run as in a long one, so
 //! that only their handling makes the difference. The last line of the output has the calls that the last one made.
+//!
+//! `scale delivery 50 24 clone-the-body` makes a mistake with every event besides, which the guard has to notice.
 #![allow(clippy::print_stdout, reason = "a command's output is its purpose")]
 
 use std::collections::BTreeMap;
@@ -36,6 +38,7 @@ use testkit::gateway::{RECEIVED_MILLIS, hook};
 use testkit::signing::SIGNING_KEY;
 use testkit::{fixtures, sqs_event};
 use tokio::time::Instant;
+use tracing::info;
 
 /// As many as a run can handle, and as every run prepares.
 const MOST: usize = 32;
@@ -54,6 +57,29 @@ struct Cli {
     /// How many times.
     #[arg(value_parser = clap::value_parser!(u64).range(1..=MOST as u64))]
     times: u64,
+    /// What is done wrong with every event of a delivery.
+    mistake: Option<Mistake>,
+}
+
+/// What a change could bring in without a test that fails.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Mistake {
+    /// The body is copied.
+    CloneTheBody,
+    /// A line is logged.
+    LogALine,
+}
+
+impl Mistake {
+    fn make(self, request: &Request) {
+        match self {
+            Self::CloneTheBody => {
+                black_box(request.body().to_vec());
+            }
+            // As inbound's own: other crates' lines below `warn` are left out.
+            Self::LogALine => info!(target: "inbound", "an event is queued"),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -159,6 +185,9 @@ async fn run(cli: &Cli) -> Result<Calls> {
             for request in requests(&fakes, &body, MOST)?.iter().take(times) {
                 before = fakes.calls();
                 let answer = inbound.handle(request, now).await;
+                for _ in 0..events {
+                    cli.mistake.inspect(|mistake| mistake.make(request));
+                }
                 ensure!(answer.status() == 200, "answered with {}", answer.status());
                 fakes.queues.purge();
             }

@@ -11,7 +11,6 @@ mod linters;
 mod panics;
 pub mod report;
 mod samconfig;
-pub mod scale;
 
 use std::process::ExitCode;
 

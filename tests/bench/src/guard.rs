@@ -1,33 +1,31 @@
-//! A small scale: what a delivery, a batch and a start cost, held against `tests/scale.json`.
+//! The guard: what a delivery, a batch and a start cost, held against `tests/scale.json`.
 //!
-//! Instructions are counted by [callgrind](https://valgrind.org/docs/manual/cl-manual.html): unlike times they are the
-//! same on a busy machine. Another kind of processor takes other ones, so the file names the one that it is about.
-
-#![allow(clippy::print_stdout, reason = "this is the command's output")]
+//! Instructions are counted by [callgrind](https://valgrind.org/docs/manual/cl-manual.html) and the memory that is asked for
+//! by [dhat](https://valgrind.org/docs/manual/dh-manual.html): unlike times they are the same on a busy machine. Another kind
+//! of processor takes other instructions, so the file names the one that it is about. Calls to AWS, sizes of items and bytes
+//! of the log are those of the programs on the [`stand`](crate::stand).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::env::consts::ARCH;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use local::build;
+use local::emulator::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
+use local::job;
+use local::places::Places;
+use local::progress::{Progress, Step};
+use local::template::Template;
+use local::tools::{Tools, without_cargos_own};
+use local::verify::report::Outcome;
 use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Command;
 
-use super::report::Outcome;
-use crate::build;
-use crate::cli;
-use crate::emulator::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
-use crate::job;
-use crate::places::Places;
-use crate::progress::Progress;
-use crate::refusal::Refusal;
-use crate::template::Template;
-use crate::tools::{Tools, without_cargos_own};
+use crate::measure;
 
 /// What is handled, and of how many events it is: arguments of the model's example `scale`.
 const WORK: [(&str, &str); 9] = [
@@ -61,21 +59,30 @@ const POLL: &str = "GET /2018-06-01/runtime/invocation/next ";
 const TOLERANCE: f64 = 2.0;
 
 /// The command that writes the file.
-const WRITE: &str = "cargo local scale --write";
+const WRITE: &str = "cargo benchmark guard --write";
 
 /// Figures by what they are about.
 type Figures = BTreeMap<String, u64>;
 
 /// What is measured, as the file has it.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Scale {
     /// The processor whose instructions these are.
     processor: String,
-    /// Calls that handling a delivery or a batch makes.
+    /// Calls that handling a delivery or a batch makes: those of the ports, and those to AWS of the programs.
     calls: Figures,
     /// Instructions that it takes, on fakes.
     instructions: Figures,
+    /// Bytes of memory that it asks for in all, on fakes: a copy that few instructions make is seen here.
+    #[serde(default)]
+    allocated_bytes: Figures,
+    /// Bytes that it writes to the log, by the programs.
+    #[serde(default)]
+    log_bytes: Figures,
+    /// Sizes of the items that it writes, by DynamoDB's rules.
+    #[serde(default)]
+    item_bytes: Figures,
     /// Instructions of a function from its start until it asks for its first event.
     start_instructions: Figures,
     /// A function's program as Lambda gets it.
@@ -97,10 +104,13 @@ impl Scale {
     }
 
     /// The figures with their unit, and by how many per cent they may change unnoticed.
-    fn parts(&self) -> [(&'static str, f64, &Figures); 4] {
+    fn parts(&self) -> [(&'static str, f64, &Figures); 7] {
         [
             ("calls", 0.0, &self.calls),
             ("instructions", TOLERANCE, &self.instructions),
+            ("bytes allocated", TOLERANCE, &self.allocated_bytes),
+            ("bytes logged", TOLERANCE, &self.log_bytes),
+            ("bytes stored", TOLERANCE, &self.item_bytes),
             ("instructions to start", TOLERANCE, &self.start_instructions),
             ("bytes zipped", TOLERANCE, &self.zipped_bytes),
         ]
@@ -140,6 +150,7 @@ pub async fn run(
     places: &Places,
     tools: &Tools,
     write: bool,
+    built: bool,
     progress: Progress,
 ) -> Result<Outcome> {
     let Some(valgrind) = job::on_path("valgrind") else {
@@ -161,7 +172,7 @@ pub async fn run(
             noted.processor
         )));
     }
-    let (scale, spread) = measure(places, tools, valgrind, progress).await?;
+    let (scale, spread) = measure(places, tools, valgrind, built, progress).await?;
     match noted {
         None => scale.write(&path)?,
         Some(noted) => {
@@ -184,33 +195,17 @@ pub async fn run(
     )))
 }
 
-/// `cargo local scale`.
-///
-/// # Errors
-/// Those of [`run`]; a [`Refusal`] where nothing can be measured.
-pub async fn command(
-    places: &Places,
-    arguments: &cli::Scale,
-    progress: Progress,
-) -> Result<ExitCode> {
-    let tools = Tools::install(places, progress).await?;
-    match run(places, &tools, arguments.write, progress).await? {
-        Outcome::Passed(figures) => println!("{figures}"),
-        Outcome::NotChecked(why) => return Err(Refusal::error(why)),
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
 /// Everything that there is to measure, and by how many per cent two counts of the same instructions differed at most.
 async fn measure(
     places: &Places,
     tools: &Tools,
     valgrind: PathBuf,
+    built: bool,
     progress: Progress,
 ) -> Result<(Scale, f64)> {
     let log = places.log_of("scale");
     std::fs::write(&log, "").with_context(|| format!("{} could not be written", log.display()))?;
-    let programs = build::programs(places, tools, progress).await?;
+    let programs = measure::programs(places, tools, built, progress).await?;
     let example = example(places, &log, progress).await?;
     let template = tokio::fs::read_to_string(places.template()).await?;
     let template = Template::parse(&template)?;
@@ -230,8 +225,10 @@ async fn measure(
         step.update(&name);
         let mut counts = [0; 2];
         for count in &mut counts {
-            let (short, _) = counter.work(&example, work, events, TIMES).await?;
-            let (long, calls) = counter.work(&example, work, events, TIMES + MORE).await?;
+            let (short, _) = counter.work(&example, work, events, TIMES, None).await?;
+            let (long, calls) = counter
+                .work(&example, work, events, TIMES + MORE, None)
+                .await?;
             *count = long.saturating_sub(short) / MORE;
             let calls = calls
                 .into_iter()
@@ -239,8 +236,24 @@ async fn measure(
             scale.calls.extend(calls);
         }
         let count = agreed(&name, counts, &mut spread)?;
-        scale.instructions.insert(name, count);
+        scale.instructions.insert(name.clone(), count);
+        let [short, long] = [
+            counter
+                .allocated(&example, work, events, TIMES, None)
+                .await?,
+            counter
+                .allocated(&example, work, events, TIMES + MORE, None)
+                .await?,
+        ];
+        let each = long.saturating_sub(short) / MORE;
+        scale.allocated_bytes.insert(name, each);
     }
+    caught(&counter, &example, &scale, &mut step).await?;
+    step.update("calls, items and logs of the programs");
+    let seen = measure::counts(places, &template, &programs).await?;
+    scale.calls.extend(seen.calls);
+    scale.log_bytes = seen.log_bytes;
+    scale.item_bytes = seen.item_bytes;
     for (function, program) in programs {
         step.update(function);
         let variables = template.variables(function);
@@ -250,7 +263,7 @@ async fn measure(
         }
         let count = agreed(function, counts, &mut spread)?;
         scale.start_instructions.insert(function.to_owned(), count);
-        let zipped = zipped(&program, tools, &counter).await?;
+        let zipped = zipped(&program, tools, &counter.directory, &counter.log).await?;
         scale.zipped_bytes.insert(function.to_owned(), zipped);
     }
     step.done("");
@@ -299,12 +312,13 @@ struct Counter {
 }
 
 impl Counter {
-    /// Runs a program under callgrind, without anything of this process's environment.
-    fn command(&self, program: &Path) -> Command {
+    /// Runs a program under a tool of valgrind's, without anything of this process's environment.
+    fn command(&self, tool: &str, program: &Path) -> Command {
         let mut command = Command::new(&self.valgrind);
         command
-            .args(["--tool=callgrind", "--quiet"])
-            .arg(format!("--callgrind-out-file={}", self.output().display()))
+            .arg("--quiet")
+            .arg(format!("--tool={tool}"))
+            .arg(format!("--{tool}-out-file={}", self.output().display()))
             .arg(program)
             .env_clear()
             .current_dir(&self.directory);
@@ -312,16 +326,7 @@ impl Counter {
     }
 
     fn output(&self) -> PathBuf {
-        self.directory.join("callgrind.out")
-    }
-
-    /// What callgrind counted; takes its output away, so that it cannot pass for that of another run.
-    fn counted(&self) -> Result<u64> {
-        let output = self.output();
-        let text = std::fs::read_to_string(&output)
-            .with_context(|| format!("callgrind did not write {}", output.display()))?;
-        std::fs::remove_file(&output)?;
-        total(&text).context("callgrind wrote no total")
+        self.directory.join("valgrind.out")
     }
 
     /// The instructions of the example that handles something so often, and the calls that it makes each time.
@@ -331,9 +336,11 @@ impl Counter {
         work: &str,
         events: &str,
         times: u64,
+        mistake: Option<&str>,
     ) -> Result<(u64, Figures)> {
-        let mut command = self.command(example);
+        let mut command = self.command("callgrind", example);
         command.args([work, events, &times.to_string()]);
+        command.args(mistake);
         let mut calls = None;
         job::succeed("the example", command, &self.log, |line| {
             if let Some(json) = line.strip_prefix("calls: ") {
@@ -342,7 +349,23 @@ impl Counter {
         })
         .await?;
         let calls = calls.context("the example reported no calls")??;
-        Ok((self.counted()?, calls))
+        Ok((counted(&self.output(), instructions)?, calls))
+    }
+
+    /// The bytes of memory that the example asks for.
+    async fn allocated(
+        &self,
+        example: &Path,
+        work: &str,
+        events: &str,
+        times: u64,
+        mistake: Option<&str>,
+    ) -> Result<u64> {
+        let mut command = self.command("dhat", example);
+        command.args([work, events, &times.to_string()]);
+        command.args(mistake);
+        job::succeed("the example", command, &self.log, |_| {}).await?;
+        counted(&self.output(), allocated)
     }
 
     /// The instructions of a function's program until it asks for an event. Its connections to AWS are refused: were they
@@ -352,7 +375,7 @@ impl Counter {
         let address = listener.local_addr()?;
         let log = std::fs::File::options().append(true).open(&self.log)?;
         let mut child = self
-            .command(program)
+            .command("callgrind", program)
             .envs(variables)
             .env("AWS_REGION", REGION)
             .env("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID)
@@ -384,7 +407,7 @@ impl Counter {
         let pid = child.id().and_then(|id| Pid::from_raw(id.try_into().ok()?));
         kill_process(pid.context("the program is gone")?, Signal::TERM)?;
         child.wait().await?;
-        self.counted()
+        counted(&self.output(), instructions)
     }
 }
 
@@ -402,20 +425,76 @@ async fn polled(listener: &TcpListener) -> Result<BufReader<TcpStream>> {
 }
 
 /// The size of a program in the archive that SAM would upload.
-async fn zipped(program: &Path, tools: &Tools, counter: &Counter) -> Result<u64> {
-    let archive = counter.directory.join("scale.zip");
+///
+/// # Errors
+/// It cannot be packed.
+pub async fn zipped(program: &Path, tools: &Tools, folder: &Path, log: &Path) -> Result<u64> {
+    let archive = folder.join("scale.zip");
     let mut command = tools.sam_module("zipfile");
     command.arg("-c").arg(&archive).arg(program);
-    job::succeed("zipping", command, &counter.log, |_| {}).await?;
+    job::succeed("zipping", command, log, |_| {}).await?;
     Ok(archive.metadata()?.len())
 }
 
+/// What a tool of valgrind's counted; takes its output away, so that it cannot pass for that of another run.
+///
+/// # Errors
+/// There is no output, or no total in it.
+pub fn counted(output: &Path, total: fn(&str) -> Option<u64>) -> Result<u64> {
+    let text = std::fs::read_to_string(output)
+        .with_context(|| format!("valgrind did not write {}", output.display()))?;
+    std::fs::remove_file(output)?;
+    total(&text).context("valgrind wrote no total")
+}
+
 /// The number in callgrind's output. <https://valgrind.org/docs/manual/cl-format.html>
-fn total(output: &str) -> Option<u64> {
+pub fn instructions(output: &str) -> Option<u64> {
     let total = output
         .lines()
         .find_map(|line| line.strip_prefix("totals: "))?;
     total.trim().parse().ok()
+}
+
+/// The bytes in dhat's output, which has them by the places that asked for them (`tb`).
+fn allocated(output: &str) -> Option<u64> {
+    let output: serde_json::Value = serde_json::from_str(output).ok()?;
+    let places = output.get("pps")?.as_array()?.iter();
+    places.map(|place| place.get("tb")?.as_u64()).sum()
+}
+
+/// Mistakes of the kind that a change can bring, done by the example for each event that it handles; each has to be noticed.
+const MISTAKES: [&str; 2] = ["clone-the-body", "log-a-line"];
+
+/// That the guard would notice each of the mistakes.
+async fn caught(counter: &Counter, example: &Path, scale: &Scale, step: &mut Step) -> Result<()> {
+    let (work, events) = ("delivery", "50");
+    let name = format!("{work} of {events}");
+    for mistake in MISTAKES {
+        step.update(mistake);
+        let mut wrong = scale.clone();
+        let mut counts = [[0; 2]; 2];
+        for (times, counts) in [TIMES, TIMES + MORE].into_iter().zip(&mut counts) {
+            let (count, _) = counter
+                .work(example, work, events, times, Some(mistake))
+                .await?;
+            let bytes = counter
+                .allocated(example, work, events, times, Some(mistake))
+                .await?;
+            *counts = [count, bytes];
+        }
+        let [short, long] = counts;
+        let [count, bytes] = [0, 1].map(|at: usize| {
+            let [short, long] = [short, long].map(|counts| counts.get(at).copied().unwrap_or(0));
+            long.saturating_sub(short) / MORE
+        });
+        wrong.instructions.insert(name.clone(), count);
+        wrong.allocated_bytes.insert(name.clone(), bytes);
+        ensure!(
+            !wrong.changes(scale).is_empty(),
+            "the mistake {mistake} goes unnoticed: {count} instructions and {bytes} bytes with it"
+        );
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -431,6 +510,9 @@ mod tests {
             processor: "x86_64".to_owned(),
             calls: figures("delivery of 50: queues.send", 5),
             instructions: figures("delivery of 50", 6_000_000),
+            allocated_bytes: figures("delivery of 50", 400_000),
+            log_bytes: figures("inbound, 1 order", 300),
+            item_bytes: figures("receipt, 1 order", 900),
             start_instructions: figures("inbound", 20_000_000),
             zipped_bytes: figures("inbound", 4_000_000),
         }
@@ -451,6 +533,16 @@ mod tests {
         Some("inbound: 21000000 instructions to start, 20000000 are noted (+5.0 %)")
     )]
     #[case::a_quick_start("start_instructions", 19_000_000, Some("(-5.0 %)"))]
+    // A client more: the one for S3 is a fifth of a start.
+    #[case::a_second_client("start_instructions", 24_000_000, Some("(+20.0 %)"))]
+    #[case::a_copy_of_the_body(
+        "allocated_bytes",
+        412_000,
+        Some("delivery of 50: 412000 bytes allocated, 400000 are noted (+3.0 %)")
+    )]
+    #[case::a_longer_line("log_bytes", 309, Some("bytes logged, 300 are noted (+3.0 %)"))]
+    #[case::a_time_of_more_digits("log_bytes", 302, None)]
+    #[case::an_attribute("item_bytes", 927, Some("bytes stored, 900 are noted (+3.0 %)"))]
     #[case::a_large_program(
         "zipped_bytes",
         4_100_000,
@@ -479,8 +571,8 @@ mod tests {
     #[test]
     fn a_figure_that_is_new_or_gone_is_named() {
         let empty = Scale::default();
-        assert_eq!(scale().changes(&empty).len(), 4);
-        assert_eq!(empty.changes(&scale()).len(), 4);
+        assert_eq!(scale().changes(&empty).len(), 7);
+        assert_eq!(empty.changes(&scale()).len(), 7);
         let mut other = scale();
         other
             .calls
@@ -504,8 +596,16 @@ mod tests {
     #[test]
     fn callgrinds_total_is_read() {
         let output = "version: 1\nsummary: 7\n\nfn=(1) main\n4 12\n\ntotals: 160836689\n";
-        assert_eq!(total(output), Some(160_836_689));
-        assert_eq!(total("version: 1\nfn=(1) main\n4 12\n"), None);
+        assert_eq!(instructions(output), Some(160_836_689));
+        assert_eq!(instructions("version: 1\nfn=(1) main\n4 12\n"), None);
+    }
+
+    #[test]
+    fn dhats_bytes_are_added_up() {
+        let output = r#"{"dhatFileVersion":2,"pps":[{"tb":7,"tbk":1},{"tb":5,"tbk":2}]}"#;
+        assert_eq!(allocated(output), Some(12));
+        assert_eq!(allocated(r#"{"pps":[{"tbk":1}]}"#), None);
+        assert_eq!(allocated("{"), None);
     }
 
     #[tokio::test]
