@@ -195,7 +195,7 @@ impl Case {
         // Lambda receives a lane's full batch by one request, and deletes it by another.
         let lanes = 2.0 / BATCH;
         let lines = [
-            ("the door", entrance),
+            ("the endpoint", entrance),
             (INVOCATION.what, INVOCATION.of(invocations)),
             (DURATION.what, DURATION.of(each(Invocation::duration))),
             (SQS.what, SQS.of(each(|of| of.units.sqs) + lanes)),
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[rstest]
-    #[case::the_door("the door", 1.0)]
+    #[case::the_endpoint("the endpoint", 1.0)]
     // One for the delivery, and a tenth of the batch's.
     #[case::requests(INVOCATION.what, 0.22)]
     // Sent, received, deleted, forwarded.
@@ -279,7 +279,7 @@ mod tests {
     #[test]
     fn many_events_share_their_delivery() {
         let bill = case(Entrance::Gateway, 50.0).bill();
-        assert!((line(&bill, "the door") - 0.02).abs() < 1e-9);
+        assert!((line(&bill, "the endpoint") - 0.02).abs() < 1e-9);
         assert!((line(&bill, SQS.what) - 0.4 * (0.1 + 0.3)).abs() < 1e-9);
         assert!((line(&bill, WRITE.what) - 0.625 * (0.02 + 1.0)).abs() < 1e-9);
     }

@@ -209,13 +209,13 @@ batches of ten, the template's defaults. Not in it: what is stored, what the tea
 deletes, and the first read of an account's keys in each instance every `KeysTtlSeconds`. An idle stack: the README.
 
 The floor is what any design pays that makes each event durable in a queue before it answers, handles full batches, keeps each
-record's state and forwards each event: the door, two invocations, four requests of SQS for ten messages (one to send what a
+record's state and forwards each event: the endpoint, two invocations, four requests of SQS for ten messages (one to send what a
 delivery has, if that is less), and one write unit a record. No receipts, no retry markers, no logs, no time of a processor.
 ";
 
 fn cost_page(report: &Report) -> Result<String> {
     let mut page = format!("# What a million events cost\n\n{HEAD}\n\n{MODEL}\n");
-    page.push_str("| a delivery | records | the door: HTTP API | floor | a Function URL | floor |\n|---|---|---|---|---|---|\n");
+    page.push_str("| a delivery | records | the endpoint: HTTP API | floor | a Function URL | floor |\n|---|---|---|---|---|---|\n");
     let formats = crate::measure::FORMATS;
     for delivered in DELIVERED {
         for format in formats {
@@ -431,11 +431,11 @@ mod tests {
                 pages.performance
             );
         }
-        // The line of the door is a dollar where each event has its own delivery, and a fiftieth where fifty share one.
+        // The line of the endpoint is a dollar where each event has its own delivery, and a fiftieth where fifty share one.
         assert!(
             pages
                 .cost
-                .contains("| the door | 1.000 | 1.000 | 1.000 | 1.000 | 0.020 |"),
+                .contains("| the endpoint | 1.000 | 1.000 | 1.000 | 1.000 | 0.020 |"),
             "{}",
             pages.cost
         );

@@ -187,7 +187,7 @@ impl Stand {
         for service in Service::ALL {
             let listener = TcpListener::bind("127.0.0.1:0").await?;
             stand.addresses.insert(service, listener.local_addr()?);
-            let door = Door {
+            let endpoint = Endpoint {
                 listener,
                 tls: tls.clone(),
                 shared: Arc::clone(&shared),
@@ -197,7 +197,7 @@ impl Stand {
                 .with_state((service, Arc::clone(&shared)));
             stand.servers.push(tokio::spawn(async move {
                 // It ends with the stand.
-                drop(axum::serve(door, router).await);
+                drop(axum::serve(endpoint, router).await);
             }));
         }
         Ok(stand)
@@ -238,13 +238,13 @@ trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
 /// Where a service's connections come in.
-struct Door {
+struct Endpoint {
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
     shared: Arc<Shared>,
 }
 
-impl Door {
+impl Endpoint {
     async fn opened(&self) -> Result<(Box<dyn Duplex>, SocketAddr)> {
         let (stream, address): (TcpStream, _) = self.listener.accept().await?;
         stream.set_nodelay(true)?;
@@ -255,7 +255,7 @@ impl Door {
     }
 }
 
-impl Listener for Door {
+impl Listener for Endpoint {
     type Io = Box<dyn Duplex>;
     type Addr = SocketAddr;
 
