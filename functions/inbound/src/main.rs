@@ -1,8 +1,7 @@
 //! The inbound function on Lambda: wiring.
 
 use aws::client::{Access, Aws, Warm as _};
-use aws::dynamo::receipts::write::DynamoReceipts;
-use aws::dynamo::tokens::DynamoTokens;
+use aws::dynamo::{receipts::write::DynamoReceipts, tokens::DynamoTokens};
 use aws::{s3::S3Oversize, secrets::SigningSecrets, sqs::SqsQueues};
 use inbound::{Inbound, config::Config};
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
@@ -33,8 +32,7 @@ async fn main() -> Result<(), Error> {
     let inbound = &Inbound::new(&tokens, &keys, &queues, &receipts, &oversize, config);
     tokio::join!(dynamo.warm(), sqs.warm(), secrets.warm());
     run(service_fn(|event: LambdaEvent<GatewayEvent>| async move {
-        let trace = event.context.xray_trace_id.as_deref();
-        let request = event.payload.traced(trace);
+        let request = (event.payload).traced(event.context.xray_trace_id.as_deref());
         Ok::<_, Error>(inbound.respond(request, clock::now()).await)
     }))
     .await

@@ -167,7 +167,7 @@ async fn a_stack_that_is_not_there_is_named_with_its_region() {
     assert_eq!(error.exit(), Exit::NotFound);
     assert_eq!(
         error.to_string(),
-        "stack shop in region eu-west-1 does not exist"
+        "stack shop in region eu-west-1 (--stack and --region choose another) does not exist"
     );
 }
 
