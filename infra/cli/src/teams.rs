@@ -122,7 +122,12 @@ fn words(team: &Checked) -> String {
             ..
         } => "the consumer's role may not send".to_owned(),
         Reach::Reachable { waiting, .. } => format!("there, {} waiting", count(*waiting)),
-        Reach::Missing => "no such queue".to_owned(),
+        Reach::Topic {
+            sendable: Some(false),
+            ..
+        } => "the consumer's role may not publish".to_owned(),
+        Reach::Topic { subscriptions, .. } => format!("there, {subscriptions} subscribed"),
+        Reach::Missing => "does not exist".to_owned(),
         Reach::Hidden { .. } => "cannot be looked at".to_owned(),
         Reach::Unclear { reason } => reason.clone(),
     }

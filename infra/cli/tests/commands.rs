@@ -419,7 +419,7 @@ async fn teams_and_their_queues() {
     let ended = give(&aws, &["teams", "check"]).await;
     assert_eq!(ended.exit, Exit::Left);
     assert!(
-        ended.out.contains("no such queue") && ended.out.contains("release --team sales"),
+        ended.out.contains("does not exist") && ended.out.contains("release --team sales"),
         "{}",
         ended.out
     );
@@ -427,6 +427,37 @@ async fn teams_and_their_queues() {
     assert_eq!(
         serde_json::from_str::<Value>(&ended.out).unwrap()["teams"][0]["queue"],
         "missing"
+    );
+}
+
+#[tokio::test]
+async fn a_topic_is_looked_at_as_a_queue_is() {
+    let aws = well().await;
+    let topic = "arn:aws:sns:eu-west-1:123456789012:sales";
+    let routes =
+        json!([{ "team": "sales", "topic": topic, "types": ["order.*"], "accounts": ["*"] }]);
+    let parameter = json!({ "Parameter": { "Value": routes.to_string() } });
+    aws.on("ssm GetParameter", Reply::json(&parameter));
+    let ended = give(&aws, &["teams", "check"]).await;
+    assert_eq!(ended.exit, Exit::Done, "{}", ended.all);
+    assert!(ended.out.contains("there, 1 subscribed"), "{}", ended.out);
+
+    let nobody =
+        "<R><ListSubscriptionsByTopicResult><Subscriptions/></ListSubscriptionsByTopicResult></R>";
+    aws.on_containing("sns ListSubscriptionsByTopic", "sales", Reply::text(nobody));
+    let ended = give(&aws, &["teams", "check"]).await;
+    assert!(ended.out.contains("subscribes a queue"), "{}", ended.out);
+
+    let gone =
+        "<R><Error><Type>Sender</Type><Code>NotFound</Code><Message>no</Message></Error></R>";
+    let gone = Reply::status(404, gone);
+    aws.on_containing("sns ListSubscriptionsByTopic", "sales", gone);
+    let ended = give(&aws, &["teams", "check"]).await;
+    assert_eq!(ended.exit, Exit::Left, "{}", ended.all);
+    assert!(
+        ended.out.contains("aws sns create-topic --name sales"),
+        "{}",
+        ended.out
     );
 }
 

@@ -925,10 +925,27 @@ fn team_finding(team: &teams::Checked, todo: Vec<String>) -> Finding {
             Verdict::Ok,
             format!("its queue is there, {waiting} waiting"),
         ),
-        Reach::Missing => (Verdict::Fail, format!("{}: no such queue", team.url)),
+        Reach::Topic {
+            sendable: Some(false),
+            ..
+        } => (
+            Verdict::Fail,
+            "the consumer's role may not publish to its topic".to_owned(),
+        ),
+        Reach::Topic {
+            subscriptions: 0, ..
+        } => (
+            Verdict::Warn,
+            "nobody is subscribed to its topic: its events are lost to it".to_owned(),
+        ),
+        Reach::Topic { subscriptions, .. } => (
+            Verdict::Ok,
+            format!("its topic is there, {subscriptions} subscribed"),
+        ),
+        Reach::Missing => (Verdict::Fail, format!("{}: does not exist", team.url)),
         Reach::Hidden { .. } => (
             Verdict::Warn,
-            "cannot look at its queue: no policy allows it".to_owned(),
+            "cannot look at where its events go: no policy allows it".to_owned(),
         ),
         Reach::Unclear { reason } => (Verdict::Warn, reason.clone()),
     };

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use domain::ports::QueueUrl;
 use domain::route::Routes;
 use futures::StreamExt as _;
 use futures::stream;
@@ -10,7 +11,7 @@ use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime};
 
 use crate::calls::sqs::{self, name_of};
-use crate::calls::{Calls, Error, iam, logs, ssm};
+use crate::calls::{Calls, Error, iam, logs, sns, ssm};
 use crate::log_lines;
 use crate::queues::AT_ONCE;
 use crate::stack::{Function, Stack};
@@ -20,7 +21,8 @@ use crate::stack::{Function, Stack};
 pub struct Route {
     /// The team's name.
     pub team: String,
-    /// The URL of its queue.
+    /// The URL of its queue, or the ARN of its topic.
+    #[serde(alias = "topic")]
     pub queue: String,
     /// Event types that it gets.
     pub types: Vec<String>,
@@ -48,6 +50,13 @@ pub enum Reach {
         /// Whether the stack's role may send to it, where that was asked.
         sendable: Option<bool>,
     },
+    /// A topic that is there.
+    Topic {
+        /// Its confirmed subscriptions, a hundred at most. Events go to nobody where there is none.
+        subscriptions: usize,
+        /// Whether the stack's role may publish to it, where that was asked.
+        sendable: Option<bool>,
+    },
     /// It does not exist.
     Missing,
     /// The caller may not look at it. That says nothing about whether events reach it.
@@ -62,12 +71,12 @@ pub enum Reach {
     },
 }
 
-/// A team's queue, and the routes that lead to it.
+/// A team's queue or topic, and how it was found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Checked {
     /// The team's name.
     pub team: String,
-    /// The URL of its queue.
+    /// The URL of its queue, or the ARN of its topic.
     pub url: String,
     /// How it was found.
     #[serde(flatten)]
@@ -79,7 +88,9 @@ impl Checked {
     #[must_use]
     pub fn is_wrong(&self) -> bool {
         match &self.reach {
-            Reach::Reachable { sendable, .. } => *sendable == Some(false),
+            Reach::Reachable { sendable, .. } | Reach::Topic { sendable, .. } => {
+                *sendable == Some(false)
+            }
             Reach::Missing => true,
             Reach::Hidden { .. } | Reach::Unclear { .. } => false,
         }
@@ -219,6 +230,9 @@ fn count(line: &str, teams: &mut BTreeMap<String, Traffic>, ages: &mut BTreeMap<
 }
 
 async fn reach(calls: &Calls, stack: &Stack, url: &str, role: Option<&str>) -> Reach {
+    if is_topic(url) {
+        return reach_topic(calls, stack, url, role).await;
+    }
     match sqs::attributes(calls, url).await {
         Ok(attributes) => {
             let asked = match (role, attributes.arn()) {
@@ -248,6 +262,32 @@ async fn reach(calls: &Calls, stack: &Stack, url: &str, role: Option<&str>) -> R
     }
 }
 
+async fn reach_topic(calls: &Calls, stack: &Stack, arn: &str, role: Option<&str>) -> Reach {
+    let looked = async {
+        let subscriptions = sns::subscriptions(calls, arn).await?;
+        let sendable = match role {
+            Some(role) => Some(iam::allows(calls, role, "sns:Publish", arn).await?),
+            None => None,
+        };
+        Ok(Reach::Topic {
+            subscriptions: subscriptions.iter().filter(|one| one.is_confirmed).count(),
+            sendable,
+        })
+    };
+    match looked.await {
+        Ok(reach) => reach,
+        Err(Error::NotFound { what, .. }) if what.contains(arn) => Reach::Missing,
+        Err(Error::Permission { action, .. }) if action == "sns:ListSubscriptionsByTopic" => {
+            Reach::Hidden {
+                statement: statement(stack, arn),
+            }
+        }
+        Err(error) => Reach::Unclear {
+            reason: error.to_string(),
+        },
+    }
+}
+
 impl Checked {
     /// What is to be done, a line each: a sentence, or a command that can be run as it is.
     #[must_use]
@@ -259,13 +299,20 @@ impl Checked {
                 arn: Some(arn),
                 ..
             } => vec![permission(stack, self, arn), released],
-            Reach::Reachable { .. } => Vec::new(),
+            Reach::Topic {
+                sendable: Some(false),
+                ..
+            } => vec![permission(stack, self, &self.url), released],
+            Reach::Topic {
+                subscriptions: 0, ..
+            } => vec!["its team subscribes a queue to the topic".to_owned()],
+            Reach::Reachable { .. } | Reach::Topic { .. } => Vec::new(),
             Reach::Missing => vec![creation(calls, stack, &self.url), released],
             Reach::Hidden { statement } => {
                 let own = stack.output("OperatorTeamsArn").ok();
                 vec![match own.filter(|_| is_in_account(stack, &self.url)) {
                     Some(policy) => format!("attach the stack's policy to this caller: {policy}"),
-                    None => format!("its owner adds to the queue's policy: {statement}"),
+                    None => format!("its owner adds to its policy: {statement}"),
                 }]
             }
             Reach::Unclear { .. } => vec!["look again".to_owned()],
@@ -273,9 +320,15 @@ impl Checked {
     }
 }
 
-/// Whether a queue is in the stack's AWS account.
+/// Whether what a route leads to is an SNS topic.
+fn is_topic(url: &str) -> bool {
+    QueueUrl::new(url).is_topic()
+}
+
+/// Whether a queue or a topic is in the stack's AWS account.
 fn is_in_account(stack: &Stack, url: &str) -> bool {
-    url.rsplit('/').nth(1) == stack.account()
+    let separator = if is_topic(url) { ':' } else { '/' };
+    url.rsplit(separator).nth(1) == stack.account()
 }
 
 /// How the consumer's role gets to send to a queue. Deploying again gives it nothing that the template had given it
@@ -291,53 +344,67 @@ fn permission(stack: &Stack, team: &Checked, arn: &str) -> String {
         false => {
             format!("add {arn} to the parameter TeamQueueArns in samconfig.toml, then: sam deploy")
         }
-        // The star is that of the template: emulators name the batch call apart.
+        // The stars are those of the template: emulators name the batch calls apart.
         true => format!(
             "aws iam put-role-policy --role-name {role} --policy-name team-{} --policy-document '{}'",
             team.team,
             json!({ "Version": "2012-10-17", "Statement": [
-                { "Effect": "Allow", "Action": "sqs:SendMessage*", "Resource": arn } ] })
+                { "Effect": "Allow", "Action": if is_topic(arn) { "sns:Publish*" } else { "sqs:SendMessage*" },
+                  "Resource": arn } ] })
         ),
     }
 }
 
-/// How a queue is created that is gone.
+/// How a queue or a topic is created that is gone.
 fn creation(calls: &Calls, stack: &Stack, url: &str) -> String {
     if !is_in_account(stack, url) {
         return format!("its owner creates it again: {url}");
     }
     let name = name_of(url);
-    let mut command = format!("aws sqs create-queue --queue-name {name}");
+    let mut command = match is_topic(url) {
+        true => format!("aws sns create-topic --name {name}"),
+        false => format!("aws sqs create-queue --queue-name {name}"),
+    };
     let region = region_of(url);
     if let Some(region) = region.filter(|region| *region != calls.region()) {
         command += &format!(" --region {region}");
     }
     if name.ends_with(".fifo") {
-        command += " --attributes FifoQueue=true";
+        let kind = if is_topic(url) { "Topic" } else { "Queue" };
+        command += &format!(" --attributes Fifo{kind}=true");
     }
     command
 }
 
-/// `eu-west-1` of `https://sqs.eu-west-1.amazonaws.com/123/sales`.
+/// `eu-west-1` of `https://sqs.eu-west-1.amazonaws.com/123/sales` or of `arn:aws:sns:eu-west-1:123:sales`.
 fn region_of(url: &str) -> Option<&str> {
+    if is_topic(url) {
+        return url.split(':').nth(3);
+    }
     let (region, _) = url.strip_prefix("https://sqs.")?.split_once('.')?;
     Some(region)
 }
 
-/// What the policy of a queue in another account has to say. Its owner adds it as it is.
+/// What the policy of a queue or a topic in another account has to say. Its owner adds it as it is.
 fn statement(stack: &Stack, url: &str) -> Value {
     let account = stack.account().unwrap_or("THIS_ACCOUNT");
     json!({
         "Sid": "Orderhook",
         "Effect": "Allow",
         "Principal": { "AWS": format!("arn:aws:iam::{account}:root") },
-        "Action": ["sqs:SendMessage", "sqs:GetQueueAttributes"],
+        "Action": match is_topic(url) {
+            true => ["sns:Publish", "sns:ListSubscriptionsByTopic"],
+            false => ["sqs:SendMessage", "sqs:GetQueueAttributes"],
+        },
         "Resource": arn_of(url).unwrap_or_else(|| name_of(url).to_owned()),
     })
 }
 
 /// `arn:aws:sqs:eu-west-1:123:sales` of `https://sqs.eu-west-1.amazonaws.com/123/sales`.
 fn arn_of(url: &str) -> Option<String> {
+    if is_topic(url) {
+        return Some(url.to_owned());
+    }
     let rest = url.strip_prefix("https://sqs.")?;
     let (host, path) = rest.split_once('/')?;
     let (region, _) = host.split_once('.')?;
@@ -363,6 +430,10 @@ mod tests {
     #[case(
         "https://sqs.cn-north-1.amazonaws.com.cn/123/s.fifo",
         Some("arn:aws-cn:sqs:cn-north-1:123:s.fifo")
+    )]
+    #[case(
+        "arn:aws:sns:eu-west-1:123:sales",
+        Some("arn:aws:sns:eu-west-1:123:sales")
     )]
     #[case("http://127.0.0.1:4566/123/sales", None)]
     #[case("https://sqs.eu-west-1.amazonaws.com", None)]

@@ -643,7 +643,7 @@ impl<'a> Account<'a> {
         let id = asked
             .body
             .get("erasure")
-            .and_then(serde_json::Value::as_str)
+            .and_then(Value::as_str)
             .context("it has no id")?;
         let path = format!("/2015-03-31/functions/{}/invocations", role.function_name);
         let event = json!({ "schedule": "erasure" });
