@@ -18,7 +18,7 @@ use serde::de::IgnoredAny;
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Subscriber};
-use tracing_subscriber::filter::{FilterExt as _, Targets, filter_fn};
+use tracing_subscriber::filter::{Targets, filter_fn};
 use tracing_subscriber::fmt::format::{JsonFields, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormattedFields, MakeWriter};
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -27,7 +27,7 @@ use tracing_subscriber::registry::LookupSpan;
 use crate::clock;
 
 /// Our own crates: the only ones whose level can be chosen.
-const OURS: [&str; 7] = [
+const OURS: [&str; 8] = [
     "domain",
     "sources",
     // Targets are compared by their beginnings, and the SDK's crates begin with `aws_`.
@@ -36,6 +36,7 @@ const OURS: [&str; 7] = [
     "inbound",
     "consumer",
     "subscriptions",
+    "erasure",
 ];
 
 /// A subscriber that writes our crates' events from `level` upwards.
@@ -46,17 +47,19 @@ where
     let targets = Targets::new()
         .with_default(LevelFilter::WARN)
         .with_targets(OURS.map(|target| (target, level)));
-    let spans = filter_fn(|metadata| {
-        metadata.is_span() && OURS.iter().any(|ours| metadata.target().starts_with(ours))
+    // A filter of the whole and not of the one layer: such a layer's answer to `enabled!` is always yes where two subscribers
+    // differ.
+    let filter = filter_fn(move |metadata| {
+        let is_ours = || OURS.iter().any(|ours| metadata.target().starts_with(ours));
+        targets.would_enable(metadata.target(), metadata.level()) || metadata.is_span() && is_ours()
     });
     let lines = tracing_subscriber::fmt::layer()
         .fmt_fields(JsonFields::new())
         .event_format(Line)
         .with_writer(writer);
-    tracing_subscriber::registry().with(tracing_subscriber::Layer::with_filter(
-        lines,
-        targets.or(spans.with_max_level_hint(LevelFilter::INFO)),
-    ))
+    tracing_subscriber::registry()
+        .with(lines)
+        .with(filter.with_max_level_hint(level.max(LevelFilter::INFO)))
 }
 
 /// The form of a line: a JSON object.

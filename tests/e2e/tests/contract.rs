@@ -230,6 +230,11 @@ impl QueueReader for Place {
             }
         }
     }
+
+    /// The emulator drops what a batch has beside the messages' own attributes.
+    fn keeps_traces(&self) -> bool {
+        false
+    }
 }
 
 impl Place {
@@ -350,6 +355,10 @@ impl Subscribed {
 impl QueueReader for Subscribed {
     async fn take(&self, topic: &QueueUrl, expected: usize) -> Vec<Sent> {
         self.place.take(&self.queues[topic], expected).await
+    }
+
+    fn keeps_traces(&self) -> bool {
+        self.place.keeps_traces()
     }
 }
 

@@ -207,6 +207,10 @@ async fn each_command_works_with_its_policy_and_names_it_without() {
         ),
         (
             &[Read, Admin],
+            format!("accounts erase {account} --subject order/or_1 --yes"),
+        ),
+        (
+            &[Read, Admin],
             format!("accounts disconnect {account} --yes"),
         ),
     ];

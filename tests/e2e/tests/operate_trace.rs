@@ -63,7 +63,7 @@ async fn an_order_is_followed_from_its_delivery_to_its_teams() {
     let account = world.account.as_str();
     let event = step["event"].as_str().unwrap();
     let by_id = give(&world.stack, &["trace", event, "--json"]).await;
-    let by_id: Value = serde_json::from_str(&by_id.out).unwrap();
+    let by_id: Value = serde_json::from_str(&by_id.out).expect(&by_id.all);
     assert_eq!(by_id["steps"][0], *step);
     let by_number = give(&world.stack, &["trace", "1204", "--account", account]).await;
     assert!(by_number.out.contains(event), "{}", by_number.all);
