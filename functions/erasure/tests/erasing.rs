@@ -192,6 +192,7 @@ impl World {
 }
 
 #[tokio::test]
+// requirement: secret-erasure
 async fn an_account_is_erased_and_no_other() {
     let world = World::default();
     // A name that begins like another's, and one that another's begins with.
@@ -214,6 +215,7 @@ async fn an_account_is_erased_and_no_other() {
 }
 
 #[tokio::test]
+// requirement: secret-erasure
 async fn a_record_is_erased_with_its_objects_and_no_other() {
     let world = World::default();
     world.fill("acme").await;
@@ -294,6 +296,7 @@ async fn what_arrived_after_the_call_stays() {
 
 /// An event that was received before the call and applied while its record was being erased.
 #[tokio::test(start_paused = true)]
+// requirement: secret-erasure
 async fn a_record_that_is_written_meanwhile_is_erased_again() {
     let world = World::default();
     let record = key("acme", "order", "r_1");
@@ -370,6 +373,7 @@ async fn whatever_cuts_it_off_the_next_run_goes_on(#[case] subject: Option<&str>
 
 /// The function is ended while a call is under way: nothing after it is done.
 #[tokio::test(start_paused = true)]
+// requirement: secret-erasure
 async fn a_run_that_is_killed_leaves_what_the_next_goes_on_with() {
     for (store, operation) in [(0, "advance"), (1, "erase_records"), (2, "erase")] {
         for nth in 0..3 {

@@ -27,6 +27,7 @@ use aws_smithy_http_client::{Builder, HttpClientError};
 use aws_smithy_runtime::client::auth::no_auth::NO_AUTH_SCHEME_ID;
 use aws_smithy_runtime_api::client::connector_metadata::ConnectorMetadata;
 use aws_smithy_runtime_api::client::http::{HttpConnectorSettings, SharedHttpConnector};
+use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 use thiserror::Error;
 
 /// The roots that every AWS endpoint's certificate goes back to, as the machine's trust store has them and as
@@ -114,7 +115,9 @@ pub struct Aws {
 impl Aws {
     /// Prepares the calls. Nothing is sent yet.
     ///
-    /// Where they are set, `AWS_USE_FIPS_ENDPOINT` and `AWS_USE_DUALSTACK_ENDPOINT` choose among AWS's endpoints.
+    /// Where they are set, `AWS_USE_FIPS_ENDPOINT` and `AWS_USE_DUALSTACK_ENDPOINT` choose among AWS's endpoints, and
+    /// `AWS_ENDPOINT_URL_SQS` and its like give one service an address of its own.
+    /// <https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html>
     ///
     /// # Errors
     /// One of the two is no boolean, or the TLS client cannot be made.
@@ -138,7 +141,8 @@ impl Aws {
             .identity_cache(IdentityCache::lazy().build())
             .http_client(OneConnector(http))
             .timeout_config(timeouts)
-            .retry_config(retries);
+            .retry_config(retries)
+            .service_config(ByService);
         config.set_endpoint_url(access.endpoint);
         config.set_use_fips(boolean("AWS_USE_FIPS_ENDPOINT")?);
         config.set_use_dual_stack(boolean("AWS_USE_DUALSTACK_ENDPOINT")?);
@@ -192,6 +196,22 @@ fn boolean(name: &'static str) -> Result<Option<bool>, AccessError> {
 }
 
 /// A variable that is set, and not to nothing.
+/// Addresses of single services, which go before that of all.
+#[derive(Debug)]
+struct ByService;
+
+impl LoadServiceConfig for ByService {
+    fn load_config(&self, key: ServiceConfigKey<'_>) -> Option<String> {
+        optional(&variable_of(&key))
+    }
+}
+
+/// The variable of a service: `AWS_ENDPOINT_URL_SECRETS_MANAGER`.
+fn variable_of(key: &ServiceConfigKey<'_>) -> String {
+    let service = key.service_id().to_uppercase().replace(' ', "_");
+    format!("{}_{service}", key.env())
+}
+
 fn optional(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
@@ -308,6 +328,19 @@ mod tests {
 
     fn aws(endpoint: &str) -> Aws {
         Aws::new(access(endpoint)).unwrap()
+    }
+
+    #[rstest]
+    #[case("SQS", "AWS_ENDPOINT_URL_SQS")]
+    #[case("DynamoDB", "AWS_ENDPOINT_URL_DYNAMODB")]
+    #[case("Secrets Manager", "AWS_ENDPOINT_URL_SECRETS_MANAGER")]
+    fn a_service_has_a_variable_of_its_own(#[case] service: &str, #[case] variable: &str) {
+        let key = ServiceConfigKey::builder()
+            .service_id(service)
+            .env("AWS_ENDPOINT_URL")
+            .profile("endpoint_url")
+            .build();
+        assert_eq!(variable_of(&key.unwrap()), variable);
     }
 
     /// An HTTP client that makes connectors for calls alone.

@@ -82,6 +82,7 @@ async fn fill(world: &World) -> String {
 }
 
 #[tokio::test]
+// requirement: secret-erasure
 async fn a_record_is_erased_with_every_version_of_its_objects() {
     let world = World::connected().await;
     let other = World::connected().await;
@@ -121,6 +122,7 @@ async fn a_record_is_erased_with_every_version_of_its_objects() {
 }
 
 #[tokio::test]
+// requirement: secret-erasure
 async fn an_account_is_erased_with_its_history_and_can_be_connected_again() {
     let world = World::connected().await;
     let other = World::connected().await;

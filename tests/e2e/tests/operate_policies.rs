@@ -115,6 +115,7 @@ async fn put_undelivered(stack: &Stack, body: &str) -> String {
 }
 
 #[tokio::test]
+// requirement: secret-people
 async fn each_command_works_with_its_policy_and_names_it_without() {
     use Policy::{Act, Admin, Payload, Read};
     let world = World::connected().await;
@@ -147,7 +148,7 @@ async fn each_command_works_with_its_policy_and_names_it_without() {
     let (url, kept) = (file("url"), file("dropped"));
     std::fs::write(&url, world.url()).unwrap();
     let delivery = &event.delivery;
-    let table: [(&[Policy], String); 25] = [
+    let table: [(&[Policy], String); 26] = [
         (&[Read], "doctor --json".to_owned()),
         (&[Read], "status".to_owned()),
         (&[Read], "teams list".to_owned()),
@@ -252,6 +253,7 @@ async fn each_command_works_with_its_policy_and_names_it_without() {
 }
 
 #[tokio::test]
+// requirement: secret-people
 async fn nobody_may_do_more_than_the_policies_say() {
     let world = World::connected().await;
     let stack = &world.stack;

@@ -46,7 +46,7 @@ async fn traced(world: &World) -> Value {
 
 #[tokio::test]
 async fn an_order_is_followed_from_its_delivery_to_its_teams() {
-    let world = World::planted().await;
+    let world = World::connected().await;
     let body = two_deliveries(&world).await;
     let trace = traced(&world).await;
     let step = &trace["steps"][0];
