@@ -270,7 +270,7 @@ fn as_numbers(value: Value) -> Value {
 /// writes a record once for a batch.
 ///
 /// # Errors
-/// None was sent, or what was sent is no event; more are asked for than can be told apart.
+/// None was sent, or what was sent is no event; more are asked for than there are different ids.
 pub fn batch(lane: &[Message], size: usize) -> Result<String> {
     let queue = &lane
         .first()
@@ -297,7 +297,7 @@ fn in_round(body: &str, round: u32) -> Result<String> {
         .context("a message has no subject")?;
     // Ids of payloads are digits of hexadecimal numbers.
     let letter = ('g'..='z').nth(usize::try_from(round)?);
-    let letter = letter.context("more messages than can be told apart")?;
+    let letter = letter.context("more messages than there are different ids")?;
     let other = delivery
         .get(..32)
         .map(|begin| format!("{begin}{round:04x}"));

@@ -54,7 +54,7 @@ pub(crate) struct Drill {
 /// What a run came to.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Outcome {
-    /// Orders that the source was told were taken.
+    /// Orders that were answered 200.
     accepted: usize,
     /// The commands that were printed and run, in their order.
     commands: Vec<String>,
