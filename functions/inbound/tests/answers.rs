@@ -50,6 +50,34 @@ async fn a_genuine_delivery_is_split_into_lanes_and_kept() {
     assert_eq!(world.receipts.marker_count(), 0);
 }
 
+#[rstest]
+#[case::by_default(&[], Some("acme"))]
+#[case::fair(&[("FAIR_QUEUES", "true")], Some("acme"))]
+#[case::not_fair(&[("FAIR_QUEUES", "false")], None)]
+#[tokio::test(start_paused = true)]
+// requirement: lost-neighbours, parameters-keep-promises
+async fn messages_of_lanes_name_their_account_as_their_group_where_queues_are_fair(
+    #[case] variables: &[(&str, &str)],
+    #[case] group: Option<&str>,
+) {
+    let world = world();
+    let large = format!(r#"{{"id":"or_2","note":"{}"}}"#, "x".repeat(300_000));
+    let body = delivery()
+        .event("order.created", ORDER)
+        .event("order.created", &large)
+        .body();
+    let instance = world.instance_with(variables);
+    let sent = world.signed(body);
+    let answered = world.post_to(&instance, &sent, RECEIVED_MILLIS).await;
+    assert_eq!(answered.status, 200);
+    let groups: Vec<_> = world
+        .queue("orders")
+        .into_iter()
+        .map(|sent| sent.group)
+        .collect();
+    assert_eq!(groups, [group.map(str::to_owned), group.map(str::to_owned)]);
+}
+
 #[tokio::test(start_paused = true)]
 // requirement: answer-empty
 async fn an_empty_list_is_kept_and_accepted() {
