@@ -22,7 +22,8 @@ pub enum Answer {
         /// The HTTP status that the source takes for success.
         success: u16,
     },
-    /// Nothing proves that the source sent it. All causes have one answer, so that it gives no hint.
+    /// Nothing proves that the source sent it. All causes have one answer, so that it gives no hint; but what has not even
+    /// the form of a webhook's URL is answered as by the gateway.
     Unverified(Unverified),
     /// The token is known, and the proof cannot be checked yet.
     NotReady(NotReady),
@@ -35,6 +36,8 @@ pub enum Answer {
 pub enum Unverified {
     /// What the gateway sent is no request, or its body cannot be read.
     MalformedRequest,
+    /// It came by the Function URL, and the gateway has no route for its method and path.
+    NoRoute,
     /// The URL names no source, has no token, or has one that we never made.
     UnknownToken,
     /// The account was disconnected.
@@ -83,6 +86,7 @@ impl Unverified {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::MalformedRequest => "malformed_request",
+            Self::NoRoute => "no_route",
             Self::UnknownToken => "unknown_token",
             Self::Disconnected => "disconnected",
             Self::NoSignature => "no_signature",
@@ -127,6 +131,8 @@ impl Answer {
             Self::Accepted { success }
             | Self::Quarantined { success }
             | Self::Greeted { success } => (success, "accepted"),
+            // The gateway's own answer, so that neither way in shows what is behind it.
+            Self::Unverified(Unverified::NoRoute) => (404, r#"{"message":"Not Found"}"#),
             Self::Unverified(
                 Unverified::MalformedRequest
                 | Unverified::UnknownToken

@@ -18,6 +18,8 @@ pub struct Config {
     pub quarantine: QueueUrl,
     /// The queue of account checks; without it, none are asked for.
     pub checks: Option<QueueUrl>,
+    /// Whether each message of a lane names its account as its group, for fair queues.
+    pub fair_queues: bool,
     /// The largest message.
     pub inline_limit: InlineLimit,
     /// How long an answer may take: a source that waits too long counts a failure.
@@ -43,6 +45,11 @@ impl Config {
             quarantine: QueueUrl::new(variables.text("QUARANTINE_QUEUE_URL")?),
             // The release before did not set it, and code is replaced before its variables.
             checks: variables.text("CHECK_QUEUE_URL").ok().map(QueueUrl::new),
+            fair_queues: match variables.parsed("FAIR_QUEUES") {
+                // Nor this one.
+                Err(ConfigError::Missing(_)) => true,
+                given => given?,
+            },
             inline_limit: InlineLimit::new(variables.parsed("INLINE_LIMIT_BYTES")?),
             answer_budget: Duration::from_millis(variables.parsed("ANSWER_BUDGET_MS")?),
             marker_ttl_seconds: variables.parsed("RETRY_MARKER_TTL_SECONDS")?,

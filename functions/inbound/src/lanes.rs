@@ -26,6 +26,7 @@ pub(crate) struct Lanes<'l, Q, O> {
     pub(crate) queues: &'l Q,
     pub(crate) oversize: &'l O,
     pub(crate) urls: &'l LaneQueues,
+    pub(crate) fair_queues: bool,
     pub(crate) inline_limit: InlineLimit,
     /// Of the source that the events are from.
     pub(crate) facts: &'static Facts,
@@ -176,13 +177,14 @@ impl<Q: Queues, O: ClaimCheck> Lanes<'_, Q, O> {
         Ok(self.in_group(&envelope, envelope.to_text()))
     }
 
-    /// A message of this account's group, so that fair queues keep one account's burst from delaying another.
+    /// A message of this account's group, so that fair queues keep one account's burst from delaying another; of none where
+    /// the stack does without them, as AWS charges for each message that has one.
     ///
     /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-fair-queues.html>
     fn in_group<'a>(&self, envelope: &Envelope<'_>, text: Body<'a>) -> Message<'a> {
         Message {
             text,
-            group: Some(envelope.account.to_string()),
+            group: self.fair_queues.then(|| envelope.account.to_string()),
             deduplication: None,
             attributes: self.trace.sender().into_iter().collect(),
             trace: self.trace.header.clone(),

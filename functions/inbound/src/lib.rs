@@ -319,6 +319,7 @@ impl<'p, T: Tokens, K: Keys, Q: Queues, R: Receipts + Markers + CheckClaims, O: 
             queues: self.queues,
             oversize: self.oversize,
             urls: &self.config.lanes,
+            fair_queues: self.config.fair_queues,
             inline_limit: self.config.inline_limit,
             facts: posted.protocol.facts(),
             trace: &posted.trace,

@@ -1,4 +1,4 @@
-//! The request, read from API Gateway's event.
+//! The request, read from the event of API Gateway or of a Function URL, which [`runtime::gateway`] makes alike.
 //!
 //! <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>
 
@@ -10,6 +10,7 @@ use domain::timestamp::Timestamp;
 use domain::trace::{TRACEPARENT, Trace, XRayHeader};
 use lambda_http::request::RequestContext;
 use lambda_http::{Body, Request, RequestExt as _};
+use runtime::gateway::FUNCTION_URL;
 use sources::{Protocol, Protocols};
 use tracing::Span;
 
@@ -49,6 +50,10 @@ impl<'a> Posted<'a> {
         // The parameters, not the path: a stage or a custom domain changes the path.
         let parameters = request.path_parameters_ref();
         let parameter = |name| parameters.and_then(|parameters| parameters.first(name));
+        let is_by_url = context.is_some_and(|c| c.route_key.as_deref() == Some(FUNCTION_URL));
+        if is_by_url && parameter("token").is_none() {
+            return Err(Unverified::NoRoute);
+        }
         let source = parameter("source")
             .or_else(|| source_of_route(context?.route_key.as_deref()?))
             .and_then(Source::named)

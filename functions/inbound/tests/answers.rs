@@ -50,6 +50,34 @@ async fn a_genuine_delivery_is_split_into_lanes_and_kept() {
     assert_eq!(world.receipts.marker_count(), 0);
 }
 
+#[rstest]
+#[case::by_default(&[], Some("acme"))]
+#[case::fair(&[("FAIR_QUEUES", "true")], Some("acme"))]
+#[case::not_fair(&[("FAIR_QUEUES", "false")], None)]
+#[tokio::test(start_paused = true)]
+// requirement: lost-neighbours, parameters-keep-promises
+async fn messages_of_lanes_name_their_account_as_their_group_where_queues_are_fair(
+    #[case] variables: &[(&str, &str)],
+    #[case] group: Option<&str>,
+) {
+    let world = world();
+    let large = format!(r#"{{"id":"or_2","note":"{}"}}"#, "x".repeat(300_000));
+    let body = delivery()
+        .event("order.created", ORDER)
+        .event("order.created", &large)
+        .body();
+    let instance = world.instance_with(variables);
+    let sent = world.signed(body);
+    let answered = world.post_to(&instance, &sent, RECEIVED_MILLIS).await;
+    assert_eq!(answered.status, 200);
+    let groups: Vec<_> = world
+        .queue("orders")
+        .into_iter()
+        .map(|sent| sent.group)
+        .collect();
+    assert_eq!(groups, [group.map(str::to_owned), group.map(str::to_owned)]);
+}
+
 #[tokio::test(start_paused = true)]
 // requirement: answer-empty
 async fn an_empty_list_is_kept_and_accepted() {
@@ -202,6 +230,79 @@ async fn a_url_may_have_a_part_behind_the_token() {
     let parted = world.signed(body).with_part("orders");
     assert_eq!(world.post(&parted).await.status, 200);
     assert_eq!(world.queue("orders").len(), 1);
+}
+
+#[rstest]
+#[case::of_text(false)]
+#[case::in_base64(true)]
+#[tokio::test(start_paused = true)]
+// requirement: durable-counted
+async fn a_function_url_takes_what_the_gateway_takes(#[case] base64: bool) {
+    let world = world();
+    let body = delivery().event("order.created", ORDER).body();
+    let plain = world.signed(body.clone());
+    let sent = match base64 {
+        true => plain.clone().in_base64(),
+        false => plain.clone(),
+    };
+    let parted = sent.clone().with_part("orders").by_function_url();
+    for (request, count) in [(sent.by_function_url(), 1), (parted, 2), (plain, 3)] {
+        let answered = world.post(&request).await;
+        assert_eq!((answered.status, &*answered.word), (200, "accepted"));
+        assert_eq!(world.queue("orders").len(), count);
+    }
+    let kept = world.receipts.kept();
+    assert!(kept.iter().all(|receipt| receipt.body == body));
+    assert_eq!(
+        world.queue("orders")[0].envelope().time().millis(),
+        RECEIVED_MILLIS
+    );
+}
+
+#[rstest]
+#[case::no_signature(|world: &world::World| hook(world.token.expose(), "[]"))]
+#[case::wrong_signature(|world: &world::World| hook(world.token.expose(), "[]").signed("another key"))]
+#[case::no_source(|world: &world::World| world.signed("[]").of_source("elsewhere"))]
+#[case::no_part(|world: &world::World| world.signed("[]").with_part("A b"))]
+#[case::no_token(|_: &world::World| hook("short", "[]").signed(KEY))]
+#[tokio::test(start_paused = true)]
+// requirement: stranger-answer
+async fn a_function_url_refuses_what_the_gateway_s_route_refuses(
+    #[case] request: fn(&world::World) -> testkit::gateway::HookRequest,
+) {
+    let world = world();
+    let request = request(&world);
+    for request in [request.clone(), request.by_function_url()] {
+        let answered = world.post(&request).await;
+        assert_eq!((answered.status, &*answered.word), (401, "unauthorized"));
+    }
+    assert!(world.receipts.kept().is_empty());
+}
+
+#[rstest]
+#[case::of_nothing("rawPath", "/")]
+#[case::of_the_admin_api("rawPath", "/v1/accounts")]
+#[case::without_a_token("rawPath", "/hooks/orderspace")]
+#[case::by_another_method("method", "GET")]
+#[tokio::test(start_paused = true)]
+// requirement: stranger-answer, stranger-write
+async fn a_function_url_answers_what_is_no_webhook_s_as_the_gateway_does(
+    #[case] member: &str,
+    #[case] value: &str,
+) {
+    let world = world();
+    let sent = world.signed("[]").by_function_url().to_json();
+    let mut event: serde_json::Value = serde_json::from_str(&sent).unwrap();
+    match member {
+        "method" => event["requestContext"]["http"]["method"] = value.into(),
+        member => event[member] = value.into(),
+    }
+    let event = GatewayEvent::parse(&event.to_string());
+    let now = Timestamp::from_millis(RECEIVED_MILLIS);
+    let answer = world.function.respond(event, now).await;
+    assert_eq!(answer["statusCode"], 404);
+    assert_eq!(answer["body"], r#"{"message":"Not Found"}"#);
+    assert!(world.calls().is_empty(), "{:?}", world.calls());
 }
 
 #[rstest]

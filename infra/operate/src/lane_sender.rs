@@ -49,6 +49,7 @@ pub struct LaneSender<'a> {
     stack: &'a Stack,
     bucket: &'a str,
     inline_limit: InlineLimit,
+    fair_queues: bool,
 }
 
 impl<'a> LaneSender<'a> {
@@ -70,6 +71,7 @@ impl<'a> LaneSender<'a> {
             stack,
             bucket: stack.output("OversizeBucket")?,
             inline_limit: InlineLimit::new(limit.unwrap_or(INLINE_LIMIT)),
+            fair_queues: stack.parameter("FairQueues") != Some("false"),
         })
     }
 
@@ -117,6 +119,7 @@ impl<'a> LaneSender<'a> {
     }
 
     /// Sends messages to their lanes, up to ten in a call, and answers for each whether its lane accepted it, or why not.
+    /// Their groups are left out where the stack does without fair queues.
     ///
     /// # Errors
     /// A call as a whole did not succeed: what was sent before it is accepted.
@@ -150,7 +153,11 @@ impl<'a> LaneSender<'a> {
         loop {
             let batch: Vec<Outgoing> = positions
                 .iter()
-                .filter_map(|position| Some(messages.get(*position)?.message.clone()))
+                .filter_map(|position| {
+                    let mut message = messages.get(*position)?.message.clone();
+                    message.message_group_id.take_if(|_| !self.fair_queues);
+                    Some(message)
+                })
                 .collect();
             let failed = sqs::send(self.calls, queue, &batch).await?;
             let failed: Vec<(usize, String)> = failed

@@ -61,6 +61,8 @@ pub struct State {
     pub routes: String,
     /// The release that is deployed.
     pub version: String,
+    /// Its parameters, as far as a test asks for them.
+    pub parameters: BTreeMap<String, String>,
     /// Queues that accept nothing.
     pub refusing: Vec<String>,
     /// Whether what is received is shown again at once: as where looking takes longer than messages are hidden.
@@ -95,6 +97,9 @@ impl LoopbackStack {
         stack.with(|state| {
             "[]".clone_into(&mut state.routes);
             VERSION.clone_into(&mut state.version);
+            let parameters = [("ReceiptTtlDays", "30"), ("InlineLimitBytes", "250000")];
+            let parameters = parameters.map(|(name, value)| (name.to_owned(), value.to_owned()));
+            state.parameters.extend(parameters);
         });
         stack.play_first(|_| None);
         stack
@@ -398,12 +403,17 @@ impl State {
             )
         };
         let outputs: String = outputs.iter().map(output).collect();
+        let parameter = |(name, value): (&String, &String)| {
+            format!(
+                "<member><ParameterKey>{name}</ParameterKey><ParameterValue>{value}</ParameterValue></member>"
+            )
+        };
+        let parameters: String = self.parameters.iter().map(parameter).collect();
         Reply::text(format!(
             "<DescribeStacksResponse><DescribeStacksResult><Stacks><member>\
              <StackId>arn:aws:cloudformation:eu-west-1:123:stack/shop/1</StackId><StackName>shop</StackName>\
              <StackStatus>UPDATE_COMPLETE</StackStatus><CreationTime>2026-11-20T12:00:00Z</CreationTime>\
-             <Parameters><member><ParameterKey>ReceiptTtlDays</ParameterKey><ParameterValue>30</ParameterValue></member>\
-             <member><ParameterKey>InlineLimitBytes</ParameterKey><ParameterValue>250000</ParameterValue></member></Parameters>\
+             <Parameters>{parameters}</Parameters>\
              <Outputs>{outputs}</Outputs></member></Stacks></DescribeStacksResult></DescribeStacksResponse>"
         ))
     }

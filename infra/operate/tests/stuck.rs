@@ -321,6 +321,32 @@ async fn a_dead_letter_goes_back_to_its_lane_as_it_was_sent() {
     assert_eq!(stack.queue("orders-dlq").len(), 1);
 }
 
+#[rstest]
+#[case::of_a_release_without_the_parameter(None, Some("acme"))]
+#[case::fair(Some("true"), Some("acme"))]
+#[case::not_fair(Some("false"), None)]
+#[tokio::test]
+// requirement: parameters-keep-promises
+async fn what_is_released_has_a_group_where_queues_are_fair(
+    #[case] parameter: Option<&str>,
+    #[case] group: Option<&str>,
+    #[values("orders-dlq", "undelivered")] queue: &str,
+) {
+    let stack = stack().await;
+    let given = parameter.map(|value| ("FairQueues".to_owned(), value.to_owned()));
+    stack.with(|state| state.parameters.extend(given));
+    stack.put(
+        queue,
+        match queue {
+            "undelivered" => undelivered("sales", &envelope(1)),
+            _ => envelope(1),
+        },
+    );
+    let done = released(&stack, &Filter::default()).await.unwrap();
+    assert_eq!(done.messages, 1, "{:?}", done.left);
+    assert_eq!(stack.queue("orders")[0].group.as_deref(), group);
+}
+
 const DELIVERY: &str = r#"[{"event":"order.created","data":{"order":{"id":"or_0", "net":20.10}}},
     {"event":"customer.created","data":{"customer":{"id":"cu_1"}}},7]"#;
 

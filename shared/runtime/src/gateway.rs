@@ -1,17 +1,25 @@
-//! API Gateway's event (payload 2.0), made into a request and the answer made into its response.
+//! The event of API Gateway or of a Function URL (both payload 2.0), made into a request and the answer made into its response.
 //!
 //! `lambda_http` builds a URI out of host, path and query, and panics where they make none; it panics on a body that is no
 //! base64, too. All of them are what anybody on the internet may send. Nothing here needs the URI: the route's parameters
 //! say what was asked for. So the event is cleaned before it becomes a request.
 //!
-//! <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>
+//! A Function URL has no routes. What the gateway makes of `POST /hooks/{source}/{token}` and of
+//! `POST /hooks/{source}/{token}/{part}` is made here of its method and path, so that whoever reads a request need not know
+//! which way it came. The gateway gives a path without escapes, a Function URL as it was sent.
+//!
+//! <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>,
+//! <https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html>
+
+use std::collections::HashMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use domain::subscription::unescaped;
 use domain::trace::XRayHeader;
 use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequest;
 use lambda_http::http::header::HOST;
-use lambda_http::http::{HeaderMap, HeaderName, HeaderValue};
+use lambda_http::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use lambda_http::request::LambdaRequest;
 use lambda_http::{Body, Request, Response};
 use serde::{Deserialize, Deserializer};
@@ -20,6 +28,9 @@ use serde_json::{Map, Value, json};
 
 /// The header that a scheme would be taken from.
 const FORWARDED_PROTO: &str = "x-forwarded-proto";
+
+/// The route of every event of a Function URL. No API of ours has a route of this name.
+pub const FUNCTION_URL: &str = "$default";
 
 /// An event as it came.
 #[derive(Debug)]
@@ -60,12 +71,15 @@ impl GatewayEvent {
         Self { trace, ..self }
     }
 
-    /// The request in an event; `None` for what is none of the gateway's, or has a body that cannot be read. Its URI says
-    /// nothing. The [`XRayHeader`] of its invocation is among its extensions: unlike a header, nobody can send one.
+    /// The request in an event; `None` for what is none of the gateway's or a Function URL's, or has a body that cannot be
+    /// read. Its URI says nothing; one by a Function URL that no route of the gateway fits has no path parameters. The [`XRayHeader`] of its invocation is among its extensions: unlike a header, nobody can send one.
     #[must_use]
     pub fn into_request(self) -> Option<Request> {
         let mut event = self.event?;
-        event.route_key.as_ref()?;
+        if event.route_key.as_deref()? == FUNCTION_URL {
+            let path = event.raw_path.as_deref().unwrap_or_default();
+            event.path_parameters = parameters_of(&event.request_context.http.method, path);
+        }
         event.raw_path = Some("/".to_owned());
         event.raw_query_string = None;
         event.query_string_parameters = Default::default();
@@ -89,6 +103,21 @@ impl GatewayEvent {
         }
         Some(request)
     }
+}
+
+/// The parameters that the gateway would give with a webhook's route; none where the request fits none of them.
+fn parameters_of(method: &Method, path: &str) -> HashMap<String, String> {
+    let path = unescaped(path);
+    let segments: Option<Vec<&str>> = path
+        .strip_prefix("/hooks/")
+        .filter(|_| method == Method::POST)
+        .map(|rest| rest.split('/').collect());
+    let segments = segments.filter(|segments| {
+        (2..=3).contains(&segments.len()) && segments.iter().all(|segment| !segment.is_empty())
+    });
+    let names = ["source", "token", "part"].map(str::to_owned);
+    let values = segments.into_iter().flatten().map(str::to_owned);
+    names.into_iter().zip(values).collect()
 }
 
 fn is_header(name: &str, value: &Value) -> bool {
@@ -192,6 +221,137 @@ mod tests {
             .into_request()
             .unwrap();
         assert!(matches!(encoded.body(), Body::Binary(body) if body == b"[]"));
+    }
+
+    /// The example of AWS's page on Function URLs, with these members in place of its own.
+    /// <https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html#urls-payloads>
+    fn by_url(method: &str, path: &str) -> Value {
+        json!({
+            "version": "2.0",
+            "routeKey": "$default",
+            "rawPath": path,
+            "rawQueryString": "parameter1=value1&parameter1=value2&parameter2=value",
+            "cookies": ["cookie1", "cookie2"],
+            "headers": { "header1": "value1", "header2": "value1,value2" },
+            "queryStringParameters": { "parameter1": "value1,value2", "parameter2": "value" },
+            "requestContext": {
+                "accountId": "123456789012",
+                "apiId": "<urlid>",
+                "authentication": null,
+                "authorizer": { "iam": {
+                    "accessKey": "AKIA...", "accountId": "111122223333", "callerId": "AIDA...", "cognitoIdentity": null,
+                    "principalOrgId": null, "userArn": "arn:aws:iam::111122223333:user/example-user", "userId": "AIDA..."
+                } },
+                "domainName": "<url-id>.lambda-url.us-west-2.on.aws",
+                "domainPrefix": "<url-id>",
+                "http": {
+                    "method": method, "path": path, "protocol": "HTTP/1.1",
+                    "sourceIp": "123.123.123.123", "userAgent": "agent"
+                },
+                "requestId": "id",
+                "routeKey": "$default",
+                "stage": "$default",
+                "time": "12/Mar/2020:19:03:58 +0000",
+                "timeEpoch": 1_583_348_638_390_u64,
+            },
+            "body": "Hello from client!",
+            "pathParameters": null,
+            "isBase64Encoded": false,
+            "stageVariables": null,
+        })
+    }
+
+    fn parameters(request: &Request) -> [Option<String>; 3] {
+        let parameters = request.path_parameters_ref();
+        let parameter = |name| Some(parameters?.first(name)?.to_owned());
+        ["source", "token", "part"].map(parameter)
+    }
+
+    #[rstest]
+    #[case::a_delivery("POST", "/hooks/orderspace/tok", [Some("orderspace"), Some("tok"), None])]
+    #[case::with_a_part("POST", "/hooks/onestock/tok/a@v3", [Some("onestock"), Some("tok"), Some("a@v3")])]
+    #[case::with_escapes("POST", "/hooks/%6Fnestock/t%2Do%5Fk/a%40v3", [Some("onestock"), Some("t-o_k"), Some("a@v3")])]
+    #[case::an_escaped_slash("POST", "/hooks/orderspace/tok%2Fpart", [Some("orderspace"), Some("tok%2Fpart"), None])]
+    #[case::another_source("POST", "/hooks/elsewhere/tok", [Some("elsewhere"), Some("tok"), None])]
+    #[case::the_example_s("POST", "/my/path", [None; 3])]
+    #[case::the_admin_api("POST", "/v1/accounts/acme/check", [None; 3])]
+    #[case::no_token("POST", "/hooks/orderspace", [None; 3])]
+    #[case::an_empty_token("POST", "/hooks/orderspace/", [None; 3])]
+    #[case::an_empty_source("POST", "/hooks//tok", [None; 3])]
+    #[case::an_empty_part("POST", "/hooks/orderspace/tok/", [None; 3])]
+    #[case::too_much("POST", "/hooks/orderspace/tok/part/more", [None; 3])]
+    #[case::in_capitals("POST", "/HOOKS/orderspace/tok", [None; 3])]
+    #[case::something_before("POST", "/x/hooks/orderspace/tok", [None; 3])]
+    #[case::two_slashes("POST", "//hooks/orderspace/tok", [None; 3])]
+    #[case::nothing("POST", "", [None; 3])]
+    #[case::any_bytes("POST", "/hooks/\u{0} é%/%zz%F/%", [Some("\u{0} é%"), Some("%zz%F"), Some("%")])]
+    #[case::read("GET", "/hooks/orderspace/tok", [None; 3])]
+    #[case::looked_at("HEAD", "/hooks/orderspace/tok", [None; 3])]
+    #[case::asked_by_a_browser("OPTIONS", "/hooks/orderspace/tok", [None; 3])]
+    #[case::a_method_of_their_own("BREW", "/hooks/orderspace/tok", [None; 3])]
+    // requirement: stranger-no-panic
+    fn a_function_url_s_path_has_the_parameters_of_the_gateway_s_routes(
+        #[case] method: &str,
+        #[case] path: &str,
+        #[case] expected: [Option<&str>; 3],
+    ) {
+        let event = by_url(method, path);
+        let request = GatewayEvent::parse(&event.to_string())
+            .into_request()
+            .unwrap();
+        assert_eq!(
+            parameters(&request),
+            expected.map(|one| one.map(str::to_owned))
+        );
+        assert!(matches!(request.body(), Body::Text(body) if body == "Hello from client!"));
+        assert_eq!(request.headers()["header2"], "value1,value2");
+    }
+
+    #[test]
+    fn parameters_that_a_function_url_s_event_brings_itself_count_for_nothing() {
+        let mut event = by_url("GET", "/");
+        event["pathParameters"] = json!({ "source": "orderspace", "token": "tok" });
+        let request = GatewayEvent::parse(&event.to_string()).into_request();
+        assert_eq!(parameters(&request.unwrap()), [None, None, None]);
+    }
+
+    #[rstest]
+    #[case::no_path("rawPath")]
+    #[case::no_cookies("cookies")]
+    #[case::no_body("body")]
+    #[case::no_headers("headers")]
+    #[case::no_parameters("pathParameters")]
+    #[case::no_query("queryStringParameters")]
+    #[case::no_version("version")]
+    // requirement: stranger-no-panic
+    fn a_function_url_s_event_may_leave_a_member_out(
+        #[case] member: &str,
+        #[values(false, true)] is_null: bool,
+    ) {
+        let mut event = by_url("POST", "/hooks/orderspace/tok");
+        match is_null {
+            true => event[member] = Value::Null,
+            false => drop(event.as_object_mut().unwrap().remove(member)),
+        }
+        let request = GatewayEvent::parse(&event.to_string()).into_request();
+        let [source, ..] = parameters(&request.unwrap());
+        let expected = (member != "rawPath").then(|| "orderspace".to_owned());
+        assert_eq!(source, expected);
+    }
+
+    #[test]
+    fn a_function_url_s_body_may_come_in_base64() {
+        let mut event = by_url("POST", "/hooks/orderspace/tok");
+        event["isBase64Encoded"] = json!(true);
+        event["body"] = json!("/wA=");
+        let request = GatewayEvent::parse(&event.to_string()).into_request();
+        assert!(matches!(request.unwrap().body(), Body::Binary(body) if body == &[0xFF, 0]));
+        event["body"] = json!("!");
+        assert!(
+            GatewayEvent::parse(&event.to_string())
+                .into_request()
+                .is_none()
+        );
     }
 
     #[test]

@@ -1,9 +1,10 @@
-//! Requests as API Gateway's HTTP API hands them to Lambda, payload format 2.0, as JSON text.
+//! Requests as API Gateway's HTTP API, or a Function URL, hands them to Lambda, payload format 2.0, as JSON text.
 //!
 //! Names of headers come in lower case, a header that was sent twice comes as one with a comma, and a body
 //! whose content type is not a known text comes in base64.
 //!
-//! <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>
+//! <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>,
+//! <https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html>
 
 use std::collections::BTreeMap;
 
@@ -30,6 +31,7 @@ pub fn hook(token: &str, body: impl Into<Vec<u8>>) -> HookRequest {
         ]),
         millis: RECEIVED_MILLIS,
         base64: false,
+        is_by_url: false,
     }
 }
 
@@ -43,6 +45,7 @@ pub struct HookRequest {
     headers: BTreeMap<String, String>,
     millis: u64,
     base64: bool,
+    is_by_url: bool,
 }
 
 impl HookRequest {
@@ -94,6 +97,13 @@ impl HookRequest {
         self
     }
 
+    /// Lets it come by a Function URL, which has one route for everything and no parameters.
+    #[must_use]
+    pub fn by_function_url(mut self) -> Self {
+        self.is_by_url = true;
+        self
+    }
+
     /// The payload. A body that is no UTF-8 comes in base64 whether asked or not, since JSON has no other way.
     #[must_use]
     pub fn to_json(&self) -> String {
@@ -132,6 +142,17 @@ impl HookRequest {
             },
             "isBase64Encoded": false,
         });
+        if self.is_by_url {
+            payload["routeKey"] = json!("$default");
+            payload["pathParameters"] = Value::Null;
+            payload["stageVariables"] = Value::Null;
+            let context = &mut payload["requestContext"];
+            context["accountId"] = json!("anonymous");
+            context["authentication"] = Value::Null;
+            context["domainName"] = json!("a1b2c3.lambda-url.eu-west-1.on.aws");
+            context["domainPrefix"] = json!("a1b2c3");
+            context["routeKey"] = json!("$default");
+        }
         match std::str::from_utf8(&self.body) {
             // The gateway leaves the member out where there is no body.
             Ok("") => {}
@@ -183,6 +204,16 @@ mod tests {
             json!({ "source": "ordermentum", "token": "tok", "part": "7" })
         );
         assert_eq!(parted["requestContext"]["routeKey"], parted["routeKey"]);
+    }
+
+    #[test]
+    fn a_function_url_has_no_parameters() {
+        let plain = payload(&hook("tok", "[]").with_part("7").by_function_url());
+        assert_eq!(plain["routeKey"], "$default");
+        assert_eq!(plain["requestContext"]["routeKey"], "$default");
+        assert_eq!(plain["rawPath"], "/hooks/orderspace/tok/7");
+        assert_eq!(plain["pathParameters"], Value::Null);
+        assert_eq!(plain["body"], "[]");
     }
 
     #[test]

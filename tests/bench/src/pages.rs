@@ -231,7 +231,8 @@ fn cost_page(report: &Report) -> Result<String> {
             )?;
         }
     }
-    page.push_str("\nA Function URL has no throttle and no access log.\n\n## Line by line\n\nWith the HTTP API.\n\n| line |");
+    page.push_str("\nThe Function URL is `WebhookDoor=function-url`: it has no throttle and no access log. `FairQueues=false` saves the line of \
+                   fair queues.\n\n## Line by line\n\nWith the HTTP API.\n\n| line |");
     let mut bills: Vec<Vec<Line>> = Vec::new();
     for delivered in DELIVERED {
         for format in formats {

@@ -69,7 +69,7 @@ pub fn world() -> World {
         entry(&account, Some(WEBHOOK), TokenStatus::Live),
     );
     keys.put(&account, token.hash(), 0, &[KEY]);
-    let function = Inbound::new(tokens, keys, queues, receipts, oversize, config());
+    let function = Inbound::new(tokens, keys, queues, receipts, oversize, config(&[]));
     World {
         function,
         tokens,
@@ -94,11 +94,11 @@ pub fn entry(account: &AccountName, webhook: Option<&str>, status: TokenStatus) 
     }
 }
 
-fn config() -> Config {
+fn config(more: &[(&str, &str)]) -> Config {
     let lease = LEASE_SECONDS.to_string();
     let budget = BUDGET_MS.to_string();
     let keep = KEYS_TTL.as_secs().to_string();
-    Config::read(&Variables::from([
+    let variables = [
         ("CUSTOMERS_QUEUE_URL", "customers"),
         ("ORDERS_QUEUE_URL", "orders"),
         ("BILLING_QUEUE_URL", "billing"),
@@ -113,8 +113,10 @@ fn config() -> Config {
         ("RETRY_LEASE_SECONDS", &lease),
         ("KEYS_TTL_SECONDS", &keep),
         ("KEYS_REREAD_SECONDS", "10"),
-    ]))
-    .unwrap()
+    ];
+    let variables = variables.iter().chain(more);
+    let variables = variables.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    Config::read(&variables.collect::<Variables>()).unwrap()
 }
 
 /// The world, with another table of sources.
@@ -143,7 +145,21 @@ impl World {
     /// An instance beside the world's own: the stores are the same, and nothing else is.
     pub fn another_instance(&self) -> Function {
         let (tokens, keys, queues) = (self.tokens, self.keys, self.queues);
-        Inbound::new(tokens, keys, queues, self.receipts, self.oversize, config())
+        Inbound::new(
+            tokens,
+            keys,
+            queues,
+            self.receipts,
+            self.oversize,
+            config(&[]),
+        )
+    }
+
+    /// An instance that was started with these variables besides.
+    pub fn instance_with(&self, variables: &[(&str, &str)]) -> Function {
+        let (tokens, keys, queues) = (self.tokens, self.keys, self.queues);
+        let config = config(variables);
+        Inbound::new(tokens, keys, queues, self.receipts, self.oversize, config)
     }
 
     /// Posts a request to an instance, at a time of our clock.

@@ -95,6 +95,16 @@ pub(super) fn alarms(template: &Template) -> Vec<Complaint> {
             Need::of("4xx", api.id, SOON),
         ]
     });
+    let of_urls = template
+        .of_kind("AWS::Lambda::Url")
+        .filter(|url| is_deployed(template, *url))
+        .filter_map(|url| referred(url.property("/TargetFunctionArn")))
+        .flat_map(|function| {
+            [
+                Need::of("Url5xxCount", function, AT_ONCE),
+                Need::of("Url4xxCount", function, SOON),
+            ]
+        });
     let ours = ALARMED.into_iter().map(|metric| Need {
         metric,
         resource: None,
@@ -110,6 +120,7 @@ pub(super) fn alarms(template: &Template) -> Vec<Complaint> {
         .chain(of_functions)
         .chain(of_tables)
         .chain(of_apis)
+        .chain(of_urls)
         .chain(ours);
     let alarms = read(template);
     let unwatched = needs
@@ -132,6 +143,11 @@ pub(super) fn alarms(template: &Template) -> Vec<Complaint> {
         })
     });
     unwatched.chain(too_late).collect()
+}
+
+fn is_deployed(template: &Template, resource: Resource<'_>) -> bool {
+    let condition = resource.attribute("Condition").as_str();
+    condition.is_none_or(|condition| template.is_met(condition) == Some(true))
 }
 
 /// An alarm or a dashboard on a metric that is not published is silent, and nobody notices.
@@ -196,11 +212,7 @@ pub(super) fn alarm_windows(template: &Template) -> Vec<Complaint> {
         if alarm.series.len() > MOST || alarm.expressions.len() > MOST {
             complain("it has more than ten metrics or expressions");
         }
-        let everything: String = alarm
-            .expressions
-            .iter()
-            .map(|(_, expression, _)| format!("{expression} "))
-            .collect();
+        let everything = alarm.expressions.join(" ");
         let reads_dynamodb = alarm
             .series
             .iter()
@@ -208,9 +220,10 @@ pub(super) fn alarm_windows(template: &Template) -> Vec<Complaint> {
         if reads_dynamodb && !everything.contains("FILL(") {
             complain("it keeps its state while DynamoDB publishes nothing: FILL its metrics");
         }
-        let Some(queries) = alarm.resource.property("/Metrics").as_array() else {
+        let queries = &alarm.queries;
+        if queries.is_empty() {
             continue;
-        };
+        }
         let watched = queries.iter().filter(|query| query["ReturnData"] != false);
         let is_expression = |query: &Value| query["Expression"].is_string();
         if watched.clone().count() != 1 || !watched.clone().all(is_expression) {

@@ -75,10 +75,11 @@ pub const AGE: &str = "ApproximateAgeOfOldestMessage";
 /// - SQS: <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html>
 /// - HTTP APIs, whose names are in lower case, other than those of REST APIs:
 ///   <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-metrics.html>
-/// - Lambda: <https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html>
+/// - Lambda: <https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html>, and its Function URLs:
+///   <https://docs.aws.amazon.com/lambda/latest/dg/urls-monitoring.html>
 /// - DynamoDB: <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/metrics-dimensions.html>
 /// - the embedded metric format: <https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/CloudWatch-Logs-Monitoring-CloudWatch-Metrics.html>
-pub const AWS: [Published; 15] = [
+pub const AWS: [Published; 19] = [
     published("AWS/SQS", VISIBLE, QUEUE, &["Maximum"], Says::State),
     published("AWS/SQS", IN_FLIGHT, QUEUE, &["Maximum"], Says::State),
     published("AWS/SQS", AGE, QUEUE, &["Maximum"], Says::State),
@@ -89,6 +90,22 @@ pub const AWS: [Published; 15] = [
     published("AWS/Lambda", "Errors", FUNCTION, &["Sum"], Says::Event),
     published("AWS/Lambda", "Throttles", FUNCTION, &["Sum"], Says::Event),
     published("AWS/Lambda", "Duration", FUNCTION, &["p"], Says::Event),
+    published(
+        "AWS/Lambda",
+        "UrlRequestCount",
+        FUNCTION,
+        &["Sum"],
+        Says::Event,
+    ),
+    published("AWS/Lambda", "Url4xxCount", FUNCTION, &["Sum"], Says::Event),
+    published("AWS/Lambda", "Url5xxCount", FUNCTION, &["Sum"], Says::Event),
+    published(
+        "AWS/Lambda",
+        "UrlRequestLatency",
+        FUNCTION,
+        &["p"],
+        Says::Event,
+    ),
     published(
         "AWS/DynamoDB",
         "ReadThrottleEvents",
@@ -310,33 +327,35 @@ pub struct Alarm<'a> {
     pub resource: Resource<'a>,
     /// The series that it reads: each is charged.
     pub series: Vec<Series>,
-    /// Its math: the expressions by their ids, and whether each is what is watched.
-    pub expressions: Vec<(&'a str, &'a str, bool)>,
+    /// The queries of its math, of which there are none where it reads one metric.
+    pub queries: Vec<Value>,
+    /// The expressions among them.
+    pub expressions: Vec<String>,
 }
 
 impl<'a> Alarm<'a> {
-    fn of(resource: Resource<'a>) -> Self {
-        let queries = resource.property("/Metrics").as_array();
+    fn of(template: &Template, resource: Resource<'a>) -> Self {
+        let queries = match template.resolved(resource.property("/Metrics")) {
+            Value::Array(queries) => queries,
+            _ => Vec::new(),
+        };
         let (mut series, mut expressions) = (Vec::new(), Vec::new());
-        for query in queries.into_iter().flatten() {
+        for query in &queries {
             let stat = &query["MetricStat"];
             if stat.is_null() {
-                expressions.push((
-                    query["Id"].as_str().unwrap_or_default(),
-                    query["Expression"].as_str().unwrap_or_default(),
-                    query["ReturnData"] == true,
-                ));
+                expressions.push(query["Expression"].as_str().unwrap_or_default().to_owned());
             } else {
                 series.push(one(&stat["Metric"], &stat["Stat"], &stat["Period"]));
             }
         }
-        if queries.is_none() {
+        if queries.is_empty() {
             let metric = resource.attribute("Properties");
             series.push(one(metric, &metric["Statistic"], &metric["Period"]));
         }
         Self {
             resource,
             series,
+            queries,
             expressions,
         }
     }
@@ -387,7 +406,7 @@ fn one(metric: &Value, statistic: &Value, period: &Value) -> Series {
 pub fn alarms(template: &Template) -> Vec<Alarm<'_>> {
     template
         .of_kind("AWS::CloudWatch::Alarm")
-        .map(Alarm::of)
+        .map(|resource| Alarm::of(template, resource))
         .collect()
 }
 

@@ -19,8 +19,14 @@ use serde_json::{Map, Number, Value};
 /// Where a function has its variables.
 const VARIABLES: &str = "/Environment/Variables";
 
+/// What leaves its member or item out.
+const NO_VALUE: &str = "AWS::NoValue";
+
 /// What stands for the name of something that is not deployed.
 const UNKNOWN: &str = "x";
+
+/// What stands for the URL of a function that is not deployed: AWS ends it with a slash.
+const UNKNOWN_URL: &str = "https://x.lambda-url.x.on.aws/";
 
 /// A template, with the short forms of functions written out: `!Ref X` is `{"Ref": "X"}`.
 #[derive(Clone, Debug)]
@@ -171,7 +177,9 @@ impl Template {
             }
             Some((function, argument)) => match (function.as_str(), argument) {
                 ("Ref", Value::String(name)) => self.at(&format!("/Parameters/{name}/Default")),
-                ("Fn::If", Value::Array(branches)) => branches.last().unwrap_or(&Value::Null),
+                ("Fn::If", Value::Array(parts)) => {
+                    self.branch(parts).or(parts.last()).unwrap_or(&Value::Null)
+                }
                 ("Fn::GetAtt", Value::String(name)) => name
                     .split_once('.')
                     .and_then(|(id, name)| Some(self.resource(id)?.property(&format!("/{name}"))))
@@ -180,8 +188,14 @@ impl Template {
                     let mut parts = text.split("${");
                     let mut known = parts.next().unwrap_or_default().to_owned();
                     for part in parts {
-                        known.push_str(UNKNOWN);
-                        known.push_str(part.split_once('}').map_or("", |(_, after)| after));
+                        let (name, after) = part.split_once('}').unwrap_or((part, ""));
+                        let parameter = self.at(&format!("/Parameters/{name}/Default"));
+                        match (parameter, name.ends_with(".FunctionUrl")) {
+                            (Value::Null, true) => known.push_str(UNKNOWN_URL),
+                            (Value::Null, false) => known.push_str(UNKNOWN),
+                            (value, _) => known.push_str(&self.text(value)),
+                        }
+                        known.push_str(after);
                     }
                     return known;
                 }
@@ -191,6 +205,48 @@ impl Template {
         match known {
             Value::Null => UNKNOWN.to_owned(),
             known => self.text(known),
+        }
+    }
+
+    /// The branch of an `Fn::If` that is taken with the parameters' values; `None` where that cannot be said.
+    fn branch<'v>(&self, parts: &'v [Value]) -> Option<&'v Value> {
+        match parts {
+            [Value::String(condition), met, unmet] => match self.is_met(condition)? {
+                true => Some(met),
+                false => Some(unmet),
+            },
+            _ => None,
+        }
+    }
+
+    /// Whether a condition is met with the parameters' values; `None` where that cannot be said.
+    pub fn is_met(&self, condition: &str) -> Option<bool> {
+        let declared = self.at(&format!("/Conditions/{condition}"));
+        parameters::is_true(self, declared).ok()
+    }
+
+    /// A value with the branches that are taken in place of each `Fn::If`, and without what is `AWS::NoValue` in a list.
+    pub fn resolved(&self, value: &Value) -> Value {
+        match value {
+            Value::Array(items) => {
+                let items = items.iter().map(|item| self.resolved(item));
+                items
+                    .filter(|item| referred(item) != Some(NO_VALUE))
+                    .collect()
+            }
+            Value::Object(members) => {
+                let parts = members.get("Fn::If").and_then(Value::as_array);
+                match parts.and_then(|parts| self.branch(parts)) {
+                    Some(branch) => self.resolved(branch),
+                    None => {
+                        let members = members.iter();
+                        let members =
+                            members.map(|(name, value)| (name.clone(), self.resolved(value)));
+                        Value::Object(members.collect())
+                    }
+                }
+            }
+            value => value.clone(),
         }
     }
 
@@ -286,6 +342,7 @@ fn value(yaml: &Yaml<'_>) -> Result<Value> {
 
 #[cfg(test)]
 mod tests {
+    use rstest::rstest;
     use serde_json::json;
 
     use super::*;
@@ -341,7 +398,39 @@ mod tests {
         let routes = &template.variables("consumer")["ROUTES"];
         let routes: Value = serde_json::from_str(routes).unwrap();
         assert_eq!(routes[0]["queue"], "x");
-        let hooks = &template.variables("subscriptions")["HOOKS_URL"];
-        assert_eq!(hooks, "https://x.execute-api.x.x/hooks");
+    }
+
+    const DOMAIN: &str = "DomainName=hooks.example.com";
+    const CERTIFICATE: &str = "CertificateArn=arn:aws:acm:eu-west-1:111122223333:certificate/1a2b";
+
+    #[rstest]
+    #[case::by_default(&[], "https://x.execute-api.x.x/hooks")]
+    #[case::at_a_domain(&[DOMAIN, CERTIFICATE], "https://hooks.example.com/hooks")]
+    #[case::at_a_function_url(&["WebhookDoor=function-url"], "https://x.lambda-url.x.on.aws/hooks")]
+    #[case::not_at_the_domain(&["WebhookDoor=function-url", DOMAIN, CERTIFICATE], "https://x.lambda-url.x.on.aws/hooks")]
+    #[case::on_the_way_back(&["WebhookDoor=gateway-and-function-url"], "https://x.execute-api.x.x/hooks")]
+    #[case::back_at_the_domain(&["WebhookDoor=gateway-and-function-url", DOMAIN, CERTIFICATE], "https://hooks.example.com/hooks")]
+    #[case::on_an_emulator(&["WebhookDoor=function-url", "GatewayBaseUrl=http://127.0.0.1:1/a"], "http://127.0.0.1:1/a/x/hooks")]
+    // requirement: parameters-keep-promises
+    fn webhooks_are_registered_where_the_parameters_say(
+        #[case] parameters: &[&str],
+        #[case] expected: &str,
+    ) {
+        let text = include_str!("../../../../template.yaml");
+        let parameters: Vec<String> = parameters.iter().map(|&set| set.to_owned()).collect();
+        let template = Template::parse(text).unwrap().with_parameters(&parameters);
+        let template = template.unwrap();
+        assert_eq!(template.variables("subscriptions")["HOOKS_URL"], expected);
+        assert_eq!(
+            template.text(template.at("/Outputs/HooksUrl/Value")),
+            expected
+        );
+        // The URL is there for as long as anything may come by it, and the gateway's routes always.
+        let is_there = template.is_met("HasFunctionUrl");
+        let is_asked_for = parameters.iter().any(|set| set.starts_with("WebhookDoor="));
+        assert_eq!(is_there, Some(is_asked_for));
+        for route in template.of_kind("AWS::ApiGatewayV2::Route") {
+            assert!(route.attribute("Condition").is_null(), "{}", route.id);
+        }
     }
 }

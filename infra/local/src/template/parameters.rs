@@ -248,7 +248,7 @@ fn is_deployed(template: &Template) -> Result<bool> {
 }
 
 /// What a function of a condition comes to with the parameters' values.
-fn is_true(template: &Template, condition: &Value) -> Result<bool> {
+pub(super) fn is_true(template: &Template, condition: &Value) -> Result<bool> {
     let function = condition
         .as_object()
         .and_then(|functions| functions.iter().next());
@@ -336,7 +336,7 @@ fn with_values(
     if !is_deployed(&template)? {
         return Ok(Vec::new());
     }
-    Ok(rules::check(&template))
+    Ok(rules::as_given(&template))
 }
 
 /// Values that are each within their bounds, and together break a rule.

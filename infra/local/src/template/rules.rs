@@ -11,7 +11,7 @@ pub(super) type Complaint = (String, String);
 type Rule = fn(&Template) -> Vec<Complaint>;
 
 /// Every rule by name.
-const RULES: [(&str, Rule); 32] = [
+const RULES: [(&str, Rule); 33] = [
     ("visibility", visibility),
     ("inbound-times", inbound_times),
     ("receives", receives),
@@ -32,6 +32,7 @@ const RULES: [(&str, Rule); 32] = [
     ("access-log", access_log),
     ("routes", routes),
     ("order-of-routes", order_of_routes),
+    ("function-urls", function_urls),
     ("teams", teams),
     ("floors", floors),
     ("alarms", alarm_rules::alarms),
@@ -49,8 +50,22 @@ const RULES: [(&str, Rule); 32] = [
 /// SQS keeps nothing for longer.
 const FOURTEEN_DAYS: i64 = 1_209_600;
 
-/// Everything that is wrong with a template.
+/// What a deployment has that is not there by default.
+const MORE: &str = "WebhookDoor=function-url";
+
+/// Everything that is wrong with a template, by default and with what is not there by default.
 pub fn check(template: &Template) -> Vec<Finding> {
+    let mut findings = as_given(template);
+    if let Ok(more) = template.clone().with_parameters(&[MORE.to_owned()]) {
+        let more = as_given(&more).into_iter();
+        let more: Vec<Finding> = more.filter(|found| !findings.contains(found)).collect();
+        findings.extend(more);
+    }
+    findings
+}
+
+/// What is wrong with a template as its parameters are.
+pub(super) fn as_given(template: &Template) -> Vec<Finding> {
     RULES
         .iter()
         .flat_map(|(rule, find)| {
@@ -1049,6 +1064,71 @@ fn routes(template: &Template) -> Vec<Complaint> {
     complaints
 }
 
+/// Whoever may invoke a function without a signature does so by its URL alone, and no webhook is registered at a URL that
+/// still refuses. <https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html>
+fn function_urls(template: &Template) -> Vec<Complaint> {
+    let mut complaints = Vec::new();
+    let mut complain =
+        |place: Resource<'_>, text: &str| complaints.push((place.id.to_owned(), text.to_owned()));
+    let public: Vec<Resource<'_>> = template
+        .of_kind("AWS::Lambda::Permission")
+        .filter(|permission| permission.property("/Principal") == "*")
+        .collect();
+    let is_by_url = |permission: &Resource<'_>| match permission.property("/Action").as_str() {
+        Some("lambda:InvokeFunctionUrl") => permission.property("/FunctionUrlAuthType") == "NONE",
+        Some("lambda:InvokeFunction") => permission.property("/InvokedViaFunctionUrl") == true,
+        _ => false,
+    };
+    for permission in public.iter().filter(|permission| !is_by_url(permission)) {
+        complain(
+            *permission,
+            "everybody may invoke the function, and not by its URL alone",
+        );
+    }
+    for url in template.of_kind("AWS::Lambda::Url") {
+        let function = referred(url.property("/TargetFunctionArn"));
+        let condition = url.attribute("Condition");
+        if condition.is_null() {
+            complain(
+                url,
+                "it is there whether or not anybody asked for it (Condition)",
+            );
+        }
+        for (property, expected) in [("/AuthType", "NONE"), ("/InvokeMode", "BUFFERED")] {
+            if url.property(property) != expected {
+                complain(url, &format!("{property} has to be {expected}"));
+            }
+        }
+        if !url.property("/Cors").is_null() {
+            complain(url, "CORS is on");
+        }
+        let registers = functions(template).find(|function| {
+            !function
+                .property("/Environment/Variables/HOOKS_URL")
+                .is_null()
+        });
+        let waits = registers.map(|registers| listed(Some(registers.attribute("DependsOn"))));
+        for action in ["lambda:InvokeFunctionUrl", "lambda:InvokeFunction"] {
+            let permission = public.iter().find(|permission| {
+                permission.property("/Action") == action
+                    && referred(permission.property("/FunctionName")) == function
+                    && permission.attribute("Condition") == condition
+            });
+            match (permission, &waits) {
+                (None, _) => complain(url, &format!("nobody may call it: {action} is missing")),
+                (Some(permission), Some(waits)) if !waits.iter().any(|id| *id == permission.id) => {
+                    complain(
+                        *permission,
+                        "webhooks may be registered before it is there (DependsOn)",
+                    );
+                }
+                (Some(_), _) => {}
+            }
+        }
+    }
+    complaints
+}
+
 /// The consumer can read which team gets what: with a word misspelt it would not start, and lanes would fill.
 fn teams(template: &Template) -> Vec<Complaint> {
     let readers = functions(template).filter_map(|function| {
@@ -1429,6 +1509,39 @@ mod tests {
         "/Resources/Stage/DependsOn",
         Value::Null
     )]
+    #[case::a_url_that_is_always_there(
+        "function-urls",
+        "/Resources/InboundUrl/Condition",
+        Value::Null
+    )]
+    #[case::a_signed_url("function-urls", "/Resources/InboundUrl/Properties/AuthType", json!("AWS_IAM"))]
+    #[case::a_url_that_streams("function-urls", "/Resources/InboundUrl/Properties/InvokeMode", json!("RESPONSE_STREAM"))]
+    #[case::a_url_for_browsers("function-urls", "/Resources/InboundUrl/Properties/Cors", json!({"AllowOrigins": ["*"]}))]
+    #[case::a_url_of_another_function("function-urls", "/Resources/InboundUrl/Properties/TargetFunctionArn", json!({"Fn::GetAtt": "Consumer.Arn"}))]
+    #[case::a_url_that_nobody_may_call(
+        "function-urls",
+        "/Resources/InboundUrlPermission",
+        Value::Null
+    )]
+    #[case::a_url_that_may_not_invoke(
+        "function-urls",
+        "/Resources/InboundUrlInvokePermission",
+        Value::Null
+    )]
+    #[case::a_function_that_everybody_may_invoke(
+        "function-urls",
+        "/Resources/InboundUrlInvokePermission/Properties/InvokedViaFunctionUrl",
+        Value::Null
+    )]
+    #[case::a_permission_that_is_always_there(
+        "function-urls",
+        "/Resources/InboundUrlPermission/Condition",
+        Value::Null
+    )]
+    #[case::webhooks_before_their_url("function-urls", "/Resources/Subscriptions/DependsOn", json!(["InboundUrlPermission"]))]
+    #[case::a_url_without_alarm("alarms", "/Resources/ApiErrorsAlarm/Properties/Metrics/2", json!({"Ref": "AWS::NoValue"}))]
+    #[case::a_url_whose_refusals_are_the_platform_s("alarms", "/Resources/UnexplainedRefusalsAlarm/Properties/Metrics/3/Fn::If/1/MetricStat/Metric/MetricName", json!("UrlRequestCount"))]
+    #[case::a_series_that_is_left_out_with_a_url("alarm-windows", "/Resources/UnexplainedRefusalsAlarm/Properties/Metrics/8/Expression/Fn::If/1", json!("SUM([every, explained])"))]
     #[case::cors("access-log", "/Resources/Api/Properties/CorsConfiguration", json!({"AllowOrigins": ["*"]}))]
     #[case::an_open_admin_route("routes", "/Resources/AccountPutRoute/Properties/AuthorizationType", json!("NONE"))]
     #[case::a_signed_hook("routes", "/Resources/HookRoute/Properties/AuthorizationType", json!("AWS_IAM"))]

@@ -129,8 +129,9 @@ impl Endpoint {
 }
 
 /// A path without the escapes of characters that need none: letters, digits, `-._~`, and `@`, which a part may have and a
-/// path need not escape.
-fn unescaped(path: &str) -> String {
+/// path need not escape. All that a path of ours is made of is among them.
+#[must_use]
+pub fn unescaped(path: &str) -> String {
     let mut parts = path.split('%');
     let mut plain = parts.next().unwrap_or_default().to_owned();
     for part in parts {

@@ -31,7 +31,7 @@ pub use api::{Api, ApiCall, ApiError, Apis, NewWebhook, Removed, WebhookChange};
 pub use api_url::{ApiUrl, ApiUrlError};
 pub use check_order::check_order;
 pub use credentials::{Access, AccessToken, Caller, CredentialError, Credentials, OauthSecret};
-pub use endpoint::{Endpoint, HooksUrl, HooksUrlError};
+pub use endpoint::{Endpoint, HooksUrl, HooksUrlError, unescaped};
 pub use failed_deliveries::{Arrival, FailedDelivery, failed_run};
 pub use life_cycle::{CredentialField, KeyOrigin, LifeCycle};
 pub use own_secrets::{OurSecret, basic_credentials};
