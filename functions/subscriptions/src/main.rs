@@ -21,7 +21,7 @@ async fn main() -> anyhow::Result<()> {
     let deliveries = DynamoDeliveries::new(dynamo.clone(), &config.receipts_table);
     let (oauth, signing) = (&config.oauth_prefix, &config.signing_prefix);
     let secrets = AccountSecrets::new(vault.clone(), oauth, signing, config.recovery_days);
-    let apis = sources::apis(config.source_urls)?;
+    let apis = sources::apis(config.source_urls);
     let health = &Health::new(&deliveries, &config.settings);
     let schedule = &Schedule::new(&accounts, health, &queues, config.check_queue);
     let places = QueuesAndTopics::of(&aws, queues.clone(), config.routes.has_topics());

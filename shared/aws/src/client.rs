@@ -30,6 +30,8 @@ use aws_smithy_runtime_api::client::http::{HttpConnectorSettings, SharedHttpConn
 use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 use thiserror::Error;
 
+use crate::slow_start::{Pace, SlowStart};
+
 /// The roots that every AWS endpoint's certificate goes back to, as the machine's trust store has them and as
 /// <https://www.amazontrust.com/repository/> publishes them. Parsing all of a system's roots instead would be
 /// most of the SDK's start-up.
@@ -122,10 +124,11 @@ impl Aws {
     /// # Errors
     /// One of the two is no boolean, or the TLS client cannot be made.
     pub fn new(access: Access) -> Result<Self, AccessError> {
-        Self::over(http_client().map_err(AccessError::Tls)?, access)
+        let http = http_client().map_err(AccessError::Tls)?;
+        Self::over(OneConnector(http, SlowStart::at(Pace::default())), access)
     }
 
-    fn over(http: SharedHttpClient, access: Access) -> Result<Self, AccessError> {
+    fn over(http: OneConnector, access: Access) -> Result<Self, AccessError> {
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(CONNECT)
             .operation_attempt_timeout(ATTEMPT)
@@ -139,7 +142,7 @@ impl Aws {
             .region(Region::new(access.region))
             .credentials_provider(SharedCredentialsProvider::new(access.credentials))
             .identity_cache(IdentityCache::lazy().build())
-            .http_client(OneConnector(http))
+            .http_client(http)
             .timeout_config(timeouts)
             .retry_config(retries)
             .service_config(ByService);
@@ -227,11 +230,11 @@ fn http_client() -> Result<SharedHttpClient, HttpClientError> {
         .build_https())
 }
 
-/// The HTTP client without the check that it makes for each service's client. The check makes a connector and drops it again,
-/// so that the system's roots are read early: ours would be parsed once for each service, and once more for the connector
-/// that all of them share.
+/// The HTTP client with [`SlowStart`], and without the check that it makes for each service's client. The check makes a
+/// connector and drops it again, so that the system's roots are read early: ours would be parsed once for each service, and
+/// once more for the connector that all of them share.
 #[derive(Debug)]
-struct OneConnector(SharedHttpClient);
+struct OneConnector(SharedHttpClient, SlowStart);
 
 impl HttpClient for OneConnector {
     fn http_connector(
@@ -239,7 +242,7 @@ impl HttpClient for OneConnector {
         settings: &HttpConnectorSettings,
         components: &RuntimeComponents,
     ) -> SharedHttpConnector {
-        self.0.http_connector(settings, components)
+        self.1.over(self.0.http_connector(settings, components))
     }
 
     fn connector_metadata(&self) -> Option<ConnectorMetadata> {
@@ -372,6 +375,7 @@ mod tests {
     #[test]
     fn no_client_of_a_service_reads_the_roots_for_itself() {
         let http = SharedHttpClient::new(ForCallsAlone(http_client().unwrap()));
+        let http = OneConnector(http, SlowStart::at(Pace::default()));
         let aws = Aws::over(http, access("http://127.0.0.1:9")).unwrap();
         // A client panics over a check that it does not pass.
         drop((aws.dynamo(), aws.sqs(), aws.sns(), aws.s3(), aws.secrets()));
@@ -429,9 +433,13 @@ mod tests {
         );
     }
 
-    /// Answers every request with an empty object and tells, per request, the connection it came by and what
+    /// Answers every request with an empty object, after a pause, and tells, per request, the connection it came by and what
     /// it said before its body.
-    async fn serve(listener: TcpListener, heads: UnboundedSender<(usize, String)>) {
+    async fn serve(
+        listener: TcpListener,
+        heads: UnboundedSender<(usize, String)>,
+        pause: Duration,
+    ) {
         let mut connection = 0;
         while let Ok((mut stream, _)) = listener.accept().await {
             connection += 1;
@@ -444,6 +452,7 @@ mod tests {
                     // The only body that is sent is an empty object.
                     if received.ends_with("\r\n\r\n") || received.ends_with("{}") {
                         heads.send((number, std::mem::take(&mut received))).unwrap();
+                        tokio::time::sleep(pause).await;
                         let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
                         stream.write_all(answer).await.unwrap();
                     }
@@ -457,7 +466,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = aws(&format!("http://{}", listener.local_addr().unwrap())).dynamo();
         let (sender, mut heads) = unbounded_channel();
-        tokio::spawn(serve(listener, sender));
+        tokio::spawn(serve(listener, sender, Duration::ZERO));
         client.warm().await;
         client.list_tables().send().await.unwrap();
         let (first, warming) = heads.recv().await.unwrap();
@@ -468,6 +477,94 @@ mod tests {
             assert!(!warming.contains(header), "{warming}");
             assert!(asking.contains(header), "{asking}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_warm_up_that_hangs_ends_and_the_first_request_is_served() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = aws(&format!("http://{}", listener.local_addr().unwrap())).dynamo();
+        let (sender, _heads) = unbounded_channel();
+        tokio::spawn(async move {
+            let hangs = listener.accept().await.unwrap();
+            serve(listener, sender, Duration::ZERO).await;
+            drop(hangs);
+        });
+        let warmed = tokio::time::timeout(2 * ATTEMPT, client.warm()).await;
+        warmed.expect("it is not waited for");
+        client.list_tables().send().await.unwrap();
+    }
+
+    #[rstest]
+    #[case::short(2)]
+    #[case::long(100_000)]
+    #[tokio::test]
+    async fn an_answer_that_breaks_off_is_a_transient_error(#[case] length: usize) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = aws(&format!("http://{}", listener.local_addr().unwrap())).dynamo();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut part = [0; 4096];
+                let _ = stream.read(&mut part).await;
+                let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{{");
+                stream.write_all(head.as_bytes()).await.unwrap();
+            }
+        });
+        let error = client.list_tables().send().await.unwrap_err();
+        let error = crate::failure::port_error("listing tables", &error, |_| false);
+        assert_eq!(error.kind, ErrorKind::Transient);
+    }
+
+    #[tokio::test]
+    async fn a_long_answer_is_read_by_its_caller() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = aws(&format!("http://{}", listener.local_addr().unwrap())).dynamo();
+        let name = "n".repeat(100_000);
+        let answer = format!(r#"{{"TableNames":["{name}"]}}"#);
+        let router = axum::Router::new().fallback(move || std::future::ready(answer.clone()));
+        tokio::spawn(axum::serve(listener, router).into_future());
+        let listed = client.list_tables().send().await.unwrap();
+        assert_eq!(listed.table_names(), [name]);
+    }
+
+    /// The connections that ten calls side by side came by, after a warm-up, where each is answered after a time.
+    async fn side_by_side(answered: Duration, pace: Pace) -> usize {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let http = OneConnector(http_client().unwrap(), SlowStart::at(pace));
+        let client = Aws::over(http, access(&endpoint)).unwrap().dynamo();
+        let (sender, mut heads) = unbounded_channel();
+        tokio::spawn(serve(listener, sender, answered));
+        client.warm().await;
+        let calls = futures::future::join_all((0..10).map(|_| client.list_tables().send()));
+        assert!(calls.await.iter().all(Result::is_ok));
+        let mut connections = std::collections::BTreeSet::new();
+        for _ in 0..=10 {
+            connections.insert(heads.recv().await.unwrap().0);
+        }
+        connections.len()
+    }
+
+    #[rstest]
+    #[case::that_is_opened_slowly(60)]
+    #[case::that_is_opened_at_once(0)]
+    #[tokio::test]
+    async fn calls_side_by_side_share_what_is_open_and_one_more_connection(#[case] opening: u64) {
+        // However slow the machine is.
+        let pace = Pace {
+            pause: Duration::from_secs(60),
+            opening: Duration::from_secs(opening),
+        };
+        let answered = Duration::from_millis(if opening == 0 { 50 } else { 0 });
+        assert!(side_by_side(answered, pace).await <= 2);
+    }
+
+    /// One after the other they would take ten seconds.
+    #[tokio::test]
+    async fn calls_that_take_long_do_not_wait_for_each_other() {
+        let begin = std::time::Instant::now();
+        let second = Duration::from_secs(1);
+        assert!(side_by_side(second, Pace::default()).await > 5);
+        assert!(begin.elapsed() < 4 * second);
     }
 
     #[test]

@@ -16,5 +16,6 @@ pub mod s3;
 pub mod secrets;
 #[cfg(test)]
 mod sizes;
+mod slow_start;
 pub mod sns;
 pub mod sqs;

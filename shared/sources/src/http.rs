@@ -3,15 +3,15 @@
 //! No request is repeated here: what an answer would have said is found out by listing. Redirects are not
 //! followed, since the credentials would go along. Neither a URL, a header nor a body is logged.
 
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use domain::subscription::ApiError;
 use reqwest::header::{HeaderMap, HeaderName, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
-use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use thiserror::Error;
 
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(3);
@@ -27,20 +27,14 @@ const REQUEST_ID: &str = "x-request-id";
 /// A client for one source's API.
 #[derive(Debug, Clone)]
 pub struct HttpClient {
-    client: reqwest::Client,
+    client: Arc<Lazy>,
     /// The source's name in sentences to people.
     title: &'static str,
 }
 
-/// The HTTP client cannot be made.
-#[derive(Debug, Error)]
-#[error(
-    "the HTTP client for {title} cannot be made: TLS or the system's root certificates are unusable"
-)]
-pub struct HttpClientError {
-    title: &'static str,
-    source: reqwest::Error,
-}
+/// What requests are sent by, once there is one; nothing where TLS or the system's root certificates are unusable. Reading
+/// those certificates takes several times what else a function does at its start, and many invocations call no source.
+type Lazy = LazyLock<Option<Client>, Box<dyn FnOnce() -> Option<Client> + Send>>;
 
 /// An answer, read to its end. Its body may hold keys and tokens, and does not print.
 pub(crate) struct Answer {
@@ -58,47 +52,55 @@ pub(crate) struct Answer {
 }
 
 impl HttpClient {
-    /// Prepares calls to the source of this title. Nothing is sent yet.
-    ///
-    /// # Errors
-    /// TLS or the system's root certificates are unusable.
-    pub fn new(title: &'static str) -> Result<Self, HttpClientError> {
+    /// Prepares calls to the source of this title. Nothing is read or sent yet.
+    #[must_use]
+    pub fn new(title: &'static str) -> Self {
         Self::with_timeouts(title, CONNECT, REQUEST)
     }
 
-    /// The same client, for the source of this title. Its connections and its root certificates are shared: reading the
-    /// certificates is the most that a client costs.
+    /// The same client, for the source of this title. Its connections and its root certificates are shared.
     #[must_use]
     pub fn of(&self, title: &'static str) -> Self {
         Self {
-            client: self.client.clone(),
+            client: Arc::clone(&self.client),
             title,
         }
     }
 
     /// The same with other time-outs: to connect, and for a request in all.
-    ///
-    /// # Errors
-    /// TLS or the system's root certificates are unusable.
-    pub fn with_timeouts(
+    #[must_use]
+    pub fn with_timeouts(title: &'static str, connect: Duration, request: Duration) -> Self {
+        Self::made_by(title, move || client(connect, request))
+    }
+
+    fn made_by(
         title: &'static str,
-        connect: Duration,
-        request: Duration,
-    ) -> Result<Self, HttpClientError> {
-        let client = reqwest::Client::builder()
-            .connect_timeout(connect)
-            .timeout(request)
-            .redirect(reqwest::redirect::Policy::none())
-            .referer(false)
-            .user_agent(concat!("orderhook/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|source| HttpClientError { title, source })?;
-        Ok(Self { client, title })
+        make: impl FnOnce() -> Result<Client, reqwest::Error> + Send + 'static,
+    ) -> Self {
+        let make = || {
+            let made = make();
+            made.inspect_err(|error| {
+                tracing::error!(
+                    %error,
+                    "no source's API can be called: TLS or the system's root certificates are unusable"
+                );
+            })
+            .ok()
+        };
+        Self {
+            client: Arc::new(Lazy::new(Box::new(make))),
+            title,
+        }
     }
 
     /// Begins a request.
-    pub(crate) fn request(&self, method: Method, url: &str) -> RequestBuilder {
-        self.client.request(method, url)
+    ///
+    /// # Errors
+    /// TLS or the system's root certificates are unusable.
+    pub(crate) fn request(&self, method: Method, url: &str) -> Result<RequestBuilder, ApiError> {
+        let client: &Option<Client> = &self.client;
+        let client = client.as_ref().ok_or(ApiError::Unreachable)?;
+        Ok(client.request(method, url))
     }
 
     /// Sends a request and reads its answer. `call` names it in logs and errors, as in `GET /v1/webhooks`.
@@ -157,6 +159,16 @@ impl HttpClient {
         tracing::warn!(call, cause = %cause, "{} did not answer", self.title);
         cause
     }
+}
+
+fn client(connect: Duration, request: Duration) -> Result<Client, reqwest::Error> {
+    Client::builder()
+        .connect_timeout(connect)
+        .timeout(request)
+        .redirect(reqwest::redirect::Policy::none())
+        .referer(false)
+        .user_agent(concat!("orderhook/", env!("CARGO_PKG_VERSION")))
+        .build()
 }
 
 impl Answer {
@@ -224,4 +236,29 @@ fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
 fn request_id(response: &Response) -> &str {
     let id = response.headers().get(REQUEST_ID);
     id.and_then(|id| id.to_str().ok()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The system's root certificates are read with the client.
+    #[test]
+    fn the_client_is_made_once_by_the_first_request_and_shared() {
+        let one = HttpClient::new("One");
+        let other = one.of("Other");
+        assert!(LazyLock::get(&one.client).is_none());
+        assert!(other.request(Method::GET, "http://localhost").is_ok());
+        assert!(LazyLock::get(&one.client).is_some_and(Option::is_some));
+    }
+
+    #[test]
+    fn without_a_client_each_request_is_an_error() {
+        let refused = || Client::builder().user_agent("\n").build();
+        let client = HttpClient::made_by("One", refused);
+        for _ in 0..2 {
+            let error = client.request(Method::GET, "http://localhost").unwrap_err();
+            assert_eq!(error, ApiError::Unreachable);
+        }
+    }
 }

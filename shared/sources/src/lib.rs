@@ -308,11 +308,10 @@ pub fn parts(source: Source, events: &EventSelection) -> Vec<Part> {
 
 /// The API of every source that accounts can be connected to.
 ///
-/// # Errors
-/// TLS or the system's root certificates are unusable.
 #[cfg(feature = "api")]
-pub fn apis(urls: SourceUrls) -> Result<Apis, http::HttpClientError> {
-    let shared = http::HttpClient::new(facts(Source::Orderspace).title)?;
+#[must_use]
+pub fn apis(urls: SourceUrls) -> Apis {
+    let shared = http::HttpClient::new(facts(Source::Orderspace).title);
     let client = |source| shared.of(facts(source).title);
     let orderspace = orderspace::api::Orderspace::new(client(Source::Orderspace), urls.orderspace);
     let orderspace: Box<dyn Api> = Box::new(orderspace);
@@ -323,12 +322,12 @@ pub fn apis(urls: SourceUrls) -> Result<Apis, http::HttpClientError> {
     let onestock: Box<dyn Api> = Box::new(onestock);
     let apideck = apideck::api::Apideck::new(client(Source::Apideck), urls.apideck);
     let apideck: Box<dyn Api> = Box::new(apideck);
-    Ok(Apis::from_iter([
+    Apis::from_iter([
         (Source::Orderspace, orderspace),
         (Source::Ordermentum, ordermentum),
         (Source::OneStock, onestock),
         (Source::Apideck, apideck),
-    ]))
+    ])
 }
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ const LABEL: &str = "orderhook/acme/0123456789abcdef";
 
 fn api(server: &Scripted) -> Apideck {
     let second = Duration::from_secs(5);
-    let client = HttpClient::with_timeouts("Apideck", second, second).unwrap();
+    let client = HttpClient::with_timeouts("Apideck", second, second);
     let api = server.url.clone();
     Apideck::new(client, ApideckUrls { api })
 }

@@ -29,7 +29,7 @@ const KEY: &str = "CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQk";
 
 fn client() -> HttpClient {
     let second = Duration::from_secs(5);
-    HttpClient::with_timeouts("OneStock", second, second).unwrap()
+    HttpClient::with_timeouts("OneStock", second, second)
 }
 
 fn api(server: &Scripted) -> OneStock {

@@ -35,7 +35,7 @@ fn api(server: &Scripted) -> Ordermentum {
         login: server.url.clone(),
     };
     let second = Duration::from_secs(5);
-    let client = HttpClient::with_timeouts("Ordermentum", second, second).unwrap();
+    let client = HttpClient::with_timeouts("Ordermentum", second, second);
     Ordermentum::new(client, urls)
 }
 

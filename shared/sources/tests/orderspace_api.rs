@@ -29,7 +29,7 @@ fn api(server: &Scripted) -> Orderspace {
         identity: server.url.clone(),
     };
     let second = Duration::from_secs(5);
-    let client = HttpClient::with_timeouts("Orderspace", second, second).unwrap();
+    let client = HttpClient::with_timeouts("Orderspace", second, second);
     Orderspace::new(client, urls)
 }
 

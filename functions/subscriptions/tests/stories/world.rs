@@ -712,7 +712,7 @@ impl World {
         let simulator = Simulator::start_as(played, 0).await.unwrap();
         let site = simulator.create_site(site).unwrap();
         let second = Duration::from_secs(1);
-        let http = HttpClient::with_timeouts(facts(source).title, second, second).unwrap();
+        let http = HttpClient::with_timeouts(facts(source).title, second, second);
         let (api, login) = (format!("{}{path}", simulator.url()), simulator.url());
         let client: Box<dyn Api> = match source {
             Source::Orderspace => {

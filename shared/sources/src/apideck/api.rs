@@ -76,15 +76,17 @@ impl Apideck {
         Self { client, urls }
     }
 
-    fn request(&self, method: Method, credentials: &Credentials, path: &str) -> RequestBuilder {
+    fn request(
+        &self,
+        method: Method,
+        credentials: &Credentials,
+        path: &str,
+    ) -> Result<RequestBuilder, ApiError> {
         let url = format!("{}/webhook/webhooks{path}", self.urls.api);
-        self.client
-            .request(method, &url)
-            .bearer_auth(credentials.get("api_key").unwrap_or_default())
-            .header(
-                "x-apideck-app-id",
-                credentials.get("app_id").unwrap_or_default(),
-            )
+        let request = self.client.request(method, &url)?;
+        let key = credentials.get("api_key").unwrap_or_default();
+        let app = credentials.get("app_id").unwrap_or_default();
+        Ok(request.bearer_auth(key).header("x-apideck-app-id", app))
     }
 
     /// A page of the webhooks, from a cursor on.
@@ -102,13 +104,13 @@ impl Apideck {
         let query = Url::parse_with_params("http://localhost", parameters);
         let query = query.map_err(|_| bad_answer(LIST, "a cursor that fits no URL".to_owned()))?;
         let query = format!("?{}", query.query().unwrap_or_default());
-        let request = self.request(Method::GET, credentials, &query);
+        let request = self.request(Method::GET, credentials, &query)?;
         self.client.send(LIST, request).await
     }
 
     async fn delete(&self, caller: &Caller, webhook: &WebhookId) -> Result<Removed, ApiError> {
         let path = segment(webhook, DELETE)?;
-        let request = self.request(Method::DELETE, &caller.credentials, &path);
+        let request = self.request(Method::DELETE, &caller.credentials, &path)?;
         let answer = self.client.send(DELETE, request).await?;
         match failure(&answer) {
             _ if answer.status == StatusCode::NO_CONTENT => Ok(Removed::Now),
@@ -125,7 +127,7 @@ impl Apideck {
         change: &Change<'_>,
     ) -> Result<RegisteredWebhook, ApiError> {
         let path = segment(webhook, UPDATE)?;
-        let request = self.request(Method::PATCH, &caller.credentials, &path);
+        let request = self.request(Method::PATCH, &caller.credentials, &path)?;
         let answer = self.client.send(UPDATE, request.json(change)).await?;
         read(&answer)
     }
@@ -278,18 +280,18 @@ impl Api for Apideck {
         caller: &'a Caller,
         new: NewWebhook<'a>,
     ) -> ApiCall<'a, RegisteredWebhook> {
-        let request = self.request(Method::POST, &caller.credentials, "");
-        let request = request.json(&New {
-            delivery_url: new.endpoint.expose(),
-            status: "enabled",
-            events: new.events.names(),
-            unified_api: match new.part {
-                "" => UNIFIED_API,
-                part => part,
-            },
-            description: new.label,
-        });
         Box::pin(async move {
+            let request = self.request(Method::POST, &caller.credentials, "")?;
+            let request = request.json(&New {
+                delivery_url: new.endpoint.expose(),
+                status: "enabled",
+                events: new.events.names(),
+                unified_api: match new.part {
+                    "" => UNIFIED_API,
+                    part => part,
+                },
+                description: new.label,
+            });
             let answer = self.client.send(CREATE, request).await?;
             let webhook = read(&answer)
                 .map_err(|error| censored(error, &caller.credentials, Some(new.endpoint)))?;

@@ -84,7 +84,7 @@ impl OneStock {
         if let (Some(body), Value::Object(more)) = (body.as_object_mut(), more) {
             body.extend(more);
         }
-        let request = self.client.request(method, &url).json(&body);
+        let request = self.client.request(method, &url)?.json(&body);
         self.client.send(call, request).await
     }
 
@@ -218,7 +218,7 @@ impl Api for OneStock {
                 "user_id": credential(credentials, "user_id"),
                 "password": credential(credentials, "password"),
             });
-            let request = self.client.request(Method::POST, &url).json(&form);
+            let request = self.client.request(Method::POST, &url)?.json(&form);
             let answer = self.client.send(LOGIN, request).await?;
             if !answer.status.is_success() {
                 let error = answers::login_failure(&answer);

@@ -79,19 +79,24 @@ impl Ordermentum {
 
     /// A request with an access token where there is one, else with the API key: one that refuses a key beside a token
     /// would refuse both.
-    fn request(&self, method: Method, caller: &Caller, path: &str) -> RequestBuilder {
+    fn request(
+        &self,
+        method: Method,
+        caller: &Caller,
+        path: &str,
+    ) -> Result<RequestBuilder, ApiError> {
         let url = format!("{}/v1/webhooks{path}", self.urls.api);
-        let request = self.client.request(method, &url);
-        match caller.token.expose() {
+        let request = self.client.request(method, &url)?;
+        Ok(match caller.token.expose() {
             "" => request.header("x-api-key", credential(&caller.credentials, "api_key")),
             token => request.bearer_auth(token),
-        }
+        })
     }
 
     async fn page(&self, caller: &Caller, number: usize, size: usize) -> Result<Answer, ApiError> {
         let supplier = escaped(credential(&caller.credentials, "supplier_id"));
         let query = format!("?pageNo={number}&pageSize={size}&supplierId={supplier}");
-        let request = self.request(Method::GET, caller, &query);
+        let request = self.request(Method::GET, caller, &query)?;
         self.client.send(LIST, request).await
     }
 
@@ -166,7 +171,7 @@ impl Ordermentum {
     async fn login(&self, user: &str, password: &str, now: Timestamp) -> Result<Access, ApiError> {
         let url = format!("{}/v1/auth", self.urls.login);
         let form = json!({ "username": user, "password": password });
-        let request = self.client.request(Method::POST, &url).json(&form);
+        let request = self.client.request(Method::POST, &url)?.json(&form);
         let answer = self.client.send(LOGIN, request).await?;
         if !answer.status.is_success() {
             return Err(answers::login_failure(&answer));
@@ -355,7 +360,7 @@ impl Api for Ordermentum {
         Box::pin(async move {
             let body = asked.body(&caller.credentials);
             let body = body.ok_or(ApiError::NoSuchCall("register a webhook without a secret"))?;
-            let request = self.request(Method::POST, caller, "").json(&body);
+            let request = self.request(Method::POST, caller, "")?.json(&body);
             let answer = self.client.send(CREATE, request).await?;
             let body = answers::success(&answer).map_err(|error| match error {
                 ApiError::NoSuchWebhook => answer.bad_answer("nothing that can be understood"),
@@ -383,7 +388,7 @@ impl Api for Ordermentum {
             let none = ApiError::NoSuchCall("change a webhook whose secrets are lost");
             let body = body.ok_or(none)?;
             let path = answers::segment(webhook, UPDATE)?;
-            let request = self.request(Method::PUT, caller, &path).json(&body);
+            let request = self.request(Method::PUT, caller, &path)?.json(&body);
             let answer = self.client.send(UPDATE, request).await?;
             let body = answers::success(&answer).map_err(|error| asked.without(error))?;
             self.found(caller, &answer, &body, asked).await
@@ -393,7 +398,7 @@ impl Api for Ordermentum {
     fn remove<'a>(&'a self, caller: &'a Caller, webhook: &'a WebhookId) -> ApiCall<'a, Removed> {
         Box::pin(async move {
             let path = answers::segment(webhook, DELETE)?;
-            let request = self.request(Method::DELETE, caller, &path);
+            let request = self.request(Method::DELETE, caller, &path)?;
             let answer = self.client.send(DELETE, request).await?;
             match answers::success(&answer) {
                 Ok(_) => Ok(Removed::Now),

@@ -69,11 +69,15 @@ impl Orderspace {
         Self { client, urls }
     }
 
-    fn request(&self, method: Method, caller: &Caller, path: &str) -> RequestBuilder {
+    fn request(
+        &self,
+        method: Method,
+        caller: &Caller,
+        path: &str,
+    ) -> Result<RequestBuilder, ApiError> {
         let url = format!("{}/v1/webhooks{path}", self.urls.api);
-        self.client
-            .request(method, &url)
-            .bearer_auth(caller.token.expose())
+        let request = self.client.request(method, &url)?;
+        Ok(request.bearer_auth(caller.token.expose()))
     }
 }
 
@@ -149,9 +153,10 @@ impl Api for Orderspace {
             client_secret: credentials.get("client_secret").unwrap_or_default(),
         };
         let url = format!("{}/oauth/token", self.urls.identity);
-        let request = self.client.request(Method::POST, &url).form(&form);
+        let request = self.client.request(Method::POST, &url);
+        let request = request.map(|request| request.form(&form));
         Box::pin(async move {
-            let answer = self.client.send(TOKEN, request).await?;
+            let answer = self.client.send(TOKEN, request?).await?;
             if refuses_the_client(&answer) {
                 return Err(ApiError::CredentialsRefused);
             }
@@ -174,7 +179,7 @@ impl Api for Orderspace {
             let mut webhooks: Vec<RegisteredWebhook> = Vec::new();
             let mut query = String::new();
             for _ in 0..MOST_PAGES {
-                let request = self.request(Method::GET, caller, &query);
+                let request = self.request(Method::GET, caller, &query)?;
                 let answer = self.client.send(LIST, request).await?;
                 let listed: Listed = answer.success(failure)?;
                 let page = wire::shown(&listed)
@@ -204,9 +209,9 @@ impl Api for Orderspace {
         let NewWebhook {
             endpoint, events, ..
         } = new;
-        let request = self.request(Method::POST, caller, "");
-        let request = request.json(&wire::registration(Some(endpoint), events));
         Box::pin(async move {
+            let request = self.request(Method::POST, caller, "")?;
+            let request = request.json(&wire::registration(Some(endpoint), events));
             let answer = self.client.send(CREATE, request).await?;
             let created: Created = answer
                 .success(failure)
@@ -229,7 +234,7 @@ impl Api for Orderspace {
             endpoint, events, ..
         } = change;
         Box::pin(async move {
-            let request = self.request(Method::PUT, caller, &segment(webhook, UPDATE)?);
+            let request = self.request(Method::PUT, caller, &segment(webhook, UPDATE)?)?;
             let request = request.json(&wire::registration(endpoint, events));
             let answer = self.client.send(UPDATE, request).await?;
             let created: Created = answer
@@ -242,7 +247,7 @@ impl Api for Orderspace {
     fn remove<'a>(&'a self, caller: &'a Caller, webhook: &'a WebhookId) -> ApiCall<'a, Removed> {
         Box::pin(async move {
             let path = segment(webhook, DELETE)?;
-            let request = self.request(Method::DELETE, caller, &path);
+            let request = self.request(Method::DELETE, caller, &path)?;
             let answer = self.client.send(DELETE, request).await?;
             match answer.status {
                 StatusCode::NO_CONTENT => return Ok(Removed::Now),
