@@ -3,7 +3,7 @@
 use aws::client::{Access, Aws, Warm as _};
 use aws::dynamo::accounts::DynamoAccounts;
 use aws::dynamo::records::erase::DynamoErasableRecords;
-use aws::s3::S3Oversize;
+use aws::s3::erase::S3ErasableObjects;
 use erasure::Eraser;
 use erasure::config::Config;
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
@@ -20,7 +20,7 @@ async fn main() -> Result<(), Error> {
     let dynamo = aws.dynamo();
     let accounts = DynamoAccounts::new(dynamo.clone(), &config.accounts_table);
     let records = DynamoErasableRecords::new(dynamo.clone(), &config.records_table);
-    let objects = S3Oversize::of(&aws, &config.oversize_bucket);
+    let objects = S3ErasableObjects::of(&aws, &config.oversize_bucket);
     let eraser = &Eraser::new(&accounts, &records, &objects, config.stack);
     dynamo.warm().await;
     run(service_fn(|event: LambdaEvent<Value>| async move {

@@ -149,9 +149,11 @@ impl Aws {
         config.set_endpoint_url(access.endpoint);
         config.set_use_fips(boolean("AWS_USE_FIPS_ENDPOINT")?);
         config.set_use_dual_stack(boolean("AWS_USE_DUALSTACK_ENDPOINT")?);
-        Ok(Self {
-            config: config.build(),
-        })
+        Ok(Self::of(config.build()))
+    }
+
+    pub(crate) fn of(config: SdkConfig) -> Self {
+        Self { config }
     }
 
     /// DynamoDB.
@@ -172,13 +174,36 @@ impl Aws {
         aws_sdk_sns::Client::new(&self.config)
     }
 
-    /// S3. An emulator has no host name per bucket, so there the bucket stands in the path.
+    /// S3, for other calls than those of [`crate::s3::S3Oversize`]. At an address of its own nothing makes a host name for
+    /// each bucket, so there the bucket stands in the path.
     #[must_use]
     pub fn s3(&self) -> aws_sdk_s3::Client {
         let config = aws_sdk_s3::config::Builder::from(&self.config)
-            .force_path_style(self.config.endpoint_url().is_some())
+            .force_path_style(self.s3_endpoint().is_some())
             .build();
         aws_sdk_s3::Client::from_conf(config)
+    }
+
+    /// The address that S3 has instead of AWS's own.
+    pub(crate) fn s3_endpoint(&self) -> Option<String> {
+        let key = ServiceConfigKey::builder()
+            .service_id("S3")
+            .env("AWS_ENDPOINT_URL")
+            .profile("endpoint_url");
+        let own = (self.config.service_config()).zip(key.build().ok());
+        own.and_then(|(by_service, key)| by_service.load_config(key))
+            .or_else(|| self.config.endpoint_url().map(str::to_owned))
+    }
+
+    /// What every service's client is made from.
+    pub(crate) fn config(&self) -> &SdkConfig {
+        &self.config
+    }
+
+    /// The same with other times for connections, attempts and calls.
+    #[must_use]
+    pub fn with_timeouts(&self, timeouts: TimeoutConfig) -> Self {
+        Self::of(self.config.to_builder().timeout_config(timeouts).build())
     }
 
     /// Secrets Manager.
@@ -198,7 +223,6 @@ fn boolean(name: &'static str) -> Result<Option<bool>, AccessError> {
     }
 }
 
-/// A variable that is set, and not to nothing.
 /// Addresses of single services, which go before that of all.
 #[derive(Debug)]
 struct ByService;
@@ -215,6 +239,7 @@ fn variable_of(key: &ServiceConfigKey<'_>) -> String {
     format!("{}_{service}", key.env())
 }
 
+/// A variable that is set, and not to nothing.
 fn optional(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
@@ -303,6 +328,22 @@ impl Intercept for Bare {
     }
 }
 
+/// Access to an address of its own, with credentials that could be recognised.
+#[cfg(test)]
+pub(crate) fn access(endpoint: &str) -> Access {
+    Access {
+        region: "eu-west-1".to_owned(),
+        endpoint: Some(endpoint.to_owned()),
+        credentials: Credentials::new(
+            "id",
+            "marker-secret",
+            Some("marker-token".to_owned()),
+            None,
+            "test",
+        ),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -314,20 +355,6 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
     use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
-
-    fn access(endpoint: &str) -> Access {
-        Access {
-            region: "eu-west-1".to_owned(),
-            endpoint: Some(endpoint.to_owned()),
-            credentials: Credentials::new(
-                "id",
-                "marker-secret",
-                Some("marker-token".to_owned()),
-                None,
-                "test",
-            ),
-        }
-    }
 
     fn aws(endpoint: &str) -> Aws {
         Aws::new(access(endpoint)).unwrap()
@@ -379,6 +406,7 @@ mod tests {
         let aws = Aws::over(http, access("http://127.0.0.1:9")).unwrap();
         // A client panics over a check that it does not pass.
         drop((aws.dynamo(), aws.sqs(), aws.sns(), aws.s3(), aws.secrets()));
+        drop(crate::s3::S3Oversize::of(&aws, "bucket"));
         // The name of the HTTP client goes into the agent that AWS sees.
         let client = aws.config.http_client().unwrap();
         assert!(client.connector_metadata().is_some());

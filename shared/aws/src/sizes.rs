@@ -8,6 +8,7 @@ use domain::ports::{ClaimCheck, Message, QueueUrl, Queues, Records, Redelivery, 
 use domain::record::{RecordId, RecordKey};
 use domain::timestamp::Timestamp;
 
+use crate::client::{Aws, access};
 use crate::dynamo::offline;
 use crate::dynamo::records::{DynamoRecords, RecordFormat};
 use crate::s3::S3Oversize;
@@ -20,8 +21,7 @@ const MOST: usize = 4096;
 #[test]
 fn futures_that_wait_together_are_small() {
     let latest = BehaviorVersion::latest;
-    let s3 = aws_sdk_s3::Config::builder().behavior_version(latest());
-    let s3 = S3Oversize::new(aws_sdk_s3::Client::from_conf(s3.build()), "bucket");
+    let s3 = S3Oversize::of(&Aws::new(access("http://127.0.0.1:9")).unwrap(), "bucket");
     let sqs = aws_sdk_sqs::Config::builder().behavior_version(latest());
     let sqs = SqsQueues::new(aws_sdk_sqs::Client::from_conf(sqs.build()));
     let sns = aws_sdk_sns::Config::builder().behavior_version(latest());

@@ -78,17 +78,12 @@ impl Stack {
             endpoint: Some(outputs.endpoint_url.clone()),
             credentials,
         };
-        let aws = Aws::new(access).expect("a client for 127.0.0.1 can be made");
         // The functions' time-outs are for AWS, and a test is patient.
         let timeouts = TimeoutConfig::builder()
             .operation_attempt_timeout(CALL_TIMEOUT)
-            .operation_timeout(CALL_TIMEOUT * 2)
-            .build();
-        let dynamo = aws.dynamo().config().to_builder();
-        let sqs = aws.sqs().config().to_builder();
-        let s3 = aws.s3().config().to_builder();
-        let secrets = aws.secrets().config().to_builder();
-        let s3 = aws_sdk_s3::Client::from_conf(s3.timeout_config(timeouts.clone()).build());
+            .operation_timeout(CALL_TIMEOUT * 2);
+        let aws = Aws::new(access).expect("a client for 127.0.0.1 can be made");
+        let aws = aws.with_timeouts(timeouts.build());
         let bucket = outputs.get("OversizeBucket").expect("the stack's bucket");
         let http = reqwest::Client::builder()
             .no_proxy()
@@ -96,15 +91,11 @@ impl Stack {
             .pool_max_idle_per_host(0)
             .timeout(CALL_TIMEOUT);
         Self {
-            dynamo: aws_sdk_dynamodb::Client::from_conf(
-                dynamo.timeout_config(timeouts.clone()).build(),
-            ),
-            sqs: aws_sdk_sqs::Client::from_conf(sqs.timeout_config(timeouts.clone()).build()),
-            secrets: aws_sdk_secretsmanager::Client::from_conf(
-                secrets.timeout_config(timeouts).build(),
-            ),
-            oversize: S3Oversize::new(s3.clone(), bucket),
-            s3,
+            dynamo: aws.dynamo(),
+            sqs: aws.sqs(),
+            s3: aws.s3(),
+            secrets: aws.secrets(),
+            oversize: S3Oversize::of(&aws, bucket),
             http: http.build().expect("a client for 127.0.0.1 can be made"),
             admin: outputs.aws().expect("a client for 127.0.0.1 can be made"),
             directory: path.parent().unwrap_or(Path::new(".")).to_path_buf(),

@@ -144,7 +144,7 @@ impl Place {
             .send()
             .await
             .unwrap();
-        S3Oversize::new(self.aws.s3(), &self.name)
+        S3Oversize::of(&self.aws, &self.name)
     }
 
     async fn drop_bucket(&self) {

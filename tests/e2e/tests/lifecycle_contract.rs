@@ -197,7 +197,7 @@ async fn receipts_and_failed_deliveries_of_inbound_are_read() {
     let (aws, table) = place("strikes").await;
     let keys = [("pk", KeyType::Hash), ("sk", KeyType::Range)];
     make_table(&aws, &table, &keys).await;
-    let oversize = S3Oversize::new(aws.s3(), "no-bucket");
+    let oversize = S3Oversize::of(&aws, "no-bucket");
     let receipts = DynamoReceipts::new(aws.dynamo(), &table, oversize, 250_000, 86_400);
     let deliveries = DynamoDeliveries::new(aws.dynamo(), &table);
     let name: AccountName = "acme".parse().unwrap();
