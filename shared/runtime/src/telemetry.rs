@@ -6,15 +6,13 @@
 //! A line has the fields of its innermost span under `span`, and of no other: what its lines are about stands in an inner
 //! span as well. Our spans are there at any level, for an error needs its account no less than a trace.
 //!
-//! A field of bytes is JSON that we made, and stands in the line as it is: so a line can have a list of events. `level` and
-//! `timestamp` are what Lambda's own filter of levels reads.
+//! `level` and `timestamp` are what Lambda's own filter of levels reads.
 //!
 //! <https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html>
 
 use std::fmt::{self, Debug};
 use std::io;
 
-use serde::de::IgnoredAny;
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Subscriber};
@@ -146,14 +144,6 @@ impl Visit for Members<'_> {
         // JSON has no number for what is none.
         self.write(field, serde_json::Value::from(value));
     }
-
-    fn record_bytes(&mut self, field: &Field, value: &[u8]) {
-        match (std::str::from_utf8(value), serde_json::from_slice(value)) {
-            (Ok(json), Ok(IgnoredAny)) => self.write(field, json),
-            (Ok(text), Err(_)) => self.write_text(field, text),
-            (Err(_), _) => self.write(field, "null"),
-        }
-    }
 }
 
 /// Starts logging to standard output. A second call changes nothing.
@@ -211,9 +201,6 @@ mod tests {
                 cause = ?Some(1),
                 %error,
                 absent = None::<u64>,
-                events = br#"[{"id":"a"}]"#.as_slice(),
-                broken = b"[".as_slice(),
-                binary = [0xff_u8].as_slice(),
                 event.r#type = "order.created",
                 "a {}",
                 "message"
@@ -236,9 +223,6 @@ mod tests {
                 "none": null,
                 "cause": "Some(1)",
                 "error": "of \"its\" own",
-                "events": [{ "id": "a" }],
-                "broken": "[",
-                "binary": null,
                 "event.type": "order.created",
                 "target": "inbound::answer",
                 "span": { "name": "delivery", "account": "acme", "later": 7 },

@@ -297,6 +297,7 @@ async fn example(places: &Places, log: &Path, progress: Progress) -> Result<Path
         ])
         // The project's own profile, whatever the machine's configuration of cargo puts in its place.
         .args(["--config", "Cargo.toml"])
+        .env("CARGO_INCREMENTAL", "0")
         .current_dir(&places.root);
     job::succeed("cargo build", command, log, |line| step.update(line.trim())).await?;
     step.done("");

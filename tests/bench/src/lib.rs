@@ -5,8 +5,9 @@
 //! of the programs as they are deployed, and nothing is published of a run in which a program did less than it should.
 //!
 //! [`stand`] plays AWS, [`program`] runs a program as Lambda does, [`measure`] says which runs are clean, [`cost`] makes
-//! dollars of counts, [`pages`] writes.
+//! dollars of counts, [`budgets`] says what may be taken, [`pages`] writes.
 
+pub mod budgets;
 pub mod cost;
 pub mod guard;
 pub mod items;

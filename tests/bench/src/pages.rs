@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
+use crate::budgets;
 use crate::cost::{self, Case, Entrance, Invocation, Line};
 use crate::items;
 use crate::payloads::{FIFTY, FIFTY_LARGER, ONE, ONE_LARGER};
 use crate::peers::{NODE, PYTHON};
-use crate::run::{Batch, CONSUMER, Delivery, EMPTY, INBOUND, Report};
+use crate::run::{CONSUMER, EMPTY, INBOUND, Report, Warm};
 use crate::stand::Traffic;
 
 /// Where the README's table is placed: between these lines.
@@ -104,13 +105,13 @@ fn performance(report: &Report) -> Result<String> {
             delivery.payload,
             delivery.bytes,
             delivery.program,
-            millis(delivery.cpu),
-            times(delivery.cpu, ours.cpu),
-            millions(delivery.instructions),
-            delivery.traffic.asked(),
-            delivery.traffic.request_bytes,
-            delivery.log_bytes,
-            delivery.first_connections,
+            millis(delivery.warm.cpu),
+            times(delivery.warm.cpu, ours.warm.cpu),
+            millions(delivery.warm.instructions),
+            delivery.warm.traffic.asked(),
+            delivery.warm.traffic.request_bytes,
+            delivery.warm.log_bytes,
+            delivery.warm.first_connections,
         )?;
     }
     page.push_str("\n## A warm batch\n\nOf the consumer, which updates each record and forwards each event to one team.\n\n");
@@ -123,19 +124,19 @@ fn performance(report: &Report) -> Result<String> {
             "| {size} | {} | {} | {} | {} | {} | {} | {:.0} | {} |",
             batch.payload,
             batch.format,
-            millis(batch.cpu / size),
-            millions(batch.instructions.map(|count| count / u64::from(size))),
-            batch.traffic.asked(),
-            batch.traffic.request_bytes,
-            float(batch.log_bytes) / f64::from(size),
-            batch.first_connections,
+            millis(batch.warm.cpu / size),
+            millions(batch.warm.instructions.map(|count| count / u64::from(size))),
+            batch.warm.traffic.asked(),
+            batch.warm.traffic.request_bytes,
+            float(batch.warm.log_bytes) / f64::from(size),
+            batch.warm.first_connections,
         )?;
     }
     page.push_str("\nInstructions are callgrind's, without TLS, where SHA-256 is made in software: Lambda's processors have instructions for it.\n");
     page.push_str("\n## Items\n\nBytes by DynamoDB's rules; a write costs a unit for each KB that was begun.\n\n");
     page.push_str("| item | largest | units |\n|---|---|---|\n");
     for payload in [ONE, ONE_LARGER, FIFTY, FIFTY_LARGER] {
-        let traffic = &report.delivery(INBOUND, payload)?.traffic;
+        let traffic = &report.delivery(INBOUND, payload)?.warm.traffic;
         writeln!(page, "| receipt of {payload} {}", sizes(traffic))?;
     }
     for batch in report.batches.iter().filter(|batch| batch.size == 10) {
@@ -144,9 +145,10 @@ fn performance(report: &Report) -> Result<String> {
             "| record of {}, {} {}",
             batch.payload,
             batch.format,
-            sizes(&batch.traffic)
+            sizes(&batch.warm.traffic)
         )?;
     }
+    page.push_str(&budgets::section(report)?);
     Ok(page)
 }
 
@@ -164,7 +166,11 @@ const DELIVERED: [(&str, &str); 4] = [
     (FIFTY_LARGER, FIFTY_LARGER),
 ];
 
-fn case(
+/// A delivery and the batches that come of it, to be paid for.
+///
+/// # Errors
+/// It was not measured.
+pub fn case(
     report: &Report,
     entrance: Entrance,
     (payload, messages): (&str, &str),
@@ -179,26 +185,18 @@ fn case(
     Ok(Case {
         entrance,
         events: f64::from(u32::try_from(delivery.events)?),
-        inbound: of_delivery(delivery, memory(INBOUND)?),
-        consumer: of_batch(batch, memory(CONSUMER)?),
+        inbound: invocation(&delivery.warm, memory(INBOUND)?),
+        consumer: invocation(&batch.warm, memory(CONSUMER)?),
     })
 }
 
-fn of_delivery(delivery: &Delivery, memory: f64) -> Invocation {
+/// An invocation of a function with so much memory, in megabytes.
+fn invocation(warm: &Warm, memory: f64) -> Invocation {
     Invocation {
-        cpu: delivery.cpu.as_secs_f64(),
+        cpu: warm.cpu.as_secs_f64(),
         memory,
-        log_bytes: float(delivery.log_bytes),
-        units: delivery.traffic.units,
-    }
-}
-
-fn of_batch(batch: &Batch, memory: f64) -> Invocation {
-    Invocation {
-        cpu: batch.cpu.as_secs_f64(),
-        memory,
-        log_bytes: float(batch.log_bytes),
-        units: batch.traffic.units,
+        log_bytes: float(warm.log_bytes),
+        units: warm.traffic.units,
     }
 }
 
@@ -298,10 +296,10 @@ fn readme(report: &Report) -> Result<String> {
         Ok(report.start(name)?.tls)
     })?;
     row("… for a delivery of one order", &|name| {
-        Ok(report.delivery(name, ONE)?.cpu)
+        Ok(report.delivery(name, ONE)?.warm.cpu)
     })?;
     row("… for a delivery of fifty", &|name| {
-        Ok(report.delivery(name, FIFTY)?.cpu)
+        Ok(report.delivery(name, FIFTY)?.warm.cpu)
     })?;
     let dollars = |payload| -> Result<f64> {
         let case = case(report, Entrance::Gateway, (payload, FIFTY), "compact")?;
@@ -349,7 +347,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use crate::measure::FORMATS;
-    use crate::run::{SUBSCRIPTIONS, Start};
+    use crate::run::{Batch, Delivery, ERASURE, SUBSCRIPTIONS, Start};
     use crate::stand::Units;
 
     use super::*;
@@ -370,34 +368,36 @@ mod tests {
             units,
             ..Traffic::default()
         };
+        let warm = |millis, log_bytes, instructions| Warm {
+            cpu: Duration::from_millis(millis),
+            log_bytes,
+            instructions,
+            first_connections: 1,
+            traffic: traffic.clone(),
+        };
         let delivery = |program, payload, events, millis| Delivery {
             program,
             payload,
             events,
             bytes: 1_200,
-            cpu: Duration::from_millis(millis),
-            log_bytes: 300,
-            instructions: Some(1_234_567),
-            first_connections: 1,
-            traffic: traffic.clone(),
+            warm: warm(millis, 300, Some(1_234_567)),
         };
-        let batch = |format, payload| Batch {
+        let batch = |format, payload, size| Batch {
             format,
             payload,
-            size: 10,
-            cpu: Duration::from_millis(2),
-            log_bytes: 1_000,
-            instructions: None,
-            first_connections: 1,
-            traffic: traffic.clone(),
+            size,
+            warm: warm(2, 1_000, None),
         };
-        let batches =
-            FORMATS.map(|format| [FIFTY, FIFTY_LARGER].map(|payload| batch(format, payload)));
+        let batches = FORMATS.map(|format| {
+            let kinds = [(FIFTY, 10), (FIFTY_LARGER, 10), (FIFTY, 1_000)];
+            kinds.map(|(payload, size)| batch(format, payload, size))
+        });
         let memory = [INBOUND, CONSUMER, SUBSCRIPTIONS].map(|function| (function, 512.0));
         Report {
             starts: vec![
                 start(EMPTY, 1),
                 start(INBOUND, 3),
+                start(CONSUMER, 2),
                 start(PYTHON, 300),
                 start(NODE, 150),
             ],
@@ -412,7 +412,12 @@ mod tests {
                 delivery(INBOUND, FIFTY_LARGER, 50, 4),
             ],
             batches: batches.concat(),
-            zipped: BTreeMap::from([(INBOUND, 3_500_000)]),
+            zipped: BTreeMap::from([
+                (INBOUND, 3_500_000),
+                (CONSUMER, 4_600_000),
+                (SUBSCRIPTIONS, 4_500_000),
+                (ERASURE, 4_500_000),
+            ]),
             memory: BTreeMap::from(memory),
         }
     }
@@ -424,6 +429,9 @@ mod tests {
             "| inbound | 3.00 ms | 3.0 | 4.00 ms | 4.0 | 3 | 3.50 MB |",
             "| 50 orders | 1200 | Python (boto3) | 40.0 ms | 10.0 | 1.23 M |",
             "| 10 | 50 orders | native | 0.20 ms | – |",
+            "| package, inbound | 3.50 MB | 4.50 MB | kept |",
+            "| package, consumer | 4.60 MB | 4.50 MB | missed |",
+            "| start of consumer without TLS | 2.00 × empty | 2.00 × empty | kept |",
         ] {
             assert!(
                 pages.performance.contains(row),
@@ -431,6 +439,9 @@ mod tests {
                 pages.performance
             );
         }
+        // Two rows of one kind are missed for one reason.
+        let reasons = pages.performance.matches("A start is the program's own");
+        assert_eq!(reasons.count(), 1, "{}", pages.performance);
         // The line of the endpoint is a dollar where each event has its own delivery, and a fiftieth where fifty share one.
         assert!(
             pages

@@ -42,6 +42,8 @@ pub const INBOUND: &str = "inbound";
 pub const CONSUMER: &str = "consumer";
 /// The function that registers webhooks.
 pub const SUBSCRIPTIONS: &str = "subscriptions";
+/// The function that erases.
+pub const ERASURE: &str = "erasure";
 
 /// What a start takes.
 #[derive(Clone, Debug)]
@@ -56,6 +58,21 @@ pub struct Start {
     pub connections: u64,
 }
 
+/// What a program takes for an invocation, once it is warm.
+#[derive(Clone, Debug)]
+pub struct Warm {
+    /// Processor time.
+    pub cpu: Duration,
+    /// Bytes of the log.
+    pub log_bytes: u64,
+    /// Instructions of the release program, where they were counted.
+    pub instructions: Option<u64>,
+    /// Connections that the first invocation after a start opens.
+    pub first_connections: u64,
+    /// What AWS was asked for.
+    pub traffic: Traffic,
+}
+
 /// What a warm delivery takes.
 #[derive(Clone, Debug)]
 pub struct Delivery {
@@ -67,16 +84,8 @@ pub struct Delivery {
     pub events: usize,
     /// Its bytes.
     pub bytes: usize,
-    /// Processor time.
-    pub cpu: Duration,
-    /// Bytes of the log.
-    pub log_bytes: u64,
-    /// Instructions of the release program, where they were counted.
-    pub instructions: Option<u64>,
-    /// Connections that the first delivery after a start opens.
-    pub first_connections: u64,
-    /// What AWS was asked for.
-    pub traffic: Traffic,
+    /// What it takes.
+    pub warm: Warm,
 }
 
 /// What a warm batch takes.
@@ -88,16 +97,8 @@ pub struct Batch {
     pub payload: &'static str,
     /// Its messages.
     pub size: usize,
-    /// Processor time.
-    pub cpu: Duration,
-    /// Bytes of the log.
-    pub log_bytes: u64,
-    /// Instructions of the release program, where they were counted.
-    pub instructions: Option<u64>,
-    /// Connections that the first batch after a start opens.
-    pub first_connections: u64,
-    /// What AWS was asked for.
-    pub traffic: Traffic,
+    /// What it takes.
+    pub warm: Warm,
 }
 
 /// All that was measured.
@@ -231,7 +232,7 @@ impl Bench<'_> {
             let last = deliveries
                 .iter()
                 .rfind(|delivery| delivery.program == INBOUND);
-            let messages = last.map(|delivery| delivery.traffic.messages.clone());
+            let messages = last.map(|delivery| delivery.warm.traffic.messages.clone());
             lanes.insert(payload.name, messages.unwrap_or_default());
         }
         step.done("");
@@ -353,18 +354,20 @@ impl Bench<'_> {
                 (_, last) = deliver(&mut program, stand, payload, &event).await?;
             }
             if let Some(ours) = deliveries.first() {
-                measure::same_work(start.name, payload, &last, &ours.traffic)?;
+                measure::same_work(start.name, payload, &last, &ours.warm.traffic)?;
             }
             deliveries.push(Delivery {
                 program: start.name,
                 payload: payload.name,
                 events: payload.events,
                 bytes: payload.body.len(),
-                cpu: Duration::ZERO,
-                log_bytes: 0,
-                instructions: None,
-                first_connections: first.connections,
-                traffic: last,
+                warm: Warm {
+                    cpu: Duration::ZERO,
+                    log_bytes: 0,
+                    instructions: None,
+                    first_connections: first.connections,
+                    traffic: last,
+                },
             });
             running.push((program, Vec::new(), Vec::new()));
         }
@@ -381,8 +384,8 @@ impl Bench<'_> {
         }
         for (delivery, (program, times, logged)) in deliveries.iter_mut().zip(running) {
             program.stop().await?;
-            delivery.cpu = median(&times).unwrap_or_default();
-            delivery.log_bytes = median(&logged).unwrap_or_default();
+            delivery.warm.cpu = median(&times).unwrap_or_default();
+            delivery.warm.log_bytes = median(&logged).unwrap_or_default();
         }
         if [ONE, FIFTY].contains(&payload.name) {
             let counted = self
@@ -393,7 +396,7 @@ impl Bench<'_> {
                 )
                 .await?;
             if let Some(ours) = deliveries.first_mut() {
-                ours.instructions = Some(counted);
+                ours.warm.instructions = Some(counted);
             }
         }
         Ok(deliveries)
@@ -454,11 +457,13 @@ impl Bench<'_> {
             format,
             payload,
             size,
-            cpu: median(&times).unwrap_or_default(),
-            log_bytes: median(&logged).unwrap_or_default(),
-            instructions,
-            first_connections: first.connections,
-            traffic: last,
+            warm: Warm {
+                cpu: median(&times).unwrap_or_default(),
+                log_bytes: median(&logged).unwrap_or_default(),
+                instructions,
+                first_connections: first.connections,
+                traffic: last,
+            },
         })
     }
 

@@ -23,6 +23,7 @@ use tokio::process::Command;
 use crate::accounts;
 use crate::collect::{self, QueueReader};
 use crate::permissions::{self, Grant, TO_TEAMS};
+use crate::report::Run;
 use crate::test_stack::{LANES, TestStack};
 
 /// How long something may take to show. A message that is no event is dead after a hundred receives, a second apart.
@@ -62,9 +63,8 @@ pub(crate) struct Outcome {
     pub(crate) problems: Vec<String>,
 }
 
-impl Outcome {
-    /// The run in one line.
-    pub(crate) fn summary(&self) -> String {
+impl Run for Outcome {
+    fn summary(&self) -> String {
         format!(
             "{} orders are with the team, after {} commands that the doctor printed",
             self.accepted,
@@ -72,12 +72,15 @@ impl Outcome {
         )
     }
 
-    /// The report, line by line.
-    pub(crate) fn lines(&self) -> Vec<(String, String)> {
+    fn lines(&self) -> Vec<(String, String)> {
         let accepted = ("orders accepted".to_owned(), self.accepted.to_string());
         let commands = self.commands.iter();
         let commands = commands.map(|command| ("printed and run".to_owned(), command.clone()));
         [accepted].into_iter().chain(commands).collect()
+    }
+
+    fn problems(&self) -> &[String] {
+        &self.problems
     }
 }
 

@@ -20,6 +20,7 @@ use crate::kill::{self, Victims};
 use crate::log::Log;
 use crate::oracle::{self, Evidence, Figures, Notice};
 use crate::records;
+use crate::report::Run;
 use crate::rng::Rng;
 use crate::sending::{self, Sent};
 use crate::sources;
@@ -370,9 +371,8 @@ async fn hash_of(stack: &TestStack, notice: &Notice) -> Result<Option<String>> {
     Ok(hash.map(str::to_owned))
 }
 
-impl Outcome {
-    /// The run in one line.
-    pub(crate) fn summary(&self) -> String {
+impl Run for Outcome {
+    fn summary(&self) -> String {
         format!(
             "{} events, {} calls disturbed, {} functions killed",
             self.figures.events_accepted,
@@ -381,8 +381,7 @@ impl Outcome {
         )
     }
 
-    /// The report, line by line: what, and how many.
-    pub(crate) fn lines(&self) -> Vec<(String, String)> {
+    fn lines(&self) -> Vec<(String, String)> {
         let figures = &self.figures;
         let mut lines = Vec::new();
         let mut line = |what: &str, value: String| lines.push((what.to_owned(), value));
@@ -469,6 +468,10 @@ impl Outcome {
             line(what, count.to_string());
         }
         lines
+    }
+
+    fn problems(&self) -> &[String] {
+        &self.problems
     }
 }
 

@@ -40,7 +40,7 @@ use local::progress::Progress;
 use local::refusal::{self, Refusal};
 use local::stack;
 
-use crate::report::Report;
+use crate::report::{Report, Run};
 use crate::test_stack::Where;
 
 /// A long run on the local stack that breaks things on purpose, and counts what came of it.
@@ -172,65 +172,27 @@ async fn command(
 ) -> Result<Report> {
     match &cli.command {
         Command::Faults(faults) => {
-            let work = async {
-                let outcome = faults::run(stack, faults, progress).await?;
-                Report::new(
-                    outcome.lines(),
-                    &outcome,
-                    outcome.summary(),
-                    outcome.problems.clone(),
-                )
-            };
-            within(faults.minutes, work).await
+            within(faults.minutes, faults::run(stack, faults, progress)).await
         }
         Command::Permissions(arguments) => {
-            let work = async {
-                let outcome = permissions::run(stack, progress).await?;
-                Report::new(
-                    outcome.lines(),
-                    &outcome,
-                    outcome.summary(),
-                    outcome.problems.clone(),
-                )
-            };
-            within(arguments.minutes, work).await
+            within(arguments.minutes, permissions::run(stack, progress)).await
         }
         Command::Drill(arguments) => {
-            let work = async {
-                let outcome = drill::run(places, stack, progress).await?;
-                Report::new(
-                    outcome.lines(),
-                    &outcome,
-                    outcome.summary(),
-                    outcome.problems.clone(),
-                )
-            };
-            within(arguments.minutes, work).await
+            within(arguments.minutes, drill::run(places, stack, progress)).await
         }
         Command::Upgrade(arguments) => {
-            let work = async {
-                let outcome = upgrade::run(places, stack, arguments, progress).await?;
-                Report::new(
-                    outcome.lines(),
-                    &outcome,
-                    outcome.summary(),
-                    outcome.problems.clone(),
-                )
-            };
+            let work = upgrade::run(places, stack, arguments, progress);
             within(arguments.minutes, work).await
         }
     }
 }
 
-/// The work's report, or one that says that it took too long.
-async fn within(minutes: u64, work: impl Future<Output = Result<Report>>) -> Result<Report> {
-    match tokio::time::timeout(Duration::from_secs(minutes * 60), work).await {
-        Ok(report) => report,
-        Err(_) => Report::new(
-            Vec::new(),
-            &serde_json::Value::Null,
-            String::new(),
-            vec![format!("it had not ended after {minutes} minutes")],
-        ),
+/// The report of a run, or one that says that it took too long.
+async fn within<R: Run>(minutes: u64, run: impl Future<Output = Result<R>>) -> Result<Report> {
+    match tokio::time::timeout(Duration::from_secs(minutes * 60), run).await {
+        Ok(run) => Report::of(&run?),
+        Err(_) => Ok(Report::unfinished(format!(
+            "it had not ended after {minutes} minutes"
+        ))),
     }
 }

@@ -19,6 +19,7 @@ use simulator::{EventText, RetryPolicy, Sender, Source, Target};
 
 use crate::accounts::{self, Accounts};
 use crate::collect::QueueReader;
+use crate::report::Run;
 use crate::test_stack::{LANES, TestStack};
 
 /// The version of IAM's API. <https://docs.aws.amazon.com/IAM/latest/APIReference/>
@@ -455,9 +456,8 @@ pub(crate) struct Outcome {
     pub(crate) problems: Vec<String>,
 }
 
-impl Outcome {
-    /// The run in one line.
-    pub(crate) fn summary(&self) -> String {
+impl Run for Outcome {
+    fn summary(&self) -> String {
         format!(
             "{} permissions are needed, {} calls are refused, {} cannot be shown here",
             self.needed,
@@ -466,8 +466,7 @@ impl Outcome {
         )
     }
 
-    /// The report, line by line.
-    pub(crate) fn lines(&self) -> Vec<(String, String)> {
+    fn lines(&self) -> Vec<(String, String)> {
         let mut lines = vec![
             (
                 "permissions that are needed".to_owned(),
@@ -481,6 +480,10 @@ impl Outcome {
         let unseen = self.unseen.iter();
         lines.extend(unseen.map(|what| ("cannot be shown here".to_owned(), what.clone())));
         lines
+    }
+
+    fn problems(&self) -> &[String] {
+        &self.problems
     }
 }
 

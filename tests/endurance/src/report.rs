@@ -21,23 +21,38 @@ pub(crate) struct Report {
     problems: Vec<String>,
 }
 
+/// What a run has to say. Serialized, it is the figures that a program reads.
+pub(crate) trait Run: Serialize {
+    /// The figures for a person: what, and how many.
+    fn lines(&self) -> Vec<(String, String)>;
+    /// The figures that matter most, in one line.
+    fn summary(&self) -> String;
+    /// The promises that it found broken, and why it proves too little.
+    fn problems(&self) -> &[String];
+}
+
 impl Report {
-    /// A report of these lines; the figures are what a program reads.
+    /// The report of a run.
     ///
     /// # Errors
-    /// The figures are none.
-    pub(crate) fn new(
-        lines: Vec<(String, String)>,
-        figures: &impl Serialize,
-        summary: String,
-        problems: Vec<String>,
-    ) -> Result<Self> {
+    /// Its figures are no JSON.
+    pub(crate) fn of(run: &impl Run) -> Result<Self> {
         Ok(Self {
-            lines,
-            figures: serde_json::to_value(figures)?,
-            summary,
-            problems,
+            lines: run.lines(),
+            figures: serde_json::to_value(run)?,
+            summary: run.summary(),
+            problems: run.problems().to_vec(),
         })
+    }
+
+    /// The report of a run that came to no end.
+    pub(crate) fn unfinished(problem: String) -> Self {
+        Self {
+            lines: Vec::new(),
+            figures: Value::Null,
+            summary: String::new(),
+            problems: vec![problem],
+        }
     }
 
     /// Prints it. The code is 0 only where nothing is broken.

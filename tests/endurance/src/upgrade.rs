@@ -19,6 +19,7 @@ use crate::events;
 use crate::faults::Boxes;
 use crate::log::{Attempt, Log};
 use crate::oracle::Figures;
+use crate::report::Run;
 use crate::rng::Rng;
 use crate::sending::{self, Sent};
 use crate::test_stack::{self, TestStack};
@@ -152,17 +153,15 @@ pub(crate) async fn run(
     })
 }
 
-impl Outcome {
-    /// The run in one line.
-    pub(crate) fn summary(&self) -> String {
+impl Run for Outcome {
+    fn summary(&self) -> String {
         format!(
             "{} events during an update and going back, none lost",
             self.figures.events_accepted
         )
     }
 
-    /// The report, line by line.
-    pub(crate) fn lines(&self) -> Vec<(String, String)> {
+    fn lines(&self) -> Vec<(String, String)> {
         let counts = self.during.iter().map(|(what, count)| {
             let what = format!("deliveries: {what}");
             (what, count.to_string())
@@ -178,5 +177,9 @@ impl Outcome {
         ];
         let others = others.map(|(what, count)| (what.to_owned(), count.to_string()));
         counts.chain(others).collect()
+    }
+
+    fn problems(&self) -> &[String] {
+        &self.problems
     }
 }

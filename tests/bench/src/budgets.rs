@@ -1,0 +1,201 @@
+//! What the product may take: each budget beside what a run measured, and why one is missed.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+
+use crate::cost::{self, Entrance};
+use crate::pages::case;
+use crate::payloads::{FIFTY, FIFTY_LARGER, ONE, ONE_LARGER};
+use crate::run::{CONSUMER, EMPTY, ERASURE, INBOUND, Report, SUBSCRIPTIONS};
+
+/// The most that something may take.
+struct Budget {
+    what: String,
+    most: f64,
+    unit: &'static str,
+    measured: f64,
+    /// Printed where it is missed.
+    why: &'static str,
+}
+
+/// The section of the page.
+///
+/// # Errors
+/// Something was not measured.
+pub fn section(report: &Report) -> Result<String> {
+    let mut section =
+        "\n## Budgets\n\n| what | measured | at most | |\n|---|---|---|---|\n".to_owned();
+    let mut missed: Vec<String> = Vec::new();
+    for budget in budgets(report)? {
+        let Budget {
+            what,
+            most,
+            unit,
+            measured,
+            why,
+        } = budget;
+        // As it is printed: what shows as the budget has kept it.
+        let is_kept = (measured * 100.0).round() <= (most * 100.0).round();
+        let kept = if is_kept { "kept" } else { "missed" };
+        writeln!(
+            section,
+            "| {what} | {measured:.2} {unit} | {most:.2} {unit} | {kept} |"
+        )?;
+        if !is_kept && !missed.iter().any(|noted| noted == why) {
+            missed.push(why.to_owned());
+        }
+    }
+    for why in missed {
+        write!(section, "\n{why}\n")?;
+    }
+    Ok(section)
+}
+
+const SIZE: &str = "A package is the SDK for four to six services, TLS (AWS-LC) and the functions' own code, in about that \
+order. What was tried: fat LTO, one unit of code generation, the SDK for size.";
+const START: &str = "A start is the program's own pages, the clients' configuration and the roots of trust. What was tried: \
+no loader of configurations, one connector, roots parsed once, S3 without a client of its own.";
+const FIRST: &str = "What is sent side by side needs a connection each while none is open.";
+const WARM: &str = "Most of a warm invocation is the SDK's: each call is built, signed, sent and read by about 0.1 M \
+instructions, and TLS encrypts it.";
+const LOG: &str = "A line names what `orderhook trace` looks for.";
+const DOLLARS: &str = "The line by line account is in [cost](cost.md). A DynamoDB item above 1 KB costs a second unit.";
+
+fn budgets(report: &Report) -> Result<Vec<Budget>> {
+    let mut budgets = Vec::new();
+    let mut add = |what: &str, measured: f64, most: f64, unit, why| {
+        budgets.push(Budget {
+            what: what.to_owned(),
+            most,
+            unit,
+            measured,
+            why,
+        });
+    };
+    for function in [INBOUND, CONSUMER, SUBSCRIPTIONS, ERASURE] {
+        let zipped = report.zipped.get(function).copied();
+        let zipped = zipped.with_context(|| format!("{function} was not packed"))?;
+        add(
+            &format!("package, {function}"),
+            count(zipped)? / 1e6,
+            4.5,
+            "MB",
+            SIZE,
+        );
+    }
+    let empty = report.start(EMPTY)?.plain.as_secs_f64();
+    for function in [INBOUND, CONSUMER] {
+        let start = report.start(function)?;
+        let [plain, tls] = [start.plain, start.tls].map(|time| time.as_secs_f64() / empty);
+        add(
+            &format!("start of {function} without TLS"),
+            plain,
+            2.0,
+            "× empty",
+            START,
+        );
+        add(
+            &format!("start of {function} with TLS"),
+            tls,
+            2.5,
+            "× empty",
+            START,
+        );
+    }
+    let [one, fifty] = [ONE, FIFTY].map(|payload| report.delivery(INBOUND, payload));
+    let (one, fifty) = (&one?.warm, &fifty?.warm);
+    let ten = &report.batch("native", FIFTY, 10)?.warm;
+    let thousand = &report.batch("native", FIFTY, 1_000)?.warm;
+    for (what, warm, most) in [
+        ("first delivery of 1 event", one, 0.0),
+        ("first delivery of 50 events", fifty, 1.0),
+        ("first batch of ten", ten, 1.0),
+    ] {
+        let opened = count(warm.first_connections)?;
+        add(
+            &format!("connections of the {what}"),
+            opened,
+            most,
+            "",
+            FIRST,
+        );
+    }
+    add(
+        "processor time of 50 events",
+        millis(fifty.cpu),
+        2.6,
+        "ms",
+        WARM,
+    );
+    let instructions = fifty.instructions.context("no instructions were counted")?;
+    add(
+        "instructions of 50 events",
+        count(instructions)? / 1e6,
+        15.0,
+        "M",
+        WARM,
+    );
+    add(
+        "processor time a message, batch of ten",
+        millis(ten.cpu) / 10.0,
+        0.25,
+        "ms",
+        WARM,
+    );
+    add(
+        "processor time a message, batch of 1,000",
+        millis(thousand.cpu) / 1e3,
+        0.20,
+        "ms",
+        WARM,
+    );
+    add(
+        "log of a delivery of 1 event",
+        count(one.log_bytes)?,
+        300.0,
+        "bytes",
+        LOG,
+    );
+    add(
+        "log of an event in a batch of ten",
+        count(ten.log_bytes)? / 10.0,
+        130.0,
+        "bytes",
+        LOG,
+    );
+    for (payload, of, entrance, format, most) in [
+        (ONE, FIFTY, Entrance::Gateway, "native", 4.20),
+        (ONE, FIFTY, Entrance::Gateway, "compact", 3.55),
+        (ONE_LARGER, FIFTY_LARGER, Entrance::Gateway, "compact", 3.55),
+        (FIFTY, FIFTY, Entrance::Gateway, "native", 1.70),
+        (FIFTY, FIFTY, Entrance::Gateway, "compact", 1.05),
+        (
+            FIFTY_LARGER,
+            FIFTY_LARGER,
+            Entrance::Gateway,
+            "compact",
+            1.15,
+        ),
+        (ONE, FIFTY, Entrance::FunctionUrl, "native", 3.20),
+        (ONE, FIFTY, Entrance::FunctionUrl, "compact", 2.55),
+    ] {
+        let bill = case(report, entrance, (payload, of), format)?.bill();
+        let by = match entrance {
+            Entrance::Gateway => "",
+            Entrance::FunctionUrl => ", by a Function URL",
+        };
+        let what = format!("a million events, {payload} a delivery, {format}{by}");
+        add(&what, cost::total(&bill), most, "dollars", DOLLARS);
+    }
+    Ok(budgets)
+}
+
+fn millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+fn count(number: u64) -> Result<f64> {
+    Ok(f64::from(u32::try_from(number)?))
+}
