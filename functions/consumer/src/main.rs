@@ -23,7 +23,8 @@ async fn main() -> Result<(), Error> {
         variables.text("RECORDS_TABLE")?,
         oversize.clone(),
         variables.parsed("RECORD_FORMAT")?,
-    );
+    )
+    .with_dictionary(variables.parsed_or_default("COMPRESSION_DICTIONARY")?);
     let lanes = SqsQueues::new(sqs.clone());
     let config = Config::read(&variables)?;
     config.report_problems(variables.text("AWS_REGION")?);

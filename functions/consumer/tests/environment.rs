@@ -6,8 +6,8 @@ use testkit::start::Program;
 const PROGRAM: Program = Program {
     function: "consumer",
     path: env!("CARGO_BIN_EXE_consumer"),
-    // 0.1.0 did not set it: metrics have the stack's default name then.
-    with_default: &["STACK_NAME"],
+    // 0.1.0 did not set them: metrics have the stack's default name then, and nothing is packed with a dictionary.
+    with_default: &["COMPRESSION_DICTIONARY", "STACK_NAME"],
 };
 
 #[test]
@@ -26,6 +26,7 @@ fn without_a_variable_it_has_a_default_or_names_it_and_ends() {
 }
 
 #[rstest]
+#[case("COMPRESSION_DICTIONARY", "2")]
 #[case("FIRST_RETRY_SECONDS", "-2")]
 #[case("INLINE_LIMIT_BYTES", "many")]
 #[case("LOG_LEVEL", "loud")]

@@ -24,7 +24,8 @@ async fn main() -> Result<(), Error> {
         variables
             .parsed::<u64>("RECEIPT_TTL_DAYS")?
             .saturating_mul(SECONDS_A_DAY),
-    );
+    )
+    .with_dictionary(variables.parsed_or_default("COMPRESSION_DICTIONARY")?);
     let tokens = DynamoTokens::new(dynamo.clone(), variables.text("ACCOUNTS_TABLE")?);
     let keys = SigningSecrets::new(secrets.clone(), variables.text("SIGNING_SECRET_PREFIX")?);
     let queues = SqsQueues::new(sqs.clone());

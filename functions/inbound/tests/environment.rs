@@ -7,8 +7,13 @@ const PROGRAM: Program = Program {
     function: "inbound",
     path: env!("CARGO_BIN_EXE_inbound"),
     // 0.1.0 did not set them. Without the queue, wrong signatures ask for no check; without the stack's name, metrics have the
-    // default one; queues are fair unless it is said that they are not.
-    with_default: &["CHECK_QUEUE_URL", "FAIR_QUEUES", "STACK_NAME"],
+    // default one; without the dictionary's, nothing is packed with one; queues are fair unless it is said that they are not.
+    with_default: &[
+        "CHECK_QUEUE_URL",
+        "COMPRESSION_DICTIONARY",
+        "FAIR_QUEUES",
+        "STACK_NAME",
+    ],
 };
 
 #[test]
@@ -28,6 +33,7 @@ fn without_a_variable_it_has_a_default_or_names_it_and_ends() {
 
 #[rstest]
 #[case("ANSWER_BUDGET_MS", "soon")]
+#[case("COMPRESSION_DICTIONARY", "first")]
 #[case("FAIR_QUEUES", "no")]
 #[case("INLINE_LIMIT_BYTES", "-1")]
 #[case("KEYS_REREAD_SECONDS", "1.5")]

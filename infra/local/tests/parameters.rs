@@ -44,8 +44,14 @@ const TEXTS: [(&str, &str); 11] = [
 /// Variables that a program reads before its configuration. That it reads them, and refuses what they cannot be, is seen
 /// by its `tests/environment.rs`.
 const READ_AT_START: [(&str, &[&str]); 4] = [
-    ("inbound", &["LOG_LEVEL", "RECEIPT_TTL_DAYS"]),
-    ("consumer", &["LOG_LEVEL", "RECORD_FORMAT"]),
+    (
+        "inbound",
+        &["COMPRESSION_DICTIONARY", "LOG_LEVEL", "RECEIPT_TTL_DAYS"],
+    ),
+    (
+        "consumer",
+        &["COMPRESSION_DICTIONARY", "LOG_LEVEL", "RECORD_FORMAT"],
+    ),
     ("subscriptions", &["LOG_LEVEL"]),
     ("erasure", &["LOG_LEVEL"]),
 ];

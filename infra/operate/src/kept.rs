@@ -4,6 +4,7 @@
 //! The forms are those that `shared/aws` writes. It needs AWS's SDK, which this library does without.
 
 use std::io::Read as _;
+use std::num::NonZeroU32;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -16,6 +17,8 @@ use domain::source::Source;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 use serde_json::value::RawValue;
+use zstd::stream::read::Decoder;
+use zstd::zstd_safe::get_dict_id_from_frame;
 
 use crate::accounts::Accounts;
 use crate::calls::dynamodb::{self, Item};
@@ -26,6 +29,11 @@ use crate::stack::Stack;
 const LARGEST: u64 = 16 * 1024 * 1024;
 /// The window that may be asked for, as a power of two: that of [`LARGEST`].
 const LARGEST_WINDOW: u32 = 24;
+/// The dictionary whose id is 1, with which some is packed: `shared/aws` has it, and says which there are.
+const DICTIONARY: (u32, &[u8]) = (
+    1,
+    include_bytes!("../../../shared/aws/dictionaries/1.zstd-dictionary"),
+);
 /// The levels of a record in a map.
 const LEVELS: usize = 32;
 
@@ -166,8 +174,17 @@ async fn object(
 /// Unpacks what is stored compressed: base64 of a Zstandard frame, which bounds neither itself nor what it becomes.
 fn unpack(packed: &str) -> Result<Vec<u8>, String> {
     let packed = STANDARD.decode(packed).map_err(|error| error.to_string())?;
+    let dictionary: &[u8] = match get_dict_id_from_frame(&packed).map(NonZeroU32::get) {
+        None => &[],
+        Some(id) if id == DICTIONARY.0 => DICTIONARY.1,
+        Some(other) => {
+            return Err(format!(
+                "it is packed with dictionary {other}, which this release does not have"
+            ));
+        }
+    };
     let read = || -> std::io::Result<Vec<u8>> {
-        let mut decoder = zstd::stream::read::Decoder::with_buffer(&*packed)?;
+        let mut decoder = Decoder::with_dictionary(&*packed, dictionary)?;
         decoder.window_log_max(LARGEST_WINDOW)?;
         let mut bytes = Vec::new();
         decoder.take(LARGEST + 1).read_to_end(&mut bytes)?;
@@ -262,6 +279,33 @@ mod tests {
         let most = vec![0; 16 * 1024 * 1024];
         assert_eq!(unpack(&packed(&most)).unwrap().len(), most.len());
         assert!(unpack(&packed(&[&*most, &[0]].concat())).is_err());
+    }
+
+    fn packed_with(dictionary: &[u8], bytes: &[u8]) -> Vec<u8> {
+        let mut compressor = zstd::bulk::Compressor::with_dictionary(3, dictionary).unwrap();
+        compressor.compress(bytes).unwrap()
+    }
+
+    #[test]
+    fn what_is_packed_with_the_dictionary_unpacks() {
+        let order = br#"{"id":"or_1","status":"released"}"#;
+        // What `shared/aws` writes.
+        let stored = "KLUv/SEBIb0AAFByZWxlYXNlZCJ9A3wABNd4Aq1zlVUB";
+        assert_eq!(unpack(stored).unwrap(), order);
+        let most = vec![0; 16 * 1024 * 1024];
+        let frame = |bytes: &[u8]| STANDARD.encode(packed_with(DICTIONARY.1, bytes));
+        assert_eq!(unpack(&frame(&most)).unwrap().len(), most.len());
+        assert!(unpack(&frame(&[&*most, &[0]].concat())).is_err());
+    }
+
+    #[test]
+    fn a_dictionary_that_is_not_known_is_named() {
+        let mut frame = packed_with(DICTIONARY.1, b"{\"id\":\"or_1\",\"status\":\"released\"}");
+        // The byte after the magic number and the descriptor: the id.
+        assert_eq!(std::mem::replace(&mut frame[5], 77), 1);
+        let reason = unpack(&STANDARD.encode(&frame)).unwrap_err();
+        assert!(reason.contains("dictionary 77"), "{reason}");
+        assert!(unpack(&STANDARD.encode(&frame[..7])).is_err());
     }
 
     proptest! {

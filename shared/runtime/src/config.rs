@@ -73,6 +73,21 @@ impl Variables {
         })
     }
 
+    /// A variable as what its text says, or the default where it is not set or empty: that of a variable that the release
+    /// before did not have, since code is replaced before its variables.
+    ///
+    /// # Errors
+    /// It does not parse.
+    pub fn parsed_or_default<T: Default + FromStr<Err: std::fmt::Display>>(
+        &self,
+        name: &'static str,
+    ) -> Result<T, ConfigError> {
+        match self.text(name) {
+            Ok(_) => self.parsed(name),
+            Err(_) => Ok(T::default()),
+        }
+    }
+
     /// The name of the stack, by which alarms know its metrics: another one may stand beside it.
     #[must_use]
     pub fn stack(&self) -> String {
@@ -100,6 +115,16 @@ impl<const N: usize> From<[(&str, &str); N]> for Variables {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_variable_with_a_default_may_be_missing_and_not_malformed() {
+        let variables = Variables::from([("EMPTY", " "), ("NUMBER", "seven"), ("GOOD", "7")]);
+        for (name, expected) in [("ABSENT", 0), ("EMPTY", 0), ("GOOD", 7_u32)] {
+            assert_eq!(variables.parsed_or_default(name), Ok(expected), "{name}");
+        }
+        let error = variables.parsed_or_default::<u32>("NUMBER").unwrap_err();
+        assert!(error.to_string().contains("NUMBER"), "{error}");
+    }
 
     #[test]
     fn a_stack_has_a_name_also_without_the_variable() {

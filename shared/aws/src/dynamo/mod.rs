@@ -15,6 +15,8 @@ pub mod receipts;
 pub mod records;
 pub mod tokens;
 
+pub use compression::{Dictionary, DictionaryError};
+
 /// An item, attribute by attribute.
 pub type Item = HashMap<String, AttributeValue>;
 

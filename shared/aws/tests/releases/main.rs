@@ -11,6 +11,7 @@
 )]
 
 mod service;
+mod units;
 
 use aws::dynamo::Item;
 use aws::dynamo::accounts::DynamoAccounts;
@@ -296,9 +297,13 @@ async fn markers_of_every_release_are_read() {
 
 /// The item, as readers that are given one get it.
 async fn item_of(service: &Service, example: &Example) -> Item {
+    item_at(service, &example.item()).await
+}
+
+async fn item_at(service: &Service, key: &Value) -> Item {
     let mut call = service.aws.dynamo().get_item().table_name(TABLE);
     for name in ["pk", "sk"] {
-        let value = example.item()[name]["S"].as_str().unwrap().to_owned();
+        let value = key[name]["S"].as_str().unwrap().to_owned();
         call = call.key(name, aws_sdk_dynamodb::types::AttributeValue::S(value));
     }
     call.send().await.unwrap().item.unwrap()

@@ -226,11 +226,12 @@ mod tests {
     use aws_sdk_dynamodb::primitives::Blob;
     use rstest::rstest;
 
+    use crate::dynamo::Dictionary;
     use crate::dynamo::compression::pack;
     use testkit::fakes::FakeOversize;
 
     fn receipt(attribute: &str, value: AttributeValue) -> Item {
-        let body = AttributeValue::B(Blob::new(pack(b"{}").unwrap()));
+        let body = AttributeValue::B(Blob::new(pack(b"{}", Dictionary::First).unwrap()));
         Item::from([(BODY.to_owned(), body), (attribute.to_owned(), value)])
     }
 

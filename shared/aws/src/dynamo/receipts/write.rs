@@ -20,7 +20,8 @@ use super::{ATTEMPTS, BODY, CAUSE, DATAREF, FORM, HEADERS, PART, PROOF, REGISTRA
 use crate::dynamo::changes::Changes;
 use crate::dynamo::compression::pack;
 use crate::dynamo::{
-    EXPIRES_AT, Item, MALFORMED_ITEM, PK, SK, is_permanent, keys, number, number_of, text, text_of,
+    Dictionary, EXPIRES_AT, Item, MALFORMED_ITEM, PK, SK, is_permanent, keys, number, number_of,
+    text, text_of,
 };
 use crate::failure::port_error;
 
@@ -48,6 +49,7 @@ pub struct DynamoReceipts<O> {
     oversize: O,
     inline_limit: usize,
     ttl_seconds: u64,
+    dictionary: Dictionary,
 }
 
 impl<O: ClaimCheck> DynamoReceipts<O> {
@@ -67,13 +69,20 @@ impl<O: ClaimCheck> DynamoReceipts<O> {
             oversize,
             inline_limit,
             ttl_seconds,
+            dictionary: Dictionary::None,
         }
+    }
+
+    /// Packs bodies with this dictionary. Release 0.1.0 does not read what is packed with one.
+    #[must_use]
+    pub fn with_dictionary(self, dictionary: Dictionary) -> Self {
+        Self { dictionary, ..self }
     }
 
     /// The body as the receipt has it: compressed, or elsewhere, where an operator can read it as it is.
     async fn content(&self, receipt: &Receipt<'_>) -> Result<Changes, PortError> {
-        let packed =
-            pack(receipt.body).map_err(|_| PortError::transient(KEEPING, "compression"))?;
+        let packed = pack(receipt.body, self.dictionary)
+            .map_err(|_| PortError::transient(KEEPING, "compression"))?;
         let headers = receipt.headers.iter();
         let headers: usize = headers
             .map(|(name, value)| name.as_str().len() + value.len())
@@ -417,7 +426,7 @@ mod tests {
         #[case] expression: &str,
     ) {
         let body = br#"[{"event":"order.created"}]"#;
-        let limit = pack(body).unwrap().len() + OTHER_ATTRIBUTES - more;
+        let limit = pack(body, Dictionary::None).unwrap().len() + OTHER_ATTRIBUTES - more;
         let client = offline();
         let receipts = DynamoReceipts::new(client, "receipts", Elsewhere, limit, 1);
         let receipt = Receipt {

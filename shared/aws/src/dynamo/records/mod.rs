@@ -40,7 +40,7 @@ use thiserror::Error;
 use tracing::warn;
 
 use super::changes::Changes;
-use super::{Item, MALFORMED_ITEM, PK, SK, is_permanent, text, text_of};
+use super::{Dictionary, Item, MALFORMED_ITEM, PK, SK, is_permanent, text, text_of};
 use crate::failure::port_error;
 
 mod compact;
@@ -131,6 +131,7 @@ pub struct DynamoRecords<O> {
     table: String,
     oversize: O,
     format: RecordFormat,
+    dictionary: Dictionary,
 }
 
 type UpdateError = SdkError<UpdateItemError, HttpResponse>;
@@ -149,7 +150,14 @@ impl<O: ClaimCheck> DynamoRecords<O> {
             table: table.into(),
             oversize,
             format,
+            dictionary: Dictionary::None,
         }
+    }
+
+    /// Packs compressed text with this dictionary. Release 0.1.0 does not read what is packed with one.
+    #[must_use]
+    pub fn with_dictionary(self, dictionary: Dictionary) -> Self {
+        Self { dictionary, ..self }
     }
 
     fn call(&self, key: &RecordKey) -> UpdateItemFluentBuilder {
@@ -173,7 +181,7 @@ impl<O: ClaimCheck> DynamoRecords<O> {
                 Ok(data.map(|data| (DATA, data)))
             }
             Form::Compact => {
-                let packed = compact::pack(update.data)
+                let packed = compact::pack(update.data, self.dictionary)
                     .map_err(|_| PortError::transient(UPDATING, "compression"))?;
                 let fits = packed.len() <= CONTENT_LIMIT;
                 Ok(fits.then(|| (COMPACT, AttributeValue::B(Blob::new(packed)))))
@@ -649,7 +657,7 @@ mod tests {
     }
 
     fn packed() -> AttributeValue {
-        AttributeValue::B(Blob::new(compact::pack(RECORD).unwrap()))
+        AttributeValue::B(Blob::new(compact::pack(RECORD, Dictionary::First).unwrap()))
     }
 
     #[rstest]
@@ -1047,7 +1055,11 @@ mod tests {
             .filter(|letter| !matches!(letter, '"' | '\\'))
             .collect();
         let data = |length: usize| format!(r#"{{"text":"{}"}}"#, &noise[..length]);
-        let packed = |length| compact::pack(&data(length)).unwrap().len();
+        let packed = |length| {
+            compact::pack(&data(length), Dictionary::None)
+                .unwrap()
+                .len()
+        };
         let (mut fits, mut exceeds) = (0, noise.len());
         assert!(packed(fits) <= CONTENT_LIMIT && packed(exceeds) > CONTENT_LIMIT);
         while exceeds - fits > 1 {
