@@ -461,8 +461,8 @@ mod tests {
         );
     }
 
-    /// Answers every request with an empty object, after a pause, and tells, per request, the connection it came by and what
-    /// it said before its body.
+    /// Answers every request with an empty object, with a pause before the body, and tells, per request, the connection it
+    /// came by and what it said before its body.
     async fn serve(
         listener: TcpListener,
         heads: UnboundedSender<(usize, String)>,
@@ -473,6 +473,7 @@ mod tests {
             connection += 1;
             let (number, heads) = (connection, heads.clone());
             tokio::spawn(async move {
+                stream.set_nodelay(true).unwrap();
                 let mut received = String::new();
                 let mut part = [0; 4096];
                 while let Ok(length @ 1..) = stream.read(&mut part).await {
@@ -480,9 +481,10 @@ mod tests {
                     // The only body that is sent is an empty object.
                     if received.ends_with("\r\n\r\n") || received.ends_with("{}") {
                         heads.send((number, std::mem::take(&mut received))).unwrap();
+                        let head = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n";
+                        stream.write_all(head).await.unwrap();
                         tokio::time::sleep(pause).await;
-                        let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
-                        stream.write_all(answer).await.unwrap();
+                        stream.write_all(b"{}").await.unwrap();
                     }
                 }
             });
@@ -554,22 +556,33 @@ mod tests {
         assert_eq!(listed.table_names(), [name]);
     }
 
-    /// The connections that ten calls side by side came by, after a warm-up, where each is answered after a time.
+    /// The connections that a warm-up and ten calls side by side open, where each is answered after a time.
     async fn side_by_side(answered: Duration, pace: Pace) -> usize {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let address = listener.local_addr().unwrap();
+        let endpoint = format!("http://{address}");
         let http = OneConnector(http_client().unwrap(), SlowStart::at(pace));
         let client = Aws::over(http, access(&endpoint)).unwrap().dynamo();
         let (sender, mut heads) = unbounded_channel();
         tokio::spawn(serve(listener, sender, answered));
         client.warm().await;
-        let calls = futures::future::join_all((0..10).map(|_| client.list_tables().send()));
-        assert!(calls.await.iter().all(Result::is_ok));
-        let mut connections = std::collections::BTreeSet::new();
-        for _ in 0..=10 {
-            connections.insert(heads.recv().await.unwrap().0);
+        // In a task of its own: the runtime's main future runs after all others.
+        let calls = async move {
+            let calls = (0..10).map(|_| client.list_tables().send());
+            futures::future::join_all(calls).await
+        };
+        let answered = tokio::spawn(calls).await.unwrap();
+        assert!(answered.iter().all(Result::is_ok));
+        // Connections are numbered, also those without a request. One more says how many there were.
+        let last = "\r\n\r\n";
+        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        stream.write_all(last.as_bytes()).await.unwrap();
+        loop {
+            let (number, head) = heads.recv().await.unwrap();
+            if head == last {
+                return number - 1;
+            }
         }
-        connections.len()
     }
 
     #[rstest]
@@ -582,7 +595,7 @@ mod tests {
             pause: Duration::from_secs(60),
             opening: Duration::from_secs(opening),
         };
-        let answered = Duration::from_millis(if opening == 0 { 50 } else { 0 });
+        let answered = Duration::from_millis(if opening == 0 { 50 } else { 5 });
         assert!(side_by_side(answered, pace).await <= 2);
     }
 
