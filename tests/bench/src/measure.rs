@@ -34,8 +34,27 @@ const TEAM: &str = "team";
 /// How often something is done for a count.
 const COUNTED: usize = 5;
 
-/// How the consumer keeps records.
+/// How the consumer keeps records, as the guard counts it.
 pub const FORMATS: [&str; 2] = ["native", "compact"];
+
+/// Compact records and receipts, compressed with a dictionary.
+pub const DICTIONARY: &str = "compact, dictionary";
+
+/// Every way to keep records, as the pages show it.
+pub const ALL_FORMATS: [&str; 3] = ["native", "compact", DICTIONARY];
+
+/// Lets a function keep records and receipts in this format.
+pub fn keep_in(format: &str, variables: &mut BTreeMap<String, String>) {
+    let (records, dictionary) = match format {
+        DICTIONARY => ("compact", "1"),
+        other => (other, "none"),
+    };
+    let both = [
+        ("RECORD_FORMAT", records),
+        ("COMPRESSION_DICTIONARY", dictionary),
+    ];
+    variables.extend(both.map(|(name, value)| (name.to_owned(), value.to_owned())));
+}
 
 /// Where the functions' programs are: they are built, unless those that are there are to be taken.
 ///
@@ -387,7 +406,7 @@ pub async fn counts(
     inbound.stop().await?;
     for format in FORMATS {
         let mut variables = variables(template, "consumer", &stand);
-        variables.insert("RECORD_FORMAT".to_owned(), format.to_owned());
+        keep_in(format, &mut variables);
         let start = launch("consumer", path("consumer")?, variables, &scratch);
         let (mut consumer, _) = Program::start(&start, &stand, &scratch).await?;
         stand.take();
@@ -414,6 +433,31 @@ mod tests {
     use crate::stand::Item;
 
     const ORDERS: &str = "orders";
+
+    /// A format of the pages is what a deployment would set, by variables that the functions have.
+    #[rstest]
+    #[case("native", "native", "none")]
+    #[case("compact", "compact", "none")]
+    #[case(DICTIONARY, "compact", "1")]
+    fn a_format_is_the_variables_of_both_functions(
+        #[case] format: &str,
+        #[case] records: &str,
+        #[case] dictionary: &str,
+    ) {
+        let template = include_str!("../../../template.yaml");
+        let template = Template::parse(template).unwrap();
+        for (name, value) in [
+            ("RECORD_FORMAT", records),
+            ("COMPRESSION_DICTIONARY", dictionary),
+        ] {
+            let mut variables = template.variables("consumer");
+            assert!(variables.contains_key(name), "{name}");
+            keep_in(format, &mut variables);
+            assert_eq!(variables[name], value);
+        }
+        let inbound = template.variables("inbound");
+        assert!(inbound.contains_key("COMPRESSION_DICTIONARY"));
+    }
 
     fn payload() -> Payload {
         Payload {

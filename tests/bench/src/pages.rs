@@ -8,9 +8,10 @@ use anyhow::{Context as _, Result};
 use crate::budgets;
 use crate::cost::{self, Case, Entrance, Invocation, Line};
 use crate::items;
+use crate::measure::{ALL_FORMATS, DICTIONARY};
 use crate::payloads::{FIFTY, FIFTY_LARGER, ONE, ONE_LARGER};
 use crate::peers::{NODE, PYTHON};
-use crate::run::{CONSUMER, EMPTY, INBOUND, Report, Warm};
+use crate::run::{CONSUMER, EMPTY, INBOUND, INBOUND_DICTIONARY, Report, Warm};
 use crate::stand::Traffic;
 
 /// Where the README's table is placed: between these lines.
@@ -136,8 +137,10 @@ fn performance(report: &Report) -> Result<String> {
     page.push_str("\n## Items\n\nBytes by DynamoDB's rules; a write costs a unit for each KB that was begun.\n\n");
     page.push_str("| item | largest | units |\n|---|---|---|\n");
     for payload in [ONE, ONE_LARGER, FIFTY, FIFTY_LARGER] {
-        let traffic = &report.delivery(INBOUND, payload)?.warm.traffic;
-        writeln!(page, "| receipt of {payload} {}", sizes(traffic))?;
+        for (program, how) in [(INBOUND, ""), (INBOUND_DICTIONARY, ", dictionary")] {
+            let traffic = &report.delivery(program, payload)?.warm.traffic;
+            writeln!(page, "| receipt of {payload}{how} {}", sizes(traffic))?;
+        }
     }
     for batch in report.batches.iter().filter(|batch| batch.size == 10) {
         writeln!(
@@ -176,7 +179,11 @@ pub fn case(
     (payload, messages): (&str, &str),
     format: &str,
 ) -> Result<Case> {
-    let delivery = report.delivery(INBOUND, payload)?;
+    let program = match format {
+        DICTIONARY => INBOUND_DICTIONARY,
+        _ => INBOUND,
+    };
+    let delivery = report.delivery(program, payload)?;
     let batch = report.batch(format, messages, 10)?;
     let memory = |function| {
         let memory = report.memory.get(function).copied();
@@ -203,7 +210,7 @@ fn invocation(warm: &Warm, memory: f64) -> Invocation {
 const MODEL: &str = "\
 Dollars for a million events, by list prices of us-east-1 without free tiers: what a warm delivery and a warm batch ask of AWS,
 counted on a stand ([performance](performance.md)), times the prices below. One account, one team that takes everything, full
-batches of ten, the template's defaults. Not in it: what is stored, what the team pays for its own queue's receives and
+batches of ten, the template's defaults; with a dictionary, `CompressionDictionary` is 1. Not in it: what is stored, what the team pays for its own queue's receives and
 deletes, and the first read of an account's keys in each instance every `KeysTtlSeconds`. An idle stack: the README.
 
 The floor is what any design pays that makes each event durable in a queue before it answers, handles full batches, keeps each
@@ -214,7 +221,7 @@ delivery has, if that is less), and one write unit a record. No receipts, no ret
 fn cost_page(report: &Report) -> Result<String> {
     let mut page = format!("# What a million events cost\n\n{HEAD}\n\n{MODEL}\n");
     page.push_str("| a delivery | records | the endpoint: HTTP API | floor | a Function URL | floor |\n|---|---|---|---|---|---|\n");
-    let formats = crate::measure::FORMATS;
+    let formats = ALL_FORMATS;
     for delivered in DELIVERED {
         for format in formats {
             let [gateway, url] = [Entrance::Gateway, Entrance::FunctionUrl]
@@ -347,7 +354,6 @@ fn float(number: u64) -> f64 {
 mod tests {
     use std::collections::BTreeMap;
 
-    use crate::measure::FORMATS;
     use crate::run::{Batch, Delivery, ERASURE, SUBSCRIPTIONS, Start};
     use crate::stand::Units;
 
@@ -389,7 +395,7 @@ mod tests {
             size,
             warm: warm(2, 1_000, None),
         };
-        let batches = FORMATS.map(|format| {
+        let batches = ALL_FORMATS.map(|format| {
             let kinds = [(FIFTY, 10), (FIFTY_LARGER, 10), (FIFTY, 1_000)];
             kinds.map(|(payload, size)| batch(format, payload, size))
         });
@@ -411,6 +417,10 @@ mod tests {
                 delivery(NODE, FIFTY, 50, 20),
                 delivery(INBOUND, ONE_LARGER, 1, 1),
                 delivery(INBOUND, FIFTY_LARGER, 50, 4),
+                delivery(INBOUND_DICTIONARY, ONE, 1, 1),
+                delivery(INBOUND_DICTIONARY, FIFTY, 50, 4),
+                delivery(INBOUND_DICTIONARY, ONE_LARGER, 1, 1),
+                delivery(INBOUND_DICTIONARY, FIFTY_LARGER, 50, 4),
             ],
             batches: batches.concat(),
             zipped: BTreeMap::from([
@@ -445,9 +455,9 @@ mod tests {
         assert_eq!(reasons.count(), 1, "{}", pages.performance);
         // The line of the endpoint is a dollar where each event has its own delivery, and a fiftieth where fifty share one.
         assert!(
-            pages
-                .cost
-                .contains("| the endpoint | 1.000 | 1.000 | 1.000 | 1.000 | 0.020 |"),
+            pages.cost.contains(
+                "| the endpoint | 1.000 | 1.000 | 1.000 | 1.000 | 1.000 | 1.000 | 0.020 |"
+            ),
             "{}",
             pages.cost
         );
@@ -455,7 +465,7 @@ mod tests {
             .cost
             .lines()
             .filter(|line| line.starts_with("| 50 orders"));
-        assert_eq!(rows.count(), 4);
+        assert_eq!(rows.count(), 6);
         let row =
             "| … for a delivery of one order | 1.00 ms | 10.0 ms (10.0 ×) | 5.00 ms (5.0 ×) |";
         assert!(pages.readme.contains(row), "{}", pages.readme);

@@ -13,8 +13,8 @@ use local::tools::Tools;
 use serde_json::Value;
 
 use crate::guard;
-use crate::measure::{self, FORMATS, deliver, launch, median};
-use crate::payloads::{self, FIFTY, FIFTY_LARGER, ONE, Payload};
+use crate::measure::{self, ALL_FORMATS, DICTIONARY, deliver, launch, median};
+use crate::payloads::{self, FIFTY, FIFTY_LARGER, ONE, ONE_LARGER, Payload};
 use crate::peers::{self, Peers};
 use crate::program::{Launch, Program};
 use crate::stand::{Message, Stand, Traffic};
@@ -38,6 +38,8 @@ const COUNT_ATTEMPTS: usize = 5;
 pub const EMPTY: &str = "empty program";
 /// The product's functions, as the pages name them.
 pub const INBOUND: &str = "inbound";
+/// The same function, which compresses receipts with a dictionary.
+pub const INBOUND_DICTIONARY: &str = "inbound, dictionary";
 /// The function that applies and forwards.
 pub const CONSUMER: &str = "consumer";
 /// The function that registers webhooks.
@@ -238,7 +240,7 @@ impl Bench<'_> {
         step.done("");
         let mut step = progress.step("Handling batches");
         let mut batches = Vec::new();
-        for format in FORMATS {
+        for format in ALL_FORMATS {
             for (payload, size) in [(FIFTY, 10), (FIFTY_LARGER, 10), (FIFTY, 1_000)] {
                 step.update(&format!("{size} of {payload}, {format}"));
                 let lane = lanes.get(payload).context("a payload was not delivered")?;
@@ -343,6 +345,13 @@ impl Bench<'_> {
         if payload.of_peers {
             launches.extend(self.peers(stand));
         }
+        // Those that are paid for on the page.
+        if [ONE, ONE_LARGER, FIFTY, FIFTY_LARGER].contains(&payload.name) {
+            let mut with_dictionary = self.function(INBOUND, stand)?;
+            with_dictionary.name = INBOUND_DICTIONARY;
+            measure::keep_in(DICTIONARY, &mut with_dictionary.variables);
+            launches.push(with_dictionary);
+        }
         let mut running = Vec::new();
         let mut deliveries: Vec<Delivery> = Vec::new();
         for start in &launches {
@@ -412,8 +421,7 @@ impl Bench<'_> {
         let stand = &self.tls;
         let event = measure::batch(lane, size)?;
         let in_format = |mut launch: Launch| {
-            let format = format.to_owned();
-            launch.variables.insert("RECORD_FORMAT".to_owned(), format);
+            measure::keep_in(format, &mut launch.variables);
             launch
         };
         let start = in_format(self.function(CONSUMER, stand)?);

@@ -2,8 +2,8 @@
 //!
 //! Zstandard (RFC 8878). What is unpacked is bounded, so that no stored bytes can fill the memory.
 //!
-//! A [`Dictionary`] has what such content says again and again, so that an order of 1.5 KB is a third of it and fits into one
-//! of DynamoDB's write units with the rest of its item. A frame names the dictionary that it was packed with, and whatever is
+//! A [`Dictionary`] has what such content says again and again, so that an order of 1.5 KB takes 400 bytes and fits into one of
+//! DynamoDB's write units with the rest of its item. A frame names the dictionary that it was packed with, and whatever is
 //! stored has to stay readable: a dictionary never changes and never goes; a better one gets the next number.
 
 use std::io::{self, Read};

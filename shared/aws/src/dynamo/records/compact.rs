@@ -1,5 +1,5 @@
 //! The compact form of a record: its JSON text, compressed. It keeps every byte, holds what a map cannot say,
-//! and costs about half as much to write; with a dictionary, an order of 1.5 KB costs the least there is.
+//! and costs about half as much to write; with a dictionary, an item with an order of 1.5 KB is one write unit.
 
 use super::super::compression::{self, Dictionary};
 
