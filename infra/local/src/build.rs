@@ -3,8 +3,8 @@
 //! For this machine they are built like the tests, without optimisation of the SDK, which takes a third of the time.
 //!
 //! For AWS `sam build` builds them. It keeps cargo's output to itself until it fails, and the first build takes minutes. So
-//! the functions are first built as `sam build` will build them, in the same directories; then `sam build` finds everything
-//! compiled and only packs.
+//! each function is first built with the very command that `sam build` will use, in the very same directories; then
+//! `sam build` finds everything compiled and only packs.
 
 use std::path::{Path, PathBuf};
 
@@ -154,8 +154,7 @@ pub(crate) async fn compile(
     Ok(())
 }
 
-/// Builds the functions' programs for AWS, and returns each function with the place of its program. With one command, for
-/// each is linked on one processor in a minute or more.
+/// Builds the functions' programs for AWS, and returns each function with the place of its program.
 ///
 /// # Errors
 /// A [`Refusal`] without cargo; an error with the end of the output when something does not compile.
@@ -166,16 +165,12 @@ pub async fn programs(
 ) -> Result<[(&'static str, PathBuf); FUNCTIONS.len()]> {
     let log = places.log_of("build");
     std::fs::write(&log, "").with_context(|| format!("{} could not be written", log.display()))?;
-    let built = release(
-        places,
-        tools,
-        "the functions",
-        &FUNCTIONS,
-        &places.root,
-        progress,
-    )
-    .await?;
-    Ok(FUNCTIONS.map(|function| (function, program_of(&built, function))))
+    let mut programs = FUNCTIONS.map(|function| (function, PathBuf::new()));
+    for (function, path) in &mut programs {
+        let folder = places.root.join("functions").join(*function);
+        *path = program(places, tools, function, &folder, progress).await?;
+    }
+    Ok(programs)
 }
 
 /// Builds one program for AWS in the folder of its package, and returns the place of it.
@@ -189,37 +184,19 @@ pub async fn program(
     folder: &Path,
     progress: Progress,
 ) -> Result<PathBuf> {
-    let built = release(places, tools, name, &[name], folder, progress).await?;
-    Ok(program_of(&built, name))
-}
-
-/// Where cargo-lambda puts a program, by the directory that [`release`] returns.
-fn program_of(built: &Path, name: &str) -> PathBuf {
-    built.join(name).join("bootstrap")
-}
-
-/// Builds packages with cargo-lambda, and returns the directory of their programs.
-async fn release(
-    places: &Places,
-    tools: &Tools,
-    what: &str,
-    packages: &[&str],
-    folder: &Path,
-    progress: Progress,
-) -> Result<PathBuf> {
     let architecture = architecture()?;
     let target = target_directory(places, &cargo()?).await?;
-    let step = progress.step(format!("Building {what} for {architecture}"));
+    let step = progress.step(format!("Building {name} for {architecture}"));
     let mut command = tools.sam_program("cargo-lambda");
     command
         .args(["lambda", "build", "--release"])
         .args((architecture == "arm64").then_some("--arm64"))
-        .args(packages.iter().flat_map(|package| ["--package", package]))
+        .args(["--bin", name])
         .env("CARGO_TARGET_DIR", &target)
         .current_dir(folder);
     let log = places.log_of("build");
-    compile(&format!("the build of {what}"), command, &log, step).await?;
-    Ok(target.join("lambda"))
+    compile(&format!("the build of {name}"), command, &log, step).await?;
+    Ok(target.join("lambda").join(name).join("bootstrap"))
 }
 
 /// Builds the functions for AWS and packs them, and returns the template that `sam deploy` takes.
