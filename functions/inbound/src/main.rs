@@ -21,9 +21,7 @@ async fn main() -> Result<(), Error> {
         variables.text("RECEIPTS_TABLE")?,
         oversize.clone(),
         variables.parsed("INLINE_LIMIT_BYTES")?,
-        variables
-            .parsed::<u64>("RECEIPT_TTL_DAYS")?
-            .saturating_mul(SECONDS_A_DAY),
+        SECONDS_A_DAY.saturating_mul(variables.parsed("RECEIPT_TTL_DAYS")?),
     )
     .with_dictionary(variables.parsed_or_default("COMPRESSION_DICTIONARY")?);
     let tokens = DynamoTokens::new(dynamo.clone(), variables.text("ACCOUNTS_TABLE")?);

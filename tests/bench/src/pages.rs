@@ -451,7 +451,7 @@ mod tests {
             );
         }
         // Two rows of one kind are missed for one reason.
-        let reasons = pages.performance.matches("A start is the program's own");
+        let reasons = pages.performance.matches("A start is, by callgrind");
         assert_eq!(reasons.count(), 1, "{}", pages.performance);
         // The line of the endpoint is a dollar where each event has its own delivery, and a fiftieth where fifty share one.
         assert!(
