@@ -626,9 +626,18 @@ impl<'a> Account<'a> {
         Ok(report.statuses())
     }
 
-    async fn admin(&self, method: Method, path: &str) -> Result<u16> {
+    /// Makes a call of the admin API, and returns its status. While a check that an earlier call asked for has the account's
+    /// lock, the answer is 409: ask again.
+    async fn admin(&self, method: fn() -> Method, path: &str) -> Result<u16> {
         let url = self.admin_url(path)?;
-        Ok(self.stack.aws.api(method, &url, None).await?.status)
+        let since = Instant::now();
+        loop {
+            let status = self.stack.aws.api(method(), &url, None).await?.status;
+            if status != 409 || since.elapsed() >= PATIENCE {
+                return Ok(status);
+            }
+            tokio::time::sleep(LOOK).await;
+        }
     }
 
     fn admin_url(&self, path: &str) -> Result<String> {
@@ -758,7 +767,7 @@ impl<'a> Account<'a> {
                 self.reaches(&self.undelivered).await?;
             }
             Probe::Admin(method, path) => {
-                let status = self.admin(method(), path).await?;
+                let status = self.admin(method, path).await?;
                 ensure!(status >= 500, "the call is answered {status}");
             }
             Probe::Scheduled => {
@@ -808,7 +817,7 @@ impl<'a> Account<'a> {
                 self.reaches(&self.team).await
             }
             Probe::Admin(method, path) => {
-                let status = self.admin(method(), path).await?;
+                let status = self.admin(method, path).await?;
                 ensure!(
                     (200..300).contains(&status),
                     "then the call is answered {status}"
