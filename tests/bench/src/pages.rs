@@ -210,8 +210,9 @@ fn invocation(warm: &Warm, memory: f64) -> Invocation {
 const MODEL: &str = "\
 Dollars for a million events, by list prices of us-east-1 without free tiers: what a warm delivery and a warm batch ask of AWS,
 counted on a stand ([performance](performance.md)), times the prices below. One account, one team that takes everything, full
-batches of ten, the template's defaults; with a dictionary, `CompressionDictionary` is 1. Not in it: what is stored, what the team pays for its own queue's receives and
-deletes, and the first read of an account's keys in each instance every `KeysTtlSeconds`. An idle stack: the README.
+batches of ten, the template's defaults; with a dictionary, `CompressionDictionary` is 1. Not in it: what is stored, what the
+team pays for its own queue's receives and deletes, and the first read of an account's keys in each instance every
+`KeysTtlSeconds`. An idle stack: the README.
 
 The floor is what any design pays that makes each event durable in a queue before it answers, handles full batches, keeps each
 record's state and forwards each event: the endpoint, two invocations, four requests of SQS for ten messages (one to send what a
