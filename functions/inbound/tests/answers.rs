@@ -146,7 +146,7 @@ async fn bad_elements_are_quarantined_and_the_others_go_on() {
 }
 
 #[tokio::test(start_paused = true)]
-// requirement: stranger-answer, stranger-write, stranger-time
+// requirement: unauthenticated-answer, unauthenticated-write, unauthenticated-time
 async fn unauthenticated_requests_are_all_answered_alike_and_cost_one_check_at_most() {
     let world = world();
     let body = delivery().event("order.created", ORDER).body();
@@ -204,7 +204,7 @@ async fn unauthenticated_requests_are_all_answered_alike_and_cost_one_check_at_m
 #[case::no_body_at_all("body", "null", 401)]
 #[case::no_context("requestContext", "null", 401)]
 #[tokio::test(start_paused = true)]
-// requirement: stranger-no-panic
+// requirement: unauthenticated-no-panic
 async fn odd_requests_are_answered(#[case] member: &str, #[case] value: &str, #[case] status: u16) {
     let world = world();
     let mut event: serde_json::Value =
@@ -266,7 +266,7 @@ async fn a_function_url_takes_what_the_gateway_takes(#[case] base64: bool) {
 #[case::no_part(|world: &world::World| world.signed("[]").with_part("A b"))]
 #[case::no_token(|_: &world::World| hook("short", "[]").signed(KEY))]
 #[tokio::test(start_paused = true)]
-// requirement: stranger-answer
+// requirement: unauthenticated-answer
 async fn a_function_url_refuses_what_the_gateway_s_route_refuses(
     #[case] request: fn(&world::World) -> testkit::gateway::HookRequest,
 ) {
@@ -285,7 +285,7 @@ async fn a_function_url_refuses_what_the_gateway_s_route_refuses(
 #[case::without_a_token("rawPath", "/hooks/orderspace")]
 #[case::by_another_method("method", "GET")]
 #[tokio::test(start_paused = true)]
-// requirement: stranger-answer, stranger-write
+// requirement: unauthenticated-answer, unauthenticated-write
 async fn a_function_url_answers_what_is_no_webhook_s_as_the_gateway_does(
     #[case] member: &str,
     #[case] value: &str,
@@ -331,7 +331,7 @@ async fn without_the_parameter_the_route_names_the_source(
 }
 
 #[tokio::test(start_paused = true)]
-// requirement: stranger-secrets
+// requirement: unauthenticated-secrets
 async fn wrong_signatures_do_not_make_us_read_secrets_at_will() {
     let world = world();
     let forged = hook(world.token.expose(), "[]").signed("another key");
@@ -353,7 +353,7 @@ async fn wrong_signatures_do_not_make_us_read_secrets_at_will() {
 }
 
 #[tokio::test(start_paused = true)]
-// requirement: stranger-write
+// requirement: unauthenticated-write
 async fn unknown_tokens_cost_one_cached_read_each() {
     let world = world();
     let unknown = UrlToken::from_random(&[8; 32]);
@@ -674,7 +674,7 @@ async fn a_known_token_serves_while_the_table_does_not_answer() {
 
 /// Whatever is wrong with a signature under a known token, and whichever instance sees it.
 #[tokio::test(start_paused = true)]
-// requirement: stranger-write
+// requirement: unauthenticated-write
 async fn wrong_signatures_ask_for_one_check_in_five_minutes() {
     let world = world();
     let instances = [world.another_instance(), world.another_instance()];
@@ -1294,7 +1294,7 @@ async fn the_calls_of_a_warm_delivery_are_those_of_the_budget() {
 }
 
 #[tokio::test(start_paused = true)]
-// requirement: stranger-raw-bytes
+// requirement: unauthenticated-raw-bytes
 async fn a_body_in_base64_is_verified_as_it_was_signed() {
     let world = world();
     let body = delivery()

@@ -539,7 +539,7 @@ mod tests {
 
     /// Time tells nothing of a key: however close a forgery comes, and to whichever key, the work is the same.
     #[rstest]
-    // requirement: stranger-time
+    // requirement: unauthenticated-time
     fn a_wrong_tag_costs_the_same_wherever_it_is_wrong(
         #[values("first", "second", "third", "none")] key: &str,
         #[values(0, 15, 31)] wrong_byte: usize,
@@ -564,7 +564,7 @@ mod tests {
     }
 
     #[rstest]
-    // requirement: stranger-time
+    // requirement: unauthenticated-time
     fn a_wrong_secret_costs_the_same_wherever_it_is_wrong(
         #[values("s", "old", "t", "")] offered: &str,
         #[values(Place::Basic, Place::Header)] place: Place,

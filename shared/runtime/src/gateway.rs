@@ -198,7 +198,7 @@ mod tests {
     #[case::cookies(json!({ "cookies": ["a=\n", "b=é"] }))]
     #[case::cookies_of_no_kind(json!({ "cookies": 7 }))]
     #[case::parameters(json!({ "pathParameters": { "token": "é\u{0}" }, "queryStringParameters": { "\"": "\"" } }))]
-    // requirement: stranger-no-panic
+    // requirement: unauthenticated-no-panic
     fn whatever_is_sent_becomes_a_request(#[case] changes: Value) {
         let request = GatewayEvent::parse(&event(&changes))
             .into_request()
@@ -289,7 +289,7 @@ mod tests {
     #[case::looked_at("HEAD", "/hooks/orderspace/tok", [None; 3])]
     #[case::asked_by_a_browser("OPTIONS", "/hooks/orderspace/tok", [None; 3])]
     #[case::a_method_of_their_own("BREW", "/hooks/orderspace/tok", [None; 3])]
-    // requirement: stranger-no-panic
+    // requirement: unauthenticated-no-panic
     fn a_function_url_s_path_has_the_parameters_of_the_gateway_s_routes(
         #[case] method: &str,
         #[case] path: &str,
@@ -323,7 +323,7 @@ mod tests {
     #[case::no_parameters("pathParameters")]
     #[case::no_query("queryStringParameters")]
     #[case::no_version("version")]
-    // requirement: stranger-no-panic
+    // requirement: unauthenticated-no-panic
     fn a_function_url_s_event_may_leave_a_member_out(
         #[case] member: &str,
         #[values(false, true)] is_null: bool,
@@ -374,7 +374,7 @@ mod tests {
     #[case::no_event("{}")]
     #[case::no_object("[7]")]
     #[case::another_event(r#"{"Records":[]}"#)]
-    // requirement: stranger-no-panic
+    // requirement: unauthenticated-no-panic
     fn what_is_no_event_is_no_request(#[case] event: &str) {
         assert!(GatewayEvent::parse(event).into_request().is_none());
     }

@@ -484,7 +484,7 @@ fn a_source_has_a_title_and_a_success() {
 }
 
 #[test]
-// requirement: stranger-signature
+// requirement: unauthenticated-signature
 fn every_signed_body_verifies_and_none_with_a_bit_changed() {
     for source in Source::ALL {
         let vectors = fixtures(source).signature_vectors();
@@ -617,7 +617,7 @@ fn a_record_without_its_type_is_given_it() {
 }
 
 #[test]
-// requirement: stranger-signature
+// requirement: unauthenticated-signature
 fn a_request_offers_one_signature_or_none() {
     for (source, signer) in signers() {
         let (body, header) = (b"[14]", signer.header);
@@ -787,7 +787,7 @@ fn the_types_of_a_kind_agree_on_its_order() {
 }
 
 #[test]
-// requirement: stranger-signature
+// requirement: unauthenticated-signature
 fn without_keys_nothing_is_genuine() {
     for (source, signer) in signers() {
         for key in ["", SIGNING_KEY] {
@@ -862,7 +862,7 @@ fn event_type() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    // requirement: stranger-signature
+    // requirement: unauthenticated-signature
     fn what_is_signed_verifies_and_nothing_else(
         (source, signer) in proptest::sample::select(signers()),
         body in proptest::collection::vec(any::<u8>(), 0..200),

@@ -59,7 +59,7 @@ fn is_write(call: &&Call) -> bool {
 }
 
 #[tokio::test]
-// requirement: stranger-answer
+// requirement: unauthenticated-answer
 async fn unauthenticated_requests_get_one_answer_and_leave_no_trace() {
     let world = World::planted().await;
     let disconnected = World::planted().await;
@@ -444,7 +444,7 @@ async fn an_event_that_no_queue_takes_is_quarantined(#[case] inside: bool) {
 }
 
 #[tokio::test]
-// requirement: stranger-raw-bytes
+// requirement: unauthenticated-raw-bytes
 async fn the_bytes_that_were_signed_are_the_bytes_that_are_verified() {
     let world = World::planted().await;
     // Compressed, and no text: what the gateway makes of it must not matter.

@@ -123,7 +123,7 @@ mod tests {
             }
         };
         let inbound = of_emulator(own, Victims::Inbound);
-        let strangers = of_emulator(pid, Victims::All);
+        let others = of_emulator(pid, Victims::All);
         for child in [&mut function, &mut other] {
             child.kill().unwrap();
             child.wait().unwrap();
@@ -133,6 +133,6 @@ mod tests {
             (found[0].pid, short(&found[0].name).as_str()),
             (pid, "Consumer")
         );
-        assert_eq!((inbound, strangers), (Vec::new(), Vec::new()));
+        assert_eq!((inbound, others), (Vec::new(), Vec::new()));
     }
 }
