@@ -31,3 +31,4 @@ pub mod subscription;
 pub mod timestamp;
 pub mod trace;
 pub mod unified;
+pub mod uri;

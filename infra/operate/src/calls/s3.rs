@@ -2,6 +2,7 @@
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations.html>
 
+use domain::uri;
 use http::Method;
 
 use super::{Calls, Error};
@@ -44,32 +45,7 @@ async fn send(
     key: &str,
     bytes: Vec<u8>,
 ) -> Result<Vec<u8>, Error> {
-    let path = format!("/{}/{}", escaped(bucket), escaped(key));
+    let path = format!("/{}/{}", uri::path(bucket), uri::path(key));
     let answer = calls.object(method, operation, &path, bytes).await;
     answer.map_err(|error| error.naming(format!("s3://{bucket}/{key}")))
-}
-
-/// A key in a path: everything but what S3 leaves as it is becomes a percent code, and slashes stay.
-/// <https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html>
-fn escaped(text: &str) -> String {
-    let code = |byte: u8| match byte {
-        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => {
-            char::from(byte).to_string()
-        }
-        other => format!("%{other:02X}"),
-    };
-    text.bytes().map(code).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_key_keeps_its_slashes_and_loses_what_a_path_cannot_hold() {
-        assert_eq!(
-            escaped("events/acme/a b#?%é.json"),
-            "events/acme/a%20b%23%3F%25%C3%A9.json"
-        );
-    }
 }

@@ -40,6 +40,7 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use aws_smithy_types::retry::RetryConfig;
 use aws_types::SigningName;
 use aws_types::region::{Region, SigningRegion};
+use domain::uri;
 use thiserror::Error;
 
 use crate::client::Aws;
@@ -203,7 +204,7 @@ fn signer(config: &SdkConfig) -> RuntimeComponentsBuilder {
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html>
 fn bucket_url(config: &SdkConfig, own: Option<&str>, bucket: &str) -> String {
     if let Some(own) = own {
-        return format!("{}/{}", own.trim_end_matches('/'), escaped(bucket));
+        return format!("{}/{}", own.trim_end_matches('/'), uri::path(bucket));
     }
     let region = config.region().map(Region::as_ref).unwrap_or_default();
     let service = match config.use_fips() {
@@ -218,7 +219,7 @@ fn bucket_url(config: &SdkConfig, own: Option<&str>, bucket: &str) -> String {
     if is_label(bucket) {
         return format!("https://{bucket}.{host}");
     }
-    format!("https://{host}/{}", escaped(bucket))
+    format!("https://{host}/{}", uri::path(bucket))
 }
 
 /// Whether a bucket's name may be one label of a host's name. One that has capitals may have been made long ago.
@@ -238,19 +239,8 @@ fn request(method: &str, key: &str, body: SdkBody) -> Result<HttpRequest, BoxErr
     }
     let mut request = HttpRequest::new(body);
     request.set_method(method)?;
-    request.set_uri(format!("/{}", escaped(key)))?;
+    request.set_uri(format!("/{}", uri::path(key)))?;
     Ok(request)
-}
-
-/// A key in a path: slashes stay, and of the rest all but unreserved characters become percent codes.
-fn escaped(text: &str) -> String {
-    let code = |byte: u8| match byte {
-        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => {
-            char::from(byte).to_string()
-        }
-        other => format!("%{other:02X}"),
-    };
-    text.bytes().map(code).collect()
 }
 
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>
