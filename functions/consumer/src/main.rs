@@ -1,7 +1,7 @@
 //! The consumer function on Lambda: wiring.
 
 use aws::client::{Access, Aws, Warm as _};
-use aws::dynamo::records::DynamoRecords;
+use aws::dynamo::{Dictionary, records::DynamoRecords};
 use aws::s3::S3Oversize;
 use aws::{sns::QueuesAndTopics, sqs::SqsQueues};
 use aws_lambda_events::sqs::SqsEvent;
@@ -24,7 +24,7 @@ async fn main() -> Result<(), Error> {
         oversize.clone(),
         variables.parsed("RECORD_FORMAT")?,
     )
-    .with_dictionary(variables.parsed_or_default("COMPRESSION_DICTIONARY")?);
+    .with_dictionary(variables.parsed_or("COMPRESSION_DICTIONARY", Dictionary::None)?);
     let lanes = SqsQueues::new(sqs.clone());
     let config = Config::read(&variables)?;
     config.report_problems(variables.text("AWS_REGION")?);

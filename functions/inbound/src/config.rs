@@ -45,11 +45,8 @@ impl Config {
             quarantine: QueueUrl::new(variables.text("QUARANTINE_QUEUE_URL")?),
             // The release before did not set it, and code is replaced before its variables.
             checks: variables.text("CHECK_QUEUE_URL").ok().map(QueueUrl::new),
-            fair_queues: match variables.parsed("FAIR_QUEUES") {
-                // Nor this one.
-                Err(ConfigError::Missing(_)) => true,
-                given => given?,
-            },
+            // Nor this one.
+            fair_queues: variables.parsed_or("FAIR_QUEUES", true)?,
             inline_limit: InlineLimit::new(variables.parsed("INLINE_LIMIT_BYTES")?),
             answer_budget: Duration::from_millis(variables.parsed("ANSWER_BUDGET_MS")?),
             marker_ttl_seconds: variables.parsed("RETRY_MARKER_TTL_SECONDS")?,

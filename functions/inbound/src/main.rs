@@ -1,7 +1,7 @@
 //! The inbound function on Lambda: wiring.
 
 use aws::client::{Access, Aws, Warm as _};
-use aws::dynamo::{receipts::write::DynamoReceipts, tokens::DynamoTokens};
+use aws::dynamo::{Dictionary, receipts::write::DynamoReceipts, tokens::DynamoTokens};
 use aws::{s3::S3Oversize, secrets::SigningSecrets, sqs::SqsQueues};
 use inbound::{Inbound, config::Config};
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
@@ -23,7 +23,7 @@ async fn main() -> Result<(), Error> {
         variables.parsed("INLINE_LIMIT_BYTES")?,
         SECONDS_A_DAY.saturating_mul(variables.parsed("RECEIPT_TTL_DAYS")?),
     )
-    .with_dictionary(variables.parsed_or_default("COMPRESSION_DICTIONARY")?);
+    .with_dictionary(variables.parsed_or("COMPRESSION_DICTIONARY", Dictionary::None)?);
     let tokens = DynamoTokens::new(dynamo.clone(), variables.text("ACCOUNTS_TABLE")?);
     let keys = SigningSecrets::new(secrets.clone(), variables.text("SIGNING_SECRET_PREFIX")?);
     let queues = SqsQueues::new(sqs.clone());

@@ -58,10 +58,7 @@ impl Config {
             oauth_prefix: text("OAUTH_SECRET_PREFIX")?,
             signing_prefix: text("SIGNING_SECRET_PREFIX")?,
             // Empty on AWS: each source is at its own addresses.
-            source_urls: match variables.parsed("SOURCE_URLS") {
-                Err(ConfigError::Missing(_)) => SourceUrls::default(),
-                urls => urls?,
-            },
+            source_urls: variables.parsed_or("SOURCE_URLS", SourceUrls::default())?,
             check_queue: QueueUrl::new(text("CHECK_QUEUE_URL")?),
             // A template of the release before has none: then no team is sent account events.
             routes: match variables.text("ROUTES") {
@@ -83,13 +80,10 @@ impl Config {
 
 /// For how long things are kept that no erasure deletes. A template of the release before does not say it.
 fn retention(variables: &Variables) -> Result<Retention, ConfigError> {
-    let days = |name, usual| match variables.parsed(name) {
-        Err(ConfigError::Missing(_)) => Ok(usual),
-        days => days,
-    };
+    let usual = crate::RETENTION;
     Ok(Retention {
-        receipt_days: days("RECEIPT_TTL_DAYS", crate::RETENTION.receipt_days)?,
-        event_days: days("OVERSIZE_EXPIRY_DAYS", crate::RETENTION.event_days)?,
+        receipt_days: variables.parsed_or("RECEIPT_TTL_DAYS", usual.receipt_days)?,
+        event_days: variables.parsed_or("OVERSIZE_EXPIRY_DAYS", usual.event_days)?,
     })
 }
 

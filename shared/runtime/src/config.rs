@@ -78,13 +78,14 @@ impl Variables {
     ///
     /// # Errors
     /// It does not parse.
-    pub fn parsed_or_default<T: Default + FromStr<Err: std::fmt::Display>>(
+    pub fn parsed_or<T: FromStr<Err: std::fmt::Display>>(
         &self,
         name: &'static str,
+        default: T,
     ) -> Result<T, ConfigError> {
-        match self.text(name) {
-            Ok(_) => self.parsed(name),
-            Err(_) => Ok(T::default()),
+        match self.parsed(name) {
+            Err(ConfigError::Missing(_)) => Ok(default),
+            parsed => parsed,
         }
     }
 
@@ -120,9 +121,9 @@ mod tests {
     fn a_variable_with_a_default_may_be_missing_and_not_malformed() {
         let variables = Variables::from([("EMPTY", " "), ("NUMBER", "seven"), ("GOOD", "7")]);
         for (name, expected) in [("ABSENT", 0), ("EMPTY", 0), ("GOOD", 7_u32)] {
-            assert_eq!(variables.parsed_or_default(name), Ok(expected), "{name}");
+            assert_eq!(variables.parsed_or(name, 0), Ok(expected), "{name}");
         }
-        let error = variables.parsed_or_default::<u32>("NUMBER").unwrap_err();
+        let error = variables.parsed_or("NUMBER", 0_u32).unwrap_err();
         assert!(error.to_string().contains("NUMBER"), "{error}");
     }
 
