@@ -1,6 +1,8 @@
 //! All versions of objects, for erasing: the only calls that the SDK's crate for S3 makes, so that the function that erases
 //! is the only one that links it.
 
+use std::sync::OnceLock;
+
 use aws_sdk_s3::Client;
 use aws_sdk_s3::types::{Delete, ObjectIdentifier};
 use domain::erasure::{Cursor, ErasableObjects, Page};
@@ -16,10 +18,11 @@ const VERSIONS_AT_ONCE: i32 = 250;
 const LISTING: &str = "listing versions of objects";
 const ERASING: &str = "erasing objects";
 
-/// The objects of one bucket.
+/// The objects of one bucket. The client is made with the first page: most runs of the function have nothing to erase.
 #[derive(Debug, Clone)]
 pub struct S3ErasableObjects {
-    client: Client,
+    aws: Aws,
+    client: OnceLock<Client>,
     bucket: String,
 }
 
@@ -28,9 +31,15 @@ impl S3ErasableObjects {
     #[must_use]
     pub fn of(aws: &Aws, bucket: impl Into<String>) -> Self {
         Self {
-            client: aws.s3(),
+            aws: aws.clone(),
+            client: OnceLock::new(),
             bucket: bucket.into(),
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn has_client(&self) -> bool {
+        self.client.get().is_some()
     }
 }
 
@@ -44,9 +53,9 @@ impl ErasableObjects for S3ErasableObjects {
         chosen: &(dyn Fn(&str) -> bool + Sync),
         after: Option<&Cursor>,
     ) -> Result<Page, PortError> {
+        let client = self.client.get_or_init(|| self.aws.s3());
         let marker = |place| after.and_then(|after| after.0.get(place)).cloned();
-        let page = self
-            .client
+        let page = client
             .list_object_versions()
             .bucket(&self.bucket)
             .prefix(prefix)
@@ -73,8 +82,7 @@ impl ErasableObjects for S3ErasableObjects {
         let erased = u64::try_from(objects.len()).unwrap_or(u64::MAX);
         if !objects.is_empty() {
             let delete = Delete::builder().set_objects(Some(objects)).quiet(true);
-            let answer = self
-                .client
+            let answer = client
                 .delete_objects()
                 .bucket(&self.bucket)
                 .delete(delete.build().map_err(building)?)

@@ -4,6 +4,8 @@
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html>
 
+use std::sync::OnceLock;
+
 use domain::envelope::DataRef;
 use domain::ports::{ClaimCheck, PortError};
 
@@ -31,11 +33,13 @@ const TOO_LARGE: &str = "too_large";
 /// A reference to another bucket, or to none.
 const FOREIGN: &str = "foreign_reference";
 
-/// One bucket. A reference to another one is not followed, whoever wrote it.
+/// One bucket. A reference to another one is not followed, whoever wrote it. Its calls are prepared with the first object: few
+/// starts ever see one.
 #[derive(Debug, Clone)]
 pub struct S3Oversize {
-    put: PutObject,
-    get: GetObject,
+    aws: Aws,
+    put: OnceLock<PutObject>,
+    get: OnceLock<GetObject>,
     bucket: String,
 }
 
@@ -43,11 +47,11 @@ impl S3Oversize {
     /// Keeps objects in this bucket of `aws`.
     #[must_use]
     pub fn of(aws: &Aws, bucket: impl Into<String>) -> Self {
-        let bucket = bucket.into();
         Self {
-            put: operation::put(aws, &bucket),
-            get: operation::get(aws, &bucket),
-            bucket,
+            aws: aws.clone(),
+            put: OnceLock::new(),
+            get: OnceLock::new(),
+            bucket: bucket.into(),
         }
     }
 }
@@ -69,7 +73,8 @@ impl S3Oversize {
             key: key.to_owned(),
             bytes: bytes.to_vec(),
         };
-        let answer = self.put.invoke(input).await;
+        let put = || operation::put(&self.aws, &self.bucket);
+        let answer = self.put.get_or_init(put).invoke(input).await;
         answer.map_err(|error| port_error(PUTTING, &error, is_permanent))?;
         Ok(DataRef::new(&self.bucket, key))
     }
@@ -79,7 +84,8 @@ impl S3Oversize {
             Some((bucket, key)) if bucket == self.bucket => key.to_owned(),
             _ => return Err(PortError::transient(GETTING, FOREIGN)),
         };
-        let answer = self.get.invoke(Get { key }).await;
+        let get = || operation::get(&self.aws, &self.bucket);
+        let answer = self.get.get_or_init(get).invoke(Get { key }).await;
         let mut object = answer.map_err(|error| port_error(GETTING, &error, is_permanent))?;
         let announced = usize::try_from(object.announced.unwrap_or_default()).unwrap_or(usize::MAX);
         if announced > LARGEST {
@@ -188,6 +194,18 @@ mod tests {
     }
 
     const KEY: &str = "events/acme/0199-7f.json";
+
+    /// Neither is needed where no object is: it would be a part of each start.
+    #[tokio::test]
+    async fn calls_are_prepared_with_the_first_object() {
+        let (aws, _) = s3(vec![answer(200, "")]).await;
+        let bucket = S3Oversize::of(&aws, "bucket");
+        assert!(bucket.put.get().is_none() && bucket.get.get().is_none());
+        bucket.put(KEY, b"{}").await.unwrap();
+        assert!(bucket.put.get().is_some() && bucket.get.get().is_none());
+        let erasable = erase::S3ErasableObjects::of(&aws, "bucket");
+        assert!(!erasable.has_client());
+    }
 
     #[tokio::test]
     async fn an_object_is_put_with_a_signed_hash_of_its_bytes() {
