@@ -7,9 +7,9 @@ use anyhow::{Context as _, Result};
 
 use crate::cost::{self, Entrance};
 use crate::measure::DICTIONARY;
-use crate::pages::case;
+use crate::pages::{DELIVERED, case};
 use crate::payloads::{FIFTY, FIFTY_LARGER, ONE, ONE_LARGER};
-use crate::run::{CONSUMER, EMPTY, ERASURE, INBOUND, Report, SUBSCRIPTIONS};
+use crate::run::{CONSUMER, EMPTY, ERASURE, INBOUND, Report, SUBSCRIPTIONS, Warm};
 
 /// The most that something may take.
 struct Budget {
@@ -71,11 +71,26 @@ const DOLLARS: &str = "The line by line account is in [cost](cost.md). A deliver
 its retry marker is read consistently: a retry that comes at once keeps its ids by that. `FairQueues=false`, for a stack of one \
 account, saves 0.10.";
 
+/// What of a million events is paid for at most: how they come, how records are kept, and dollars.
+const DOLLARS_AT_MOST: [(&str, Entrance, &str, f64); 10] = [
+    (ONE, Entrance::Gateway, "native", 4.20),
+    (ONE, Entrance::Gateway, "compact", 3.55),
+    (ONE_LARGER, Entrance::Gateway, "compact", 3.55),
+    (ONE_LARGER, Entrance::Gateway, DICTIONARY, 3.55),
+    (FIFTY, Entrance::Gateway, "native", 1.70),
+    (FIFTY, Entrance::Gateway, "compact", 1.05),
+    (FIFTY_LARGER, Entrance::Gateway, "compact", 1.15),
+    (FIFTY_LARGER, Entrance::Gateway, DICTIONARY, 1.15),
+    (ONE, Entrance::FunctionUrl, "native", 3.20),
+    (ONE, Entrance::FunctionUrl, "compact", 2.55),
+];
+
 fn budgets(report: &Report) -> Result<Vec<Budget>> {
     let mut budgets = Vec::new();
-    let mut add = |what: &str, measured: f64, most: f64, unit, why| {
+    let mut add = |what: &str, measured, most, unit, why| {
+        let what = what.to_owned();
         budgets.push(Budget {
-            what: what.to_owned(),
+            what,
             most,
             unit,
             measured,
@@ -84,10 +99,10 @@ fn budgets(report: &Report) -> Result<Vec<Budget>> {
     };
     for function in [INBOUND, CONSUMER, SUBSCRIPTIONS, ERASURE] {
         let zipped = report.zipped.get(function).copied();
-        let zipped = zipped.with_context(|| format!("{function} was not packed"))?;
+        let zipped = count(zipped.with_context(|| format!("{function} was not packed"))?)?;
         add(
             &format!("package, {function}"),
-            count(zipped)? / 1e6,
+            zipped / 1e6,
             4.5,
             " MB",
             SIZE,
@@ -96,114 +111,89 @@ fn budgets(report: &Report) -> Result<Vec<Budget>> {
     let empty = report.start(EMPTY)?.plain.as_secs_f64();
     for function in [INBOUND, CONSUMER] {
         let start = report.start(function)?;
-        let [plain, tls] = [start.plain, start.tls].map(|time| time.as_secs_f64() / empty);
-        add(
-            &format!("start of {function} without TLS"),
-            plain,
-            2.0,
-            " × empty",
-            START,
-        );
-        add(
-            &format!("start of {function} with TLS"),
-            tls,
-            2.5,
-            " × empty",
-            START,
-        );
+        for (how, time, most) in [("without", start.plain, 2.0), ("with", start.tls, 2.5)] {
+            let what = format!("start of {function} {how} TLS");
+            add(&what, time.as_secs_f64() / empty, most, " × empty", START);
+        }
     }
     let [one, fifty] = [ONE, FIFTY].map(|payload| report.delivery(INBOUND, payload));
     let (one, fifty) = (&one?.warm, &fifty?.warm);
-    let ten = &report.batch("native", FIFTY, 10)?.warm;
-    let thousand = &report.batch("native", FIFTY, 1_000)?.warm;
-    for (what, warm, most) in [
-        ("first delivery of 1 event", one, 0.0),
-        ("first delivery of 50 events", fifty, 1.0),
-        ("first batch of ten", ten, 1.0),
-    ] {
-        let opened = count(warm.first_connections)?;
-        add(
-            &format!("connections of the {what}"),
-            opened,
-            most,
+    let [ten, thousand] = [10, 1_000].map(|size| report.batch("native", FIFTY, size));
+    let (ten, thousand) = (&ten?.warm, &thousand?.warm);
+    let opened = |warm: &Warm| count(warm.first_connections);
+    let counted = fifty.instructions.context("no instructions were counted")?;
+    for (what, measured, most, unit, why) in [
+        (
+            "connections of the first delivery of 1 event",
+            opened(one)?,
+            0.0,
             "",
             FIRST,
-        );
-    }
-    add(
-        "processor time of 50 events",
-        millis(fifty.cpu),
-        2.6,
-        " ms",
-        WARM,
-    );
-    let instructions = fifty.instructions.context("no instructions were counted")?;
-    add(
-        "instructions of 50 events",
-        count(instructions)? / 1e6,
-        15.0,
-        " M",
-        INSTRUCTIONS,
-    );
-    add(
-        "processor time a message, batch of ten",
-        millis(ten.cpu) / 10.0,
-        0.25,
-        " ms",
-        WARM,
-    );
-    add(
-        "processor time a message, batch of 1,000",
-        millis(thousand.cpu) / 1e3,
-        0.20,
-        " ms",
-        WARM,
-    );
-    add(
-        "log of a delivery of 1 event",
-        count(one.log_bytes)?,
-        300.0,
-        " bytes",
-        LOG,
-    );
-    add(
-        "log of an event in a batch of ten",
-        count(ten.log_bytes)? / 10.0,
-        130.0,
-        " bytes",
-        LOG,
-    );
-    for (payload, of, entrance, format, most) in [
-        (ONE, FIFTY, Entrance::Gateway, "native", 4.20),
-        (ONE, FIFTY, Entrance::Gateway, "compact", 3.55),
-        (ONE_LARGER, FIFTY_LARGER, Entrance::Gateway, "compact", 3.55),
-        (
-            ONE_LARGER,
-            FIFTY_LARGER,
-            Entrance::Gateway,
-            DICTIONARY,
-            3.55,
-        ),
-        (FIFTY, FIFTY, Entrance::Gateway, "native", 1.70),
-        (FIFTY, FIFTY, Entrance::Gateway, "compact", 1.05),
-        (
-            FIFTY_LARGER,
-            FIFTY_LARGER,
-            Entrance::Gateway,
-            "compact",
-            1.15,
         ),
         (
-            FIFTY_LARGER,
-            FIFTY_LARGER,
-            Entrance::Gateway,
-            DICTIONARY,
-            1.15,
+            "connections of the first delivery of 50 events",
+            opened(fifty)?,
+            1.0,
+            "",
+            FIRST,
         ),
-        (ONE, FIFTY, Entrance::FunctionUrl, "native", 3.20),
-        (ONE, FIFTY, Entrance::FunctionUrl, "compact", 2.55),
+        (
+            "connections of the first batch of ten",
+            opened(ten)?,
+            1.0,
+            "",
+            FIRST,
+        ),
+        (
+            "processor time of 50 events",
+            millis(fifty.cpu),
+            2.6,
+            " ms",
+            WARM,
+        ),
+        (
+            "instructions of 50 events",
+            count(counted)? / 1e6,
+            15.0,
+            " M",
+            INSTRUCTIONS,
+        ),
+        (
+            "processor time a message, batch of ten",
+            millis(ten.cpu) / 10.0,
+            0.25,
+            " ms",
+            WARM,
+        ),
+        (
+            "processor time a message, batch of 1,000",
+            millis(thousand.cpu) / 1e3,
+            0.20,
+            " ms",
+            WARM,
+        ),
+        (
+            "log of a delivery of 1 event",
+            count(one.log_bytes)?,
+            300.0,
+            " bytes",
+            LOG,
+        ),
+        (
+            "log of an event in a batch of ten",
+            count(ten.log_bytes)? / 10.0,
+            130.0,
+            " bytes",
+            LOG,
+        ),
     ] {
-        let bill = case(report, entrance, (payload, of), format)?.bill();
+        add(what, measured, most, unit, why);
+    }
+    for (payload, entrance, format, most) in DOLLARS_AT_MOST {
+        let mut delivered = DELIVERED.into_iter();
+        let delivered = delivered.find(|(name, _)| *name == payload);
+        let delivered = delivered.with_context(|| format!("{payload} is not paid for"))?;
+        let bill = case(report, entrance, delivered, format)?.bill();
         let by = match entrance {
             Entrance::Gateway => "",
             Entrance::FunctionUrl => ", by a Function URL",

@@ -162,7 +162,7 @@ fn sizes(traffic: &Traffic) -> String {
 }
 
 /// Deliveries of one and of fifty, of both sizes of records.
-const DELIVERED: [(&str, &str); 4] = [
+pub const DELIVERED: [(&str, &str); 4] = [
     (ONE, FIFTY),
     (ONE_LARGER, FIFTY_LARGER),
     (FIFTY, FIFTY),
