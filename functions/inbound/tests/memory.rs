@@ -11,6 +11,7 @@ use peak_alloc::PeakAlloc;
 use rstest::rstest;
 use runtime::gateway::GatewayEvent;
 use testkit::gateway::RECEIVED_MILLIS;
+use tokio::sync::Mutex;
 use world::world;
 
 #[global_allocator]
@@ -25,6 +26,9 @@ const LEAST: usize = 256 << 20;
 
 /// What the program takes besides: its code, the runtime, connections.
 const PROGRAM: usize = 50 << 20;
+
+/// The allocator counts for the whole process, so one delivery is measured at a time.
+static MEASURING: Mutex<()> = Mutex::const_new(());
 
 /// Bodies with as many values as can be, under which memory grows most.
 #[rstest]
@@ -42,6 +46,7 @@ async fn a_delivery_of_six_megabytes_fits(
     #[case] value: &str,
     #[case] end: &str,
 ) {
+    let _alone = MEASURING.lock().await;
     let world = world();
     // Some of them are quotes, which the gateway's event escapes.
     let quotes = value.matches('"').count();
