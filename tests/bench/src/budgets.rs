@@ -8,8 +8,9 @@ use anyhow::{Context as _, Result};
 use crate::cost::{self, Entrance};
 use crate::measure::DICTIONARY;
 use crate::pages::{DELIVERED, case};
-use crate::payloads::{FIFTY, FIFTY_LARGER, ONE, ONE_LARGER};
+use crate::payloads::{FIFTY, FIFTY_LARGER, LEVELS, ONE, ONE_LARGER};
 use crate::run::{CONSUMER, EMPTY, ERASURE, INBOUND, Report, SUBSCRIPTIONS, Warm};
+use crate::splitting::Splitting;
 
 /// The most that something may take.
 struct Budget {
@@ -67,9 +68,19 @@ instructions, and TLS encrypts it.";
 const LOG: &str = "A line names what `orderhook trace` looks for.";
 const INSTRUCTIONS: &str = "Under callgrind SHA-256 is made in software: over the delivery for its proof, and over what each call \
 sends for its signature. Lambda's processors have instructions for it.";
+const SPLITTING: &str = "Small records are mostly their messages: an envelope is three times a stock level's bytes. What was tried: one \
+pass over the JSON that keeps where records lie, ids found without a reader, an envelope written piece by piece, no list where a \
+delivery has one record an event.";
 const DOLLARS: &str = "The line by line account is in [cost](cost.md). A delivery pays 0.06 dollars of its 0.125 for reads because \
 its retry marker is read consistently: a retry that comes at once keeps its ids by that. `FairQueues=false`, for a stack of one \
 account, saves 0.10.";
+
+/// How many passes over the body as JSON it takes to split a delivery and to make its events' messages, at most.
+const SPLITTING_AT_MOST: [(&str, f64); 3] = [(ONE, 3.0), (FIFTY, 2.5), (LEVELS, 4.0)];
+
+/// How many times a MAC and a pass all takes that is done before the first call, at most. Of stock levels that would say
+/// nothing: their messages are three times their bytes, whoever makes them.
+const FIRST_CALL_AT_MOST: [(&str, f64); 2] = [(ONE, 2.0), (FIFTY, 2.0)];
 
 /// What of a million events is paid for at most: how they come, how records are kept, and dollars.
 const DOLLARS_AT_MOST: [(&str, Entrance, &str, f64); 10] = [
@@ -188,6 +199,18 @@ fn budgets(report: &Report) -> Result<Vec<Budget>> {
         ),
     ] {
         add(what, measured, most, unit, why);
+    }
+    for (payload, most) in SPLITTING_AT_MOST {
+        let Splitting { split, pass, .. } = report.splitting(payload)?;
+        let what = format!("instructions of splitting {payload}");
+        let measured = split.instructions_over(*pass);
+        add(&what, measured, most, " × a pass", SPLITTING);
+    }
+    for (payload, most) in FIRST_CALL_AT_MOST {
+        let Splitting { take, floor, .. } = report.splitting(payload)?;
+        let what = format!("time until the first call, {payload}");
+        let measured = take.time_over(*floor);
+        add(&what, measured, most, " × MAC and pass", SPLITTING);
     }
     for (payload, entrance, format, most) in DOLLARS_AT_MOST {
         let mut delivered = DELIVERED.into_iter();

@@ -4,8 +4,8 @@
 //! benchmark guard`, which `cargo verify --release` runs, compares counts with `tests/scale.json`. Promise: figures are those
 //! of the programs as they are deployed, and nothing is published of a run in which a program did less than it should.
 //!
-//! [`stand`] plays AWS, [`program`] runs a program as Lambda does, [`measure`] says which runs are clean, [`cost`] makes
-//! dollars of counts, [`budgets`] says what may be taken, [`pages`] writes.
+//! [`stand`] plays AWS, [`program`] runs a program as Lambda does, [`splitting`] measures what is done without AWS, [`measure`]
+//! says which runs are clean, [`cost`] makes dollars of counts, [`budgets`] says what may be taken, [`pages`] writes.
 
 pub mod budgets;
 pub mod cost;
@@ -17,5 +17,6 @@ pub mod payloads;
 pub mod peers;
 pub mod program;
 pub mod run;
+pub mod splitting;
 pub mod stand;
 pub mod tls;

@@ -12,6 +12,7 @@ use crate::measure::{ALL_FORMATS, DICTIONARY};
 use crate::payloads::{FIFTY, FIFTY_LARGER, ONE, ONE_LARGER};
 use crate::peers::{NODE, PYTHON};
 use crate::run::{CONSUMER, EMPTY, INBOUND, INBOUND_DICTIONARY, Report, Warm};
+use crate::splitting::Splitting;
 use crate::stand::Traffic;
 
 /// Where the README's table is placed: between these lines.
@@ -134,6 +135,28 @@ fn performance(report: &Report) -> Result<String> {
         )?;
     }
     page.push_str("\nInstructions are callgrind's, without TLS, where SHA-256 is made in software: Lambda's processors have instructions for it.\n");
+    page.push_str("\n## Before the first call\n\nWhat inbound does with a delivery until it calls AWS, beside what no receiver can do without: a MAC over the body, and one \
+                   pass over it as JSON. Time is criterion's, without what a start and AWS take.\n\n");
+    page.push_str("| payload | split and make messages | one pass | × | proved, split, made | MAC and pass | × |\n|---|---|---|---|---|---|---|\n");
+    for Splitting {
+        payload,
+        split,
+        pass,
+        take,
+        floor,
+    } in &report.splitting
+    {
+        writeln!(
+            page,
+            "| {payload} | {} | {} | {:.2} | {} | {} | {:.2} |",
+            millions(Some(split.instructions)),
+            millions(Some(pass.instructions)),
+            split.instructions_over(*pass),
+            micros(take.time),
+            micros(floor.time),
+            take.time_over(*floor),
+        )?;
+    }
     page.push_str("\n## Items\n\nBytes by DynamoDB's rules; a write costs a unit for each KB that was begun.\n\n");
     page.push_str("| item | largest | units |\n|---|---|---|\n");
     for payload in [ONE, ONE_LARGER, FIFTY, FIFTY_LARGER] {
@@ -333,6 +356,10 @@ fn millis(time: Duration) -> String {
     }
 }
 
+fn micros(time: Duration) -> String {
+    format!("{:.1} µs", time.as_secs_f64() * 1e6)
+}
+
 fn times(time: Duration, of: Duration) -> String {
     format!("{:.1}", time.as_secs_f64() / of.as_secs_f64())
 }
@@ -355,7 +382,9 @@ fn float(number: u64) -> f64 {
 mod tests {
     use std::collections::BTreeMap;
 
+    use crate::payloads::LEVELS;
     use crate::run::{Batch, Delivery, ERASURE, SUBSCRIPTIONS, Start};
+    use crate::splitting::Work;
     use crate::stand::Units;
 
     use super::*;
@@ -400,6 +429,17 @@ mod tests {
             let kinds = [(FIFTY, 10), (FIFTY_LARGER, 10), (FIFTY, 1_000)];
             kinds.map(|(payload, size)| batch(format, payload, size))
         });
+        let work = |micros| Work {
+            time: Duration::from_micros(micros),
+            instructions: 1_000_000 * micros,
+        };
+        let splitting = |payload, split| Splitting {
+            payload,
+            split: work(split),
+            pass: work(2),
+            take: work(9),
+            floor: work(6),
+        };
         let memory = [INBOUND, CONSUMER, SUBSCRIPTIONS].map(|function| (function, 512.0));
         Report {
             starts: vec![
@@ -424,6 +464,7 @@ mod tests {
                 delivery(INBOUND_DICTIONARY, FIFTY_LARGER, 50, 4),
             ],
             batches: batches.concat(),
+            splitting: vec![splitting(ONE, 6), splitting(FIFTY, 4), splitting(LEVELS, 8)],
             zipped: BTreeMap::from([
                 (INBOUND, 3_500_000),
                 (CONSUMER, 4_600_000),
@@ -444,6 +485,9 @@ mod tests {
             "| package, inbound | 3.50 MB | 4.50 MB | kept |",
             "| package, consumer | 4.60 MB | 4.50 MB | missed |",
             "| start of consumer without TLS | 2.00 × empty | 2.00 × empty | kept |",
+            "| 50 orders | 4.00 M | 2.00 M | 2.00 | 9.0 µs | 6.0 µs | 1.50 |",
+            "| instructions of splitting 50 stock levels | 4.00 × a pass | 4.00 × a pass | kept |",
+            "| time until the first call, 1 order | 1.50 × MAC and pass | 2.00 × MAC and pass | kept |",
         ] {
             assert!(
                 pages.performance.contains(row),

@@ -55,6 +55,9 @@ pub const ONE_LARGER: &str = "1 order, 1.5 KB";
 /// Fifty of them.
 pub const FIFTY_LARGER: &str = "50 orders, 1.5 KB";
 
+/// Fifty stock levels: many small records.
+pub const LEVELS: &str = "50 stock levels";
+
 /// What differs between orders, as the fixture has it, and how many letters are put in its place: fifty equal orders would
 /// compress to the size of one.
 const DIFFERENT: [(&str, usize); 12] = [
@@ -114,7 +117,7 @@ pub fn all(fixtures: &Path) -> Result<Vec<Payload>> {
         of_peers(Payload::new(FIFTY, orders(&smaller, 50))?),
         Payload::new(ONE_LARGER, orders(larger, 1))?,
         Payload::new(FIFTY_LARGER, orders(larger, 50))?,
-        Payload::new("50 stock levels", read("made/events-50.json")?)?,
+        Payload::new(LEVELS, read("made/events-50.json")?)?,
         Payload::new("one of every type", read("made/all-types.json")?)?,
         Payload::new("1 order of 300 KB", orders(&large, 1))?,
     ])

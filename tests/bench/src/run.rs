@@ -17,6 +17,7 @@ use crate::measure::{self, ALL_FORMATS, DICTIONARY, deliver, launch, median};
 use crate::payloads::{self, FIFTY, FIFTY_LARGER, ONE, ONE_LARGER, Payload};
 use crate::peers::{self, Peers};
 use crate::program::{Launch, Program};
+use crate::splitting::{self, Splitting};
 use crate::stand::{Message, Stand, Traffic};
 use crate::tls::Certificates;
 
@@ -112,6 +113,8 @@ pub struct Report {
     pub deliveries: Vec<Delivery>,
     /// Batches.
     pub batches: Vec<Batch>,
+    /// What is done before the first call to AWS.
+    pub splitting: Vec<Splitting>,
     /// Bytes of each function's archive.
     pub zipped: BTreeMap<&'static str, u64>,
     /// Memory of each function, in megabytes.
@@ -137,6 +140,16 @@ impl Report {
         let mut all = self.batches.iter();
         all.find(|batch| batch.format == format && batch.payload == payload && batch.size == size)
             .with_context(|| format!("no batch of {size} of {payload} was handled, {format}"))
+    }
+
+    /// What splitting a payload takes.
+    ///
+    /// # Errors
+    /// It was not measured.
+    pub fn splitting(&self, payload: &str) -> Result<&Splitting> {
+        let mut all = self.splitting.iter();
+        all.find(|splitting| splitting.payload == payload)
+            .with_context(|| format!("{payload} was not split"))
     }
 
     /// The start of a program.
@@ -248,6 +261,14 @@ impl Bench<'_> {
             }
         }
         step.done("");
+        let splitting = splitting::measured(
+            self.places,
+            &self.valgrind,
+            &self.scratch,
+            &self.log,
+            progress,
+        )
+        .await?;
         let mut zipped = BTreeMap::new();
         let mut memory = BTreeMap::new();
         for (function, program) in &self.programs {
@@ -259,6 +280,7 @@ impl Bench<'_> {
             starts,
             deliveries,
             batches,
+            splitting,
             zipped,
             memory,
         })
