@@ -254,18 +254,21 @@ async fn measure(
     scale.calls.extend(seen.calls);
     scale.log_bytes = seen.log_bytes;
     scale.item_bytes = seen.item_bytes;
-    for (function, program) in programs {
+    for (function, program) in &programs {
         step.update(function);
         let variables = template.variables(function);
         let mut counts = [0; 2];
         for count in &mut counts {
-            *count = counter.start(&program, &variables).await?;
+            *count = counter.start(program, &variables).await?;
         }
         let count = agreed(function, counts, &mut spread)?;
-        scale.start_instructions.insert(function.to_owned(), count);
-        let zipped = zipped(&program, tools, &counter.directory, &counter.log).await?;
-        scale.zipped_bytes.insert(function.to_owned(), zipped);
+        scale
+            .start_instructions
+            .insert((*function).to_owned(), count);
+        let zipped = zipped(program, tools, &counter.directory, &counter.log).await?;
+        scale.zipped_bytes.insert((*function).to_owned(), zipped);
     }
+    second_client_caught(&counter, &template, &programs, &scale).await?;
     step.done("");
     Ok((scale, spread))
 }
@@ -495,6 +498,31 @@ async fn caught(counter: &Counter, example: &Path, scale: &Scale, step: &mut Ste
             "the mistake {mistake} goes unnoticed: {count} instructions and {bytes} bytes with it"
         );
     }
+    Ok(())
+}
+
+/// A team whose events go to a topic: the consumer then makes one more client while it starts, that of SNS.
+const TOPIC: &str = r#"[{"team":"a","topic":"arn:aws:sns:eu-west-1:000000000000:a","types":["*"],"accounts":["*"]}]"#;
+
+/// That the guard would notice a client more in a function's start.
+async fn second_client_caught(
+    counter: &Counter,
+    template: &Template,
+    programs: &[(&str, PathBuf)],
+    scale: &Scale,
+) -> Result<()> {
+    let function = "consumer";
+    let program = programs.iter().find(|(name, _)| *name == function);
+    let (_, program) = program.context("there is no consumer")?;
+    let mut variables = template.variables(function);
+    variables.insert("ROUTES".to_owned(), TOPIC.to_owned());
+    let count = counter.start(program, &variables).await?;
+    let mut wrong = scale.clone();
+    wrong.start_instructions.insert(function.to_owned(), count);
+    ensure!(
+        !wrong.changes(scale).is_empty(),
+        "one more client goes unnoticed: {function} starts in {count} instructions with it"
+    );
     Ok(())
 }
 
