@@ -38,7 +38,7 @@ async fn no_secret_is_logged_or_answered() {
         }
     };
 
-    world.next("POST", FaultKind::Cut).await;
+    world.next("POST", FaultKind::WorkThenTruncate).await;
     answers += &world.connect().await.body.to_string();
     remember(&world).await;
     world.next("GET", FaultKind::TimeOutMs(5_000)).await;

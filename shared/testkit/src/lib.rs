@@ -19,6 +19,7 @@ pub mod gateway;
 pub mod log;
 pub mod openapi;
 pub mod releases;
+pub mod rng;
 pub mod signing;
 pub mod sqs_event;
 pub mod start;

@@ -185,7 +185,7 @@ async fn bring_about(operation: &Operation, status: u16) -> Answer {
         }
         409 => {
             // The first call stays at Orderspace for a while, and holds the lease.
-            trouble(&operator, Door::Api, FaultKind::SlowMs(5_000)).await;
+            trouble(&operator, Door::Api, FaultKind::DelayMs(5_000)).await;
             let (_, answer) = tokio::join!(operator.act("check"), async {
                 operator.site.forget_requests().await.unwrap();
                 until_leased(&operator).await;

@@ -10,8 +10,7 @@ use http::Method;
 use operate::aws::local_client;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-
-use crate::rng::Rng;
+use testkit::rng::Rng;
 
 /// What a fault is to whoever meets it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -222,16 +221,13 @@ impl Disturbance {
         for round in 0.. {
             let (kind, _, rule) = match all.get(round) {
                 Some(outage) => outage,
-                None => rng.pick(&all).context("there is an outage")?,
+                None => &rng.pick(&all),
             };
-            tokio::time::sleep(Duration::from_millis(
-                u64::try_from(rng.between(1_500, 5_000)).unwrap_or(3_000),
-            ))
-            .await;
+            tokio::time::sleep(Duration::from_millis(rng.between(1_500, 5_000))).await;
             let id = self.add(rule).await?;
             self.rules.insert(id, *kind);
-            let length = rng.between(1_000, usize::try_from(longest.as_millis())?);
-            tokio::time::sleep(Duration::from_millis(u64::try_from(length)?)).await;
+            let length = rng.between(1_000, u64::try_from(longest.as_millis())?);
+            tokio::time::sleep(Duration::from_millis(length)).await;
             // One that no call met proves nothing: it goes on for a while.
             for _ in 0..UNMET_LOOKS {
                 if self.met_by(id).await? > 0 {

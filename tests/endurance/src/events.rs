@@ -8,8 +8,8 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use simulator::Source;
+use testkit::rng::Rng;
 
-use crate::rng::Rng;
 use crate::sources::{self, Moment};
 
 /// The kinds of records, each with its types. The lanes follow from these.
@@ -188,7 +188,7 @@ pub(crate) fn deliveries(rng: &mut Rng, events: usize, sources: &[Source]) -> Ve
     let mut deliveries = Vec::new();
     let records = (events / sources.len().max(1) / EVENTS_A_RECORD).max(2);
     while made < events {
-        let account = rng.below(sources.len());
+        let account = rng.position(sources.len());
         let source = sources.get(account).copied().unwrap_or_default();
         let due = events - made;
         if source == Source::Orderspace {
@@ -197,7 +197,7 @@ pub(crate) fn deliveries(rng: &mut Rng, events: usize, sources: &[Source]) -> Ve
             deliveries.push(delivery);
         } else {
             let records = (records / FEWER_RECORDS).max(2);
-            for _ in 0..rng.between(1, 4).min(due) {
+            for _ in 0..rng.size(1, 4).min(due) {
                 deliveries.push(Delivery {
                     account,
                     source,
@@ -237,9 +237,9 @@ fn of_orderspace(
     due: usize,
 ) -> Delivery {
     let size = match rng.below(10) {
-        0..6 => rng.between(1, 3),
-        6..9 => rng.between(4, 15),
-        _ => rng.between(25, 50),
+        0..6 => rng.size(1, 3),
+        6..9 => rng.size(4, 15),
+        _ => rng.size(25, 50),
     }
     .min(due);
     let mut elements = Vec::with_capacity(size + 1);
@@ -249,7 +249,7 @@ fn of_orderspace(
         elements.push((Element::Good(event), text));
     }
     if rng.percent(1) {
-        let place = rng.below(elements.len() + 1);
+        let place = rng.position(elements.len() + 1);
         let text = format!(r#"{{"no":"event","beside":{}}}"#, made + size);
         elements.insert(place, (Element::Bad, text));
     }
@@ -265,7 +265,7 @@ fn of_orderspace(
 
 /// One event of Orderspace's about one of so many records of each kind.
 pub(crate) fn event(rng: &mut Rng, account: usize, records: usize, mark: usize) -> Event {
-    let mut weight = rng.below(100);
+    let mut weight = rng.position(100);
     let (kind, names) = TYPES
         .iter()
         .find_map(|(kind, names, share)| match weight.checked_sub(*share) {
@@ -279,10 +279,10 @@ pub(crate) fn event(rng: &mut Rng, account: usize, records: usize, mark: usize) 
     let name = if rng.percent(5) {
         names.last()
     } else {
-        names.get(rng.below(names.len().min(2)))
+        names.get(rng.position(names.len().min(2)))
     };
     let name = *name.unwrap_or(&"order.updated");
-    let number = rng.below(records);
+    let number = rng.position(records);
     about(rng, kind, name, &format!("{account}-{number}"), mark)
 }
 
@@ -350,7 +350,7 @@ mod tests {
     fn a_plan_has_every_type_and_no_two_equal_records() {
         // Those of a long run: the rarest things are in it.
         const EVENTS: usize = 20_000;
-        let plan = deliveries(&mut Rng::new(1), EVENTS, &sources::of_accounts(10));
+        let plan = deliveries(&mut Rng::of(&[1]), EVENTS, &sources::of_accounts(10));
         let events: Vec<&Event> = plan.iter().flat_map(Delivery::events).collect();
         assert_eq!(events.len(), EVENTS);
         let marks: Vec<usize> = events.iter().map(|event| event.mark).collect();
@@ -396,7 +396,7 @@ mod tests {
     #[test]
     fn a_short_plan_has_every_source() {
         for seed in 0..20 {
-            let plan = deliveries(&mut Rng::new(seed), 1000, &sources::of_accounts(10));
+            let plan = deliveries(&mut Rng::of(&[seed]), 1000, &sources::of_accounts(10));
             for source in sources::ALL {
                 let of = plan.iter().filter(|delivery| delivery.source == source);
                 assert!(of.flat_map(Delivery::events).count() >= 10, "{seed}");
@@ -406,7 +406,7 @@ mod tests {
 
     #[test]
     fn one_source_alone_can_be_asked_for() {
-        let plan = deliveries(&mut Rng::new(1), 300, &[Source::Orderspace; 3]);
+        let plan = deliveries(&mut Rng::of(&[1]), 300, &[Source::Orderspace; 3]);
         assert!(
             plan.iter()
                 .all(|delivery| delivery.source == Source::Orderspace)

@@ -11,6 +11,7 @@ use futures::future::join_all;
 use local::progress::{Progress, seconds};
 use serde::Serialize;
 use serde_json::{Value, json};
+use testkit::rng::Rng;
 
 use crate::accounts;
 use crate::collect::{QueueMessage, QueueReader};
@@ -21,7 +22,6 @@ use crate::log::Log;
 use crate::oracle::{self, Evidence, Figures, Notice};
 use crate::records;
 use crate::report::Run;
-use crate::rng::Rng;
 use crate::sending::{self, Sent};
 use crate::sources;
 use crate::test_stack::{LANES, TestStack};
@@ -75,7 +75,7 @@ pub(crate) struct Outcome {
 /// The stack does not do what every run needs.
 pub(crate) async fn run(stack: &TestStack, faults: &Faults, progress: Progress) -> Result<Outcome> {
     let begun = Instant::now();
-    let rng = Rng::new(faults.seed);
+    let rng = Rng::of(&[faults.seed]);
     let (visibility, gentle) = stack.visibility().await?;
     let victims = if gentle {
         Victims::Inbound

@@ -7,8 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
-
-use crate::rng::Rng;
+use testkit::rng::Rng;
 
 /// A function's process.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +33,7 @@ pub(crate) async fn at_random(
     every: Duration,
     killed: &std::sync::Mutex<BTreeMap<String, u64>>,
 ) {
-    let every = usize::try_from(every.as_millis()).unwrap_or(2_000);
+    let every = u64::try_from(every.as_millis()).unwrap_or(2_000);
     for turn in 0_u64.. {
         // One function of three, and the one that must not forget what it answered.
         let victims = if turn.is_multiple_of(3) {
@@ -43,9 +42,9 @@ pub(crate) async fn at_random(
             victims
         };
         let pause = rng.between(every / 2, every + every / 2);
-        tokio::time::sleep(Duration::from_millis(u64::try_from(pause).unwrap_or(2_000))).await;
+        tokio::time::sleep(Duration::from_millis(pause)).await;
         let functions = of_emulator(emulator, victims);
-        let Some(function) = rng.pick(&functions) else {
+        let Some(function) = functions.get(rng.position(functions.len())) else {
             continue;
         };
         let pid = Pid::from_raw(function.pid).filter(|_| is_child(function.pid, emulator));

@@ -22,7 +22,6 @@ mod oracle;
 mod permissions;
 mod records;
 mod report;
-mod rng;
 mod sending;
 mod sources;
 mod test_stack;

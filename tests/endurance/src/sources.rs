@@ -11,9 +11,9 @@
 //! Their times are drawn apart from the order of sending: before it, equal, missing, or in a far future.
 
 use simulator::Source;
+use testkit::rng::Rng;
 
 use crate::events::{Element, Event, Key};
-use crate::rng::Rng;
 
 /// Every source, Orderspace first.
 pub(crate) const ALL: [Source; 5] = [
@@ -145,7 +145,7 @@ fn moment(rng: &mut Rng) -> Option<Moment> {
     match rng.below(25) {
         0 => None,
         1 => Some(Moment::far()),
-        _ => Some(Moment::after_noon(rng.below(40))),
+        _ => Some(Moment::after_noon(rng.position(40))),
     }
 }
 
@@ -160,10 +160,10 @@ pub(crate) fn element(
 ) -> (Element, String) {
     let types = types(source);
     let (name, kind) = types
-        .get(rng.below(types.len()))
+        .get(rng.position(types.len()))
         .copied()
         .unwrap_or_default();
-    let id = format!("{account}-{}", rng.below(records));
+    let id = format!("{account}-{}", rng.position(records));
     let time = moment(rng);
     about(rng, source, (name, kind), &id, time.as_ref(), mark)
 }
@@ -274,7 +274,7 @@ mod tests {
 
     fn event(source: Source, time: Option<&Moment>) -> (Event, String) {
         let (name, kind) = types(source)[0];
-        let made = about(&mut Rng::new(1), source, (name, kind), "0-1", time, 7);
+        let made = about(&mut Rng::of(&[1]), source, (name, kind), "0-1", time, 7);
         match made {
             (Element::Good(event), text) => (event, text),
             (Element::Bad, text) => panic!("{text}"),
@@ -345,7 +345,7 @@ mod tests {
     #[test]
     fn every_type_and_every_sort_of_time_is_drawn() {
         for source in ALL.into_iter().filter(|one| *one != Source::Orderspace) {
-            let mut rng = Rng::new(3);
+            let mut rng = Rng::of(&[3]);
             let drawn: Vec<Event> = (0..500)
                 .filter_map(|mark| match element(&mut rng, source, 1, 4, mark) {
                     (Element::Good(event), _) => Some(event),

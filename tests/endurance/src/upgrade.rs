@@ -13,6 +13,7 @@ use local::places::Places;
 use local::progress::Progress;
 use serde::Serialize;
 use simulator::Source;
+use testkit::rng::Rng;
 
 use crate::accounts;
 use crate::events;
@@ -20,7 +21,6 @@ use crate::faults::Boxes;
 use crate::log::{Attempt, Log};
 use crate::oracle::Figures;
 use crate::report::Run;
-use crate::rng::Rng;
 use crate::sending::{self, Sent};
 use crate::test_stack::{self, TestStack};
 
@@ -68,7 +68,7 @@ pub(crate) async fn run(
     upgrade: &Upgrade,
     progress: Progress,
 ) -> Result<Outcome> {
-    let rng = Rng::new(upgrade.seed);
+    let rng = Rng::of(&[upgrade.seed]);
     // The earlier template may know no other source.
     let sources = [Source::Orderspace; ACCOUNTS];
     let accounts = accounts::connect(stack, &sources, progress).await?;

@@ -8,6 +8,7 @@ use domain::account::AccountName;
 use domain::ports::{Marker, Message, QueueUrl, Receipt};
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use testkit::rng::word;
 
 use crate::deliveries::{About, Event};
 use crate::faults::Step;
@@ -15,7 +16,6 @@ use crate::lock;
 use crate::oracle::{self, LANES, Seen};
 use crate::plan::{BUDGET, CHECKS_EVERY, Habit, KEYS_REREAD, KEYS_TTL, KEYS_UNREADABLE, LEASE};
 use crate::ports::TO_COME;
-use crate::rng::word;
 use crate::truth;
 use crate::world::{
     Accepted, Key, KeysRead, Ledger, Place, RetryOf, Row, ShadowMarker, Subject, World,

@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
+use testkit::rng::Rng;
+
 use crate::oracle::rfc3339;
 use crate::plan::WALL;
-use crate::rng::Rng;
 
 /// An element of a delivery.
 #[derive(Debug, Clone)]

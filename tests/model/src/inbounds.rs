@@ -15,6 +15,7 @@ use inbound::config::Config;
 use runtime::config::Variables;
 use runtime::gateway::GatewayEvent;
 use testkit::gateway::hook;
+use testkit::rng::{Rng, word};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::checks::Invariant;
@@ -24,7 +25,6 @@ use crate::plan::{
     Genuine, Greeting, Habit, INBOUND_TIMEOUT, KEYS_REREAD, KEYS_TTL, LEASE, Unauthenticated, WALL,
 };
 use crate::ports::Wire;
-use crate::rng::{Rng, word};
 use crate::world::{Attempt, Instance, World, seconds};
 use crate::{TOLD_TO_PANIC, lock};
 

@@ -9,6 +9,7 @@ use consumer::Consumer;
 use consumer::config::Config;
 use runtime::config::Variables;
 use serde_json::json;
+use testkit::rng::{Rng, word};
 use tokio::time::Instant;
 
 use crate::checks::{Invariant, name};
@@ -17,7 +18,6 @@ use crate::inbounds::{Ended, run};
 use crate::lock;
 use crate::oracle::LANES;
 use crate::ports::{TO_COME, Wire};
-use crate::rng::{Rng, word};
 use crate::world::{Key, LaneMessage, Place, World};
 
 /// What of the function's time is left for its answer.

@@ -25,7 +25,6 @@ mod life;
 mod oracle;
 pub mod plan;
 mod ports;
-pub mod rng;
 pub mod run;
 pub mod scheduler;
 pub mod truth;

@@ -4,12 +4,12 @@
 use std::sync::Arc;
 
 use domain::account::{TokenHash, TokenStatus, UrlToken};
+use testkit::rng::{Rng, word};
 
 use crate::checks::Invariant;
 use crate::faults::Step;
 use crate::lock;
 use crate::plan::{ENTRIES_BELIEVED, Habit, KEYS_REREAD, KEYS_TTL};
-use crate::rng::{Rng, word};
 use crate::world::{World, entry, url_token};
 
 /// A turn in the life of an account.

@@ -5,13 +5,13 @@ use std::sync::Mutex;
 
 use domain::account::{AccountName, UrlToken};
 use domain::signature::LiveSecrets;
+use testkit::rng::Rng;
 use testkit::signing::{Signer, sign_in_hex};
 
 use crate::deliveries::{self, Delivery, Element, Outside, Sender};
 use crate::faults::{Kind, Step};
 use crate::life::{self, Turn};
 use crate::lock;
-use crate::rng::Rng;
 use crate::world::{first_token, url_token};
 
 /// The wall clock at the beginning: 2026-11-20T12:00:00.000Z, in milliseconds.

@@ -15,10 +15,10 @@ use domain::ports::{
 use domain::record::RecordKey;
 use domain::signature::SigningKeys;
 use domain::timestamp::Timestamp;
+use testkit::rng::{Rng, word};
 
 use crate::faults::{Kind, Step};
 use crate::plan::CHECK_QUEUE;
-use crate::rng::{Rng, word};
 use crate::world::{Key, World, now, poison};
 use crate::{TOLD_TO_PANIC, lock};
 

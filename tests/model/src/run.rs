@@ -2,11 +2,12 @@
 
 use std::sync::{Arc, Mutex};
 
+use testkit::rng::word;
+
 use crate::checks::{Broken, Invariant};
 use crate::deliveries::Sender;
 use crate::faults::Coverage;
 use crate::plan::{Habit, Plan, Unauthenticated};
-use crate::rng::word;
 use crate::scheduler::perform;
 use crate::truth::Cause;
 use crate::world::World;

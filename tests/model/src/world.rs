@@ -8,6 +8,7 @@ use domain::signature::Policy;
 use domain::source::Source;
 use futures::future::FutureExt as _;
 use testkit::fakes::{FakeKeys, FakeOversize, FakeQueues, FakeReceipts, FakeRecords, FakeTokens};
+use testkit::rng::{Rng, word};
 
 use crate::checks::{Broken, Invariant};
 use crate::deliveries::{About, Delivery, Element, Event, Sender};
@@ -15,7 +16,6 @@ use crate::faults::{Coverage, Kind, Step, kinds};
 use crate::life::{Registration, TokenRead};
 use crate::lock;
 use crate::plan::{Account, BUDGET, Habit, Plan, SENDING, WALL};
-use crate::rng::{Rng, word};
 use crate::scheduler::Agenda;
 use crate::truth::Stale;
 

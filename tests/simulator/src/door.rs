@@ -76,7 +76,7 @@ impl<'a> Visit<'a> {
     ) -> Response {
         let answer = match fault {
             None => work.await,
-            Some(FaultKind::SlowMs(ms)) => {
+            Some(FaultKind::DelayMs(ms)) => {
                 tokio::time::sleep(Duration::from_millis(ms)).await;
                 work.await
             }
@@ -96,7 +96,7 @@ impl<'a> Visit<'a> {
                 work.await;
                 return self.silence(ms).await;
             }
-            Some(FaultKind::Cut) => cut(work.await).await,
+            Some(FaultKind::WorkThenTruncate) => truncated(work.await).await,
         };
         self.log(Some(answer.status()));
         answer
@@ -111,7 +111,7 @@ impl<'a> Visit<'a> {
 }
 
 /// The first half of the body, under headers that belong to it.
-async fn cut(answer: Response) -> Response {
+async fn truncated(answer: Response) -> Response {
     let (mut parts, body) = answer.into_parts();
     let Ok(mut bytes) = to_bytes(body, usize::MAX).await else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();

@@ -20,7 +20,7 @@ pub enum Door {
 #[serde(rename_all = "snake_case")]
 pub enum FaultKind {
     /// Served properly, so many milliseconds late.
-    SlowMs(u64),
+    DelayMs(u64),
     /// Not served; answered with this status (500, 503, 429..) and an empty body.
     Status(u16),
     /// The credentials or the access token are refused, although they are right.
@@ -36,7 +36,7 @@ pub enum FaultKind {
     /// Served, but no answer for so many milliseconds, then 504.
     WorkThenTimeOutMs(u64),
     /// Served, and the answer's body ends in its middle.
-    Cut,
+    WorkThenTruncate,
 }
 
 /// A fault with the requests that meet it.
@@ -156,8 +156,11 @@ mod tests {
     #[test]
     fn the_json_form_is_short() {
         let fault: Fault =
-            serde_json::from_str(r#"{"on":"token","fault":{"slow_ms":5},"times":1}"#).unwrap();
-        assert_eq!(fault, Fault::on(Door::Token, FaultKind::SlowMs(5)).times(1));
+            serde_json::from_str(r#"{"on":"token","fault":{"delay_ms":5},"times":1}"#).unwrap();
+        assert_eq!(
+            fault,
+            Fault::on(Door::Token, FaultKind::DelayMs(5)).times(1)
+        );
         let refuse: Fault = serde_json::from_str(r#"{"fault":"refuse"}"#).unwrap();
         assert_eq!(refuse, Fault::on(Door::Any, FaultKind::Refuse));
     }

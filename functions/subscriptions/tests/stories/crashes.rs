@@ -170,7 +170,7 @@ async fn fifty_callers_at_once_cause_one_token_request() {
 // requirement: subscription-lease
 async fn whoever_is_overtaken_saves_nothing() {
     let world = World::new().await;
-    world.next("POST", FaultKind::SlowMs(300)).await;
+    world.next("POST", FaultKind::DelayMs(300)).await;
     let slow = async {
         let answer = world.connect().await;
         assert_eq!(answer.status, 409, "{}", answer.body);

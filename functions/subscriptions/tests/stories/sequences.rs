@@ -113,9 +113,9 @@ fn fault() -> impl Strategy<Value = Fault> {
             FaultKind::Status(500),
             FaultKind::Status(503),
             FaultKind::Html,
-            FaultKind::Cut,
+            FaultKind::WorkThenTruncate,
             FaultKind::WorkThenStatus(500),
-            FaultKind::SlowMs(20),
+            FaultKind::DelayMs(20),
         ]),
         // These take a second each.
         1 => prop::sample::select(vec![FaultKind::TimeOutMs(3_000), FaultKind::WorkThenTimeOutMs(3_000)]),

@@ -14,12 +14,12 @@ use crate::world::World;
 #[case::down(Door::Token, FaultKind::Status(503), 502, "status 503")]
 #[case::proxy(Door::Token, FaultKind::Html, 502, "not its API")]
 #[case::time_out(Door::Token, FaultKind::TimeOutMs(5_000), 504, "in time")]
-#[case::cut(Door::Token, FaultKind::Cut, 502, "cannot be read")]
+#[case::truncated(Door::Token, FaultKind::WorkThenTruncate, 502, "cannot be read")]
 #[case::throttled(Door::Token, FaultKind::Status(429), 202, "60 seconds")]
 #[case::api_down(Door::Api, FaultKind::Status(500), 502, "status 500")]
 #[case::api_proxy(Door::Api, FaultKind::Html, 502, "not its API")]
 #[case::api_time_out(Door::Api, FaultKind::TimeOutMs(5_000), 504, "in time")]
-#[case::api_cut(Door::Api, FaultKind::Cut, 502, "cannot be read")]
+#[case::api_truncated(Door::Api, FaultKind::WorkThenTruncate, 502, "cannot be read")]
 #[case::api_throttled(Door::Api, FaultKind::Status(429), 202, "60 seconds")]
 #[case::refused_for_ever(Door::Api, FaultKind::Refuse, 502, "access token")]
 #[case::not_acceptable(Door::Api, FaultKind::Unprocessable, 422, "Endpoint can't be reached")]
@@ -57,7 +57,7 @@ async fn trouble_is_told_and_the_same_call_goes_on(
 #[rstest]
 #[case::status(FaultKind::WorkThenStatus(500), 502)]
 #[case::time_out(FaultKind::WorkThenTimeOutMs(5_000), 504)]
-#[case::cut(FaultKind::Cut, 502)]
+#[case::truncated(FaultKind::WorkThenTruncate, 502)]
 #[tokio::test]
 async fn a_webhook_whose_registration_was_not_answered_is_adopted(
     #[case] kind: FaultKind,
@@ -177,7 +177,7 @@ async fn throttled_is_accepted_and_orderspace_is_left_alone_for_a_minute() {
 async fn a_call_that_takes_too_long_says_so_and_the_next_goes_on() {
     let mut world = World::new().await;
     world.budget = Some(std::time::Duration::from_millis(300));
-    world.next("POST", FaultKind::SlowMs(900)).await;
+    world.next("POST", FaultKind::DelayMs(900)).await;
     let answer = world.connect().await.expect(504);
     assert!(
         answer.message().contains("took too long"),

@@ -2,10 +2,10 @@
 
 use rstest::rstest;
 use simulator::Source;
+use testkit::rng::Rng;
 
 use super::*;
 use crate::events::{Delivery, about};
-use crate::rng::Rng;
 use crate::sources::Moment;
 
 const ACCOUNT: &str = "endurance-1-0";
@@ -69,7 +69,7 @@ fn delivery(elements: Vec<(Element, String)>) -> Delivery {
 }
 
 fn good(name: &'static str, record: &str, mark: usize) -> (Element, String) {
-    let event = about(&mut Rng::new(mark as u64), "order", name, record, mark);
+    let event = about(&mut Rng::of(&[mark as u64]), "order", name, record, mark);
     let text = event.record.clone();
     (Element::Good(event), text)
 }
@@ -260,7 +260,7 @@ fn of(source: Source, name: &str, seconds: Option<usize>, mark: usize) -> (Eleme
         seconds => Moment::after_noon(seconds),
     });
     sources::about(
-        &mut Rng::new(mark as u64),
+        &mut Rng::of(&[mark as u64]),
         source,
         of_type,
         "1",

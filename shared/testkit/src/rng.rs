@@ -1,7 +1,7 @@
-//! Rng from a seed: the same words give the same numbers, on every machine and in every run.
+//! Random numbers from a seed: the same words give the same numbers, on every machine and in every run.
 //!
-//! Every decision has a source of its own, named by words (the schedule, the actor, the call), rather than a
-//! share in one stream: so a decision does not change when something else happens sooner or later.
+//! A decision may have a stream of its own, named by words (the schedule, the actor, the call), rather than a share in one: so
+//! it does not change when something else happens sooner or later.
 
 /// A stream of numbers. The mixing is that of `SplitMix64`: <https://prng.di.unimi.it/splitmix64.c>.
 #[derive(Debug, Clone)]
@@ -11,10 +11,14 @@ impl Rng {
     /// The stream that these words name.
     #[must_use]
     pub fn of(words: &[u64]) -> Self {
-        let mixed = words.iter().fold(0x243F_6A88_85A3_08D3, |state, word| {
-            mix(state ^ word.wrapping_mul(0x9E37_79B9_7F4A_7C15))
-        });
-        Self(mixed)
+        let none = 0x243F_6A88_85A3_08D3;
+        Self(words.iter().fold(none, |state, word| step(state, *word)))
+    }
+
+    /// The stream that one more word names.
+    #[must_use]
+    pub fn apart(&self, word: u64) -> Self {
+        Self(step(self.0, word))
     }
 
     /// The next number.
@@ -39,14 +43,19 @@ impl Rng {
         usize::try_from(self.below(length)).unwrap_or_default()
     }
 
+    /// A length from `least` to `most`, both included.
+    pub fn size(&mut self, least: usize, most: usize) -> usize {
+        least + self.position(most.saturating_sub(least) + 1)
+    }
+
     /// Whether it happens, so many times in a hundred.
-    pub fn percent(&mut self, rng: u64) -> bool {
-        self.below(100) < rng
+    pub fn percent(&mut self, cases: u64) -> bool {
+        self.below(100) < cases
     }
 
     /// Whether it happens, so many times in a thousand.
-    pub fn permille(&mut self, rng: u64) -> bool {
-        self.below(1000) < rng
+    pub fn permille(&mut self, cases: u64) -> bool {
+        self.below(1000) < cases
     }
 
     /// One of these.
@@ -64,6 +73,10 @@ impl Rng {
             items.swap(last, self.position(last + 1));
         }
     }
+}
+
+fn step(state: u64, word: u64) -> u64 {
+    mix(state ^ word.wrapping_mul(0x9E37_79B9_7F4A_7C15))
 }
 
 fn mix(mut word: u64) -> u64 {
@@ -91,13 +104,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_seed_tells_the_same_numbers_and_another_seed_others() {
+    fn a_seed_makes_the_same_numbers_and_another_seed_others() {
         let draw = |words: &[u64]| {
             let mut rng = Rng::of(words);
             (0..8).map(|_| rng.below(1000)).collect::<Vec<_>>()
         };
         assert_eq!(draw(&[1, 2]), draw(&[1, 2]));
         assert_ne!(draw(&[1, 2]), draw(&[2, 1]));
+        assert_eq!(Rng::of(&[1]).apart(2).number(), Rng::of(&[1, 2]).number());
     }
 
     #[test]
