@@ -298,6 +298,8 @@ impl Copy {
             .args(arguments)
             .current_dir(&self.place)
             .env("CARGO_TARGET_DIR", &self.target)
+            // A mistake changes a line or two. The project's own builds are made once, and compare instructions.
+            .env("CARGO_INCREMENTAL", "1")
             .stdin(Stdio::null())
             .output()
             .context("cargo cannot be started")
@@ -336,14 +338,15 @@ fn workspace(manifest: &str) -> String {
 /// A package's manifest without what the copy leaves out.
 fn stripped(package: &str, manifest: &str) -> String {
     let mut text = String::new();
-    let mut tests = false;
+    let mut left_out = false;
     for line in manifest.lines() {
         if line.starts_with('[') {
-            // Development dependencies may name packages that are not copied, and functions' programs are not.
-            tests = (line == "[dev-dependencies]" && !TESTED.contains(&package))
-                || (line == "[[bin]]" && package.starts_with("functions/"));
+            // Development dependencies may name packages that are not copied; benchmarks and functions' programs are not.
+            left_out = (line == "[dev-dependencies]" && !TESTED.contains(&package))
+                || (line == "[[bin]]" && package.starts_with("functions/"))
+                || line == "[[bench]]";
         }
-        if !tests && !line.starts_with("aws.") {
+        if !left_out && !line.starts_with("aws.") {
             text.push_str(line);
             text.push('\n');
         }

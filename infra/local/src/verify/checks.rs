@@ -105,6 +105,8 @@ const fn of_release(check: Check) -> Check {
 
 const TOOLS: &[Need] = &[Need::Tools];
 const STACK: &[Need] = &[Need::Stack];
+/// What ends the stack that `stack` began, however little time is left.
+pub(super) const STACK_DOWN: &str = "stack down";
 /// The check that the table of requirements is current.
 pub(super) const REQUIREMENTS: &str = "requirements";
 const DENY: Need = Need::Cargo(
@@ -169,21 +171,6 @@ pub const CHECKS: &[Check] = &[
                 "100000",
             ],
             |log| log.lines().find_map(schedules_figures),
-        ),
-    ),
-    // Each known mistake, put into a copy of the handlers, has to break the invariant that it names.
-    check(
-        "mistakes",
-        "Known mistakes in a copy of the handlers",
-        &[],
-        Work::Cargo(
-            &["run", "--package", "model", "--locked", "--", "mistakes"],
-            |log| {
-                let caught = log
-                    .lines()
-                    .find_map(|line| line.strip_prefix("every mistake is caught: "));
-                caught.map(|caught| format!("{caught}, each caught"))
-            },
         ),
     ),
     check(
@@ -310,7 +297,7 @@ pub const CHECKS: &[Check] = &[
         }),
     ),
     check(
-        "stack down",
+        STACK_DOWN,
         "Stopping the stack",
         STACK,
         Work::Run(|run| Box::pin(run.stop())),
@@ -341,6 +328,21 @@ pub const CHECKS: &[Check] = &[
         TOOLS,
         Work::Run(|run| Box::pin(run.upgrade())),
     )),
+    // Each known mistake, put into a copy of the handlers, has to break the invariant that it names.
+    check(
+        "mistakes",
+        "Known mistakes in a copy of the handlers",
+        &[],
+        Work::Cargo(
+            &["run", "--package", "model", "--locked", "--", "mistakes"],
+            |log| {
+                let caught = log
+                    .lines()
+                    .find_map(|line| line.strip_prefix("every mistake is caught: "));
+                caught.map(|caught| format!("{caught}, each caught"))
+            },
+        ),
+    ),
     check(
         "panics",
         "The functions' logs",
@@ -366,7 +368,7 @@ pub(super) fn is_wanted(check: &Check, only: Option<&str>) -> bool {
             named(other)
                 && needed
                     .into_iter()
-                    .any(|name| name == check.name || (name, check.name) == ("stack", "stack down"))
+                    .any(|name| name == check.name || (name, check.name) == ("stack", STACK_DOWN))
         })
 }
 

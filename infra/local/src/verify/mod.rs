@@ -13,6 +13,7 @@ pub mod report;
 mod samconfig;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Result;
 
@@ -76,10 +77,14 @@ pub async fn run(outer: &Places, arguments: &Verify, progress: Progress) -> Resu
             // The table is written anew instead.
             continue;
         }
-        match run
-            .hindrance(check, arguments.only.as_deref(), release)
-            .await
-        {
+        let hindrance = match too_late(check, arguments.minutes, report.elapsed()) {
+            Some(why) => Some(why),
+            None => {
+                run.hindrance(check, arguments.only.as_deref(), release)
+                    .await
+            }
+        };
+        match hindrance {
             Some(why) => report.not_made(check.name, why),
             None => {
                 report
@@ -98,6 +103,14 @@ pub async fn run(outer: &Places, arguments: &Verify, progress: Progress) -> Resu
         report.check("conformance", "Conformance", table).await;
     }
     Ok(report.finish())
+}
+
+/// Why a check is not begun so long after the first one, if it is not.
+fn too_late(check: &Check, minutes: Option<u64>, elapsed: Duration) -> Option<String> {
+    let minutes = minutes.filter(|minutes| elapsed >= Duration::from_secs(60 * minutes))?;
+    // What was started is stopped.
+    let is_left = check.name != checks::STACK_DOWN;
+    is_left.then(|| format!("the {minutes} minutes of --minutes were over"))
 }
 
 impl Run {
@@ -121,5 +134,28 @@ impl Run {
             }
         }
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::in_time("tests", Some(60), 3599, false)]
+    #[case::too_late("tests", Some(60), 3600, true)]
+    #[case::the_stack_is_stopped_all_the_same(checks::STACK_DOWN, Some(60), 3600, false)]
+    #[case::no_limit("tests", None, 100_000, false)]
+    fn a_check_is_begun_in_time(
+        #[case] name: &str,
+        #[case] minutes: Option<u64>,
+        #[case] seconds: u64,
+        #[case] is_late: bool,
+    ) {
+        let check = CHECKS.iter().find(|check| check.name == name).unwrap();
+        let why = too_late(check, minutes, Duration::from_secs(seconds));
+        assert_eq!(why.is_some(), is_late, "{why:?}");
     }
 }

@@ -59,6 +59,11 @@ impl Report {
         }
     }
 
+    /// How long the run has taken.
+    pub fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
     /// Notes a check that could not be made.
     pub fn not_made(&mut self, name: &'static str, why: String) {
         self.add(name, Verdict::NotChecked, why, Duration::ZERO);
