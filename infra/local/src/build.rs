@@ -186,8 +186,9 @@ pub async fn program(
 ) -> Result<PathBuf> {
     let architecture = architecture()?;
     let target = target_directory(places, &cargo()?).await?;
+    tools.install_cargo_lambda(places, progress).await?;
     let step = progress.step(format!("Building {name} for {architecture}"));
-    let mut command = tools.sam_program("cargo-lambda");
+    let mut command = tools.cargo_lambda();
     command
         .args(["lambda", "build", "--release"])
         .args((architecture == "arm64").then_some("--arm64"))

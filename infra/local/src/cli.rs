@@ -127,7 +127,7 @@ pub struct Verify {
     /// Every check, on the functions as they are deployed: their release build, its size and what its start costs too.
     #[arg(long)]
     pub release: bool,
-    /// Begin no check after so many minutes: it is NOT CHECKED then. What has begun is finished.
+    /// Begin no check once so many minutes have passed: what is left is NOT CHECKED. A check that has begun is finished.
     #[arg(long, value_name = "MINUTES", value_parser = clap::value_parser!(u64).range(1..=1440))]
     pub minutes: Option<u64>,
     /// Write tests/CONFORMANCE.md from what this run finds, which is all that --release checks. Fails where a verdict

@@ -1,5 +1,6 @@
 //! Installs the emulator and the SAM CLI into two virtual environments below `.local/tools/`, at pinned versions with
-//! the hashes of their files, and [`checkov`](Tools::checkov) into a third when it is asked for.
+//! the hashes of their files; [`cargo-lambda`](Tools::install_cargo_lambda) and [`checkov`](Tools::checkov) into further ones
+//! when they are asked for.
 //!
 //! An environment is used again as long as its list of requirements and the Python that made it are the same; a marker,
 //! written last, tells. Nothing is installed outside the project.
@@ -30,11 +31,12 @@ const PROBE: &str = "import sys, venv, ensurepip; print(sys.version_info[0], sys
 /// Written into an environment when everything is installed.
 const MARKER: &str = ".installed";
 
-/// The two environments.
+/// The environments that every command needs, and where the builder's is.
 #[derive(Clone, Debug)]
 pub struct Tools {
     emulator: PathBuf,
     sam: PathBuf,
+    cargo_lambda: PathBuf,
 }
 
 impl Tools {
@@ -53,7 +55,7 @@ impl Tools {
                 include_str!("../emulator-requirements.txt"),
             ),
             (
-                "the SAM CLI, cargo-lambda and cfn-lint",
+                "the SAM CLI and cfn-lint",
                 &tools.sam,
                 include_str!("../sam-requirements.txt"),
             ),
@@ -61,6 +63,25 @@ impl Tools {
             install(what, directory, requirements, &log, progress).await?;
         }
         Ok(tools)
+    }
+
+    /// Makes sure that cargo-lambda's environment is there and complete. With its linker it takes 470 MB, and only a build
+    /// for AWS needs it.
+    ///
+    /// # Errors
+    /// Those of [`Tools::install`].
+    pub async fn install_cargo_lambda(&self, places: &Places, progress: Progress) -> Result<()> {
+        let _lock = lock(places, progress).await?;
+        let requirements = include_str!("../cargo-lambda-requirements.txt");
+        let log = places.log_of("tools");
+        install(
+            "cargo-lambda",
+            &self.cargo_lambda,
+            requirements,
+            &log,
+            progress,
+        )
+        .await
     }
 
     /// The Python of checkov's environment, which is installed if it is not there. It has 290 MB and takes
@@ -82,6 +103,7 @@ impl Tools {
         Self {
             emulator: places.tools.join("emulator"),
             sam: places.tools.join("sam"),
+            cargo_lambda: places.tools.join("cargo-lambda"),
         }
     }
 
@@ -105,13 +127,24 @@ impl Tools {
         command
     }
 
-    /// Runs a program of the SAM environment, which finds the others there.
+    /// Runs a program of the SAM environment. What it starts finds the environment's other programs, and cargo-lambda where
+    /// that is installed.
     pub fn sam_program(&self, name: &str) -> Command {
-        let programs = self.sam.join("bin");
-        let mut command = Command::new(programs.join(name));
+        self.program(&self.sam, name)
+    }
+
+    /// Runs cargo-lambda, which [`Tools::install_cargo_lambda`] installs.
+    pub fn cargo_lambda(&self) -> Command {
+        self.program(&self.cargo_lambda, "cargo-lambda")
+    }
+
+    /// Runs a program with both environments on its PATH. cargo-lambda's comes first: it finds its linker by `python3 -m
+    /// ziglang`, and only its own Python has that.
+    fn program(&self, environment: &Path, name: &str) -> Command {
+        let mut command = Command::new(environment.join("bin").join(name));
+        let ours = [&self.cargo_lambda, &self.sam].map(|environment| environment.join("bin"));
         let path = std::env::var_os("PATH").unwrap_or_default();
-        if let Ok(path) =
-            std::env::join_paths(std::iter::once(programs).chain(std::env::split_paths(&path)))
+        if let Ok(path) = std::env::join_paths(ours.into_iter().chain(std::env::split_paths(&path)))
         {
             command.env("PATH", path);
         }
@@ -283,6 +316,7 @@ mod tests {
     #[rstest]
     #[case(include_str!("../emulator-requirements.txt"), "ministack")]
     #[case(include_str!("../sam-requirements.txt"), "aws-sam-cli")]
+    #[case(include_str!("../cargo-lambda-requirements.txt"), "cargo-lambda")]
     #[case(include_str!("../checkov-requirements.txt"), "checkov")]
     fn every_requirement_is_pinned_with_hashes(#[case] requirements: &str, #[case] expected: &str) {
         let text: Vec<&str> = requirements

@@ -328,7 +328,20 @@ pub const CHECKS: &[Check] = &[
         TOOLS,
         Work::Run(|run| Box::pin(run.upgrade())),
     )),
-    // Each known mistake, put into a copy of the handlers, has to break the invariant that it names.
+    check(
+        "panics",
+        "The functions' logs",
+        &[],
+        Work::Run(|run| Box::pin(async { panics::none(&run.places) })),
+    ),
+    check(
+        REQUIREMENTS,
+        "Requirements",
+        &[Need::Cargo("nextest", NEXTEST)],
+        Work::Run(|run| Box::pin(run.requirements_current())),
+    ),
+    // Each known mistake, put into a copy of the code, has to break the invariant that it names, or to fail the test. Last,
+    // since it takes long and no other check waits for it.
     check(
         "mistakes",
         "Known mistakes in a copy of the handlers",
@@ -342,18 +355,6 @@ pub const CHECKS: &[Check] = &[
                 caught.map(|caught| format!("{caught}, each caught"))
             },
         ),
-    ),
-    check(
-        "panics",
-        "The functions' logs",
-        &[],
-        Work::Run(|run| Box::pin(async { panics::none(&run.places) })),
-    ),
-    check(
-        REQUIREMENTS,
-        "Requirements",
-        &[Need::Cargo("nextest", NEXTEST)],
-        Work::Run(|run| Box::pin(run.requirements_current())),
     ),
 ];
 
