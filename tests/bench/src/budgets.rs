@@ -76,11 +76,11 @@ its retry marker is read consistently: a retry that comes at once keeps its ids 
 account, saves 0.10.";
 
 /// How many passes over the body as JSON it takes to split a delivery and to make its events' messages, at most.
-const SPLITTING_AT_MOST: [(&str, f64); 3] = [(ONE, 3.0), (FIFTY, 2.5), (LEVELS, 4.0)];
+const SPLITTING_AT_MOST: [(&str, f64); 3] = [(ONE_LARGER, 3.0), (FIFTY_LARGER, 2.5), (LEVELS, 4.0)];
 
-/// How many times a MAC and a pass all takes that is done before the first call, at most. Of stock levels that would say
+/// How many times a MAC and a pass all takes that is done besides calls to AWS, at most. Of stock levels that would say
 /// nothing: their messages are three times their bytes, whoever makes them.
-const FIRST_CALL_AT_MOST: [(&str, f64); 2] = [(ONE, 2.0), (FIFTY, 2.0)];
+const WITHOUT_AWS_AT_MOST: [(&str, f64); 2] = [(ONE_LARGER, 2.0), (FIFTY_LARGER, 2.0)];
 
 /// What of a million events is paid for at most: how they come, how records are kept, and dollars.
 const DOLLARS_AT_MOST: [(&str, Entrance, &str, f64); 10] = [
@@ -206,9 +206,9 @@ fn budgets(report: &Report) -> Result<Vec<Budget>> {
         let measured = split.instructions_over(*pass);
         add(&what, measured, most, " × a pass", SPLITTING);
     }
-    for (payload, most) in FIRST_CALL_AT_MOST {
+    for (payload, most) in WITHOUT_AWS_AT_MOST {
         let Splitting { take, floor, .. } = report.splitting(payload)?;
-        let what = format!("time until the first call, {payload}");
+        let what = format!("time besides calls to AWS, {payload}");
         let measured = take.time_over(*floor);
         add(&what, measured, most, " × MAC and pass", SPLITTING);
     }

@@ -113,7 +113,7 @@ pub struct Report {
     pub deliveries: Vec<Delivery>,
     /// Batches.
     pub batches: Vec<Batch>,
-    /// What is done before the first call to AWS.
+    /// What is done besides calls to AWS.
     pub splitting: Vec<Splitting>,
     /// Bytes of each function's archive.
     pub zipped: BTreeMap<&'static str, u64>,

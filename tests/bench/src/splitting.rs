@@ -1,5 +1,5 @@
-//! What a delivery takes between its arrival and the first call to AWS: the benchmark `splitting` of `sources`, timed by
-//! criterion and counted by callgrind.
+//! What a delivery takes besides its calls to AWS: the benchmark `splitting` of `sources`, timed by criterion and counted by
+//! callgrind.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,12 +14,12 @@ use serde_json::Value;
 use tokio::process::Command;
 
 use crate::guard;
-use crate::payloads::{FIFTY, LEVELS, ONE};
+use crate::payloads::{FIFTY_LARGER, LEVELS, ONE_LARGER};
 
 /// The deliveries of the benchmark, each with its name in the page.
 const DELIVERIES: [(&str, &str); 3] = [
-    ("1-order", ONE),
-    ("50-orders", FIFTY),
+    ("1-order", ONE_LARGER),
+    ("50-orders", FIFTY_LARGER),
     ("50-stock-levels", LEVELS),
 ];
 
@@ -35,7 +35,7 @@ pub struct Splitting {
     pub split: Work,
     /// One pass over its body as JSON.
     pub pass: Work,
-    /// All that is done before the first call to AWS: proof, splitting, messages.
+    /// All that is done besides calls to AWS: proof, hash, splitting, messages.
     pub take: Work,
     /// A MAC over its body, and the pass.
     pub floor: Work,
