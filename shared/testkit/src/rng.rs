@@ -15,7 +15,7 @@ impl Rng {
         Self(words.iter().fold(none, |state, word| step(state, *word)))
     }
 
-    /// The stream that one more word names.
+    /// The stream that one more word names, of a stream that nothing was drawn from.
     #[must_use]
     pub fn apart(&self, word: u64) -> Self {
         Self(step(self.0, word))
@@ -37,15 +37,15 @@ impl Rng {
         first + self.below(last.saturating_sub(first) + 1)
     }
 
-    /// A position in something of this length.
-    pub fn position(&mut self, length: usize) -> usize {
-        let length = u64::try_from(length).unwrap_or(u64::MAX);
-        usize::try_from(self.below(length)).unwrap_or_default()
+    /// A number below `end`, as an index or a count; 0 if there is none.
+    pub fn index(&mut self, end: usize) -> usize {
+        let end = u64::try_from(end).unwrap_or(u64::MAX);
+        usize::try_from(self.below(end)).unwrap_or_default()
     }
 
-    /// A length from `least` to `most`, both included.
-    pub fn size(&mut self, least: usize, most: usize) -> usize {
-        least + self.position(most.saturating_sub(least) + 1)
+    /// A count from `least` to `most`, both included.
+    pub fn count(&mut self, least: usize, most: usize) -> usize {
+        least + self.index(most.saturating_sub(least) + 1)
     }
 
     /// Whether it happens, so many times in a hundred.
@@ -63,14 +63,14 @@ impl Rng {
     /// # Panics
     /// There are none.
     pub fn pick<T: Clone>(&mut self, choices: &[T]) -> T {
-        let position = self.position(choices.len());
+        let position = self.index(choices.len());
         choices[position].clone()
     }
 
     /// These, in another order.
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
-            items.swap(last, self.position(last + 1));
+            items.swap(last, self.index(last + 1));
         }
     }
 }
@@ -111,7 +111,9 @@ mod tests {
         };
         assert_eq!(draw(&[1, 2]), draw(&[1, 2]));
         assert_ne!(draw(&[1, 2]), draw(&[2, 1]));
-        assert_eq!(Rng::of(&[1]).apart(2).number(), Rng::of(&[1, 2]).number());
+        let rng = Rng::of(&[1]);
+        assert_eq!(rng.apart(2).number(), Rng::of(&[1, 2]).number());
+        assert_ne!(rng.apart(2).number(), rng.apart(3).number());
     }
 
     #[test]

@@ -188,7 +188,7 @@ pub(crate) fn deliveries(rng: &mut Rng, events: usize, sources: &[Source]) -> Ve
     let mut deliveries = Vec::new();
     let records = (events / sources.len().max(1) / EVENTS_A_RECORD).max(2);
     while made < events {
-        let account = rng.position(sources.len());
+        let account = rng.index(sources.len());
         let source = sources.get(account).copied().unwrap_or_default();
         let due = events - made;
         if source == Source::Orderspace {
@@ -197,7 +197,7 @@ pub(crate) fn deliveries(rng: &mut Rng, events: usize, sources: &[Source]) -> Ve
             deliveries.push(delivery);
         } else {
             let records = (records / FEWER_RECORDS).max(2);
-            for _ in 0..rng.size(1, 4).min(due) {
+            for _ in 0..rng.count(1, 4).min(due) {
                 deliveries.push(Delivery {
                     account,
                     source,
@@ -237,9 +237,9 @@ fn of_orderspace(
     due: usize,
 ) -> Delivery {
     let size = match rng.below(10) {
-        0..6 => rng.size(1, 3),
-        6..9 => rng.size(4, 15),
-        _ => rng.size(25, 50),
+        0..6 => rng.count(1, 3),
+        6..9 => rng.count(4, 15),
+        _ => rng.count(25, 50),
     }
     .min(due);
     let mut elements = Vec::with_capacity(size + 1);
@@ -249,7 +249,7 @@ fn of_orderspace(
         elements.push((Element::Good(event), text));
     }
     if rng.percent(1) {
-        let place = rng.position(elements.len() + 1);
+        let place = rng.index(elements.len() + 1);
         let text = format!(r#"{{"no":"event","beside":{}}}"#, made + size);
         elements.insert(place, (Element::Bad, text));
     }
@@ -265,7 +265,7 @@ fn of_orderspace(
 
 /// One event of Orderspace's about one of so many records of each kind.
 pub(crate) fn event(rng: &mut Rng, account: usize, records: usize, mark: usize) -> Event {
-    let mut weight = rng.position(100);
+    let mut weight = rng.index(100);
     let (kind, names) = TYPES
         .iter()
         .find_map(|(kind, names, share)| match weight.checked_sub(*share) {
@@ -279,10 +279,10 @@ pub(crate) fn event(rng: &mut Rng, account: usize, records: usize, mark: usize) 
     let name = if rng.percent(5) {
         names.last()
     } else {
-        names.get(rng.position(names.len().min(2)))
+        names.get(rng.index(names.len().min(2)))
     };
     let name = *name.unwrap_or(&"order.updated");
-    let number = rng.position(records);
+    let number = rng.index(records);
     about(rng, kind, name, &format!("{account}-{number}"), mark)
 }
 

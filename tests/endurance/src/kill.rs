@@ -44,7 +44,7 @@ pub(crate) async fn at_random(
         let pause = rng.between(every / 2, every + every / 2);
         tokio::time::sleep(Duration::from_millis(pause)).await;
         let functions = of_emulator(emulator, victims);
-        let Some(function) = functions.get(rng.position(functions.len())) else {
+        let Some(function) = functions.get(rng.index(functions.len())) else {
             continue;
         };
         let pid = Pid::from_raw(function.pid).filter(|_| is_child(function.pid, emulator));

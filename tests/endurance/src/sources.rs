@@ -145,7 +145,7 @@ fn moment(rng: &mut Rng) -> Option<Moment> {
     match rng.below(25) {
         0 => None,
         1 => Some(Moment::far()),
-        _ => Some(Moment::after_noon(rng.position(40))),
+        _ => Some(Moment::after_noon(rng.index(40))),
     }
 }
 
@@ -160,10 +160,10 @@ pub(crate) fn element(
 ) -> (Element, String) {
     let types = types(source);
     let (name, kind) = types
-        .get(rng.position(types.len()))
+        .get(rng.index(types.len()))
         .copied()
         .unwrap_or_default();
-    let id = format!("{account}-{}", rng.position(records));
+    let id = format!("{account}-{}", rng.index(records));
     let time = moment(rng);
     about(rng, source, (name, kind), &id, time.as_ref(), mark)
 }

@@ -32,7 +32,7 @@ mod world;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// What a call says that was told to panic.
+/// The panic message of a call that a schedule made panic.
 pub const TOLD_TO_PANIC: &str = "a call was told to panic";
 
 /// Takes a lock. A panic that was told to happen happens outside of all of them.

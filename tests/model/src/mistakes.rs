@@ -298,7 +298,8 @@ impl Copy {
             .args(arguments)
             .current_dir(&self.place)
             .env("CARGO_TARGET_DIR", &self.target)
-            // A mistake changes a line or two. The project's own builds are made once, and compare instructions.
+            // A mistake changes a line or two. The project's own builds are not made in increments: the guard counts their
+            // instructions.
             .env("CARGO_INCREMENTAL", "1")
             .stdin(Stdio::null())
             .output()
@@ -341,12 +342,12 @@ fn stripped(package: &str, manifest: &str) -> String {
     let mut left_out = false;
     for line in manifest.lines() {
         if line.starts_with('[') {
-            // Development dependencies may name packages that are not copied; benchmarks and functions' programs are not.
+            // Development dependencies may name packages that are not copied; benchmarks and functions' programs are not copied.
             left_out = (line == "[dev-dependencies]" && !TESTED.contains(&package))
                 || (line == "[[bin]]" && package.starts_with("functions/"))
                 || line == "[[bench]]";
         }
-        if !left_out && !line.starts_with("aws.") {
+        if !left_out && !line.starts_with("aws.") && !line.starts_with("criterion.") {
             text.push_str(line);
             text.push('\n');
         }

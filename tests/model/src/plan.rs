@@ -335,7 +335,7 @@ impl Plan {
                 Unauthenticated::RetiredKey,
                 Unauthenticated::NoSignature,
             ]);
-            let account = rng.position(plan.accounts.len());
+            let account = rng.index(plan.accounts.len());
             let connected = &plan.accounts[account];
             let what = match what {
                 Unauthenticated::RetiredKey if connected.retired_key == connected.key => {
@@ -367,7 +367,7 @@ impl Plan {
             plan.flood(rng);
         }
         if rng.percent(15) {
-            plan.garbage.push((rng.below(30_000), rng.position(6)));
+            plan.garbage.push((rng.below(30_000), rng.index(6)));
         }
         plan
     }
@@ -416,7 +416,7 @@ impl Plan {
 
     /// Whoever knows a token sends unauthenticated requests by it, one after the other.
     fn flood(&mut self, rng: &mut Rng) {
-        let account = rng.position(self.accounts.len());
+        let account = rng.index(self.accounts.len());
         if self.accounts[account].observes() {
             return;
         }
@@ -434,7 +434,7 @@ impl Plan {
         let mut earlier: Vec<(usize, Vec<Element>, u64)> = Vec::new();
         let span = rng.pick(&[2_000, 20_000, 90_000]);
         for _ in 0..rng.between(3, 6) {
-            let account = rng.position(self.accounts.len());
+            let account = rng.index(self.accounts.len());
             let sender = self.accounts[account].sender;
             let again = earlier
                 .iter()
@@ -599,7 +599,7 @@ fn teams(rng: &mut Rng) -> Vec<TeamPlan> {
         ));
     }
     if rng.percent(25) {
-        teams.push(team("firm", "firm", "*", Some(rng.position(2))));
+        teams.push(team("firm", "firm", "*", Some(rng.index(2))));
     }
     rng.shuffle(&mut teams);
     teams

@@ -454,7 +454,7 @@ impl World {
             Some(Kind::Part) => {
                 let mut refused: Vec<bool> = bodies.iter().map(|_| doing.rng.percent(50)).collect();
                 // One at least is refused, and one at least is not.
-                let position = doing.rng.position(refused.len());
+                let position = doing.rng.index(refused.len());
                 if let Some(first) = refused.get(position).copied()
                     && refused.iter().all(|one| *one == first)
                     && let Some(one) = refused.get_mut(position)

@@ -673,7 +673,7 @@ mod tests {
                 part,
                 body,
             };
-            retry_key(delivery, hash)
+            crate::protocol(Source::Onestock).retry_key(delivery, hash)
         };
         let (added, removed) = ("candidates_added", "candidates_removed");
         assert_eq!(key("", None), hash.into());
