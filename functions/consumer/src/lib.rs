@@ -45,7 +45,7 @@ use crate::backoff::Failure;
 use crate::config::Config;
 use crate::report::{Batch, Reported};
 
-/// What is left for delaying what failed once all else has to stop. Of a short time it is a quarter.
+/// How long before the deadline forwarding stops, to set the delays of failed messages: a quarter of the time left, if less.
 const DELAYING: Duration = Duration::from_secs(1);
 
 /// The function, with what it needs from the outside.
@@ -277,7 +277,7 @@ fn trace(message: &SqsMessage) -> Trace {
     Trace::read(header, attribute(message, TRACEPARENT))
 }
 
-/// A message's own attribute. One that is no text is as empty, which is nothing that can be asked for.
+/// A message's own attribute. An attribute that is not text is returned as empty, which no reader accepts.
 fn attribute<'m>(message: &'m SqsMessage, name: &str) -> Option<&'m str> {
     let attribute = message.message_attributes.get(name)?;
     Some(attribute.string_value.as_deref().unwrap_or_default())

@@ -5,8 +5,8 @@
 //! Both are cached, each for an absolute time that use does not extend. A token's entry is believed for ten seconds,
 //! so that an account that was disconnected is refused that soon everywhere; where the table does not answer, as long
 //! as its keys. The entry names the version of its keys: older ones do not count, and are read again. When no key
-//! fits, the keys are read once more, but per account at most once in a given time: an unauthenticated request cannot
-//! make us re-read secrets, also not while they cannot be read.
+//! fits, the keys are read once more, but at most once per account in [`Limits::reread`]: unauthenticated requests cannot
+//! make us read secrets at will, not even while the reads fail.
 //!
 //! Where a source's signatures are but observed, keys decide nothing: there may be none yet, and whatever they do not prove
 //! the URL token does.
@@ -261,8 +261,8 @@ impl<'p, T: Tokens, K: Keys> Keyring<'p, T, K> {
         Ok(keys)
     }
 
-    /// Whether the account's keys may be read again, and if so notes that they are: a read that does not succeed counts as
-    /// one. What names newer keys than are held was read from our own table, and is a reason at once.
+    /// Whether the account's keys may be read again; if so, the attempt is noted, and counts even if it fails. A token's entry
+    /// that names newer keys comes from our own table, so it allows a read at once.
     fn may_reread(&self, account: &AccountName, refusal: &Refusal, known_since: Instant) -> bool {
         let names_newer = matches!(refusal, Refusal::NotReady(NotReady::KeysNotHeld));
         lock(&self.known_keys).touch(account, |asked| {

@@ -86,7 +86,7 @@ impl<'r, 'p, 'h, 's, A: Accounts, S: Secrets, D: Deliveries> Run<'r, 'p, 'h, 's,
             Step::Register => self.register(seen).await,
             Step::Correct(seen) => self.correct(seen).await,
             Step::Enable(seen) => self.enable(seen).await,
-            // It could not be corrected, and is to be replaced since then: to adopt it would end that.
+            // Its correction failed, and it is to be replaced: adopting it would cancel the replacement.
             Step::Adopt(seen) if self.is_replaced(seen.token) => {
                 self.keep_key(seen.token, &self.latest(seen)).await
             }
@@ -156,7 +156,7 @@ impl<'r, 'p, 'h, 's, A: Accounts, S: Secrets, D: Deliveries> Run<'r, 'p, 'h, 's,
                     part: new.part,
                 };
                 let moved = match self.session.update(&id, change).await {
-                    // What it has against a second one says more.
+                    // The source's reason for refusing a second webhook says more.
                     Err(Failure::Api(_, ApiError::Invalid(_) | ApiError::NoSuchCall(_))) => {
                         created?
                     }
@@ -204,9 +204,8 @@ impl<'r, 'p, 'h, 's, A: Accounts, S: Secrets, D: Deliveries> Run<'r, 'p, 'h, 's,
         lock.save(&[old, token]).await
     }
 
-    /// Stores the secrets of a registration that are known before the source hears of it: a first delivery, or a greeting,
-    /// may come while the call that registers is under way. A registration that nothing comes of leaves them to be
-    /// forgotten with the next that are stored.
+    /// Stores secrets that are known before the source hears of the registration, because a first delivery or a greeting may
+    /// arrive during the registering call. If the registration fails, they are removed when secrets are next stored.
     async fn store_secrets(
         &mut self,
         token: TokenHash,
@@ -528,8 +527,8 @@ impl<'r, 'p, 'h, 's, A: Accounts, S: Secrets, D: Deliveries> Run<'r, 'p, 'h, 's,
         lock.save(tokens).await
     }
 
-    /// Says which webhook the source keeps otherwise than it was asked to. The answer to a correction may show what was
-    /// asked for; what is kept, the list shows. A difference that comes about later is another one, and is corrected.
+    /// Fails if the source keeps a webhook otherwise than it was asked to. The list decides, since the answer to a correction
+    /// may only echo the request. A difference that arises later is a new one, and is corrected.
     pub(crate) async fn hold_against_the_desired_state(
         &mut self,
         shares: &[Share],

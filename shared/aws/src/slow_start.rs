@@ -56,7 +56,7 @@ pub(crate) struct SlowStart {
 }
 
 impl SlowStart {
-    /// Without any connection yet, for windows that grow so fast.
+    /// Starts without any window; each will grow at this pace.
     pub(crate) fn at(pace: Pace) -> Self {
         Self {
             pace,

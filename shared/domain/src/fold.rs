@@ -108,7 +108,7 @@ impl Said {
         Self(bytes)
     }
 
-    /// What an event said of which only the content is known.
+    /// A content whose event is not known.
     #[must_use]
     pub fn by_somebody(content: &ContentHash) -> Self {
         let mut bytes = [0; Self::LENGTH];
@@ -284,8 +284,8 @@ pub struct Verdict {
 
 /// Judges each event of a group, in the group's order, by what the table knew before the group was applied.
 ///
-/// The verdict of an event that is remembered does not change when its message comes again: it is measured by what is
-/// older.
+/// When the message of a remembered event comes again, it is compared with older contents only. Its marks are then the same
+/// while the content that it equals is remembered too; its outcome may differ.
 #[must_use]
 pub fn judge(changes: &[Change], known: &Known) -> Vec<Verdict> {
     let updates = in_order(changes, false);
@@ -352,8 +352,8 @@ fn judge_update(
     }
 }
 
-/// A second delete says nothing new, whatever came between: it is measured by the first one. One that has a place changes
-/// something all the same where nothing of the record is later.
+/// A delete is a possible duplicate of the record's first delete only. After a final delete, another delete changes nothing.
+/// Where the source's time orders deletes, a delete is applied if nothing known of the record is later.
 fn judge_delete(change: &Change, again: bool, changes: &[Change], known: &Known) -> Verdict {
     let counting = delete_of(changes).map(|delete| (delete.id, delete.hash));
     let first = known.deleted.or(counting);

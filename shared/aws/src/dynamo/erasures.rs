@@ -1,4 +1,4 @@
-//! Erasures in the accounts table: `erasure#{account}#{id}`, one item for all erasures of the same.
+//! Erasures in the accounts table: `erasure#{account}#{id}`. Erasing the same account or record again reuses its item.
 //!
 //! | attribute | holds |
 //! |---|---|
@@ -7,7 +7,7 @@
 //! | `by` | who asked |
 //! | `subject` | the record's, while it runs |
 //! | `stage`, `after` | where it goes on |
-//! | `steps` | how many pieces of work are done: whoever keeps a position says how many there were |
+//! | `steps` | how many pieces of work are done; a position is saved only if the number is still the one that was read (optimistic locking) |
 //! | `records`, `objects` | what was deleted |
 //! | `receipts_until`, `events_until`, `backups_until` | until when what it leaves expires, in milliseconds since 1970 |
 //!
