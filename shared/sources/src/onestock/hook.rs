@@ -338,6 +338,7 @@ fn line_item_group(message: &Message<'_>) -> Option<String> {
 mod tests {
     use super::*;
     use domain::record::LONGEST_RECORD_ID;
+    use domain::source::Source;
     use http::{HeaderMap, HeaderValue};
     use rstest::rstest;
     use std::collections::BTreeSet;
@@ -673,7 +674,7 @@ mod tests {
                 part,
                 body,
             };
-            crate::protocol(Source::Onestock).retry_key(delivery, hash)
+            crate::protocol(Source::OneStock).retry_key(delivery, hash)
         };
         let (added, removed) = ("candidates_added", "candidates_removed");
         assert_eq!(key("", None), hash.into());
