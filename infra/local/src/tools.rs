@@ -46,8 +46,6 @@ impl Tools {
     /// A [`Refusal`] when no usable Python is found; an error with the end of pip's output when an installation fails.
     pub async fn install(places: &Places, progress: Progress) -> Result<Self> {
         let tools = Self::at(places);
-        let _lock = lock(places, progress).await?;
-        let log = places.log_of("tools");
         for (what, directory, requirements) in [
             (
                 "the emulator (ministack)",
@@ -60,7 +58,7 @@ impl Tools {
                 include_str!("../sam-requirements.txt"),
             ),
         ] {
-            install(what, directory, requirements, &log, progress).await?;
+            install(what, directory, requirements, places, progress).await?;
         }
         Ok(tools)
     }
@@ -71,17 +69,9 @@ impl Tools {
     /// # Errors
     /// Those of [`Tools::install`].
     pub async fn install_cargo_lambda(&self, places: &Places, progress: Progress) -> Result<()> {
-        let _lock = lock(places, progress).await?;
         let requirements = include_str!("../cargo-lambda-requirements.txt");
-        let log = places.log_of("tools");
-        install(
-            "cargo-lambda",
-            &self.cargo_lambda,
-            requirements,
-            &log,
-            progress,
-        )
-        .await
+        let directory = &self.cargo_lambda;
+        install("cargo-lambda", directory, requirements, places, progress).await
     }
 
     /// The Python of checkov's environment, which is installed if it is not there. It has 290 MB and takes
@@ -90,11 +80,9 @@ impl Tools {
     /// # Errors
     /// Those of [`Tools::install`].
     pub async fn checkov(places: &Places, progress: Progress) -> Result<PathBuf> {
-        let _lock = lock(places, progress).await?;
         let directory = places.tools.join("checkov");
         let requirements = include_str!("../checkov-requirements.txt");
-        let log = places.log_of("tools");
-        install("checkov", &directory, requirements, &log, progress).await?;
+        install("checkov", &directory, requirements, places, progress).await?;
         Ok(directory.join("bin/python"))
     }
 
@@ -193,9 +181,11 @@ async fn install(
     what: &str,
     directory: &Path,
     requirements: &str,
-    log: &Path,
+    places: &Places,
     progress: Progress,
 ) -> Result<()> {
+    let _lock = lock(places, progress).await?;
+    let log = &places.log_of("tools");
     let fingerprint = hex::encode(Sha256::digest(requirements));
     if is_installed(directory, &fingerprint) {
         return Ok(());
