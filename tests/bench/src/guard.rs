@@ -25,7 +25,7 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Command;
 
-use crate::measure;
+use crate::measure::{self, each};
 
 /// What is handled, and of how many events it is: arguments of the model's example `scale`.
 const WORK: [(&str, &str); 9] = [
@@ -42,8 +42,7 @@ const WORK: [(&str, &str); 9] = [
 ];
 
 /// How often it is handled in a short run, and how much more often in a long one.
-const TIMES: u64 = 8;
-const MORE: u64 = 16;
+const TIMES: (u64, u64) = (8, 16);
 
 /// How long a program may take to ask for its first event, under callgrind.
 const START_PATIENCE: Duration = Duration::from_secs(120);
@@ -224,29 +223,26 @@ async fn measure(
         let name = format!("{work} of {events}");
         step.update(&name);
         let mut counts = [0; 2];
+        let mut calls = Figures::new();
         for count in &mut counts {
-            let (short, _) = counter.work(&example, work, events, TIMES, None).await?;
-            let (long, calls) = counter
-                .work(&example, work, events, TIMES + MORE, None)
-                .await?;
-            *count = long.saturating_sub(short) / MORE;
-            let calls = calls
-                .into_iter()
-                .map(|(call, count)| (format!("{name}: {call}"), count));
-            scale.calls.extend(calls);
+            *count = each(TIMES, async |times| {
+                let count;
+                (count, calls) = counter.work(&example, work, events, times, None).await?;
+                Ok(count)
+            })
+            .await?;
         }
+        let calls = calls
+            .into_iter()
+            .map(|(call, count)| (format!("{name}: {call}"), count));
+        scale.calls.extend(calls);
         let count = agreed(&name, counts, &mut spread)?;
         scale.instructions.insert(name.clone(), count);
-        let [short, long] = [
-            counter
-                .allocated(&example, work, events, TIMES, None)
-                .await?,
-            counter
-                .allocated(&example, work, events, TIMES + MORE, None)
-                .await?,
-        ];
-        let each = long.saturating_sub(short) / MORE;
-        scale.allocated_bytes.insert(name, each);
+        let bytes = each(TIMES, async |times| {
+            counter.allocated(&example, work, events, times, None).await
+        })
+        .await?;
+        scale.allocated_bytes.insert(name, bytes);
     }
     caught(&counter, &example, &scale, &mut step).await?;
     step.update("calls, items and logs of the programs");
@@ -480,21 +476,18 @@ async fn caught(counter: &Counter, example: &Path, scale: &Scale, step: &mut Ste
     for mistake in MISTAKES {
         step.update(mistake);
         let mut wrong = scale.clone();
-        let mut counts = [[0; 2]; 2];
-        for (times, counts) in [TIMES, TIMES + MORE].into_iter().zip(&mut counts) {
-            let (count, _) = counter
-                .work(example, work, events, times, Some(mistake))
-                .await?;
-            let bytes = counter
-                .allocated(example, work, events, times, Some(mistake))
-                .await?;
-            *counts = [count, bytes];
-        }
-        let [short, long] = counts;
-        let [count, bytes] = [0, 1].map(|at: usize| {
-            let [short, long] = [short, long].map(|counts| counts.get(at).copied().unwrap_or(0));
-            long.saturating_sub(short) / MORE
-        });
+        let mistaken = Some(mistake);
+        let count = each(TIMES, async |times| {
+            let work = counter.work(example, work, events, times, mistaken);
+            Ok(work.await?.0)
+        })
+        .await?;
+        let bytes = each(TIMES, async |times| {
+            counter
+                .allocated(example, work, events, times, mistaken)
+                .await
+        })
+        .await?;
         wrong.instructions.insert(name.clone(), count);
         wrong.allocated_bytes.insert(name.clone(), bytes);
         ensure!(

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use local::build;
@@ -333,6 +334,30 @@ pub fn median<T: Copy + PartialOrd>(values: &[T]) -> Option<T> {
     sorted.get(sorted.len() / 2).copied()
 }
 
+/// The least of several times for the same work; none for none.
+pub fn quickest(times: &[Duration]) -> Duration {
+    times.iter().min().copied().unwrap_or_default()
+}
+
+/// What work takes each time, by a count of it done `few` times and one of it done `more` times than that: what is done once
+/// is in neither.
+///
+/// # Errors
+/// It cannot be counted, or took no more when it was done more often.
+pub async fn each(
+    (few, more): (u64, u64),
+    mut count: impl AsyncFnMut(u64) -> Result<u64>,
+) -> Result<u64> {
+    let short = count(few).await?;
+    let long = count(few + more).await?;
+    ensure!(
+        long > short,
+        "{} times took {long}, and {few} times {short}",
+        few + more
+    );
+    Ok((long - short) / more)
+}
+
 /// What the guard counts of the programs on the stand.
 #[derive(Debug, Default)]
 pub struct Counts {
@@ -640,6 +665,24 @@ mod tests {
         batch(&lane, 21).unwrap_err();
         batch(&[], 10).unwrap_err();
         batch(&[message(1, &json!({}))], 2).unwrap_err();
+    }
+
+    #[tokio::test]
+    async fn what_is_done_once_is_not_counted() {
+        assert_eq!(
+            each((4, 8), async |times| Ok(100 + 5 * times))
+                .await
+                .unwrap(),
+            5
+        );
+        each((4, 8), async |_| Ok(100)).await.unwrap_err();
+    }
+
+    #[test]
+    fn the_quickest_is_the_least() {
+        let times = [3, 1, 2].map(Duration::from_millis);
+        assert_eq!(quickest(&times), Duration::from_millis(1));
+        assert_eq!(quickest(&[]), Duration::ZERO);
     }
 
     #[test]

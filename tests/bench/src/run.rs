@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use local::build;
 use local::places::Places;
 use local::progress::Progress;
@@ -13,7 +13,7 @@ use local::tools::Tools;
 use serde_json::Value;
 
 use crate::guard;
-use crate::measure::{self, ALL_FORMATS, DICTIONARY, deliver, launch, median};
+use crate::measure::{self, ALL_FORMATS, DICTIONARY, deliver, each, launch, median, quickest};
 use crate::payloads::{self, FIFTY, FIFTY_LARGER, ONE, ONE_LARGER, Payload};
 use crate::peers::{self, Peers};
 use crate::program::{Launch, Program};
@@ -22,15 +22,15 @@ use crate::stand::{Message, Stand, Traffic};
 use crate::tls::Certificates;
 
 /// How often each program is started.
-const STARTS: usize = 11;
+const STARTS: usize = 21;
 /// Deliveries and batches before any counts: what is cached is then there.
 const WARM: usize = 20;
-/// Rounds whose median is taken; in each, every program has its turn.
-const ROUNDS: usize = 7;
+/// Rounds of which the quickest counts: in each, every program has its turn, and what else runs on the machine only adds.
+const ROUNDS: usize = 15;
 /// Deliveries of a round.
 const EACH: u32 = 20;
 /// Deliveries that are handled while instructions are counted, and how many more the second time.
-const COUNTED: (usize, usize) = (4, 8);
+const COUNTED: (u64, u64) = (4, 8);
 
 /// How often a count is begun anew where a call ran out of time under valgrind.
 const COUNT_ATTEMPTS: usize = 5;
@@ -354,8 +354,8 @@ impl Bench<'_> {
         }
         for start in &mut starts {
             let [plain, tls] = measured.get(start.program).context("a start is missing")?;
-            start.plain = median(plain).unwrap_or_default();
-            start.tls = median(tls).unwrap_or_default();
+            start.plain = quickest(plain);
+            start.tls = quickest(tls);
         }
         Ok(starts)
     }
@@ -415,7 +415,7 @@ impl Bench<'_> {
         }
         for (delivery, (program, times, logged)) in deliveries.iter_mut().zip(running) {
             program.stop().await?;
-            delivery.warm.cpu = median(&times).unwrap_or_default();
+            delivery.warm.cpu = quickest(&times);
             delivery.warm.log_bytes = median(&logged).unwrap_or_default();
         }
         if [ONE, FIFTY].contains(&payload.name) {
@@ -488,7 +488,7 @@ impl Bench<'_> {
             payload,
             size,
             warm: Warm {
-                cpu: median(&times).unwrap_or_default(),
+                cpu: quickest(&times),
                 log_bytes: median(&logged).unwrap_or_default(),
                 instructions,
                 first_connections: first.connections,
@@ -515,21 +515,17 @@ impl Bench<'_> {
         // A program is fifty times slower so: what is left of its own time limits is to be enough on a busy machine, too.
         let patience = ("ANSWER_BUDGET_MS".to_owned(), "60000".to_owned());
         start.variables.extend([patience]);
-        let (few, more) = COUNTED;
-        let mut counts = [0; 2];
-        for (times, count) in [few, few + more].into_iter().zip(&mut counts) {
+        each(COUNTED, async |times| {
             let mut attempts = 1;
-            *count = loop {
+            loop {
                 match self.counted(&start, event, times, &is_clean, &output).await {
                     // Only a run of its own: one that was not clean counts for nothing.
                     Err(_) if attempts < COUNT_ATTEMPTS => attempts += 1,
-                    counted => break counted?,
+                    counted => return counted,
                 }
-            };
-        }
-        let [short, long] = counts;
-        ensure!(long > short, "more deliveries took no more instructions");
-        Ok((long - short) / u64::try_from(more)?)
+            }
+        })
+        .await
     }
 
     /// The instructions of a program from its start until it has handled so many events.
@@ -537,7 +533,7 @@ impl Bench<'_> {
         &self,
         start: &Launch,
         event: &str,
-        times: usize,
+        times: u64,
         is_clean: &impl Fn(&Value, &Traffic) -> Result<()>,
         output: &Path,
     ) -> Result<u64> {

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use local::job;
 use local::places::Places;
 use local::progress::Progress;
@@ -14,6 +14,7 @@ use serde_json::Value;
 use tokio::process::Command;
 
 use crate::guard;
+use crate::measure::{each, quickest};
 use crate::payloads::{FIFTY_LARGER, LEVELS, ONE_LARGER};
 
 /// The deliveries of the benchmark, each with its name in the page.
@@ -22,6 +23,9 @@ const DELIVERIES: [(&str, &str); 3] = [
     ("50-orders", FIFTY_LARGER),
     ("50-stock-levels", LEVELS),
 ];
+
+/// How often criterion measures all of it; the quickest counts.
+const ROUNDS: usize = 7;
 
 /// How often work is done while its instructions are counted, and how much more often the second time.
 const COUNTED: (u64, u64) = (8, 16);
@@ -35,7 +39,7 @@ pub struct Splitting {
     pub split: Work,
     /// One pass over its body as JSON.
     pub pass: Work,
-    /// All that is done besides calls to AWS: proof, hash, splitting, messages.
+    /// What is done besides calls to AWS: proof, splitting, messages.
     pub take: Work,
     /// A MAC over its body, and the pass.
     pub floor: Work,
@@ -44,7 +48,7 @@ pub struct Splitting {
 /// What some work takes.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Work {
-    /// Time by the clock, the median.
+    /// Time by the clock: the least of criterion's medians.
     pub time: Duration,
     /// Instructions.
     pub instructions: u64,
@@ -99,13 +103,14 @@ pub async fn measured(
     .await?;
     let program = program.context("cargo bench built no program")?;
     step.update("criterion");
-    let estimates = scratch.join("criterion");
-    let mut command = Command::new(&program);
-    command
-        .args(["--bench", "--noplot"])
-        .env("CRITERION_HOME", &estimates)
-        .current_dir(&places.root);
-    job::succeed("criterion", command, log, |_| {}).await?;
+    for round in 0..ROUNDS {
+        let mut command = Command::new(&program);
+        command
+            .args(["--bench", "--noplot"])
+            .env("CRITERION_HOME", criterion(scratch, round))
+            .current_dir(&places.root);
+        job::succeed("criterion", command, log, |_| {}).await?;
+    }
     let mut measured = Vec::new();
     for (delivery, payload) in DELIVERIES {
         let mut works = [Work::default(); 4];
@@ -114,17 +119,11 @@ pub async fn measured(
             .zip(&mut works)
         {
             step.update(&format!("{name}, {payload}"));
-            let path = estimates
-                .join(delivery)
-                .join(name)
-                .join("new/estimates.json");
-            let text = std::fs::read(&path)
-                .with_context(|| format!("criterion did not write {}", path.display()))?;
-            let Estimates { median } = serde_json::from_slice(&text)?;
-            work.time = Duration::try_from_secs_f64(median.point_estimate / 1e9)?;
-            let mut counts = [0; 2];
-            let (few, more) = COUNTED;
-            for (times, count) in [few, few + more].into_iter().zip(&mut counts) {
+            let times: Vec<Duration> = (0..ROUNDS)
+                .map(|round| time(&criterion(scratch, round).join(delivery).join(name)))
+                .collect::<Result<_>>()?;
+            work.time = quickest(&times);
+            work.instructions = each(COUNTED, async |times| {
                 let output = scratch.join("callgrind.out");
                 let mut command = Command::new(valgrind);
                 command
@@ -134,11 +133,9 @@ pub async fn measured(
                     .args(["count", delivery, name, &times.to_string()])
                     .current_dir(&places.root);
                 job::succeed("the benchmark", command, log, |_| {}).await?;
-                *count = guard::counted(&output, guard::instructions)?;
-            }
-            let [short, long] = counts;
-            ensure!(long > short, "more deliveries took no more instructions");
-            work.instructions = (long - short) / more;
+                guard::counted(&output, guard::instructions)
+            })
+            .await?;
         }
         let [split, pass, take, floor] = works;
         measured.push(Splitting {
@@ -151,6 +148,20 @@ pub async fn measured(
     }
     step.done("");
     Ok(measured)
+}
+
+/// Where criterion writes what it measured in a round.
+fn criterion(scratch: &Path, round: usize) -> PathBuf {
+    scratch.join(format!("criterion-{round}"))
+}
+
+/// The median time that criterion found for a work.
+fn time(work: &Path) -> Result<Duration> {
+    let path = work.join("new/estimates.json");
+    let text = std::fs::read(&path)
+        .with_context(|| format!("criterion did not write {}", path.display()))?;
+    let Estimates { median } = serde_json::from_slice(&text)?;
+    Ok(Duration::try_from_secs_f64(median.point_estimate / 1e9)?)
 }
 
 fn cargo(places: &Places) -> Command {
