@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use http::Method;
-use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::process::Command;
 
@@ -17,16 +16,13 @@ use crate::places::Places;
 use crate::progress::Progress;
 use crate::tools::Tools;
 use operate::aws::{Aws, EVENT_SOURCE_MAPPINGS};
+use operate::calls::{Access, Calls, cloudformation};
 
 /// The name of the local stack.
 pub const STACK_NAME: &str = "orderhook";
 
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct StackOutput {
-    output_key: String,
-    output_value: String,
-}
+/// After how many seconds `sam deploy` asks again how far a stack is: an emulator takes no longer.
+const POLL_DELAY_S: &str = "0.5";
 
 /// Deploys `template` onto the emulator on `port`, where there is no stack yet.
 ///
@@ -114,7 +110,7 @@ pub async fn update(
         simulators: BTreeMap::new(),
         proxy_url: None,
         stack_name: STACK_NAME.to_owned(),
-        stack: stack_outputs(tools, port, places).await?,
+        stack: stack_outputs(port).await?,
     };
     limit_concurrency(&outputs).await?;
     step.done("");
@@ -147,34 +143,10 @@ fn quoted(parameter: &str) -> String {
     }
 }
 
-async fn stack_outputs(
-    tools: &Tools,
-    port: u16,
-    places: &Places,
-) -> Result<BTreeMap<String, String>> {
-    let mut command = sam(tools, port, places);
-    let output = command
-        .args([
-            "list",
-            "stack-outputs",
-            "--output",
-            "json",
-            "--stack-name",
-            STACK_NAME,
-        ])
-        .kill_on_drop(true)
-        .output()
-        .await?;
-    let listed: Vec<StackOutput> = serde_json::from_slice(&output.stdout).with_context(|| {
-        format!(
-            "sam list stack-outputs gave no list: {}",
-            String::from_utf8_lossy(&output.stderr).trim()
-        )
-    })?;
-    Ok(listed
-        .into_iter()
-        .map(|output| (output.output_key, output.output_value))
-        .collect())
+async fn stack_outputs(port: u16) -> Result<BTreeMap<String, String>> {
+    let access = Access::fixed(&endpoint(port), REGION, ACCESS_KEY_ID, SECRET_ACCESS_KEY);
+    let stack = cloudformation::stack(&Calls::new(access)?, STACK_NAME).await?;
+    Ok(stack.outputs)
 }
 
 /// The emulator keeps a limit that is a parameter as text, which its poller cannot compare with a number. So each is set
@@ -244,6 +216,7 @@ fn sam(tools: &Tools, port: u16, places: &Places) -> Command {
         .env("AWS_REGION", REGION)
         .env("AWS_CONFIG_FILE", "/dev/null")
         .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+        .env("SAM_CLI_POLL_DELAY", POLL_DELAY_S)
         .env("NO_PROXY", "127.0.0.1,localhost")
         .env("no_proxy", "127.0.0.1,localhost");
     command

@@ -141,7 +141,10 @@ impl Stack {
             Build::Quick => {
                 let installing = Tools::install(places, progress.beside_another());
                 let template = options.template.as_deref();
-                tokio::try_join!(installing, build::quick(places, template, progress))?
+                let building = build::quick(places, template, progress);
+                let (tools, template) = tokio::try_join!(installing, building)?;
+                build::pack(places, &tools).await?;
+                (tools, template)
             }
             Build::Release if options.template.is_some() => {
                 return Err(Refusal::error(

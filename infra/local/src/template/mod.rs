@@ -14,10 +14,13 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, bail};
 use saphyr::{LoadableYamlNode as _, Scalar, Yaml};
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Number, Value, json};
 
 /// Where a function has its variables.
 const VARIABLES: &str = "/Environment/Variables";
+
+/// The function that answers an attribute of a resource.
+const GET_ATT: &str = "Fn::GetAtt";
 
 /// What leaves its member or item out.
 const NO_VALUE: &str = "AWS::NoValue";
@@ -92,6 +95,26 @@ impl Template {
         let documents = Yaml::load_from_str(yaml).context("the template is not YAML")?;
         let document = documents.first().context("the template is empty")?;
         Ok(Self(value(document)?))
+    }
+
+    /// The template with the functions' code in archives, `functions/x.zip` in place of `functions/x/`.
+    pub fn with_archives(mut self) -> Self {
+        let resources = self.0.get_mut("Resources").and_then(Value::as_object_mut);
+        for resource in resources.into_iter().flat_map(Map::values_mut) {
+            if let Some(code) = resource.pointer_mut("/Properties/CodeUri")
+                && let Some(folder) = code.as_str()
+            {
+                *code = Value::String(format!("{}.zip", folder.trim_end_matches('/')));
+            }
+        }
+        self
+    }
+
+    /// The template as JSON, with every function in its long form.
+    ///
+    /// <https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/intrinsic-function-reference-getatt.html>
+    pub fn to_json(&self) -> String {
+        long(&self.0).to_string()
     }
 
     /// The template as it is deployed with these parameters, each `Name=Value`, in place of the defaults.
@@ -302,6 +325,25 @@ pub fn referred(value: &Value) -> Option<&str> {
     }
 }
 
+/// A value in which each attribute is named by a list: as one text only YAML has it.
+fn long(value: &Value) -> Value {
+    match value {
+        Value::Array(items) => items.iter().map(long).collect(),
+        Value::Object(members) => {
+            let members = members.iter().map(|(name, member)| {
+                let attribute = member.as_str().and_then(|text| text.split_once('.'));
+                let member = match attribute {
+                    Some((resource, attribute)) if name == GET_ATT => json!([resource, attribute]),
+                    _ => long(member),
+                };
+                (name.clone(), member)
+            });
+            Value::Object(members.collect())
+        }
+        other => other.clone(),
+    }
+}
+
 fn value(yaml: &Yaml<'_>) -> Result<Value> {
     Ok(match yaml {
         Yaml::Value(scalar) => match scalar {
@@ -343,9 +385,30 @@ fn value(yaml: &Yaml<'_>) -> Result<Value> {
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
-    use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn the_code_of_functions_can_be_in_archives() {
+        let template = "Resources:\n  A: {Properties: {CodeUri: functions/a/, Timeout: 5}}\n  B: {Type: Queue}\n";
+        let template = Template::parse(template).unwrap().with_archives();
+        let a = template.resource("A").unwrap();
+        assert_eq!(a.property("/CodeUri"), "functions/a.zip");
+        assert_eq!(a.property("/Timeout"), 5);
+    }
+
+    #[test]
+    fn json_has_the_long_form_of_every_function() {
+        let template = "Outputs:\n  A: !GetAtt B.C.D\n  E: !Sub '${B.C}'\n  F: [!Ref G, 2012-10-17, 1, true]\n";
+        let template = Template::parse(template).unwrap();
+        let expected = json!({ "Outputs": {
+            "A": { "Fn::GetAtt": ["B", "C.D"] },
+            "E": { "Fn::Sub": "${B.C}" },
+            "F": [{ "Ref": "G" }, "2012-10-17", 1, true],
+        }});
+        let written: Value = serde_json::from_str(&template.to_json()).unwrap();
+        assert_eq!(written, expected);
+    }
 
     #[test]
     fn short_forms_are_written_out() {
