@@ -290,14 +290,7 @@ async fn example(places: &Places, log: &Path, progress: Progress) -> Result<Path
     let mut command = Command::new("cargo");
     without_cargos_own(&mut command);
     command
-        .args([
-            "build",
-            "--package",
-            "model",
-            "--example",
-            "scale",
-            "--locked",
-        ])
+        .args(["build", "--example", "scale", "--locked"])
         // The project's own profile, whatever the machine's configuration of cargo puts in its place.
         .args(["--config", "Cargo.toml"])
         .env("CARGO_INCREMENTAL", "0")
