@@ -4,6 +4,7 @@
     reason = "what cannot be read stops the test where it is"
 )]
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -183,6 +184,37 @@ fn a_port_has_at_most_four_methods() {
     assert!(
         ports.is_empty(),
         "a port for each of their users: {ports:?}"
+    );
+}
+
+/// The crates of others in the workspace's builds that follow these edges, each with its features.
+fn features(edges: &str) -> BTreeSet<String> {
+    let output = Command::new(env!("CARGO"))
+        .args(["tree", "--workspace", "--locked", "--offline"])
+        .args(["--edges", edges])
+        .args(["--prefix", "none", "--format", "{p} [{f}]"])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let tree = String::from_utf8(output.stdout).unwrap();
+    tree.lines()
+        .map(|line| line.trim_end_matches(" (*)"))
+        .map(|line| line.replace(" (proc-macro)", ""))
+        .filter(|line| line.contains(" [") && !line.contains(" (/"))
+        .collect()
+}
+
+/// What programs and tests have in common is compiled once: minutes of the first `cargo verify`.
+#[test]
+fn programs_and_tests_use_the_same_features() {
+    let programs = features("no-dev");
+    assert!(programs.len() > 200, "{programs:?}");
+    let tests = features("all");
+    let other: Vec<_> = programs.difference(&tests).collect();
+    assert!(
+        other.is_empty(),
+        "tests switch on more features of these crates: add them to tests/features/Cargo.toml: {other:#?}"
     );
 }
 

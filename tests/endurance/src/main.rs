@@ -1,4 +1,4 @@
-//! `cargo run -p endurance -- faults`: long runs on the local stack that break things on purpose.
+//! `cargo run --bin endurance -- faults`: long runs on the local stack that break things on purpose.
 //!
 //! Role: what only shows when everything happens at once: faults between the functions and AWS, functions killed at
 //! random, queues and tables that go away for seconds. Promise: a run is bounded in time, stays on 127.0.0.1, says
@@ -52,8 +52,8 @@ use crate::test_stack::Where;
     version,
     after_help = "\
 Examples:
-  cargo run -p endurance -- faults --events 20000 --seed 1
-  cargo run -p endurance -- faults --events 1000 --running
+  cargo run --bin endurance -- faults --events 20000 --seed 1
+  cargo run --bin endurance -- faults --events 1000 --running
 
 Exit codes: 0 every promise held, 1 one is broken or the run proves too little, 2 nothing was tried or the stack went away."
 )]

@@ -1,4 +1,4 @@
-//! `cargo run -p model -- --schedules 100000`: runs schedules on all cores, prints how often which fault met
+//! `cargo run --bin model -- --schedules 100000`: runs schedules on all cores, prints how often which fault met
 //! which step, and fails if an invariant broke or a cell of that table stayed too empty.
 #![allow(
     clippy::print_stdout,

@@ -338,7 +338,7 @@ fn judge(total: &Report, coverage: &Coverage, took: Duration) -> anyhow::Result<
     for failure in total.broken.iter().take(5) {
         good = false;
         println!("\nseed {} breaks {}", failure.seed, failure.what);
-        println!("  cargo run -p model -- --seed {}", failure.seed);
+        println!("  cargo run --bin model -- --seed {}", failure.seed);
     }
     if let Some(first) = total.broken.first() {
         tell(first.seed)?;
@@ -471,7 +471,7 @@ pub(crate) fn story(seed: u64) -> bool {
     let _ = match &outcome.broken {
         Some(broken) => writeln!(
             out,
-            "\nbroken: {broken}\n\nagain: cargo run -p model -- --seed {seed}"
+            "\nbroken: {broken}\n\nagain: cargo run --bin model -- --seed {seed}"
         ),
         None => writeln!(out, "\nevery invariant holds"),
     };

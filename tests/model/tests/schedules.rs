@@ -1,5 +1,5 @@
 //! A small number of schedules, with every normal run of the tests. The large number is
-//! `cargo run -p model -- --schedules 100000`.
+//! `cargo run --bin model -- --schedules 100000`.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

@@ -163,7 +163,7 @@ pub const CHECKS: &[Check] = &[
         Work::Cargo(
             &[
                 "run",
-                "--package",
+                "--bin",
                 "model",
                 "--locked",
                 "--",
@@ -347,7 +347,7 @@ pub const CHECKS: &[Check] = &[
         "Known mistakes in a copy of the handlers",
         &[],
         Work::Cargo(
-            &["run", "--package", "model", "--locked", "--", "mistakes"],
+            &["run", "--bin", "model", "--locked", "--", "mistakes"],
             |log| {
                 let caught = log
                     .lines()
@@ -468,7 +468,7 @@ impl Run {
 
     /// Counted by the package that measures the functions.
     async fn scale(&self) -> Result<Outcome> {
-        let arguments = ["run", "--package", "bench", "--locked", "--", "guard"];
+        let arguments = ["run", "--bin", "bench", "--locked", "--", "guard"];
         let output = self.output_of_cargo("scale", &arguments).await?;
         guarded(&output).context("the guard ended well and did not say what it counted")
     }
@@ -620,12 +620,12 @@ impl Run {
             Tests::OnStack => "end to end",
         };
         if !self.has("nextest").await {
-            let these = match which {
-                Tests::WithoutStack => ["--workspace", "--exclude"],
-                Tests::OnStack => ["--locked", "--package"],
+            let these: &[&str] = match which {
+                Tests::WithoutStack => &["--workspace", "--exclude"],
+                Tests::OnStack => &["--package", "features", "--package"],
             };
             let arguments = ["test", "--no-fail-fast", "--lib", "--bins", "--tests"];
-            let arguments = [&arguments[..], &these, &[END_TO_END]].concat();
+            let arguments = [&arguments[..], these, &[END_TO_END]].concat();
             let output = self.output_of_cargo(log, &arguments).await?;
             return Ok(Outcome::Passed(Summary::of(&output).to_string()));
         }
