@@ -624,8 +624,9 @@ impl Run {
                 Tests::WithoutStack => &["--workspace", "--exclude"],
                 Tests::OnStack => &["--package", "features", "--package"],
             };
-            let arguments = ["test", "--no-fail-fast", "--lib", "--bins", "--tests"];
-            let arguments = [&arguments[..], these, &[END_TO_END]].concat();
+            let arguments = ["test", "--locked", "--no-fail-fast"];
+            let targets = ["--lib", "--bins", "--tests"];
+            let arguments = [&arguments[..], &targets, these, &[END_TO_END]].concat();
             let output = self.output_of_cargo(log, &arguments).await?;
             return Ok(Outcome::Passed(Summary::of(&output).to_string()));
         }
