@@ -208,6 +208,8 @@ async fn install(
         "--no-input",
         "--progress-bar",
         "off",
+        // Python compiles what it runs when it runs it first; most of the packages' modules it never runs.
+        "--no-compile",
         // A file that is not the one that was pinned is not installed, nor one that is not in the list: it is complete.
         "--require-hashes",
         "--no-deps",
