@@ -22,6 +22,9 @@ use crate::tools::{Tools, without_cargos_own};
 /// The packages that are functions, which are also the names of their programs.
 const FUNCTIONS: [&str; 4] = ["inbound", "consumer", "subscriptions", "erasure"];
 
+/// Packs programs, `x/bootstrap` into `x.zip`.
+const PACKER: &str = include_str!("pack.py");
+
 /// The functions' processor, as the template names it.
 ///
 /// # Errors
@@ -37,9 +40,6 @@ pub fn architecture() -> Result<&'static str> {
         ))),
     }
 }
-
-/// Packs programs, `x/bootstrap` into `x.zip`.
-const PACKER: &str = include_str!("pack.py");
 
 /// Which build of the functions a stack runs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

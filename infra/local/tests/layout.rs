@@ -31,6 +31,21 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
+/// What `cargo tree` prints: a crate in each line, with its version and its features.
+fn tree(arguments: &[&str]) -> String {
+    let output = Command::new(env!("CARGO"))
+        .args(["tree", "--locked", "--offline", "--prefix", "none"])
+        .args(["--format", "{p} [{f}]"])
+        .args(arguments)
+        // As a package is built: with the features that it asks for, not those of all its neighbours.
+        .env_remove("CARGO_RESOLVER_FEATURE_UNIFICATION")
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
 /// A file of the product, without its tests.
 struct Code {
     path: String,
@@ -106,16 +121,7 @@ fn is_arm(line: &str) -> bool {
 #[case::consumer("consumer", false)]
 #[case::subscriptions("subscriptions", true)]
 fn only_subscriptions_has_the_sources_http_client(#[case] function: &str, #[case] expected: bool) {
-    let tree = Command::new(env!("CARGO"))
-        .args(["tree", "--locked", "--edges", "normal"])
-        .args(["--prefix", "none", "--format", "{p}", "--package", function])
-        // As a function is built: with the features that it asks for, not those of all its neighbours.
-        .env_remove("CARGO_RESOLVER_FEATURE_UNIFICATION")
-        .current_dir(root())
-        .output()
-        .unwrap();
-    assert!(tree.status.success(), "{tree:?}");
-    let tree = String::from_utf8(tree.stdout).unwrap();
+    let tree = tree(&["--package", function, "--edges", "normal"]);
     assert!(tree.contains("sources v"), "{tree}");
     let has_client = tree.lines().any(|line| line.starts_with("reqwest v"));
     assert_eq!(has_client, expected, "{tree}");
@@ -189,16 +195,8 @@ fn a_port_has_at_most_four_methods() {
 
 /// The crates of others in the workspace's builds that follow these edges, each with its features.
 fn features(edges: &str) -> BTreeSet<String> {
-    let output = Command::new(env!("CARGO"))
-        .args(["tree", "--workspace", "--locked", "--offline"])
-        .args(["--edges", edges])
-        .args(["--prefix", "none", "--format", "{p} [{f}]"])
-        .current_dir(root())
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{output:?}");
-    let tree = String::from_utf8(output.stdout).unwrap();
-    tree.lines()
+    tree(&["--workspace", "--edges", edges])
+        .lines()
         .map(|line| line.trim_end_matches(" (*)"))
         .map(|line| line.replace(" (proc-macro)", ""))
         .filter(|line| line.contains(" [") && !line.contains(" (/"))
@@ -221,13 +219,7 @@ fn programs_and_tests_use_the_same_features() {
 /// An operator's first build takes seconds, and has nothing in it that belongs to this machine's stack.
 #[test]
 fn the_operators_command_has_nothing_of_the_local_stack() {
-    let output = Command::new(env!("CARGO"))
-        .args(["tree", "--package", "orderhook", "--edges", "normal"])
-        .args(["--prefix", "none", "--locked", "--offline"])
-        .current_dir(root())
-        .output()
-        .unwrap();
-    let tree = String::from_utf8(output.stdout).unwrap();
+    let tree = tree(&["--package", "orderhook", "--edges", "normal"]);
     let packages: Vec<&str> = tree
         .lines()
         .filter_map(|line| line.split(' ').next())

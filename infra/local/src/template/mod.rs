@@ -203,7 +203,7 @@ impl Template {
                 ("Fn::If", Value::Array(parts)) => {
                     self.branch(parts).or(parts.last()).unwrap_or(&Value::Null)
                 }
-                ("Fn::GetAtt", Value::String(name)) => name
+                (GET_ATT, Value::String(name)) => name
                     .split_once('.')
                     .and_then(|(id, name)| Some(self.resource(id)?.property(&format!("/{name}"))))
                     .unwrap_or(&Value::Null),
@@ -318,7 +318,7 @@ pub fn referred(value: &Value) -> Option<&str> {
         let inside = text.split_once("${")?.1.split_once('}')?.0;
         return inside.split('.').next();
     }
-    match value.get("Fn::GetAtt")? {
+    match value.get(GET_ATT)? {
         Value::String(text) => text.split('.').next(),
         Value::Array(parts) => parts.first()?.as_str(),
         _ => None,
