@@ -443,7 +443,7 @@ pub struct Trace {
     /// The event whose data it has.
     pub latest: Option<EventId>,
     /// The [fingerprints](EventId::fingerprint) of all events that it names, that one among them.
-    pub events: BTreeSet<[u8; 8]>,
+    pub events: BTreeSet<[u8; 6]>,
 }
 
 /// The records table, for erasing.

@@ -82,66 +82,81 @@ fn in_order(changes: &[Change], delete: bool) -> Vec<Change> {
 /// The most contents that a record remembers.
 pub const MOST_REMEMBERED: usize = 8;
 
-/// A content and the event that brought it, short enough to remember eight: 8 bytes of the event's id
-/// ([`EventId::fingerprint`]), then 7 of the content's hash. Two contents that share them would be marked as possibly
-/// equal, and nothing else.
+/// A content and the event that brought it, short enough to remember eight: 4 bytes of the event's place
+/// ([`Said::place`]), 6 of its id ([`EventId::fingerprint`]) and 5 of the content's hash. Two contents that share them
+/// would be marked as possibly equal, and nothing else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Said([u8; Said::LENGTH]);
+pub struct Said {
+    place: [u8; 4],
+    event: [u8; 6],
+    content: [u8; 5],
+}
 
 impl Said {
     /// In bytes.
     pub const LENGTH: usize = 15;
-    const EVENT: usize = 8;
 
     /// What an event says.
     #[must_use]
     pub fn by(change: &Change) -> Self {
-        let event = change.id.fingerprint();
-        let mut bytes = [0; Self::LENGTH];
-        let (of_event, of_content) = bytes.split_at_mut(Self::EVENT);
-        for (to, from) in of_event.iter_mut().zip(event) {
-            *to = from;
+        Self {
+            place: Self::place(change),
+            event: change.id.fingerprint(),
+            ..Self::by_somebody(&change.hash)
         }
-        for (to, from) in of_content.iter_mut().zip(change.hash.as_bytes()) {
-            *to = *from;
-        }
-        Self(bytes)
     }
 
     /// A content whose event is not known.
     #[must_use]
     pub fn by_somebody(content: &ContentHash) -> Self {
-        let mut bytes = [0; Self::LENGTH];
-        for (to, from) in bytes.iter_mut().skip(Self::EVENT).zip(content.as_bytes()) {
-            *to = *from;
+        let content = content.as_bytes().first_chunk();
+        Self {
+            place: [0; 4],
+            event: [0; 6],
+            content: content.copied().unwrap_or_default(),
         }
-        Self(bytes)
     }
 
     /// Takes the bytes as they were stored.
     #[must_use]
     pub fn stored(bytes: &[u8]) -> Option<Self> {
-        bytes.try_into().ok().map(Self)
+        let (place, rest) = bytes.split_first_chunk()?;
+        let (event, rest) = rest.split_first_chunk()?;
+        Some(Self {
+            place: *place,
+            event: *event,
+            content: rest.try_into().ok()?,
+        })
     }
 
     /// The bytes to store.
     #[must_use]
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.0
+    pub fn to_bytes(self) -> [u8; Self::LENGTH] {
+        let mut bytes = [0; Self::LENGTH];
+        let parts = self.place.into_iter().chain(self.event).chain(self.content);
+        for (to, from) in bytes.iter_mut().zip(parts) {
+            *to = from;
+        }
+        bytes
     }
 
     /// Whether this is what was said, whoever said it.
     #[must_use]
     pub fn is(&self, content: &ContentHash) -> bool {
-        self.content() == Self::by_somebody(content).content()
+        self.content == Self::by_somebody(content).content
     }
 
-    fn event(&self) -> &[u8] {
-        self.0.get(..Self::EVENT).unwrap_or_default()
+    /// The [fingerprint](EventId::fingerprint) of the event.
+    #[must_use]
+    pub fn event(&self) -> [u8; 6] {
+        self.event
     }
 
-    fn content(&self) -> &[u8] {
-        self.0.get(Self::EVENT..).unwrap_or_default()
+    /// An event's place among those of its record, in units of 1,024 milliseconds: a number with its highest byte first, so
+    /// that the bytes sort as the places do.
+    fn place(change: &Change) -> [u8; 4] {
+        let unit = change.order().at().millis() >> 10;
+        u32::try_from(unit).unwrap_or(u32::MAX).to_be_bytes()
     }
 }
 
@@ -176,7 +191,7 @@ impl Memory {
     #[must_use]
     pub fn ends_with(&self, event: &Change) -> bool {
         let newest = self.iter().next();
-        newest.is_some_and(|newest| newest.event() == Said::by(event).event())
+        newest.is_some_and(|newest| newest.event == event.id.fingerprint())
     }
 }
 
@@ -284,8 +299,10 @@ pub struct Verdict {
 
 /// Judges each event of a group, in the group's order, by what the table knew before the group was applied.
 ///
-/// When the message of a remembered event comes again, it is compared with older contents only. Its marks are then the same
-/// while the content that it equals is remembered too; its outcome may differ.
+/// An event that the record remembers is compared with older contents only, so its mark is the same when its message comes
+/// again, while the content that it equals is remembered too; its outcome may differ. An event that came too late is
+/// compared with all that is remembered, unless it may be a forgotten one: of several events with equal contents, the one
+/// that was applied first is never marked.
 #[must_use]
 pub fn judge(changes: &[Change], known: &Known) -> Vec<Verdict> {
     let updates = in_order(changes, false);
@@ -333,16 +350,15 @@ fn judge_update(
         (false, true, false) => Outcome::Applied,
     };
     let said = Said::by(change);
-    // An event that is remembered is measured by what is older, and one that comes too late by all that is remembered.
-    let own = history
-        .iter()
-        .position(|other| other.event() == said.event());
+    let own = history.iter().position(|other| other.event == said.event);
+    let remembered = history.get(..MOST_REMEMBERED).unwrap_or(history);
     let before = match own {
-        Some(own) => history.get(own + 1..),
-        None => history.get(..MOST_REMEMBERED.min(history.len())),
+        Some(own) => history.get(own + 1..).unwrap_or_default(),
+        None if may_be_forgotten(&said, remembered) => &[],
+        None => remembered,
     };
-    let mut before = before.unwrap_or_default().iter();
-    let is_equal = |other: &Said| other.content() == said.content();
+    let mut before = before.iter();
+    let is_equal = |other: &Said| other.is(&change.hash);
     let repeats_last = before.next().is_some_and(is_equal);
     let repeats_earlier = !repeats_last && before.any(is_equal);
     Verdict {
@@ -350,6 +366,12 @@ fn judge_update(
         possible_duplicate: repeats_last || repeats_earlier,
         repeats_earlier,
     }
+}
+
+/// Whether an event that is not remembered may have been: all that is remembered has a later place, or the same to a second.
+/// What equals it then may be its own repeat, marked because of it.
+fn may_be_forgotten(said: &Said, remembered: &[Said]) -> bool {
+    remembered.len() == MOST_REMEMBERED && remembered.iter().all(|other| other.place >= said.place)
 }
 
 /// A delete is a possible duplicate of the record's first delete only. After a final delete, another delete changes nothing.
@@ -716,13 +738,69 @@ mod tests {
         assert!(!table.take(&[update(5, 0)])[0].possible_duplicate);
     }
 
+    /// An event whose retries came under ids of their own, each marked because of it, until the record had forgotten it.
+    #[test]
+    fn a_forgotten_event_is_no_duplicate_of_its_own_retries() {
+        let at = |second: u64, content| update(second * 1_024, content);
+        let mut table = Table::default();
+        let (first, other) = (at(1, b'a'), at(2, b'c'));
+        let group = table.take(&[first, other]);
+        assert_eq!(group[0], verdict(Outcome::Stale, ""));
+        for second in 3..=10 {
+            let content = [b'a', b'c', b'x', b'y'][usize::try_from(second % 4).unwrap()];
+            let retry = table.take(&[at(second, content)])[0];
+            assert!(retry.possible_duplicate || !b"ac".contains(&content));
+            let again = table.take(&[first]);
+            assert_eq!(again, [verdict(Outcome::Stale, "")], "after {second}");
+        }
+        // One whose place is behind that of another that is remembered was never remembered itself.
+        let late = table.take(&[update(6 * 1_024 + 500, b'a')]);
+        assert_eq!(late, [verdict(Outcome::Stale, "earlier")]);
+    }
+
+    proptest! {
+        /// Whatever comes late, in groups and again: of the events with equal contents, one never has the mark.
+        #[test]
+        // requirement: repeat-mark
+        fn of_equal_contents_one_is_never_marked(
+            script in proptest::collection::vec((0..3_u8, 0..5_u64, any::<prop::sample::Index>()), 1..40),
+            is_timed in any::<bool>(),
+            cuts in proptest::collection::vec(1..4_usize, 80),
+        ) {
+            // About three in the time that a place is remembered by.
+            let events: Vec<Change> = (0..).zip(&script).map(|(number, (content, late, _))| match is_timed {
+                true => timed(number, 401 * number + 400 * late, *content, false),
+                false => update(401 * number + 400 * late, *content),
+            }).collect();
+            // After each event one comes again.
+            let again = |(number, (.., again)): (usize, &(u8, u64, prop::sample::Index))| {
+                [events[number], events[again.index(number + 1)]]
+            };
+            let taken: Vec<Change> = script.iter().enumerate().flat_map(again).collect();
+            let mut table = Table::default();
+            let mut marked = Vec::new();
+            let mut rest = &taken[..];
+            for cut in cuts {
+                let (group, more) = rest.split_at(cut.min(rest.len()));
+                let verdicts = table.take(group);
+                let with_mark = group.iter().zip(verdicts).filter(|(_, verdict)| verdict.possible_duplicate);
+                marked.extend(with_mark.map(|(event, _)| event.id));
+                rest = more;
+            }
+            for event in &events {
+                let mut equal = events.iter().filter(|other| other.hash == event.hash);
+                prop_assert!(equal.any(|equal| !marked.contains(&equal.id)), "{event:?}");
+            }
+        }
+    }
+
     #[test]
     fn what_is_remembered_reads_back() {
         let events = [update(1, 0), update(2, 1)];
         let memory = Memory::default().after(&events);
         let stored = memory
             .iter()
-            .map(|said| Said::stored(said.as_bytes()).unwrap());
+            .map(|said| Said::stored(&said.to_bytes()).unwrap());
         assert_eq!(Memory::stored(stored), memory);
         assert!(memory.ends_with(&events[1]) && !memory.ends_with(&events[0]));
         assert_eq!(Said::stored(b"short"), None);

@@ -142,12 +142,13 @@ impl EventId {
         self.index
     }
 
-    /// Eight bytes by which an event is distinguished from others of its record: its delivery's time, random bytes and its position,
-    /// one over the other.
+    /// Six bytes by which an event is distinguished from others of its record: the last ones of its delivery's time, random
+    /// bytes and its position, one over the other.
     #[must_use]
-    pub fn fingerprint(self) -> [u8; 8] {
+    pub fn fingerprint(self) -> [u8; 6] {
         let (time, random) = self.delivery.0.as_u64_pair();
-        (time ^ random ^ u64::from(self.index.0)).to_be_bytes()
+        let [_, _, fingerprint @ ..] = (time ^ random ^ u64::from(self.index.0)).to_be_bytes();
+        fingerprint
     }
 }
 

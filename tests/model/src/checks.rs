@@ -925,6 +925,9 @@ impl World {
         }
         self.check_mark(actor, key, &event, account, seen.possibleduplicate);
         let mut ledger = lock(&self.ledger);
+        if seen.possibleduplicate {
+            ledger.marked.insert(key);
+        }
         let team = &mut ledger.teams[number];
         // What a FIFO queue drops within five minutes is there already.
         let now = self.now();
@@ -1068,8 +1071,8 @@ impl World {
     /// Holds a mark against what could be known.
     ///
     /// Decided: an event is marked if another one says the same, of those that the record remembers and of those before it
-    /// in its batch; where the record remembers the event itself, of those before it. None is marked that no other event
-    /// of its record equals.
+    /// in its batch; where the record remembers the event itself, of those before it; where it may have forgotten it, of
+    /// none. None is marked that no other event of its record equals.
     fn check_mark(&self, actor: usize, key: Key, event: &Arc<Event>, account: usize, marked: bool) {
         let ledger = lock(&self.ledger);
         let subject = (account, event.about.clone());
@@ -1192,6 +1195,19 @@ impl World {
                 )
             })
         });
+        let unmarked_equal = |event: &Accepted| {
+            let mut others = ledger.accepted.iter();
+            others.any(|(other, accepted)| {
+                !ledger.marked.contains(other)
+                    && accepted.account == event.account
+                    && accepted.event.about == event.event.about
+                    && accepted.event.says_what(&event.event)
+            })
+        };
+        let untrue = ledger.marked.iter().copied().find(|key| {
+            let accepted = ledger.accepted.get(key);
+            accepted.is_some_and(|event| !unmarked_equal(event))
+        });
         let unread = ledger
             .lanes
             .iter()
@@ -1205,6 +1221,14 @@ impl World {
         }
         if let Some(lost) = lost {
             self.broken(Invariant::Delivered, || lost);
+        }
+        if let Some(key) = untrue {
+            self.broken(Invariant::Marks, || {
+                format!(
+                    "{} is marked, and so is every event of its record that says the same",
+                    name(key)
+                )
+            });
         }
         if unread {
             self.broken(Invariant::Unreadable, || {
@@ -1299,10 +1323,14 @@ fn expected_mark(
     let newer = group.iter().rev().filter(is_newer);
     let history: Vec<&(Key, Arc<Event>)> = newer.chain(&known.memory).collect();
     let own = history.iter().position(|(other, _)| *other == key);
+    let remembered = history.get(..REMEMBERED);
+    let unit = |key, event: &Event| oracle::place(key, event).0 / 1_024;
+    let is_later = |(other, said): &&(Key, Arc<Event>)| unit(*other, said) >= unit(key, event);
     let before = match own {
-        Some(own) => history.get(own + 1..),
-        None => history.get(..REMEMBERED.min(history.len())),
+        Some(own) => history.get(own + 1..).unwrap_or_default(),
+        None if remembered.is_some_and(|all| all.iter().all(is_later)) => &[],
+        None => remembered.unwrap_or(&history),
     };
-    let mut before = before.unwrap_or_default().iter();
+    let mut before = before.iter();
     Some(before.any(|(_, said)| said.says_what(event)))
 }

@@ -57,6 +57,8 @@ pub(crate) struct Ledger {
     pub(crate) accepted: BTreeMap<Key, Accepted>,
     pub(crate) lanes: Vec<Vec<LaneMessage>>,
     pub(crate) teams: Vec<Team>,
+    /// Events that a team got marked as possible duplicates.
+    pub(crate) marked: BTreeSet<Key>,
     /// What the undelivered queue has: team and event.
     pub(crate) undelivered: BTreeSet<(usize, Key)>,
     /// What quarantine has: delivery and position, or none for all of a delivery.

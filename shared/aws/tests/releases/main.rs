@@ -500,7 +500,7 @@ fn record_shown(example: &Example, key: &RecordKey, record: Option<&str>, known:
             .map(|byte| format!("{byte:02x}"))
             .collect::<String>()
     };
-    let memory = known.memory.iter().map(|said| hex(said.as_bytes()));
+    let memory = known.memory.iter().map(|said| hex(&said.to_bytes()));
     json!({
         "key": key.to_string(),
         "record": record,

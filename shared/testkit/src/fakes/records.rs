@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use domain::account::AccountName;
 use domain::erasure::{Cursor, ErasableRecords, Page, Trace};
-use domain::fold::{Change, Known};
+use domain::fold::{Change, Known, Said};
 use domain::identity::EventId;
 use domain::ports::{PortError, Records, Update, Written};
 use domain::record::RecordKey;
@@ -181,9 +181,7 @@ impl ErasableRecords for FakeRecords {
             let deleted = record.known.deleted.map(|(id, _)| id);
             let ids = record.occurrences.into_iter().chain(latest).chain(deleted);
             let remembered = record.known.memory;
-            let remembered = remembered
-                .iter()
-                .filter_map(|said| said.as_bytes().first_chunk::<8>().copied());
+            let remembered = remembered.iter().map(Said::event);
             Trace {
                 latest,
                 events: ids.map(EventId::fingerprint).chain(remembered).collect(),

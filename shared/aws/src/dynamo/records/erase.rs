@@ -11,6 +11,7 @@ use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::account::AccountName;
 use domain::erasure::{Cursor, ErasableRecords, Page, Trace};
+use domain::fold::Said;
 use domain::identity::EventId;
 use domain::ports::PortError;
 use domain::record::RecordKey;
@@ -140,13 +141,12 @@ fn trace(item: &Item) -> Result<Trace, PortError> {
     };
     let collected = collected.iter().filter_map(|id| id.parse::<EventId>().ok());
     let ids = collected.chain(latest).chain(named(DELETED_BY)?);
-    let mut events: BTreeSet<[u8; 8]> = ids.map(EventId::fingerprint).collect();
-    // The fingerprint is what a remembered content begins with.
+    let mut events: BTreeSet<[u8; 6]> = ids.map(EventId::fingerprint).collect();
     let remembered = CONTENTS.iter().filter_map(|name| match item.get(*name) {
-        Some(AttributeValue::B(said)) => said.as_ref().first_chunk::<8>().copied(),
+        Some(AttributeValue::B(said)) => Said::stored(said.as_ref()),
         _ => None,
     });
-    events.extend(remembered);
+    events.extend(remembered.map(|said| said.event()));
     Ok(Trace { latest, events })
 }
 
@@ -154,7 +154,7 @@ fn trace(item: &Item) -> Result<Trace, PortError> {
 mod tests {
     use super::*;
     use aws_sdk_dynamodb::primitives::Blob;
-    use domain::fold::{Change, Said};
+    use domain::fold::Change;
     use domain::identity::{ContentHash, DeliveryId, EventIndex};
     use domain::timestamp::Timestamp;
 
@@ -170,7 +170,7 @@ mod tests {
             delete: false,
             hash: ContentHash::of("order.updated", b"{}"),
         });
-        AttributeValue::B(Blob::new(said.as_bytes()))
+        AttributeValue::B(Blob::new(said.to_bytes()))
     }
 
     #[test]

@@ -443,7 +443,7 @@ fn remembering(mut changes: Changes, update: &Update<'_>) -> Changes {
             place.checked_sub(count).and_then(|old| CONTENTS.get(old)),
         ) {
             (Some(change), _) => {
-                let said = Blob::new(Said::by(change).as_bytes());
+                let said = Blob::new(Said::by(change).to_bytes());
                 changes.set(name, AttributeValue::B(said))
             }
             (None, Some(old)) => changes.set_to_other(name, old, NOTHING),
@@ -698,7 +698,7 @@ mod tests {
     }
 
     fn said(change: &Change) -> AttributeValue {
-        AttributeValue::B(Blob::new(Said::by(change).as_bytes()))
+        AttributeValue::B(Blob::new(Said::by(change).to_bytes()))
     }
 
     #[test]
