@@ -379,6 +379,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The same while a lane is stopped: what else is missing comes within moments.
 const SHORT_PATIENCE: Duration = Duration::from_secs(5);
 
+/// What has tests. Without it cargo builds the examples too.
+const TARGETS: [&str; 3] = ["--lib", "--bins", "--tests"];
+
 /// The profile of nextest whose runs leave a report.
 const NEXTEST_PROFILE: &str = "verify";
 
@@ -625,8 +628,7 @@ impl Run {
                 Tests::OnStack => &["--package", "features", "--package"],
             };
             let arguments = ["test", "--locked", "--no-fail-fast"];
-            let targets = ["--lib", "--bins", "--tests"];
-            let arguments = [&arguments[..], &targets, these, &[END_TO_END]].concat();
+            let arguments = [&arguments[..], &TARGETS, these, &[END_TO_END]].concat();
             let output = self.output_of_cargo(log, &arguments).await?;
             return Ok(Outcome::Passed(Summary::of(&output).to_string()));
         }
@@ -642,18 +644,12 @@ impl Run {
             return Err(error).with_context(|| format!("{} stays", report.display()));
         }
         let arguments = [
-            "nextest",
-            "run",
-            "--workspace",
-            "--locked",
-            "--profile",
-            NEXTEST_PROFILE,
-            "--no-fail-fast",
-            "--status-level",
-            "slow",
-            "-E",
-            &filter,
-        ];
+            &["nextest", "run", "--workspace", "--locked"],
+            &TARGETS[..],
+            &["--profile", NEXTEST_PROFILE, "--no-fail-fast"],
+            &["--status-level", "slow", "-E", &filter],
+        ]
+        .concat();
         let ran = self.output_of_cargo(log, &arguments).await;
         // Also where one failed: the table of requirements names it.
         if let Ok(text) = std::fs::read_to_string(&report) {
@@ -713,13 +709,11 @@ impl Run {
 
     async fn requirements_current(&self) -> Result<Outcome> {
         let arguments = [
-            "nextest",
-            "list",
-            "--workspace",
-            "--locked",
-            "--message-format",
-            "json",
-        ];
+            &["nextest", "list", "--workspace", "--locked"],
+            &TARGETS[..],
+            &["--message-format", "json"],
+        ]
+        .concat();
         let output = cargo(&arguments)
             .current_dir(&self.places.root)
             .output()
