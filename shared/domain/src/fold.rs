@@ -82,9 +82,9 @@ fn in_order(changes: &[Change], delete: bool) -> Vec<Change> {
 /// The most contents that a record remembers.
 pub const MOST_REMEMBERED: usize = 8;
 
-/// A content and the event that brought it, short enough to remember eight: 4 bytes of the event's place
-/// ([`Said::place`]), 6 of its id ([`EventId::fingerprint`]) and 5 of the content's hash. Two contents that share them
-/// would be marked as possibly equal, and nothing else.
+/// A content and the event that brought it, short enough to remember eight: 4 bytes of the event's place among those of its
+/// record, in units of 1,024 milliseconds, 6 of its id ([`EventId::fingerprint`]) and 5 of the content's hash. Two contents
+/// that share the last would be marked as possibly equal, and nothing else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Said {
     place: [u8; 4],
@@ -152,8 +152,7 @@ impl Said {
         self.event
     }
 
-    /// An event's place among those of its record, in units of 1,024 milliseconds: a number with its highest byte first, so
-    /// that the bytes sort as the places do.
+    /// The bytes of an event's place, the highest first: they sort as the places do.
     fn place(change: &Change) -> [u8; 4] {
         let unit = change.order().at().millis() >> 10;
         u32::try_from(unit).unwrap_or(u32::MAX).to_be_bytes()

@@ -340,9 +340,9 @@ pub const CHECKS: &[Check] = &[
         &[Need::Cargo("nextest", NEXTEST)],
         Work::Run(|run| Box::pin(run.requirements_current())),
     ),
-    // Each known mistake, put into a copy of the code, has to break the invariant that it names, or to fail the test. Last,
-    // since it takes long and no other check waits for it.
-    check(
+    // Each known mistake, put into a copy of the code, has to break the invariant that it names, or to fail the test. It proves
+    // the checks, not the product, and takes long: last, and of a release.
+    of_release(check(
         "mistakes",
         "Known mistakes in a copy of the handlers",
         &[],
@@ -355,7 +355,7 @@ pub const CHECKS: &[Check] = &[
                 caught.map(|caught| format!("{caught}, each caught"))
             },
         ),
-    ),
+    )),
 ];
 
 /// Whether a check is made: its name contains `only`, or one needs it whose name does.

@@ -11,6 +11,10 @@ use crate::places::Places;
 /// What Rust prints when a thread panics, whoever catches it.
 const PANICKED: &str = "panicked at";
 
+/// With what the runtime's library panics when the emulator ends an environment that is still starting: the question for the
+/// first event is answered with 500 then, and on that the program has to end. Nothing of the project ran.
+const ENDED: &str = "missing lambda-runtime-aws-request-id header";
+
 /// What the emulator prints when an invocation failed as a whole: its messages wait for their visibility timeout.
 const FAILED: &str = "failed processing SQS batch";
 
@@ -43,7 +47,11 @@ pub(super) fn none(places: &Places) -> Result<Outcome> {
 /// A function panicked.
 fn scan(log: &Path, text: &str) -> Result<usize> {
     let lines: Vec<&str> = text.lines().collect();
-    if let Some(line) = lines.iter().position(|line| line.contains(PANICKED)) {
+    let is_panic = |(line, text): (usize, &&str)| {
+        let message = lines.get(line + 1).copied();
+        text.contains(PANICKED) && message != Some(ENDED)
+    };
+    if let Some(line) = lines.iter().enumerate().position(is_panic) {
         let shown: Vec<&str> = lines.iter().skip(line).take(SHOWN).copied().collect();
         anyhow::bail!("{}:{}: {}", log.display(), line + 1, shown.join("\n"));
     }
@@ -63,5 +71,15 @@ mod tests {
         let error = scan(log, loud).unwrap_err().to_string();
         assert!(error.starts_with("emulator.log:2: thread"), "{error}");
         assert!(error.ends_with("index out of bounds"), "{error}");
+    }
+
+    #[test]
+    fn an_environment_that_is_ended_while_it_starts_is_no_panic_of_a_function() {
+        let log = Path::new("emulator.log");
+        let ended = format!("thread 'main' (9) panicked at types.rs:176:10:\n{ENDED}\n");
+        assert_eq!(scan(log, &ended).unwrap(), 0);
+        let then = format!("{ended}thread 'main' (7) panicked at src/lib.rs:3:5:\noops\n");
+        let error = scan(log, &then).unwrap_err().to_string();
+        assert!(error.starts_with("emulator.log:3: thread"), "{error}");
     }
 }
