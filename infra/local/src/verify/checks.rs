@@ -643,10 +643,16 @@ impl Run {
         {
             return Err(error).with_context(|| format!("{} stays", report.display()));
         }
+        // Those on a stack mostly wait for it; nextest's own settings bound how many run at a time.
+        let side_by_side: &[&str] = match which {
+            Tests::WithoutStack => &[],
+            Tests::OnStack => &["--test-threads", "4"],
+        };
         let arguments = [
             &["nextest", "run", "--workspace", "--locked"],
             &TARGETS[..],
             &["--profile", NEXTEST_PROFILE, "--no-fail-fast"],
+            side_by_side,
             &["--status-level", "slow", "-E", &filter],
         ]
         .concat();
