@@ -1076,12 +1076,10 @@ impl World {
     fn check_mark(&self, actor: usize, key: Key, event: &Arc<Event>, account: usize, marked: bool) {
         let ledger = lock(&self.ledger);
         let subject = (account, event.about.clone());
-        let equal = ledger.accepted.iter().any(|(other, accepted)| {
-            *other != key
-                && accepted.account == account
-                && accepted.event.about == event.about
-                && accepted.event.says_what(event)
-        });
+        let equal = ledger
+            .accepted
+            .iter()
+            .any(|(other, accepted)| *other != key && accepted.says_what(account, event));
         let expected = if matches!(event.about, About::Nothing(_) | About::Fact(..)) {
             Some(false)
         } else {
@@ -1198,10 +1196,7 @@ impl World {
         let unmarked_equal = |event: &Accepted| {
             let mut others = ledger.accepted.iter();
             others.any(|(other, accepted)| {
-                !ledger.marked.contains(other)
-                    && accepted.account == event.account
-                    && accepted.event.about == event.event.about
-                    && accepted.event.says_what(&event.event)
+                !ledger.marked.contains(other) && accepted.says_what(event.account, &event.event)
             })
         };
         let untrue = ledger.marked.iter().copied().find(|key| {

@@ -205,6 +205,13 @@ pub(crate) struct Accepted {
     pub(crate) delivery: String,
 }
 
+impl Accepted {
+    /// Whether it says the same of the same record as an event of this account.
+    pub(crate) fn says_what(&self, account: usize, event: &Event) -> bool {
+        self.account == account && self.event.about == event.about && self.event.says_what(event)
+    }
+}
+
 pub(crate) struct LaneMessage {
     pub(crate) body: Arc<str>,
     pub(crate) key: Option<Key>,
