@@ -29,9 +29,8 @@ const MOST_RECORDS: usize = 60;
 /// # Panics
 /// It is not.
 pub async fn tell(fixture: &Fixture) {
-    let world = World::planted().await;
+    let world = accepted_at_once(fixture).await;
     let name = &fixture.name;
-    world.deliver(&fixture.body).await;
     let delivery = kept(&world, fixture).await;
     match &fixture.expected {
         Expected::Unreadable(reason) => {
@@ -57,12 +56,31 @@ pub async fn tell(fixture: &Fixture) {
     }
 }
 
+/// An account whose first request with the fixture was accepted. An emulator that is overrun may answer too late; and
+/// where it does not read the retry marker in time either, the retry is a second delivery.
+async fn accepted_at_once(fixture: &Fixture) -> World {
+    let what = format!("{}: the first request is accepted", fixture.name);
+    until(&what, async || {
+        let world = World::planted().await;
+        let answer = world.post(&fixture.body).await;
+        match answer.status {
+            200 => Ok(world),
+            status => Err(format!("{status} {}", answer.body)),
+        }
+    })
+    .await
+}
+
 /// The id of the one delivery that was kept, with its bytes.
 async fn kept(world: &World, fixture: &Fixture) -> String {
     let name = &fixture.name;
     let receipts = world.stack.receipts(&world.account).await;
     let [receipt] = receipts.as_slice() else {
-        panic!("{name}: {} receipts", receipts.len());
+        let ids: Vec<&str> = receipts
+            .iter()
+            .map(|receipt| receipt.delivery.as_str())
+            .collect();
+        panic!("{name}: kept as {ids:?}");
     };
     assert!(receipt.body == fixture.body, "{name}: the receipt's bytes");
     if let Expected::Events(expected) = &fixture.expected {
@@ -148,8 +166,7 @@ fn check_pairs(name: &str, expected: &ExpectedEvents, events: &[TeamEvent]) {
 async fn check_bad(world: &World, fixture: &Fixture, bad: &[u32]) {
     let name = &fixture.name;
     if bad.is_empty() {
-        let messages = world.reader("QuarantineQueueUrl").messages().await;
-        assert_eq!(messages, [], "{name}: nothing is bad");
+        assert_eq!(world.quarantine().await, [], "{name}: nothing is bad");
         return;
     }
     let messages = world.quarantined(1).await;
@@ -174,7 +191,6 @@ async fn check_bad(world: &World, fixture: &Fixture, bad: &[u32]) {
 
 /// Each element is an event or quarantined, and none is both or neither.
 async fn check_either(world: &World, name: &str, elements: usize) {
-    let quarantine = world.reader("QuarantineQueueUrl");
     let what = format!("{name}: every element is somewhere");
     until(&what, async || {
         let mut good: Vec<u32> = world
@@ -186,15 +202,10 @@ async fn check_either(world: &World, name: &str, elements: usize) {
             .collect();
         // A queue may deliver twice.
         good.dedup();
+        let quarantine = world.quarantine().await;
         let bad: Vec<u32> = quarantine
-            .messages()
-            .await
             .iter()
-            .flat_map(|message| {
-                let message: crate::world::Quarantined =
-                    serde_json::from_str(&message.body).expect("a quarantine message");
-                message.elements.into_iter().map(|element| element.index)
-            })
+            .flat_map(|message| message.elements.iter().map(|element| element.index))
             .collect();
         let found = [good.clone(), bad.clone()].concat();
         let all: BTreeSet<u32> = found.iter().copied().collect();

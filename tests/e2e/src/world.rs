@@ -5,6 +5,7 @@
     reason = "a test stops where its world cannot be made"
 )]
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
@@ -404,20 +405,41 @@ impl World {
         .await
     }
 
-    /// Waits for so many quarantine messages.
+    /// This account's quarantine messages so far, each once: one whose answer came late or was lost is sent again.
     ///
     /// # Panics
-    /// They do not come, there are more, or they are malformed.
-    pub async fn quarantined(&self, count: usize) -> Vec<Quarantined> {
-        let messages = self.messages("QuarantineQueueUrl", count).await;
-        assert_eq!(messages.len(), count, "messages in quarantine");
-        let read = messages.iter().map(|message| {
-            let message: Quarantined = serde_json::from_str(&message.body)
-                .unwrap_or_else(|error| panic!("{error} in {}", message.body));
+    /// One is malformed.
+    pub async fn quarantine(&self) -> Vec<Quarantined> {
+        let messages = self.reader("QuarantineQueueUrl").messages().await;
+        let bodies: BTreeSet<&str> = messages
+            .iter()
+            .map(|message| message.body.as_str())
+            .collect();
+        let read = bodies.into_iter().map(|body| {
+            let message: Quarantined =
+                serde_json::from_str(body).unwrap_or_else(|error| panic!("{error} in {body}"));
             assert_eq!(message.account, self.account);
             message
         });
         read.collect()
+    }
+
+    /// Waits for so many different quarantine messages.
+    ///
+    /// # Panics
+    /// They do not come, there are more, or they are malformed.
+    pub async fn quarantined(&self, count: usize) -> Vec<Quarantined> {
+        let what = format!("{count} different messages in quarantine");
+        let messages = until(&what, async || {
+            let messages = self.quarantine().await;
+            if messages.len() < count {
+                return Err(format!("there are {}", messages.len()));
+            }
+            Ok(messages)
+        })
+        .await;
+        assert_eq!(messages.len(), count, "messages in quarantine");
+        messages
     }
 
     /// The bytes that a quarantine message points at.

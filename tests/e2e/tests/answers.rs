@@ -240,6 +240,23 @@ async fn what_is_not_understood_is_accepted_and_quarantined(
 }
 
 #[tokio::test]
+// requirement: durable-quarantine
+async fn a_quarantine_message_whose_answer_was_lost_is_sent_again_with_the_same_body() {
+    let world = World::planted().await;
+    let rule = Rule::new(Fault::WorkThenDrop)
+        .operation(SEND)
+        .resource("Quarantine")
+        .contains(&world.account)
+        .times(1);
+    world.disturb_by(rule).await;
+    assert_eq!(world.deliver(b"order").await, [200]);
+    let messages = world.messages("QuarantineQueueUrl", 2).await;
+    assert_ne!(messages[0].id, messages[1].id);
+    let message = world.quarantined(1).await.remove(0);
+    assert_eq!(world.quarantined_body(&message).await, b"order");
+}
+
+#[tokio::test]
 // requirement: answer-keys-missing
 async fn without_keys_it_is_asked_to_come_again_and_then_accepted() {
     let world = World::without_keys().await;

@@ -14,8 +14,8 @@ use futures::{StreamExt as _, stream};
 use rstest::rstest;
 use testkit::fixtures::{self, Fixture};
 
-/// How many fixtures are on their way at the same time.
-const AT_ONCE: usize = 6;
+/// How many fixtures of one test are on their way at the same time. Other tests are too.
+const AT_ONCE: usize = 3;
 
 /// The fixtures whose names begin so.
 fn of(place: &str) -> Vec<Fixture> {
