@@ -124,7 +124,7 @@ pub(crate) struct Figures {
     pub(crate) repeats: usize,
     /// Those among them that are not marked as possible duplicates.
     pub(crate) unmarked_repeats: usize,
-    /// Deliveries refused with 503 that came again whole.
+    /// Deliveries refused with 503 that came again whole, with no other answer before the success.
     pub(crate) refused_and_accepted: usize,
     /// Those among them whose events kept the ids of an attempt that was refused.
     pub(crate) kept_their_identity: usize,
@@ -553,6 +553,13 @@ impl<'a> Court<'a> {
                 continue;
             };
             if delivery.splits || delivery.comes_again || first.status != Some(503) {
+                continue;
+            }
+            // A function that is killed during a retry leaves no marker for the next one.
+            let is_answered = |attempt: &&Attempt| {
+                attempt.status == Some(503) || delivery.is_taken_by(attempt.status)
+            };
+            if !attempts.iter().all(is_answered) {
                 continue;
             }
             let refused: Vec<&&Attempt> = attempts

@@ -441,6 +441,19 @@ fn a_record_has_the_bytes_of_any_attempt_that_was_seen_under_its_id() {
     assert_eq!(judged(&world).problems, Vec::<String>::new());
 }
 
+/// The retry whose function was killed left no marker, so the next one had no ids to keep.
+#[test]
+fn a_refused_delivery_whose_retry_met_a_killed_function_shows_nothing_of_ids() {
+    let mut world = world();
+    world.log.attempts.insert(2, attempt(1, 1, 2500, Some(502)));
+    let Judgement { figures, problems } = judged(&world);
+    assert_eq!(problems, Vec::<String>::new());
+    assert_eq!(
+        (figures.refused_and_accepted, figures.kept_their_identity),
+        (0, 0)
+    );
+}
+
 /// Changes a message of the team's queue.
 fn replace(world: &mut World, message: usize, from: &str, to: &str) {
     let body = world.team[message].body.replace(from, to);
