@@ -126,14 +126,20 @@ impl Template {
             let (name, value) = parameter
                 .split_once('=')
                 .with_context(|| format!("{parameter} is not written as Name=Value"))?;
-            let declared = self
-                .0
-                .pointer_mut(&format!("/Parameters/{name}"))
-                .and_then(Value::as_object_mut)
-                .with_context(|| format!("the template has no parameter {name}"))?;
-            declared.insert("Default".to_owned(), Value::String(value.to_owned()));
+            self.set_parameter(name, value.to_owned())?;
         }
         Ok(self)
+    }
+
+    /// Gives a parameter another default.
+    fn set_parameter(&mut self, name: &str, value: String) -> Result<()> {
+        let declared = self
+            .0
+            .pointer_mut(&format!("/Parameters/{name}"))
+            .and_then(Value::as_object_mut)
+            .with_context(|| format!("the template has no parameter {name}"))?;
+        declared.insert("Default".to_owned(), Value::String(value));
+        Ok(())
     }
 
     /// The resources, by logical id.

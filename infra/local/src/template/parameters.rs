@@ -318,25 +318,21 @@ fn combinations(parameters: usize) -> Vec<Combination> {
     all
 }
 
-/// The template with these values, and what its rules then say. Nothing where its `Rules` refuse the values.
+/// What a template's rules say once its parameters have these values. Nothing where its `Rules` refuse them.
 fn with_values(
-    template: &Template,
+    template: &mut Template,
     parameters: &[Values<'_>],
     combination: &Combination,
 ) -> Result<Vec<Finding>> {
-    let given: Vec<String> = parameters
-        .iter()
-        .zip(combination)
-        .filter_map(|(parameter, place)| {
-            let value = parameter.values.get(*place)?;
-            Some(format!("{}={value}", parameter.name))
-        })
-        .collect();
-    let template = template.clone().with_parameters(&given)?;
-    if !is_deployed(&template)? {
+    for (parameter, place) in parameters.iter().zip(combination) {
+        if let Some(value) = parameter.values.get(*place) {
+            template.set_parameter(parameter.name, value.to_string())?;
+        }
+    }
+    if !is_deployed(template)? {
         return Ok(Vec::new());
     }
-    Ok(rules::as_given(&template))
+    Ok(rules::as_given(template))
 }
 
 /// Values that are each within their bounds, and together break a rule.
@@ -348,8 +344,10 @@ fn corners(template: &Template) -> Vec<Complaint> {
     // What is wrong with the defaults is a finding of the rule itself.
     let already = rules::check(template);
     let mut found: BTreeMap<(&str, String), Complaint> = BTreeMap::new();
+    // Every combination sets every one of the parameters anew.
+    let mut tried = template.clone();
     for combination in combinations(known.len()) {
-        let findings = match with_values(template, &known, &combination) {
+        let findings = match with_values(&mut tried, &known, &combination) {
             Ok(findings) => findings,
             Err(error) => return vec![("Rules".to_owned(), error.to_string())],
         };
@@ -361,7 +359,7 @@ fn corners(template: &Template) -> Vec<Complaint> {
             if is_known || found.contains_key(&key) {
                 continue;
             }
-            let text = explained(template, &known, combination.clone(), &finding);
+            let text = explained(&mut tried, &known, combination.clone(), &finding);
             found.insert(key, (finding.place, text));
         }
     }
@@ -370,7 +368,7 @@ fn corners(template: &Template) -> Vec<Complaint> {
 
 /// A finding with the values that it takes: those that do not matter go back to their defaults.
 fn explained(
-    template: &Template,
+    template: &mut Template,
     parameters: &[Values<'_>],
     mut combination: Combination,
     finding: &Finding,
