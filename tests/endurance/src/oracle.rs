@@ -555,7 +555,7 @@ impl<'a> Court<'a> {
             if delivery.splits || delivery.comes_again || first.status != Some(503) {
                 continue;
             }
-            // A function that is killed during a retry leaves no marker for the next one.
+            // A function that is killed during a retry holds the marker until its lease ends: the next retry begins anew.
             let is_answered = |attempt: &&Attempt| {
                 attempt.status == Some(503) || delivery.is_taken_by(attempt.status)
             };

@@ -441,7 +441,7 @@ fn a_record_has_the_bytes_of_any_attempt_that_was_seen_under_its_id() {
     assert_eq!(judged(&world).problems, Vec::<String>::new());
 }
 
-/// The retry whose function was killed left no marker, so the next one had no ids to keep.
+/// The retry whose function was killed holds the marker, so the next one has no ids to keep.
 #[test]
 fn a_refused_delivery_whose_retry_met_a_killed_function_shows_nothing_of_ids() {
     let mut world = world();
