@@ -1,6 +1,6 @@
 //! Installs the emulator and the SAM CLI into two virtual environments below `.local/tools/`, at pinned versions with
 //! the hashes of their files; [`cargo-lambda`](Tools::install_cargo_lambda) and [`checkov`](Tools::checkov) into further ones
-//! when they are asked for.
+//! when they are asked for. One of pip alone installs into all of them.
 //!
 //! An environment is used again as long as its list of requirements and the Python that made it are the same; a marker,
 //! written last, tells. Nothing is installed outside the project.
@@ -185,24 +185,81 @@ async fn install(
     progress: Progress,
 ) -> Result<()> {
     let _lock = lock(places, progress).await?;
-    let log = &places.log_of("tools");
-    let fingerprint = hex::encode(Sha256::digest(requirements));
+    let fingerprint = fingerprint(requirements);
     if is_installed(directory, &fingerprint) {
         return Ok(());
     }
-    let python = find_python().await?;
+    let pip = pip(places, progress).await?;
+    let log = &places.log_of("tools");
     let mut step = progress.step(format!("Installing {what}"));
-    step.update("making a virtual environment");
-    let mut make = Command::new(&python);
-    make.args(["-m", "venv", "--clear"]).arg(directory);
-    job::succeed("making the virtual environment", make, log, |_| {}).await?;
+    // One of its own would have to be installed first, which takes seconds.
+    make(&find_python().await?, directory, &["--without-pip"], log).await?;
+    let mut command = Command::new(&pip);
+    command
+        .args(["-m", "pip", "--python"])
+        .arg(directory.join("bin/python"));
+    let packages = requirements
+        .lines()
+        .filter(|line| line.contains("=="))
+        .count();
+    let mut collected = 0;
+    fill(command, directory, requirements, log, |line| {
+        if let Some(rest) = line.strip_prefix("Collecting ") {
+            collected += 1;
+            let name = rest.split_whitespace().next().unwrap_or_default();
+            step.update(&format!("{collected} of {packages}: {name}"));
+        } else if line.starts_with("Installing collected") {
+            step.update("unpacking");
+        }
+    })
+    .await?;
+    mark(directory, &fingerprint)?;
+    step.done("");
+    Ok(())
+}
 
+/// The Python of the environment that has pip, which is made if it is not there.
+async fn pip(places: &Places, progress: Progress) -> Result<PathBuf> {
+    let directory = places.tools.join("pip");
+    let own = directory.join("bin/python");
+    let requirements = include_str!("../pip-requirements.txt");
+    let fingerprint = fingerprint(requirements);
+    if is_installed(&directory, &fingerprint) {
+        return Ok(own);
+    }
+    let python = find_python().await?;
+    let log = &places.log_of("tools");
+    let step = progress.step("Installing pip");
+    make(&python, &directory, &[], log).await?;
+    let mut command = Command::new(&own);
+    command.args(["-m", "pip"]);
+    fill(command, &directory, requirements, log, |_| {}).await?;
+    mark(&directory, &fingerprint)?;
+    step.done("");
+    Ok(own)
+}
+
+/// Makes a virtual environment in place of the one that is there.
+async fn make(python: &Path, directory: &Path, options: &[&str], log: &Path) -> Result<()> {
+    let mut command = Command::new(python);
+    command
+        .args(["-m", "venv", "--clear"])
+        .args(options)
+        .arg(directory);
+    job::succeed("making the virtual environment", command, log, |_| {}).await
+}
+
+/// Installs the requirements with this pip.
+async fn fill(
+    mut pip: Command,
+    directory: &Path,
+    requirements: &str,
+    log: &Path,
+    line: impl FnMut(&str),
+) -> Result<()> {
     let list = directory.join("requirements.txt");
     std::fs::write(&list, requirements)?;
-    let mut pip = Command::new(directory.join("bin/python"));
     pip.args([
-        "-m",
-        "pip",
         "install",
         "--disable-pip-version-check",
         "--no-input",
@@ -216,25 +273,16 @@ async fn install(
         "-r",
     ])
     .arg(&list);
-    let packages = requirements
-        .lines()
-        .filter(|line| line.contains("=="))
-        .count();
-    let mut collected = 0;
-    job::succeed("pip", pip, log, |line| {
-        if let Some(rest) = line.strip_prefix("Collecting ") {
-            collected += 1;
-            let name = rest.split_whitespace().next().unwrap_or_default();
-            step.update(&format!("{collected} of {packages}: {name}"));
-        } else if line.starts_with("Installing collected") {
-            step.update("unpacking");
-        }
-    })
-    .await?;
+    job::succeed("pip", pip, log, line).await
+}
+
+fn fingerprint(requirements: &str) -> String {
+    hex::encode(Sha256::digest(requirements))
+}
+
+fn mark(directory: &Path, fingerprint: &str) -> Result<()> {
     std::fs::write(directory.join(MARKER), fingerprint)
-        .context("the environment could not be marked as complete")?;
-    step.done("");
-    Ok(())
+        .context("the environment could not be marked as complete")
 }
 
 /// A Python that is new enough and can make virtual environments.
@@ -306,6 +354,7 @@ mod tests {
     }
 
     #[rstest]
+    #[case(include_str!("../pip-requirements.txt"), "pip")]
     #[case(include_str!("../emulator-requirements.txt"), "ministack")]
     #[case(include_str!("../sam-requirements.txt"), "aws-sam-cli")]
     #[case(include_str!("../cargo-lambda-requirements.txt"), "cargo-lambda")]
