@@ -116,7 +116,7 @@ mod tests {
         assert_eq!(rules::check(&template), []);
         for name in ["Teams", "TeamQueueArns"] {
             let pattern = template.at(&format!("/Parameters/{name}/AllowedPattern"));
-            let pattern = regex::Regex::new(pattern.as_str().unwrap()).unwrap();
+            let pattern = regex_lite::Regex::new(pattern.as_str().unwrap()).unwrap();
             let value = template.at(&format!("/Parameters/{name}/Default"));
             let value = value.as_str().unwrap();
             assert!(!value.is_empty() && pattern.is_match(value), "{value}");

@@ -483,7 +483,7 @@ fn searched(expression: &str) -> Option<Series> {
 mod tests {
     use std::collections::BTreeSet;
 
-    use regex::Regex;
+    use regex_lite::Regex;
     use rstest::rstest;
 
     use super::*;

@@ -1203,7 +1203,7 @@ pub(super) fn listed(value: Option<&Value>) -> Vec<&Value> {
 #[cfg(test)]
 mod tests {
     use domain::source::Source;
-    use regex::Regex;
+    use regex_lite::Regex;
     use rstest::rstest;
     use serde_json::json;
 
