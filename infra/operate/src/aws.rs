@@ -183,18 +183,19 @@ impl Aws {
         Ok(String::from_utf8_lossy(answer.body()).into_owned())
     }
 
-    /// An object of a bucket.
+    /// Calls S3: `path` such as `/{bucket}/{key}`, with its query. The answer is an object or XML.
     ///
     /// # Errors
-    /// The service does not answer, or there is none.
-    pub async fn object(&self, bucket: &str, key: &str) -> Result<Vec<u8>> {
+    /// The service does not answer, or refuses.
+    pub async fn s3(&self, method: Method, path: &str) -> Result<Vec<u8>> {
+        let what = format!("{method} {path}");
         let request = Request::builder()
-            .method(Method::GET)
-            .uri(format!("{}/{bucket}/{key}", self.endpoint))
+            .method(method)
+            .uri(format!("{}{path}", self.endpoint))
             .body(Vec::new())?;
         let answer = self.send_bytes("s3", request).await?;
-        if answer.status() != 200 {
-            bail!("s3://{bucket}/{key} was refused with {}", answer.status());
+        if !answer.status().is_success() {
+            bail!("{what} was refused with {}", answer.status());
         }
         Ok(answer.into_body())
     }

@@ -174,16 +174,6 @@ impl Aws {
         aws_sdk_sns::Client::new(&self.config)
     }
 
-    /// S3, for other calls than those of [`crate::s3::S3Oversize`]. At an address of its own nothing makes a host name for
-    /// each bucket, so there the bucket stands in the path.
-    #[must_use]
-    pub fn s3(&self) -> aws_sdk_s3::Client {
-        let config = aws_sdk_s3::config::Builder::from(&self.config)
-            .force_path_style(self.s3_endpoint().is_some())
-            .build();
-        aws_sdk_s3::Client::from_conf(config)
-    }
-
     /// The address that S3 has instead of AWS's own.
     pub(crate) fn s3_endpoint(&self) -> Option<String> {
         let key = ServiceConfigKey::builder()
@@ -196,7 +186,8 @@ impl Aws {
     }
 
     /// What every service's client is made from.
-    pub(crate) fn config(&self) -> &SdkConfig {
+    #[must_use]
+    pub fn config(&self) -> &SdkConfig {
         &self.config
     }
 
@@ -405,7 +396,7 @@ mod tests {
         let http = OneConnector(http, SlowStart::at(Pace::default()));
         let aws = Aws::over(http, access("http://127.0.0.1:9")).unwrap();
         // A client panics over a check that it does not pass.
-        drop((aws.dynamo(), aws.sqs(), aws.sns(), aws.s3(), aws.secrets()));
+        drop((aws.dynamo(), aws.sqs(), aws.sns(), aws.secrets()));
         drop(crate::s3::S3Oversize::of(&aws, "bucket"));
         // The name of the HTTP client goes into the agent that AWS sees.
         let client = aws.config.http_client().unwrap();

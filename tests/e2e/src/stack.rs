@@ -37,8 +37,6 @@ pub struct Stack {
     pub dynamo: aws_sdk_dynamodb::Client,
     /// SQS.
     pub sqs: aws_sdk_sqs::Client,
-    /// S3.
-    pub s3: aws_sdk_s3::Client,
     /// Secrets Manager.
     pub secrets: aws_sdk_secretsmanager::Client,
     /// The bucket for what is too large.
@@ -93,7 +91,6 @@ impl Stack {
         Self {
             dynamo: aws.dynamo(),
             sqs: aws.sqs(),
-            s3: aws.s3(),
             secrets: aws.secrets(),
             oversize: S3Oversize::of(&aws, bucket),
             http: http.build().expect("a client for 127.0.0.1 can be made"),
@@ -172,6 +169,31 @@ impl Stack {
             )
         });
         ProxyControl::new(url).expect("a client for 127.0.0.1 can be made")
+    }
+
+    /// The keys of every version of every object below a prefix of the bucket for what is too large, markers of deletions
+    /// included.
+    ///
+    /// # Panics
+    /// There is no answer, or no list.
+    pub async fn versions(&self, prefix: &str) -> Vec<String> {
+        let bucket = self.output("OversizeBucket");
+        let path = format!("/{bucket}?prefix={prefix}&versions=");
+        let page = self.admin.s3(Method::GET, &path).await.expect("a list");
+        let page = String::from_utf8(page).expect("XML");
+        let page = roxmltree::Document::parse(&page).expect("XML");
+        let named = |name| {
+            page.descendants()
+                .filter(move |node| node.tag_name().name() == name)
+        };
+        assert_eq!(
+            named("IsTruncated")
+                .filter_map(|node| node.text())
+                .collect::<Vec<_>>(),
+            ["false"]
+        );
+        let keys = named("Key").filter_map(|node| node.text());
+        keys.map(str::to_owned).collect()
     }
 
     /// Calls the admin API, signed. `path` follows `/v1`.

@@ -37,6 +37,7 @@ use domain::ports::QueueUrl;
 use domain::record::RecordKey;
 use domain::signature::SigningKeys;
 use domain::subscription::Secrets as _;
+use http::Method;
 use serde::Deserialize;
 use testkit::contract::{
     self, EMULATOR_LAXITY, KeyStore, LANE_MESSAGES, Lane, Laxity, QueueReader, QueueSet,
@@ -61,7 +62,7 @@ struct Outputs {
 #[derive(Clone)]
 struct Place {
     aws: Aws,
-    region: String,
+    caller: operate::aws::Aws,
     name: String,
 }
 
@@ -72,6 +73,12 @@ impl Place {
         );
         let text = std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
         let outputs: Outputs = serde_json::from_slice(&text).unwrap();
+        let caller = operate::aws::Aws::new(
+            &outputs.endpoint_url,
+            &outputs.region,
+            &outputs.access_key_id,
+            &outputs.secret_access_key,
+        );
         let credentials = Credentials::new(
             outputs.access_key_id,
             outputs.secret_access_key,
@@ -80,7 +87,7 @@ impl Place {
             "outputs",
         );
         let access = Access {
-            region: outputs.region.clone(),
+            region: outputs.region,
             endpoint: Some(outputs.endpoint_url),
             credentials,
         };
@@ -88,7 +95,7 @@ impl Place {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
         Self {
             aws: Aws::new(access).unwrap(),
-            region: outputs.region,
+            caller: caller.unwrap(),
             name: format!("contract-{test}-{}", now.as_nanos()),
         }
     }
@@ -133,38 +140,24 @@ impl Place {
     }
 
     async fn bucket(&self) -> S3Oversize {
-        use aws_sdk_s3::types::{BucketLocationConstraint, CreateBucketConfiguration};
-        let place = BucketLocationConstraint::from(self.region.as_str());
-        let place = CreateBucketConfiguration::builder().location_constraint(place);
-        self.aws
-            .s3()
-            .create_bucket()
-            .bucket(&self.name)
-            .create_bucket_configuration(place.build())
-            .send()
-            .await
-            .unwrap();
+        let path = format!("/{}", self.name);
+        self.caller.s3(Method::PUT, &path).await.unwrap();
         S3Oversize::of(&self.aws, &self.name)
     }
 
     async fn drop_bucket(&self) {
-        let s3 = self.aws.s3();
-        loop {
-            let objects = s3
-                .list_objects_v2()
-                .bucket(&self.name)
-                .send()
-                .await
-                .unwrap();
-            if objects.contents().is_empty() {
-                break;
-            }
-            for object in objects.contents() {
-                let call = s3.delete_object().bucket(&self.name);
-                call.key(object.key().unwrap()).send().await.unwrap();
-            }
+        let path = format!("/{}", self.name);
+        let objects = self.caller.s3(Method::GET, &path).await.unwrap();
+        let objects = String::from_utf8(objects).unwrap();
+        let objects = roxmltree::Document::parse(&objects).unwrap();
+        let keys = objects
+            .descendants()
+            .filter(|node| node.tag_name().name() == "Key");
+        for key in keys.filter_map(|node| node.text()) {
+            let path = format!("{path}/{}", domain::uri::path(key));
+            self.caller.s3(Method::DELETE, &path).await.unwrap();
         }
-        s3.delete_bucket().bucket(&self.name).send().await.unwrap();
+        self.caller.s3(Method::DELETE, &path).await.unwrap();
     }
 
     async fn queue(&self, suffix: &str, attributes: &[(QueueAttributeName, &str)]) -> QueueUrl {

@@ -18,19 +18,7 @@ use testkit::fixtures;
 async fn versions(stack: &Stack, account: &str) -> Vec<String> {
     let mut keys = Vec::new();
     for folder in ["records", "events", "unified"] {
-        let call = stack.s3.list_object_versions();
-        let call = call.bucket(stack.output("OversizeBucket"));
-        let page = call
-            .prefix(format!("{folder}/{account}/"))
-            .send()
-            .await
-            .unwrap();
-        let versions = page.versions().iter().filter_map(|version| version.key());
-        let markers = page
-            .delete_markers()
-            .iter()
-            .filter_map(|marker| marker.key());
-        keys.extend(versions.chain(markers).map(str::to_owned));
+        keys.extend(stack.versions(&format!("{folder}/{account}/")).await);
     }
     keys
 }

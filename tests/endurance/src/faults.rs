@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use futures::future::join_all;
+use http::Method;
 use local::progress::{Progress, seconds};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -333,11 +334,10 @@ impl Boxes {
         let mut objects = BTreeMap::new();
         for message in team.iter().chain(&undelivered).chain(dead) {
             if let Some(reference) = oracle::reference(&message.body) {
-                let (bucket, key) = reference
+                let place = reference
                     .strip_prefix("s3://")
-                    .and_then(|place| place.split_once('/'))
                     .with_context(|| format!("{reference} is no reference"))?;
-                let object = stack.aws.object(bucket, key).await?;
+                let object = stack.aws.s3(Method::GET, &format!("/{place}")).await?;
                 objects.insert(reference.clone(), String::from_utf8(object)?);
             }
         }

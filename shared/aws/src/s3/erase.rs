@@ -1,28 +1,26 @@
-//! All versions of objects, for erasing: the only calls that the SDK's crate for S3 makes, so that the function that erases
-//! is the only one that links it.
+//! All versions of objects, for erasing.
 
 use std::sync::OnceLock;
 
-use aws_sdk_s3::Client;
-use aws_sdk_s3::types::{Delete, ObjectIdentifier};
 use domain::erasure::{Cursor, ErasableObjects, Page};
 use domain::ports::PortError;
 
 use super::is_permanent;
+use super::versions::{self, DeleteVersions, List, ListVersions};
 use crate::client::Aws;
 use crate::failure::port_error;
 
 /// How many versions are erased with one call: what S3 does well within the time that a call may take. It takes 1,000.
-const VERSIONS_AT_ONCE: i32 = 250;
+const VERSIONS_AT_ONCE: usize = 250;
 
 const LISTING: &str = "listing versions of objects";
 const ERASING: &str = "erasing objects";
 
-/// The objects of one bucket. The client is made with the first page: most runs of the function have nothing to erase.
+/// The objects of one bucket. The calls are prepared with the first page: most runs of the function have nothing to erase.
 #[derive(Debug, Clone)]
 pub struct S3ErasableObjects {
     aws: Aws,
-    client: OnceLock<Client>,
+    calls: OnceLock<(ListVersions, DeleteVersions)>,
     bucket: String,
 }
 
@@ -32,82 +30,193 @@ impl S3ErasableObjects {
     pub fn of(aws: &Aws, bucket: impl Into<String>) -> Self {
         Self {
             aws: aws.clone(),
-            client: OnceLock::new(),
+            calls: OnceLock::new(),
             bucket: bucket.into(),
         }
     }
 
-    #[cfg(test)]
-    pub(super) fn has_client(&self) -> bool {
-        self.client.get().is_some()
+    fn calls(&self) -> &(ListVersions, DeleteVersions) {
+        self.calls.get_or_init(|| {
+            (
+                versions::list(&self.aws, &self.bucket),
+                versions::delete(&self.aws, &self.bucket),
+            )
+        })
     }
 }
 
 impl ErasableObjects for S3ErasableObjects {
     /// A page's versions are deleted with one call. Markers of deletions go with them.
-    /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectVersions.html>
-    /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html>
     async fn erase_objects(
         &self,
         prefix: &str,
         chosen: &(dyn Fn(&str) -> bool + Sync),
         after: Option<&Cursor>,
     ) -> Result<Page, PortError> {
-        let client = self.client.get_or_init(|| self.aws.s3());
-        let marker = |place| after.and_then(|after| after.0.get(place)).cloned();
-        let page = client
-            .list_object_versions()
-            .bucket(&self.bucket)
-            .prefix(prefix)
-            .max_keys(VERSIONS_AT_ONCE)
-            .set_key_marker(marker(0))
-            .set_version_id_marker(marker(1))
-            .send()
+        let (list, delete) = self.calls();
+        let place = |after: &Cursor| {
+            let mut markers = after.0.iter().cloned();
+            markers.next().map(|key| (key, markers.next()))
+        };
+        let page = list.invoke(List {
+            prefix: prefix.to_owned(),
+            limit: VERSIONS_AT_ONCE,
+            after: after.and_then(place),
+        });
+        let page = page
             .await
             .map_err(|error| port_error(LISTING, &error, is_permanent))?;
-        let versions = page.versions().iter();
-        let versions = versions.map(|version| (version.key(), version.version_id()));
-        let markers = page.delete_markers().iter();
-        let markers = markers.map(|marker| (marker.key(), marker.version_id()));
-        let chosen = versions.chain(markers).filter_map(|(key, version)| {
-            let (key, version) = (key?, version?);
-            chosen(key.strip_prefix(prefix)?).then_some((key, version))
-        });
-        let building = |_| PortError::permanent(ERASING, "construction");
-        let objects = chosen.map(|(key, version)| {
-            let object = ObjectIdentifier::builder().key(key).version_id(version);
-            object.build().map_err(building)
-        });
-        let objects = objects.collect::<Result<Vec<_>, _>>()?;
-        let erased = u64::try_from(objects.len()).unwrap_or(u64::MAX);
-        if !objects.is_empty() {
-            let delete = Delete::builder().set_objects(Some(objects)).quiet(true);
-            let answer = client
-                .delete_objects()
-                .bucket(&self.bucket)
-                .delete(delete.build().map_err(building)?)
-                .send()
-                .await
-                .map_err(|error| port_error(ERASING, &error, is_permanent))?;
+        let mut versions = page.versions;
+        versions.retain(|version| version.key.strip_prefix(prefix).is_some_and(chosen));
+        let erased = u64::try_from(versions.len()).unwrap_or(u64::MAX);
+        if !versions.is_empty() {
+            let kept = delete.invoke(versions).await;
+            let kept = kept.map_err(|error| port_error(ERASING, &error, is_permanent))?;
             // The call succeeds also where single objects stay.
-            if let Some(kept) = answer.errors().first() {
-                let code = kept.code().unwrap_or("unknown");
+            if let Some(code) = kept {
                 return Err(PortError::transient(ERASING, code));
             }
         }
-        let next = page.is_truncated() == Some(true);
-        let next = next.then(|| page.next_key_marker()).flatten();
-        Ok(Page {
-            erased,
-            next: next.map(|key| {
-                let version = page.next_version_id_marker();
-                Cursor(
-                    std::iter::once(key)
-                        .chain(version)
-                        .map(str::to_owned)
-                        .collect(),
-                )
-            }),
-        })
+        let next = page.next;
+        let next = next.map(|(key, version)| Cursor(std::iter::once(key).chain(version).collect()));
+        Ok(Page { erased, next })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::ports::ErrorKind;
+    use rstest::rstest;
+
+    use super::super::tests::{Requests, answer, header, s3, xml};
+    use super::*;
+
+    const PAGE: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
+        <ListVersionsResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>bucket</Name><Prefix>records/a/</Prefix>
+        <KeyMarker/><NextKeyMarker>records/a/2&amp;3</NextKeyMarker><NextVersionIdMarker>v.4</NextVersionIdMarker>
+        <IsTruncated>true</IsTruncated>
+        <Version><Key>records/a/1</Key><VersionId>null</VersionId><Owner><ID>x</ID></Owner></Version>
+        <Version><Key>records/a/kept</Key><VersionId>v1</VersionId></Version>
+        <DeleteMarker><Key>records/a/2&amp;3</Key><VersionId>v2</VersionId></DeleteMarker>
+        </ListVersionsResult>"#;
+    const LAST: &str = "<ListVersionsResult><IsTruncated>false</IsTruncated></ListVersionsResult>";
+    const NOTHING_KEPT: &str = "<DeleteResult/>";
+
+    async fn erasing(
+        answers: Vec<Vec<u8>>,
+        after: Option<&Cursor>,
+    ) -> (Result<Page, PortError>, Requests) {
+        let (aws, requests) = s3(answers).await;
+        let objects = S3ErasableObjects::of(&aws, "bucket");
+        let chosen = |rest: &str| rest != "kept";
+        let page = objects.erase_objects("records/a/", &chosen, after).await;
+        (page, requests)
+    }
+
+    #[tokio::test]
+    async fn the_chosen_versions_of_a_page_go_with_one_call() {
+        let answers = vec![answer(200, PAGE), answer(200, NOTHING_KEPT)];
+        let (page, requests) = erasing(answers, None).await;
+        let page = page.unwrap();
+        let next = Cursor(vec!["records/a/2&3".to_owned(), "v.4".to_owned()]);
+        assert_eq!((page.erased, page.next), (2, Some(next)));
+
+        let requests = requests.lock().unwrap();
+        let [(listing, nothing), (deleting, document)] = &**requests else {
+            panic!("{requests:?}")
+        };
+        let line = "GET /bucket/?versions&max-keys=250&prefix=records%2Fa%2F HTTP/1.1\r\n";
+        assert!(listing.starts_with(line) && nothing.is_empty(), "{listing}");
+        let line = "POST /bucket/?delete HTTP/1.1\r\n";
+        assert!(deleting.starts_with(line), "{deleting}");
+        let expected = "<Delete xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Quiet>true</Quiet>\
+            <Object><Key>records/a/1</Key><VersionId>null</VersionId></Object>\
+            <Object><Key>records/a/2&amp;3</Key><VersionId>v2</VersionId></Object></Delete>";
+        assert_eq!(std::str::from_utf8(document).unwrap(), expected);
+        let checksum = "gyLfBmTABrH4PjEka6C+4p7iwurxFl1zyMw0Ag5PsCo=";
+        assert_eq!(header(deleting, "x-amz-checksum-sha256"), Some(checksum));
+        assert_eq!(header(deleting, "content-type"), Some("application/xml"));
+        let authorization = header(deleting, "authorization").unwrap();
+        assert!(
+            authorization.contains("x-amz-checksum-sha256;"),
+            "{authorization}"
+        );
+    }
+
+    #[rstest]
+    #[case::of_a_version(&["records/a/2&3", "v.4"], "key-marker=records%2Fa%2F2%263&", "&version-id-marker=v.4")]
+    #[case::of_a_key(&["k"], "key-marker=k&", "")]
+    #[tokio::test]
+    async fn the_next_page_begins_at_the_markers(
+        #[case] cursor: &[&str],
+        #[case] key: &str,
+        #[case] version: &str,
+    ) {
+        let cursor = Cursor(cursor.iter().map(|marker| (*marker).to_owned()).collect());
+        let (page, requests) = erasing(vec![answer(200, LAST)], Some(&cursor)).await;
+        let page = page.unwrap();
+        assert_eq!((page.erased, page.next), (0, None));
+        let requests = requests.lock().unwrap();
+        let line = format!("?versions&{key}max-keys=250&prefix=records%2Fa%2F{version} HTTP");
+        assert!(requests[0].0.contains(&line), "{requests:?}");
+        assert_eq!(requests.len(), 1);
+    }
+
+    /// What is not said to be gone is not taken for gone.
+    #[rstest]
+    #[case::cut_off(&PAGE[..PAGE.len() - 30])]
+    #[case::no_xml("")]
+    #[case::another("<Error><Code>InternalError</Code></Error>")]
+    #[case::no_end("<ListVersionsResult/>")]
+    #[case::an_unknown_end("<ListVersionsResult><IsTruncated>1</IsTruncated></ListVersionsResult>")]
+    #[case::no_next("<ListVersionsResult><IsTruncated>true</IsTruncated></ListVersionsResult>")]
+    #[case::no_id(
+        "<ListVersionsResult><IsTruncated>false</IsTruncated><Version><Key>records/a/1</Key></Version></ListVersionsResult>"
+    )]
+    #[tokio::test]
+    async fn a_page_that_cannot_be_read_erases_nothing(#[case] page: &str) {
+        let (page, requests) = erasing(vec![answer(200, page)], None).await;
+        let error = page.unwrap_err();
+        assert_eq!(error, PortError::transient(LISTING, "unreadable"));
+        assert_eq!(requests.lock().unwrap().len(), 1);
+    }
+
+    #[rstest]
+    #[case::one(
+        200,
+        "<DeleteResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Error><Key>k</Key><Code>AccessDenied</Code></Error></DeleteResult>",
+        "AccessDenied"
+    )]
+    #[case::without_a_code(200, "<DeleteResult><Error/></DeleteResult>", "unreadable")]
+    #[case::unreadable(200, "<DeleteResult>", "unreadable")]
+    #[case::all(403, "<Error><Code>AccessDenied</Code></Error>", "AccessDenied")]
+    #[tokio::test]
+    async fn what_s3_keeps_is_a_transient_error(
+        #[case] status: u16,
+        #[case] document: &str,
+        #[case] code: &str,
+    ) {
+        let (page, _) = erasing(vec![answer(200, PAGE), answer(status, document)], None).await;
+        assert_eq!(page.unwrap_err(), PortError::transient(ERASING, code));
+    }
+
+    #[tokio::test]
+    async fn a_refused_list_has_the_code_of_s3() {
+        let (page, _) = erasing(vec![answer(404, xml("NoSuchBucket"))], None).await;
+        let error = page.unwrap_err();
+        assert_eq!(
+            (&*error.code, error.kind),
+            ("NoSuchBucket", ErrorKind::Transient)
+        );
+    }
+
+    /// Most runs of the function have nothing to erase.
+    #[tokio::test]
+    async fn calls_are_prepared_with_the_first_page() {
+        let (aws, _) = s3(vec![answer(200, LAST)]).await;
+        let objects = S3ErasableObjects::of(&aws, "bucket");
+        assert!(objects.calls.get().is_none());
+        let erased = objects.erase_objects("records/a/", &|_| true, None).await;
+        assert!(erased.is_ok() && objects.calls.get().is_some());
     }
 }

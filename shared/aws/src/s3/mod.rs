@@ -15,6 +15,7 @@ use operation::{Get, GetObject, Put, PutObject};
 
 pub mod erase;
 mod operation;
+mod versions;
 
 /// The largest object that is read, in bytes: a delivery is at most 6 MB, so anything larger is not ours.
 const LARGEST: usize = 16 * 1024 * 1024;
@@ -119,14 +120,14 @@ mod tests {
     use crate::client::access;
 
     /// Heads and bodies of the requests.
-    type Requests = Arc<Mutex<Vec<(String, Vec<u8>)>>>;
+    pub(super) type Requests = Arc<Mutex<Vec<(String, Vec<u8>)>>>;
 
     fn aws(endpoint: &str) -> Aws {
         Aws::new(access(endpoint)).unwrap()
     }
 
     /// S3 that gives these answers, the last one again and again, and closes the connection after each.
-    async fn s3(answers: Vec<Vec<u8>>) -> (Aws, Requests) {
+    pub(super) async fn s3(answers: Vec<Vec<u8>>) -> (Aws, Requests) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let requests = Requests::default();
@@ -160,14 +161,14 @@ mod tests {
         }
     }
 
-    fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+    pub(super) fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
         let mut fields = head.lines().filter_map(|line| line.split_once(": "));
         let found = fields.find(|(field, _)| field.eq_ignore_ascii_case(name));
         found.map(|(_, value)| value)
     }
 
     /// An answer with its length.
-    fn answer(status: u16, body: impl AsRef<[u8]>) -> Vec<u8> {
+    pub(super) fn answer(status: u16, body: impl AsRef<[u8]>) -> Vec<u8> {
         announcing(status, body.as_ref().len(), body)
     }
 
@@ -183,7 +184,7 @@ mod tests {
         [head.as_bytes(), size.as_bytes(), body, b"\r\n", end].concat()
     }
 
-    fn xml(code: &str) -> String {
+    pub(super) fn xml(code: &str) -> String {
         format!(
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code><Message>m</Message></Error>"
         )
@@ -203,8 +204,6 @@ mod tests {
         assert!(bucket.put.get().is_none() && bucket.get.get().is_none());
         bucket.put(KEY, b"{}").await.unwrap();
         assert!(bucket.put.get().is_some() && bucket.get.get().is_none());
-        let erasable = erase::S3ErasableObjects::of(&aws, "bucket");
-        assert!(!erasable.has_client());
     }
 
     #[tokio::test]

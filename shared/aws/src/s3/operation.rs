@@ -1,5 +1,6 @@
-//! The two calls that every function may make, without the SDK's crate for S3: what that crate links for them, with tables of
-//! checksums, rules of endpoints and directory buckets, is half a megabyte of each function's package.
+//! Calls of S3 without the SDK's crate for it, which takes longer to compile than any other and links half a megabyte into a
+//! function for them: tables of checksums, rules of endpoints and directory buckets. Here are the two that every function may
+//! make, and what all calls have in common.
 //!
 //! Connections, credentials, retries and time-outs are those of every other call. S3 verifies the body by the hash in
 //! `x-amz-content-sha256`, which is signed.
@@ -89,6 +90,12 @@ impl fmt::Debug for Object {
     }
 }
 
+impl Refused {
+    pub(super) fn with_code(code: &str) -> Self {
+        Self(ErrorMetadata::builder().code(code).build())
+    }
+}
+
 impl ProvideErrorMetadata for Refused {
     fn meta(&self) -> &ErrorMetadata {
         &self.0
@@ -129,8 +136,8 @@ fn getting(builder: OperationBuilder) -> OperationBuilder<Get, Object, Refused> 
         .deserializer_impl(Streamed)
 }
 
-/// What both calls have in common: what each service's crate of the SDK sets up, as far as S3 needs it here.
-fn builder(aws: &Aws, bucket: &str, name: &'static str) -> OperationBuilder {
+/// What all calls have in common: what each service's crate of the SDK sets up, as far as S3 needs it here.
+pub(super) fn builder(aws: &Aws, bucket: &str, name: &'static str) -> OperationBuilder {
     let config = aws.config();
     let own = aws.s3_endpoint();
     let retries = config.retry_config().cloned();
@@ -244,12 +251,11 @@ fn request(method: &str, key: &str, body: SdkBody) -> Result<HttpRequest, BoxErr
 }
 
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>
-fn refused(answer: &HttpResponse) -> Refused {
-    let mut metadata = ErrorMetadata::builder();
-    if let Some(code) = answer.body().bytes().and_then(code_in) {
-        metadata = metadata.code(code);
+pub(super) fn refused(answer: &HttpResponse) -> Refused {
+    match answer.body().bytes().and_then(code_in) {
+        Some(code) => Refused::with_code(code),
+        None => Refused(ErrorMetadata::builder().build()),
     }
-    Refused(metadata.build())
 }
 
 /// The code in S3's XML. It goes into logs, so nothing else that could stand there is taken for one.
