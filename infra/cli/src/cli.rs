@@ -69,7 +69,7 @@ pub struct Global {
     pub region: Option<String>,
     /// The local stack of `cargo local up`, or the one whose outputs this file has.
     #[arg(long, global = true, value_name = "PATH", num_args = 0..=1, require_equals = true,
-        default_missing_value = operate::calls::LOCAL_OUTPUTS)]
+        default_missing_value = calls::LOCAL_OUTPUTS)]
     pub local: Option<PathBuf>,
     /// Print one JSON document, or one a line where it goes on.
     #[arg(long, global = true)]

@@ -40,7 +40,7 @@ pub async fn run(arguments: &Doctor, target: &Target, screen: &mut Screen) -> Re
         deep: arguments.deep,
         mail: arguments.mail,
     };
-    let now = OffsetDateTime::from(operate::calls::now());
+    let now = OffsetDateTime::from(calls::now());
     let report = doctor(&target.calls, &target.name, now, depth).await?;
     let text = text(&report, screen);
     screen.show(&text, &report)?;

@@ -1,7 +1,7 @@
 //! `orderhook logs`: the lines of a function's log, by its function's name.
 
+use calls::logs;
 use clap::{Args, ValueEnum};
-use operate::calls::logs;
 use operate::log_lines::{json, phrase_pattern, time};
 use operate::stack::Function;
 use operate::{Exit, Target};

@@ -2,13 +2,13 @@
 
 use std::fmt::Write as _;
 
+use calls::now;
 use clap::Args;
 use domain::identity::{DeliveryId, EventId};
 use domain::record::Subject;
 use domain::route::Pattern;
 use domain::timestamp::Timestamp;
 use operate::accounts::named;
-use operate::calls::now;
 use operate::deliveries;
 use operate::replay::{Counts, Replay as Prepared, Request, What, Whose};
 use operate::when::moment;

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use calls::now;
 use clap::Args;
 use domain::event::EventType;
 use operate::accounts::named;
-use operate::calls::now;
 use operate::send::{HookUrl, Sent, example, send};
 use operate::{Error, Exit, Target, kept};
 use serde_json::value::RawValue;

@@ -37,7 +37,7 @@ pub struct Status {
 pub async fn run(arguments: &Status, target: &Target, screen: &mut Screen) -> Result<Exit, Stop> {
     let stack = target.stack().await?;
     loop {
-        let now = OffsetDateTime::from(operate::calls::now());
+        let now = OffsetDateTime::from(calls::now());
         let state = status(&target.calls, &stack, now).await?;
         let text = text(&state, screen);
         if !arguments.watch {

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::path::PathBuf;
 
+use calls::now;
 use clap::{Args, Subcommand};
-use operate::calls::now;
 use operate::stuck::{
     Done, Entry, Filter, Listing, Options, Room, RoomState, drop_all, list, release, show,
 };
@@ -631,7 +631,7 @@ mod tests {
     use crate::cli::Cli;
 
     fn at(text: &str) -> OffsetDateTime {
-        operate::calls::instant(text).unwrap()
+        calls::instant(text).unwrap()
     }
 
     fn undelivered(index: u32) -> String {

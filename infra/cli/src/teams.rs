@@ -1,7 +1,7 @@
 //! `orderhook teams`: routes, and whether the teams' queues can be reached.
 
+use calls::sqs::name_of;
 use clap::{Args, Subcommand};
-use operate::calls::sqs::name_of;
 use operate::teams::{self, Checked, LastHour, Reach, Route};
 use operate::{Exit, Target};
 use serde_json::json;
@@ -43,7 +43,7 @@ pub async fn run(command: &Teams, target: &Target, screen: &mut Screen) -> Resul
         }
         Teams::Check(arguments) => {
             let checked = teams::check(&target.calls, &stack, &routes, arguments.deep).await?;
-            let now = time::OffsetDateTime::from(operate::calls::now());
+            let now = time::OffsetDateTime::from(calls::now());
             // Worth having, and no reason to leave the rest out.
             let hour = teams::last_hour(&target.calls, &stack, now).await.ok();
             let todo = |team: &Checked| team.todo(&target.calls, &stack).join(", then: ");

@@ -8,6 +8,7 @@ use http::Method;
 use serde_json::{Value, json};
 use tokio::process::Command;
 
+use crate::aws::{Aws, EVENT_SOURCE_MAPPINGS};
 use crate::build;
 use crate::emulator::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY, endpoint};
 use crate::job;
@@ -15,8 +16,7 @@ use crate::outputs::Outputs;
 use crate::places::Places;
 use crate::progress::Progress;
 use crate::tools::Tools;
-use operate::aws::{Aws, EVENT_SOURCE_MAPPINGS};
-use operate::calls::{Access, Calls, cloudformation};
+use calls::{Access, Calls, cloudformation};
 
 /// The name of the local stack.
 pub const STACK_NAME: &str = "orderhook";

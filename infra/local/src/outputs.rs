@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use crate::aws::Aws;
 use anyhow::{Context as _, Result};
-use operate::aws::Aws;
 use serde::{Deserialize, Serialize};
 
 use crate::refusal::Refusal;

@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use rustix::process::{Pid, Signal, kill_process_group};
 
+use crate::aws::local_client;
 use crate::job;
 use crate::places::Places;
-use operate::aws::local_client;
 
 /// How long a program may take to end by itself. The emulator's program counts the same.
 const PATIENCE: Duration = Duration::from_secs(20);

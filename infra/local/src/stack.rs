@@ -12,6 +12,7 @@ use std::time::Duration;
 use ::simulator::Simulator;
 use anyhow::{Context as _, Result};
 
+use crate::aws::local_client;
 use crate::build::Build;
 use crate::outputs::Outputs;
 use crate::places::Places;
@@ -22,7 +23,6 @@ use crate::teams::{self, Teams};
 use crate::template::{Template, rules};
 use crate::tools::Tools;
 use crate::{build, deploy, emulator, job, ports, proxy, simulator};
-use operate::aws::local_client;
 
 /// How a stack is to be started.
 #[derive(Clone, Debug, Default)]

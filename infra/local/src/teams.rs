@@ -4,8 +4,8 @@
 //! They reach the stack as on AWS: the queues are there before it, and its parameters `Teams` and `TeamQueueArns` name them.
 //! The release build is deployed without them, and so with the template's own example team.
 
+use crate::aws::Aws;
 use anyhow::{Context as _, Result};
-use operate::aws::Aws;
 use serde_json::{Value, json};
 
 use crate::emulator::REGION;

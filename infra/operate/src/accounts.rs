@@ -17,9 +17,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use sources::{facts, protocol};
 
-use crate::calls::admin::{self, Answer};
-use crate::calls::{Calls, Error};
 use crate::stack::Stack;
+use calls::admin::{self, Answer};
+use calls::{Calls, Error};
 
 /// The field of a manual account's signing secrets.
 const SIGNING_SECRETS: &str = "signing_secrets";

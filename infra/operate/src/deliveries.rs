@@ -13,13 +13,13 @@ use serde::Serialize;
 use serde_json::json;
 use sources::protocol;
 
-use crate::calls::dynamodb::{self, BATCH, Item};
-use crate::calls::{Calls, Error, logs};
 use crate::fate::{Became, Fate, by_delivery, fates};
 use crate::kept;
 use crate::log_lines::{self, DeliveryLine, phrase_pattern};
 use crate::stack::{Function, Stack};
 use crate::when::{Window, back, now};
+use calls::dynamodb::{self, BATCH, Item};
+use calls::{Calls, Error, logs};
 
 /// Receipts of one page.
 pub const PAGE: usize = 50;

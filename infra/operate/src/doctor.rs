@@ -13,13 +13,13 @@ use serde::Serialize;
 use time::OffsetDateTime;
 
 use crate::accounts::{Accounts, named};
-use crate::calls::sqs::{self, Attributes};
-use crate::calls::sts::{self, Identity};
-use crate::calls::{Calls, Error, Exit, Policy, dynamodb, lambda, scheduler, sns};
 use crate::queues::{self, AT_ONCE, Queue, Role};
 use crate::stack::{Function, Stack, VERSION};
 use crate::status::{alarms, unwell};
 use crate::teams::{self, Reach};
+use calls::sqs::{self, Attributes};
+use calls::sts::{self, Identity};
+use calls::{Calls, Error, Exit, Policy, dynamodb, lambda, scheduler, sns};
 
 /// The outputs that name the schedules, and what is not done while one is disabled.
 const SCHEDULES: [(&str, &str); 3] = [

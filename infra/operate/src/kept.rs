@@ -21,9 +21,9 @@ use zstd::stream::read::Decoder;
 use zstd::zstd_safe::get_dict_id_from_frame;
 
 use crate::accounts::Accounts;
-use crate::calls::dynamodb::{self, Item};
-use crate::calls::{Calls, Error, s3};
 use crate::stack::Stack;
+use calls::dynamodb::{self, Item};
+use calls::{Calls, Error, s3};
 
 /// The largest content, in bytes: a delivery is at most 6 MB.
 const LARGEST: u64 = 16 * 1024 * 1024;

@@ -11,9 +11,9 @@ use domain::provenance::ReplayJobId;
 use sources::protocol;
 use tokio::time::Instant;
 
-use crate::calls::sqs::{self, MessageAttribute, Outgoing};
-use crate::calls::{Calls, Error, s3};
 use crate::stack::Stack;
+use calls::sqs::{self, MessageAttribute, Outgoing};
+use calls::{Calls, Error, s3};
 
 /// The most bytes of one call, all messages with their attributes: what SQS takes, less what attributes may come to.
 const BATCH_BYTES: usize = 1_048_576 - sqs::BATCH * 4096;

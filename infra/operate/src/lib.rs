@@ -4,8 +4,6 @@
 //! one question of operators. `infra/cli` gives it a command line and prints.
 
 pub mod accounts;
-pub mod aws;
-pub mod calls;
 pub mod deliveries;
 pub mod doctor;
 pub mod fate;

@@ -11,8 +11,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use crate::calls::{Calls, Error, logs};
 use crate::when::Window;
+use calls::{Calls, Error, logs};
 
 /// What inbound says of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
@@ -224,7 +224,7 @@ pub(crate) fn batch(line: &str) -> Vec<Value> {
 /// The moment that a line names.
 #[must_use]
 pub fn at(text: Option<&str>) -> Option<Timestamp> {
-    let at = crate::calls::instant(text?)?;
+    let at = calls::instant(text?)?;
     let millis = u64::try_from(at.unix_timestamp_nanos() / 1_000_000).ok()?;
     Some(Timestamp::from_millis(millis))
 }

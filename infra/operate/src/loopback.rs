@@ -17,7 +17,7 @@ use axum::extract::State;
 use http::{HeaderMap, Method, Uri};
 use serde_json::{Value, json};
 
-use crate::calls::{Access, Calls, Retries};
+use calls::{Access, Calls, Retries};
 
 /// An answer.
 #[derive(Debug, Clone)]

@@ -15,9 +15,9 @@ use domain::lane::Lane;
 use serde_json::{Map, Value, json};
 use tokio::sync::Notify;
 
-use crate::calls::Calls;
 use crate::loopback::{Loopback, Reply, Seen};
 use crate::stack::VERSION;
+use calls::Calls;
 
 /// A message of a queue.
 #[derive(Debug, Clone)]

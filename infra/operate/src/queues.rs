@@ -5,10 +5,10 @@ use futures::StreamExt as _;
 use futures::stream;
 use time::{Duration, OffsetDateTime};
 
-use crate::calls::cloudwatch::{self, Metric};
-use crate::calls::sqs::{self, Attributes};
-use crate::calls::{Calls, Error};
 use crate::stack::Stack;
+use calls::cloudwatch::{self, Metric};
+use calls::sqs::{self, Attributes};
+use calls::{Calls, Error};
 
 /// How many calls are under way at a time.
 pub(crate) const AT_ONCE: usize = 8;

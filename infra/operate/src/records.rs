@@ -13,10 +13,10 @@ use serde_json::json;
 use serde_json::value::RawValue;
 use sources::protocol;
 
-use crate::calls::dynamodb::{self, Item};
-use crate::calls::{Calls, Error};
 use crate::kept;
 use crate::stack::Stack;
+use calls::dynamodb::{self, Item};
+use calls::{Calls, Error};
 
 /// Records of one page where no data is read.
 const PAGE: u32 = 100;

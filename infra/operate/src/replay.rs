@@ -36,11 +36,11 @@ use serde_json::json;
 use sources::{Facts, Protocol, protocol};
 
 use crate::accounts::Accounts;
-use crate::calls::dynamodb::{self, Item};
-use crate::calls::{Calls, Error, ssm};
 use crate::kept;
 use crate::lane_sender::{LaneMessage, LaneSender, Rate, control};
 use crate::stack::Stack;
+use calls::dynamodb::{self, Item};
+use calls::{Calls, Error, ssm};
 
 /// The longest span that is replayed without further ado, in days.
 const LONGEST_SPAN_DAYS: u64 = 31;

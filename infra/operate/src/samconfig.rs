@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use crate::calls::Error;
+use calls::Error;
 
 /// The file's name.
 pub const FILE: &str = "samconfig.toml";

@@ -25,10 +25,10 @@ use serde_json::value::RawValue;
 use sources::{Protocol, SignedDelivery, protocol};
 use tokio::time::Instant;
 
-use crate::calls::dynamodb::{self, Item};
-use crate::calls::{Calls, Error, secrets};
 use crate::kept;
 use crate::stack::Stack;
+use calls::dynamodb::{self, Item};
+use calls::{Calls, Error, secrets};
 
 /// How long to wait between two looks at a record.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -272,7 +272,7 @@ async fn find(
     hash: BodyHash,
 ) -> Result<Option<DeliveryId>, Error> {
     const DAY_MILLIS: i128 = 86_400_000;
-    let now = time::OffsetDateTime::from(crate::calls::now()).unix_timestamp_nanos() / 1_000_000;
+    let now = time::OffsetDateTime::from(calls::now()).unix_timestamp_nanos() / 1_000_000;
     let there = now + calls.skew_ms().unwrap_or_default();
     for millis in [there, there - DAY_MILLIS, there + DAY_MILLIS] {
         let at = Timestamp::from_millis(u64::try_from(millis).unwrap_or_default());

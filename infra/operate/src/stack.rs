@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use domain::lane::Lane;
 use time::OffsetDateTime;
 
-use crate::calls::cloudformation::{self, Resource};
-use crate::calls::{Calls, Error};
+use calls::cloudformation::{self, Resource};
+use calls::{Calls, Error};
 
 /// The name that a stack has where nobody says another.
 pub const DEFAULT_NAME: &str = "orderhook";

@@ -6,11 +6,11 @@ use serde::Serialize;
 use time::OffsetDateTime;
 
 use crate::accounts::{Accounts, List};
-use crate::calls::cloudwatch::{self, Alarm};
-use crate::calls::sqs::Attributes;
-use crate::calls::{Calls, Error};
 use crate::queues::{self, Queue, Role};
 use crate::stack::Stack;
+use calls::cloudwatch::{self, Alarm};
+use calls::sqs::Attributes;
+use calls::{Calls, Error};
 
 /// A lane.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -21,11 +21,11 @@ use sources::protocol;
 use url::{Host, Url};
 
 use crate::accounts::Accounts;
-use crate::calls::dynamodb::{self, BATCH, Item};
-use crate::calls::{Calls, Error, logs, ssm};
 use crate::kept;
 use crate::log_lines::{self, DeliveryLine, EventLine, phrase_pattern};
 use crate::stack::{Function, Stack};
+use calls::dynamodb::{self, BATCH, Item};
+use calls::{Calls, Error, logs, ssm};
 
 /// How far before the latest line that was seen a log is asked again, in milliseconds.
 pub const OVERLAP: i64 = 10_000;

@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::calls::{Access, Calls, Error, Local};
 use crate::samconfig::SamConfig;
 use crate::stack::{DEFAULT_NAME, Stack};
+use calls::{Access, Calls, Error, Local};
 
 /// What an operator said about it.
 #[derive(Debug, Clone, Default)]

@@ -10,11 +10,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime};
 
-use crate::calls::sqs::{self, name_of};
-use crate::calls::{Calls, Error, iam, logs, sns, ssm};
 use crate::log_lines;
 use crate::queues::AT_ONCE;
 use crate::stack::{Function, Stack};
+use calls::sqs::{self, name_of};
+use calls::{Calls, Error, iam, logs, sns, ssm};
 
 /// A route as it is configured.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]

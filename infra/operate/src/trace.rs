@@ -8,13 +8,13 @@ use domain::identity::{DeliveryId, EventId};
 use domain::record::{RecordKey, Subject};
 use serde::Serialize;
 
-use crate::calls::{Calls, Error};
 use crate::deliveries::{self, Brief, RecordNow, aftermath};
 use crate::fate::{Fate, fates};
 use crate::log_lines::{self, DeliveryLine, EventLine, event_written};
 use crate::records::{self, Condition, State};
 use crate::stack::{Function, Stack};
 use crate::when::{Window, now};
+use calls::{Calls, Error};
 
 /// Deliveries whose requests are looked for in one trace.
 const MOST_DELIVERIES: usize = 50;

@@ -2,7 +2,7 @@
 
 use domain::timestamp::Timestamp;
 
-use crate::calls::{Error, instant};
+use calls::{Error, instant};
 
 /// From when until when something is looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +56,7 @@ pub fn back(from: Timestamp, seconds: u64) -> Timestamp {
 /// This moment.
 #[must_use]
 pub fn now() -> Timestamp {
-    let since = crate::calls::now().duration_since(std::time::UNIX_EPOCH);
+    let since = calls::now().duration_since(std::time::UNIX_EPOCH);
     let millis = since.map_or(0, |since| since.as_millis());
     Timestamp::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
 }

@@ -2,9 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test stops where it is")]
 
-use operate::calls::{
-    admin, cloudformation, cloudwatch, dynamodb, lambda, logs, s3, sns, sqs, ssm, sts,
-};
+use calls::{admin, cloudformation, cloudwatch, dynamodb, lambda, logs, s3, sns, sqs, ssm, sts};
 use operate::loopback::{Loopback, Reply};
 use operate::{Error, Exit, Stack};
 use rstest::rstest;
@@ -89,7 +87,7 @@ async fn nobody_answers() {
     let address = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
     let access = operate::Access::fixed(&address, "eu-west-1", "a", "b");
-    let retries = operate::calls::Retries {
+    let retries = calls::Retries {
         attempts: 2,
         first: std::time::Duration::from_millis(1),
         longest: std::time::Duration::from_millis(1),
@@ -116,8 +114,8 @@ async fn the_clock_is_compared_with_the_first_answer() {
         (identity.account.as_str(), identity.arn.as_str()),
         ("123", "arn:aws:iam::123:user/op")
     );
-    let here = time::OffsetDateTime::from(operate::calls::now());
-    let there = operate::calls::instant("2026-11-20T12:00:00Z").unwrap();
+    let here = time::OffsetDateTime::from(calls::now());
+    let there = calls::instant("2026-11-20T12:00:00Z").unwrap();
     let expected = (there - here).whole_milliseconds();
     assert!((calls.skew_ms().unwrap() - expected).abs() < 60_000);
 }
@@ -330,7 +328,7 @@ async fn latest_values_stand_where_their_metrics_do() {
         dimensions: vec![("QueueName".to_owned(), queue.to_owned())],
         statistic: "Maximum".to_owned(),
     };
-    let to = operate::calls::instant("2026-11-20T12:00:00Z").unwrap();
+    let to = calls::instant("2026-11-20T12:00:00Z").unwrap();
     let metrics = [metric("a"), metric("b")];
     let calls = aws.calls();
     let latest = cloudwatch::latest(&calls, &metrics, to - time::Duration::minutes(10), to);

@@ -19,7 +19,7 @@ async fn look(aws: &Loopback) -> Report {
 }
 
 async fn look_at(aws: &Loopback, depth: Depth) -> Report {
-    let now = time::OffsetDateTime::from(operate::calls::now());
+    let now = time::OffsetDateTime::from(calls::now());
     doctor(&aws.calls(), "orderhook", now, depth).await.unwrap()
 }
 
@@ -490,7 +490,7 @@ async fn without_a_stack_there_is_nothing_to_look_at() {
         "other",
         Reply::status(400, body),
     );
-    let now = time::OffsetDateTime::from(operate::calls::now());
+    let now = time::OffsetDateTime::from(calls::now());
     let error = doctor(&aws.calls(), "other", now, Depth::default())
         .await
         .unwrap_err();

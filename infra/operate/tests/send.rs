@@ -79,7 +79,7 @@ fn answers(stack: &LoopbackStack, status: u16) {
 }
 
 fn keep(stack: &LoopbackStack, is_applied: bool) -> DeliveryId {
-    let now = time::OffsetDateTime::from(operate::calls::now()).unix_timestamp_nanos() / 1_000_000;
+    let now = time::OffsetDateTime::from(calls::now()).unix_timestamp_nanos() / 1_000_000;
     let at = Timestamp::from_millis(u64::try_from(now).unwrap());
     let id = DeliveryId::new(at, &[1; 10]);
     let packed = STANDARD.encode(zstd::bulk::compress(BODY.as_bytes(), 3).unwrap());

@@ -8,7 +8,7 @@
 use std::fmt;
 
 use http::Method;
-use operate::aws::Answer;
+use local::aws::Answer;
 use serde_json::{Value, json};
 use simulator::SiteControl;
 use simulator::control::NewSite;

@@ -9,8 +9,8 @@ use std::fmt;
 
 use domain::source::Source;
 use http::Method;
+use local::aws::Answer;
 use local::connecting::desired;
-use operate::aws::Answer;
 use serde_json::Value;
 use simulator::control::{Deliver, ForeignWebhook, NewSite, WebhookChange, WebhookStatus};
 use simulator::{EventText, RetryPolicy, RunReport, SiteControl};

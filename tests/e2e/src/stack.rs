@@ -13,8 +13,8 @@ use aws::s3::S3Oversize;
 use aws_sdk_dynamodb::config::Credentials;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use http::Method;
+use local::aws::Answer;
 use local::outputs::Outputs;
-use operate::aws::Answer;
 use serde_json::Value;
 use simulator::Control;
 
@@ -43,7 +43,7 @@ pub struct Stack {
     pub oversize: S3Oversize,
     /// HTTP without redirects.
     pub http: reqwest::Client,
-    admin: operate::aws::Aws,
+    admin: local::aws::Aws,
 }
 
 impl Stack {

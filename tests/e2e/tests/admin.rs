@@ -13,7 +13,7 @@ use e2e::stack::Stack;
 use e2e::waiting::until_within;
 use e2e::{Operator, World};
 use http::Method;
-use operate::aws::Answer;
+use local::aws::Answer;
 use rstest::rstest;
 use serde_json::json;
 use simulator::control::Deliver;

@@ -62,7 +62,7 @@ struct Outputs {
 #[derive(Clone)]
 struct Place {
     aws: Aws,
-    caller: operate::aws::Aws,
+    caller: local::aws::Aws,
     name: String,
 }
 
@@ -73,7 +73,7 @@ impl Place {
         );
         let text = std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
         let outputs: Outputs = serde_json::from_slice(&text).unwrap();
-        let caller = operate::aws::Aws::new(
+        let caller = local::aws::Aws::new(
             &outputs.endpoint_url,
             &outputs.region,
             &outputs.access_key_id,

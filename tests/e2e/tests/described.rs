@@ -11,7 +11,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use e2e::proxy::{Fault as AwsFault, Rule};
 use e2e::{Operator, World};
 use http::Method;
-use operate::aws::Answer;
+use local::aws::Answer;
 use rstest::rstest;
 use serde_json::{Value, json};
 use simulator::{Door, Fault, FaultKind};

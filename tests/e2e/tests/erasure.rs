@@ -9,7 +9,7 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use e2e::{Stack, World, until};
 use http::Method;
-use operate::aws::Answer;
+use local::aws::Answer;
 use serde_json::{Value, json};
 use testkit::delivery::delivery;
 use testkit::fixtures;

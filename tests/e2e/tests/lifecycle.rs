@@ -8,7 +8,7 @@
 use e2e::proxy::Fault;
 use e2e::{World, until};
 use http::Method;
-use operate::aws::Answer;
+use local::aws::Answer;
 use serde_json::{Value, json};
 use simulator::EventText;
 use simulator::control::Deliver;

@@ -10,9 +10,9 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use calls::Policy;
 use e2e::{Stack, World, until};
-use operate::aws::Aws;
-use operate::calls::Policy;
+use local::aws::Aws;
 use operate::{Exit, Target};
 use orderhook::given::{Ended, give};
 use serde_json::{Value, json};

@@ -19,7 +19,7 @@ async fn give(stack: &Stack, line: &[&str]) -> Ended {
 
 async fn look(stack: &Stack) -> Report {
     let target = stack.target();
-    let now = time::OffsetDateTime::from(operate::calls::now());
+    let now = time::OffsetDateTime::from(calls::now());
     doctor(&target.calls, &target.name, now, Depth::default())
         .await
         .unwrap()

@@ -13,7 +13,7 @@ use e2e::tables::text;
 use e2e::team::TeamEvent;
 use e2e::{World, until};
 use http::Method;
-use operate::aws::Answer;
+use local::aws::Answer;
 use serde_json::{Value, json};
 use simulator::control::{Deliver, WebhookChange, WebhookStatus};
 use simulator::{EventText, RetryPolicy, RunReport};

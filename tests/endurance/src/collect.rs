@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::Result;
-use operate::aws::Aws;
+use local::aws::Aws;
 use serde_json::{Value, json};
 
 /// How long a message that is being collected stays hidden, in seconds. One whose receiver was cut off comes again

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use http::Method;
-use operate::aws::local_client;
+use local::aws::local_client;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use testkit::rng::Rng;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result, bail};
-use operate::aws::Aws;
+use local::aws::Aws;
 use serde_json::{Value, json};
 
 /// A record as the table has it.

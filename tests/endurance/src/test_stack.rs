@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::Args;
+use local::aws::Aws;
 use local::build::Build;
 use local::outputs::Outputs;
 use local::places::Places;
@@ -13,7 +14,6 @@ use local::program;
 use local::progress::Progress;
 use local::refusal::Refusal;
 use local::stack::{self, Options, Stack};
-use operate::aws::Aws;
 use serde_json::json;
 
 use crate::disturb;

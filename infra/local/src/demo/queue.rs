@@ -1,7 +1,7 @@
 //! Reading a team's queue that others may read too.
 
+use crate::aws::Aws;
 use anyhow::Result;
-use operate::aws::Aws;
 use serde_json::{Value, json};
 
 /// How long a message that was read stays hidden from others, in seconds.

@@ -11,10 +11,10 @@ use serde_json::Value;
 use simulator::SiteControl;
 use simulator::control::WebhookChange;
 
+use crate::aws::Aws;
 use crate::demo::examples::{Example, ExampleEvent};
 use crate::outputs::Outputs;
 use crate::progress::Progress;
-use operate::aws::Aws;
 
 /// What was seen of it.
 #[derive(Debug, Serialize)]

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use crate::aws::{Answer, Aws};
 use anyhow::{Context as _, Result, bail};
 use domain::source::Source;
 use http::Method;
-use operate::aws::{Answer, Aws};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use simulator::control::{Deliver, NewSite, RawBody};
 use simulator::{Control, RetryPolicy, SiteControl};
 
+use crate::aws::Aws;
 use crate::demo::examples::{Example, ExampleEvent};
 use crate::demo::queue;
 use crate::demo::repairing::{self, Repairing};
@@ -22,7 +23,6 @@ use crate::demo::sources::{self, Other, SourceSeen};
 use crate::outputs::Outputs;
 use crate::progress::Progress;
 use crate::refusal::Refusal;
-use operate::aws::Aws;
 
 /// The lanes, as the template names their queues and as a reader knows them.
 const LANES: [(&str, &str); 6] = [

@@ -1,7 +1,7 @@
 //! The rules, one function each. Every rule has a test that breaks the project's template and sees it caught.
 
+use calls::{NEEDS, Policy};
 use domain::route::Routes;
-use operate::calls::{NEEDS, Policy};
 use serde_json::Value;
 
 use super::{Finding, Resource, Template, alarm_rules, referred};

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::time::Duration;
 
+use crate::aws::EVENT_SOURCE_MAPPINGS;
 use anyhow::{Context as _, Result, bail, ensure};
 use http::Method;
-use operate::aws::EVENT_SOURCE_MAPPINGS;
 use serde_json::{Value, json};
 use tokio::process::Command;
 

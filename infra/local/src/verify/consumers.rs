@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use crate::aws::Aws;
 use anyhow::{Context as _, Result, bail, ensure};
-use operate::aws::Aws;
 use serde_json::{Value, json};
 use tokio::process::Command;
 

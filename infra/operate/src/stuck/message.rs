@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::Room;
-use crate::calls::sqs::Message;
+use calls::sqs::Message;
 
 /// What the types of unified events begin with.
 const UNIFIED: &str = "ecommerce.";

@@ -24,10 +24,10 @@ pub use message::{Entry, Notice};
 pub use release::{Done, Left, Options, drop_all, release};
 pub use room::Room;
 
-use crate::calls::sqs::{self, Message};
-use crate::calls::{Calls, Error};
 use crate::kept;
 use crate::stack::Stack;
+use calls::sqs::{self, Message};
+use calls::{Calls, Error};
 use message::Waiting;
 
 /// How long a message is hidden that is only looked at.
@@ -301,6 +301,5 @@ async fn shown(
 /// AWS's time, as far as this machine knows it.
 fn time_there(calls: &Calls) -> OffsetDateTime {
     let skew = calls.skew_ms().and_then(|skew| i64::try_from(skew).ok());
-    OffsetDateTime::from(crate::calls::now())
-        + time::Duration::milliseconds(skew.unwrap_or_default())
+    OffsetDateTime::from(calls::now()) + time::Duration::milliseconds(skew.unwrap_or_default())
 }

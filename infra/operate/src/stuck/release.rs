@@ -26,11 +26,11 @@ use time::format_description::well_known::Rfc3339;
 
 use super::message::{Content, Entry, Notice, Waiting};
 use super::{FRUITLESS, Filter, Room, WAIT_SECONDS, give_back, time_there};
-use crate::calls::sqs::{self, Message};
-use crate::calls::{Calls, Error, ssm};
 use crate::kept;
 use crate::lane_sender::{LaneMessage, LaneSender, Rate, control};
 use crate::stack::Stack;
+use calls::sqs::{self, Message};
+use calls::{Calls, Error, ssm};
 
 /// How long the messages of a window are hidden.
 const WINDOW_SECONDS: u32 = 30;

@@ -6,9 +6,9 @@ use std::str::FromStr;
 use domain::lane::Lane;
 use serde::{Serialize, Serializer};
 
-use crate::calls::Error;
 use crate::queues::Role;
 use crate::stack::Stack;
+use calls::Error;
 
 /// What the name of a room of dead letters begins with.
 const DEAD_LETTERS: &str = "dead-letters";

@@ -32,5 +32,4 @@ pub use client::{Calls, Retries, Service};
 pub use error::{Error, Exit};
 pub use instant::{instant, seconds};
 pub use policy::{NEEDS, Policy};
-pub use sign::now;
-pub(crate) use sign::sign;
+pub use sign::{now, sign};

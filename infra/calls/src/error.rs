@@ -6,7 +6,6 @@ use super::policy::having;
 
 /// A call, or what it is needed for, did not succeed.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum Error {
     /// There are no credentials, or AWS does not accept them.
     #[error(

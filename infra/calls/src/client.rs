@@ -257,7 +257,10 @@ impl Calls {
     }
 
     /// Sends an unauthenticated request once, and answers its status. The address is in no error: it may be a hook's.
-    pub(crate) async fn unsigned(
+    ///
+    /// # Errors
+    /// There is no answer.
+    pub async fn unsigned(
         &self,
         method: Method,
         url: &str,
@@ -280,7 +283,10 @@ impl Calls {
     }
 
     /// Posts a delivery once, as a source would, and answers the status. Neither the address nor the proof is in any error.
-    pub(crate) async fn deliver(
+    ///
+    /// # Errors
+    /// There is no answer.
+    pub async fn deliver(
         &self,
         url: &str,
         headers: &[(&'static str, String)],

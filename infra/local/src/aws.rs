@@ -1,5 +1,5 @@
 //! A caller of an emulator's APIs, for the local stack and its tests: the answers as they come, without retries.
-//! What operators ask goes through [`crate::calls`].
+//! What operators ask goes through [`calls`].
 //!
 //! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html>
 
@@ -10,7 +10,7 @@ use aws_credential_types::Credentials;
 use http::{Method, Request, Response};
 use serde_json::Value;
 
-use crate::calls::{now, sign};
+use calls::{now, sign};
 
 /// Where credentials say that they are from.
 const SOURCE: &str = "given";

@@ -16,7 +16,10 @@ use http::Request;
 type Unsigned = Box<dyn std::error::Error + Send + Sync>;
 
 /// Signs a request for a service of a region, as of a time.
-pub(crate) fn sign(
+///
+/// # Errors
+/// A header or the address is not one that can be signed.
+pub fn sign(
     request: &mut Request<Vec<u8>>,
     service: &str,
     region: &str,
