@@ -1,6 +1,6 @@
 //! Installs the emulator and the SAM CLI into two virtual environments below `.local/tools/`, at pinned versions with
 //! the hashes of their files; [`cargo-lambda`](Tools::install_cargo_lambda) and [`checkov`](Tools::checkov) into further ones
-//! when they are asked for. One of pip alone installs into all of them.
+//! when they are asked for. One more environment has pip, and installs into all the others.
 //!
 //! An environment is used again as long as its list of requirements and the Python that made it are the same; a marker,
 //! written last, tells. Nothing is installed outside the project.
@@ -160,8 +160,18 @@ pub fn without_cargos_own(command: &mut Command) {
 
 fn is_installed(directory: &Path, fingerprint: &str) -> bool {
     std::fs::read_to_string(directory.join(MARKER)).is_ok_and(|marker| marker == fingerprint)
-        // A virtual environment dies with the Python that it was made from.
-        && directory.join("bin/python").exists()
+        && is_of_its_python(directory)
+}
+
+/// Whether a virtual environment is read by the Python that it is run with: it dies with the one that it was made from, and one
+/// of another version that took its place looks for packages elsewhere.
+fn is_of_its_python(directory: &Path) -> bool {
+    let Ok(python) = directory.join("bin/python").canonicalize() else {
+        return false;
+    };
+    let name = python.file_name().unwrap_or_default();
+    let has_version = name.to_string_lossy().starts_with("python3.");
+    !has_version || directory.join("lib").join(name).is_dir()
 }
 
 /// Two commands at the same time must not install into the same directory.
@@ -192,7 +202,7 @@ async fn install(
     let pip = pip(places, progress).await?;
     let log = &places.log_of("tools");
     let mut step = progress.step(format!("Installing {what}"));
-    // One of its own would have to be installed first, which takes seconds.
+    // A pip of its own would have to be installed first, which takes seconds.
     make(&find_python().await?, directory, &["--without-pip"], log).await?;
     let mut command = Command::new(&pip);
     command
@@ -393,5 +403,24 @@ mod tests {
         std::fs::write(directory.path().join(MARKER), "abc").unwrap();
         assert!(is_installed(directory.path(), "abc"));
         assert!(!is_installed(directory.path(), "def"));
+    }
+
+    /// A distribution's new release has another Python under the same name.
+    #[test]
+    fn an_environment_of_another_python_is_made_anew() {
+        let directory = tempfile::tempdir().unwrap();
+        let packages = directory.path().join("lib/python3.11");
+        std::fs::create_dir_all(packages).unwrap();
+        std::fs::create_dir(directory.path().join("bin")).unwrap();
+        std::fs::write(directory.path().join(MARKER), "abc").unwrap();
+        let python = directory.path().join("bin/python");
+        for (name, expected) in [("python3.11", true), ("python3.13", false)] {
+            let real = directory.path().join(name);
+            std::fs::write(&real, "").unwrap();
+            std::os::unix::fs::symlink(&real, &python).unwrap();
+            assert_eq!(is_installed(directory.path(), "abc"), expected, "{name}");
+            std::fs::remove_file(&python).unwrap();
+        }
+        assert!(!is_installed(directory.path(), "abc"));
     }
 }
