@@ -21,7 +21,7 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// The list of Lambda's event sources; the id of one may follow.
 pub const EVENT_SOURCE_MAPPINGS: &str = "/2015-03-31/event-source-mappings/";
 
-/// A caller of AWS's JSON protocols and of IAM-authorised APIs.
+/// A caller of an emulator's services and of IAM-authorised APIs.
 #[derive(Clone, Debug)]
 pub struct Aws {
     endpoint: String,
@@ -187,12 +187,12 @@ impl Aws {
     ///
     /// # Errors
     /// The service does not answer, or refuses.
-    pub async fn s3(&self, method: Method, path: &str) -> Result<Vec<u8>> {
+    pub async fn s3(&self, method: Method, path: &str, body: Vec<u8>) -> Result<Vec<u8>> {
         let what = format!("{method} {path}");
         let request = Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.endpoint))
-            .body(Vec::new())?;
+            .body(body)?;
         let answer = self.send_bytes("s3", request).await?;
         if !answer.status().is_success() {
             bail!("{what} was refused with {}", answer.status());

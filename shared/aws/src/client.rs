@@ -186,8 +186,7 @@ impl Aws {
     }
 
     /// What every service's client is made from.
-    #[must_use]
-    pub fn config(&self) -> &SdkConfig {
+    pub(crate) fn config(&self) -> &SdkConfig {
         &self.config
     }
 

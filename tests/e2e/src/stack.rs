@@ -179,7 +179,11 @@ impl Stack {
     pub async fn versions(&self, prefix: &str) -> Vec<String> {
         let bucket = self.output("OversizeBucket");
         let path = format!("/{bucket}?prefix={prefix}&versions=");
-        let page = self.admin.s3(Method::GET, &path).await.expect("a list");
+        let page = self
+            .admin
+            .s3(Method::GET, &path, Vec::new())
+            .await
+            .expect("a list");
         let page = String::from_utf8(page).expect("XML");
         let page = roxmltree::Document::parse(&page).expect("XML");
         let named = |name| {

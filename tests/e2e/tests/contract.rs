@@ -63,6 +63,7 @@ struct Outputs {
 struct Place {
     aws: Aws,
     caller: local::aws::Aws,
+    region: String,
     name: String,
 }
 
@@ -87,7 +88,7 @@ impl Place {
             "outputs",
         );
         let access = Access {
-            region: outputs.region,
+            region: outputs.region.clone(),
             endpoint: Some(outputs.endpoint_url),
             credentials,
         };
@@ -96,6 +97,7 @@ impl Place {
         Self {
             aws: Aws::new(access).unwrap(),
             caller: caller.unwrap(),
+            region: outputs.region,
             name: format!("contract-{test}-{}", now.as_nanos()),
         }
     }
@@ -141,13 +143,22 @@ impl Place {
 
     async fn bucket(&self) -> S3Oversize {
         let path = format!("/{}", self.name);
-        self.caller.s3(Method::PUT, &path).await.unwrap();
+        let place = format!(
+            "<CreateBucketConfiguration><LocationConstraint>{}</LocationConstraint></CreateBucketConfiguration>",
+            self.region
+        );
+        let made = self.caller.s3(Method::PUT, &path, place.into());
+        made.await.unwrap();
         S3Oversize::of(&self.aws, &self.name)
     }
 
     async fn drop_bucket(&self) {
         let path = format!("/{}", self.name);
-        let objects = self.caller.s3(Method::GET, &path).await.unwrap();
+        let objects = self
+            .caller
+            .s3(Method::GET, &path, Vec::new())
+            .await
+            .unwrap();
         let objects = String::from_utf8(objects).unwrap();
         let objects = roxmltree::Document::parse(&objects).unwrap();
         let keys = objects
@@ -155,9 +166,15 @@ impl Place {
             .filter(|node| node.tag_name().name() == "Key");
         for key in keys.filter_map(|node| node.text()) {
             let path = format!("{path}/{}", domain::uri::path(key));
-            self.caller.s3(Method::DELETE, &path).await.unwrap();
+            self.caller
+                .s3(Method::DELETE, &path, Vec::new())
+                .await
+                .unwrap();
         }
-        self.caller.s3(Method::DELETE, &path).await.unwrap();
+        self.caller
+            .s3(Method::DELETE, &path, Vec::new())
+            .await
+            .unwrap();
     }
 
     async fn queue(&self, suffix: &str, attributes: &[(QueueAttributeName, &str)]) -> QueueUrl {

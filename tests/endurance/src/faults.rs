@@ -337,7 +337,10 @@ impl Boxes {
                 let place = reference
                     .strip_prefix("s3://")
                     .with_context(|| format!("{reference} is no reference"))?;
-                let object = stack.aws.s3(Method::GET, &format!("/{place}")).await?;
+                let object = stack
+                    .aws
+                    .s3(Method::GET, &format!("/{place}"), Vec::new())
+                    .await?;
                 objects.insert(reference.clone(), String::from_utf8(object)?);
             }
         }

@@ -937,7 +937,11 @@ async fn calls(stack: &TestStack, caller: &Aws, account: &str) -> Result<usize> 
     must_be_refused("send to a team", answer)?;
     let bucket = stack.output("OversizeBucket")?;
     let answer = caller
-        .s3(Method::GET, &format!("/{bucket}/records/x/order/x"))
+        .s3(
+            Method::GET,
+            &format!("/{bucket}/records/x/order/x"),
+            Vec::new(),
+        )
         .await
         .map(drop);
     must_be_refused("read a large record", answer)?;

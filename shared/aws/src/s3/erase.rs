@@ -54,9 +54,9 @@ impl ErasableObjects for S3ErasableObjects {
         after: Option<&Cursor>,
     ) -> Result<Page, PortError> {
         let (list, delete) = self.calls();
-        let place = |after: &Cursor| {
-            let mut markers = after.0.iter().cloned();
-            markers.next().map(|key| (key, markers.next()))
+        let place = |after: &Cursor| match &*after.0 {
+            [key, version] => Some((key.clone(), version.clone())),
+            _ => None,
         };
         let page = list.invoke(List {
             prefix: prefix.to_owned(),
@@ -77,8 +77,12 @@ impl ErasableObjects for S3ErasableObjects {
                 return Err(PortError::transient(ERASING, code));
             }
         }
-        let next = page.next;
-        let next = next.map(|(key, version)| Cursor(std::iter::once(key).chain(version).collect()));
+        // Whether S3 goes on behind a version that was just deleted is documented nowhere, so a page of which something was
+        // deleted is listed again.
+        let next = page.next.map(|(key, version)| match erased {
+            0 => Cursor(vec![key, version]),
+            _ => after.cloned().unwrap_or(Cursor(Vec::new())),
+        });
         Ok(Page { erased, next })
     }
 }
@@ -118,8 +122,8 @@ mod tests {
         let answers = vec![answer(200, PAGE), answer(200, NOTHING_KEPT)];
         let (page, requests) = erasing(answers, None).await;
         let page = page.unwrap();
-        let next = Cursor(vec!["records/a/2&3".to_owned(), "v.4".to_owned()]);
-        assert_eq!((page.erased, page.next), (2, Some(next)));
+        let again = Cursor(Vec::new());
+        assert_eq!((page.erased, page.next), (2, Some(again)));
 
         let requests = requests.lock().unwrap();
         let [(listing, nothing), (deleting, document)] = &**requests else {
@@ -143,33 +147,41 @@ mod tests {
         );
     }
 
-    #[rstest]
-    #[case::of_a_version(&["records/a/2&3", "v.4"], "key-marker=records%2Fa%2F2%263&", "&version-id-marker=v.4")]
-    #[case::of_a_key(&["k"], "key-marker=k&", "")]
     #[tokio::test]
-    async fn the_next_page_begins_at_the_markers(
-        #[case] cursor: &[&str],
-        #[case] key: &str,
-        #[case] version: &str,
-    ) {
-        let cursor = Cursor(cursor.iter().map(|marker| (*marker).to_owned()).collect());
-        let (page, requests) = erasing(vec![answer(200, LAST)], Some(&cursor)).await;
+    async fn a_page_of_which_nothing_went_leads_to_the_next() {
+        let kept = PAGE.replace("records/a/1", "records/a/kept");
+        let kept = kept.replace("<Key>records/a/2&amp;3<", "<Key>records/a/kept<");
+        let (page, _) = erasing(vec![answer(200, kept)], None).await;
+        let end = Cursor(vec!["records/a/2&3".to_owned(), "v.4".to_owned()]);
         let page = page.unwrap();
-        assert_eq!((page.erased, page.next), (0, None));
+        assert_eq!((page.erased, page.next.as_ref()), (0, Some(&end)));
+
+        let answers = vec![answer(200, PAGE), answer(200, NOTHING_KEPT)];
+        let (page, requests) = erasing(answers, Some(&end)).await;
+        assert_eq!(page.unwrap().next, Some(end));
+        let query = "?versions&key-marker=records%2Fa%2F2%263&max-keys=250&prefix=records%2Fa%2F&version-id-marker=v.4 HTTP";
         let requests = requests.lock().unwrap();
-        let line = format!("?versions&{key}max-keys=250&prefix=records%2Fa%2F{version} HTTP");
-        assert!(requests[0].0.contains(&line), "{requests:?}");
-        assert_eq!(requests.len(), 1);
+        assert!(requests[0].0.contains(query), "{requests:?}");
     }
 
-    /// What is not said to be gone is not taken for gone.
+    #[tokio::test]
+    async fn the_last_page_ends_the_list() {
+        let (page, requests) = erasing(vec![answer(200, LAST)], None).await;
+        assert_eq!(page.unwrap(), Page::default());
+        assert_eq!(requests.lock().unwrap().len(), 1);
+    }
+
+    /// Nothing is deleted, or taken for done, by a list that cannot be read whole.
     #[rstest]
     #[case::cut_off(&PAGE[..PAGE.len() - 30])]
     #[case::no_xml("")]
-    #[case::another("<Error><Code>InternalError</Code></Error>")]
+    #[case::another("<ListBucketResult/>")]
     #[case::no_end("<ListVersionsResult/>")]
     #[case::an_unknown_end("<ListVersionsResult><IsTruncated>1</IsTruncated></ListVersionsResult>")]
     #[case::no_next("<ListVersionsResult><IsTruncated>true</IsTruncated></ListVersionsResult>")]
+    #[case::no_next_version(
+        "<ListVersionsResult><IsTruncated>true</IsTruncated><NextKeyMarker>k</NextKeyMarker></ListVersionsResult>"
+    )]
     #[case::no_id(
         "<ListVersionsResult><IsTruncated>false</IsTruncated><Version><Key>records/a/1</Key></Version></ListVersionsResult>"
     )]
@@ -188,7 +200,13 @@ mod tests {
         "AccessDenied"
     )]
     #[case::without_a_code(200, "<DeleteResult><Error/></DeleteResult>", "unreadable")]
+    #[case::no_code(
+        200,
+        "<DeleteResult><Error><Code>two words</Code></Error></DeleteResult>",
+        "unreadable"
+    )]
     #[case::unreadable(200, "<DeleteResult>", "unreadable")]
+    #[case::after_200(200, "<Error><Code>InternalError</Code></Error>", "InternalError")]
     #[case::all(403, "<Error><Code>AccessDenied</Code></Error>", "AccessDenied")]
     #[tokio::test]
     async fn what_s3_keeps_is_a_transient_error(

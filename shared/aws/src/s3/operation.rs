@@ -1,5 +1,5 @@
-//! Calls of S3 without the SDK's crate for it, which takes longer to compile than any other and links half a megabyte into a
-//! function for them: tables of checksums, rules of endpoints and directory buckets. Here are the two that every function may
+//! Calls of S3 without the SDK's crate for it. That crate takes longer to compile than any other, and adds half a megabyte to a
+//! function: tables of checksums, rules of endpoints and directory buckets. Here are the two calls that every function may
 //! make, and what all calls have in common.
 //!
 //! Connections, credentials, retries and time-outs are those of every other call. S3 verifies the body by the hash in
@@ -262,8 +262,12 @@ pub(super) fn refused(answer: &HttpResponse) -> Refused {
 fn code_in(body: &[u8]) -> Option<&str> {
     let (_, rest) = std::str::from_utf8(body).ok()?.split_once("<Code>")?;
     let (code, _) = rest.split_once("</Code>")?;
-    let is_code = (1..=64).contains(&code.len()) && code.bytes().all(|b| b.is_ascii_alphanumeric());
-    is_code.then_some(code)
+    is_code(code).then_some(code)
+}
+
+/// Whether a text may be a code of S3.
+pub(super) fn is_code(text: &str) -> bool {
+    (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
 /// Leaves an object's body unread: whoever reads it has a limit.
@@ -539,6 +543,37 @@ mod tests {
         let expected = "AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20130524/us-east-1/s3/aws4_request, \
                         SignedHeaders=host;range;x-amz-content-sha256;x-amz-date, \
                         Signature=f0e8bdb87c964420e857bd35b5d6ed310bd44f0170aba48dd91039c6036bdb41";
+        assert_eq!(*signed.lock().unwrap(), expected);
+    }
+
+    #[rstest]
+    #[case::a_name_without_a_value(
+        "lifecycle",
+        "fea454ca298b7da1c68078a5d1bdbfbbe0d65c699e0f91ac7a200a0136783543"
+    )]
+    #[case::two_parameters(
+        "max-keys=2&prefix=J",
+        "34b48302e7b5fa45bde8084f4b7868a86f0a534bc59db6670ed5711ef69dc6f7"
+    )]
+    #[tokio::test]
+    async fn a_query_is_signed_as_in_the_published_examples(
+        #[case] query: &'static str,
+        #[case] signature: &str,
+    ) {
+        let url = format!("https://examplebucket.s3.amazonaws.com/?{query}");
+        let (builder, signed) = example(Box::leak(url.into_boxed_str()), &[]);
+        let call = builder
+            .serializer(move |()| {
+                let mut request = HttpRequest::new(SdkBody::empty());
+                request.set_uri(format!("/?{query}"))?;
+                Ok(request)
+            })
+            .deserializer(|answer| Err::<(), _>(OrchestratorError::operation(refused(answer))));
+        drop(call.build().invoke(()).await);
+        let expected = format!(
+            "AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20130524/us-east-1/s3/aws4_request, \
+             SignedHeaders=host;x-amz-content-sha256;x-amz-date, Signature={signature}"
+        );
         assert_eq!(*signed.lock().unwrap(), expected);
     }
 

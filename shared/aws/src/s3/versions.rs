@@ -30,8 +30,8 @@ pub(super) struct Version {
     pub(super) id: String,
 }
 
-/// The last key of a page, and where the key has further versions the last one's id.
-pub(super) type Markers = (String, Option<String>);
+/// Where a page ended: the key and the id of its last version.
+pub(super) type Markers = (String, String);
 
 /// What [`list`] takes.
 #[derive(Debug)]
@@ -103,13 +103,13 @@ fn query(list: &List) -> String {
     }
     add("max-keys", &list.limit.to_string());
     add("prefix", &list.prefix);
-    if let Some((_, Some(version))) = after {
+    if let Some((_, version)) = after {
         add("version-id-marker", version);
     }
     query
 }
 
-/// The document that names what is deleted. S3 answers with what it kept alone.
+/// The document that names what is deleted. S3's answer names only the versions that it kept.
 fn deletion(versions: &[Version]) -> String {
     let mut document = format!("<Delete xmlns=\"{NAMESPACE}\"><Quiet>true</Quiet>");
     for Version { key, id } in versions {
@@ -128,6 +128,7 @@ fn text(value: &str) -> String {
         .replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")
+        .replace('\r', "&#13;")
 }
 
 /// What an answer says. One that is not as S3 gives it, or not whole, is an error: nothing is taken for erased by it.
@@ -136,15 +137,19 @@ fn content<T>(
     root: &str,
     read: fn(Node<'_, '_>) -> Option<T>,
 ) -> Result<T, OrchestratorError<Refused>> {
-    if !answer.status().is_success() {
+    let body = answer.body().bytes().unwrap_or_default();
+    let document = std::str::from_utf8(body).ok();
+    let document = document.and_then(|text| Document::parse(text).ok());
+    let is = |name| {
+        let root = document.as_ref().map(Document::root_element);
+        root.filter(|root| root.tag_name().name() == name)
+    };
+    // S3 may have begun to answer with 200 before it fails.
+    if !answer.status().is_success() || is("Error").is_some() {
         return Err(OrchestratorError::operation(operation::refused(answer)));
     }
-    let body = answer.body().bytes().unwrap_or_default();
-    std::str::from_utf8(body)
-        .ok()
-        .and_then(|text| Document::parse(text).ok())
-        .filter(|document| document.root_element().tag_name().name() == root)
-        .and_then(|document| read(document.root_element()))
+    is(root)
+        .and_then(read)
         .ok_or_else(|| OrchestratorError::operation(Refused::with_code(UNREADABLE)))
 }
 
@@ -161,7 +166,7 @@ fn listed(root: Node<'_, '_>) -> Option<Listed> {
         "false" => None,
         "true" => Some((
             child(root, "NextKeyMarker")?,
-            child(root, "NextVersionIdMarker"),
+            child(root, "NextVersionIdMarker")?,
         )),
         _ => return None,
     };
@@ -175,7 +180,8 @@ fn kept(root: Node<'_, '_>) -> Option<Kept> {
     let error = root
         .children()
         .find(|node| node.tag_name().name() == "Error");
-    Some(error.map(|error| child(error, "Code").unwrap_or_else(|| UNREADABLE.to_owned())))
+    let code = |error| child(error, "Code").filter(|code| operation::is_code(code));
+    Some(error.map(|error| code(error).unwrap_or_else(|| UNREADABLE.to_owned())))
 }
 
 /// The text of a child that is there and not empty.
