@@ -1,6 +1,7 @@
 //! AWS, asked in plain signed requests: one module for each service, with typed answers and a page at a time.
 //!
-//! Role: everything that the operators' command asks of AWS goes through [`Calls`]. Promise: throttled and unanswered
+//! Role: everything that the operators' command asks of AWS goes through [`Calls`], and so do the local tool's deployments.
+//! Promise: throttled and unanswered
 //! calls are made again with growing waits, every request is counted, every failure says which permission, which thing or
 //! which service it is about. No SDK: a few requests in JSON, the query protocol and REST.
 

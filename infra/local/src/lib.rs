@@ -5,7 +5,8 @@
 //! running. They refuse to touch a process or a port that they did not start or choose.
 //!
 //! One module per job: [`tools`] installs, [`build`] compiles, [`emulator`] and [`simulator`] run, [`deploy`] deploys,
-//! [`outputs`] tells others where everything is and [`aws`] asks the emulator, [`stack`] puts these in order, [`demo`] and [`verify`] use it.
+//! [`outputs`] tells others where everything is, [`aws`] calls the emulator, [`stack`] puts these in order, [`demo`] and
+//! [`verify`] use it.
 
 pub mod aws;
 pub mod build;

@@ -1,6 +1,6 @@
 //! The operators' library: what the `orderhook` command asks and does, as typed answers. It prints nothing.
 //!
-//! Role: everything that decides. [`calls`] asks AWS, [`stack`] finds a stack by its name, and each further module answers
+//! Role: everything that decides. The crate [`calls`] asks AWS. Here [`stack`] finds a stack by its name, and each further module answers
 //! one question of operators. `infra/cli` gives it a command line and prints.
 
 pub mod accounts;

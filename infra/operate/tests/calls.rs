@@ -1,4 +1,5 @@
 //! Calls against a server that plays AWS: what is tried again, what is counted, and what each failure means.
+//! They are here and not in `calls` because the server is the operators' library's.
 
 #![allow(clippy::unwrap_used, reason = "a test stops where it is")]
 

@@ -70,7 +70,7 @@ smaller in proportion.
 /// is slower or faster by what it takes there, and so are the goals.
 const PYTHON_TOOK: Duration = Duration::from_micros(11_400);
 
-const SIZE: &str = "A package is the SDK for four to six services, TLS (AWS-LC) and the functions' own code, in about that \
+const SIZE: &str = "A package is the SDK for one to four services, TLS (AWS-LC) and the functions' own code, in about that \
 order. What was tried: fat LTO, one unit of code generation, the SDK for size.";
 const START: &str = "A start is, by callgrind: a third for the table of AWS's partitions, which each crate of the SDK parses for \
 itself; 29 % for the calls that open connections; a sixth for relocations, which a program at a random address needs; 7 % for \

@@ -555,7 +555,7 @@ mod tests {
         Some("inbound: 21000000 instructions to start, 20000000 are noted (+5.0 %)")
     )]
     #[case::a_quick_start("start_instructions", 19_000_000, Some("(-5.0 %)"))]
-    // A client more: the one for S3 is a fifth of a start.
+    // A client more.
     #[case::a_second_client("start_instructions", 24_000_000, Some("(+20.0 %)"))]
     #[case::a_copy_of_the_body(
         "allocated_bytes",
