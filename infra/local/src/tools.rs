@@ -195,81 +195,53 @@ async fn install(
     progress: Progress,
 ) -> Result<()> {
     let _lock = lock(places, progress).await?;
-    let fingerprint = fingerprint(requirements);
-    if is_installed(directory, &fingerprint) {
+    if is_installed(directory, &fingerprint(requirements)) {
         return Ok(());
     }
     let pip = pip(places, progress).await?;
-    let log = &places.log_of("tools");
-    let mut step = progress.step(format!("Installing {what}"));
-    // A pip of its own would have to be installed first, which takes seconds.
-    make(&find_python().await?, directory, &["--without-pip"], log).await?;
-    let mut command = Command::new(&pip);
-    command
-        .args(["-m", "pip", "--python"])
-        .arg(directory.join("bin/python"));
-    let packages = requirements
-        .lines()
-        .filter(|line| line.contains("=="))
-        .count();
-    let mut collected = 0;
-    fill(command, directory, requirements, log, |line| {
-        if let Some(rest) = line.strip_prefix("Collecting ") {
-            collected += 1;
-            let name = rest.split_whitespace().next().unwrap_or_default();
-            step.update(&format!("{collected} of {packages}: {name}"));
-        } else if line.starts_with("Installing collected") {
-            step.update("unpacking");
-        }
-    })
-    .await?;
-    mark(directory, &fingerprint)?;
-    step.done("");
-    Ok(())
+    make(what, directory, requirements, Some(&pip), places, progress).await
 }
 
 /// The Python of the environment that has pip, which is made if it is not there.
 async fn pip(places: &Places, progress: Progress) -> Result<PathBuf> {
     let directory = places.tools.join("pip");
-    let own = directory.join("bin/python");
     let requirements = include_str!("../pip-requirements.txt");
-    let fingerprint = fingerprint(requirements);
-    if is_installed(&directory, &fingerprint) {
-        return Ok(own);
+    if !is_installed(&directory, &fingerprint(requirements)) {
+        make("pip", &directory, requirements, None, places, progress).await?;
     }
-    let python = find_python().await?;
-    let log = &places.log_of("tools");
-    let step = progress.step("Installing pip");
-    make(&python, &directory, &[], log).await?;
-    let mut command = Command::new(&own);
-    command.args(["-m", "pip"]);
-    fill(command, &directory, requirements, log, |_| {}).await?;
-    mark(&directory, &fingerprint)?;
-    step.done("");
-    Ok(own)
+    Ok(directory.join("bin/python"))
 }
 
-/// Makes a virtual environment in place of the one that is there.
-async fn make(python: &Path, directory: &Path, options: &[&str], log: &Path) -> Result<()> {
-    let mut command = Command::new(python);
-    command
-        .args(["-m", "venv", "--clear"])
-        .args(options)
-        .arg(directory);
-    job::succeed("making the virtual environment", command, log, |_| {}).await
-}
-
-/// Installs the requirements with this pip.
-async fn fill(
-    mut pip: Command,
+/// Makes an environment in place of the one that is there, and installs these requirements into it: with the pip of another
+/// environment's Python, or with the one that comes with Python.
+async fn make(
+    what: &str,
     directory: &Path,
     requirements: &str,
-    log: &Path,
-    line: impl FnMut(&str),
+    pip: Option<&Path>,
+    places: &Places,
+    progress: Progress,
 ) -> Result<()> {
+    let log = &places.log_of("tools");
+    let python = find_python().await?;
+    let mut step = progress.step(format!("Installing {what}"));
+    step.update("making a virtual environment");
+    let mut venv = Command::new(&python);
+    venv.args(["-m", "venv", "--clear"])
+        // A pip of its own would have to be installed first, which takes seconds.
+        .args(pip.map(|_| "--without-pip"))
+        .arg(directory);
+    job::succeed("making the virtual environment", venv, log, |_| {}).await?;
+
     let list = directory.join("requirements.txt");
     std::fs::write(&list, requirements)?;
-    pip.args([
+    let own = directory.join("bin/python");
+    let mut command = Command::new(pip.unwrap_or(&own));
+    command.args(["-m", "pip"]);
+    if pip.is_some() {
+        command.arg("--python").arg(&own);
+    }
+    command.args([
         "install",
         "--disable-pip-version-check",
         "--no-input",
@@ -281,18 +253,31 @@ async fn fill(
         "--require-hashes",
         "--no-deps",
         "-r",
-    ])
-    .arg(&list);
-    job::succeed("pip", pip, log, line).await
+    ]);
+    command.arg(&list);
+    let packages = requirements
+        .lines()
+        .filter(|line| line.contains("=="))
+        .count();
+    let mut collected = 0;
+    job::succeed("pip", command, log, |line| {
+        if let Some(rest) = line.strip_prefix("Collecting ") {
+            collected += 1;
+            let name = rest.split_whitespace().next().unwrap_or_default();
+            step.update(&format!("{collected} of {packages}: {name}"));
+        } else if line.starts_with("Installing collected") {
+            step.update("unpacking");
+        }
+    })
+    .await?;
+    std::fs::write(directory.join(MARKER), fingerprint(requirements))
+        .context("the environment could not be marked as complete")?;
+    step.done("");
+    Ok(())
 }
 
 fn fingerprint(requirements: &str) -> String {
     hex::encode(Sha256::digest(requirements))
-}
-
-fn mark(directory: &Path, fingerprint: &str) -> Result<()> {
-    std::fs::write(directory.join(MARKER), fingerprint)
-        .context("the environment could not be marked as complete")
 }
 
 /// A Python that is new enough and can make virtual environments.
