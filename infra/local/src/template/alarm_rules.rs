@@ -1,13 +1,15 @@
 //! The rules about alarms, the logs that their metrics stand in, and what is invoked without somebody who waits.
 
-use serde_json::Value;
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
 
 use super::alarms::{
     AGE, ALARMED, Alarm, IN_FLIGHT, NAMESPACE, STACK, Says, Series, VISIBLE, alarms as read,
     dashboard,
 };
-use super::rules::{Complaint, functions, listed, sources};
-use super::{Resource, Template, referred};
+use super::rules::{Complaints, allowed, functions, listed, sources, texts};
+use super::{NO_VALUE, Resource, Template, VARIABLES, referred};
 
 const MINUTE: i64 = 60;
 const HOUR: i64 = 3600;
@@ -61,7 +63,7 @@ const WITH_THE_NEXT_RUN: (i64, i64) = (0, DAY);
 
 /// What waits behind an alarm is not lost; what waits without one is. What waits for a person rings at once, and again
 /// after three and after seven days; a queue keeps it for fourteen.
-pub(super) fn alarms(template: &Template) -> Vec<Complaint> {
+pub(super) fn alarms(template: &Template, complaints: &mut Complaints) {
     let sources = sources(template);
     let queues: Vec<Resource<'_>> = sources.iter().filter_map(|source| source.queue).collect();
     let dead = queues
@@ -123,26 +125,22 @@ pub(super) fn alarms(template: &Template) -> Vec<Complaint> {
         .chain(of_urls)
         .chain(ours);
     let alarms = read(template);
-    let unwatched = needs
-        .filter(|need| !alarms.iter().any(|alarm| need.is_met_by(alarm, template)))
-        .map(|need| {
-            let place = need.resource.unwrap_or_else(|| NAMESPACE.to_owned());
-            let (least, greatest) = need.after;
-            let text = format!(
-                "no alarm watches its {} and rings after {least} to {greatest} s",
-                need.metric
-            );
-            (place, text)
-        });
-    let too_late = alarms.iter().filter_map(|alarm| {
+    for need in needs {
+        let is_met = alarms.iter().any(|alarm| need.is_met_by(alarm, template));
+        let (least, greatest) = need.after;
+        let text = format!(
+            "no alarm watches its {} and rings after {least} to {greatest} s",
+            need.metric
+        );
+        complaints.require(is_met, need.resource.as_deref().unwrap_or(NAMESPACE), text);
+    }
+    for alarm in &alarms {
         let is_flight = alarm.series.iter().any(|series| series.metric == IN_FLIGHT);
-        let threshold = template.number(alarm.resource.property("/Threshold"))?;
-        (is_flight && threshold >= MOST_IN_FLIGHT).then(|| {
-            let text = format!("at {MOST_IN_FLIGHT} messages in flight it is too late");
-            (alarm.resource.id.to_owned(), text)
-        })
-    });
-    unwatched.chain(too_late).collect()
+        let threshold = template.number(alarm.resource.property("/Threshold"));
+        let is_late = threshold.is_some_and(|threshold| threshold >= MOST_IN_FLIGHT);
+        let text = format!("at {MOST_IN_FLIGHT} messages in flight it is too late");
+        complaints.require(!is_flight || !is_late, alarm.resource.id, text);
+    }
 }
 
 fn is_deployed(template: &Template, resource: Resource<'_>) -> bool {
@@ -151,31 +149,30 @@ fn is_deployed(template: &Template, resource: Resource<'_>) -> bool {
 }
 
 /// An alarm or a dashboard on a metric that is not published is silent, and nobody notices.
-pub(super) fn alarm_metrics(template: &Template) -> Vec<Complaint> {
-    let of_alarms = read(template).into_iter().flat_map(|alarm| {
-        let complaints = alarm.series.iter();
-        let complaints = complaints.filter_map(|series| series.complaint(template));
-        complaints
-            .map(|text| (alarm.resource.id.to_owned(), text))
-            .collect::<Vec<_>>()
-    });
-    let dashboards: Vec<Resource<'_>> = template.of_kind("AWS::CloudWatch::Dashboard").collect();
-    let none = dashboards
-        .is_empty()
-        .then(|| ("Resources".to_owned(), "there is no dashboard".to_owned()));
-    let shown = dashboards.into_iter().flat_map(|resource| {
-        let complaints: Vec<String> = match dashboard(resource) {
-            Err(text) => vec![text],
-            Ok(series) => series
-                .iter()
-                .filter_map(|series| series.complaint(template))
-                .collect(),
-        };
-        complaints
-            .into_iter()
-            .map(|text| (resource.id.to_owned(), text))
-    });
-    of_alarms.chain(shown).chain(none).collect()
+pub(super) fn alarm_metrics(template: &Template, complaints: &mut Complaints) {
+    let mut shown: Vec<(&str, Vec<Series>)> = Vec::new();
+    for resource in template.of_kind("AWS::CloudWatch::Dashboard") {
+        match dashboard(resource) {
+            Err(text) => complaints.add(resource.id, text),
+            Ok(series) => shown.push((resource.id, series)),
+        }
+    }
+    let mut dashboards = template.of_kind("AWS::CloudWatch::Dashboard");
+    complaints.require(
+        dashboards.next().is_some(),
+        "Resources",
+        "there is no dashboard",
+    );
+    let of_alarms = read(template).into_iter();
+    let of_alarms = of_alarms.map(|alarm| (alarm.resource.id, alarm.series));
+    for (id, series) in of_alarms.chain(shown) {
+        for text in series
+            .iter()
+            .filter_map(|series| series.complaint(template))
+        {
+            complaints.add(id, text);
+        }
+    }
 }
 
 /// What CloudWatch refuses, or takes in another sense than meant: <https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html>
@@ -184,12 +181,10 @@ pub(super) fn alarm_metrics(template: &Template) -> Vec<Complaint> {
 /// - all periods together are a day at most, or seven days where each is an hour or more;
 /// - an alarm reads ten metrics and has ten expressions at most, of which it watches one;
 /// - on a metric of DynamoDB it keeps its state while there is no data, whatever TreatMissingData says, so the math has to fill it.
-pub(super) fn alarm_windows(template: &Template) -> Vec<Complaint> {
+pub(super) fn alarm_windows(template: &Template, complaints: &mut Complaints) {
     const MOST: usize = 10;
-    let mut complaints = Vec::new();
     for alarm in read(template) {
-        let mut complain =
-            |text: &str| complaints.push((alarm.resource.id.to_owned(), text.to_owned()));
+        let mut complain = |text: &str| complaints.add(alarm.resource.id, text);
         match (alarm.period(), alarm.periods(template)) {
             (Some(period), Some([(least, most), (few, many)])) => {
                 let same = alarm.resource.property("/EvaluationPeriods")
@@ -247,74 +242,62 @@ pub(super) fn alarm_windows(template: &Template) -> Vec<Complaint> {
             complain("emulators refuse it: its Condition has to be HasMetricMath");
         }
     }
-    complaints
 }
 
 /// After a count, no news is no good news: only what is published for as long as a state lasts may say OK. Only of a
 /// heartbeat silence is bad news.
-pub(super) fn alarm_states(template: &Template) -> Vec<Complaint> {
-    let complain = |alarm: Alarm<'_>| {
-        let is_heartbeat = alarm
-            .series
-            .iter()
-            .any(|series| series.metric == "ScheduleRuns");
-        let missing = alarm.resource.property("/TreatMissingData");
-        let expected = if is_heartbeat {
-            "breaching"
-        } else {
-            "notBreaching"
+pub(super) fn alarm_states(template: &Template, complaints: &mut Complaints) {
+    for alarm in read(template) {
+        let mut series = alarm.series.iter();
+        let is_heartbeat = series.any(|series| series.metric == "ScheduleRuns");
+        let expected = match is_heartbeat {
+            true => "breaching",
+            false => "notBreaching",
         };
+        complaints.require_value(alarm.resource, "/TreatMissingData", expected);
         let says_ok = !listed(Some(alarm.resource.property("/OKActions"))).is_empty();
-        let is_state = alarm
-            .series
-            .iter()
-            .all(|series| series.says() == Says::State);
-        let text = if missing != expected {
-            format!("TreatMissingData has to be {expected}")
-        } else if says_ok && !is_state {
-            "it says OK though nothing is known to be well: no OKActions".to_owned()
-        } else {
-            return None;
-        };
-        Some((alarm.resource.id.to_owned(), text))
-    };
-    read(template).into_iter().filter_map(complain).collect()
+        let mut series = alarm.series.iter();
+        let is_state = series.all(|series| series.says() == Says::State);
+        complaints.require(
+            is_state || !says_ok,
+            alarm.resource.id,
+            "it says OK though nothing is known to be well: no OKActions",
+        );
+    }
 }
 
 /// The commands that a description may ask for.
 const COMMANDS: [&str; 2] = ["aws ", "orderhook stuck "];
 
 /// An alarm wakes somebody who knows none of this: what it means, what to look at, what to type.
-pub(super) fn alarm_words(template: &Template) -> Vec<Complaint> {
+pub(super) fn alarm_words(template: &Template, complaints: &mut Complaints) {
     // https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html
     const LONGEST: usize = 1024;
     // A name in place of a reference is longer than the reference.
     const NAME: usize = 80;
-    let complain = |alarm: Alarm<'_>| {
+    for alarm in read(template) {
         let description = alarm.resource.property("/AlarmDescription");
         let text = description.get("Fn::Sub").unwrap_or(description).as_str();
         let text = text.unwrap_or_default();
-        let parts = text
-            .split_once(". Look at: ")
-            .and_then(|(means, rest)| Some((means, rest.split_once(". Type: ")?)));
-        let complaint = match parts {
+        let action = text.split_once(". Look at: ");
+        let command = action.and_then(|(_, rest)| Some(rest.split_once(". Type: ")?.1));
+        let is_known = |command: &str| COMMANDS.iter().any(|known| command.starts_with(known));
+        let length = text.len() + NAME * text.matches("${").count();
+        let complaint = match command {
             None => "its description has to say what it means, `Look at:` and `Type:`",
-            Some((_, (_, command))) if !COMMANDS.iter().any(|known| command.starts_with(known)) => {
+            Some(command) if !is_known(command) => {
                 "its description asks to type what is no command"
             }
-            Some(_) if text.len() + NAME * text.matches("${").count() > LONGEST => {
-                "its description is too long"
-            }
-            Some(_) => return None,
+            Some(_) if length > LONGEST => "its description is too long",
+            Some(_) => continue,
         };
-        Some((alarm.resource.id.to_owned(), complaint.to_owned()))
-    };
-    read(template).into_iter().filter_map(complain).collect()
+        complaints.add(alarm.resource.id, complaint);
+    }
 }
 
 /// What comes once a run is looked at over three of them, however far apart they are: two may fail before a schedule is
 /// missed, and what each check counts is one mail. Minutes of a parameter times three minutes are three times as long.
-pub(super) fn heartbeat(template: &Template) -> Vec<Complaint> {
+pub(super) fn heartbeat(template: &Template, complaints: &mut Complaints) {
     const THREE_TIMES: i64 = 3 * MINUTE;
     const ONCE_A_CHECK: [&str; 4] = [
         "AccountsUnreadable",
@@ -322,50 +305,41 @@ pub(super) fn heartbeat(template: &Template) -> Vec<Complaint> {
         "AccountEventsUnsent",
         "FailedDeliveryRuns",
     ];
-    let complain = |alarm: Alarm<'_>| {
-        let series = alarm.series.first()?;
-        let schedule = match series.dimensions.get(1) {
-            Some((_, schedule)) if series.metric == "ScheduleRuns" => schedule.as_str(),
-            _ if ONCE_A_CHECK.contains(&series.metric.as_str()) => "check",
-            _ if series.metric == "ErasuresFailed" => "erasure",
-            _ => return None,
-        };
-        let every = template
-            .of_kind("AWS::Scheduler::Schedule")
-            .find(|found| {
-                found.property("/Target/Input") == &format!(r#"{{"schedule":"{schedule}"}}"#)
-            })
-            .and_then(|found| minutes(found))?;
-        let periods = referred(alarm.resource.property("/EvaluationPeriods"));
-        let fits = alarm.period() == Some(THREE_TIMES) && periods == Some(every);
-        (!fits).then(|| {
-            let text = format!("it has to look at {every} periods of {THREE_TIMES} s");
-            (alarm.resource.id.to_owned(), text)
-        })
+    let missed = |series: &Series| {
+        let (_, schedule) = series.dimensions.get(1)?;
+        (series.metric == "ScheduleRuns").then(|| schedule.clone())
     };
     let alarms = read(template);
-    let missed = ["check", "watch", "erasure"]
-        .into_iter()
-        .filter(|schedule| {
-            !alarms.iter().any(|alarm| {
-                let is_missed = |series: &Series| {
-                    let by = series.dimensions.get(1).map(|(_, value)| value.as_str());
-                    series.metric == "ScheduleRuns" && by == Some(schedule)
-                };
-                alarm.series.iter().all(is_missed)
-            })
-        });
-    let missed: Vec<Complaint> = missed
-        .map(|schedule| {
-            let text = format!("no alarm misses the runs of schedule {schedule}");
-            ("Resources".to_owned(), text)
-        })
-        .collect();
-    alarms
-        .into_iter()
-        .filter_map(complain)
-        .chain(missed)
-        .collect()
+    for alarm in &alarms {
+        let Some(series) = alarm.series.first() else {
+            continue;
+        };
+        let schedule = match series.metric.as_str() {
+            "ErasuresFailed" => "erasure".to_owned(),
+            metric if ONCE_A_CHECK.contains(&metric) => "check".to_owned(),
+            _ => missed(series).unwrap_or_default(),
+        };
+        let input = format!(r#"{{"schedule":"{schedule}"}}"#);
+        let mut schedules = template.of_kind("AWS::Scheduler::Schedule");
+        let found = schedules.find(|found| *found.property("/Target/Input") == *input);
+        let Some(every) = found.and_then(minutes) else {
+            continue;
+        };
+        let periods = referred(alarm.resource.property("/EvaluationPeriods"));
+        complaints.require(
+            alarm.period() == Some(THREE_TIMES) && periods == Some(every),
+            alarm.resource.id,
+            format!("it has to look at {every} periods of {THREE_TIMES} s"),
+        );
+    }
+    for schedule in ["check", "watch", "erasure"] {
+        let misses = |series: &Series| missed(series).is_some_and(|missed| missed == schedule);
+        complaints.require(
+            alarms.iter().any(|alarm| alarm.series.iter().all(misses)),
+            "Resources",
+            format!("no alarm misses the runs of schedule {schedule}"),
+        );
+    }
 }
 
 /// The parameter that says how many minutes lie between two runs of a schedule.
@@ -380,101 +354,101 @@ pub(super) fn minutes(schedule: Resource<'_>) -> Option<&str> {
 ///
 /// Lambda takes a line without a level for one of `INFO`, and those with metrics have none:
 /// <https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html>
-pub(super) fn logging(template: &Template) -> Vec<Complaint> {
-    let expected = [
-        ("/LoggingConfig/LogFormat", "JSON"),
-        ("/LoggingConfig/SystemLogLevel", "WARN"),
-        ("/LoggingConfig/ApplicationLogLevel", "TRACE"),
-    ];
-    let complain = |function: Resource<'_>| {
-        let mut complaints: Vec<String> = expected
-            .iter()
-            .filter(|(path, expected)| template.of_function(function, path) != expected)
-            .map(|(path, expected)| format!("{path} is not {expected}"))
-            .collect();
+pub(super) fn logging(template: &Template, complaints: &mut Complaints) {
+    for function in functions(template) {
+        for (path, expected) in [
+            ("/LoggingConfig/LogFormat", "JSON"),
+            ("/LoggingConfig/SystemLogLevel", "WARN"),
+            ("/LoggingConfig/ApplicationLogLevel", "TRACE"),
+        ] {
+            let found = template.of_function(function, path);
+            let text = format!("{path} is not {expected}");
+            complaints.require(found == expected, function.id, text);
+        }
         let log = referred(function.property("/LoggingConfig/LogGroup"));
-        if log.is_none_or(|log| template.resource(log).is_none()) {
-            complaints.push("it has no log group of this template".to_owned());
-        }
-        let stack = template.of_function(function, "/Environment/Variables/STACK_NAME");
-        if stack["Ref"] != "AWS::StackName" {
-            complaints.push(format!(
+        complaints.require(
+            log.is_some_and(|log| template.resource(log).is_some()),
+            function.id,
+            "it has no log group of this template",
+        );
+        let stack = template.of_function(function, &format!("{VARIABLES}/STACK_NAME"));
+        complaints.require(
+            stack["Ref"] == "AWS::StackName",
+            function.id,
+            format!(
                 "STACK_NAME is not the stack's name, by which alarms know its metrics ({STACK})"
-            ));
-        }
-        let place = function.id.to_owned();
-        complaints
-            .into_iter()
-            .map(move |text| (place.clone(), text))
-    };
-    functions(template).flat_map(complain).collect()
+            ),
+        );
+    }
 }
 
 /// Traces cost, so they are asked for; and then Lambda refuses a function whose role may not write them.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/services-xray.html>
-pub(super) fn tracing(template: &Template) -> Vec<Complaint> {
-    let only_then =
-        serde_json::json!(["IsTraced", [{"Ref": "TracingPolicy"}], {"Ref": "AWS::NoValue"}]);
-    let complain = |function: Resource<'_>| {
-        let role = template.resource(referred(function.property("/Role"))?);
-        let policies = role.map(|role| role.property("/ManagedPolicyArns/Fn::If"));
-        let text = if referred(template.of_function(function, "/Tracing")) != Some("Tracing") {
-            "it is not the parameter Tracing that says whether it is traced"
-        } else if policies != Some(&only_then) {
-            "its role has to have TracingPolicy where Tracing is Active, and only there"
-        } else {
-            return None;
+pub(super) fn tracing(template: &Template, complaints: &mut Complaints) {
+    let only_then = json!(["IsTraced", [{"Ref": "TracingPolicy"}], {"Ref": NO_VALUE}]);
+    for function in functions(template) {
+        let Some(role) = referred(function.property("/Role")) else {
+            continue;
         };
-        Some((function.id.to_owned(), text.to_owned()))
-    };
-    functions(template).filter_map(complain).collect()
+        complaints.require(
+            referred(template.of_function(function, "/Tracing")) == Some("Tracing"),
+            function.id,
+            "it is not the parameter Tracing that says whether it is traced",
+        );
+        let role = template.resource(role);
+        let policies = role.map(|role| role.property("/ManagedPolicyArns/Fn::If"));
+        complaints.require(
+            policies == Some(&only_then),
+            function.id,
+            "its role has to have TracingPolicy where Tracing is Active, and only there",
+        );
+    }
 }
 
 /// Nobody waits for the answer of what Scheduler invokes. What fails has to be seen, and must not run hours later, beside
 /// the runs that came after it.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html>
-pub(super) fn asynchronous(template: &Template) -> Vec<Complaint> {
+pub(super) fn asynchronous(template: &Template, complaints: &mut Complaints) {
     let alarms = read(template);
-    let mut invoked: Vec<&str> = template
+    let invoked: BTreeSet<&str> = template
         .of_kind("AWS::Scheduler::Schedule")
         .filter_map(|schedule| referred(schedule.property("/Target/Arn")))
         .collect();
-    invoked.dedup();
-    let complain = |function: &str| {
-        let found = template
-            .of_kind("AWS::Lambda::EventInvokeConfig")
-            .find(|found| referred(found.property("/FunctionName")) == Some(function));
-        let Some(found) = found else {
-            return Some("Lambda would retry its events for six hours".to_owned());
+    for function in invoked {
+        let mut configs = template.of_kind("AWS::Lambda::EventInvokeConfig");
+        let config =
+            configs.find(|config| referred(config.property("/FunctionName")) == Some(function));
+        let Some(config) = config else {
+            complaints.add(function, "Lambda would retry its events for six hours");
+            continue;
         };
-        let number = |path| template.number(found.property(path)).unwrap_or(i64::MAX);
-        if number("/MaximumRetryAttempts") > 1 || number("/MaximumEventAgeInSeconds") > 120 {
-            return Some("its events are retried for longer than until the next run".to_owned());
-        }
-        let destination = found.property("/DestinationConfig/OnFailure/Destination");
+        let number = |path| template.number(config.property(path)).unwrap_or(i64::MAX);
+        complaints.require(
+            number("/MaximumRetryAttempts") <= 1 && number("/MaximumEventAgeInSeconds") <= 120,
+            function,
+            "its events are retried for longer than until the next run",
+        );
+        let destination = config.property("/DestinationConfig/OnFailure/Destination");
         let queue = referred(destination).unwrap_or_default();
         let need = Need::of(VISIBLE, queue, AT_ONCE);
-        if !alarms.iter().any(|alarm| need.is_met_by(alarm, template)) {
-            return Some("what fails goes where no alarm sees it".to_owned());
-        }
+        complaints.require(
+            alarms.iter().any(|alarm| need.is_met_by(alarm, template)),
+            function,
+            "what fails goes where no alarm sees it",
+        );
         let role = template
             .resource(function)
             .and_then(|function| template.resource(referred(function.property("/Role"))?));
-        let may_send = role.is_some_and(|role| {
-            let policies = listed(Some(role.property("/Policies"))).into_iter();
-            let statements =
-                policies.flat_map(|policy| listed(policy.pointer("/PolicyDocument/Statement")));
-            statements.into_iter().any(|statement| {
-                let actions = listed(statement.get("Action"));
-                let sends = actions.iter().any(|action| **action == "sqs:SendMessage");
-                let resources = listed(statement.get("Resource"));
-                sends && resources.iter().any(|found| referred(found) == Some(queue))
-            })
+        let statements = role.map(allowed).unwrap_or_default();
+        let may_send = statements.iter().any(|statement| {
+            let resources = listed(statement.get("Resource"));
+            texts(statement.get("Action")).contains(&"sqs:SendMessage")
+                && resources.iter().any(|found| referred(found) == Some(queue))
         });
-        (!may_send).then(|| format!("its role may not send to {queue}"))
-    };
-    invoked
-        .into_iter()
-        .filter_map(|function| Some((function.to_owned(), complain(function)?)))
-        .collect()
+        complaints.require(
+            may_send,
+            function,
+            format!("its role may not send to {queue}"),
+        );
+    }
 }

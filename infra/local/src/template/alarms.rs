@@ -26,34 +26,26 @@ pub enum Says {
     Event,
 }
 
-/// A metric of AWS.
+/// Metrics of AWS that are published alike.
 #[derive(Clone, Copy, Debug)]
 pub struct Published {
-    /// Its namespace.
+    /// Their namespace.
     pub namespace: &'static str,
-    /// Its name.
-    pub metric: &'static str,
-    /// The dimension by which the template may read it, and the type of the resource that this names.
+    /// The dimension by which the template may read them, and the type of the resource that this names.
     pub by: (&'static str, &'static str),
-    /// The only statistics that make sense of it. A percentile is `p`.
-    pub statistics: &'static [&'static str],
-    /// What its absence means.
+    /// The only statistic that makes sense of them. A percentile is `p`.
+    pub statistic: &'static str,
+    /// What their absence means.
     pub says: Says,
+    /// Their names.
+    pub metrics: &'static [&'static str],
 }
 
-const fn published(
-    namespace: &'static str,
-    metric: &'static str,
-    by: (&'static str, &'static str),
-    statistics: &'static [&'static str],
-    says: Says,
-) -> Published {
-    Published {
-        namespace,
-        metric,
-        by,
-        statistics,
-        says,
+impl Published {
+    /// The row of [`AWS`] that has a metric.
+    fn of(namespace: &str, metric: &str) -> Option<&'static Self> {
+        let mut rows = AWS.iter();
+        rows.find(|row| row.namespace == namespace && row.metrics.contains(&metric))
     }
 }
 
@@ -79,56 +71,62 @@ pub const AGE: &str = "ApproximateAgeOfOldestMessage";
 ///   <https://docs.aws.amazon.com/lambda/latest/dg/urls-monitoring.html>
 /// - DynamoDB: <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/metrics-dimensions.html>
 /// - the embedded metric format: <https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/CloudWatch-Logs-Monitoring-CloudWatch-Metrics.html>
-pub const AWS: [Published; 19] = [
-    published("AWS/SQS", VISIBLE, QUEUE, &["Maximum"], Says::State),
-    published("AWS/SQS", IN_FLIGHT, QUEUE, &["Maximum"], Says::State),
-    published("AWS/SQS", AGE, QUEUE, &["Maximum"], Says::State),
-    published("AWS/ApiGateway", "Count", API, &["Sum"], Says::Event),
-    published("AWS/ApiGateway", "4xx", API, &["Sum"], Says::Event),
-    published("AWS/ApiGateway", "5xx", API, &["Sum"], Says::Event),
-    published("AWS/ApiGateway", "Latency", API, &["p"], Says::Event),
-    published("AWS/Lambda", "Errors", FUNCTION, &["Sum"], Says::Event),
-    published("AWS/Lambda", "Throttles", FUNCTION, &["Sum"], Says::Event),
-    published("AWS/Lambda", "Duration", FUNCTION, &["p"], Says::Event),
-    published(
-        "AWS/Lambda",
-        "UrlRequestCount",
-        FUNCTION,
-        &["Sum"],
-        Says::Event,
-    ),
-    published("AWS/Lambda", "Url4xxCount", FUNCTION, &["Sum"], Says::Event),
-    published("AWS/Lambda", "Url5xxCount", FUNCTION, &["Sum"], Says::Event),
-    published(
-        "AWS/Lambda",
-        "UrlRequestLatency",
-        FUNCTION,
-        &["p"],
-        Says::Event,
-    ),
-    published(
-        "AWS/DynamoDB",
-        "ReadThrottleEvents",
-        TABLE,
-        &["Sum"],
-        Says::Event,
-    ),
-    published(
-        "AWS/DynamoDB",
-        "WriteThrottleEvents",
-        TABLE,
-        &["Sum"],
-        Says::Event,
-    ),
-    published("AWS/Logs", "EMFParsingErrors", LOG, &["Sum"], Says::Event),
-    published(
-        "AWS/Logs",
-        "EMFValidationErrors",
-        LOG,
-        &["Sum"],
-        Says::Event,
-    ),
-    published("AWS/Logs", "IncomingBytes", LOG, &["Sum"], Says::Event),
+pub const AWS: [Published; 7] = [
+    Published {
+        namespace: "AWS/SQS",
+        by: QUEUE,
+        statistic: "Maximum",
+        says: Says::State,
+        metrics: &[VISIBLE, IN_FLIGHT, AGE],
+    },
+    Published {
+        namespace: "AWS/ApiGateway",
+        by: API,
+        statistic: "Sum",
+        says: Says::Event,
+        metrics: &["Count", "4xx", "5xx"],
+    },
+    Published {
+        namespace: "AWS/ApiGateway",
+        by: API,
+        statistic: "p",
+        says: Says::Event,
+        metrics: &["Latency"],
+    },
+    Published {
+        namespace: "AWS/Lambda",
+        by: FUNCTION,
+        statistic: "Sum",
+        says: Says::Event,
+        metrics: &[
+            "Errors",
+            "Throttles",
+            "UrlRequestCount",
+            "Url4xxCount",
+            "Url5xxCount",
+        ],
+    },
+    Published {
+        namespace: "AWS/Lambda",
+        by: FUNCTION,
+        statistic: "p",
+        says: Says::Event,
+        metrics: &["Duration", "UrlRequestLatency"],
+    },
+    Published {
+        namespace: "AWS/DynamoDB",
+        by: TABLE,
+        statistic: "Sum",
+        says: Says::Event,
+        metrics: &["ReadThrottleEvents", "WriteThrottleEvents"],
+    },
+    Published {
+        namespace: "AWS/Logs",
+        by: LOG,
+        statistic: "Sum",
+        says: Says::Event,
+        metrics: &["EMFParsingErrors", "EMFValidationErrors", "IncomingBytes"],
+    },
 ];
 
 /// A metric of ours: its name, the dimensions that it is published by besides the stack alone, and what its absence means.
@@ -220,41 +218,35 @@ impl Series {
                     .any(|filter| makes(filter, metric));
                 (!made).then(|| format!("no metric filter makes {metric}"))
             }
-            namespace => {
-                let known = AWS
-                    .iter()
-                    .find(|known| known.namespace == namespace && known.metric == metric);
-                let Some(known) = known else {
-                    return Some(format!("{namespace} {metric} is not in the reviewed table"));
-                };
-                let (dimension, kind) = known.by;
-                let of_kind = |id: &str| {
-                    template
-                        .resource(id)
-                        .is_some_and(|resource| resource.kind() == kind)
-                };
-                match self.dimensions.as_slice() {
-                    [(name, value)] if name == dimension && inside(value).is_some_and(of_kind) => {
-                        let statistic = &self.statistic;
-                        let fits = known.statistics.iter().any(|known| match *known {
-                            "p" => statistic
-                                .strip_prefix('p')
-                                .is_some_and(|rest| rest.parse::<f64>().is_ok()),
-                            known => known == statistic,
-                        });
-                        (!fits).then(|| {
-                            format!(
-                                "{statistic} says nothing of {metric}: {:?}",
-                                known.statistics
-                            )
-                        })
-                    }
-                    _ => Some(format!(
-                        "{namespace} publishes {metric} by {dimension} of a {kind}"
-                    )),
-                }
-            }
+            namespace => self.complaint_about_aws(namespace, template),
         }
+    }
+
+    fn complaint_about_aws(&self, namespace: &str, template: &Template) -> Option<String> {
+        let (metric, statistic) = (&self.metric, &self.statistic);
+        let Some(known) = Published::of(namespace, metric) else {
+            return Some(format!("{namespace} {metric} is not in the reviewed table"));
+        };
+        let (dimension, kind) = known.by;
+        let is_of_kind = |id: &str| {
+            let found = template.resource(id);
+            found.is_some_and(|found| found.kind() == kind)
+        };
+        let is_by = match self.dimensions.as_slice() {
+            [(name, value)] => name == dimension && inside(value).is_some_and(is_of_kind),
+            _ => false,
+        };
+        if !is_by {
+            return Some(format!(
+                "{namespace} publishes {metric} by {dimension} of a {kind}"
+            ));
+        }
+        let percentile = statistic.strip_prefix('p');
+        let fits = match known.statistic {
+            "p" => percentile.is_some_and(|rest| rest.parse::<f64>().is_ok()),
+            known => known == statistic,
+        };
+        (!fits).then(|| format!("{statistic} says nothing of {metric}: {}", known.statistic))
     }
 
     fn complaint_about_ours(&self) -> Option<String> {
@@ -290,12 +282,7 @@ impl Series {
             .iter()
             .filter(|_| self.namespace == NAMESPACE)
             .find_map(|(name, _, says)| (*name == self.metric).then_some(*says));
-        let known = || {
-            let same = |known: &&Published| {
-                known.namespace == self.namespace && known.metric == self.metric
-            };
-            AWS.iter().find(same).map(|known| known.says)
-        };
+        let known = || Published::of(&self.namespace, &self.metric).map(|known| known.says);
         ours.or_else(known).unwrap_or(Says::Event)
     }
 }

@@ -9,11 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 
-use super::{Finding, Template, integer, rules};
-
-/// A place and what is wrong there.
-type Complaint = (String, String);
-type Rule = fn(&Template) -> Vec<Complaint>;
+use super::rules::{self, Complaints, Rule};
+use super::{Finding, Template, integer};
 
 /// Every rule by name.
 const RULES: [(&str, Rule); 4] = [
@@ -29,11 +26,7 @@ const COMBINATIONS: usize = 300;
 
 /// What is wrong with a template's parameters.
 pub fn check(template: &Template) -> Vec<Finding> {
-    let all = RULES.iter().flat_map(|(rule, find)| {
-        let found = find(template).into_iter();
-        found.map(|(place, text)| Finding { rule, place, text })
-    });
-    all.collect()
+    rules::findings(&RULES, template)
 }
 
 /// How many rules there are.
@@ -92,12 +85,12 @@ fn numbers(template: &Template) -> Vec<(&str, Result<Values<'_>>)> {
 }
 
 /// Without bounds a number can be what no rule allows, and nothing refuses it before it is deployed.
-fn ranges(template: &Template) -> Vec<Complaint> {
-    let wrong = numbers(template).into_iter().filter_map(|(name, values)| {
-        let error = values.err()?;
-        Some((name.to_owned(), error.to_string()))
-    });
-    wrong.collect()
+fn ranges(template: &Template, complaints: &mut Complaints) {
+    for (name, values) in numbers(template) {
+        if let Err(error) = values {
+            complaints.add(name, error.to_string());
+        }
+    }
 }
 
 /// The names that a value refers to: parameters and resources by `Ref` and `Sub`, conditions by `If` and `Condition`.
@@ -157,7 +150,7 @@ impl<'a> Names<'a> {
 }
 
 /// A parameter without an effect makes whoever sets it believe in one.
-fn used(template: &Template) -> Vec<Complaint> {
+fn used(template: &Template, complaints: &mut Complaints) {
     let deployed = ["/Resources", "/Globals", "/Outputs"].map(|part| Names::of(template.at(part)));
     let mut referred: BTreeSet<&str> = BTreeSet::new();
     let mut conditions: BTreeSet<&str> = BTreeSet::new();
@@ -186,19 +179,16 @@ fn used(template: &Template) -> Vec<Complaint> {
     for names in conditions.iter().filter_map(|name| all.get(name)) {
         referred.extend(&names.referred);
     }
-    let parameters = parameters(template)
-        .map(|(name, _)| name)
-        .filter(|name| !referred.contains(name))
-        .map(|name| (name.to_owned(), "nothing uses it".to_owned()));
-    let conditions = all
-        .keys()
-        .filter(|name| !conditions.contains(*name))
-        .map(|name| ((*name).to_owned(), "no resource has it".to_owned()));
-    parameters.chain(conditions).collect()
+    for (name, _) in parameters(template) {
+        complaints.require(referred.contains(name), name, "nothing uses it");
+    }
+    for name in all.keys() {
+        complaints.require(conditions.contains(name), name, "no resource has it");
+    }
 }
 
 /// The console shows a parameter that no group has below all others, without a word on what it belongs to.
-fn presented(template: &Template) -> Vec<Complaint> {
+fn presented(template: &Template, complaints: &mut Complaints) {
     let groups = template.at("/Metadata/AWS::CloudFormation::Interface/ParameterGroups");
     let shown: Vec<&str> = groups
         .as_array()
@@ -209,21 +199,15 @@ fn presented(template: &Template) -> Vec<Complaint> {
         .filter_map(Value::as_str)
         .collect();
     let declared: BTreeSet<&str> = parameters(template).map(|(name, _)| name).collect();
-    let hidden = declared.iter().filter_map(|name| {
+    for name in &declared {
         let groups = shown.iter().filter(|shown| *shown == name).count();
         let text = format!("{groups} groups of the interface have it instead of one");
-        (groups != 1).then(|| ((*name).to_owned(), text))
-    });
-    let unknown = shown
-        .iter()
-        .filter(|name| !declared.contains(*name))
-        .map(|name| {
-            (
-                (*name).to_owned(),
-                "the interface has it, and there is no such parameter".to_owned(),
-            )
-        });
-    hidden.chain(unknown).collect()
+        complaints.require(groups == 1, name, text);
+    }
+    for name in shown {
+        let text = "the interface has it, and there is no such parameter";
+        complaints.require(declared.contains(name), name, text);
+    }
 }
 
 /// What `Rules` refuses is not deployed. <https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/rules-section-structure.html>
@@ -261,6 +245,10 @@ pub(super) fn is_true(template: &Template, condition: &Value) -> Result<bool> {
     let arguments = argument
         .as_array()
         .with_context(|| format!("{name} has no list"))?;
+    let all = || {
+        let all = arguments.iter().map(|one| is_true(template, one));
+        all.collect::<Result<Vec<bool>>>()
+    };
     match (name.as_str(), arguments.as_slice()) {
         ("Fn::Equals", [left, right]) => Ok(template.text(left) == template.text(right)),
         ("Fn::Contains", [Value::Array(items), item]) => {
@@ -268,20 +256,8 @@ pub(super) fn is_true(template: &Template, condition: &Value) -> Result<bool> {
             Ok(items.iter().any(|other| template.text(other) == item))
         }
         ("Fn::Not", [condition]) => Ok(!is_true(template, condition)?),
-        ("Fn::And", conditions) => {
-            let all: Result<Vec<bool>> = conditions
-                .iter()
-                .map(|one| is_true(template, one))
-                .collect();
-            Ok(all?.into_iter().all(|one| one))
-        }
-        ("Fn::Or", conditions) => {
-            let all: Result<Vec<bool>> = conditions
-                .iter()
-                .map(|one| is_true(template, one))
-                .collect();
-            Ok(all?.into_iter().any(|one| one))
-        }
+        ("Fn::And", _) => Ok(!all()?.contains(&false)),
+        ("Fn::Or", _) => Ok(all()?.contains(&true)),
         _ => bail!("{name} is not understood here; add it to is_true()"),
     }
 }
@@ -336,34 +312,31 @@ fn with_values(
 }
 
 /// Values that are each within their bounds, and together break a rule.
-fn corners(template: &Template) -> Vec<Complaint> {
+fn corners(template: &Template, complaints: &mut Complaints) {
     let known: Vec<Values<'_>> = numbers(template)
         .into_iter()
         .filter_map(|(_, values)| values.ok())
         .collect();
     // What is wrong with the defaults is a finding of the rule itself.
     let already = rules::check(template);
-    let mut found: BTreeMap<(&str, String), Complaint> = BTreeMap::new();
+    let mut found: BTreeSet<(&str, String)> = BTreeSet::new();
     // Every combination sets every one of the parameters anew.
     let mut tried = template.clone();
     for combination in combinations(known.len()) {
         let findings = match with_values(&mut tried, &known, &combination) {
             Ok(findings) => findings,
-            Err(error) => return vec![("Rules".to_owned(), error.to_string())],
+            Err(error) => return complaints.add("Rules", error.to_string()),
         };
         for finding in findings {
             let is_known = already
                 .iter()
                 .any(|other| other.rule == finding.rule && other.place == finding.place);
-            let key = (finding.rule, finding.place.clone());
-            if is_known || found.contains_key(&key) {
-                continue;
+            if !is_known && found.insert((finding.rule, finding.place.clone())) {
+                let text = explained(&mut tried, &known, combination.clone(), &finding);
+                complaints.add(&finding.place, text);
             }
-            let text = explained(&mut tried, &known, combination.clone(), &finding);
-            found.insert(key, (finding.place, text));
         }
     }
-    found.into_values().collect()
 }
 
 /// A finding with the values that it takes: those that do not matter go back to their defaults.
@@ -422,6 +395,13 @@ mod tests {
         assert_eq!(check(&ours()), []);
     }
 
+    /// What a rule says of a template.
+    fn said(rule: Rule, template: &Template) -> Vec<(String, String)> {
+        let mut complaints = Complaints::default();
+        rule(template, &mut complaints);
+        complaints.0
+    }
+
     /// A template with the parameters that a rule is tried with, and resources that use them.
     fn small(parameters: &str, resources: &str) -> Template {
         let text = format!("Parameters:\n{parameters}\nResources:\n{resources}\n");
@@ -454,7 +434,7 @@ mod tests {
     )]
     fn a_number_has_bounds_and_is_within_them(#[case] declared: &str, #[case] wrong: Option<&str>) {
         let template = small(&format!("  P: {declared}"), "  R: { Type: x }");
-        let complaints = ranges(&template);
+        let complaints = said(ranges, &template);
         match wrong {
             None => assert_eq!(complaints, []),
             Some(words) => {
@@ -478,7 +458,7 @@ mod tests {
             "Parameters:\n  P: {{ Type: String }}\nConditions:\n  Both: !And [{{ Condition: One }}, !Equals [a, b]]\n  \
              One: !Equals [!Ref P, '']\nResources:\n  R: {resource}\n"
         );
-        let complaints = used(&Template::parse(&text).unwrap());
+        let complaints = said(used, &Template::parse(&text).unwrap());
         let found = complaints.iter().any(|(place, _)| place == "P");
         assert_eq!(found, !is_used, "{complaints:?}");
     }
@@ -492,7 +472,8 @@ mod tests {
         let text = format!(
             "Metadata:\n  AWS::CloudFormation::Interface:\n    ParameterGroups: {groups}\nParameters:\n  P: {{ Type: String }}\n"
         );
-        assert_eq!(presented(&Template::parse(&text).unwrap()).len(), wrong);
+        let complaints = said(presented, &Template::parse(&text).unwrap());
+        assert_eq!(complaints.len(), wrong);
     }
 
     #[rstest]
@@ -536,39 +517,17 @@ mod tests {
 
     /// Each bound is fine by itself.
     #[rstest]
-    #[case::a_run_that_outlasts_the_visibility(
-        "ConsumerTimeout",
-        "MaxValue",
-        "60",
-        "ConsumerTimeout=60"
-    )]
-    #[case::a_window_that_does(
-        "ConsumerBatchingWindow",
-        "MaxValue",
-        "120",
-        "ConsumerBatchingWindow=120"
-    )]
-    #[case::a_lane_that_outlasts_its_dead_letters(
-        "LaneRetentionSeconds",
-        "MaxValue",
-        "1209600",
-        "LaneRetentionSeconds=1209600"
-    )]
+    #[case::a_run_that_outlasts_the_visibility("ConsumerTimeout", "60")]
+    #[case::a_window_that_does("ConsumerBatchingWindow", "120")]
+    #[case::a_lane_that_outlasts_its_dead_letters("LaneRetentionSeconds", "1209600")]
     // requirement: parameters-keep-promises
-    fn values_that_break_a_rule_together_are_found(
-        #[case] parameter: &str,
-        #[case] bound: &str,
-        #[case] value: &str,
-        #[case] named: &str,
-    ) {
+    fn values_that_break_a_rule_together_are_found(#[case] parameter: &str, #[case] most: &str) {
         let Template(mut whole) = ours();
-        let declared = whole
-            .pointer_mut(&format!("/Parameters/{parameter}"))
-            .unwrap();
-        declared[bound] = Value::String(value.to_owned());
-        let complaints = corners(&Template(whole));
+        whole["Parameters"][parameter]["MaxValue"] = Value::String(most.to_owned());
+        let complaints = said(corners, &Template(whole));
+        let named = format!("{parameter}={most}");
         assert!(
-            complaints.iter().any(|(_, text)| text.contains(named)),
+            complaints.iter().any(|(_, text)| text.contains(&named)),
             "{complaints:?}"
         );
     }
@@ -577,9 +536,9 @@ mod tests {
     #[test]
     fn values_that_the_template_refuses_are_no_corner() {
         let Template(mut whole) = ours();
-        assert_eq!(corners(&Template(whole.clone())), []);
+        assert_eq!(said(corners, &Template(whole.clone())), []);
         whole.as_object_mut().unwrap().remove("Rules");
-        let complaints = corners(&Template(whole));
+        let complaints = said(corners, &Template(whole));
         assert!(
             complaints
                 .iter()

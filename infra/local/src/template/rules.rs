@@ -1,14 +1,43 @@
 //! The rules, one function each. Every rule has a test that breaks the project's template and sees it caught.
 
+use std::fmt::Display;
+
 use calls::{NEEDS, Policy};
 use domain::route::Routes;
 use serde_json::Value;
 
-use super::{Finding, Resource, Template, alarm_rules, referred};
+use super::{Finding, Resource, Template, VARIABLES, alarm_rules, referred};
 
-/// A place and what is wrong there.
-pub(super) type Complaint = (String, String);
-type Rule = fn(&Template) -> Vec<Complaint>;
+/// What a rule complains of: places, and what is wrong there.
+#[derive(Debug, Default)]
+pub(super) struct Complaints(pub(super) Vec<(String, String)>);
+
+impl Complaints {
+    pub(super) fn add(&mut self, place: &str, text: impl Into<String>) {
+        self.0.push((place.to_owned(), text.into()));
+    }
+
+    /// Complains unless something holds.
+    pub(super) fn require(&mut self, holds: bool, place: &str, text: impl Into<String>) {
+        if !holds {
+            self.add(place, text);
+        }
+    }
+
+    /// Complains unless a property has a value.
+    pub(super) fn require_value<T: Display>(&mut self, of: Resource<'_>, path: &str, value: T)
+    where
+        Value: PartialEq<T>,
+    {
+        let found = of.property(path);
+        let text = || format!("{path} has to be {value}, and is {found}");
+        if *found != value {
+            self.add(of.id, text());
+        }
+    }
+}
+
+pub(super) type Rule = fn(&Template, &mut Complaints);
 
 /// Every rule by name.
 const RULES: [(&str, Rule); 33] = [
@@ -50,6 +79,9 @@ const RULES: [(&str, Rule); 33] = [
 /// SQS keeps nothing for longer.
 const FOURTEEN_DAYS: i64 = 1_209_600;
 
+/// How long SQS keeps a message of a queue that does not say so: four days.
+const RETENTION: i64 = 345_600;
+
 /// What a deployment has that is not there by default.
 const MORE: &str = "WebhookDoor=function-url";
 
@@ -66,14 +98,19 @@ pub fn check(template: &Template) -> Vec<Finding> {
 
 /// What is wrong with a template as its parameters are.
 pub(super) fn as_given(template: &Template) -> Vec<Finding> {
-    RULES
-        .iter()
-        .flat_map(|(rule, find)| {
-            find(template)
-                .into_iter()
-                .map(|(place, text)| Finding { rule, place, text })
-        })
-        .collect()
+    findings(&RULES, template)
+}
+
+/// What some rules find in a template.
+pub(super) fn findings(rules: &[(&'static str, Rule)], template: &Template) -> Vec<Finding> {
+    let of_rule = |(rule, find): &(&'static str, Rule)| {
+        let mut complaints = Complaints::default();
+        find(template, &mut complaints);
+        let rule = *rule;
+        let found = complaints.0.into_iter();
+        found.map(move |(place, text)| Finding { rule, place, text })
+    };
+    rules.iter().flat_map(of_rule).collect()
 }
 
 /// How many rules there are.
@@ -89,23 +126,31 @@ pub(super) struct Source<'a> {
 }
 
 impl<'a> Source<'a> {
-    fn place(&self) -> String {
-        self.mapping.id.to_owned()
+    fn place(&self) -> &'a str {
+        self.mapping.id
     }
 
     /// Whether the queue is one of those that events travel through to the teams.
     pub(super) fn is_lane(&self) -> bool {
         // What forwards events sets aside those that a team's queue refuses.
-        let forwards = |function: &Resource<'_>| {
-            let variables = function.property("/Environment/Variables");
-            !variables["UNDELIVERED_QUEUE_URL"].is_null()
-        };
-        self.function.as_ref().is_some_and(forwards)
+        self.function
+            .is_some_and(|function| !variable(function, "UNDELIVERED_QUEUE_URL").is_null())
     }
 
     fn property(&self, path: &str) -> &'a Value {
         self.mapping.property(path)
     }
+
+    /// How many seconds Lambda may wait for a batch to fill.
+    fn window(&self, template: &Template) -> i64 {
+        let window = template.number(self.property("/MaximumBatchingWindowInSeconds"));
+        window.unwrap_or(0)
+    }
+}
+
+/// A function's own variable, or `Null`.
+fn variable<'a>(function: Resource<'a>, name: &str) -> &'a Value {
+    function.property(&format!("{VARIABLES}/{name}"))
 }
 
 pub(super) fn functions(template: &Template) -> impl Iterator<Item = Resource<'_>> {
@@ -127,101 +172,83 @@ pub(super) fn sources(template: &Template) -> Vec<Source<'_>> {
 
 /// A message must stay hidden for as long as Lambda may work and try again on it.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html>
-fn visibility(template: &Template) -> Vec<Complaint> {
+fn visibility(template: &Template, complaints: &mut Complaints) {
+    let timeout = |function| template.number(template.of_function(function, "/Timeout"));
     let sources = sources(template);
-    if sources.is_empty() {
-        return vec![(
-            "Resources".to_owned(),
-            "no function has a queue as event source".to_owned(),
-        )];
+    let none = "no function has a queue as event source";
+    complaints.require(!sources.is_empty(), "Resources", none);
+    for source in &sources {
+        let (Some(queue), Some(function)) = (source.queue, source.function) else {
+            let text = "its queue or its function is not in this template";
+            complaints.add(source.place(), text);
+            continue;
+        };
+        let Some(timeout) = timeout(function) else {
+            continue;
+        };
+        let window = source.window(template);
+        let hidden = template.number(queue.property("/VisibilityTimeout"));
+        let hidden = hidden.unwrap_or(30);
+        let needed = 6 * timeout + window;
+        let text = format!(
+            "VisibilityTimeout is {hidden} s, but 6 × the function's {timeout} s + the window of {window} s are {needed} s"
+        );
+        complaints.require(hidden >= needed, queue.id, text);
     }
-    sources
-        .iter()
-        .filter_map(|source| {
-            let (Some(queue), Some(function)) = (source.queue, source.function) else {
-                return Some((source.place(), "its queue or its function is not in this template".to_owned()));
-            };
-            let timeout = template.number(template.of_function(function, "/Timeout"))?;
-            let window = template
-                .number(source.property("/MaximumBatchingWindowInSeconds"))
-                .unwrap_or(0);
-            let hidden = template.number(queue.property("/VisibilityTimeout")).unwrap_or(30);
-            let needed = 6 * timeout + window;
-            (hidden < needed).then(|| {
-                (
-                    queue.id.to_owned(),
-                    format!("VisibilityTimeout is {hidden} s, but 6 × the function's {timeout} s + the window of {window} s are {needed} s"),
-                )
-            })
-        })
-        .chain(functions(template).filter_map(|function| {
-            let missing = template.number(template.of_function(function, "/Timeout")).is_none();
-            missing.then(|| (function.id.to_owned(), "it has no Timeout".to_owned()))
-        }))
-        .collect()
+    for function in functions(template) {
+        complaints.require(
+            timeout(function).is_some(),
+            function.id,
+            "it has no Timeout",
+        );
+    }
 }
 
 /// The budget ends a delivery before its time-out does, and no second attempt takes over what the first still works on:
 /// whatever values a deployment gives the parameters.
-fn inbound_times(template: &Template) -> Vec<Complaint> {
-    functions(template)
-        .filter(|function| {
-            !function
-                .property("/Environment/Variables/ANSWER_BUDGET_MS")
-                .is_null()
-        })
-        .flat_map(|function| {
-            let variable = |name: &str| {
-                template.range(function.property(&format!("/Environment/Variables/{name}")))
-            };
-            let (shortest, longest) = template
-                .range(template.of_function(function, "/Timeout"))
-                .unwrap_or((3, 3));
-            let (_, budget) = variable("ANSWER_BUDGET_MS").unwrap_or((0, i64::MAX));
-            let (lease, _) = variable("RETRY_LEASE_SECONDS").unwrap_or((0, i64::MAX));
-            [
-                (budget >= shortest.saturating_mul(1000)).then(|| {
-                    format!("its budget of {budget} ms outlasts its Timeout of {shortest} s")
-                }),
-                (lease <= longest).then(|| {
-                    format!("its retry lease of {lease} s ends within its Timeout of {longest} s")
-                }),
-            ]
-            .into_iter()
-            .flatten()
-            .map(move |text| (function.id.to_owned(), text))
-        })
-        .collect()
+fn inbound_times(template: &Template, complaints: &mut Complaints) {
+    for function in functions(template) {
+        let budget = variable(function, "ANSWER_BUDGET_MS");
+        if budget.is_null() {
+            continue;
+        }
+        let (_, budget) = template.range(budget).unwrap_or((0, i64::MAX));
+        let lease = template.range(variable(function, "RETRY_LEASE_SECONDS"));
+        let (lease, _) = lease.unwrap_or((0, i64::MAX));
+        let timeout = template.range(template.of_function(function, "/Timeout"));
+        let (shortest, longest) = timeout.unwrap_or((3, 3));
+        let text = format!("its budget of {budget} ms outlasts its Timeout of {shortest} s");
+        complaints.require(budget < shortest.saturating_mul(1000), function.id, text);
+        let text = format!("its retry lease of {lease} s ends within its Timeout of {longest} s");
+        complaints.require(lease > longest, function.id, text);
+    }
 }
 
 /// Receives count, not failures, and a failed message is received again soon. A function that cannot start makes no failure
 /// of its own: each receive of a lane takes the visibility timeout, and all of them have to outlast a night.
-fn receives(template: &Template) -> Vec<Complaint> {
+fn receives(template: &Template, complaints: &mut Complaints) {
     const EIGHT_HOURS: i64 = 8 * 3600;
-    let complain = |source: &Source<'_>| {
-        let queue = source.queue?;
-        let count = queue.property("/RedrivePolicy/maxReceiveCount").as_i64();
-        let shortest = template
-            .least(queue.property("/VisibilityTimeout"))
-            .unwrap_or(30);
-        let text = match count {
+    for source in sources(template) {
+        let Some(queue) = source.queue else {
+            continue;
+        };
+        let shortest = template.least(queue.property("/VisibilityTimeout"));
+        let shortest = shortest.unwrap_or(30);
+        let text = match queue.property("/RedrivePolicy/maxReceiveCount").as_i64() {
             None => "maxReceiveCount must be a number written here".to_owned(),
-            Some(few @ ..20) => {
-                format!(
-                    "maxReceiveCount is {few}; below 20, an outage of minutes makes dead letters"
-                )
-            }
+            Some(few @ ..20) => format!(
+                "maxReceiveCount is {few}; below 20, an outage of minutes makes dead letters"
+            ),
             Some(count) if source.is_lane() && count.saturating_mul(shortest) < EIGHT_HOURS => {
                 format!(
                     "{count} receives of {shortest} s are over before eight hours: a function that cannot start makes \
-                 dead letters"
+                     dead letters"
                 )
             }
-            Some(_) => return None,
+            Some(_) => continue,
         };
-        Some((queue.id.to_owned(), text))
-    };
-    sources(template).iter().filter_map(complain).collect()
+        complaints.add(queue.id, text);
+    }
 }
 
 /// The least that a parameter may be, and why.
@@ -259,253 +286,185 @@ const FLOORS: [(&str, i64, &str); 6] = [
 ];
 
 /// A parameter inside its range keeps every promise.
-fn floors(template: &Template) -> Vec<Complaint> {
-    let complain = |(name, least, why): (&str, i64, &str)| {
-        let shortest = template.least(&serde_json::json!({ "Ref": name }))?;
-        let text = || format!("it may be {shortest}, and needs {least}: {why}");
-        (shortest < least).then(|| (name.to_owned(), text()))
-    };
-    FLOORS.into_iter().filter_map(complain).collect()
+fn floors(template: &Template, complaints: &mut Complaints) {
+    for (name, least, why) in FLOORS {
+        if let Some(shortest) = template.least(&serde_json::json!({ "Ref": name })) {
+            let text = format!("it may be {shortest}, and needs {least}: {why}");
+            complaints.require(shortest >= least, name, text);
+        }
+    }
 }
 
 /// A message's age counts from its first sending, also in the dead-letter queue.
-fn dead_letters(template: &Template) -> Vec<Complaint> {
-    sources(template)
-        .iter()
-        .filter_map(|source| source.queue)
-        .filter_map(|queue| {
-            let dead = referred(queue.property("/RedrivePolicy/deadLetterTargetArn"))
-                .and_then(|id| template.resource(id));
-            let Some(dead) = dead else {
-                return Some((
-                    queue.id.to_owned(),
-                    "it has no dead-letter queue in this template".to_owned(),
-                ));
-            };
-            let kept = template
-                .number(dead.property("/MessageRetentionPeriod"))
-                .unwrap_or(345_600);
-            if kept != FOURTEEN_DAYS {
-                return Some((
-                    dead.id.to_owned(),
-                    format!("it keeps dead letters for {kept} s instead of 14 days"),
-                ));
-            }
-            let source = template
-                .number(queue.property("/MessageRetentionPeriod"))
-                .unwrap_or(345_600);
-            (source >= kept).then(|| {
-                (
-                    queue.id.to_owned(),
-                    format!(
-                        "it keeps messages for {source} s, not shorter than its dead-letter queue"
-                    ),
-                )
-            })
-        })
-        .collect()
+fn dead_letters(template: &Template, complaints: &mut Complaints) {
+    let retention = |queue: Resource<'_>| {
+        let seconds = template.number(queue.property("/MessageRetentionPeriod"));
+        seconds.unwrap_or(RETENTION)
+    };
+    for queue in sources(template).iter().filter_map(|source| source.queue) {
+        let dead = referred(queue.property("/RedrivePolicy/deadLetterTargetArn"));
+        let Some(dead) = dead.and_then(|id| template.resource(id)) else {
+            complaints.add(queue.id, "it has no dead-letter queue in this template");
+            continue;
+        };
+        let kept = retention(dead);
+        let text = format!("it keeps dead letters for {kept} s instead of 14 days");
+        complaints.require(kept == FOURTEEN_DAYS, dead.id, text);
+        let source = retention(queue);
+        let text =
+            format!("it keeps messages for {source} s, not shorter than its dead-letter queue");
+        complaints.require(source < kept, queue.id, text);
+    }
 }
 
 /// Without it one bad message repeats its whole batch.
-fn partial_batches(template: &Template) -> Vec<Complaint> {
-    sources(template)
-        .iter()
-        .filter(|source| {
-            let types = source.property("/FunctionResponseTypes").as_array();
-            !types.is_some_and(|types| types.iter().any(|entry| entry == "ReportBatchItemFailures"))
-        })
-        .map(|source| {
-            (
-                source.place(),
-                "it does not report partial batches (ReportBatchItemFailures)".to_owned(),
-            )
-        })
-        .collect()
+fn partial_batches(template: &Template, complaints: &mut Complaints) {
+    for source in sources(template) {
+        let types = listed(Some(source.property("/FunctionResponseTypes")));
+        complaints.require(
+            types.iter().any(|one| *one == "ReportBatchItemFailures"),
+            source.place(),
+            "it does not report partial batches (ReportBatchItemFailures)",
+        );
+    }
 }
 
 /// Reserved concurrency makes the poller receive messages only to throttle them.
-fn concurrency(template: &Template) -> Vec<Complaint> {
-    let polls = |function: &Resource<'_>| {
-        let mut sources = sources(template).into_iter();
-        sources.any(|source| {
+fn concurrency(template: &Template, complaints: &mut Complaints) {
+    let sources = sources(template);
+    for function in functions(template) {
+        let polls = |source: &Source<'_>| {
             source
                 .function
                 .is_some_and(|polled| polled.id == function.id)
-        })
-    };
-    let reserved = functions(template)
-        .filter(polls)
-        .filter(|function| !template.of_function(*function, "/ReservedConcurrentExecutions").is_null())
-        .map(|function| {
-            (
-                function.id.to_owned(),
-                "it reserves concurrency; limit the event source instead (ScalingConfig.MaximumConcurrency)".to_owned(),
-            )
-        });
-    let unlimited = sources(template)
-        .into_iter()
-        .filter(|source| {
-            let limit = template.range(source.property("/ScalingConfig/MaximumConcurrency"));
-            !matches!(limit, Some((2.., ..=1000)))
-        })
-        .map(|source| {
-            (
-                source.place(),
-                "it needs a ScalingConfig.MaximumConcurrency that cannot be outside 2 to 1000"
-                    .to_owned(),
-            )
-        });
-    reserved.chain(unlimited).collect()
+        };
+        let reserved = template.of_function(function, "/ReservedConcurrentExecutions");
+        complaints.require(
+            reserved.is_null() || !sources.iter().any(polls),
+            function.id,
+            "it reserves concurrency; limit the event source instead (ScalingConfig.MaximumConcurrency)",
+        );
+    }
+    for source in sources {
+        let limit = template.range(source.property("/ScalingConfig/MaximumConcurrency"));
+        complaints.require(
+            matches!(limit, Some((2.., ..=1000))),
+            source.place(),
+            "it needs a ScalingConfig.MaximumConcurrency that cannot be outside 2 to 1000",
+        );
+    }
 }
 
 /// A filter deletes what it does not match, and SAM passes a mistyped property of a function's event by in silence: those
 /// of a resource of its own are the linter's to judge.
 /// <https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-resource-lambda-eventsourcemapping.html>
-fn event_properties(template: &Template) -> Vec<Complaint> {
-    let sources = sources(template);
-    let filters = sources
-        .iter()
-        .filter(|source| !source.property("/FilterCriteria").is_null())
-        .map(|source| {
-            let complaint = "it filters, and what a filter does not match is deleted";
-            (source.place(), complaint.to_owned())
-        });
-    let windowless = sources.iter().filter_map(|source| {
+fn event_properties(template: &Template, complaints: &mut Complaints) {
+    for source in sources(template) {
+        complaints.require(
+            source.property("/FilterCriteria").is_null(),
+            source.place(),
+            "it filters, and what a filter does not match is deleted",
+        );
         let batch = template.number(source.property("/BatchSize")).unwrap_or(10);
-        let window = template
-            .number(source.property("/MaximumBatchingWindowInSeconds"))
-            .unwrap_or(0);
-        (batch > 10 && window < 1).then(|| {
-            (
-                source.place(),
-                format!("a batch of {batch} needs a MaximumBatchingWindowInSeconds of at least 1"),
-            )
-        })
-    });
-    let of_sam = functions(template)
-        .filter(|function| !function.property("/Events").is_null())
-        .map(|function| {
-            let complaint =
-                "its Events must be resources of their own: AWS::Lambda::EventSourceMapping";
-            (function.id.to_owned(), complaint.to_owned())
-        });
-    filters.chain(windowless).chain(of_sam).collect()
+        complaints.require(
+            batch <= 10 || source.window(template) >= 1,
+            source.place(),
+            format!("a batch of {batch} needs a MaximumBatchingWindowInSeconds of at least 1"),
+        );
+    }
+    for function in functions(template) {
+        complaints.require(
+            function.property("/Events").is_null(),
+            function.id,
+            "its Events must be resources of their own: AWS::Lambda::EventSourceMapping",
+        );
+    }
 }
 
 /// A queue with a dead-letter queue is read, by one function, and that knows its URL: without it messages that fail keep
 /// the queue's visibility timeout, and of a queue that it does not know at all a consumer takes nothing.
-fn event_sources(template: &Template) -> Vec<Complaint> {
+fn event_sources(template: &Template, complaints: &mut Complaints) {
     let sources = sources(template);
-    let unread = template
-        .of_kind("AWS::SQS::Queue")
-        .filter(|queue| !queue.property("/RedrivePolicy").is_null())
-        .filter_map(|queue| {
-            let readers = sources
-                .iter()
-                .filter(|source| source.queue.is_some_and(|read| read.id == queue.id))
-                .count();
-            (readers != 1).then(|| {
-                (
-                    queue.id.to_owned(),
-                    format!("{readers} event sources read it instead of one"),
-                )
-            })
-        });
-    let unknown = sources.iter().filter_map(|source| {
-        let (function, queue) = (source.function?, source.queue?);
-        let variables = function.property("/Environment/Variables").as_object();
+    for queue in template.of_kind("AWS::SQS::Queue") {
+        let reads = |source: &&Source<'_>| source.queue.is_some_and(|read| read.id == queue.id);
+        let readers = sources.iter().filter(reads).count();
+        complaints.require(
+            readers == 1 || queue.property("/RedrivePolicy").is_null(),
+            queue.id,
+            format!("{readers} event sources read it instead of one"),
+        );
+    }
+    for source in &sources {
+        let (Some(function), Some(queue)) = (source.function, source.queue) else {
+            continue;
+        };
+        let variables = function.property(VARIABLES).as_object();
         let knows = variables
             .into_iter()
             .flatten()
             .any(|(name, value)| name.ends_with("_QUEUE_URL") && referred(value) == Some(queue.id));
-        (!knows).then(|| {
-            (
-                function.id.to_owned(),
-                format!("it reads {} and has no variable with its URL", queue.id),
-            )
-        })
-    });
-    unread.chain(unknown).collect()
+        let text = format!("it reads {} and has no variable with its URL", queue.id);
+        complaints.require(knows, function.id, text);
+    }
 }
 
 /// An unknown runtime passes both linters.
-fn runtime(template: &Template) -> Vec<Complaint> {
-    functions(template)
-        .flat_map(|function| {
-            let expected = [
-                (
-                    template.of_function(function, "/Runtime"),
-                    "Runtime",
-                    "provided.al2023",
-                ),
-                (
-                    template.of_function(function, "/Handler"),
-                    "Handler",
-                    "bootstrap",
-                ),
-                (
-                    function
-                        .attribute("Metadata")
-                        .get("BuildMethod")
-                        .unwrap_or(&Value::Null),
-                    "Metadata.BuildMethod",
-                    "rust-cargolambda",
-                ),
-            ];
-            expected
-                .into_iter()
-                .filter(|(found, _, expected)| found.as_str() != Some(expected))
-                .map(move |(found, name, expected)| {
-                    (
-                        function.id.to_owned(),
-                        format!("{name} is {found}, not {expected}"),
-                    )
-                })
-        })
-        .collect()
+fn runtime(template: &Template, complaints: &mut Complaints) {
+    for function in functions(template) {
+        let built = &function.attribute("Metadata")["BuildMethod"];
+        for (name, found, expected) in [
+            (
+                "Runtime",
+                template.of_function(function, "/Runtime"),
+                "provided.al2023",
+            ),
+            (
+                "Handler",
+                template.of_function(function, "/Handler"),
+                "bootstrap",
+            ),
+            ("Metadata.BuildMethod", built, "rust-cargolambda"),
+        ] {
+            let text = format!("{name} is {found}, not {expected}");
+            complaints.require(found == expected, function.id, text);
+        }
+    }
 }
 
 /// One role for one function: a shared one gives each what the other needs.
-fn roles(template: &Template) -> Vec<Complaint> {
+fn roles(template: &Template, complaints: &mut Complaints) {
     let mut seen: Vec<&str> = Vec::new();
-    let mut complaints = Vec::new();
     for function in functions(template) {
         match referred(function.property("/Role")).filter(|id| template.resource(id).is_some()) {
-            None => complaints.push((
-                function.id.to_owned(),
-                "it has no role of this template; SAM's own allows more than it needs".to_owned(),
-            )),
-            Some(role) if seen.contains(&role) => {
-                complaints.push((
-                    function.id.to_owned(),
-                    format!("it shares {role} with another function"),
-                ));
+            None => complaints.add(
+                function.id,
+                "it has no role of this template; SAM's own allows more than it needs",
+            ),
+            Some(role) => {
+                let text = format!("it shares {role} with another function");
+                complaints.require(!seen.contains(&role), function.id, text);
+                seen.push(role);
             }
-            Some(role) => seen.push(role),
         }
-        if !function.property("/Policies").is_null() {
-            complaints.push((
-                function.id.to_owned(),
-                "Policies have no effect beside a Role".to_owned(),
-            ));
-        }
+        complaints.require(
+            function.property("/Policies").is_null(),
+            function.id,
+            "Policies have no effect beside a Role",
+        );
     }
     // Where an account asks for a boundary, one role without it is refused with the whole stack.
-    let unbounded = template.of_kind("AWS::IAM::Role").filter(|role| {
-        !role
-            .property("/PermissionsBoundary")
-            .to_string()
-            .contains("\"PermissionsBoundary\"")
-    });
-    complaints.extend(unbounded.map(|role| {
-        let complaint = "it does not take the parameter PermissionsBoundary";
-        (role.id.to_owned(), complaint.to_owned())
-    }));
-    complaints
+    for role in template.of_kind("AWS::IAM::Role") {
+        let boundary = role.property("/PermissionsBoundary").to_string();
+        complaints.require(
+            boundary.contains("\"PermissionsBoundary\""),
+            role.id,
+            "it does not take the parameter PermissionsBoundary",
+        );
+    }
 }
 
 /// Exact actions on exact resources, and no OAuth secret for what faces the internet.
-fn permissions(template: &Template) -> Vec<Complaint> {
+fn permissions(template: &Template, complaints: &mut Complaints) {
     // AWS knows these without the star, which covers the batch; the emulator knows the batch by its own name.
     const BATCHED: [&str; 4] = [
         "sns:Publish*",
@@ -524,219 +483,188 @@ fn permissions(template: &Template) -> Vec<Complaint> {
         "lambda:ListEventSourceMappings",
         "logs:GetQueryResults",
     ];
-    let mut complaints = Vec::new();
     for role in template.resources() {
-        let documents: Vec<&Value> = match role.kind() {
-            "AWS::IAM::Role" => role
-                .property("/Policies")
-                .as_array()
-                .into_iter()
-                .flatten()
-                .filter_map(|policy| policy.get("PolicyDocument"))
-                .collect(),
-            "AWS::IAM::ManagedPolicy" => vec![role.property("/PolicyDocument")],
-            _ => continue,
+        let free: &[&str] = if role.id == Policy::Read.as_str() {
+            &LOOKS
+        } else if role.attribute("Condition") == "IsTraced" {
+            &TRACES
+        } else {
+            &[]
         };
-        for statement in documents
-            .into_iter()
-            .flat_map(|document| statements(document))
-        {
-            for action in listed(statement.get("Action")) {
-                let name = action.as_str().unwrap_or_default();
-                if name.contains('*') && !BATCHED.contains(&name) {
-                    complaints.push((
-                        role.id.to_owned(),
-                        format!("the action {name} allows more than one thing"),
-                    ));
-                }
+        for statement in allowed(role) {
+            for name in texts(statement.get("Action")) {
+                let text = format!("the action {name} allows more than one thing");
+                let is_one = !name.contains('*') || BATCHED.contains(&name);
+                complaints.require(is_one, role.id, text);
             }
+            let is_known = |action: &&Value| free.iter().any(|free| *action == free);
+            let actions = listed(statement.get("Action"));
+            let is_free = !free.is_empty() && actions.iter().all(is_known);
             for resource in listed(statement.get("Resource")) {
-                let text = resource
-                    .get("Fn::Sub")
-                    .unwrap_or(resource)
-                    .as_str()
-                    .unwrap_or("");
-                let all_of = |known: &[&str]| {
-                    let actions = listed(statement.get("Action"));
-                    let is_known = |action: &&Value| known.iter().any(|known| **action == *known);
-                    actions.iter().all(is_known)
-                };
-                let is_free = || {
-                    let is_traced = role.attribute("Condition") == "IsTraced" && all_of(&TRACES);
-                    is_traced || (role.id == Policy::Read.as_str() && all_of(&LOOKS))
-                };
-                if (text == "*" || text.ends_with(":*")) && !is_free() {
-                    complaints.push((
-                        role.id.to_owned(),
-                        format!("the resource {text} is everything"),
-                    ));
-                }
+                let text = resource.get("Fn::Sub").unwrap_or(resource);
+                let text = text.as_str().unwrap_or_default();
+                let is_everything = text == "*" || text.ends_with(":*");
+                complaints.require(
+                    is_free || !is_everything,
+                    role.id,
+                    format!("the resource {text} is everything"),
+                );
             }
         }
     }
     let faces_the_internet = template
         .of_kind("AWS::ApiGatewayV2::Route")
-        .filter(|route| route.property("/AuthorizationType").as_str() != Some("AWS_IAM"))
-        .filter_map(|route| referred(route.property("/Target")))
-        .filter_map(|integration| {
-            referred(template.resource(integration)?.property("/IntegrationUri"))
-        })
-        .filter_map(|function| referred(template.resource(function)?.property("/Role")));
-    for role in faces_the_internet {
-        let text = template
-            .resource(role)
-            .map(|role| role.body.to_string())
-            .unwrap_or_default();
-        if text.contains("/oauth/") || text.contains(":secret:${AWS::StackName}/*") {
-            complaints.push((
-                role.to_owned(),
-                "what faces the internet must not read OAuth secrets".to_owned(),
-            ));
-        }
-        let documents = template.resource(role).into_iter().flat_map(|role| {
-            listed(Some(role.property("/Policies")))
-                .into_iter()
-                .filter_map(|policy| policy.get("PolicyDocument"))
+        .filter(|route| route.property("/AuthorizationType") != "AWS_IAM")
+        .filter_map(|route| {
+            let integration = template.resource(referred(route.property("/Target"))?)?;
+            let function = template.resource(referred(integration.property("/IntegrationUri"))?)?;
+            template.resource(referred(function.property("/Role"))?)
         });
-        for statement in documents.flat_map(statements) {
-            let reads = listed(statement.get("Action")).iter().any(|action| {
-                matches!(
-                    action.as_str(),
-                    Some("dynamodb:GetItem" | "dynamodb:DeleteItem")
-                )
-            });
-            let keys = statement.pointer("/Condition/ForAllValues:StringLike/dynamodb:LeadingKeys");
-            let keys = listed(keys);
-            let bounded = !keys.is_empty()
-                && keys.iter().all(|key| {
-                    let key = key.as_str().unwrap_or_default();
-                    key.starts_with("token#") || key.starts_with("#retry#")
-                });
-            if reads && !bounded {
-                let complaint = "what faces the internet reads tokens and retry markers alone (dynamodb:LeadingKeys)";
-                complaints.push((role.to_owned(), complaint.to_owned()));
-            }
+    for role in faces_the_internet {
+        let text = role.body.to_string();
+        complaints.require(
+            !text.contains("/oauth/") && !text.contains(":secret:${AWS::StackName}/*"),
+            role.id,
+            "what faces the internet must not read OAuth secrets",
+        );
+        for statement in allowed(role) {
+            let actions = texts(statement.get("Action"));
+            let reads = ["dynamodb:GetItem", "dynamodb:DeleteItem"];
+            let reads = reads.iter().any(|action| actions.contains(action));
+            let keys = "/Condition/ForAllValues:StringLike/dynamodb:LeadingKeys";
+            let keys = texts(statement.pointer(keys));
+            let is_bounded = !keys.is_empty()
+                && keys
+                    .iter()
+                    .all(|key| key.starts_with("token#") || key.starts_with("#retry#"));
+            complaints.require(
+                is_bounded || !reads,
+                role.id,
+                "what faces the internet reads tokens and retry markers alone (dynamodb:LeadingKeys)",
+            );
         }
     }
-    complaints
 }
 
 /// Each call of the operators' command is allowed by the policy that a refusal names, and by none before it; nobody gets
 /// credentials of a source.
-fn people(template: &Template) -> Vec<Complaint> {
+fn people(template: &Template, complaints: &mut Complaints) {
     let policy = |policy: Policy| {
         let found = template.resource(policy.as_str());
-        found.filter(|found| found.kind() == "AWS::IAM::ManagedPolicy")
+        found.filter(|found| found.kind() == POLICY)
     };
     // What a receipt has besides its body, its headers and where they lie.
     const LISTED: [&str; 8] = [
         "pk", "sk", "events", "attempts", "proof", "webhook", "part", "cause",
     ];
-    let mut complaints = Vec::new();
-    let looks = policy(Policy::Read).map(|found| statements(found.property("/PolicyDocument")));
-    for statement in looks.unwrap_or_default() {
-        let actions = listed(statement.get("Action")).into_iter();
-        let queries = actions.into_iter().any(|action| action == "dynamodb:Query");
+    for statement in policy(Policy::Read).map(allowed).unwrap_or_default() {
+        let queries = texts(statement.get("Action")).contains(&"dynamodb:Query");
         let select = statement.pointer("/Condition/StringEquals/dynamodb:Select");
         let keys = "/Condition/ForAllValues:StringEquals/dynamodb:Attributes";
-        let mut attributes = listed(statement.pointer(keys)).into_iter();
-        let is_listed = |name: &Value| LISTED.iter().any(|listed| name == listed);
-        let names = statement.pointer(keys).is_some() && attributes.all(is_listed);
-        if queries && !(names && select.is_some_and(|select| select == "SPECIFIC_ATTRIBUTES")) {
-            let complaint = "who looks queries what is no payload (dynamodb:Attributes)";
-            complaints.push((Policy::Read.to_string(), complaint.to_owned()));
-        }
+        let keys = listed(statement.pointer(keys));
+        let is_listed = |name: &&Value| LISTED.iter().any(|listed| *name == listed);
+        let names = !keys.is_empty() && keys.iter().all(is_listed);
+        complaints.require(
+            !queries || (names && select.is_some_and(|select| select == "SPECIFIC_ATTRIBUTES")),
+            Policy::Read.as_str(),
+            "who looks queries what is no payload (dynamodb:Attributes)",
+        );
     }
     for role in Policy::ALL {
         let Some(found) = policy(role) else {
-            let complaint = "the operators' command names this policy, and there is none";
-            complaints.push((role.to_string(), complaint.to_owned()));
+            let text = "the operators' command names this policy, and there is none";
+            complaints.add(role.as_str(), text);
             continue;
         };
         let output = format!("{role}Arn");
         let value = template.at(&format!("/Outputs/{output}/Value"));
-        if referred(value) != Some(role.as_str()) {
-            complaints.push((output, "it has to be the ARN of the policy".to_owned()));
-        }
-        if found.body.to_string().contains("/oauth/") {
-            let complaint = "nobody needs credentials of a source to operate";
-            complaints.push((role.to_string(), complaint.to_owned()));
-        }
+        complaints.require(
+            referred(value) == Some(role.as_str()),
+            &output,
+            "it has to be the ARN of the policy",
+        );
+        complaints.require(
+            !found.body.to_string().contains("/oauth/"),
+            role.as_str(),
+            "nobody needs credentials of a source to operate",
+        );
     }
     for (action, needed) in NEEDS {
         for role in Policy::ALL.into_iter().filter(|role| *role <= needed) {
             let allows = policy(role).is_some_and(|found| allows(found, action));
             // For attributes that are no payload, which its condition says.
             let is_narrower = action == "dynamodb:Query" && role == Policy::Read;
-            let complaint = match (role == needed, allows) {
-                (true, false) => format!("it does not allow {action}"),
-                (false, true) if !is_narrower => format!("{action} is for {needed}"),
-                _ => continue,
-            };
-            complaints.push((role.to_string(), complaint));
+            if role == needed {
+                let text = format!("it does not allow {action}");
+                complaints.require(allows, role.as_str(), text);
+            } else if !is_narrower {
+                let text = format!("{action} is for {needed}");
+                complaints.require(!allows, role.as_str(), text);
+            }
         }
     }
-    complaints
 }
 
 /// Whether a policy has an action; `on` names the method of a request to the admin API.
 fn allows(policy: Resource<'_>, action: &str) -> bool {
     let (action, method) = match action.split_once(" on ") {
-        Some((action, method)) => (action, Some(format!("/{method}/"))),
-        None => (action, None),
+        Some((action, method)) => (action, format!("/{method}/")),
+        None => (action, String::new()),
     };
-    let statements = statements(policy.property("/PolicyDocument"));
-    statements.into_iter().any(|statement| {
-        let has_action = listed(statement.get("Action")).into_iter().any(|allowed| {
-            let allowed = allowed.as_str().unwrap_or_default();
+    allowed(policy).into_iter().any(|statement| {
+        let has_action = texts(statement.get("Action")).into_iter().any(|allowed| {
             let family = allowed.strip_suffix('*');
             family.map_or(allowed == action, |family| action.starts_with(family))
         });
-        let resources = || statement.get("Resource").map(Value::to_string);
-        let has_method = method
-            .as_ref()
-            .is_none_or(|method| resources().is_some_and(|text| text.contains(method)));
-        has_action && has_method
+        has_action && statement["Resource"].to_string().contains(&method)
     })
 }
 
-/// The statements of a policy, those too that depend on a condition.
-fn statements(document: &Value) -> Vec<&Value> {
-    let statements = listed(document.get("Statement")).into_iter();
-    let branches = |statement| match Value::get(statement, "Fn::If") {
-        None => vec![statement],
-        branches => listed(branches).into_iter().skip(1).collect(),
+/// The type of a policy that stands by itself.
+const POLICY: &str = "AWS::IAM::ManagedPolicy";
+
+/// The statements of a role's or a policy's own documents, those too that depend on a condition.
+pub(super) fn allowed(role: Resource<'_>) -> Vec<&Value> {
+    let documents: Vec<&Value> = match role.kind() {
+        "AWS::IAM::Role" => listed(Some(role.property("/Policies")))
+            .into_iter()
+            .filter_map(|policy| policy.get("PolicyDocument"))
+            .collect(),
+        POLICY => vec![role.property("/PolicyDocument")],
+        _ => Vec::new(),
     };
-    statements.flat_map(branches).collect()
+    documents
+        .into_iter()
+        .flat_map(|document| listed(document.get("Statement")))
+        .flat_map(branches)
+        .collect()
 }
 
-fn stateful(template: &Template) -> impl Iterator<Item = Resource<'_>> {
-    template
-        .resources()
-        .filter(|resource| matches!(resource.kind(), "AWS::DynamoDB::Table" | "AWS::S3::Bucket"))
+/// What a value may be: both branches of an `Fn::If`, or itself.
+fn branches(value: &Value) -> Vec<&Value> {
+    match value.get("Fn::If") {
+        None => vec![value],
+        branches => listed(branches).into_iter().skip(1).collect(),
+    }
 }
 
 /// Data outlives its stack; but what a first deployment made before it failed holds none, and would stand in the way of the
 /// next.
-fn retained(template: &Template) -> Vec<Complaint> {
-    const POLICIES: [(&str, &str); 2] = [
-        ("DeletionPolicy", "RetainExceptOnCreate"),
-        ("UpdateReplacePolicy", "Retain"),
-    ];
-    stateful(template)
-        .flat_map(|resource| {
-            POLICIES
-                .into_iter()
-                .filter(move |(policy, value)| resource.attribute(policy).as_str() != Some(value))
-                .map(move |(policy, value)| {
-                    (resource.id.to_owned(), format!("{policy} is not {value}"))
-                })
-        })
-        .collect()
+fn retained(template: &Template, complaints: &mut Complaints) {
+    let tables = template.of_kind("AWS::DynamoDB::Table");
+    for resource in tables.chain(template.of_kind("AWS::S3::Bucket")) {
+        for (policy, value) in [
+            ("DeletionPolicy", "RetainExceptOnCreate"),
+            ("UpdateReplacePolicy", "Retain"),
+        ] {
+            let text = format!("{policy} is not {value}");
+            complaints.require(resource.attribute(policy) == value, resource.id, text);
+        }
+    }
 }
 
 /// A fixed name keeps a second stack from standing beside the first, and a retained resource from being replaced.
-fn no_fixed_names(template: &Template) -> Vec<Complaint> {
+fn no_fixed_names(template: &Template, complaints: &mut Complaints) {
     const NAMES: [&str; 10] = [
         "TableName",
         "BucketName",
@@ -749,66 +677,45 @@ fn no_fixed_names(template: &Template) -> Vec<Complaint> {
         "AlarmName",
         "Name",
     ];
-    template
-        .resources()
-        .flat_map(|resource| {
-            NAMES
-                .into_iter()
-                .filter(move |name| {
-                    let value = resource.property(&format!("/{name}"));
-                    // What refers to something else is a link to it, or the stack's own name as a label.
-                    value.is_string() || value.get("Fn::Sub").is_some()
-                })
-                .map(move |name| (resource.id.to_owned(), format!("it has a fixed {name}")))
-        })
-        .collect()
+    for resource in template.resources() {
+        for name in NAMES {
+            let value = resource.property(&format!("/{name}"));
+            // What refers to something else is a link to it, or the stack's own name as a label.
+            let is_fixed = value.is_string() || value.get("Fn::Sub").is_some();
+            complaints.require(!is_fixed, resource.id, format!("it has a fixed {name}"));
+        }
+    }
 }
 
 /// On demand, recoverable, protected by parameter, encrypted with the key that AWS owns and charges nothing for; and the
 /// receipts expire.
-fn tables(template: &Template) -> Vec<Complaint> {
-    let mut complaints = Vec::new();
+fn tables(template: &Template, complaints: &mut Complaints) {
+    const RECOVERY: &str = "/PointInTimeRecoverySpecification/PointInTimeRecoveryEnabled";
     let mut expiring = 0;
     for table in template.of_kind("AWS::DynamoDB::Table") {
-        if table.property("/BillingMode") != "PAY_PER_REQUEST" {
-            complaints.push((
-                table.id.to_owned(),
-                "it is not on demand (PAY_PER_REQUEST)".to_owned(),
-            ));
-        }
-        if table.property("/PointInTimeRecoverySpecification/PointInTimeRecoveryEnabled") != true {
-            complaints.push((
-                table.id.to_owned(),
-                "it has no point-in-time recovery".to_owned(),
-            ));
-        }
-        if !table.property("/SSESpecification").is_null() {
-            complaints.push((
-                table.id.to_owned(),
-                "its SSESpecification means a key of KMS, which is charged for each call"
-                    .to_owned(),
-            ));
-        }
-        if table.property("/DeletionProtectionEnabled").is_null() {
-            complaints.push((
-                table.id.to_owned(),
-                "it does not take the parameter DeletionProtection".to_owned(),
-            ));
-        }
+        complaints.require_value(table, "/BillingMode", "PAY_PER_REQUEST");
+        complaints.require_value(table, RECOVERY, true);
+        complaints.require(
+            table.property("/SSESpecification").is_null(),
+            table.id,
+            "its SSESpecification means a key of KMS, which is charged for each call",
+        );
+        complaints.require(
+            !table.property("/DeletionProtectionEnabled").is_null(),
+            table.id,
+            "it does not take the parameter DeletionProtection",
+        );
         if table.property("/TimeToLiveSpecification/Enabled") == true {
             expiring += 1;
-            if table.property("/TimeToLiveSpecification/AttributeName") != "expires_at" {
-                complaints.push((table.id.to_owned(), "items expire by expires_at".to_owned()));
-            }
+            complaints.require_value(
+                table,
+                "/TimeToLiveSpecification/AttributeName",
+                "expires_at",
+            );
         }
     }
-    if expiring != 1 {
-        complaints.push((
-            "Resources".to_owned(),
-            format!("{expiring} tables expire; it must be the receipts alone"),
-        ));
-    }
-    complaints
+    let text = format!("{expiring} tables expire; it must be the receipts alone");
+    complaints.require(expiring == 1, "Resources", text);
 }
 
 /// What expires in the bucket, and by which parameter.
@@ -819,90 +726,69 @@ const EXPIRING: [(&str, &str); 3] = [
 ];
 
 /// What is wrong with how long the bucket keeps what is in it: pointers outlive their objects, or records expire.
-fn lifecycle(bucket: Resource<'_>) -> Vec<String> {
-    let rules = listed(Some(bucket.property("/LifecycleConfiguration/Rules"))).into_iter();
-    let branches = |rule| match Value::get(rule, "Fn::If") {
-        None => vec![rule],
-        branches => listed(branches).into_iter().skip(1).collect(),
-    };
-    let rules: Vec<&Value> = rules.flat_map(branches).collect();
-    let prefix = |rule: &Value| {
-        let prefix = rule.get("Prefix").and_then(Value::as_str);
-        prefix.unwrap_or_default().to_owned()
-    };
+fn lifecycle(bucket: Resource<'_>, complaints: &mut Complaints) {
+    let rules = listed(Some(bucket.property("/LifecycleConfiguration/Rules")));
+    let rules: Vec<&Value> = rules.into_iter().flat_map(branches).collect();
+    let prefix = |rule: &Value| rule["Prefix"].as_str().unwrap_or_default().to_owned();
     let expiring: Vec<(String, &str)> = rules
         .iter()
         .filter_map(|rule| {
-            Some((
-                prefix(rule),
-                referred(rule.get("ExpirationInDays")?).unwrap_or_default(),
-            ))
+            let parameter = referred(rule.get("ExpirationInDays")?);
+            Some((prefix(rule), parameter.unwrap_or_default()))
         })
         .collect();
     let wanted = EXPIRING.map(|(prefix, parameter)| (prefix.to_owned(), parameter));
-    let wrong = expiring.iter().filter(|rule| !wanted.contains(rule));
-    let wrong =
-        wrong.map(|(prefix, parameter)| format!("{prefix:?} must not expire by {parameter:?}"));
-    let missing = wanted.iter().filter(|rule| !expiring.contains(rule));
-    let missing =
-        missing.map(|(prefix, parameter)| format!("{prefix:?} does not expire by {parameter}"));
-    let kept = EXPIRING
+    for rule in &expiring {
+        let text = format!("{:?} must not expire by {:?}", rule.0, rule.1);
+        complaints.require(wanted.contains(rule), bucket.id, text);
+    }
+    for rule in &wanted {
+        let text = format!("{:?} does not expire by {}", rule.0, rule.1);
+        complaints.require(expiring.contains(rule), bucket.id, text);
+    }
+    for kept in EXPIRING
         .map(|(prefix, _)| prefix)
         .into_iter()
-        .chain(["records/"]);
-    let kept = kept.filter(|wanted| {
-        let mut rules = rules.iter();
-        !rules.any(|rule| {
-            prefix(rule) == *wanted && rule.get("NoncurrentVersionExpiration").is_some()
-        })
-    });
-    let kept = kept.map(|prefix| format!("earlier versions of {prefix:?} never expire"));
-    wrong.chain(missing).chain(kept).collect()
+        .chain(["records/"])
+    {
+        let ends = |rule: &&Value| {
+            prefix(rule) == kept && rule.get("NoncurrentVersionExpiration").is_some()
+        };
+        let text = format!("earlier versions of {kept:?} never expire");
+        complaints.require(rules.iter().any(ends), bucket.id, text);
+    }
 }
 
 /// Nobody else reads it, it is encrypted, what is overwritten or deleted comes back, and each prefix is kept for as long as
 /// something points at it.
-fn bucket(template: &Template) -> Vec<Complaint> {
-    const BLOCKS: [&str; 4] = [
-        "BlockPublicAcls",
-        "BlockPublicPolicy",
-        "IgnorePublicAcls",
-        "RestrictPublicBuckets",
-    ];
-    template
-        .of_kind("AWS::S3::Bucket")
-        .flat_map(|bucket| {
-            let public = BLOCKS
-                .into_iter()
-                .filter(move |block| bucket.property(&format!("/PublicAccessBlockConfiguration/{block}")) != true)
-                .map(move |block| (bucket.id.to_owned(), format!("{block} is not on")));
-            let plain = bucket
-                .property("/BucketEncryption/ServerSideEncryptionConfiguration/0/ServerSideEncryptionByDefault")
-                .is_null()
-                .then(|| (bucket.id.to_owned(), "it is not encrypted".to_owned()));
-            let unversioned = (bucket.property("/VersioningConfiguration/Status") != "Enabled")
-                .then(|| (bucket.id.to_owned(), "it keeps no versions".to_owned()));
-            let kept = lifecycle(bucket).into_iter().map(|text| (bucket.id.to_owned(), text));
-            public.chain(plain).chain(unversioned).chain(kept)
-        })
-        .collect()
+fn bucket(template: &Template, complaints: &mut Complaints) {
+    const ENCRYPTION: &str =
+        "/BucketEncryption/ServerSideEncryptionConfiguration/0/ServerSideEncryptionByDefault";
+    for bucket in template.of_kind("AWS::S3::Bucket") {
+        for block in [
+            "BlockPublicAcls",
+            "BlockPublicPolicy",
+            "IgnorePublicAcls",
+            "RestrictPublicBuckets",
+        ] {
+            let path = format!("/PublicAccessBlockConfiguration/{block}");
+            complaints.require_value(bucket, &path, true);
+        }
+        let is_encrypted = !bucket.property(ENCRYPTION).is_null();
+        complaints.require(is_encrypted, bucket.id, "it is not encrypted");
+        complaints.require_value(bucket, "/VersioningConfiguration/Status", "Enabled");
+        lifecycle(bucket, complaints);
+    }
 }
 
-fn queue_encryption(template: &Template) -> Vec<Complaint> {
-    template
-        .of_kind("AWS::SQS::Queue")
-        .filter(|queue| queue.property("/SqsManagedSseEnabled") != true)
-        .map(|queue| {
-            (
-                queue.id.to_owned(),
-                "SqsManagedSseEnabled is not on".to_owned(),
-            )
-        })
-        .collect()
+fn queue_encryption(template: &Template, complaints: &mut Complaints) {
+    for queue in template.of_kind("AWS::SQS::Queue") {
+        complaints.require_value(queue, "/SqsManagedSseEnabled", true);
+    }
 }
 
 /// The path of a hook holds its account's secret token. Browsers have no business here.
-fn access_log(template: &Template) -> Vec<Complaint> {
+fn access_log(template: &Template, complaints: &mut Complaints) {
     const LEAKS: [&str; 5] = [
         "$context.path",
         "$context.http.path",
@@ -910,66 +796,41 @@ fn access_log(template: &Template) -> Vec<Complaint> {
         "rawPath",
         "$context.protocol",
     ];
-    let mut complaints = Vec::new();
-    let mut stages = 0;
-    for stage in template.of_kind("AWS::ApiGatewayV2::Stage") {
-        stages += 1;
-        let format = stage
-            .property("/AccessLogSettings/Format")
-            .as_str()
-            .unwrap_or_default();
-        if !format.contains("$context.routeKey") {
-            complaints.push((
-                stage.id.to_owned(),
-                "its access log does not say $context.routeKey".to_owned(),
-            ));
+    // The second is who called the admin API.
+    const NEEDED: [&str; 2] = ["$context.routeKey", "$context.identity.userArn"];
+    const LIMITS: [(&str, &str); 2] = [
+        ("ThrottlingRateLimit", "ThrottlingRate"),
+        ("ThrottlingBurstLimit", "ThrottlingBurst"),
+    ];
+    let stages: Vec<Resource<'_>> = template.of_kind("AWS::ApiGatewayV2::Stage").collect();
+    let text = format!("there are {} API stages instead of one", stages.len());
+    complaints.require(stages.len() == 1, "Resources", text);
+    for stage in stages {
+        let format = stage.property("/AccessLogSettings/Format").as_str();
+        let format = format.unwrap_or_default();
+        for needed in NEEDED {
+            let text = format!("its access log does not say {needed}");
+            complaints.require(format.contains(needed), stage.id, text);
         }
-        if !format.contains("$context.identity.userArn") {
-            complaints.push((
-                stage.id.to_owned(),
-                "its access log does not say who called the admin API ($context.identity.userArn)"
-                    .to_owned(),
-            ));
+        for leak in LEAKS {
+            let text = format!("its access log tells {leak}, which may hold a token");
+            complaints.require(!format.contains(leak), stage.id, text);
         }
-        for hook in OPEN {
-            let limits = stage.property("/RouteSettings").get(hook);
-            let limit = |name: &str| limits.and_then(|limits| referred(limits.get(name)?));
-            if (limit("ThrottlingRateLimit"), limit("ThrottlingBurstLimit"))
-                != (Some("ThrottlingRate"), Some("ThrottlingBurst"))
-            {
-                complaints.push((
-                    stage.id.to_owned(),
-                    format!("{hook} shares its limits with the admin API"),
-                ));
+        for (limit, parameter) in LIMITS {
+            let default = stage.property(&format!("/DefaultRouteSettings/{limit}"));
+            complaints.require(!default.is_null(), stage.id, format!("it has no {limit}"));
+            for hook in OPEN {
+                let settings = stage.property("/RouteSettings").get(hook);
+                let own = settings.and_then(|settings| referred(settings.get(limit)?));
+                let text = format!("{hook} shares its limits with the admin API");
+                complaints.require(own == Some(parameter), stage.id, text);
             }
         }
-        for leak in LEAKS.into_iter().filter(|leak| format.contains(leak)) {
-            complaints.push((
-                stage.id.to_owned(),
-                format!("its access log tells {leak}, which may hold a token"),
-            ));
-        }
-        for limit in ["ThrottlingRateLimit", "ThrottlingBurstLimit"] {
-            if stage
-                .property(&format!("/DefaultRouteSettings/{limit}"))
-                .is_null()
-            {
-                complaints.push((stage.id.to_owned(), format!("it has no {limit}")));
-            }
-        }
-    }
-    if stages != 1 {
-        complaints.push((
-            "Resources".to_owned(),
-            format!("there are {stages} API stages instead of one"),
-        ));
     }
     for api in template.of_kind("AWS::ApiGatewayV2::Api") {
-        if !api.property("/CorsConfiguration").is_null() {
-            complaints.push((api.id.to_owned(), "CORS is on".to_owned()));
-        }
+        let is_closed = api.property("/CorsConfiguration").is_null();
+        complaints.require(is_closed, api.id, "CORS is on");
     }
-    complaints
 }
 
 /// The routes of deliveries.
@@ -980,56 +841,44 @@ const OPEN: [&str; 2] = [
 
 /// The routes are made one after the other, each once the gateway may invoke its function, and the stage after them all: an
 /// API that is changed side by side refuses, and a stage cannot limit a route that is not there.
-fn order_of_routes(template: &Template) -> Vec<Complaint> {
-    let depends = |resource: Resource<'_>| {
-        let on = listed(Some(resource.attribute("DependsOn"))).into_iter();
-        let on = on.filter_map(Value::as_str).map(str::to_owned);
-        on.collect::<Vec<String>>()
+fn order_of_routes(template: &Template, complaints: &mut Complaints) {
+    const ROUTE: &str = "AWS::ApiGatewayV2::Route";
+    let depends = |resource: Resource<'_>, kind: &str| {
+        let on = texts(Some(resource.attribute("DependsOn"))).into_iter();
+        let on = on.filter_map(|id| template.resource(id));
+        let mut on = on.filter(|found| found.kind() == kind);
+        on.next().map(|found| found.id)
     };
-    let of_kind = |id: &String, kind: &str| {
-        template
-            .resource(id)
-            .is_some_and(|resource| resource.kind() == kind)
-    };
-    let mut complaints = Vec::new();
-    let mut before: Vec<(String, String)> = Vec::new();
-    for route in template.of_kind("AWS::ApiGatewayV2::Route") {
-        let on = depends(route);
-        if !on.iter().any(|id| of_kind(id, "AWS::Lambda::Permission")) {
-            let complaint =
-                "it may be there before the gateway may invoke its function (DependsOn)";
-            complaints.push((route.id.to_owned(), complaint.to_owned()));
-        }
-        let earlier = on
-            .into_iter()
-            .find(|id| of_kind(id, "AWS::ApiGatewayV2::Route"));
-        before.push((route.id.to_owned(), earlier.unwrap_or_default()));
+    let mut before: Vec<(&str, Option<&str>)> = Vec::new();
+    for route in template.of_kind(ROUTE) {
+        complaints.require(
+            depends(route, "AWS::Lambda::Permission").is_some(),
+            route.id,
+            "it may be there before the gateway may invoke its function (DependsOn)",
+        );
+        before.push((route.id, depends(route, ROUTE)));
     }
     // A chain: one route waits for none, and no two for the same.
-    let waits_for = |id: &str| before.iter().filter(|(_, earlier)| earlier == id).count();
+    let waits_for = |id: Option<&str>| before.iter().filter(|(_, earlier)| *earlier == id).count();
     for (route, earlier) in &before {
-        if waits_for(earlier) > 1 {
-            complaints.push((
-                route.clone(),
-                "another route is made at the same time (DependsOn)".to_owned(),
-            ));
-        }
+        complaints.require(
+            waits_for(*earlier) <= 1,
+            route,
+            "another route is made at the same time (DependsOn)",
+        );
     }
     for stage in template.of_kind("AWS::ApiGatewayV2::Stage") {
-        let waits = depends(stage);
-        let last = before.iter().find(|(route, _)| waits_for(route) == 0);
-        if !last.is_some_and(|(last, _)| waits.contains(last)) {
-            complaints.push((
-                stage.id.to_owned(),
-                "it does not wait for the last route (DependsOn)".to_owned(),
-            ));
-        }
+        let last = depends(stage, ROUTE);
+        complaints.require(
+            last.is_some() && waits_for(last) == 0,
+            stage.id,
+            "it does not wait for the last route (DependsOn)",
+        );
     }
-    complaints
 }
 
 /// The hooks are open, all other routes ask for an IAM signature.
-fn routes(template: &Template) -> Vec<Complaint> {
+fn routes(template: &Template, complaints: &mut Complaints) {
     const SIGNED: [&str; 7] = [
         "GET /v1/accounts",
         "PUT /v1/accounts/{account}",
@@ -1039,127 +888,100 @@ fn routes(template: &Template) -> Vec<Complaint> {
         "POST /v1/accounts/{account}/{action}",
         "GET /v1/accounts/{account}/erasure/{erasure}",
     ];
-    let mut complaints = Vec::new();
     let mut keys = Vec::new();
     for route in template.of_kind("AWS::ApiGatewayV2::Route") {
         let key = route.property("/RouteKey").as_str().unwrap_or_default();
         keys.push(key);
-        let expected = if OPEN.contains(&key) {
-            "NONE"
-        } else {
-            "AWS_IAM"
+        let expected = match OPEN.contains(&key) {
+            true => "NONE",
+            false => "AWS_IAM",
         };
-        if route.property("/AuthorizationType") != expected {
-            complaints.push((
-                route.id.to_owned(),
-                format!("AuthorizationType of {key} must be {expected}"),
-            ));
-        }
+        complaints.require_value(route, "/AuthorizationType", expected);
     }
     for key in SIGNED.into_iter().chain(OPEN) {
-        if !keys.contains(&key) {
-            complaints.push(("Resources".to_owned(), format!("there is no route {key}")));
-        }
+        let text = format!("there is no route {key}");
+        complaints.require(keys.contains(&key), "Resources", text);
     }
-    complaints
 }
 
 /// Whoever may invoke a function without a signature does so by its URL alone, and no webhook is registered at a URL that
 /// still refuses. <https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html>
-fn function_urls(template: &Template) -> Vec<Complaint> {
-    let mut complaints = Vec::new();
-    let mut complain =
-        |place: Resource<'_>, text: &str| complaints.push((place.id.to_owned(), text.to_owned()));
+fn function_urls(template: &Template, complaints: &mut Complaints) {
     let public: Vec<Resource<'_>> = template
         .of_kind("AWS::Lambda::Permission")
         .filter(|permission| permission.property("/Principal") == "*")
         .collect();
-    let is_by_url = |permission: &Resource<'_>| match permission.property("/Action").as_str() {
-        Some("lambda:InvokeFunctionUrl") => permission.property("/FunctionUrlAuthType") == "NONE",
-        Some("lambda:InvokeFunction") => permission.property("/InvokedViaFunctionUrl") == true,
-        _ => false,
-    };
-    for permission in public.iter().filter(|permission| !is_by_url(permission)) {
-        complain(
-            *permission,
-            "everybody may invoke the function, and not by its URL alone",
-        );
+    for permission in &public {
+        let is_by_url = match permission.property("/Action").as_str() {
+            Some("lambda:InvokeFunctionUrl") => {
+                permission.property("/FunctionUrlAuthType") == "NONE"
+            }
+            Some("lambda:InvokeFunction") => permission.property("/InvokedViaFunctionUrl") == true,
+            _ => false,
+        };
+        let text = "everybody may invoke the function, and not by its URL alone";
+        complaints.require(is_by_url, permission.id, text);
     }
     for url in template.of_kind("AWS::Lambda::Url") {
         let function = referred(url.property("/TargetFunctionArn"));
         let condition = url.attribute("Condition");
-        if condition.is_null() {
-            complain(
-                url,
-                "it is there whether or not anybody asked for it (Condition)",
-            );
-        }
-        for (property, expected) in [("/AuthType", "NONE"), ("/InvokeMode", "BUFFERED")] {
-            if url.property(property) != expected {
-                complain(url, &format!("{property} has to be {expected}"));
-            }
-        }
-        if !url.property("/Cors").is_null() {
-            complain(url, "CORS is on");
-        }
-        let registers = functions(template).find(|function| {
-            !function
-                .property("/Environment/Variables/HOOKS_URL")
-                .is_null()
-        });
-        let waits = registers.map(|registers| listed(Some(registers.attribute("DependsOn"))));
+        complaints.require(
+            !condition.is_null(),
+            url.id,
+            "it is there whether or not anybody asked for it (Condition)",
+        );
+        complaints.require_value(url, "/AuthType", "NONE");
+        complaints.require_value(url, "/InvokeMode", "BUFFERED");
+        complaints.require(url.property("/Cors").is_null(), url.id, "CORS is on");
+        let mut registers =
+            functions(template).filter(|one| !variable(*one, "HOOKS_URL").is_null());
+        let waits = registers.next();
+        let waits = waits.map(|registers| texts(Some(registers.attribute("DependsOn"))));
         for action in ["lambda:InvokeFunctionUrl", "lambda:InvokeFunction"] {
             let permission = public.iter().find(|permission| {
                 permission.property("/Action") == action
                     && referred(permission.property("/FunctionName")) == function
                     && permission.attribute("Condition") == condition
             });
-            match (permission, &waits) {
-                (None, _) => complain(url, &format!("nobody may call it: {action} is missing")),
-                (Some(permission), Some(waits)) if !waits.iter().any(|id| *id == permission.id) => {
-                    complain(
-                        *permission,
-                        "webhooks may be registered before it is there (DependsOn)",
-                    );
-                }
-                (Some(_), _) => {}
-            }
+            let Some(permission) = permission else {
+                complaints.add(url.id, format!("nobody may call it: {action} is missing"));
+                continue;
+            };
+            complaints.require(
+                waits
+                    .as_ref()
+                    .is_none_or(|waits| waits.contains(&permission.id)),
+                permission.id,
+                "webhooks may be registered before it is there (DependsOn)",
+            );
         }
     }
-    complaints
 }
 
 /// The consumer can read which team gets what: with a word misspelt it would not start, and lanes would fill.
-fn teams(template: &Template) -> Vec<Complaint> {
-    let readers = functions(template).filter_map(|function| {
-        let value = function.property("/Environment/Variables/ROUTES");
-        template.resource(referred(value)?)
-    });
-    let complain = |parameter: Resource<'_>| {
+fn teams(template: &Template, complaints: &mut Complaints) {
+    let readers = functions(template)
+        .filter_map(|function| template.resource(referred(variable(function, "ROUTES"))?));
+    for parameter in readers {
         // As a first deployment makes it, with the example team; and as the parameter says, where it names teams.
-        let value = parameter.property("/Value");
-        let branches = match value.get("Fn::If") {
-            None => vec![value],
-            branches => listed(branches).into_iter().skip(1).collect(),
-        };
-        let values = branches.into_iter().map(|value| template.text(value));
-        let wrong = values
+        let values = branches(parameter.property("/Value")).into_iter();
+        let values = values.map(|value| template.text(value));
+        let mut wrong = values
             .filter(|text| !text.is_empty())
-            .find_map(|text| Routes::parse(&text).err());
-        wrong.map(|error| (parameter.id.to_owned(), error.to_string()))
-    };
-    let unguarded = template
-        .at("/Parameters/Teams/AllowedPattern")
-        .is_null()
-        .then(|| {
-            let complaint = "it has no AllowedPattern that refuses what cannot be read";
-            ("Teams".to_owned(), complaint.to_owned())
-        });
-    readers.filter_map(complain).chain(unguarded).collect()
+            .filter_map(|text| Routes::parse(&text).err());
+        if let Some(error) = wrong.next() {
+            complaints.add(parameter.id, error.to_string());
+        }
+    }
+    complaints.require(
+        !template.at("/Parameters/Teams/AllowedPattern").is_null(),
+        "Teams",
+        "it has no AllowedPattern that refuses what cannot be read",
+    );
 }
 
 /// Names that other programs read.
-fn outputs(template: &Template) -> Vec<Complaint> {
+fn outputs(template: &Template, complaints: &mut Complaints) {
     const LANES: [&str; 6] = [
         "Customers",
         "Orders",
@@ -1179,16 +1001,12 @@ fn outputs(template: &Template) -> Vec<Complaint> {
         "UndeliveredQueueUrl",
         "ExampleTeamQueueUrl",
     ];
-    let lanes = LANES
-        .into_iter()
-        .flat_map(|lane| [format!("{lane}QueueUrl"), format!("{lane}DlqUrl")]);
-    OTHERS
-        .into_iter()
-        .map(str::to_owned)
-        .chain(lanes)
-        .filter(|name| template.at(&format!("/Outputs/{name}/Value")).is_null())
-        .map(|name| (name, "this output is missing".to_owned()))
-        .collect()
+    let of_lane = |lane| [format!("{lane}QueueUrl"), format!("{lane}DlqUrl")];
+    let of_lanes = LANES.into_iter().flat_map(of_lane);
+    for name in OTHERS.into_iter().map(str::to_owned).chain(of_lanes) {
+        let value = template.at(&format!("/Outputs/{name}/Value"));
+        complaints.require(!value.is_null(), &name, "this output is missing");
+    }
 }
 
 /// One value or a list of them.
@@ -1198,6 +1016,12 @@ pub(super) fn listed(value: Option<&Value>) -> Vec<&Value> {
         Some(Value::Array(items)) => items.iter().collect(),
         Some(one) => vec![one],
     }
+}
+
+/// One text or a list of them.
+pub(super) fn texts(value: Option<&Value>) -> Vec<&str> {
+    let values = listed(value).into_iter();
+    values.filter_map(Value::as_str).collect()
 }
 
 #[cfg(test)]
@@ -1341,16 +1165,8 @@ mod tests {
     #[case::a_visibility_that_is_too_short("visibility", "/Parameters/LaneVisibilityTimeout/Default", json!(180))]
     #[case::a_function_time_out_that_has_grown("visibility", "/Parameters/ConsumerTimeout/Default", json!(49))]
     #[case::a_window_that_has_grown("visibility", "/Parameters/ConsumerBatchingWindow/Default", json!(111))]
-    #[case::the_default_visibility(
-        "visibility",
-        "/Resources/OrdersQueue/Properties/VisibilityTimeout",
-        Value::Null
-    )]
-    #[case::a_function_without_time_out(
-        "visibility",
-        "/Resources/Inbound/Properties/Timeout",
-        Value::Null
-    )]
+    #[case::the_default_visibility("visibility", "/Resources/OrdersQueue/Properties/VisibilityTimeout", json!(null))]
+    #[case::a_function_without_time_out("visibility", "/Resources/Inbound/Properties/Timeout", json!(null))]
     #[case::a_lease_within_the_time_out("inbound-times", "/Parameters/RetryLeaseSeconds/Default", json!(10))]
     #[case::a_budget_beyond_the_time_out("inbound-times", "/Parameters/AnswerBudgetMs/Default", json!(10_000))]
     #[case::a_lease_that_may_be_shorter("inbound-times", "/Parameters/RetryLeaseSeconds/MinValue", json!(14))]
@@ -1365,58 +1181,38 @@ mod tests {
     #[case::little_memory_of_inbound("floors", "/Parameters/InboundMemory/MinValue", json!(255))]
     #[case::little_memory_of_the_consumer("floors", "/Parameters/ConsumerMemory/MinValue", json!(319))]
     #[case::a_misspelt_route("teams", "/Resources/Routes/Properties/Value/Fn::If/2", json!(r#"[{"team":"a","quue":"q","types":["*"],"accounts":["*"]}]"#))]
-    #[case::routes_that_nothing_refuses("teams", "/Parameters/Teams/AllowedPattern", Value::Null)]
+    #[case::routes_that_nothing_refuses("teams", "/Parameters/Teams/AllowedPattern", json!(null))]
     #[case::receives_by_parameter("receives", "/Resources/BillingQueue/Properties/RedrivePolicy/maxReceiveCount", json!({"Ref": "ConsumerBatchSize"}))]
-    #[case::no_redrive(
-        "dead-letters",
-        "/Resources/OtherQueue/Properties/RedrivePolicy",
-        Value::Null
-    )]
+    #[case::no_redrive("dead-letters", "/Resources/OtherQueue/Properties/RedrivePolicy", json!(null))]
     #[case::a_short_lived_dead_letter_queue("dead-letters", "/Resources/OtherDlq/Properties/MessageRetentionPeriod", json!(345_600))]
     #[case::a_source_that_keeps_as_long("dead-letters", "/Parameters/LaneRetentionSeconds/Default", json!(1_209_600))]
-    #[case::whole_batches(
-        "partial-batches",
-        "/Resources/OrdersSource/Properties/FunctionResponseTypes",
-        Value::Null
-    )]
+    #[case::whole_batches("partial-batches", "/Resources/OrdersSource/Properties/FunctionResponseTypes", json!(null))]
     #[case::a_limit_that_may_be_too_low("concurrency", "/Parameters/OrdersConcurrency/MinValue", json!(1))]
     #[case::a_limit_that_may_be_too_high("concurrency", "/Parameters/OrdersConcurrency/MaxValue", json!(1001))]
     #[case::reserved_concurrency("concurrency", "/Resources/Consumer/Properties/ReservedConcurrentExecutions", json!(5))]
     #[case::reserved_concurrency_for_all("concurrency", "/Globals/Function/ReservedConcurrentExecutions", json!(5))]
-    #[case::no_limit(
-        "concurrency",
-        "/Resources/OrdersSource/Properties/ScalingConfig",
-        Value::Null
-    )]
+    #[case::no_limit("concurrency", "/Resources/OrdersSource/Properties/ScalingConfig", json!(null))]
     #[case::a_filter("event-properties", "/Resources/OrdersSource/Properties/FilterCriteria", json!({}))]
     #[case::a_large_batch_without_window("event-properties", "/Resources/SubscriptionsCheck/Properties/BatchSize", json!(50))]
     #[case::an_event_of_sam("event-properties", "/Resources/Consumer/Properties/Events", json!({"Lane": {"Type": "SQS"}}))]
-    #[case::a_lane_that_nobody_reads("event-sources", "/Resources/OrdersSource", Value::Null)]
+    #[case::a_lane_that_nobody_reads("event-sources", "/Resources/OrdersSource", json!(null))]
     #[case::a_lane_that_two_read("event-sources", "/Resources/OrdersSource/Properties/EventSourceArn", json!({"Fn::GetAtt": "BillingQueue.Arn"}))]
-    #[case::a_lane_that_its_function_does_not_know(
-        "event-sources",
-        "/Resources/Consumer/Properties/Environment/Variables/ORDERS_QUEUE_URL",
-        Value::Null
-    )]
+    #[case::a_lane_that_its_function_does_not_know("event-sources", "/Resources/Consumer/Properties/Environment/Variables/ORDERS_QUEUE_URL", json!(null))]
     #[case::an_unknown_runtime("runtime", "/Globals/Function/Runtime", json!("provided.al2032"))]
     #[case::another_handler("runtime", "/Resources/Inbound/Properties/Handler", json!("main"))]
-    #[case::no_build_method("runtime", "/Resources/Inbound/Metadata", Value::Null)]
+    #[case::no_build_method("runtime", "/Resources/Inbound/Metadata", json!(null))]
     #[case::a_shared_role("roles", "/Resources/Consumer/Properties/Role", json!({"Fn::GetAtt": "InboundRole.Arn"}))]
-    #[case::sams_own_role("roles", "/Resources/Consumer/Properties/Role", Value::Null)]
+    #[case::sams_own_role("roles", "/Resources/Consumer/Properties/Role", json!(null))]
     #[case::every_action("permissions", "/Resources/InboundRole/Properties/Policies/0/PolicyDocument/Statement/1/Action", json!("dynamodb:*"))]
     #[case::a_family_of_actions("permissions", "/Resources/InboundRole/Properties/Policies/0/PolicyDocument/Statement/1/Action", json!("dynamodb:Get*"))]
     #[case::every_resource("permissions", "/Resources/ConsumerRole/Properties/Policies/0/PolicyDocument/Statement/0/Resource", json!("*"))]
     #[case::an_oauth_secret_for_inbound("permissions", "/Resources/InboundRole/Properties/Policies/0/PolicyDocument/Statement/7/Resource", json!({"Fn::Sub": "arn:aws:secretsmanager:eu:1:secret:x/oauth/*"}))]
-    #[case::every_account_for_inbound(
-        "permissions",
-        "/Resources/InboundRole/Properties/Policies/0/PolicyDocument/Statement/1/Condition",
-        Value::Null
-    )]
+    #[case::every_account_for_inbound("permissions", "/Resources/InboundRole/Properties/Policies/0/PolicyDocument/Statement/1/Condition", json!(null))]
     #[case::receipts_for_inbound("permissions", "/Resources/InboundRole/Properties/Policies/0/PolicyDocument/Statement/2/Condition/ForAllValues:StringLike/dynamodb:LeadingKeys", json!(["*"]))]
     #[case::everything_for_people("permissions", "/Resources/OperatorAct/Properties/PolicyDocument/Statement/0/Resource", json!("*"))]
     #[case::more_than_looks_on_everything("permissions", "/Resources/OperatorRead/Properties/PolicyDocument/Statement/1/Action/0", json!("sqs:GetQueueAttributes"))]
-    #[case::a_policy_that_is_gone("people", "/Resources/OperatorAct", Value::Null)]
-    #[case::a_policy_without_its_output("people", "/Outputs/OperatorAdminArn", Value::Null)]
+    #[case::a_policy_that_is_gone("people", "/Resources/OperatorAct", json!(null))]
+    #[case::a_policy_without_its_output("people", "/Outputs/OperatorAdminArn", json!(null))]
     #[case::a_call_that_nobody_may_make("people", "/Resources/OperatorPayload/Properties/PolicyDocument/Statement/0/Action", json!(["dynamodb:GetItem", "dynamodb:Query"]))]
     #[case::a_method_that_nobody_may_use("people", "/Resources/OperatorAdmin/Properties/PolicyDocument/Statement/0/Resource/1", json!("x"))]
     #[case::payloads_for_who_looks("people", "/Resources/OperatorRead/Properties/PolicyDocument/Statement/2/Action", json!(["lambda:GetFunctionConfiguration", "dynamodb:GetItem"]))]
@@ -1424,120 +1220,48 @@ mod tests {
     #[case::whole_items_for_who_looks("people", "/Resources/OperatorRead/Properties/PolicyDocument/Statement/12/Condition/StringEquals", json!({}))]
     #[case::credentials_for_people("people", "/Resources/OperatorAdmin/Properties/PolicyDocument/Statement/1/Resource", json!({"Fn::Sub": "arn:aws:secretsmanager:eu:1:secret:x/oauth/*"}))]
     #[case::every_queue_by_a_condition("permissions", "/Resources/ConsumerRole/Properties/Policies/0/PolicyDocument/Statement/7/Fn::If/1/Resource", json!("*"))]
-    #[case::an_unbounded_role(
-        "roles",
-        "/Resources/ConsumerRole/Properties/PermissionsBoundary",
-        Value::Null
-    )]
+    #[case::an_unbounded_role("roles", "/Resources/ConsumerRole/Properties/PermissionsBoundary", json!(null))]
     #[case::a_table_that_a_failed_creation_leaves("retained", "/Resources/RecordsTable/DeletionPolicy", json!("Retain"))]
     #[case::a_table_that_dies_with_the_stack("retained", "/Resources/RecordsTable/DeletionPolicy", json!("Delete"))]
-    #[case::a_table_that_dies_with_a_replacement(
-        "retained",
-        "/Resources/RecordsTable/UpdateReplacePolicy",
-        Value::Null
-    )]
-    #[case::a_bucket_that_dies_with_the_stack(
-        "retained",
-        "/Resources/OversizeBucket/DeletionPolicy",
-        Value::Null
-    )]
+    #[case::a_table_that_dies_with_a_replacement("retained", "/Resources/RecordsTable/UpdateReplacePolicy", json!(null))]
+    #[case::a_bucket_that_dies_with_the_stack("retained", "/Resources/OversizeBucket/DeletionPolicy", json!(null))]
     #[case::a_table_name("no-fixed-names", "/Resources/RecordsTable/Properties/TableName", json!("records"))]
     #[case::a_function_name("no-fixed-names", "/Resources/Inbound/Properties/FunctionName", json!("inbound"))]
     #[case::a_parameter_name("no-fixed-names", "/Resources/Routes/Properties/Name", json!("/orderhook/routes"))]
     #[case::a_provisioned_table("tables", "/Resources/RecordsTable/Properties/BillingMode", json!("PROVISIONED"))]
-    #[case::a_table_without_recovery(
-        "tables",
-        "/Resources/RecordsTable/Properties/PointInTimeRecoverySpecification",
-        Value::Null
-    )]
+    #[case::a_table_without_recovery("tables", "/Resources/RecordsTable/Properties/PointInTimeRecoverySpecification", json!(null))]
     #[case::a_key_of_kms("tables", "/Resources/RecordsTable/Properties/SSESpecification", json!({"SSEEnabled": true}))]
-    #[case::a_table_that_cannot_be_protected(
-        "tables",
-        "/Resources/RecordsTable/Properties/DeletionProtectionEnabled",
-        Value::Null
-    )]
-    #[case::no_versions(
-        "bucket",
-        "/Resources/OversizeBucket/Properties/VersioningConfiguration",
-        Value::Null
-    )]
+    #[case::a_table_that_cannot_be_protected("tables", "/Resources/RecordsTable/Properties/DeletionProtectionEnabled", json!(null))]
+    #[case::no_versions("bucket", "/Resources/OversizeBucket/Properties/VersioningConfiguration", json!(null))]
     #[case::records_in_the_bucket_that_expire("bucket", "/Resources/OversizeBucket/Properties/LifecycleConfiguration/Rules/4/ExpirationInDays", json!({"Ref": "OversizeExpiryDays"}))]
     #[case::everything_in_the_bucket_expires("bucket", "/Resources/OversizeBucket/Properties/LifecycleConfiguration/Rules/0/ExpirationInDays", json!({"Ref": "OversizeExpiryDays"}))]
     #[case::receipts_in_the_bucket_that_stay("bucket", "/Resources/OversizeBucket/Properties/LifecycleConfiguration/Rules/1/Prefix", json!("receipt/"))]
     #[case::events_that_expire_with_receipts("bucket", "/Resources/OversizeBucket/Properties/LifecycleConfiguration/Rules/2/Fn::If/1/ExpirationInDays", json!({"Ref": "ReceiptTtlDays"}))]
-    #[case::versions_that_stay(
-        "bucket",
-        "/Resources/OversizeBucket/Properties/LifecycleConfiguration/Rules/1/NoncurrentVersionExpiration",
-        Value::Null
-    )]
-    #[case::receipts_that_stay(
-        "tables",
-        "/Resources/ReceiptsTable/Properties/TimeToLiveSpecification",
-        Value::Null
-    )]
+    #[case::versions_that_stay("bucket", "/Resources/OversizeBucket/Properties/LifecycleConfiguration/Rules/1/NoncurrentVersionExpiration", json!(null))]
+    #[case::receipts_that_stay("tables", "/Resources/ReceiptsTable/Properties/TimeToLiveSpecification", json!(null))]
     #[case::records_that_expire("tables", "/Resources/RecordsTable/Properties/TimeToLiveSpecification", json!({"AttributeName": "expires_at", "Enabled": true}))]
     #[case::a_public_bucket("bucket", "/Resources/OversizeBucket/Properties/PublicAccessBlockConfiguration/BlockPublicPolicy", json!(false))]
-    #[case::an_unencrypted_bucket(
-        "bucket",
-        "/Resources/OversizeBucket/Properties/BucketEncryption",
-        Value::Null
-    )]
-    #[case::an_unencrypted_queue(
-        "queue-encryption",
-        "/Resources/OrdersDlq/Properties/SqsManagedSseEnabled",
-        Value::Null
-    )]
+    #[case::an_unencrypted_bucket("bucket", "/Resources/OversizeBucket/Properties/BucketEncryption", json!(null))]
+    #[case::an_unencrypted_queue("queue-encryption", "/Resources/OrdersDlq/Properties/SqsManagedSseEnabled", json!(null))]
     #[case::a_path_in_the_access_log("access-log", "/Resources/Stage/Properties/AccessLogSettings/Format", json!("$context.routeKey $context.path"))]
     #[case::no_route_in_the_access_log("access-log", "/Resources/Stage/Properties/AccessLogSettings/Format", json!("$context.status"))]
-    #[case::no_throttle(
-        "access-log",
-        "/Resources/Stage/Properties/DefaultRouteSettings",
-        Value::Null
-    )]
-    #[case::one_limit_for_all(
-        "access-log",
-        "/Resources/Stage/Properties/RouteSettings",
-        Value::Null
-    )]
+    #[case::no_throttle("access-log", "/Resources/Stage/Properties/DefaultRouteSettings", json!(null))]
+    #[case::one_limit_for_all("access-log", "/Resources/Stage/Properties/RouteSettings", json!(null))]
     #[case::a_limit_of_the_admin_api("access-log", "/Resources/Stage/Properties/RouteSettings/POST ~1hooks~1{source}~1{token}/ThrottlingRateLimit", json!({"Ref": "AdminThrottlingRate"}))]
     #[case::callers_without_a_name("access-log", "/Resources/Stage/Properties/AccessLogSettings/Format", json!("$context.routeKey"))]
     #[case::a_route_before_its_permission("order-of-routes", "/Resources/HookRoute/DependsOn", json!([]))]
     #[case::routes_side_by_side("order-of-routes", "/Resources/AccountGetRoute/DependsOn", json!(["SubscriptionsPermission", "AccountsListRoute"]))]
     #[case::a_route_that_waits_for_none("order-of-routes", "/Resources/AccountGetRoute/DependsOn", json!("SubscriptionsPermission"))]
-    #[case::a_stage_that_does_not_wait(
-        "order-of-routes",
-        "/Resources/Stage/DependsOn",
-        Value::Null
-    )]
-    #[case::a_url_that_is_always_there(
-        "function-urls",
-        "/Resources/InboundUrl/Condition",
-        Value::Null
-    )]
+    #[case::a_stage_that_does_not_wait("order-of-routes", "/Resources/Stage/DependsOn", json!(null))]
+    #[case::a_url_that_is_always_there("function-urls", "/Resources/InboundUrl/Condition", json!(null))]
     #[case::a_signed_url("function-urls", "/Resources/InboundUrl/Properties/AuthType", json!("AWS_IAM"))]
     #[case::a_url_that_streams("function-urls", "/Resources/InboundUrl/Properties/InvokeMode", json!("RESPONSE_STREAM"))]
     #[case::a_url_for_browsers("function-urls", "/Resources/InboundUrl/Properties/Cors", json!({"AllowOrigins": ["*"]}))]
     #[case::a_url_of_another_function("function-urls", "/Resources/InboundUrl/Properties/TargetFunctionArn", json!({"Fn::GetAtt": "Consumer.Arn"}))]
-    #[case::a_url_that_nobody_may_call(
-        "function-urls",
-        "/Resources/InboundUrlPermission",
-        Value::Null
-    )]
-    #[case::a_url_that_may_not_invoke(
-        "function-urls",
-        "/Resources/InboundUrlInvokePermission",
-        Value::Null
-    )]
-    #[case::a_function_that_everybody_may_invoke(
-        "function-urls",
-        "/Resources/InboundUrlInvokePermission/Properties/InvokedViaFunctionUrl",
-        Value::Null
-    )]
-    #[case::a_permission_that_is_always_there(
-        "function-urls",
-        "/Resources/InboundUrlPermission/Condition",
-        Value::Null
-    )]
+    #[case::a_url_that_nobody_may_call("function-urls", "/Resources/InboundUrlPermission", json!(null))]
+    #[case::a_url_that_may_not_invoke("function-urls", "/Resources/InboundUrlInvokePermission", json!(null))]
+    #[case::a_function_that_everybody_may_invoke("function-urls", "/Resources/InboundUrlInvokePermission/Properties/InvokedViaFunctionUrl", json!(null))]
+    #[case::a_permission_that_is_always_there("function-urls", "/Resources/InboundUrlPermission/Condition", json!(null))]
     #[case::webhooks_before_their_url("function-urls", "/Resources/Subscriptions/DependsOn", json!(["InboundUrlPermission"]))]
     #[case::a_url_without_alarm("alarms", "/Resources/ApiErrorsAlarm/Properties/Metrics/2", json!({"Ref": "AWS::NoValue"}))]
     #[case::a_url_whose_refusals_are_the_platform_s("alarms", "/Resources/UnexplainedRefusalsAlarm/Properties/Metrics/3/Fn::If/1/MetricStat/Metric/MetricName", json!("UrlRequestCount"))]
@@ -1547,55 +1271,39 @@ mod tests {
     #[case::a_signed_hook("routes", "/Resources/HookRoute/Properties/AuthorizationType", json!("AWS_IAM"))]
     #[case::a_hook_of_one_source("routes", "/Resources/HookRoute/Properties/RouteKey", json!("POST /hooks/orderspace/{token}"))]
     #[case::a_signed_part("routes", "/Resources/HookPartRoute/Properties/AuthorizationType", json!("AWS_IAM"))]
-    #[case::a_missing_part("routes", "/Resources/HookPartRoute", Value::Null)]
-    #[case::a_missing_route("routes", "/Resources/AccountPatchRoute", Value::Null)]
-    #[case::a_right_of_tracing_without_tracing(
-        "permissions",
-        "/Resources/TracingPolicy/Condition",
-        Value::Null
-    )]
+    #[case::a_missing_part("routes", "/Resources/HookPartRoute", json!(null))]
+    #[case::a_missing_route("routes", "/Resources/AccountPatchRoute", json!(null))]
+    #[case::a_right_of_tracing_without_tracing("permissions", "/Resources/TracingPolicy/Condition", json!(null))]
     #[case::more_than_tracing_on_everything("permissions", "/Resources/TracingPolicy/Properties/PolicyDocument/Statement/0/Action/0", json!("dynamodb:GetItem"))]
-    #[case::dead_letters_without_alarm("alarms", "/Resources/DeadLettersAlarm", Value::Null)]
+    #[case::dead_letters_without_alarm("alarms", "/Resources/DeadLettersAlarm", json!(null))]
     #[case::a_dead_letter_queue_left_out("alarms", "/Resources/DeadLettersAlarm/Properties/Metrics/1/MetricStat/Metric/Dimensions/0/Value", json!({"Fn::GetAtt": "BillingDlq.QueueName"}))]
     #[case::dead_letters_that_ring_late("alarms", "/Resources/DeadLettersAlarm/Properties/DatapointsToAlarm", json!(60))]
     #[case::a_queue_that_does_not_ring_again("alarms", "/Resources/WaitingThreeDaysAlarm/Properties/Metrics/7/MetricStat/Metric/Dimensions/0/Value", json!({"Fn::GetAtt": "QuarantineQueue.QueueName"}))]
     #[case::a_week_that_is_none("alarms", "/Resources/WaitingSevenDaysAlarm/Properties/DatapointsToAlarm", json!(160))]
-    #[case::an_alarm_that_tells_nobody(
-        "alarms",
-        "/Resources/QuarantineAlarm/Properties/AlarmActions",
-        Value::Null
-    )]
-    #[case::a_lane_without_age("alarms", "/Resources/BacklogAlarm", Value::Null)]
-    #[case::a_lane_without_flight("alarms", "/Resources/InFlightAlarm", Value::Null)]
+    #[case::an_alarm_that_tells_nobody("alarms", "/Resources/QuarantineAlarm/Properties/AlarmActions", json!(null))]
+    #[case::a_lane_without_age("alarms", "/Resources/BacklogAlarm", json!(null))]
+    #[case::a_lane_without_flight("alarms", "/Resources/InFlightAlarm", json!(null))]
     #[case::a_flight_beyond_the_ceiling("alarms", "/Resources/InFlightAlarm/Properties/Threshold", json!(120_000))]
-    #[case::a_function_without_alarm("alarms", "/Resources/FunctionErrorsAlarm", Value::Null)]
-    #[case::a_function_without_throttles(
-        "alarms",
-        "/Resources/FunctionThrottlesAlarm",
-        Value::Null
-    )]
+    #[case::a_function_without_alarm("alarms", "/Resources/FunctionErrorsAlarm", json!(null))]
+    #[case::a_function_without_throttles("alarms", "/Resources/FunctionThrottlesAlarm", json!(null))]
     #[case::a_table_without_alarm("alarms", "/Resources/TablesThrottledAlarm/Properties/Metrics/0/MetricStat/Metric/Dimensions/0/Value", json!({"Ref": "RecordsTable"}))]
-    #[case::metrics_that_nobody_misses("alarms", "/Resources/MetricsLostAlarm", Value::Null)]
+    #[case::metrics_that_nobody_misses("alarms", "/Resources/MetricsLostAlarm", json!(null))]
     #[case::an_api_without_alarm("alarms", "/Resources/ApiErrorsAlarm/Properties/Metrics/0/MetricStat/Metric/MetricName", json!("4xx"))]
     #[case::an_api_that_rings_late("alarms", "/Resources/ApiErrorsAlarm/Properties/DatapointsToAlarm", json!(3))]
-    #[case::refusals_of_the_platform("alarms", "/Resources/UnexplainedRefusalsAlarm", Value::Null)]
-    #[case::a_metric_of_ours_without_alarm("alarms", "/Resources/SilenceAlarm", Value::Null)]
+    #[case::refusals_of_the_platform("alarms", "/Resources/UnexplainedRefusalsAlarm", json!(null))]
+    #[case::a_metric_of_ours_without_alarm("alarms", "/Resources/SilenceAlarm", json!(null))]
     #[case::a_metric_that_nobody_writes("alarm-metrics", "/Resources/SilenceAlarm/Properties/MetricName", json!("Silence"))]
-    #[case::an_alarm_for_all_stacks(
-        "alarm-metrics",
-        "/Resources/FailedDeliveriesAlarm/Properties/Dimensions",
-        Value::Null
-    )]
+    #[case::an_alarm_for_all_stacks("alarm-metrics", "/Resources/FailedDeliveriesAlarm/Properties/Dimensions", json!(null))]
     #[case::a_metric_by_what_it_is_not_published_by("alarm-metrics", "/Resources/RetriedAlarm/Properties/Dimensions", json!([{"Name": "Stack", "Value": {"Ref": "AWS::StackName"}}, {"Name": "Account", "Value": "acme"}]))]
     #[case::a_schedule_that_there_is_not("alarm-metrics", "/Resources/CheckRunsAlarm/Properties/Dimensions/1/Value", json!("checks"))]
     #[case::a_metric_of_rest_apis("alarm-metrics", "/Resources/ApiErrorsAlarm/Properties/Metrics/0/MetricStat/Metric/MetricName", json!("5XXError"))]
     #[case::a_queue_by_its_url("alarm-metrics", "/Resources/QuarantineAlarm/Properties/Dimensions/0/Name", json!("QueueUrl"))]
     #[case::a_function_for_a_queue("alarm-metrics", "/Resources/QuarantineAlarm/Properties/Dimensions/0/Value", json!({"Ref": "Inbound"}))]
     #[case::a_sum_of_depths("alarm-metrics", "/Resources/QuarantineAlarm/Properties/Statistic", json!("Sum"))]
-    #[case::a_metric_that_no_filter_makes("alarm-metrics", "/Resources/TurnedAway", Value::Null)]
+    #[case::a_metric_that_no_filter_makes("alarm-metrics", "/Resources/TurnedAway", json!(null))]
     #[case::a_dashboard_that_shows_nothing("alarm-metrics", "/Resources/Dashboard/Properties/DashboardBody", json!({"Fn::Sub": r#"{"widgets":[{"properties":{"stat":"Sum","metrics":[["Orderhook","Accepted","Stack","${AWS::StackName}"]]}}]}"#}))]
     #[case::a_dashboard_that_is_no_json("alarm-metrics", "/Resources/Dashboard/Properties/DashboardBody", json!({"Fn::Sub": "{"}))]
-    #[case::no_dashboard("alarm-metrics", "/Resources/Dashboard", Value::Null)]
+    #[case::no_dashboard("alarm-metrics", "/Resources/Dashboard", json!(null))]
     #[case::a_window_of_more_than_a_day("alarm-windows", "/Resources/RetriedAlarm/Properties/EvaluationPeriods", json!(289))]
     #[case::a_window_of_more_than_a_week("alarm-windows", "/Resources/WaitingSevenDaysAlarm/Properties/EvaluationPeriods", json!(169))]
     #[case::a_window_that_may_be_more_than_a_day("alarm-windows", "/Parameters/CheckEveryMinutes/MaxValue", json!(481))]
@@ -1606,11 +1314,7 @@ mod tests {
     #[case::two_watched("alarm-windows", "/Resources/BacklogAlarm/Properties/Metrics/0/ReturnData", json!(true))]
     #[case::a_series_that_is_left_out("alarm-windows", "/Resources/UnexplainedRefusalsAlarm/Properties/Metrics/2/Expression", json!("-1 * every"))]
     #[case::a_search_in_an_alarm("alarm-windows", "/Resources/BacklogAlarm/Properties/Metrics/7/Expression", json!("SEARCH('x', 'Sum', 60) + METRICS()"))]
-    #[case::math_on_the_local_stack(
-        "alarm-windows",
-        "/Resources/BacklogAlarm/Condition",
-        Value::Null
-    )]
+    #[case::math_on_the_local_stack("alarm-windows", "/Resources/BacklogAlarm/Condition", json!(null))]
     #[case::a_table_that_rings_once("alarm-windows", "/Resources/TablesThrottledAlarm/Properties/Metrics/6/Expression", json!("SUM(METRICS())"))]
     #[case::an_all_clear_after_a_count("alarm-states", "/Resources/SilenceAlarm/Properties/OKActions", json!([{"Ref": "AlarmTopic"}]))]
     #[case::a_heartbeat_that_may_stop("alarm-states", "/Resources/WatchRunsAlarm/Properties/TreatMissingData", json!("notBreaching"))]
@@ -1618,42 +1322,26 @@ mod tests {
     #[case::an_alarm_that_says_nothing("alarm-words", "/Resources/SilenceAlarm/Properties/AlarmDescription", json!("An account is silent."))]
     #[case::a_command_that_there_is_not("alarm-words", "/Resources/SilenceAlarm/Properties/AlarmDescription", json!({"Fn::Sub": "An account. Look at: its GET. Type: orderhook mend"}))]
     #[case::a_description_that_aws_refuses("alarm-words", "/Resources/SilenceAlarm/Properties/AlarmDescription", json!(format!("{} Look at: x. Type: aws logs tail x", "An account. ".repeat(90))))]
-    #[case::a_schedule_that_nobody_misses("heartbeat", "/Resources/WatchRunsAlarm", Value::Null)]
+    #[case::a_schedule_that_nobody_misses("heartbeat", "/Resources/WatchRunsAlarm", json!(null))]
     #[case::a_schedule_that_is_missed_too_soon("heartbeat", "/Resources/CheckRunsAlarm/Properties/Period", json!(60))]
     #[case::a_schedule_by_the_time_of_another("heartbeat", "/Resources/CheckRunsAlarm/Properties/EvaluationPeriods", json!({"Ref": "WatchEveryMinutes"}))]
     #[case::a_mail_for_each_check("heartbeat", "/Resources/FailedDeliveriesAlarm/Properties/EvaluationPeriods", json!(1))]
     #[case::lines_of_text("logging", "/Globals/Function/LoggingConfig/LogFormat", json!("Text"))]
     #[case::a_line_for_every_start("logging", "/Globals/Function/LoggingConfig/SystemLogLevel", json!("INFO"))]
     #[case::metrics_that_are_dropped("logging", "/Globals/Function/LoggingConfig/ApplicationLogLevel", json!("WARN"))]
-    #[case::details_that_are_dropped(
-        "logging",
-        "/Globals/Function/LoggingConfig/ApplicationLogLevel",
-        Value::Null
-    )]
-    #[case::a_function_of_no_stack(
-        "logging",
-        "/Globals/Function/Environment/Variables/STACK_NAME",
-        Value::Null
-    )]
+    #[case::details_that_are_dropped("logging", "/Globals/Function/LoggingConfig/ApplicationLogLevel", json!(null))]
+    #[case::a_function_of_no_stack("logging", "/Globals/Function/Environment/Variables/STACK_NAME", json!(null))]
     #[case::metrics_of_another_stack("logging", "/Globals/Function/Environment/Variables/STACK_NAME", json!("orderhook"))]
-    #[case::no_log_group_of_its_own(
-        "logging",
-        "/Resources/Consumer/Properties/LoggingConfig",
-        Value::Null
-    )]
-    #[case::a_function_that_cannot_trace(
-        "tracing",
-        "/Resources/ConsumerRole/Properties/ManagedPolicyArns",
-        Value::Null
-    )]
+    #[case::no_log_group_of_its_own("logging", "/Resources/Consumer/Properties/LoggingConfig", json!(null))]
+    #[case::a_function_that_cannot_trace("tracing", "/Resources/ConsumerRole/Properties/ManagedPolicyArns", json!(null))]
     #[case::a_right_to_trace_at_all_times("tracing", "/Resources/ConsumerRole/Properties/ManagedPolicyArns", json!([{"Ref": "TracingPolicy"}]))]
     #[case::a_function_that_always_traces("tracing", "/Resources/Inbound/Properties/Tracing", json!("Active"))]
-    #[case::retries_for_hours("asynchronous", "/Resources/SubscriptionsAsync", Value::Null)]
+    #[case::retries_for_hours("asynchronous", "/Resources/SubscriptionsAsync", json!(null))]
     #[case::old_runs("asynchronous", "/Resources/SubscriptionsAsync/Properties/MaximumEventAgeInSeconds", json!(21_600))]
     #[case::many_retries("asynchronous", "/Resources/SubscriptionsAsync/Properties/MaximumRetryAttempts", json!(2))]
     #[case::runs_that_fail_unseen("asynchronous", "/Resources/SubscriptionsAsync/Properties/DestinationConfig/OnFailure/Destination", json!({"Fn::GetAtt": "CheckQueue.Arn"}))]
     #[case::a_destination_without_permission("asynchronous", "/Resources/SubscriptionsRole/Properties/Policies/0/PolicyDocument/Statement/2/Action", json!("sqs:GetQueueUrl"))]
-    #[case::a_missing_output("outputs", "/Outputs/OrdersDlqUrl", Value::Null)]
+    #[case::a_missing_output("outputs", "/Outputs/OrdersDlqUrl", json!(null))]
     // requirement: lost-crash-outage, lost-expiry, check-template, parameters-keep-promises
     fn a_broken_template_is_caught(#[case] rule: &str, #[case] path: &str, #[case] value: Value) {
         let findings = check(&broken(path, value));
