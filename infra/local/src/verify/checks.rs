@@ -65,8 +65,8 @@ type Making<'r> = Pin<Box<dyn Future<Output = Result<Outcome>> + 'r>>;
 /// What a check does.
 #[derive(Debug)]
 pub enum Work {
-    /// A cargo command that has to succeed, and what its output has to say.
-    Cargo(&'static [&'static str], fn(&str) -> Option<String>),
+    /// A cargo command that has to succeed, its words apart by spaces, and what its output has to say.
+    Cargo(&'static str, fn(&str) -> Option<String>),
     /// Something else.
     Run(for<'r> fn(&'r mut Run) -> Making<'r>),
 }
@@ -75,7 +75,7 @@ impl Check {
     /// Makes it.
     pub(super) fn made<'r>(&'r self, run: &'r mut Run) -> Making<'r> {
         match &self.work {
-            Work::Cargo(arguments, saw) => Box::pin(run.cargo(self.name, arguments, *saw)),
+            Work::Cargo(command, saw) => Box::pin(run.cargo(self.name, command, *saw)),
             Work::Run(work) => work(run),
         }
     }
@@ -124,7 +124,7 @@ pub const CHECKS: &[Check] = &[
             "fmt",
             "rustfmt is not installed: rustup component add rustfmt",
         )],
-        Work::Cargo(&["fmt", "--all", "--check"], |_| {
+        Work::Cargo("fmt --all --check", |_| {
             Some("every file is formatted".to_owned())
         }),
     ),
@@ -136,15 +136,7 @@ pub const CHECKS: &[Check] = &[
             "clippy is not installed: rustup component add clippy",
         )],
         Work::Cargo(
-            &[
-                "clippy",
-                "--workspace",
-                "--all-targets",
-                "--locked",
-                "--",
-                "-D",
-                "warnings",
-            ],
+            "clippy --workspace --all-targets --locked -- -D warnings",
             |_| Some("no warning".to_owned()),
         ),
     ),
@@ -160,18 +152,9 @@ pub const CHECKS: &[Check] = &[
         "model",
         "Random schedules against the handlers",
         &[],
-        Work::Cargo(
-            &[
-                "run",
-                "--bin",
-                "model",
-                "--locked",
-                "--",
-                "--schedules",
-                "100000",
-            ],
-            |log| log.lines().find_map(schedules_figures),
-        ),
+        Work::Cargo("run --bin model --locked -- --schedules 100000", |log| {
+            log.lines().find_map(schedules_figures)
+        }),
     ),
     check(
         "tools",
@@ -211,7 +194,7 @@ pub const CHECKS: &[Check] = &[
         "dependencies",
         "Licences, sources and versions of the crates (cargo deny)",
         &[DENY],
-        Work::Cargo(&["deny", "check", "licenses", "bans", "sources"], |_| {
+        Work::Cargo("deny check licenses bans sources", |_| {
             Some("every crate is one that deny.toml allows".to_owned())
         }),
     )),
@@ -292,7 +275,7 @@ pub const CHECKS: &[Check] = &[
         "doc tests",
         "Tests in the documentation",
         &[],
-        Work::Cargo(&["test", "--workspace", "--locked", "--doc"], |log| {
+        Work::Cargo("test --workspace --locked --doc", |log| {
             Some(Summary::of(log).to_string())
         }),
     ),
@@ -346,15 +329,12 @@ pub const CHECKS: &[Check] = &[
         "mistakes",
         "Known mistakes in a copy of the handlers",
         &[],
-        Work::Cargo(
-            &["run", "--bin", "model", "--locked", "--", "mistakes"],
-            |log| {
-                let caught = log
-                    .lines()
-                    .find_map(|line| line.strip_prefix("every mistake is caught: "));
-                caught.map(|caught| format!("{caught}, each caught"))
-            },
-        ),
+        Work::Cargo("run --bin model --locked -- mistakes", |log| {
+            let caught = log
+                .lines()
+                .find_map(|line| line.strip_prefix("every mistake is caught: "));
+            caught.map(|caught| format!("{caught}, each caught"))
+        }),
     )),
 ];
 
@@ -445,10 +425,11 @@ impl Run {
     async fn cargo(
         &self,
         log: &str,
-        arguments: &[&str],
+        command: &str,
         saw: fn(&str) -> Option<String>,
     ) -> Result<Outcome> {
-        let output = self.output_of_cargo(log, arguments).await?;
+        let arguments: Vec<&str> = command.split_whitespace().collect();
+        let output = self.output_of_cargo(log, &arguments).await?;
         let saw = saw(&output).context("it ended well and did not say what it saw")?;
         Ok(Outcome::Passed(saw))
     }
