@@ -4,7 +4,7 @@
     reason = "what cannot be read stops the test where it is"
 )]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -193,9 +193,9 @@ fn a_port_has_at_most_four_methods() {
     );
 }
 
-/// The crates of others in the workspace's builds that follow these edges, each with its features.
-fn features(edges: &str) -> BTreeSet<String> {
-    tree(&["--workspace", "--edges", edges])
+/// The crates of others in a build, each with its features.
+fn features(build: &[&str]) -> BTreeSet<String> {
+    tree(build)
         .lines()
         .map(|line| line.trim_end_matches(" (*)"))
         .map(|line| line.replace(" (proc-macro)", ""))
@@ -206,13 +206,34 @@ fn features(edges: &str) -> BTreeSet<String> {
 /// What programs and tests have in common is compiled once: minutes of the first `cargo verify`.
 #[test]
 fn programs_and_tests_use_the_same_features() {
-    let programs = features("no-dev");
+    let programs = features(&["--workspace", "--edges", "no-dev"]);
     assert!(programs.len() > 200, "{programs:?}");
-    let tests = features("all");
+    let tests = features(&["--workspace", "--edges", "all"]);
     let other: Vec<_> = programs.difference(&tests).collect();
     assert!(
         other.is_empty(),
         "tests switch on more features of these crates: add them to tests/features/Cargo.toml: {other:#?}"
+    );
+}
+
+/// A crate that two functions build with other features is compiled for each of them, with all that stands on it: the SDK
+/// takes minutes of `sam build`.
+#[test]
+fn functions_use_the_same_features() {
+    let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for function in ["inbound", "consumer", "subscriptions", "erasure"] {
+        for line in features(&["--package", function, "--edges", "normal,build"]) {
+            let (name, features) = line.split_once(" [").unwrap();
+            let found = found.entry(name.to_owned()).or_default();
+            found.insert(features.to_owned());
+        }
+    }
+    assert!(found.len() > 150, "{found:?}");
+    // Each takes the events that it is invoked with, and little stands on them.
+    found.retain(|name, features| features.len() > 1 && !name.starts_with("aws_lambda_events v"));
+    assert!(
+        found.is_empty(),
+        "name these features where all functions have them, in shared/aws/Cargo.toml: {found:#?}"
     );
 }
 

@@ -1,0 +1,3 @@
+//! Does nothing. Without a build script cargo takes no account of build dependencies.
+
+fn main() {}
