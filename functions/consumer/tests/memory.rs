@@ -6,10 +6,10 @@
 
 mod world;
 
-use domain::envelope::{Content, DataRef};
+use domain::envelope::DataRef;
 use domain::ports::ClaimCheck as _;
 use peak_alloc::PeakAlloc;
-use world::{envelope, world};
+use world::{stored, world};
 
 #[global_allocator]
 static ALLOCATOR: PeakAlloc = PeakAlloc;
@@ -35,12 +35,7 @@ async fn a_batch_of_pointers_to_the_largest_records_fits() {
         let record = format!(r#"{{"id":"{id}","text":"{text}"}}"#);
         world.oversize.put(&key, record.as_bytes()).await.unwrap();
         let place = DataRef::new("oversize", &key);
-        let content = Content::Stored(place);
-        bodies.push(
-            envelope(number, "order.updated", Some(&id), content)
-                .to_text()
-                .to_text(),
-        );
+        bodies.push(stored(number, "order.updated", &id, place));
     }
     ALLOCATOR.reset_peak_usage();
     let before = ALLOCATOR.current_usage();

@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 use testkit::fakes::Fault;
 use testkit::log::Log;
 use tracing::level_filters::LevelFilter;
-use world::{World, event, id, order, world};
+use world::{World, event, id, order, order_of_its_own, order_with, world};
 
 /// One second after the event that was seen as the 0th.
 const NOW: u64 = 1_795_176_001_000;
@@ -63,13 +63,8 @@ async fn a_batch_is_reported_with_what_became_of_each_event() {
     let world = world_at_now();
     // The ledger's queue is gone, and what it should get is set aside.
     world.queues.remove(&QueueUrl::new("ledger.fifo"));
-    world
-        .records
-        .script()
-        .on("update")
-        .within("acme#customer/cu_1")
-        .always()
-        .fault(Fault::transient("Throttled"));
+    let customer = world.on("records.update").within("acme#customer/cu_1");
+    customer.always().fault(Fault::transient("Throttled"));
     let bodies = [
         order(1, "created", "a"),
         order(2, "updated", "a"),
@@ -79,19 +74,8 @@ async fn a_batch_is_reported_with_what_became_of_each_event() {
     ];
     let (failed, lines, metrics) = report(&world, &bodies).await;
     assert_eq!(failed, [2, 3]);
-    let with = |mut event: Value, members: Value| {
-        event
-            .as_object_mut()
-            .unwrap()
-            .extend(members.as_object().unwrap().clone());
-        event
-    };
-    let of = |number: u64, event_type: &str, subject: &str| {
-        json!([id(number).to_string(), event_type, subject])
-    };
-    let besides = |mut event: Value, members: Value| {
-        event.as_array_mut().unwrap().push(members);
-        event
+    let of = |number: u64, event_type: &str, subject: &str, besides: Value| {
+        json!([id(number).to_string(), event_type, subject, besides])
     };
     assert_eq!(lines.len(), 1);
     let duration = lines[0]["duration_ms"].clone();
@@ -103,33 +87,21 @@ async fn a_batch_is_reported_with_what_became_of_each_event() {
             "message": "batch", "lane": "orders", "messages": 5, "failed": 2, "duration_ms": duration,
             "account": "acme", "outcome": "applied", "teams": [],
             "events": [
-                besides(
-                    of(1, "order.created", "order/or_1"),
-                    json!({ "outcome": "stale", "teams": ["sales"], "undelivered": ["ledger"] })
-                ),
-                besides(
-                    of(2, "order.updated", "order/or_1"),
-                    json!({ "teams": ["sales"], "undelivered": ["ledger"] })
-                ),
-                besides(
-                    of(3, "customer.created", "customer/cu_1"),
-                    json!({ "outcome": "failed", "again": true })
-                ),
-                besides(of(4, "product.updated", "product/pr 1"), json!({ "undelivered": ["ledger"] })),
+                of(1, "order.created", "order/or_1", json!({ "outcome": "stale", "teams": ["sales"], "undelivered": ["ledger"] })),
+                of(2, "order.updated", "order/or_1", json!({ "teams": ["sales"], "undelivered": ["ledger"] })),
+                of(3, "customer.created", "customer/cu_1", json!({ "outcome": "failed", "again": true })),
+                of(4, "product.updated", "product/pr 1", json!({ "undelivered": ["ledger"] })),
             ],
         })
     );
-    let retried = |failure: &str| json!({ "Stack": "orderhook", "Lane": "orders", "Failure": failure, "Retried": 1 });
-    assert_eq!(
-        metrics,
-        [
-            with(
-                retried("transient"),
-                json!({ "Events": 3, "Undelivered": 3, "ForwardAgeMs": [999, 998] })
-            ),
-            retried("unreadable"),
-        ]
-    );
+    let expected = [
+        json!({
+            "Stack": "orderhook", "Lane": "orders", "Failure": "transient", "Retried": 1, "Events": 3, "Undelivered": 3,
+            "ForwardAgeMs": [999, 998],
+        }),
+        json!({ "Stack": "orderhook", "Lane": "orders", "Failure": "unreadable", "Retried": 1 }),
+    ];
+    assert_eq!(metrics, expected);
 }
 
 #[tokio::test(start_paused = true)]
@@ -140,10 +112,8 @@ async fn a_repeated_content_is_reported_as_a_possible_duplicate() {
     let event = &lines[0]["events"][0];
     assert_eq!(event[3], json!({ "possible_duplicate": true }));
     assert_eq!(lines[0]["teams"], json!(["sales", "ledger"]));
-    assert_eq!(
-        metrics,
-        [json!({ "Stack": "orderhook", "Events": 1, "ForwardAgeMs": 998 })]
-    );
+    let expected = json!({ "Stack": "orderhook", "Events": 1, "ForwardAgeMs": 998 });
+    assert_eq!(metrics, [expected]);
 }
 
 /// An event that neither the team's queue nor the undelivered queue takes is not done, whatever other teams have of it.
@@ -159,10 +129,9 @@ async fn an_event_that_a_team_has_neither_way_comes_again() {
     assert_eq!(lines[0]["teams"], json!(["sales"]));
     assert_eq!(lines[0]["outcome"], "applied");
     assert_eq!(event[3], json!({ "again": true }));
-    assert_eq!(
-        metrics,
-        [json!({ "Stack": "orderhook", "Lane": "orders", "Failure": "transient", "Retried": 1 })]
-    );
+    let expected =
+        json!({ "Stack": "orderhook", "Lane": "orders", "Failure": "transient", "Retried": 1 });
+    assert_eq!(metrics, [expected]);
 }
 
 /// `CloudWatch` cuts a line at 256 KiB.
@@ -170,17 +139,8 @@ async fn an_event_that_a_team_has_neither_way_comes_again() {
 async fn a_line_of_very_many_events_is_split() {
     let world = world_at_now();
     let long = "x".repeat(900);
-    let bodies: Vec<String> = (0..600)
-        .map(|number| {
-            let key = format!("{long}{number}");
-            event(
-                number,
-                "order.created",
-                Some(&key),
-                &format!(r#"{{"id":"{key}"}}"#),
-            )
-        })
-        .collect();
+    let body = |number| order_with(number, &format!("{long}{number}"));
+    let bodies: Vec<String> = (0..600).map(body).collect();
     let log = Log::default();
     let guard = log.capture(LevelFilter::INFO);
     let (_, written) = captured(world.take(&bodies)).await;
@@ -189,32 +149,20 @@ async fn a_line_of_very_many_events_is_split() {
     world.queues.purge();
     let (_, lines, metrics) = report(&world, &bodies).await;
     assert!(lines.len() > 2, "{}", lines.len());
-    let ages = metrics
-        .iter()
-        .filter_map(|metric| metric["ForwardAgeMs"].as_array());
-    assert_eq!(ages.map(Vec::len).sum::<usize>(), 600);
-    let events = lines
-        .iter()
-        .flat_map(|line| line["events"].as_array().unwrap());
-    let ids: Vec<&str> = events.map(|event| event[0].as_str().unwrap()).collect();
-    assert_eq!(
-        ids,
-        (0..600)
-            .map(|number| id(number).to_string())
-            .collect::<Vec<_>>()
-    );
+    let ages = metrics.iter().map(|metric| &metric["ForwardAgeMs"]);
+    let ages = ages.filter_map(Value::as_array).map(Vec::len);
+    assert_eq!(ages.sum::<usize>(), 600);
+    let events = lines.iter().map(|line| line["events"].as_array().unwrap());
+    let ids = events.flatten().map(|event| event[0].as_str().unwrap());
+    assert!(ids.eq((0..600).map(|number| id(number).to_string())));
     for (part, line) in lines.iter().enumerate() {
-        let counts = (line["messages"].as_u64(), line["part"].as_u64());
-        let part = u64::try_from(part).unwrap();
         assert_eq!(line["account"], "acme", "each line is read by itself");
-        assert_eq!(
-            counts,
-            if part == 0 {
-                (Some(600), None)
-            } else {
-                (None, Some(part))
-            }
-        );
+        let (messages, part) = match part {
+            0 => (json!(600), Value::Null),
+            part => (Value::Null, json!(part)),
+        };
+        assert_eq!(line["messages"], messages);
+        assert_eq!(line["part"], part);
     }
 }
 
@@ -222,17 +170,8 @@ async fn a_line_of_very_many_events_is_split() {
 #[tokio::test(start_paused = true)]
 async fn an_event_costs_few_bytes_of_log() {
     let world = world_at_now();
-    let bodies: Vec<String> = (0..10)
-        .map(|number| {
-            let key = format!("or_l5DYqeD{number}");
-            event(
-                number,
-                "order.created",
-                Some(&key),
-                &format!(r#"{{"id":"{key}"}}"#),
-            )
-        })
-        .collect();
+    let body = |number| order_with(number, &format!("or_l5DYqeD{number}"));
+    let bodies: Vec<String> = (0..10).map(body).collect();
     let log = Log::default();
     let _guard = log.capture(LevelFilter::INFO);
     let (failed, metrics) = captured(world.take(&bodies)).await;
@@ -246,17 +185,8 @@ async fn an_event_costs_few_bytes_of_log() {
 #[tokio::test(start_paused = true)]
 async fn what_most_events_have_in_common_is_said_once() {
     let world = world_at_now();
-    let of = |number: u64| {
-        let key = format!("or_{number}");
-        event(
-            number,
-            "order.created",
-            Some(&key),
-            &format!(r#"{{"id":"{key}"}}"#),
-        )
-    };
-    world.take(&[of(1)]).await;
-    let (_, lines, _) = report(&world, &[of(1), of(2), of(3)]).await;
+    world.take(&[order_of_its_own(1)]).await;
+    let (_, lines, _) = report(&world, &[1, 2, 3].map(order_of_its_own)).await;
     let said = lines[0]["events"].as_array().unwrap();
     let besides: Vec<&Value> = said.iter().map(|event| &event[3]).collect();
     assert_eq!(lines[0]["outcome"], "applied");
@@ -272,10 +202,8 @@ async fn the_log_s_level_is_that_of_the_lines() {
     let (_, lines) = captured(world.take(&[order(1, "created", "a")])).await;
     assert_eq!(lines.len(), 1);
     let line: Value = serde_json::from_str(&lines[0]).unwrap();
-    assert_eq!(
-        (&line["Events"], &line["message"]),
-        (&json!(1), &Value::Null)
-    );
+    assert_eq!(line["Events"], 1);
+    assert_eq!(line["message"], Value::Null);
 }
 
 #[tokio::test(start_paused = true)]
@@ -292,9 +220,5 @@ async fn no_payload_is_logged() {
     let (_, lines) = captured(world.take(&bodies)).await;
     let text = log.text() + &lines.concat();
     assert!(text.contains("\"order/or_1\""), "{text}");
-    assert!(
-        !text.contains("marker-a") && !text.contains("marker-b") && !text.contains("marker-d"),
-        "{text}"
-    );
-    assert!(!text.contains("marker-c"), "{text}");
+    assert!(!text.contains("marker-"), "{text}");
 }

@@ -11,8 +11,8 @@ mod world;
 use domain::ports::{BATCH_BYTES, QueueUrl, TOPIC_BATCH_BYTES};
 use rstest::rstest;
 use serde_json::json;
-use testkit::sqs_event::{SqsBatch, batch};
-use world::{ORDERS_ARN, World, event, messages, order, world, world_with};
+use testkit::sqs_event::{SqsBatch, batch, message_id};
+use world::{ORDERS_ARN, World, event, order, world, world_with};
 
 const HEADER: &str = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1";
 const OF_HEADER: &str = "00-5759e988bd862e3fe1be46a994272793-53995c3f42cd8ad8-01";
@@ -28,6 +28,12 @@ fn traced(batch: SqsBatch, body: &str, header: Option<&str>, parent: Option<&str
         batch = batch.with_attribute("traceparent", parent);
     }
     batch
+}
+
+/// A batch of one order with this trace.
+fn traced_order(header: Option<&str>, parent: Option<&str>) -> SqsBatch {
+    let body = order(1, "created", "a");
+    traced(batch(ORDERS_ARN), &body, header, parent)
 }
 
 /// The traces of a queue's messages: X-Ray's header, and the attribute.
@@ -64,18 +70,12 @@ async fn every_team_gets_the_trace(
     #[case] team_parent: Option<&str>,
 ) {
     let world = world();
-    let body = order(1, "created", "a");
-    let batch = traced(batch(ORDERS_ARN), &body, header, parent);
-    assert_eq!(world.take_batch(&batch).await, [0; 0]);
-    let expected = trace(team_header, team_parent);
+    world.take_whole(&traced_order(header, parent)).await;
+    let expected = [trace(team_header, team_parent)];
     for team in ["sales", "ledger.fifo"] {
-        assert_eq!(
-            traces(&world, team),
-            std::slice::from_ref(&expected),
-            "{team}"
-        );
+        assert_eq!(traces(&world, team), expected, "{team}");
         // The event itself says nothing of it.
-        assert_eq!(world.queue(team)[0].body, body);
+        assert_eq!(world.queue(team)[0].body, order(1, "created", "a"));
     }
 }
 
@@ -83,15 +83,10 @@ async fn every_team_gets_the_trace(
 #[tokio::test(start_paused = true)]
 async fn every_message_of_a_batch_keeps_its_own_trace() {
     let world = world();
-    let mut batch = traced(
-        batch(ORDERS_ARN),
-        &order(1, "created", "a"),
-        Some(HEADER),
-        None,
-    );
+    let mut batch = traced_order(Some(HEADER), None);
     batch = traced(batch, &order(2, "updated", "b"), None, None);
     batch = traced(batch, &order(3, "updated", "c"), None, Some(SENDERS));
-    assert_eq!(world.take_batch(&batch).await, [0; 0]);
+    world.take_whole(&batch).await;
     let expected = [
         trace(Some(HEADER), Some(OF_HEADER)),
         trace(None, None),
@@ -107,18 +102,16 @@ async fn every_message_of_a_batch_keeps_its_own_trace() {
 async fn an_attribute_of_another_type_is_no_trace() {
     let world = world();
     let batch = batch(ORDERS_ARN).record(json!({
-        "messageId": testkit::sqs_event::message_id(0),
+        "messageId": message_id(0),
         "receiptHandle": "handle-0",
         "body": order(1, "created", "a"),
         "attributes": { "AWSTraceHeader": HEADER },
         "messageAttributes": { "traceparent": { "binaryValue": "AAAA", "dataType": "Binary" } },
         "eventSourceARN": ORDERS_ARN,
     }));
-    assert_eq!(world.take_batch(&batch).await, [0; 0]);
-    assert_eq!(
-        traces(&world, "sales"),
-        [trace(Some(HEADER), Some(OF_HEADER))]
-    );
+    world.take_whole(&batch).await;
+    let expected = trace(Some(HEADER), Some(OF_HEADER));
+    assert_eq!(traces(&world, "sales"), [expected]);
 }
 
 /// An operator's attributes are read beside it, and what a job sends again has the trace of its own message: none.
@@ -128,19 +121,12 @@ async fn an_attribute_of_another_type_is_no_trace() {
 #[tokio::test(start_paused = true)]
 async fn control_and_trace_do_not_touch_each_other(#[case] name: &str, #[case] value: &str) {
     let world = world();
-    let body = order(1, "created", "a");
-    let asked = traced(batch(ORDERS_ARN), &body, Some(HEADER), Some(SENDERS));
-    assert_eq!(
-        world.take_batch(&asked.with_attribute(name, value)).await,
-        [0; 0]
-    );
-    let untraced = batch(ORDERS_ARN).message(&body);
-    assert_eq!(
-        world
-            .take_batch(&untraced.with_attribute(name, value))
-            .await,
-        [0; 0]
-    );
+    for order in [
+        traced_order(Some(HEADER), Some(SENDERS)),
+        traced_order(None, None),
+    ] {
+        world.take_whole(&order.with_attribute(name, value)).await;
+    }
     let expected = [trace(Some(HEADER), Some(SENDERS)), trace(None, None)];
     assert_eq!(traces(&world, "sales"), expected);
     let replayed = world.queue("sales")[0].attributes.contains_key("replayed");
@@ -154,13 +140,8 @@ async fn control_and_trace_do_not_touch_each_other(#[case] name: &str, #[case] v
 async fn what_is_set_aside_has_no_trace() {
     let world = world();
     world.queues.remove(&QueueUrl::new("sales"));
-    let batch = traced(
-        batch(ORDERS_ARN),
-        &order(1, "created", "a"),
-        Some(HEADER),
-        Some(SENDERS),
-    );
-    assert_eq!(world.take_batch(&batch).await, [0; 0]);
+    let batch = traced_order(Some(HEADER), Some(SENDERS));
+    world.take_whole(&batch).await;
     assert_eq!(traces(&world, "undelivered"), [trace(None, None)]);
     assert!(world.queue("undelivered")[0].attributes.is_empty());
 }
@@ -172,13 +153,7 @@ const TOPIC: &str = "arn:aws:sns:eu-west-1:111122223333:stock";
 async fn a_topic_gets_the_traceparent_alone() {
     let route = json!([{ "team": "stock", "topic": TOPIC, "types": ["*"], "accounts": ["*"] }]);
     let world = world_with(&route.to_string());
-    let batch = traced(
-        batch(ORDERS_ARN),
-        &order(1, "created", "a"),
-        Some(HEADER),
-        None,
-    );
-    assert_eq!(world.take_batch(&batch).await, [0; 0]);
+    world.take_whole(&traced_order(Some(HEADER), None)).await;
     assert_eq!(traces(&world, TOPIC), [trace(None, Some(OF_HEADER))]);
 }
 
@@ -215,18 +190,12 @@ async fn what_a_trace_adds_is_counted_in_a_batch(
     // Ten messages that fill a call to the byte.
     let mut texts = [most / 10 - counted; 10];
     texts[9] += most % 10;
-    let bodies: Vec<String> = (10..)
-        .zip(texts)
-        .map(|(number, text)| body(number, text))
-        .collect();
-    let batch = match header {
-        None => messages(&bodies),
-        Some(_) => bodies.iter().fold(batch(ORDERS_ARN), |batch, body| {
-            traced(batch, body, header, None)
-        }),
-    };
+    let messages = (10..).zip(texts);
+    let batch = messages.fold(batch(ORDERS_ARN), |batch, (number, text)| {
+        traced(batch, &body(number, text), header, None)
+    });
     let world = world_with(&route);
-    assert_eq!(world.take_batch(&batch).await, [0; 0]);
+    world.take_whole(&batch).await;
     assert_eq!(traces(&world, name).len(), 10);
     assert_eq!(world.queues.calls()["send"], calls);
 }

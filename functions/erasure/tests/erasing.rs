@@ -25,6 +25,9 @@ use serde_json::{Value, json};
 use testkit::fakes::{FakeErasures, FakeOversize, FakeRecords, Fault, Script};
 use tokio::time::Instant;
 
+/// As long as a run may take, in the template.
+const LONG: Duration = Duration::from_secs(240);
+
 /// When erasures are asked for, in milliseconds since 1970.
 const BEGUN: u64 = 1_795_176_000_000;
 
@@ -84,11 +87,8 @@ impl World {
     async fn fill(&self, account: &str) {
         for number in 0..7_i64 {
             let event = event(-1_000 - number);
-            let key = key(
-                account,
-                ["order", "customer"][number as usize % 2],
-                &format!("r_{number}"),
-            );
+            let kind = ["order", "customer"][number as usize % 2];
+            let key = key(account, kind, &format!("r_{number}"));
             self.write(&key, event).await;
             self.put(&[
                 key.object(&event),
@@ -98,11 +98,21 @@ impl World {
             ])
             .await;
         }
+        let name = name(account);
         for token in 0..5 {
-            self.jobs
-                .keep_token(&name(account), &format!("{account}-{token}"));
+            let token = format!("{account}-{token}");
+            self.jobs.keep_token(&name, &token);
         }
-        self.jobs.keep_account(&name(account), Removal::Gone);
+        self.jobs.keep_account(&name, Removal::Gone);
+    }
+
+    /// A world with these accounts.
+    async fn with(accounts: &[&str]) -> Self {
+        let world = Self::default();
+        for account in accounts {
+            world.fill(account).await;
+        }
+        world
     }
 
     async fn begin(&self, account: &str, subject: Option<&str>) -> Erasure {
@@ -117,41 +127,41 @@ impl World {
         new
     }
 
-    async fn run_for(&self, time: Duration) -> Result<Value, RunError> {
+    async fn handle(&self, event: &Value, time: Duration) -> Result<Value, RunError> {
         let eraser = Eraser::new(&self.jobs, &self.records, &self.objects, "shop".to_owned());
-        let event = json!({ "schedule": "erasure" });
-        eraser.handle(&event, now(), Instant::now() + time).await
+        eraser.handle(event, now(), Instant::now() + time).await
+    }
+
+    async fn run_for(&self, time: Duration) -> Result<Value, RunError> {
+        self.handle(&json!({ "schedule": "erasure" }), time).await
     }
 
     async fn run(&self) -> Value {
-        self.run_for(Duration::from_secs(240)).await.unwrap()
+        self.run_for(LONG).await.unwrap()
+    }
+
+    /// A run that does so many erasures, and leaves so many.
+    async fn expect_run(&self, done: usize, left: usize) {
+        assert_eq!(self.run().await, json!({ "done": done, "left": left }));
     }
 
     async fn erasure(&self, account: &str, subject: Option<&str>) -> Erasure {
         let subject = subject.map(|subject| Subject::parse(subject).unwrap());
         let id = ErasureId::of(subject.as_ref());
-        self.jobs
-            .erasure(&name(account), &id)
-            .await
-            .unwrap()
-            .unwrap()
+        let kept = self.jobs.erasure(&name(account), &id).await;
+        kept.unwrap().unwrap()
     }
 
     fn keys_of(&self, account: &str) -> Vec<String> {
         let marker = format!("/{account}/");
-        let objects = self.objects.objects();
-        objects
-            .into_keys()
-            .filter(|key| key.contains(&marker))
-            .collect()
+        let keys = self.objects.objects().into_keys();
+        keys.filter(|key| key.contains(&marker)).collect()
     }
 
     fn records_of(&self, account: &str) -> usize {
-        let records = self.records.records();
-        records
-            .keys()
-            .filter(|key| key.account == name(account))
-            .count()
+        let (records, account) = (self.records.records(), name(account));
+        let of_account = records.keys().filter(|key| key.account == account);
+        of_account.count()
     }
 
     fn scripts(&self) -> [&Script; 3] {
@@ -166,10 +176,8 @@ impl World {
     fn assert_erased(&self, account: &str) {
         assert_eq!(self.records_of(account), 0);
         let left = self.keys_of(account);
-        assert!(
-            left.iter().all(|key| key.starts_with("receipts/")),
-            "{left:?}"
-        );
+        let is_receipt = |key: &String| key.starts_with("receipts/");
+        assert!(left.iter().all(is_receipt), "{left:?}");
         assert_eq!(left.len(), 7, "receipts stay");
         assert!(!self.jobs.tokens().contains(&name(account)));
         assert!(!self.jobs.accounts().contains(&name(account)));
@@ -179,14 +187,9 @@ impl World {
     fn assert_whole(&self, account: &str) {
         assert_eq!(self.records_of(account), 7);
         assert_eq!(self.keys_of(account).len(), 28);
-        let tokens = self.jobs.tokens();
-        assert_eq!(
-            tokens
-                .iter()
-                .filter(|owner| **owner == name(account))
-                .count(),
-            5
-        );
+        let mut owners = self.jobs.tokens();
+        owners.retain(|owner| *owner == name(account));
+        assert_eq!(owners.len(), 5);
         assert!(self.jobs.accounts().contains(&name(account)));
     }
 }
@@ -194,13 +197,10 @@ impl World {
 #[tokio::test]
 // requirement: secret-erasure
 async fn an_account_is_erased_and_no_other() {
-    let world = World::default();
     // A name that begins like another's, and one that another's begins with.
-    for account in ["acme", "acme-2", "acm"] {
-        world.fill(account).await;
-    }
+    let world = World::with(&["acme", "acme-2", "acm"]).await;
     world.begin("acme", None).await;
-    assert_eq!(world.run().await, json!({ "done": 1, "left": 0 }));
+    world.expect_run(1, 0).await;
     world.assert_erased("acme");
     world.assert_whole("acme-2");
     world.assert_whole("acm");
@@ -211,15 +211,13 @@ async fn an_account_is_erased_and_no_other() {
         objects: 21,
     };
     assert_eq!(erasure.erased, erased);
-    assert_eq!(world.run().await, json!({ "done": 0, "left": 0 }));
+    world.expect_run(0, 0).await;
 }
 
 #[tokio::test]
 // requirement: secret-erasure
 async fn a_record_is_erased_with_its_objects_and_no_other() {
-    let world = World::default();
-    world.fill("acme").await;
-    world.fill("beta").await;
+    let world = World::with(&["acme", "beta"]).await;
     let record = key("acme", "order", "r_0");
     // What a release before wrote, of an event that the item still remembers; and an earlier state, of one that it does not.
     let remembered = event(-1_000);
@@ -232,7 +230,7 @@ async fn a_record_is_erased_with_its_objects_and_no_other() {
         ])
         .await;
     world.begin("acme", Some("order/r_0")).await;
-    assert_eq!(world.run().await, json!({ "done": 1, "left": 0 }));
+    world.expect_run(1, 0).await;
     assert_eq!(world.records.record(&record), None);
     assert_eq!(world.records_of("acme"), 6);
     let left: BTreeSet<String> = world.keys_of("acme").into_iter().collect();
@@ -252,22 +250,19 @@ async fn a_record_is_erased_with_its_objects_and_no_other() {
     world.assert_whole("beta");
     assert!(world.jobs.accounts().contains(&name("acme")));
     let erasure = world.erasure("acme", Some("order/r_0")).await;
-    assert_eq!(
-        erasure.erased,
-        Erased {
-            records: 1,
-            objects: 5
-        }
-    );
+    let erased = Erased {
+        records: 1,
+        objects: 5,
+    };
+    assert_eq!(erasure.erased, erased);
     assert_eq!(erasure.subject, None);
 }
 
 #[tokio::test]
 async fn a_record_that_is_not_there_is_erased_at_once() {
-    let world = World::default();
-    world.fill("acme").await;
+    let world = World::with(&["acme"]).await;
     world.begin("acme", Some("order/nobody")).await;
-    assert_eq!(world.run().await, json!({ "done": 1, "left": 0 }));
+    world.expect_run(1, 0).await;
     world.assert_whole("acme");
     let erasure = world.erasure("acme", Some("order/nobody")).await;
     assert_eq!(erasure.erased, Erased::default());
@@ -285,13 +280,10 @@ async fn what_arrived_after_the_call_stays() {
     let events = [&old, &new].map(|event| format!("events/acme/{event}"));
     world.put(&objects).await;
     world.put(&events).await;
-    assert_eq!(world.run().await, json!({ "done": 1, "left": 0 }));
+    world.expect_run(1, 0).await;
     let stored = world.records.record(&record).unwrap();
     assert_eq!(stored.known.latest.unwrap().id, new);
-    assert_eq!(
-        world.keys_of("acme"),
-        [events[1].clone(), objects[1].clone()]
-    );
+    assert_eq!(world.keys_of("acme"), [&*events[1], &*objects[1]]);
 }
 
 /// An event that was received before the call and applied while its record was being erased.
@@ -337,15 +329,12 @@ async fn whatever_cuts_it_off_the_next_run_goes_on(#[case] subject: Option<&str>
     for (store, operation) in OPERATIONS {
         for fault in [Fault::transient("Busy"), Fault::lost()] {
             for nth in 0.. {
-                let world = World::default();
-                world.fill("acme").await;
-                world.fill("beta").await;
+                let world = World::with(&["acme", "beta"]).await;
                 world.begin("acme", subject).await;
                 let script = world.scripts()[store];
-                let before = nth;
-                script.on(operation).times(before).fault(Fault::nothing());
+                script.on(operation).times(nth).fault(Fault::nothing());
                 script.on(operation).fault(fault.clone());
-                let first = world.run_for(Duration::from_secs(240)).await;
+                let first = world.run_for(LONG).await;
                 let calls = script.calls().get(operation).copied().unwrap_or_default();
                 if calls <= nth {
                     break;
@@ -377,8 +366,7 @@ async fn whatever_cuts_it_off_the_next_run_goes_on(#[case] subject: Option<&str>
 async fn a_run_that_is_killed_leaves_what_the_next_goes_on_with() {
     for (store, operation) in [(0, "advance"), (1, "erase_records"), (2, "erase")] {
         for nth in 0..3 {
-            let world = World::default();
-            world.fill("acme").await;
+            let world = World::with(&["acme"]).await;
             world.begin("acme", None).await;
             let script = world.scripts()[store];
             script.on(operation).times(nth).fault(Fault::nothing());
@@ -386,7 +374,7 @@ async fn a_run_that_is_killed_leaves_what_the_next_goes_on_with() {
             let killed = tokio::time::timeout(Duration::from_secs(1), world.run());
             assert!(killed.await.is_err());
             script.repair();
-            assert_eq!(world.run().await, json!({ "done": 1, "left": 0 }));
+            world.expect_run(1, 0).await;
             world.assert_erased("acme");
         }
     }
@@ -394,55 +382,38 @@ async fn a_run_that_is_killed_leaves_what_the_next_goes_on_with() {
 
 #[tokio::test]
 async fn two_runs_at_once_do_no_harm() {
-    let world = World::default();
-    world.fill("acme").await;
-    world.fill("beta").await;
+    let world = World::with(&["acme", "beta"]).await;
     world.begin("acme", None).await;
     world.begin("acme", Some("order/r_0")).await;
     tokio::join!(world.run(), world.run(), world.run());
     world.run().await;
     world.assert_erased("acme");
     world.assert_whole("beta");
-    assert!(
-        world
-            .jobs
-            .erasures()
-            .iter()
-            .all(|erasure| !erasure.is_running())
-    );
+    let erasures = world.jobs.erasures();
+    assert!(!erasures.iter().any(Erasure::is_running));
 }
 
 /// A position that another run has left behind is not kept again.
 #[tokio::test(start_paused = true)]
 async fn a_slow_run_does_not_throw_a_faster_one_back() {
-    let world = World::default();
-    world.fill("acme").await;
+    let world = World::with(&["acme"]).await;
     world.begin("acme", None).await;
     let slow = world.objects.script().on("erase");
     slow.fault(Fault::nothing().after(Duration::from_secs(30)));
-    let (slow, fast) = tokio::join!(world.run(), world.run());
-    assert_eq!(
-        (slow, fast),
-        (
-            json!({ "done": 0, "left": 1 }),
-            json!({ "done": 1, "left": 0 })
-        )
-    );
+    tokio::join!(world.expect_run(0, 1), world.expect_run(1, 0));
     assert!(!world.erasure("acme", None).await.is_running());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_run_ends_in_time_and_the_next_goes_on() {
-    let world = World::default();
-    world.fill("acme").await;
+    let world = World::with(&["acme"]).await;
     world.begin("acme", None).await;
     let mut runs = 0;
     while world.erasure("acme", None).await.is_running() {
         let begun = Instant::now();
-        let every = world.objects.script().on("erase");
-        every
-            .always()
-            .fault(Fault::nothing().after(Duration::from_secs(10)));
+        let slow = Fault::nothing().after(Duration::from_secs(10));
+        let every = world.objects.script().on("erase").always();
+        every.fault(slow);
         let answer = world.run_for(Duration::from_secs(60)).await.unwrap();
         assert!(begun.elapsed() <= Duration::from_secs(60));
         world.objects.script().repair();
@@ -455,9 +426,7 @@ async fn a_run_ends_in_time_and_the_next_goes_on() {
 
 #[tokio::test]
 async fn a_large_account_does_not_hold_up_a_single_record() {
-    let world = World::default();
-    world.fill("acme").await;
-    world.fill("beta").await;
+    let world = World::with(&["acme", "beta"]).await;
     world.begin("acme", None).await;
     world.begin("beta", Some("order/r_0")).await;
     // Of the account, nothing after its first pages is done.
@@ -467,20 +436,15 @@ async fn a_large_account_does_not_hold_up_a_single_record() {
     assert_eq!(answer, json!({ "done": 1, "left": 1 }));
     assert!(!world.erasure("beta", Some("order/r_0")).await.is_running());
     let line: Value = serde_json::from_str(&lines[0]).unwrap();
-    assert_eq!(
-        (&line["ErasuresFailed"], &line["ScheduleRuns"]),
-        (&json!(1), &json!(1))
-    );
-    assert_eq!(
-        (&line["Schedule"], &line["Stack"]),
-        (&json!("erasure"), &json!("shop"))
-    );
+    assert_eq!(line["ErasuresFailed"], 1);
+    assert_eq!(line["ScheduleRuns"], 1);
+    assert_eq!(line["Schedule"], "erasure");
+    assert_eq!(line["Stack"], "shop");
 }
 
 #[tokio::test]
 async fn an_account_that_a_call_holds_waits_for_the_next_run() {
-    let world = World::default();
-    world.fill("acme").await;
+    let world = World::with(&["acme"]).await;
     world.jobs.keep_account(&name("acme"), Removal::Held);
     world.begin("acme", None).await;
     let (answer, lines) = captured(world.run()).await;
@@ -491,25 +455,23 @@ async fn an_account_that_a_call_holds_waits_for_the_next_run() {
     };
     assert_eq!(position.stage, Stage::Account);
     world.jobs.keep_account(&name("acme"), Removal::Gone);
-    assert_eq!(world.run().await, json!({ "done": 1, "left": 0 }));
+    world.expect_run(1, 0).await;
     world.assert_erased("acme");
 }
 
 #[tokio::test]
 async fn an_account_that_was_connected_again_stays() {
-    let world = World::default();
-    world.fill("acme").await;
+    let world = World::with(&["acme"]).await;
     world.jobs.keep_account(&name("acme"), Removal::Connected);
     world.begin("acme", None).await;
-    assert_eq!(world.run().await, json!({ "done": 1, "left": 0 }));
+    world.expect_run(1, 0).await;
     assert_eq!(world.records_of("acme"), 0);
     assert_eq!(world.jobs.accounts(), [name("acme")]);
 }
 
 #[tokio::test]
 async fn what_cannot_be_read_is_counted_and_stops_nothing() {
-    let world = World::default();
-    world.fill("acme").await;
+    let world = World::with(&["acme"]).await;
     world.jobs.keep_unreadable(2);
     world.begin("acme", None).await;
     let (answer, lines) = captured(world.run()).await;
@@ -521,12 +483,9 @@ async fn what_cannot_be_read_is_counted_and_stops_nothing() {
 #[tokio::test]
 async fn a_list_that_cannot_be_read_is_no_run() {
     let world = World::default();
-    world
-        .jobs
-        .script()
-        .on("running")
-        .fault(Fault::transient("Busy"));
-    let (answer, lines) = captured(world.run_for(Duration::from_secs(240))).await;
+    let list = world.jobs.script().on("running");
+    list.fault(Fault::transient("Busy"));
+    let (answer, lines) = captured(world.run_for(LONG)).await;
     assert!(matches!(answer, Err(RunError::Unlisted(_))), "{answer:?}");
     assert_eq!(lines, [""; 0]);
 }
@@ -538,17 +497,9 @@ async fn a_list_that_cannot_be_read_is_no_run() {
 #[case::records(json!({ "Records": [] }))]
 #[tokio::test]
 async fn what_is_no_run_is_refused(#[case] event: Value) {
-    let world = World::default();
-    world.fill("acme").await;
+    let world = World::with(&["acme"]).await;
     world.begin("acme", None).await;
-    let eraser = Eraser::new(
-        &world.jobs,
-        &world.records,
-        &world.objects,
-        "shop".to_owned(),
-    );
-    let deadline = Instant::now() + Duration::from_secs(240);
-    let answer = eraser.handle(&event, now(), deadline).await;
+    let answer = world.handle(&event, LONG).await;
     assert!(matches!(answer, Err(RunError::Unknown)), "{answer:?}");
     world.assert_whole("acme");
 }

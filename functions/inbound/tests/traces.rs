@@ -39,6 +39,10 @@ fn traces(world: &World, queue: &str) -> Vec<(Option<String>, Option<String>)> {
     .collect()
 }
 
+fn trace(header: Option<&str>, parent: Option<&str>) -> (Option<String>, Option<String>) {
+    (header.map(str::to_owned), parent.map(str::to_owned))
+}
+
 #[rstest]
 #[case::neither(None, None, None, None)]
 #[case::of_the_invocation(Some(HEADER), None, Some(HEADER), None)]
@@ -83,25 +87,22 @@ async fn every_event_has_the_trace_of_its_delivery(
         request = request.header("traceparent", parent);
     }
     assert_eq!(post(&world, &request, header).await, 200);
-    let expected = || {
-        (
-            lane_header.map(str::to_owned),
-            lane_parent.map(str::to_owned),
-        )
-    };
-    assert_eq!(traces(&world, "orders"), [expected(), expected()]);
-    assert_eq!(traces(&world, "customers"), [expected()]);
+    let expected = trace(lane_header, lane_parent);
+    assert_eq!(
+        traces(&world, "orders"),
+        [expected.clone(), expected.clone()]
+    );
+    assert_eq!(traces(&world, "customers"), [expected]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_traceparent_that_is_sent_twice_is_none() {
     let world = world();
     let request = world.signed(delivery().orders(1).body());
-    let request = request
-        .header("traceparent", SENDERS)
-        .header("traceparent", SENDERS);
+    let request = request.header("traceparent", SENDERS);
+    let request = request.header("traceparent", SENDERS);
     assert_eq!(post(&world, &request, Some(HEADER)).await, 200);
-    assert_eq!(traces(&world, "orders"), [(Some(HEADER.to_owned()), None)]);
+    assert_eq!(traces(&world, "orders"), [trace(Some(HEADER), None)]);
 }
 
 /// The invocation's is believed, and not what anybody sends under the header's name.
@@ -118,12 +119,12 @@ async fn a_sender_cannot_name_the_trace_of_x_ray() {
 #[tokio::test(start_paused = true)]
 async fn a_pointer_has_the_trace_too() {
     let world = world();
-    let send = world.queues.script().on("send").within("orders");
+    let send = world.on("queues.send").within("orders");
     send.fault(Fault::permanent("InvalidMessageContents"));
     let request = world.signed(delivery().orders(1).body());
     let request = request.header("traceparent", SENDERS);
     assert_eq!(post(&world, &request, Some(HEADER)).await, 200);
-    let expected = (Some(HEADER.to_owned()), Some(SENDERS.to_owned()));
+    let expected = trace(Some(HEADER), Some(SENDERS));
     assert_eq!(traces(&world, "orders"), [expected]);
 }
 

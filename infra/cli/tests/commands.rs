@@ -2,22 +2,26 @@
 
 #![allow(clippy::unwrap_used, reason = "a test stops where it is")]
 
+mod operator;
+
 use clap::Parser as _;
+use operate::Exit;
 use operate::loopback::{Loopback, Reply, queue, queue_url};
-use operate::{Exit, Target};
+use operator::{assert_has, enter, give};
 use orderhook::cli::Cli;
-use orderhook::given::{self, Ended};
+use orderhook::given::Ended;
 use orderhook::screen::Screen;
 use rstest::rstest;
 use serde_json::{Value, json};
 
-async fn give(aws: &Loopback, line: &[&str]) -> Ended {
-    let target = Target {
-        name: "orderhook".to_owned(),
-        calls: aws.calls(),
-    };
-    given::give(&target, line).await
-}
+const CONNECT: &str = "execute-api PUT /v1/accounts/acme";
+const CHANGE: &str = "execute-api PATCH /v1/accounts/acme";
+const DISCONNECT: &str = "execute-api DELETE /v1/accounts/acme";
+const SHOW: &str = "execute-api GET /v1/accounts/acme";
+const CHECK: &str = "execute-api POST /v1/accounts/acme/check";
+const ROTATE: &str = "execute-api POST /v1/accounts/acme/rotate";
+const ENDPOINT: &str = "execute-api POST /v1/accounts/acme/endpoint";
+const ERASE: &str = "execute-api POST /v1/accounts/acme/erasure";
 
 async fn well() -> Loopback {
     let aws = Loopback::start().await;
@@ -60,11 +64,7 @@ async fn status_shows_what_waits() {
     aws.on_containing("sqs GetQueueAttributes", &url, queue(306, &settings));
     let ended = give(&aws, &["status"]).await;
     assert_eq!(ended.exit, Exit::Left);
-    assert!(
-        ended.out.contains("undelivered") && ended.out.contains("306"),
-        "{}",
-        ended.out
-    );
+    assert_has(&ended.out, &["undelivered", "306"]);
     let ended = give(&aws, &["status", "--json"]).await;
     let state: Value = serde_json::from_str(&ended.out).unwrap();
     assert_eq!(state["waiting"][0]["messages"], 306);
@@ -75,16 +75,10 @@ async fn status_shows_what_waits() {
 #[tokio::test]
 async fn status_shows_what_can_be_seen_where_a_permission_is_missing() {
     let aws = well().await;
-    aws.on(
-        "execute-api GET /v1/accounts",
-        Reply::status(403, r#"{"message":"Forbidden"}"#),
-    );
+    let forbidden = Reply::status(403, r#"{"message":"Forbidden"}"#);
+    aws.on("execute-api GET /v1/accounts", forbidden);
     let ended = give(&aws, &["status"]).await;
-    assert!(
-        ended.out.contains("execute-api:Invoke") && ended.out.contains("orders"),
-        "{}",
-        ended.out
-    );
+    assert_has(&ended.out, &["execute-api:Invoke", "orders"]);
 }
 
 #[tokio::test]
@@ -92,11 +86,7 @@ async fn accounts_are_listed_with_what_needs_a_look() {
     let aws = well().await;
     let ended = give(&aws, &["accounts", "list"]).await;
     assert_eq!(ended.exit, Exit::Done);
-    assert!(
-        ended.out.contains("acme") && ended.out.contains("connected"),
-        "{}",
-        ended.out
-    );
+    assert_has(&ended.out, &["acme", "connected"]);
     let unreadable = json!({ "accounts": [], "unreadable": [{ "account": "beau", "explanation": "roll forward" }] });
     aws.on("execute-api GET /v1/accounts", Reply::json(&unreadable));
     let ended = give(&aws, &["accounts", "list"]).await;
@@ -109,7 +99,7 @@ async fn an_account_is_shown_as_the_api_describes_it() {
     let aws = well().await;
     let mut document = account("connected");
     document["a_member_of_a_later_release"] = json!(1);
-    aws.on("execute-api GET /v1/accounts/acme", Reply::json(&document));
+    aws.on(SHOW, Reply::json(&document));
     let ended = give(&aws, &["accounts", "show", "acme", "--json"]).await;
     assert_eq!(ended.exit, Exit::Done);
     assert_eq!(serde_json::from_str::<Value>(&ended.out).unwrap(), document);
@@ -119,10 +109,7 @@ async fn an_account_is_shown_as_the_api_describes_it() {
 async fn an_account_that_does_not_exist_is_not_found() {
     let aws = well().await;
     let missing = json!({ "message": "there is no account acme" });
-    aws.on(
-        "execute-api GET /v1/accounts/acme",
-        Reply::status(404, missing.to_string()),
-    );
+    aws.on(SHOW, Reply::status(404, missing.to_string()));
     let ended = give(&aws, &["accounts", "show", "acme"]).await;
     assert_eq!(ended.exit, Exit::NotFound);
     assert_eq!(ended.err, "account acme does not exist");
@@ -144,32 +131,27 @@ async fn every_source_is_connected(
     #[case] expected: Value,
 ) {
     let aws = well().await;
-    aws.on(
-        "execute-api PUT /v1/accounts/acme",
-        Reply::json(&account("connected")),
-    );
+    aws.on(CONNECT, Reply::json(&account("connected")));
     let file = secret_file(secrets);
-    let mut line = vec![
-        "accounts",
-        "connect",
-        "acme",
-        "--secret-file",
-        file.path().to_str().unwrap(),
-    ];
+    let path = file.path().to_str().unwrap();
+    let mut line = vec!["accounts", "connect", "acme", "--secret-file", path];
     line.extend(options);
     line.extend(["--events", "order.created,order.updated"]);
     let ended = give(&aws, &line).await;
     assert_eq!(ended.exit, Exit::Done, "{}", ended.err);
-    assert!(
-        !(ended.out.clone() + &ended.err).contains("marker"),
-        "{}",
-        ended.out
-    );
-    let sent: Value =
-        serde_json::from_str(&aws.seen_of("execute-api PUT /v1/accounts/acme")[0].body).unwrap();
+    let said = ended.out + &ended.err;
+    assert!(!said.contains("marker"), "{said}");
+    let sent = &aws.seen_of(CONNECT)[0].body;
     let mut expected = expected;
     expected["events"] = json!(["order.created", "order.updated"]);
-    assert_eq!(sent, expected);
+    assert_eq!(serde_json::from_str::<Value>(sent).unwrap(), expected);
+}
+
+async fn connect(aws: &Loopback) -> Ended {
+    let file = secret_file("marker");
+    let path = file.path().display();
+    let line = format!("accounts connect acme --client-id 9f --secret-file {path}");
+    enter(aws, &line).await
 }
 
 #[tokio::test]
@@ -180,25 +162,11 @@ async fn connecting_goes_on_until_it_is_done() {
     let later = Reply::status(202, later.to_string()).with("retry-after", "0");
     let busy = Reply::status(409, r#"{"message":"busy"}"#).with("retry-after", "0");
     let done = Reply::json(&account("connected"));
-    aws.on_each("execute-api PUT /v1/accounts/acme", "", [later, busy, done]);
-    let file = secret_file("marker");
-    let path = file.path().to_str().unwrap();
-    let ended = give(
-        &aws,
-        &[
-            "accounts",
-            "connect",
-            "acme",
-            "--client-id",
-            "9f",
-            "--secret-file",
-            path,
-        ],
-    )
-    .await;
+    aws.on_each(CONNECT, "", [later, busy, done]);
+    let ended = connect(&aws).await;
     assert_eq!(ended.exit, Exit::Done, "{}", ended.err);
     assert!(ended.out.contains("acme: connected"), "{}", ended.out);
-    assert_eq!(aws.seen_of("execute-api PUT /v1/accounts/acme").len(), 3);
+    assert_eq!(aws.seen_of(CONNECT).len(), 3);
 }
 
 #[tokio::test]
@@ -207,19 +175,11 @@ async fn what_is_not_done_in_time_is_left_to_the_schedule() {
     let mut later = account("connecting");
     later["message"] = json!("the source wants a pause");
     let later = Reply::status(202, later.to_string()).with("retry-after", "30");
-    aws.on("execute-api POST /v1/accounts/acme/check", later);
-    let ended = give(&aws, &["accounts", "check", "acme", "--wait", "1"]).await;
+    aws.on(CHECK, later);
+    let ended = enter(&aws, "accounts check acme --wait 1").await;
     assert_eq!(ended.exit, Exit::Left);
-    assert!(
-        ended.err.contains("the source wants a pause"),
-        "{}",
-        ended.err
-    );
-    assert_eq!(
-        aws.seen_of("execute-api POST /v1/accounts/acme/check")
-            .len(),
-        1
-    );
+    assert_has(&ended.err, &["the source wants a pause"]);
+    assert_eq!(aws.seen_of(CHECK).len(), 1);
 }
 
 #[rstest]
@@ -248,76 +208,37 @@ async fn a_command_line_that_cannot_be_right_asks_nobody(
 async fn a_refusal_is_said_in_the_apis_words(#[case] status: u16, #[case] exit: Exit) {
     let aws = well().await;
     let body = json!({ "message": "Orderspace refuses the credentials" });
-    aws.on(
-        "execute-api PUT /v1/accounts/acme",
-        Reply::status(status, body.to_string()),
-    );
-    let file = secret_file("marker");
-    let path = file.path().to_str().unwrap();
-    let ended = give(
-        &aws,
-        &[
-            "accounts",
-            "connect",
-            "acme",
-            "--client-id",
-            "9f",
-            "--secret-file",
-            path,
-        ],
-    )
-    .await;
+    aws.on(CONNECT, Reply::status(status, body.to_string()));
+    let ended = connect(&aws).await;
     assert_eq!(ended.exit, exit);
-    assert!(
-        ended.err.contains("Orderspace refuses the credentials"),
-        "{}",
-        ended.err
-    );
+    assert_has(&ended.err, &["Orderspace refuses the credentials"]);
     assert!(!ended.err.contains("marker"));
 }
 
 #[tokio::test]
 async fn disconnecting_is_asked_for_twice() {
     let aws = well().await;
-    aws.on(
-        "execute-api DELETE /v1/accounts/acme",
-        Reply::json(&account("disconnected")),
-    );
+    aws.on(DISCONNECT, Reply::json(&account("disconnected")));
     let ended = give(&aws, &["accounts", "disconnect", "acme"]).await;
     assert_eq!(ended.exit, Exit::Usage);
     assert!(ended.err.contains("--yes"), "{}", ended.err);
-    assert!(
-        aws.seen_of("execute-api DELETE /v1/accounts/acme")
-            .is_empty()
-    );
+    assert!(aws.seen_of(DISCONNECT).is_empty());
     let ended = give(&aws, &["accounts", "disconnect", "acme", "--yes"]).await;
     assert_eq!(ended.exit, Exit::Done);
-    assert_eq!(aws.seen_of("execute-api DELETE /v1/accounts/acme").len(), 1);
+    assert_eq!(aws.seen_of(DISCONNECT).len(), 1);
 }
 
 #[tokio::test]
 async fn other_events_are_selected_and_a_rotation_is_begun() {
     let aws = well().await;
-    aws.on(
-        "execute-api PATCH /v1/accounts/acme",
-        Reply::json(&account("connected")),
-    );
-    aws.on(
-        "execute-api POST /v1/accounts/acme/rotate",
-        Reply::json(&account("connected")),
-    );
-    assert_eq!(
-        give(&aws, &["accounts", "events", "acme", "order.created", "*"])
-            .await
-            .exit,
-        Exit::Done
-    );
-    let sent = &aws.seen_of("execute-api PATCH /v1/accounts/acme")[0].body;
+    aws.on(CHANGE, Reply::json(&account("connected")));
+    aws.on(ROTATE, Reply::json(&account("connected")));
+    let ended = enter(&aws, "accounts events acme order.created *").await;
+    assert_eq!(ended.exit, Exit::Done);
+    let sent = &aws.seen_of(CHANGE)[0].body;
     assert_eq!(sent, r#"{"events":["order.created","*"]}"#);
-    assert_eq!(
-        give(&aws, &["accounts", "rotate", "acme"]).await.exit,
-        Exit::Done
-    );
+    let ended = enter(&aws, "accounts rotate acme").await;
+    assert_eq!(ended.exit, Exit::Done);
 }
 
 #[rstest]
@@ -332,10 +253,7 @@ async fn what_is_not_named_stays_as_it_is(
     #[case] expected: Value,
 ) {
     let aws = well().await;
-    aws.on(
-        "execute-api PATCH /v1/accounts/acme",
-        Reply::json(&account("connected")),
-    );
+    aws.on(CHANGE, Reply::json(&account("connected")));
     let file = secret_file(secrets);
     let mut line = vec!["accounts", "change", "acme"];
     line.extend(options);
@@ -345,7 +263,7 @@ async fn what_is_not_named_stays_as_it_is(
     let ended = give(&aws, &line).await;
     assert_eq!(ended.exit, Exit::Done, "{}", ended.err);
     assert!(!ended.all.contains("marker"), "{}", ended.all);
-    let sent = &aws.seen_of("execute-api PATCH /v1/accounts/acme")[0].body;
+    let sent = &aws.seen_of(CHANGE)[0].body;
     assert_eq!(serde_json::from_str::<Value>(sent).unwrap(), expected);
 }
 
@@ -355,9 +273,7 @@ async fn what_is_not_named_stays_as_it_is(
 #[case::another_word(&["--proof", "never"])]
 #[case::too_many(&["--signing-secrets", "3"])]
 fn a_change_that_clap_refuses(#[case] options: &[&str]) {
-    let line = ["orderhook", "accounts", "events", "acme"]
-        .iter()
-        .chain(options);
+    let line = [&["orderhook", "accounts", "events", "acme"][..], options].concat();
     assert!(Cli::try_parse_from(line).is_err());
 }
 
@@ -366,37 +282,21 @@ async fn an_endpoint_is_shown_once_and_never_asked_for_twice() {
     let aws = well().await;
     let mut made = account("waiting");
     made["endpoint"] = json!("https://x/hooks/stackone/marker");
-    aws.on(
-        "execute-api POST /v1/accounts/acme/endpoint",
-        Reply::json(&made),
-    );
+    aws.on(ENDPOINT, Reply::json(&made));
     let ended = give(&aws, &["accounts", "endpoint", "acme"]).await;
     assert_eq!(ended.out, "https://x/hooks/stackone/marker\n");
     assert!(!ended.err.contains("marker"));
-    aws.on(
-        "execute-api POST /v1/accounts/acme/endpoint",
-        Reply::status(503, "{}"),
-    );
-    assert_eq!(
-        give(&aws, &["accounts", "endpoint", "acme"]).await.exit,
-        Exit::Unreachable
-    );
-    assert_eq!(
-        aws.seen_of("execute-api POST /v1/accounts/acme/endpoint")
-            .len(),
-        2
-    );
+    aws.on(ENDPOINT, Reply::status(503, "{}"));
+    let ended = enter(&aws, "accounts endpoint acme").await;
+    assert_eq!(ended.exit, Exit::Unreachable);
+    assert_eq!(aws.seen_of(ENDPOINT).len(), 2);
 }
 
 #[tokio::test]
 async fn teams_and_their_queues() {
     let aws = well().await;
     let ended = give(&aws, &["teams", "list"]).await;
-    assert!(
-        ended.out.contains("sales") && ended.out.contains("order.*"),
-        "{}",
-        ended.out
-    );
+    assert_has(&ended.out, &["sales", "order.*"]);
     let ended = give(&aws, &["teams", "check"]).await;
     assert_eq!(ended.exit, Exit::Done, "{}", ended.out);
     assert!(ended.out.contains("not seen"), "{}", ended.out);
@@ -404,30 +304,17 @@ async fn teams_and_their_queues() {
     let page = json!({ "events": [{ "message": line.to_string() }] });
     aws.on("logs FilterLogEvents", Reply::json(&page));
     let ended = give(&aws, &["teams", "check"]).await;
-    assert!(
-        ended.out.contains("1 events, 95% within 1.3 s"),
-        "{}",
-        ended.out
-    );
+    assert_has(&ended.out, &["1 events, 95% within 1.3 s"]);
     let gone = json!({ "__type": "com.amazonaws.sqs#QueueDoesNotExist", "message": "no" });
+    let gone = Reply::status(400, gone.to_string());
     let url = queue_url(aws.endpoint(), "sales");
-    aws.on_containing(
-        "sqs GetQueueAttributes",
-        &url,
-        Reply::status(400, gone.to_string()),
-    );
+    aws.on_containing("sqs GetQueueAttributes", &url, gone);
     let ended = give(&aws, &["teams", "check"]).await;
     assert_eq!(ended.exit, Exit::Left);
-    assert!(
-        ended.out.contains("does not exist") && ended.out.contains("release --team sales"),
-        "{}",
-        ended.out
-    );
+    assert_has(&ended.out, &["does not exist", "release --team sales"]);
     let ended = give(&aws, &["teams", "check", "--json"]).await;
-    assert_eq!(
-        serde_json::from_str::<Value>(&ended.out).unwrap()["teams"][0]["queue"],
-        "missing"
-    );
+    let report: Value = serde_json::from_str(&ended.out).unwrap();
+    assert_eq!(report["teams"][0]["queue"], "missing");
 }
 
 #[tokio::test]
@@ -454,11 +341,7 @@ async fn a_topic_is_looked_at_as_a_queue_is() {
     aws.on_containing("sns ListSubscriptionsByTopic", "sales", gone);
     let ended = give(&aws, &["teams", "check"]).await;
     assert_eq!(ended.exit, Exit::Left, "{}", ended.all);
-    assert!(
-        ended.out.contains("aws sns create-topic --name sales"),
-        "{}",
-        ended.out
-    );
+    assert_has(&ended.out, &["aws sns create-topic --name sales"]);
 }
 
 #[tokio::test]
@@ -478,11 +361,9 @@ async fn without_a_local_stack_a_command_says_how_to_start_one() {
     let (mut screen, printed) = Screen::of_test(false);
     let exit = orderhook::run(&cli, directory.path(), &mut screen).await;
     assert_eq!(exit, Exit::NotFound);
-    assert!(
-        printed.err().starts_with("orderhook: ") && printed.err().contains("cargo local up"),
-        "{}",
-        printed.err()
-    );
+    let said = printed.err();
+    assert!(said.starts_with("orderhook: "), "{said}");
+    assert!(said.contains("cargo local up"), "{said}");
     assert!(printed.out().is_empty());
 }
 
@@ -525,24 +406,15 @@ async fn what_is_erased_is_said_with_what_stays(
     #[case] exit: Exit,
 ) {
     let aws = well().await;
-    let action = "execute-api POST /v1/accounts/acme/erasure";
     let document = erasure(state);
-    aws.on(action, Reply::status(202, document.to_string()));
+    aws.on(ERASE, Reply::status(202, document.to_string()));
     let mut line = vec!["accounts", "erase", "acme", "--yes"];
     line.extend(options);
     let ended = give(&aws, &line).await;
     assert_eq!(ended.exit, exit, "{}", ended.err);
-    assert!(
-        ended.out.contains("2026-12-20T12:00:00.000Z"),
-        "{}",
-        ended.out
-    );
-    assert!(
-        ended.err.contains("would delete") && ended.err.contains("stay"),
-        "{}",
-        ended.err
-    );
-    let seen = aws.seen_of(action);
+    assert_has(&ended.out, &["2026-12-20T12:00:00.000Z"]);
+    assert_has(&ended.err, &["would delete", "stay"]);
+    let seen = aws.seen_of(ERASE);
     let sent: Value = serde_json::from_str(&seen[0].body).unwrap_or_default();
     assert_eq!((seen.len(), sent), (1, body));
     line.push("--json");
@@ -554,21 +426,10 @@ async fn what_is_erased_is_said_with_what_stays(
 #[tokio::test]
 async fn nothing_is_erased_without_a_yes() {
     let aws = well().await;
-    let ended = give(
-        &aws,
-        &["accounts", "erase", "acme", "--subject", "order/or_1"],
-    )
-    .await;
+    let ended = enter(&aws, "accounts erase acme --subject order/or_1").await;
     assert_ne!(ended.exit, Exit::Done);
-    assert!(
-        aws.seen_of("execute-api POST /v1/accounts/acme/erasure")
-            .is_empty()
-    );
-    assert!(
-        ended.err.contains("would delete order/or_1"),
-        "{}",
-        ended.err
-    );
+    assert!(aws.seen_of(ERASE).is_empty());
+    assert_has(&ended.err, &["would delete order/or_1"]);
 }
 
 #[rstest]
@@ -589,10 +450,7 @@ async fn what_is_no_subject_asks_nobody(#[case] subject: &str) {
 async fn an_account_that_is_connected_is_not_erased() {
     let aws = well().await;
     let refused = json!({ "message": "the account is connected; DELETE it first" });
-    aws.on(
-        "execute-api POST /v1/accounts/acme/erasure",
-        Reply::status(409, refused.to_string()),
-    );
+    aws.on(ERASE, Reply::status(409, refused.to_string()));
     let ended = give(&aws, &["accounts", "erase", "acme", "--yes"]).await;
     assert!(ended.err.contains("DELETE it first"), "{}", ended.err);
     assert_eq!(ended.exit.code(), 1);
@@ -612,21 +470,8 @@ async fn how_far_an_erasure_is_is_shown_and_nothing_erased(
     aws.on(&action, Reply::json(&erasure(state)));
     let ended = give(&aws, &["accounts", "erase", "acme", "--show", id]).await;
     assert_eq!(ended.exit, exit, "{}", ended.err);
-    assert!(
-        ended.out.contains("1 records and 2 objects"),
-        "{}",
-        ended.out
-    );
-    assert!(
-        aws.seen_of("execute-api POST /v1/accounts/acme/erasure")
-            .is_empty()
-    );
-    let line = [
-        "accounts",
-        "erase",
-        "acme",
-        "--show",
-        "../../beta/erasure/account",
-    ];
-    assert_eq!(give(&aws, &line).await.exit, Exit::Usage);
+    assert_has(&ended.out, &["1 records and 2 objects"]);
+    assert!(aws.seen_of(ERASE).is_empty());
+    let another = "accounts erase acme --show ../../beta/erasure/account";
+    assert_eq!(enter(&aws, another).await.exit, Exit::Usage);
 }

@@ -167,10 +167,8 @@ async fn a_reader_that_leaves_ends_nothing_badly(#[case] line: &[&str]) {
     assert!(first.starts_with('{'), "{first}");
     let (code, said) = process.end().await;
     assert_eq!(code, Some(0), "{said}");
-    assert!(
-        !said.contains("panicked") && !said.contains("pipe"),
-        "{said}"
-    );
+    assert!(!said.contains("panicked"), "{said}");
+    assert!(!said.contains("pipe"), "{said}");
 }
 
 /// What is wrong is said in one line, with what to do, before anything is changed.
@@ -237,11 +235,9 @@ async fn every_command_says_in_one_line_what_is_wrong(
     ];
     let is_of_an_account = action.starts_with("execute-api");
     let others = of_a_stack.iter().filter(|_| !is_of_an_account);
-    let running: Vec<_> = of_an_account
-        .iter()
-        .chain(others)
-        .map(|line| (line, Process::start(&aws, "orderhook", line)))
-        .collect();
+    let lines = of_an_account.iter().chain(others);
+    let running = lines.map(|line| (line, Process::start(&aws, "orderhook", line)));
+    let running: Vec<_> = running.collect();
     for (line, process) in running {
         let (code, said) = process.end().await;
         assert_eq!(code, Some(i32::from(exit.code())), "{line:?}: {said}");

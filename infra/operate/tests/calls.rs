@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test stops where it is")]
 
-use calls::{admin, cloudformation, cloudwatch, dynamodb, lambda, logs, s3, sns, sqs, ssm, sts};
+use calls::{admin, cloudwatch, dynamodb, lambda, logs, s3, sns, sqs, ssm, sts};
 use operate::loopback::{Loopback, Reply};
 use operate::{Error, Exit, Stack};
 use rstest::rstest;
@@ -12,15 +12,15 @@ use serde_json::{Value, json};
 const IDENTITY: &str = "<GetCallerIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><GetCallerIdentityResult>
     <Arn>arn:aws:iam::123:user/op</Arn><Account>123</Account></GetCallerIdentityResult></GetCallerIdentityResponse>";
 
-fn json_error(status: u16, code: &str) -> Reply {
+fn json_error(code: &str) -> Reply {
     let body = json!({ "__type": format!("com.amazonaws.x#{code}"), "message": "because" });
-    Reply::status(status, body.to_string())
+    Reply::status(400, body.to_string())
 }
 
 #[tokio::test]
 async fn a_throttled_call_is_made_again_and_every_attempt_counts() {
     let aws = Loopback::start().await;
-    let throttled = json_error(400, "ThrottlingException");
+    let throttled = json_error("ThrottlingException");
     let broken = Reply::status(503, "<html>");
     let parameter = Reply::json(&json!({ "Parameter": { "Value": "[]" } }));
     aws.on_each("ssm GetParameter", "", [throttled, broken, parameter]);
@@ -34,7 +34,7 @@ async fn a_throttled_call_is_made_again_and_every_attempt_counts() {
 #[tokio::test]
 async fn a_call_that_stays_throttled_is_unreachable() {
     let aws = Loopback::start().await;
-    aws.on("ssm GetParameter", json_error(400, "ThrottlingException"));
+    aws.on("ssm GetParameter", json_error("ThrottlingException"));
     let calls = aws.calls();
     let error = ssm::parameter(&calls, "routes").await.unwrap_err();
     assert_eq!(error.exit(), Exit::Unreachable);
@@ -42,22 +42,10 @@ async fn a_call_that_stays_throttled_is_unreachable() {
 }
 
 #[rstest]
-#[case::permission(
-    json_error(400, "AccessDeniedException"),
-    Exit::Denied,
-    "ssm:GetParameter"
-)]
-#[case::expired(json_error(400, "ExpiredTokenException"), Exit::Denied, "credentials")]
-#[case::missing(
-    json_error(400, "ParameterNotFound"),
-    Exit::NotFound,
-    "parameter routes"
-)]
-#[case::refused(
-    json_error(400, "ValidationException"),
-    Exit::Left,
-    "ValidationException"
-)]
+#[case::permission(json_error("AccessDeniedException"), Exit::Denied, "ssm:GetParameter")]
+#[case::expired(json_error("ExpiredTokenException"), Exit::Denied, "credentials")]
+#[case::missing(json_error("ParameterNotFound"), Exit::NotFound, "parameter routes")]
+#[case::refused(json_error("ValidationException"), Exit::Left, "ValidationException")]
 #[case::no_json(Reply::text("<html>"), Exit::Left, "ssm:GetParameter")]
 #[case::other_json(Reply::json(&json!({ "Parameter": null })), Exit::Left, "ssm:GetParameter")]
 #[case::header(Reply::status(400, "{}").with("x-amzn-errortype", "ParameterNotFound:http://x"), Exit::NotFound, "routes")]
@@ -73,11 +61,8 @@ async fn a_failure_says_what_it_is_about(
     let error = ssm::parameter(&calls, "routes").await.unwrap_err();
     assert_eq!(error.exit(), exit, "{error}");
     assert!(error.to_string().contains(named), "{error}");
-    assert_eq!(
-        calls.count(),
-        1,
-        "nothing of this is better the second time"
-    );
+    // Nothing of this is better the second time.
+    assert_eq!(calls.count(), 1);
     assert!(!format!("{error:?} {calls:?}").contains("marker"));
 }
 
@@ -104,17 +89,13 @@ async fn nobody_answers() {
 async fn the_clock_is_compared_with_the_first_answer() {
     let aws = Loopback::start().await;
     let date = "Fri, 20 Nov 2026 12:00:00 GMT";
-    aws.on(
-        "sts GetCallerIdentity",
-        Reply::text(IDENTITY).with("date", date),
-    );
+    let reply = Reply::text(IDENTITY).with("date", date);
+    aws.on("sts GetCallerIdentity", reply);
     let calls = aws.calls();
     assert_eq!(calls.skew_ms(), None);
     let identity = sts::identity(&calls).await.unwrap();
-    assert_eq!(
-        (identity.account.as_str(), identity.arn.as_str()),
-        ("123", "arn:aws:iam::123:user/op")
-    );
+    assert_eq!(identity.account, "123");
+    assert_eq!(identity.arn, "arn:aws:iam::123:user/op");
     let here = time::OffsetDateTime::from(calls::now());
     let there = calls::instant("2026-11-20T12:00:00Z").unwrap();
     let expected = (there - here).whole_milliseconds();
@@ -145,13 +126,10 @@ async fn a_stack_is_found_by_its_name_through_its_outputs() {
     assert_eq!(stack.changed.unwrap().unix_timestamp(), 1_795_262_400);
     assert_eq!(stack.account(), Some("123"));
     assert_eq!(stack.number("LogRetentionDays"), Some(30));
-    assert_eq!(
-        stack.lane_queue(domain::lane::Lane::Orders).unwrap(),
-        "https://q/orders"
-    );
-    let older = stack
-        .log_group(operate::stack::Function::Inbound)
-        .unwrap_err();
+    let orders = stack.lane_queue(domain::lane::Lane::Orders);
+    assert_eq!(orders.unwrap(), "https://q/orders");
+    let older = stack.log_group(operate::stack::Function::Inbound);
+    let older = older.unwrap_err();
     assert!(older.to_string().contains("InboundLogGroup"), "{older}");
     assert_eq!(stack.version(), None);
 }
@@ -181,20 +159,12 @@ async fn resources_come_page_by_page_and_a_token_that_comes_round_ends_it() {
             </ListStackResourcesResult></R>"
         ))
     };
-    aws.on_each(
-        "cloudformation ListStackResources",
-        "",
-        [page("a"), page("b"), page("c")],
-    );
+    let pages = ["a", "b", "c"].map(page);
+    aws.on_each("cloudformation ListStackResources", "", pages);
     let calls = aws.calls();
     let stack = Stack::find(&calls, "shop").await.unwrap();
-    let names: Vec<String> = stack
-        .resources(&calls)
-        .await
-        .unwrap()
-        .into_iter()
-        .map(|resource: cloudformation::Resource| resource.logical)
-        .collect();
+    let resources = stack.resources(&calls).await.unwrap();
+    let names: Vec<&str> = resources.iter().map(|one| one.logical.as_str()).collect();
     assert_eq!(names, ["a", "b"]);
 }
 
@@ -208,15 +178,11 @@ async fn a_queues_attributes_are_numbers_written_as_text() {
     } });
     aws.on("sqs GetQueueAttributes", Reply::json(&attributes));
     let queue = sqs::attributes(&aws.calls(), "http://q/q").await.unwrap();
-    assert_eq!(
-        (queue.visible(), queue.hidden(), queue.messages()),
-        (2, 3, 5)
-    );
+    let counts = (queue.visible(), queue.hidden(), queue.messages());
+    assert_eq!(counts, (2, 3, 5));
     let redrive = queue.redrive().unwrap();
-    assert_eq!(
-        (redrive.target.as_str(), redrive.receives),
-        ("arn:aws:sqs:eu-west-1:1:d", 100)
-    );
+    assert_eq!(redrive.target, "arn:aws:sqs:eu-west-1:1:d");
+    assert_eq!(redrive.receives, 100);
 }
 
 #[tokio::test]
@@ -225,20 +191,14 @@ async fn an_entry_of_a_batch_that_the_answer_leaves_out_was_not_done() {
     let answer = json!({ "Successful": [{ "Id": "0" }], "Failed": [{ "Id": "2", "Code": "InternalError", "SenderFault": false }] });
     aws.on("sqs DeleteMessageBatch", Reply::json(&answer));
     let calls = aws.calls();
-    let failed = sqs::delete(&calls, "http://q/q", &["a", "b", "c"])
-        .await
-        .unwrap();
-    let failed: Vec<(usize, &str)> = failed
+    let delete = async |handles| sqs::delete(&calls, "http://q/q", handles).await.unwrap();
+    let failed = delete(&["a", "b", "c"][..]).await;
+    let failed = failed
         .iter()
-        .map(|entry| (entry.index, entry.code.as_str()))
-        .collect();
-    assert_eq!(failed, [(1, "NoAnswer"), (2, "InternalError")]);
-    assert!(
-        sqs::delete(&calls, "http://q/q", &[])
-            .await
-            .unwrap()
-            .is_empty()
-    );
+        .map(|entry| (entry.index, entry.code.as_str()));
+    let expected = [(1, "NoAnswer"), (2, "InternalError")];
+    assert_eq!(failed.collect::<Vec<_>>(), expected);
+    assert!(delete(&[]).await.is_empty());
     assert_eq!(calls.count(), 1, "an empty batch asks nobody");
 }
 
@@ -249,22 +209,15 @@ async fn a_message_comes_with_its_time_and_what_its_sender_attached() {
         "MessageId": "m", "ReceiptHandle": "r", "Body": "{}", "Attributes": { "SentTimestamp": "1795176000123" },
         "MessageAttributes": { "only": { "DataType": "String", "StringValue": "sales" } },
     }] });
-    aws.on_each(
-        "sqs ReceiveMessage",
-        "",
-        [Reply::json(&answer), Reply::json(&json!({}))],
-    );
+    let answers = [answer, json!({})].map(|answer| Reply::json(&answer));
+    aws.on_each("sqs ReceiveMessage", "", answers);
     let calls = aws.calls();
-    let messages = sqs::receive(&calls, "http://q/q", 20, 0).await.unwrap();
+    let receive = async || sqs::receive(&calls, "http://q/q", 20, 0).await.unwrap();
+    let messages = receive().await;
     let message = messages.first().unwrap();
     assert_eq!(message.sent().unwrap().unix_timestamp(), 1_795_176_000);
     assert_eq!(message.attribute("only"), Some("sales"));
-    assert!(
-        sqs::receive(&calls, "http://q/q", 20, 0)
-            .await
-            .unwrap()
-            .is_empty()
-    );
+    assert!(receive().await.is_empty());
 }
 
 #[tokio::test]
@@ -273,15 +226,11 @@ async fn keys_that_a_table_left_for_later_are_asked_for_again() {
     let key = json!({ "pk": { "S": "b" } });
     let first = json!({ "Responses": { "t": [{ "pk": { "S": "a" } }] }, "UnprocessedKeys": { "t": { "Keys": [key] } } });
     let second = json!({ "Responses": { "t": [{ "pk": { "S": "b" } }] }, "UnprocessedKeys": {} });
-    aws.on_each(
-        "dynamodb BatchGetItem",
-        "",
-        [Reply::json(&first), Reply::json(&second)],
-    );
+    let answers = [first, second].map(|answer| Reply::json(&answer));
+    aws.on_each("dynamodb BatchGetItem", "", answers);
     let keys = ["a", "b"].map(|name| dynamodb::Item::key(&[("pk", name)]));
-    let items = dynamodb::batch_get(&aws.calls(), "t", &keys, &["pk"])
-        .await
-        .unwrap();
+    let items = dynamodb::batch_get(&aws.calls(), "t", &keys, &["pk"]).await;
+    let items = items.unwrap();
     let names: Vec<&str> = items.iter().filter_map(|item| item.text("pk")).collect();
     assert_eq!(names, ["a", "b"]);
     assert!(aws.seen()[0].body.contains("#p0"));
@@ -292,24 +241,20 @@ async fn a_query_goes_on_where_the_page_before_ended() {
     let aws = Loopback::start().await;
     let first =
         json!({ "Items": [{ "n": { "N": "7" } }], "LastEvaluatedKey": { "pk": { "S": "z" } } });
-    aws.on_each(
-        "dynamodb Query",
-        "",
-        [Reply::json(&first), Reply::json(&json!({ "Items": [] }))],
-    );
+    let pages = [first, json!({ "Items": [] })].map(|page| Reply::json(&page));
+    aws.on_each("dynamodb Query", "", pages);
     let calls = aws.calls();
     let input = json!({ "TableName": "t" });
     let page = dynamodb::query(&calls, &input, None).await.unwrap();
     assert_eq!(page.items.first().unwrap().number("n"), Some(7));
-    let next = dynamodb::query(&calls, &input, page.last_evaluated_key.as_ref())
-        .await
-        .unwrap();
+    let next = dynamodb::query(&calls, &input, page.last_evaluated_key.as_ref()).await;
+    let next = next.unwrap();
     assert!(next.items.is_empty() && next.last_evaluated_key.is_none());
-    assert!(
-        aws.seen()[1]
-            .body
-            .contains(r#""ExclusiveStartKey":{"pk":{"S":"z"}}"#)
+    let (asked, start) = (
+        &aws.seen()[1].body,
+        r#""ExclusiveStartKey":{"pk":{"S":"z"}}"#,
     );
+    assert!(asked.contains(start), "{asked}");
 }
 
 #[tokio::test]
@@ -341,14 +286,8 @@ async fn latest_values_stand_where_their_metrics_do() {
 async fn a_page_of_lines_may_be_empty_and_not_the_last() {
     let aws = Loopback::start().await;
     let line = json!({ "events": [{ "eventId": "e", "timestamp": 5, "message": "{}", "logStreamName": "s" }] });
-    aws.on_each(
-        "logs FilterLogEvents",
-        "",
-        [
-            Reply::json(&json!({ "events": [], "nextToken": "t" })),
-            Reply::json(&line),
-        ],
-    );
+    let pages = [json!({ "events": [], "nextToken": "t" }), line].map(|page| Reply::json(&page));
+    aws.on_each("logs FilterLogEvents", "", pages);
     let calls = aws.calls();
     let filter = logs::Filter {
         group: "g",
@@ -357,15 +296,11 @@ async fn a_page_of_lines_may_be_empty_and_not_the_last() {
         ..logs::Filter::default()
     };
     let first = logs::filter(&calls, &filter, None).await.unwrap();
-    let second = logs::filter(&calls, &filter, first.next_token.as_deref())
-        .await
-        .unwrap();
-    assert_eq!(second.events.first().unwrap().timestamp, 5);
+    let second = logs::filter(&calls, &filter, first.next_token.as_deref()).await;
+    assert_eq!(second.unwrap().events.first().unwrap().timestamp, 5);
     let asked: Value = serde_json::from_str(&aws.seen()[1].body).unwrap();
-    assert_eq!(
-        asked,
-        json!({ "logGroupName": "g", "filterPattern": "\"order/or_1\"", "startTime": 1, "nextToken": "t" })
-    );
+    let expected = json!({ "logGroupName": "g", "filterPattern": "\"order/or_1\"", "startTime": 1, "nextToken": "t" });
+    assert_eq!(asked, expected);
 }
 
 #[tokio::test]
@@ -373,24 +308,14 @@ async fn a_function_that_is_not_there_is_named() {
     let aws = Loopback::start().await;
     let missing = Reply::status(404, r#"{"Type":"User","Message":"Function not found"}"#)
         .with("x-amzn-errortype", "ResourceNotFoundException");
-    aws.on(
-        "lambda GET /2015-03-31/functions/in%20b/configuration",
-        missing,
-    );
-    let error = lambda::function(&aws.calls(), "in b").await.unwrap_err();
-    assert!(matches!(
-        error,
-        Error::Service { .. } | Error::NotFound { .. }
-    ));
-    let aws = Loopback::start().await;
-    let missing = Reply::status(404, r#"{"Type":"User","Message":"Function not found"}"#)
-        .with("x-amzn-errortype", "ResourceNotFoundException");
-    aws.on(
-        "lambda GET /2015-03-31/functions/inbound/configuration",
-        missing,
-    );
-    let error = lambda::function(&aws.calls(), "inbound").await.unwrap_err();
-    assert_eq!(error.to_string(), "function inbound does not exist");
+    for name in ["in+b", "inbound"] {
+        let action = format!("lambda GET /2015-03-31/functions/{name}/configuration");
+        aws.on(&action, missing.clone());
+    }
+    for name in ["in b", "inbound"] {
+        let error = lambda::function(&aws.calls(), name).await.unwrap_err();
+        assert_eq!(error.to_string(), format!("function {name} does not exist"));
+    }
 }
 
 #[tokio::test]
@@ -402,10 +327,8 @@ async fn an_object_is_there_or_not() {
     aws.on("s3 HEAD /b/gone", Reply::status(404, ""));
     let calls = aws.calls();
     assert_eq!(s3::get(&calls, "b", "events/a b").await.unwrap(), b"bytes");
-    assert_eq!(
-        s3::get(&calls, "b", "gone").await.unwrap_err().to_string(),
-        "s3://b/gone does not exist"
-    );
+    let error = s3::get(&calls, "b", "gone").await.unwrap_err();
+    assert_eq!(error.to_string(), "s3://b/gone does not exist");
     assert!(!s3::exists(&calls, "b", "gone").await.unwrap());
 }
 
@@ -429,21 +352,12 @@ async fn a_subscription_that_nobody_confirmed_is_known() {
 #[tokio::test]
 async fn a_call_that_must_not_be_made_twice_is_not(#[case] method: &str, #[case] attempts: usize) {
     let aws = Loopback::start().await;
-    aws.on(
-        &format!("execute-api {method} /v1/accounts/acme"),
-        Reply::status(503, r#"{"message":"later"}"#),
-    );
+    let action = format!("execute-api {method} /v1/accounts/acme");
+    aws.on(&action, Reply::status(503, r#"{"message":"later"}"#));
     let calls = aws.calls();
-    let url = format!("{}/v1", aws.endpoint());
-    let answer = admin::call(
-        &calls,
-        &url,
-        method.parse().unwrap(),
-        "/accounts/acme",
-        None,
-    )
-    .await
-    .unwrap();
+    let (url, method) = (format!("{}/v1", aws.endpoint()), method.parse().unwrap());
+    let answer = admin::call(&calls, &url, method, "/accounts/acme", None).await;
+    let answer = answer.unwrap();
     assert_eq!(answer.status, 503);
     assert_eq!(answer.body["message"], "later");
     assert_eq!(calls.count(), attempts);
@@ -452,16 +366,12 @@ async fn a_call_that_must_not_be_made_twice_is_not(#[case] method: &str, #[case]
 #[tokio::test]
 async fn the_gateways_refusal_is_a_missing_permission() {
     let aws = Loopback::start().await;
-    aws.on(
-        "execute-api GET /v1/accounts",
-        Reply::status(403, r#"{"message":"Forbidden"}"#),
-    );
+    let forbidden = Reply::status(403, r#"{"message":"Forbidden"}"#);
+    aws.on("execute-api GET /v1/accounts", forbidden);
     let url = format!("{}/v1", aws.endpoint());
-    let error = admin::call(&aws.calls(), &url, http::Method::GET, "/accounts", None)
-        .await
-        .unwrap_err();
-    assert!(
-        matches!(&error, Error::Permission { action, .. } if action == "execute-api:Invoke on GET"),
-        "{error}"
-    );
+    let answer = admin::call(&aws.calls(), &url, http::Method::GET, "/accounts", None).await;
+    let error = answer.unwrap_err();
+    let is_named =
+        matches!(&error, Error::Permission { action, .. } if action == "execute-api:Invoke on GET");
+    assert!(is_named, "{error}");
 }

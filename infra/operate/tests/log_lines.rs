@@ -30,11 +30,8 @@ async fn insights_are_asked_once_and_waited_for() {
     aws.on("logs StartQuery", Reply::json(&json!({ "queryId": "q1" })));
     let running = json!({ "status": "Running", "results": [row("a part")] });
     let complete = json!({ "status": "Complete", "results": [row("one"), [], row("two")] });
-    aws.on_each(
-        "logs GetQueryResults",
-        "q1",
-        [Reply::json(&running), Reply::json(&complete)],
-    );
+    let results = [running, complete].map(|result| Reply::json(&result));
+    aws.on_each("logs GetQueryResults", "q1", results);
     let asked = phrases(&["order/or_1", "a\"b\\c"]);
     let found = log_lines::ask(&aws.calls(), "inbound-log", &asked, window()).await;
     let found = found.unwrap();
@@ -45,10 +42,8 @@ async fn insights_are_asked_once_and_waited_for() {
         query["queryString"],
         r#"fields @message | filter @message like "order/or_1" or @message like "a\"b\\c" | sort @timestamp asc"#
     );
-    assert_eq!(
-        (&query["startTime"], &query["endTime"]),
-        (&json!(1000), &json!(9001))
-    );
+    assert_eq!(query["startTime"], 1000);
+    assert_eq!(query["endTime"], 9001);
 }
 
 #[rstest]
@@ -59,10 +54,8 @@ async fn insights_are_asked_once_and_waited_for() {
 async fn a_query_that_ends_otherwise_is_an_error(#[case] status: &str) {
     let aws = Loopback::start().await;
     aws.on("logs StartQuery", Reply::json(&json!({ "queryId": "q1" })));
-    aws.on(
-        "logs GetQueryResults",
-        Reply::json(&json!({ "status": status })),
-    );
+    let ended = json!({ "status": status });
+    aws.on("logs GetQueryResults", Reply::json(&ended));
     let error = log_lines::ask(&aws.calls(), "g", &phrases(&["x"]), window()).await;
     let error = error.unwrap_err();
     assert!(matches!(error, Error::Unreadable { .. }), "{error}");
@@ -78,26 +71,19 @@ async fn pages_are_read_to_their_end_and_a_line_is_found_once() {
     let last = json!({ "events": [line(3, "c")] });
     let pages = [first, empty, last].map(|page| Reply::json(&page));
     aws.on_each("logs FilterLogEvents", "one", pages);
-    aws.on_containing(
-        "logs FilterLogEvents",
-        "other",
-        Reply::json(&json!({ "events": [line(5, "a"), line(9, "d")] })),
-    );
+    let other = json!({ "events": [line(5, "a"), line(9, "d")] });
+    aws.on_containing("logs FilterLogEvents", "other", Reply::json(&other));
     let asked = phrases(&["one", "other"]);
     let found = log_lines::find(&aws.calls(), "g", &asked, window()).await;
     let found = found.unwrap();
     assert_eq!(found.lines, ["c", "b", "a", "d"]);
     assert!(found.is_complete);
-    assert_eq!(aws.seen_of("logs FilterLogEvents").len(), 4);
-    let nothing = log_lines::find(&aws.calls(), "g", &[], window())
-        .await
-        .unwrap();
+    let asked = || aws.seen_of("logs FilterLogEvents").len();
+    assert_eq!(asked(), 4);
+    let nothing = log_lines::find(&aws.calls(), "g", &[], window()).await;
+    let nothing = nothing.unwrap();
     assert!(nothing.lines.is_empty() && nothing.is_complete);
-    assert_eq!(
-        aws.seen_of("logs FilterLogEvents").len(),
-        4,
-        "nothing is asked"
-    );
+    assert_eq!(asked(), 4, "nothing is asked");
 }
 
 #[tokio::test]

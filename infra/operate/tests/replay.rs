@@ -12,9 +12,11 @@ use std::collections::BTreeSet;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use domain::envelope::Envelope;
-use domain::identity::{DeliveryId, EventId};
+use domain::identity::{DeliveryId, EventId, EventIndex};
+use domain::record::Subject;
 use domain::route::Pattern;
 use domain::timestamp::Timestamp;
+use operate::loopback::Reply;
 use operate::loopback_stack::{LoopbackStack, Stored};
 use operate::replay::{Counts, Replay, Request, What, Whose};
 use operate::{Error, Exit, Stack};
@@ -24,6 +26,8 @@ use serde_json::{Value, json};
 /// 2026-11-20T12:00:00Z.
 const NOON: u64 = 1_795_176_000_000;
 const HOUR: u64 = 3_600_000;
+
+const ACCOUNTS: &str = "execute-api GET /v1/accounts";
 
 const ROUTES: &str = r#"[{"team":"sales","queue":"http://q/0/sales","types":["order.*"],"accounts":["acme"]},
     {"team":"all","queue":"http://q/0/all","types":["*"],"accounts":["*"]},
@@ -87,6 +91,17 @@ fn pattern(text: &str) -> Pattern {
     serde_json::from_value(json!(text)).unwrap()
 }
 
+/// Another account of this source.
+fn connect(stack: &LoopbackStack, account: &str, source: &str) {
+    let (account, source) = (account.to_owned(), source.to_owned());
+    stack.with(|state| state.accounts.insert(account, source));
+}
+
+/// What is sent of the hour after noon.
+async fn sent_of_hour(stack: &LoopbackStack) -> Result<Counts, Error> {
+    sent(stack, &request(span(NOON, NOON + HOUR))).await
+}
+
 async fn counted(stack: &LoopbackStack, request: &Request) -> Result<Counts, Error> {
     let calls = stack.calls();
     let found = Stack::find(&calls, "shop").await.unwrap();
@@ -111,13 +126,8 @@ async fn a_span_is_sent_in_order_under_the_ids_that_it_had() {
     let stack = stack().await;
     // Two days, and more than a page.
     let first = keep(&stack, NOON - 24 * HOUR, &orders(0, 3));
-    for number in 0..5_u32 {
-        let millis = NOON + u64::from(number);
-        keep(
-            &stack,
-            millis,
-            &orders(10 + 4 * usize::try_from(number).unwrap(), 4),
-        );
+    for (millis, first) in (NOON..).zip([10, 14, 18, 22, 26]) {
+        keep(&stack, millis, &orders(first, 4));
     }
     keep(&stack, NOON + 10, CUSTOMER);
     keep(&stack, NOON - 25 * HOUR, &orders(900, 1));
@@ -141,13 +151,9 @@ async fn a_span_is_sent_in_order_under_the_ids_that_it_had() {
         let envelope = Envelope::parse(&message.body).unwrap();
         assert!(envelope.marks.replayed && envelope.marks.replay_job.is_none());
     }
-    let customer = &stack.queue("customers")[0];
-    assert!(
-        customer
-            .body
-            .ends_with(r#""data":{"id":"cu_1", "n":1.50}}"#),
-        "byte for byte"
-    );
+    let customer = &stack.queue("customers")[0].body;
+    let data = r#""data":{"id":"cu_1", "n":1.50}}"#;
+    assert!(customer.ends_with(data), "byte for byte: {customer}");
 }
 
 #[rstest]
@@ -173,7 +179,7 @@ async fn what_is_chosen(
     let request = Request {
         team: team.map(str::to_owned),
         types: types.iter().map(|name| pattern(name)).collect(),
-        subject: subject.map(|text| domain::record::Subject::parse(text).unwrap()),
+        subject: subject.map(|text| Subject::parse(text).unwrap()),
         ..request(span(NOON, NOON + HOUR))
     };
     assert_eq!(counted(&stack, &request).await.unwrap().events, expected);
@@ -188,15 +194,10 @@ async fn what_is_chosen(
 #[tokio::test]
 async fn parts_that_are_in_quarantine_are_left_out_and_counted() {
     let stack = stack().await;
-    keep(
-        &stack,
-        NOON,
-        r#"[7,{"event":"order.created","data":{"order":{"id":"or_1"}}}]"#,
-    );
+    let partly = r#"[7,{"event":"order.created","data":{"order":{"id":"or_1"}}}]"#;
+    keep(&stack, NOON, partly);
     keep(&stack, NOON + 1, "no json");
-    let done = sent(&stack, &request(span(NOON, NOON + HOUR)))
-        .await
-        .unwrap();
+    let done = sent_of_hour(&stack).await.unwrap();
     assert_eq!((done.read, done.unreadable, done.events), (2, 2, 1));
     assert_eq!(ids(&stack.queue("orders"))[0].index().get(), 1);
 }
@@ -206,15 +207,11 @@ async fn one_delivery_alone() {
     let stack = stack().await;
     keep(&stack, NOON, &orders(0, 3));
     let id = keep(&stack, NOON + 1, &orders(3, 2));
-    let done = sent(&stack, &request(What::Delivery { id, after: None }))
-        .await
-        .unwrap();
+    let one = request(What::Delivery { id, after: None });
+    let done = sent(&stack, &one).await.unwrap();
     assert_eq!((done.read, done.events), (1, 2));
-    assert!(
-        ids(&stack.queue("orders"))
-            .iter()
-            .all(|event| event.delivery() == id)
-    );
+    let events = ids(&stack.queue("orders"));
+    assert!(events.iter().all(|event| event.delivery() == id));
 }
 
 #[tokio::test]
@@ -224,20 +221,13 @@ async fn a_large_event_is_put_into_the_bucket_only_where_it_is_gone() {
     let body =
         json!([{ "event": "order.created", "data": { "order": { "id": "or_1", "note": note } } }]);
     let id = keep(&stack, NOON, &body.to_string());
-    let request = request(span(NOON, NOON + HOUR));
-    sent(&stack, &request).await.unwrap();
+    sent_of_hour(&stack).await.unwrap();
     let path = format!("/bucket/events/acme/{id}.00000");
-    let object = stack
-        .with(|state| state.objects.get(&path).cloned())
-        .unwrap();
+    let object = stack.with(|state| state.objects[&path].clone());
     assert!(object.starts_with(r#"{"id":"or_1""#));
-    let message = &stack.queue("orders")[0];
-    assert!(
-        message.body.contains(&format!("s3:/{path}")),
-        "{}",
-        message.body
-    );
-    sent(&stack, &request).await.unwrap();
+    let message = &stack.queue("orders")[0].body;
+    assert!(message.contains(&format!("s3:/{path}")), "{message}");
+    sent_of_hour(&stack).await.unwrap();
     assert_eq!(stack.server.seen_of(&format!("s3 PUT {path}")).len(), 1);
     assert_eq!(stack.server.seen_of(&format!("s3 HEAD {path}")).len(), 2);
 }
@@ -248,20 +238,17 @@ async fn killed_at_any_call_a_replay_goes_on_with_at_most_a_batch_twice() {
     let mut killed = 0;
     for call in 1..24 {
         let stack = stack().await;
-        for number in 0..14_u32 {
-            let first = 11 * usize::try_from(number).unwrap();
-            keep(&stack, NOON + u64::from(number), &orders(first, 11));
+        for (millis, first) in (NOON..).zip((0..EVENTS).step_by(11)) {
+            keep(&stack, millis, &orders(first, 11));
         }
         let calls = stack.calls();
         let found = Stack::find(&calls, "shop").await.unwrap();
         let mut after = None;
         let asked = request(span(NOON, NOON + HOUR));
         let run = async {
-            let replay = Replay::prepare(&calls, &found, &asked, at(NOON + HOUR))
-                .await
-                .unwrap();
+            let replay = Replay::prepare(&calls, &found, &asked, at(NOON + HOUR)).await;
             let mut progress = |counts: &Counts| after.clone_from(&counts.after);
-            replay.run(&mut progress).await.unwrap();
+            replay.unwrap().run(&mut progress).await.unwrap();
         };
         let ended = stack.killed_after(call, run).await;
         killed += usize::from(ended.is_none());
@@ -285,9 +272,7 @@ async fn a_lane_that_refuses_ends_a_replay_with_what_was_accepted() {
     let stack = stack().await;
     keep(&stack, NOON, &orders(0, 3));
     stack.with(|state| state.refusing.push("orders".to_owned()));
-    let error = sent(&stack, &request(span(NOON, NOON + HOUR)))
-        .await
-        .unwrap_err();
+    let error = sent_of_hour(&stack).await.unwrap_err();
     assert_eq!(error.exit(), Exit::Left, "{error}");
 }
 
@@ -322,14 +307,10 @@ async fn another_release_and_another_account_are_refused() {
         whose: Whose::One("other".parse().unwrap()),
         ..request(span(NOON - HOUR, NOON))
     };
-    assert_eq!(
-        sent(&stack, &other).await.unwrap_err().exit(),
-        Exit::NotFound
-    );
+    let error = sent(&stack, &other).await.unwrap_err();
+    assert_eq!(error.exit(), Exit::NotFound, "{error}");
     stack.with(|state| "0.1.0".clone_into(&mut state.version));
-    let error = sent(&stack, &request(span(NOON - HOUR, NOON)))
-        .await
-        .unwrap_err();
+    let error = sent_of_hour(&stack).await.unwrap_err();
     assert_eq!(error.exit(), Exit::Left, "{error}");
 }
 
@@ -355,25 +336,17 @@ fn owners(messages: &[Stored]) -> Vec<String> {
 #[tokio::test]
 async fn all_accounts_are_replayed_one_after_another_each_by_its_own_source() {
     let stack = stack().await;
-    stack.with(|state| {
-        for (account, source) in [
-            ("beau", "ordermentum"),
-            ("zoe", "orderspace"),
-            ("none", "onestock"),
-        ] {
-            state.accounts.insert(account.to_owned(), source.to_owned());
-        }
-    });
+    connect(&stack, "beau", "ordermentum");
+    connect(&stack, "zoe", "orderspace");
+    connect(&stack, "none", "onestock");
     let beau = r#"{"event":"order_created","data":{"id":"om_1"}}"#;
     keep_of(&stack, "beau", NOON, beau);
     keep(&stack, NOON + 20, &orders(0, 2));
     keep_of(&stack, "zoe", NOON + 10, &orders(5, 1));
     let dry = counted(&stack, &all_accounts(None, None)).await.unwrap();
     assert_eq!((dry.read, dry.events), (3, 4));
-    assert_eq!(
-        stack.server.seen_of("execute-api GET /v1/accounts").len(),
-        1
-    );
+    let lists = stack.server.seen_of(ACCOUNTS);
+    assert_eq!(lists.len(), 1);
 
     let calls = stack.calls();
     let found = Stack::find(&calls, "shop").await.unwrap();
@@ -381,9 +354,8 @@ async fn all_accounts_are_replayed_one_after_another_each_by_its_own_source() {
         rate: 1,
         ..all_accounts(None, None)
     };
-    let replay = Replay::prepare(&calls, &found, &request, at(NOON + HOUR))
-        .await
-        .unwrap();
+    let replay = Replay::prepare(&calls, &found, &request, at(NOON + HOUR)).await;
+    let replay = replay.unwrap();
     assert_eq!(replay.accounts(), 4);
     let mut reports = Vec::new();
     let mut progress = |counts: &Counts| reports.push(counts.after.clone().unwrap());
@@ -396,65 +368,36 @@ async fn all_accounts_are_replayed_one_after_another_each_by_its_own_source() {
     let lane = stack.queue("orders");
     assert_eq!(owners(&lane), ["acme", "acme", "beau", "beau", "zoe"]);
     assert_eq!(ids(&lane).into_iter().collect::<BTreeSet<_>>().len(), 4);
-    let groups: BTreeSet<_> = lane
-        .iter()
-        .map(|message| message.group.clone().unwrap())
-        .collect();
-    assert_eq!(
-        groups,
-        ["acme~replay", "beau~replay", "zoe~replay"]
-            .map(str::to_owned)
-            .into()
-    );
+    let groups = lane.iter().map(|message| message.group.as_deref().unwrap());
+    let groups: BTreeSet<&str> = groups.collect();
+    assert_eq!(groups, ["acme~replay", "beau~replay", "zoe~replay"].into());
 }
 
 #[tokio::test]
 async fn an_account_that_is_gone_since_is_done_and_one_that_nobody_reads_stops_a_replay_of_all() {
     let stack = stack().await;
-    stack.with(|state| {
-        state
-            .accounts
-            .insert("zoe".to_owned(), "orderspace".to_owned())
-    });
+    connect(&stack, "zoe", "orderspace");
     let gone = keep(&stack, NOON + 5, &orders(0, 1));
     keep_of(&stack, "zoe", NOON, &orders(5, 1));
     // What an earlier run reported of another account says nothing about this one's events.
-    let rest = all_accounts(
-        Some("beau"),
-        Some(gone.event(domain::identity::EventIndex::saturating(0))),
-    );
+    let event = gone.event(EventIndex::saturating(0));
+    let rest = all_accounts(Some("beau"), Some(event));
     assert_eq!(sent(&stack, &rest).await.unwrap().events, 1);
     assert_eq!(owners(&stack.queue("orders")), ["zoe"]);
-    assert_eq!(
-        sent(&stack, &all_accounts(Some("zz"), None))
-            .await
-            .unwrap()
-            .events,
-        0
-    );
+    let none = sent(&stack, &all_accounts(Some("zz"), None)).await;
+    assert_eq!(none.unwrap().events, 0);
 
-    stack.with(|state| {
-        state
-            .accounts
-            .insert("later".to_owned(), "a_later_source".to_owned())
-    });
+    connect(&stack, "later", "a_later_source");
     let error = sent(&stack, &all_accounts(None, None)).await.unwrap_err();
-    assert!(
-        error.exit() == Exit::Left && error.to_string().contains("later"),
-        "{error}"
-    );
+    assert_eq!(error.exit(), Exit::Left, "{error}");
+    assert!(error.to_string().contains("later"), "{error}");
     let unreadable = json!({ "accounts": [], "unreadable": [{ "account": "odd", "explanation": "roll forward" }] });
-    stack.server.on(
-        "execute-api GET /v1/accounts",
-        operate::loopback::Reply::json(&unreadable),
-    );
+    stack.server.on(ACCOUNTS, Reply::json(&unreadable));
     let error = sent(&stack, &all_accounts(None, None)).await.unwrap_err();
-    assert!(
-        error.exit() == Exit::Left && error.to_string().contains("odd"),
-        "{error}"
-    );
-    let nobody = operate::loopback::Reply::json(&json!({ "accounts": [] }));
-    stack.server.on("execute-api GET /v1/accounts", nobody);
+    assert_eq!(error.exit(), Exit::Left, "{error}");
+    assert!(error.to_string().contains("odd"), "{error}");
+    let nobody = Reply::json(&json!({ "accounts": [] }));
+    stack.server.on(ACCOUNTS, nobody);
     let error = sent(&stack, &all_accounts(None, None)).await.unwrap_err();
     assert_eq!(error.exit(), Exit::NotFound, "{error}");
 }
@@ -462,21 +405,15 @@ async fn an_account_that_is_gone_since_is_done_and_one_that_nobody_reads_stops_a
 #[tokio::test]
 async fn the_state_of_all_accounts_goes_on_behind_a_record_of_one() {
     let stack = stack().await;
-    stack.with(|state| {
-        state
-            .accounts
-            .insert("beau".to_owned(), "orderspace".to_owned())
-    });
+    connect(&stack, "beau", "orderspace");
     records(&stack);
     let mut other = state_of("all", Some("order/or_2"));
     other.whose = Whose::All {
         from: Some("acme".parse().unwrap()),
     };
     let done = sent(&stack, &other).await.unwrap();
-    assert_eq!(
-        (done.events, done.after.as_deref()),
-        (1, Some("acme/order/or_3"))
-    );
+    assert_eq!(done.events, 1);
+    assert_eq!(done.after.as_deref(), Some("acme/order/or_3"));
 }
 
 fn record(stack: &LoopbackStack, kind: &str, id: &str, event: &str, others: &Value) {
@@ -505,20 +442,16 @@ fn records(stack: &LoopbackStack) {
     record(stack, "order", "or_4", &event(4), &deleted);
     let customer = json!({ "compact": { "B": packed(r#"{"id":"cu_1"}"#) } });
     record(stack, "customer", "cu_1", &event(5), &customer);
+    let path = "/bucket/records/acme/order/x".to_owned();
     let object = r#"{"id":"or_3"}"#.to_owned();
-    stack.with(|state| {
-        state
-            .objects
-            .insert("/bucket/records/acme/order/x".to_owned(), object)
-    });
+    stack.with(|state| state.objects.insert(path, object));
 }
 
 fn state_of(team: &str, after: Option<&str>) -> Request {
+    let after = after.map(|after| Subject::parse(after).unwrap());
     Request {
         team: Some(team.to_owned()),
-        ..request(What::State {
-            after: after.map(|after| domain::record::Subject::parse(after).unwrap()),
-        })
+        ..request(What::State { after })
     }
 }
 
@@ -537,16 +470,9 @@ async fn a_new_team_gets_every_record_once_under_the_id_that_set_it() {
         r#"{"id":"or_3"}"#,
     ];
     for (message, data) in lane.iter().zip(data) {
-        assert!(
-            message.body.ends_with(&format!(r#""data":{data}}}"#)),
-            "{}",
-            message.body
-        );
-        assert!(
-            message
-                .body
-                .contains(r#""type":"orderspace.order.updated""#)
-        );
+        let (body, end) = (&message.body, format!(r#""data":{data}}}"#));
+        assert!(body.ends_with(&end), "{body}");
+        assert!(body.contains(r#""type":"orderspace.order.updated""#));
         assert_eq!(message.attribute("only"), Some("all"));
         assert_eq!(message.group.as_deref(), Some("acme~replay"));
     }
@@ -557,9 +483,8 @@ async fn a_new_team_gets_every_record_once_under_the_id_that_set_it() {
 async fn a_replay_of_the_state_goes_on_after_a_record_and_by_the_team_s_routes() {
     let stack = stack().await;
     records(&stack);
-    let done = sent(&stack, &state_of("sales", Some("order/or_1")))
-        .await
-        .unwrap();
+    let rest = state_of("sales", Some("order/or_1"));
+    let done = sent(&stack, &rest).await.unwrap();
     assert_eq!(done.events, 2);
     assert_eq!(done.after.as_deref(), Some("order/or_3"));
     assert!(stack.queue("customers").is_empty());
@@ -578,8 +503,6 @@ async fn an_item_that_is_no_record_ends_a_replay_with_its_name(#[case] others: V
     record(&stack, "order", "or_1", &event(1), &others);
     let error = sent(&stack, &state_of("all", None)).await.unwrap_err();
     assert_eq!(error.exit(), Exit::Left);
-    assert!(
-        error.to_string().contains("or_1") || error.to_string().contains("order"),
-        "{error}"
-    );
+    let text = error.to_string();
+    assert!(text.contains("or_1") || text.contains("order"), "{text}");
 }

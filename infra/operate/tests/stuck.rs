@@ -10,6 +10,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
+use std::ops::Range;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -53,10 +54,8 @@ fn undelivered(team: &str, envelope: &str) -> String {
 }
 
 fn notice(reason: Option<&str>, elements: &[usize]) -> String {
-    let elements: Vec<Value> = elements
-        .iter()
-        .map(|index| json!({ "index": index, "reason": "element_without_type" }))
-        .collect();
+    let element = |index| json!({ "index": index, "reason": "element_without_type" });
+    let elements: Vec<Value> = elements.iter().map(element).collect();
     let (id, day) = (delivery().to_string(), delivery().first_seen().day());
     json!({
         "account": "acme", "deliveryid": id, "time": "t", "reason": reason, "elements": elements,
@@ -105,10 +104,15 @@ fn in_room(room: Room) -> Filter {
 }
 
 fn bodies(messages: &[Stored]) -> BTreeSet<String> {
-    messages
-        .iter()
-        .map(|message| message.body.clone())
-        .collect()
+    let bodies = messages.iter().map(|message| message.body.clone());
+    bodies.collect()
+}
+
+/// Events of these numbers wait for a team.
+fn put_undelivered(stack: &LoopbackStack, team: &str, numbers: Range<usize>) {
+    for number in numbers {
+        stack.put("undelivered", undelivered(team, &envelope(number)));
+    }
 }
 
 fn all_shown(stack: &LoopbackStack, queue: &str) -> bool {
@@ -119,21 +123,15 @@ fn all_shown(stack: &LoopbackStack, queue: &str) -> bool {
 async fn a_list_takes_nothing_and_changes_nothing() {
     let stack = stack().await;
     stack.put("undelivered", "no event at all");
-    for index in 0..35 {
-        let team = if index < 30 { "finance" } else { "sales" };
-        stack.put("undelivered", undelivered(team, &envelope(index)));
-    }
+    put_undelivered(&stack, "finance", 0..30);
+    put_undelivered(&stack, "sales", 30..35);
     stack.put("orders-dlq", envelope(40));
     stack.put("quarantine", notice(Some("no_event_list"), &[]));
     let all = listed(&stack, &Filter::default(), 1000).await;
     assert_eq!(all.entries.len(), 38);
     assert!(all.is_whole());
-    let unreadable = all
-        .entries
-        .iter()
-        .filter(|entry| !entry.is_readable)
-        .count();
-    assert_eq!(unreadable, 1);
+    let unreadable = all.entries.iter().filter(|entry| !entry.is_readable);
+    assert_eq!(unreadable.count(), 1);
     let sales = listed(&stack, &of_team("sales"), 1000).await;
     assert_eq!((sales.entries.len(), sales.rooms.len()), (5, 1));
     let sent: Vec<_> = sales.entries.iter().map(|entry| entry.sent).collect();
@@ -142,21 +140,16 @@ async fn a_list_takes_nothing_and_changes_nothing() {
         assert_eq!(stack.queue(queue).len(), count);
         assert!(all_shown(&stack, queue), "{queue}");
     }
-    let asked = stack.server.seen();
-    let changes = ["DeleteMessageBatch", "SendMessageBatch", "PurgeQueue"];
-    assert!(
-        !asked
-            .iter()
-            .any(|seen| changes.iter().any(|change| seen.action.ends_with(change)))
-    );
+    for change in ["DeleteMessageBatch", "SendMessageBatch", "PurgeQueue"] {
+        let mut asked = stack.server.seen().into_iter();
+        assert!(!asked.any(|seen| seen.action.ends_with(change)));
+    }
 }
 
 #[tokio::test]
 async fn a_list_ends_at_its_limit_and_says_so() {
     let stack = stack().await;
-    for index in 0..35 {
-        stack.put("undelivered", undelivered("sales", &envelope(index)));
-    }
+    put_undelivered(&stack, "sales", 0..35);
     let some = listed(&stack, &Filter::default(), 20).await;
     assert_eq!((some.entries.len(), some.is_whole()), (20, false));
     assert_eq!(some.rooms[0].messages, 35);
@@ -168,13 +161,9 @@ async fn a_list_ends_at_its_limit_and_says_so() {
 async fn whatever_lies_in_front_of_it_a_teams_events_are_released_for_it_alone() {
     let stack = stack().await;
     stack.put("undelivered", "no event at all");
-    for index in 0..35 {
-        stack.put("undelivered", undelivered("finance", &envelope(index)));
-    }
+    put_undelivered(&stack, "finance", 0..35);
     stack.put("undelivered", r#"{"team":"sales","envelope":7}"#);
-    for index in 35..40 {
-        stack.put("undelivered", undelivered("sales", &envelope(index)));
-    }
+    put_undelivered(&stack, "sales", 35..40);
     let done = released(&stack, &of_team("sales")).await.unwrap();
     assert_eq!((done.messages, done.events, done.hidden), (5, 5, 0));
     assert_eq!(done.left.len(), 1, "{:?}", done.left);
@@ -208,10 +197,8 @@ async fn what_somebody_else_hides_is_not_called_nothing() {
 // requirement: resend-complete
 async fn what_comes_round_again_before_all_is_seen_ends_a_run_that_says_so() {
     let stack = stack().await;
-    for index in 0..35 {
-        stack.put("undelivered", undelivered("finance", &envelope(index)));
-    }
-    stack.put("undelivered", undelivered("sales", &envelope(35)));
+    put_undelivered(&stack, "finance", 0..35);
+    put_undelivered(&stack, "sales", 35..36);
     stack.with(|state| state.is_forgetful = true);
     let done = released(&stack, &of_team("sales")).await.unwrap();
     assert_eq!((done.messages, done.unseen), (0, 26));
@@ -259,9 +246,7 @@ async fn a_stack_of_another_release_is_not_touched(#[case] version: &str) {
 #[tokio::test]
 async fn no_more_than_is_allowed_is_released() {
     let stack = stack().await;
-    for index in 0..12 {
-        stack.put("undelivered", undelivered("sales", &envelope(index)));
-    }
+    put_undelivered(&stack, "sales", 0..12);
     let calls = stack.calls();
     let found = Stack::find(&calls, "shop").await.unwrap();
     let options = Options { most: 3, ..FAST };
@@ -279,17 +264,14 @@ async fn killed_at_any_call_a_release_loses_nothing_and_sends_at_most_a_batch_tw
     let mut killed = 0;
     for at in 1..24 {
         let stack = stack().await;
-        for index in 0..EVENTS {
-            stack.put("undelivered", undelivered("sales", &envelope(index)));
-        }
-        let first = stack
-            .killed_after(at, released(&stack, &of_team("sales")))
-            .await;
+        put_undelivered(&stack, "sales", 0..EVENTS);
+        let filter = of_team("sales");
+        let first = stack.killed_after(at, released(&stack, &filter)).await;
         killed += usize::from(first.is_none());
         let there = |queue: &str| stack.queue(queue).len();
         assert!(there("orders") + there("undelivered") >= EVENTS, "at {at}");
         stack.show_all();
-        released(&stack, &of_team("sales")).await.unwrap();
+        released(&stack, &filter).await.unwrap();
         assert!(stack.queue("undelivered").is_empty(), "at {at}");
         let lane = stack.queue("orders");
         let expected: BTreeSet<String> = (0..EVENTS).map(envelope).collect();
@@ -335,13 +317,11 @@ async fn what_is_released_has_a_group_where_queues_are_fair(
     let stack = stack().await;
     let given = parameter.map(|value| ("FairQueues".to_owned(), value.to_owned()));
     stack.with(|state| state.parameters.extend(given));
-    stack.put(
-        queue,
-        match queue {
-            "undelivered" => undelivered("sales", &envelope(1)),
-            _ => envelope(1),
-        },
-    );
+    let message = match queue {
+        "undelivered" => undelivered("sales", &envelope(1)),
+        _ => envelope(1),
+    };
+    stack.put(queue, message);
     let done = released(&stack, &Filter::default()).await.unwrap();
     assert_eq!(done.messages, 1, "{:?}", done.left);
     assert_eq!(stack.queue("orders")[0].group.as_deref(), group);
@@ -356,21 +336,14 @@ async fn a_quarantined_delivery_is_split_again_from_its_receipt() {
     keep_receipt(&stack, DELIVERY);
     stack.put("quarantine", notice(None, &[0]));
     let done = released(&stack, &in_room(Room::Quarantine)).await.unwrap();
-    assert_eq!(
-        (done.messages, done.events, done.is_complete()),
-        (1, 1, true)
-    );
+    assert_eq!((done.messages, done.events), (1, 1));
+    assert!(done.is_complete());
     let lane = stack.queue("orders");
-    assert_eq!(
-        bodies(&lane),
-        BTreeSet::from([envelope(0)]),
-        "as inbound would have"
-    );
+    let as_by_inbound = BTreeSet::from([envelope(0)]);
+    assert_eq!(bodies(&lane), as_by_inbound);
     assert_eq!(lane[0].attribute("only"), None);
-    assert!(
-        stack.queue("customers").is_empty(),
-        "only what the notice names"
-    );
+    let others = stack.queue("customers");
+    assert!(others.is_empty(), "only what the notice names");
 }
 
 #[tokio::test]
@@ -381,20 +354,15 @@ async fn what_cannot_be_read_still_stays_and_what_can_is_released() {
     let done = released(&stack, &in_room(Room::Quarantine)).await.unwrap();
     assert_eq!((done.messages, done.events, done.left.len()), (0, 2, 1));
     assert_eq!(stack.queue("quarantine").len(), 1);
-    assert_eq!(
-        (stack.queue("orders").len(), stack.queue("customers").len()),
-        (1, 1)
-    );
+    assert_eq!(stack.queue("orders").len(), 1);
+    assert_eq!(stack.queue("customers").len(), 1);
 }
 
 #[rstest]
-#[case::no_json("nothing", Some("the body is not JSON"))]
-#[case::no_receipt("", Some("its receipt is gone"))]
+#[case::no_json("nothing", "the body is not JSON")]
+#[case::no_receipt("", "its receipt is gone")]
 #[tokio::test]
-async fn a_delivery_that_is_still_unreadable_is_left(
-    #[case] body: &str,
-    #[case] reason: Option<&str>,
-) {
+async fn a_delivery_that_is_still_unreadable_is_left(#[case] body: &str, #[case] reason: &str) {
     let stack = stack().await;
     if !body.is_empty() {
         keep_receipt(&stack, body);
@@ -402,30 +370,20 @@ async fn a_delivery_that_is_still_unreadable_is_left(
     stack.put("quarantine", notice(Some("not_json"), &[]));
     let done = released(&stack, &in_room(Room::Quarantine)).await.unwrap();
     assert_eq!((done.messages, done.events), (0, 0));
-    assert!(
-        done.left[0].reason.contains(reason.unwrap()),
-        "{:?}",
-        done.left
-    );
+    assert!(done.left[0].reason.contains(reason), "{:?}", done.left);
     assert!(all_shown(&stack, "quarantine"));
 }
 
 #[tokio::test]
 async fn a_unified_event_goes_back_in_its_native_form() {
     let stack = stack().await;
+    let more = r#","sourcetype":"orderspace.order.created","possibleduplicate":true,"data""#;
     let unified = envelope(0)
         .replace("orderspace.order.created", "ecommerce.order.created")
-        .replace(
-            r#","data""#,
-            r#","sourcetype":"orderspace.order.created","possibleduplicate":true,"data""#,
-        );
+        .replace(r#","data""#, more);
     stack.put("undelivered", undelivered("sales", &unified));
-    let without = released(&stack, &of_team("sales")).await.unwrap();
-    assert!(
-        without.left[0].reason.contains("receipt"),
-        "{:?}",
-        without.left
-    );
+    let left = released(&stack, &of_team("sales")).await.unwrap().left;
+    assert!(left[0].reason.contains("receipt"), "{left:?}");
     keep_receipt(&stack, DELIVERY);
     let done = released(&stack, &of_team("sales")).await.unwrap();
     assert!(done.is_complete(), "{done:?}");
@@ -447,45 +405,29 @@ impl Write for Full {
     }
 }
 
+/// Drops what waits for the team sales.
+async fn dropped(stack: &LoopbackStack, file: &mut (impl Write + Send)) -> Result<Done, Error> {
+    let calls = stack.calls();
+    let found = Stack::find(&calls, "shop").await.unwrap();
+    let filter = of_team("sales");
+    drop_all(&calls, &found, &filter, FAST, file, &mut |_| {}).await
+}
+
 #[tokio::test]
 async fn what_is_dropped_is_in_the_file_first() {
     let stack = stack().await;
-    for index in 0..3 {
-        stack.put("undelivered", undelivered("sales", &envelope(index)));
-    }
-    stack.put("undelivered", undelivered("finance", &envelope(3)));
-    let calls = stack.calls();
-    let found = Stack::find(&calls, "shop").await.unwrap();
-    let error = drop_all(
-        &calls,
-        &found,
-        &of_team("sales"),
-        FAST,
-        &mut Full,
-        &mut |_| {},
-    )
-    .await;
-    assert!(error.is_err());
+    put_undelivered(&stack, "sales", 0..3);
+    put_undelivered(&stack, "finance", 3..4);
+    assert!(dropped(&stack, &mut Full).await.is_err());
     assert_eq!(stack.queue("undelivered").len(), 4);
     assert!(all_shown(&stack, "undelivered"), "and shown again");
 
     let mut file = Vec::new();
-    let done = drop_all(
-        &calls,
-        &found,
-        &of_team("sales"),
-        FAST,
-        &mut file,
-        &mut |_| {},
-    )
-    .await;
-    assert_eq!(done.unwrap().messages, 3);
-    let lines: Vec<Value> = String::from_utf8(file)
-        .unwrap()
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
-    assert_eq!(lines.len(), 3);
+    assert_eq!(dropped(&stack, &mut file).await.unwrap().messages, 3);
+    let file = String::from_utf8(file).unwrap();
+    assert_eq!(file.lines().count(), 3);
+    let lines = file.lines().map(serde_json::from_str);
+    let lines: Vec<Value> = lines.collect::<Result<_, _>>().unwrap();
     assert_eq!(lines[0]["body"], undelivered("sales", &envelope(0)));
     assert_eq!(stack.queue("undelivered").len(), 1);
     assert!(stack.queue("orders").is_empty(), "nothing is sent anywhere");
@@ -499,15 +441,14 @@ async fn one_thing_is_shown_by_any_of_its_ids() {
     stack.put("quarantine", notice(None, &[2]));
     let calls = stack.calls();
     let found = Stack::find(&calls, "shop").await.unwrap();
-    let by_event = show(&calls, &found, &event_id(0), 1000).await.unwrap();
+    let shown = async |id: &str| show(&calls, &found, id, 1000).await;
+    let by_event = shown(&event_id(0)).await.unwrap();
     assert_eq!(by_event.len(), 1);
     assert_eq!(by_event[0].entry.team.as_deref(), Some("sales"));
-    let by_delivery = show(&calls, &found, &delivery().to_string(), 1000)
-        .await
-        .unwrap();
+    let by_delivery = shown(&delivery().to_string()).await.unwrap();
     assert_eq!(by_delivery.len(), 2, "the event and the notice");
     assert_eq!(by_delivery[1].parts.get(&2).map(String::as_str), Some("7"));
-    let missing = show(&calls, &found, "nothing", 1000).await.unwrap_err();
+    let missing = shown("nothing").await.unwrap_err();
     assert_eq!(missing.exit(), Exit::NotFound);
     assert!(all_shown(&stack, "undelivered") && all_shown(&stack, "quarantine"));
 }

@@ -20,7 +20,7 @@ use domain::subscription::{
 };
 use domain::timestamp::Timestamp;
 use rstest::rstest;
-use scripted::{Answer, Scripted, selection};
+use scripted::{Scripted, failure, ids, selection};
 use serde_json::{Value, json};
 use sources::apideck::api::{Apideck, ApideckUrls};
 use sources::http::HttpClient;
@@ -96,9 +96,7 @@ async fn credentials_are_shown_with_every_request_and_proved_by_a_list() {
     let access = api(&server).authenticate(&credentials, now).await.unwrap();
     assert!(access.is_usable(Timestamp::from_millis(4_000_000_000_000)));
     assert_eq!(access.token.expose(), "");
-    let [asked] = &server.asked()[..] else {
-        unreachable!("one request was scripted")
-    };
+    let asked = server.asked_once();
     assert_eq!(asked.line, "GET /webhook/webhooks?limit=1");
     let shown = asked.header("authorization");
     assert_eq!(shown, Some("Bearer marker-api-key"));
@@ -181,11 +179,9 @@ async fn every_page_is_read_by_its_cursor() {
         page(&["wh_3"], &json!(3)),
         page(&[], &json!(null)),
     ];
-    let answers: Vec<Answer<'_>> = pages.iter().map(|page| ("200 OK", &**page)).collect();
-    let server = Scripted::new(&answers);
+    let server = Scripted::of_pages(&pages);
     let listed = api(&server).list(&caller()).await.unwrap();
-    let ids: Vec<&str> = listed.iter().map(|webhook| webhook.id.as_str()).collect();
-    assert_eq!(ids, ["wh_3", "wh_2", "wh_1"]);
+    assert_eq!(ids(&listed), ["wh_3", "wh_2", "wh_1"]);
     assert_eq!(
         server.lines(),
         [
@@ -214,9 +210,8 @@ async fn pages_that_go_round_are_no_list() {
         page(&["wh_2"], &json!("b")),
         page(&["wh_1"], &json!("a")),
     ];
-    let answers: Vec<Answer<'_>> = pages.iter().map(|page| ("200 OK", &**page)).collect();
-    let error = api(&Scripted::new(&answers)).list(&caller()).await.err();
-    let error = error.unwrap().to_string();
+    let server = Scripted::of_pages(&pages);
+    let error = failure(api(&server).list(&caller())).await.to_string();
     assert!(error.contains("the same page again"), "{error}");
 }
 
@@ -231,8 +226,7 @@ async fn foreign_entries_may_have_any_form_and_the_newest_is_first() {
     ]});
     let server = Scripted::new(&[("200 OK", &body.to_string())]);
     let listed = api(&server).list(&caller()).await.unwrap();
-    let ids: Vec<&str> = listed.iter().map(|webhook| webhook.id.as_str()).collect();
-    assert_eq!(ids, ["new", "old", "17"]);
+    assert_eq!(ids(&listed), ["new", "old", "17"]);
     assert_eq!(listed[0].events, ["a", "b"]);
     assert_eq!(listed[1].condition, Condition::Active);
     let disabled = Condition::Disabled {
@@ -275,9 +269,7 @@ async fn a_webhook_is_read_with_what_helps_it(
         }
         other => unreachable!("{other:?}"),
     }
-    let [asked] = &server.asked()[..] else {
-        unreachable!("one request was scripted")
-    };
+    let asked = server.asked_once();
     assert_eq!(asked.line, "POST /webhook/webhooks");
     let body = json!({ "delivery_url": endpoint().expose(), "status": "enabled", "unified_api": "ecommerce",
                        "events": ["ecommerce.order.created"], "description": LABEL });
@@ -299,15 +291,11 @@ async fn a_webhook_whose_url_was_not_validated_is_removed(
     let error = create(&server).await.err().unwrap();
     assert!(matches!(error, ApiError::Invalid(_)), "{error}");
     let error = error.to_string();
-    assert!(
-        error.contains("not answered with success") && error.contains(said),
-        "{error}"
-    );
+    assert!(error.contains("not answered with success"), "{error}");
+    assert!(error.contains(said), "{error}");
     assert!(!error.contains("hooks/apideck"), "{error}");
-    assert_eq!(
-        server.lines(),
-        ["POST /webhook/webhooks", "DELETE /webhook/webhooks/wh_1"]
-    );
+    let both = ["POST /webhook/webhooks", "DELETE /webhook/webhooks/wh_1"];
+    assert_eq!(server.lines(), both);
 }
 
 #[rstest]
@@ -330,13 +318,9 @@ async fn a_change_leaves_the_status_alone(#[case] has_endpoint: bool) {
     let server = Scripted::new(&[("200 OK", &shown("disabled", &json!("none")))]);
     let endpoint = endpoint();
     let changed = update(&server, has_endpoint.then_some(&endpoint)).await;
-    assert!(matches!(
-        changed.unwrap().condition,
-        Condition::Disabled { .. }
-    ));
-    let [asked] = &server.asked()[..] else {
-        unreachable!("one request was scripted")
-    };
+    let condition = changed.unwrap().condition;
+    assert!(matches!(condition, Condition::Disabled { .. }));
+    let asked = server.asked_once();
     assert_eq!(asked.line, "PATCH /webhook/webhooks/wh_1");
     let mut body = json!({ "events": ["ecommerce.order.created"], "description": LABEL });
     if has_endpoint {
@@ -357,10 +341,7 @@ async fn enabling_is_done_when_the_answer_shows_it(#[case] status: &str, #[case]
     if let Err(error) = enabled {
         assert!(error.to_string().contains("stays disabled"), "{error}");
     }
-    let [asked] = &server.asked()[..] else {
-        unreachable!("one request was scripted")
-    };
-    assert_eq!(asked.body, json!({ "status": "enabled" }));
+    assert_eq!(server.asked_once().body, json!({ "status": "enabled" }));
 }
 
 #[rstest]
@@ -380,9 +361,8 @@ async fn enabling_is_done_when_the_answer_shows_it(#[case] status: &str, #[case]
 // requirement: provider-answers
 async fn removing(#[case] head: &str, #[case] body: &str, #[case] expected: Option<Removed>) {
     let server = Scripted::new(&[(head, body)]);
-    let removed = api(&server)
-        .remove(&caller(), &WebhookId::new("wh_1"))
-        .await;
+    let id = WebhookId::new("wh_1");
+    let removed = api(&server).remove(&caller(), &id).await;
     assert_eq!(removed.ok(), expected);
 }
 
@@ -407,12 +387,8 @@ async fn an_id_that_is_no_plain_word_reaches_no_path(#[case] id: &str) {
 // requirement: secret-admin
 async fn what_apideck_repeats_of_secrets_is_taken_out() {
     let token = endpoint().token().unwrap();
-    let said = format!(
-        "{}{KEY} {} {}",
-        "x".repeat(440),
-        endpoint().expose(),
-        token.expose()
-    );
+    let (endpoint, filling) = (endpoint(), "x".repeat(440));
+    let said = format!("{filling}{KEY} {} {}", endpoint.expose(), token.expose());
     let body = json!({ "message": said }).to_string();
     for head in [
         "422 Unprocessable Entity",
@@ -420,22 +396,15 @@ async fn what_apideck_repeats_of_secrets_is_taken_out() {
         "402 Payment Required",
     ] {
         let server = Scripted::new(&[(head, &body), (head, &body)]);
-        let endpoint = endpoint();
-        let errors = [
-            create(&server).await.err(),
-            update(&server, Some(&endpoint)).await.err(),
-        ];
-        for error in errors {
-            let error = error.unwrap().to_string();
+        let created = failure(create(&server)).await;
+        let updated = failure(update(&server, Some(&endpoint))).await;
+        for error in [created, updated] {
+            let error = error.to_string();
             assert!(error.contains("[the API key]"), "{error}");
-            assert!(
-                !error.contains(KEY) && !error.contains("hooks/apideck"),
-                "{error}"
-            );
-            assert!(
-                !error.contains(token.expose()) && error.len() < 600,
-                "{error}"
-            );
+            for secret in [KEY, "hooks/apideck", token.expose()] {
+                assert!(!error.contains(secret), "{error}");
+            }
+            assert!(error.len() < 600, "{error}");
         }
     }
 }

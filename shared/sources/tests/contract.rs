@@ -91,11 +91,8 @@ fn is_proved(
     let headers = headers(values);
     let request = request(&headers, body);
     let Ok(Screened::Delivery(offer)) = protocol(source).screen(request) else {
-        assert_eq!(
-            policy,
-            Policy::Require,
-            "{source} refuses before any look-up"
-        );
+        // A source that is observed refuses nothing before any look-up.
+        assert_eq!(policy, Policy::Require, "{source}");
         return false;
     };
     let signed = |request, form| protocol(source).signed(request, form);
@@ -135,10 +132,8 @@ fn split(source: Source, body: &[u8]) -> Result<Split<'_>, Unreadable> {
 fn kept_headers(source: Source, fixture: &Fixture) -> HeaderMap {
     let mut kept = HeaderMap::new();
     for (name, value) in &fixture.headers {
-        assert!(
-            facts(source).headers.contains(&&**name),
-            "{name} is not kept"
-        );
+        let is_kept = facts(source).headers.contains(&&**name);
+        assert!(is_kept, "{name} is not kept");
         let name: HeaderName = name.parse().unwrap();
         kept.append(name, value.parse().unwrap());
     }
@@ -185,11 +180,8 @@ fn complaints_about_any(source: Source, split: &Split<'_>, body: &[u8]) -> Vec<S
     let bad = split.bad.iter().map(|bad| bad.index.get());
     let mut positions: Vec<_> = good.chain(bad).collect();
     positions.sort_unstable();
-    if !positions
-        .iter()
-        .copied()
-        .eq(0..u32::try_from(positions.len()).unwrap())
-    {
+    let expected = 0..u32::try_from(positions.len()).unwrap();
+    if !expected.eq(positions.iter().copied()) {
         complaints.push(format!("positions are {positions:?}"));
     }
     if !split.events.is_sorted_by_key(|event| event.index) {
@@ -219,10 +211,8 @@ fn complaints_about_envelopes(source: Source, event: &Event<'_>) -> Option<Strin
         other => return Some(format!("{:?} reads back as {other:?}", event.index)),
     }
     if text.is_sendable() != is_sendable(event.record.get()) {
-        return Some(format!(
-            "{:?} is sendable or not for no reason",
-            event.index
-        ));
+        let index = event.index;
+        return Some(format!("{index:?} is sendable or not for no reason"));
     }
     let place = DataRef::new("bucket", &format!("events/{}", id_of(event)));
     let pointer = envelope_of(source, event, Content::Stored(place)).to_text();
@@ -234,39 +224,25 @@ fn complaints_about_good(event: &Event<'_>, good: &Good, body: &[u8]) -> Vec<Str
     let mut complaints = Vec::new();
     let mut compare = |what: &str, is: String, should: String| {
         if is != should {
-            complaints.push(format!(
-                "{what} of {} is {is}, should be {should}",
-                good.index
-            ));
+            let index = good.index;
+            complaints.push(format!("{what} of {index} is {is}, should be {should}"));
         }
     };
     let meaning = &event.meaning;
-    compare(
-        "type",
-        event.event_type.to_string(),
-        good.event_type.clone(),
-    );
+    let event_type = event.event_type.to_string();
+    compare("type", event_type, good.event_type.clone());
     compare("lane", meaning.lane.to_string(), good.lane.clone());
-    compare(
-        "effect",
-        meaning.effect.as_str().to_owned(),
-        good.effect.clone(),
-    );
-    compare(
-        "sqs_text",
-        is_sendable(event.record.get()).to_string(),
-        good.sqs_text.to_string(),
-    );
+    let effect = meaning.effect.as_str().to_owned();
+    compare("effect", effect, good.effect.clone());
+    let is_text = is_sendable(event.record.get()).to_string();
+    compare("sqs_text", is_text, good.sqs_text.to_string());
     if let Some(time) = &good.time {
         let found = event.source_time.as_ref().map(ToString::to_string);
         compare("time", found.unwrap_or_default(), time.clone());
     }
     if let Some(at) = good.at {
-        compare(
-            "place",
-            format!("{:?}", place_of(event, body)),
-            format!("{:?}", Some(at)),
-        );
+        let place = format!("{:?}", place_of(event, body));
+        compare("place", place, format!("{:?}", Some(at)));
     }
     let subject = subject_of(event).to_string();
     match good.subject.strip_suffix('*') {
@@ -290,11 +266,8 @@ fn complaints_about_events(
     body: &[u8],
 ) -> Vec<String> {
     let mut complaints = Vec::new();
-    let events: BTreeMap<_, _> = split
-        .events
-        .iter()
-        .map(|event| (event.index.get(), event))
-        .collect();
+    let events = split.events.iter().map(|event| (event.index.get(), event));
+    let events: BTreeMap<_, _> = events.collect();
     let found: BTreeSet<_> = events.keys().copied().collect();
     let good: BTreeSet<_> = expected.good.iter().map(|good| good.index).collect();
     if found != good {
@@ -337,9 +310,8 @@ fn folders(path: &str) -> BTreeSet<String> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
     let entries = fs::read_dir(path).unwrap().map(Result::unwrap);
     let folders = entries.filter(|entry| entry.path().is_dir());
-    folders
-        .map(|entry| entry.file_name().into_string().unwrap())
-        .collect()
+    let names = folders.map(|entry| entry.file_name().into_string().unwrap());
+    names.collect()
 }
 
 #[test]
@@ -358,15 +330,12 @@ fn every_source_says_in_its_readme_what_is_known_of_it() {
         let readme = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
         let title = format!("# {}\n", facts(source).title);
         assert!(readme.starts_with(&title), "{path} begins otherwise");
-        let rows = ["proof", "keys", "success", "a delivery", "registering"];
-        let rows = rows.map(|row| format!("\n| {row} | "));
-        for part in rows
-            .iter()
-            .map(String::as_str)
-            .chain(["\n## What is not known\n"])
-        {
-            assert!(readme.contains(part), "{path} has no {part:?}");
+        for row in ["proof", "keys", "success", "a delivery", "registering"] {
+            let row = format!("\n| {row} | ");
+            assert!(readme.contains(&row), "{path} has no {row:?}");
         }
+        let unknown = readme.contains("\n## What is not known\n");
+        assert!(unknown, "{path} does not say what is not known");
     }
 }
 
@@ -382,15 +351,12 @@ fn every_delivery_is_read_as_its_manifest_says() {
             complaints.extend(found.into_iter().map(in_file));
         }
         assert!(complaints.is_empty(), "{}", complaints.join("\n"));
-        let shown: BTreeSet<String> = fixtures
-            .into_iter()
-            .flat_map(|fixture| shown_types(&fixture.expected))
-            .collect();
-        let hidden: Vec<_> = facts(source)
-            .types
+        let shown = fixtures
             .iter()
-            .filter(|row| !shown.contains(row.name))
-            .collect();
+            .flat_map(|fixture| shown_types(&fixture.expected));
+        let shown: BTreeSet<&str> = shown.collect();
+        let mut hidden = facts(source).types.to_vec();
+        hidden.retain(|row| !shown.contains(row.name));
         assert!(hidden.is_empty(), "no fixture of {source} shows {hidden:?}");
     }
 }
@@ -423,15 +389,12 @@ fn complaints_about_fixture(source: Source, fixture: &Fixture) -> Vec<String> {
     }
 }
 
-fn shown_types(expected: &Expected) -> Vec<String> {
-    match expected {
-        Expected::Events(events) => events
-            .good
-            .iter()
-            .map(|good| good.event_type.clone())
-            .collect(),
-        Expected::Unreadable(_) | Expected::Undecided { .. } => Vec::new(),
-    }
+fn shown_types(expected: &Expected) -> Vec<&str> {
+    let good = match expected {
+        Expected::Events(events) => &events.good[..],
+        Expected::Unreadable(_) | Expected::Undecided { .. } => &[],
+    };
+    good.iter().map(|good| good.event_type.as_str()).collect()
 }
 
 #[test]
@@ -443,19 +406,17 @@ fn every_type_has_a_meaning_and_one_that_is_not_known_is_forwarded() {
             let event_type: EventType = row.name.parse().unwrap();
             assert_eq!(protocol.meaning(&event_type), row.meaning());
             assert!(names.insert(row.name), "{} stands twice", row.name);
-            assert!(
-                !row.kind.is_empty() && !row.kind.contains(['/', '#']),
-                "{}",
-                row.kind
-            );
+            let kind = row.kind;
+            assert!(!kind.is_empty() && !kind.contains(['/', '#']), "{kind}");
         }
-        for name in [
+        let unknown = [
             "refund.created",
             "refund_created",
             "refund@v3",
             "ping",
             "a.b.deleted",
-        ] {
+        ];
+        for name in unknown {
             let meaning = protocol.meaning(&name.parse().unwrap());
             assert_eq!(meaning.lane, Lane::Other, "{name} of {source}");
             assert!(!meaning.kind.is_empty(), "{name} of {source}");
@@ -475,12 +436,9 @@ fn a_source_has_a_title_and_a_success() {
     assert_eq!(facts(Source::Ordermentum).success, 200);
     assert_eq!(facts(Source::OneStock).success, 202);
     let observed = |source: &Source| facts(*source).policy == Policy::Observe;
+    // Each needs a reason in its README.
     let observed: Vec<_> = Source::ALL.into_iter().filter(observed).collect();
-    assert_eq!(
-        observed,
-        [Source::OneStock],
-        "each needs a reason in its README"
-    );
+    assert_eq!(observed, [Source::OneStock]);
 }
 
 #[test]
@@ -515,11 +473,8 @@ fn every_signed_body_verifies_and_none_with_a_bit_changed() {
                 // Where the source writes a proof in two ways, the changed text may still be the same.
                 let text = String::from_utf8_lossy(&changed);
                 let is_same = signer.proves(&text, &vector.key, &vector.body);
-                assert_eq!(
-                    proved(&changed, &vector.body),
-                    is_same,
-                    "{name} with bit {bit} of the signature"
-                );
+                let is_proved = proved(&changed, &vector.body);
+                assert_eq!(is_proved, is_same, "{name} with bit {bit} of the signature");
                 others += usize::from(!is_same);
             }
             assert!(others > signature.len(), "{name}: few bits count");
@@ -548,28 +503,22 @@ fn a_delivery_of_ours_is_proved_and_split_as_the_source_s_own_is() {
                 protocol(source).signed_delivery(secrets, &event_type, &record, at)
             };
             let sent = make(&secrets).unwrap();
-            let values: Vec<(&'static str, &[u8])> = sent
-                .headers
-                .iter()
-                .map(|(name, value)| (*name, value.as_bytes()))
-                .collect();
+            let values = sent.headers.iter();
+            let values = values.map(|(name, value)| (*name, value.as_bytes()));
+            let values: Vec<(&'static str, &[u8])> = values.collect();
             let proved = |body: &[u8], secrets: &LiveSecrets| {
                 is_proved((source, signer), &values, body, secrets)
             };
             assert!(proved(&sent.body, &secrets), "{name}");
             let others = signer.secrets(&[&signer.key(OTHER_SIGNING_KEY)]);
             assert!(!proved(&sent.body, &others), "{name} under another key");
-            assert!(
-                make(&LiveSecrets::default()).is_none(),
-                "{name} without a secret"
-            );
+            let unsigned = make(&LiveSecrets::default());
+            assert!(unsigned.is_none(), "{name} without a secret");
             let shown = format!("{sent:?}");
-            assert!(
-                !values
-                    .iter()
-                    .any(|(_, value)| shown.contains(str::from_utf8(value).unwrap())),
-                "{shown}"
-            );
+            for (_, value) in &values {
+                let value = str::from_utf8(value).unwrap();
+                assert!(!shown.contains(value), "{shown}");
+            }
 
             let kept = facts(source).kept(&headers(&values));
             let delivery = Delivery {
@@ -581,10 +530,8 @@ fn a_delivery_of_ours_is_proved_and_split_as_the_source_s_own_is() {
             let [event] = split.events.as_slice() else {
                 panic!("{name}: {split:?}");
             };
-            assert_eq!(
-                (&event.event_type, event.record.get()),
-                (&event_type, record.get())
-            );
+            assert_eq!(event.event_type, event_type);
+            assert_eq!(event.record.get(), record.get());
         }
     }
 }
@@ -595,22 +542,19 @@ fn a_record_without_its_type_is_given_it() {
     let source = Source::Apideck;
     let key = LiveSecrets::from(MacKey::new(SIGNING_KEY));
     let event_type: EventType = "ecommerce.order.created".parse().unwrap();
+    let other = "ecommerce.order.updated";
     for (record, expected) in [
         ("{}", Some("ecommerce.order.created")),
         (r#"{ "entity_id":"or_1"}"#, Some("ecommerce.order.created")),
-        (
-            r#"{"event_type":"ecommerce.order.updated"}"#,
-            Some("ecommerce.order.updated"),
-        ),
+        (r#"{"event_type":"ecommerce.order.updated"}"#, Some(other)),
         ("[]", None),
     ] {
         let record: &RawValue = serde_json::from_str(record).unwrap();
         let at = Timestamp::from_millis(0);
         let sent = protocol(source).signed_delivery(&key, &event_type, record, at);
         let named = sent.map(|sent| {
-            split(source, &sent.body).unwrap().events[0]
-                .event_type
-                .to_string()
+            let split = split(source, &sent.body).unwrap();
+            split.events[0].event_type.to_string()
         });
         assert_eq!(named.as_deref(), expected);
     }
@@ -625,12 +569,8 @@ fn a_request_offers_one_signature_or_none() {
         let secrets = signer.secrets(&[&key]);
         let good = signer.sign(&key, body);
         let proved = |value: &str| {
-            is_proved(
-                (source, signer),
-                &[(header, value.as_bytes())],
-                body,
-                &secrets,
-            )
+            let value = (header, value.as_bytes());
+            is_proved((source, signer), &[value], body, &secrets)
         };
         for spelling in [good.clone(), format!("{good} "), format!(" {good}\t")] {
             assert!(proved(&spelling), "{spelling}");
@@ -699,37 +639,21 @@ fn a_secret_proves_only_what_it_is_for() {
         let shared = [Place::Basic, Place::Header].map(|place| SharedSecret::new(place, &*key));
         let proved = |macs: Vec<MacKey>, shared: Vec<SharedSecret>| {
             let secrets = LiveSecrets { macs, shared };
-            is_proved(
-                (source, signer),
-                &[(signer.header, good.as_bytes())],
-                body,
-                &secrets,
-            )
+            let value = (signer.header, good.as_bytes());
+            is_proved((source, signer), &[value], body, &secrets)
         };
         let [basic, header] = shared;
         let is_shared = signer.assurance == Assurance::SharedSecret;
         let is_basic = signer.header == "authorization";
-        assert_eq!(
-            proved(vec![MacKey::new(&*key)], vec![]),
-            !is_shared,
-            "{source}"
-        );
-        assert_eq!(
-            proved(vec![], vec![basic.clone()]),
-            is_shared && is_basic,
-            "{source}"
-        );
-        assert_eq!(
-            proved(vec![], vec![header]),
-            is_shared && !is_basic,
-            "{source}"
-        );
-        let macs = vec![MacKey::new(&*key)];
-        assert_eq!(
-            proved(macs, vec![basic]),
-            !is_shared || is_basic,
-            "{source}"
-        );
+        let mac = || vec![MacKey::new(&*key)];
+        for (macs, shared, proves) in [
+            (mac(), vec![], !is_shared),
+            (vec![], vec![basic.clone()], is_shared && is_basic),
+            (vec![], vec![header], is_shared && !is_basic),
+            (mac(), vec![basic], !is_shared || is_basic),
+        ] {
+            assert_eq!(proved(macs, shared), proves, "{source}");
+        }
     }
 }
 
@@ -938,12 +862,9 @@ proptest! {
         let body = join(&events);
         let split = split(Source::Orderspace, &body).unwrap();
         prop_assert_eq!(&split.bad, &vec![]);
-        let again: Vec<_> = split
-            .events
-            .iter()
-            .map(|event| (event.event_type.to_string(), event.record.get().to_owned()))
-            .collect();
-        prop_assert_eq!(join(&again), body.clone());
+        let again = split.events.iter();
+        let again = again.map(|event| (event.event_type.to_string(), event.record.get().to_owned()));
+        prop_assert_eq!(join(&again.collect::<Vec<_>>()), body.clone());
         prop_assert_eq!(complaints_about_any(Source::Orderspace, &split, &body), Vec::<String>::new());
     }
 
@@ -997,19 +918,13 @@ static FIXTURES: std::sync::OnceLock<BTreeMap<Source, Vec<Vec<u8>>>> = std::sync
 
 /// The bodies of every source that are neither empty nor large.
 fn all_small() -> BTreeMap<Source, Vec<Vec<u8>>> {
-    let bodies = |source| {
-        fixtures(source)
+    let small = |source| {
+        let bodies = fixtures(source)
             .all()
             .into_iter()
-            .map(|fixture| fixture.body)
+            .map(|fixture| fixture.body);
+        let bodies = bodies.filter(|body| (1..10_000).contains(&body.len()));
+        (source, bodies.collect())
     };
-    let small = |source| {
-        bodies(source)
-            .filter(|body| (1..10_000).contains(&body.len()))
-            .collect()
-    };
-    Source::ALL
-        .into_iter()
-        .map(|source| (source, small(source)))
-        .collect()
+    Source::ALL.into_iter().map(small).collect()
 }

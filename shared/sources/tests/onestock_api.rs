@@ -19,7 +19,7 @@ use domain::subscription::{
 };
 use domain::timestamp::Timestamp;
 use rstest::rstest;
-use scripted::{Answer, Scripted, endpoint, secrets, selection};
+use scripted::{Answer, Scripted, endpoint, failure, ids, secrets, selection};
 use serde_json::json;
 use sources::http::HttpClient;
 use sources::onestock::api::OneStock;
@@ -132,10 +132,9 @@ async fn an_address_that_no_caller_may_give_is_not_called(#[case] url: &str) {
         credentials: credentials_at(url),
         token: AccessToken::new("t-1"),
     };
-    let login = api
-        .authenticate(&caller.credentials, Timestamp::from_millis(0))
-        .await;
-    for error in [login.err().unwrap(), api.list(&caller).await.unwrap_err()] {
+    let now = Timestamp::from_millis(0);
+    let login = failure(api.authenticate(&caller.credentials, now)).await;
+    for error in [login, failure(api.list(&caller)).await] {
         assert!(matches!(error, ApiError::Invalid(_)), "{error}");
         assert!(!error.to_string().contains(url), "{error}");
     }
@@ -246,10 +245,8 @@ async fn other_answers_to_a_registration(
 #[tokio::test]
 async fn without_a_key_nothing_is_registered_and_no_call_changes_a_webhook() {
     let server = Scripted::new(&[]);
-    let (endpoint, events) = (
-        endpoint(Source::OneStock),
-        selection(&["order_state_changed"]),
-    );
+    let endpoint = endpoint(Source::OneStock);
+    let events = selection(&["order_state_changed"]);
     let (none, api) = (LiveSecrets::default(), api(&server));
     let new = NewWebhook {
         endpoint: &endpoint,
@@ -291,11 +288,8 @@ async fn a_site_that_cannot_list_says_so_by_its_status(
 ) {
     let server = Scripted::new(&[(head, body)]);
     let error = api(&server).list(&caller()).await.unwrap_err();
-    assert_eq!(
-        matches!(error, ApiError::NoSuchCall(_)),
-        is_unlisted,
-        "{error}"
-    );
+    let says_so = matches!(error, ApiError::NoSuchCall(_));
+    assert_eq!(says_so, is_unlisted, "{error}");
     let asked = server.asked();
     assert_eq!(asked[0].body, json!({ "site_id": "c1", "token": "t-1" }));
 }
@@ -312,8 +306,7 @@ async fn a_site_that_cannot_list_says_so_by_its_status(
 async fn lists_of_every_form(#[case] body: &str, #[case] expected: &[&str]) {
     let server = Scripted::new(&[("200 OK", body)]);
     let listed = api(&server).list(&caller()).await.unwrap();
-    let ids: Vec<&str> = listed.iter().map(|webhook| webhook.id.as_str()).collect();
-    assert_eq!(ids, expected);
+    assert_eq!(ids(&listed), expected);
 }
 
 #[tokio::test]
@@ -321,10 +314,8 @@ async fn ours_without_an_id_is_no_missing_webhook() {
     let url = endpoint(Source::OneStock).expose().to_owned();
     let server = Scripted::new(&[("200 OK", &format!(r#"[{{"url":"{url}"}}]"#))]);
     let error = api(&server).list(&caller()).await.unwrap_err().to_string();
-    assert!(
-        error.contains("without an id") && !error.contains(&url),
-        "{error}"
-    );
+    assert!(error.contains("without an id"), "{error}");
+    assert!(!error.contains(&url), "{error}");
 }
 
 fn disabled() -> Condition {
@@ -351,10 +342,8 @@ async fn a_status_is_a_condition(#[case] status: &str, #[case] expected: Conditi
     let listed = api(&server).list(&caller()).await.unwrap();
     assert_eq!(listed[0].condition, expected);
     assert_eq!(listed[0].events, ["x"]);
-    assert_eq!(
-        listed[0].endpoint.as_ref().unwrap().expose(),
-        "https://a.b/c"
-    );
+    let endpoint = listed[0].endpoint.as_ref().unwrap();
+    assert_eq!(endpoint.expose(), "https://a.b/c");
 }
 
 #[rstest]

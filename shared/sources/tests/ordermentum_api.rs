@@ -19,7 +19,7 @@ use domain::subscription::{
 };
 use domain::timestamp::Timestamp;
 use rstest::rstest;
-use scripted::{Answer, Scripted, endpoint, secrets, selection};
+use scripted::{Answer, Scripted, endpoint, failure, ids, secrets, selection};
 use serde_json::json;
 use sources::http::HttpClient;
 use sources::ordermentum::api::{Ordermentum, OrdermentumUrls};
@@ -89,20 +89,15 @@ async fn change(
         secrets,
         part: "",
     };
-    let caller = caller("");
-    api(server)
-        .update(&caller, &WebhookId::new("w-1"), change)
-        .await
+    let id = WebhookId::new("w-1");
+    api(server).update(&caller(""), &id, change).await
 }
 
 #[tokio::test]
 async fn a_key_that_the_list_takes_is_the_access() {
     let server = Scripted::new(&[EMPTY]);
-    let access = api(&server)
-        .authenticate(&with_login(), now())
-        .await
-        .unwrap();
-    assert_eq!(access.token.expose(), "");
+    let access = api(&server).authenticate(&with_login(), now()).await;
+    assert_eq!(access.unwrap().token.expose(), "");
     let asked = server.asked();
     assert_eq!(asked[0].line, ASK);
     assert_eq!(asked[0].header("x-api-key"), Some("om_api_1"));
@@ -117,10 +112,8 @@ async fn a_key_that_the_list_takes_is_the_access() {
 #[tokio::test]
 async fn where_the_key_is_refused_a_user_gets_a_token(#[case] body: &str, #[case] seconds: u64) {
     let server = Scripted::new(&[("401 Unauthorized", "{}"), ("200 OK", body)]);
-    let access = api(&server)
-        .authenticate(&with_login(), now())
-        .await
-        .unwrap();
+    let access = api(&server).authenticate(&with_login(), now()).await;
+    let access = access.unwrap();
     assert_eq!(access.token.expose(), "t-1");
     assert_eq!(access.expires.millis(), seconds * 1000);
     let asked = server.asked();
@@ -166,8 +159,7 @@ async fn no_access(
     #[case] expected: Option<ApiError>,
 ) {
     let server = Scripted::new(script);
-    let error = api(&server).authenticate(&credentials, now()).await.err();
-    let error = error.unwrap();
+    let error = failure(api(&server).authenticate(&credentials, now())).await;
     assert!(!error.to_string().contains("s3cret") && !error.to_string().contains("om_api"));
     match expected {
         Some(expected) => assert_eq!(error, expected),
@@ -178,10 +170,8 @@ async fn no_access(
 
 #[tokio::test]
 async fn a_registration_has_everything_that_proves_and_names_it() {
-    let server = Scripted::new(&[(
-        "201 Created",
-        r#"{"id":"w-1","name":"x","events":["order_created"]}"#,
-    )]);
+    let answer = r#"{"id":"w-1","name":"x","events":["order_created"]}"#;
+    let server = Scripted::new(&[("201 Created", answer)]);
     let created = create(&server, "").await.unwrap();
     assert_eq!(created.id.as_str(), "w-1");
     assert_eq!(created.events, ["order_created"], "as it is answered");
@@ -285,18 +275,8 @@ async fn a_change_sends_everything_again() {
     assert_eq!(asked[0].line, "PUT /v1/webhooks/w-1");
     let members = asked[0].body.as_object().unwrap();
     let names: Vec<&str> = members.keys().map(String::as_str).collect();
-    assert_eq!(
-        names,
-        [
-            "authentication",
-            "entityId",
-            "entityType",
-            "events",
-            "headers",
-            "name",
-            "url"
-        ]
-    );
+    let all = "authentication entityId entityType events headers name url";
+    assert_eq!(names.join(" "), all);
     assert_eq!(asked[0].body["url"], endpoint.expose());
     assert_eq!(asked[0].body["events"], json!(["order_created"]));
 }
@@ -310,10 +290,8 @@ async fn what_cannot_be_sent_again_whole_is_not_changed() {
     let no_address = change(&server, None, &secrets(kinds)).await;
     let no_secrets = change(&server, Some(&endpoint), &LiveSecrets::default()).await;
     for refused in [no_address, no_secrets] {
-        assert!(
-            matches!(refused, Err(ApiError::NoSuchCall(_))),
-            "{refused:?}"
-        );
+        let is_refused = matches!(refused, Err(ApiError::NoSuchCall(_)));
+        assert!(is_refused, "{refused:?}");
     }
     assert!(server.asked().is_empty());
 }
@@ -337,10 +315,6 @@ async fn removing(#[case] head: &str, #[case] body: &str, #[case] expected: Opti
     let removed = api.remove(&caller(""), &WebhookId::new("w-1")).await;
     assert_eq!(removed.ok(), expected);
     assert_eq!(server.lines(), ["DELETE /v1/webhooks/w-1"]);
-}
-
-fn ids(webhooks: &[RegisteredWebhook]) -> Vec<&str> {
-    webhooks.iter().map(|webhook| webhook.id.as_str()).collect()
 }
 
 #[rstest]
@@ -380,10 +354,8 @@ async fn what_a_list_shows_is_read() {
     let server = Scripted::new(&[("200 OK", &body)]);
     let listed = api(&server).list(&caller("")).await.unwrap();
     assert_eq!(listed[0].label.as_deref(), Some(LABEL));
-    assert_eq!(
-        listed[0].endpoint.as_ref().unwrap().expose(),
-        "https://a.b/c"
-    );
+    let endpoint = listed[0].endpoint.as_ref().unwrap();
+    assert_eq!(endpoint.expose(), "https://a.b/c");
     assert_eq!(listed[0].events, ["order_created"]);
 }
 
@@ -399,8 +371,7 @@ async fn what_a_list_shows_is_read() {
 async fn every_page_is_read(#[case] more: &str, #[case] last: &str) {
     let page = |meta: &str, id: &str| format!(r#"{{{meta}"data":[{{"id":"{id}"}}]}}"#);
     let pages = [page(more, "a"), page(more, "b"), page(last, "c")];
-    let answers: Vec<Answer<'_>> = pages.iter().map(|page| ("200 OK", &**page)).collect();
-    let server = Scripted::new(&answers);
+    let server = Scripted::of_pages(&pages);
     let listed = api(&server).list(&caller("")).await.unwrap();
     assert_eq!(ids(&listed), ["c", "b", "a"]);
     let third = "GET /v1/webhooks?pageNo=3&pageSize=100&supplierId=supplier-1";
@@ -420,13 +391,8 @@ async fn every_page_is_read(#[case] more: &str, #[case] last: &str) {
 )]
 #[tokio::test]
 async fn what_is_no_whole_list_is_none(#[case] pages: &[&str], #[case] said: &str) {
-    let answers: Vec<Answer<'_>> = pages.iter().map(|page| ("200 OK", *page)).collect();
-    let server = Scripted::new(&answers);
-    let error = api(&server)
-        .list(&caller(""))
-        .await
-        .unwrap_err()
-        .to_string();
+    let server = Scripted::of_pages(pages);
+    let error = failure(api(&server).list(&caller(""))).await.to_string();
     assert!(error.contains(said), "{error}");
 }
 
@@ -435,15 +401,9 @@ async fn ours_by_its_url_without_an_id_is_no_missing_webhook() {
     let url = endpoint(Source::Ordermentum).expose().to_owned();
     let body = format!(r#"{{"data":[{{"url":"{url}"}}]}}"#);
     let server = Scripted::new(&[("200 OK", &body)]);
-    let error = api(&server)
-        .list(&caller(""))
-        .await
-        .unwrap_err()
-        .to_string();
-    assert!(
-        error.contains("without an id") && !error.contains(&url),
-        "{error}"
-    );
+    let error = failure(api(&server).list(&caller(""))).await.to_string();
+    assert!(error.contains("without an id"), "{error}");
+    assert!(!error.contains(&url), "{error}");
 }
 
 #[rstest]
@@ -459,8 +419,7 @@ async fn a_list_that_is_not_there_is_no_missing_webhook(#[case] head: &str, #[ca
 #[tokio::test]
 async fn there_is_no_call_to_enable_one() {
     let server = Scripted::new(&[]);
-    let enabled = api(&server)
-        .enable(&caller(""), &WebhookId::new("w-1"))
-        .await;
+    let id = WebhookId::new("w-1");
+    let enabled = api(&server).enable(&caller(""), &id).await;
     assert!(matches!(enabled, Err(ApiError::NoSuchCall(_))));
 }

@@ -19,7 +19,8 @@ use domain::subscription::{
 };
 use domain::timestamp::Timestamp;
 use rstest::rstest;
-use scripted::{Answer, Scripted, endpoint, selection};
+use scripted::{Scripted, endpoint, failure, ids, selection};
+use serde_json::{Value, json};
 use sources::http::HttpClient;
 use sources::orderspace::api::{Orderspace, OrderspaceUrls};
 
@@ -65,10 +66,8 @@ fn now() -> Timestamp {
 // requirement: provider-answers
 async fn a_token_s_life_is_read_in_every_form(#[case] body: &str, #[case] seconds: u64) {
     let server = Scripted::new(&[("200 OK", body)]);
-    let granted = api(&server)
-        .authenticate(&credentials(), now())
-        .await
-        .unwrap();
+    let granted = api(&server).authenticate(&credentials(), now()).await;
+    let granted = granted.unwrap();
     assert_eq!(granted.expires.millis(), seconds * 1000);
     assert_eq!(granted.token.expose(), "t");
 }
@@ -99,11 +98,7 @@ async fn only_an_oauth_server_refuses_credentials(
     #[case] refused: bool,
 ) {
     let server = Scripted::new(&[(head, body)]);
-    let error = api(&server)
-        .authenticate(&credentials(), now())
-        .await
-        .err()
-        .unwrap();
+    let error = failure(api(&server).authenticate(&credentials(), now())).await;
     assert_eq!(error == ApiError::CredentialsRefused, refused, "{error}");
     assert_ne!(error, ApiError::AccessRefused, "no token was used");
 }
@@ -111,15 +106,9 @@ async fn only_an_oauth_server_refuses_credentials(
 #[tokio::test]
 async fn an_empty_access_token_is_none() {
     let server = Scripted::new(&[("200 OK", r#"{"access_token":""}"#)]);
-    let error = api(&server)
-        .authenticate(&credentials(), now())
-        .await
-        .err()
-        .unwrap();
-    assert!(
-        error.to_string().contains("an empty access token"),
-        "{error}"
-    );
+    let error = failure(api(&server).authenticate(&credentials(), now())).await;
+    let error = error.to_string();
+    assert!(error.contains("an empty access token"), "{error}");
 }
 
 const OURS: &str = r#"{"id":"wh_1","endpoint":"https://example.com/hooks/orderspace/x","events":["order.created"],"signing_key":"k"}"#;
@@ -139,8 +128,7 @@ const OURS: &str = r#"{"id":"wh_1","endpoint":"https://example.com/hooks/ordersp
 async fn foreign_entries_may_have_any_form(#[case] body: &str, #[case] expected: &[&str]) {
     let server = Scripted::new(&[("200 OK", body)]);
     let listed = api(&server).list(&access()).await.unwrap();
-    let ids: Vec<&str> = listed.iter().map(|webhook| webhook.id.as_str()).collect();
-    assert_eq!(ids, expected);
+    assert_eq!(ids(&listed), expected);
     let key = listed.last().and_then(|webhook| webhook.key.as_ref());
     assert_eq!(key.is_some(), expected.contains(&"wh_1"));
 }
@@ -152,12 +140,7 @@ async fn an_entry_that_may_be_ours_and_has_no_id_is_no_missing_webhook() {
     let endpoint = format!("https://example.com/hooks/orderspace/{}", token.expose());
     let body = format!(r#"{{"webhooks":[{{"endpoint":"{endpoint}","events":[]}}]}}"#);
     let server = Scripted::new(&[("200 OK", &body)]);
-    let error = api(&server)
-        .list(&access())
-        .await
-        .err()
-        .unwrap()
-        .to_string();
+    let error = failure(api(&server).list(&access())).await.to_string();
     assert!(error.contains("without an id"), "{error}");
     assert!(!error.contains(token.expose()), "{error}");
 }
@@ -166,19 +149,15 @@ async fn an_entry_that_may_be_ours_and_has_no_id_is_no_missing_webhook() {
 // requirement: provider-answers
 async fn every_page_is_read() {
     let page = |ids: &[&str], more| {
-        let entries: Vec<String> = ids.iter().map(|id| format!(r#"{{"id":"{id}"}}"#)).collect();
-        format!(
-            r#"{{"webhooks":[{}],"has_more":{more}}}"#,
-            entries.join(",")
-        )
+        let entries: Vec<Value> = ids.iter().map(|id| json!({ "id": id })).collect();
+        json!({ "webhooks": entries, "has_more": more }).to_string()
     };
     let pages = [
         page(&["wh_1", "wh_2"], true),
         page(&["wh_3"], true),
         page(&[], true),
     ];
-    let answers: Vec<Answer<'_>> = pages.iter().map(|page| ("200 OK", &**page)).collect();
-    let server = Scripted::new(&answers);
+    let server = Scripted::of_pages(&pages);
     let listed = api(&server).list(&access()).await.unwrap();
     assert_eq!(listed.len(), 3);
     assert_eq!(
@@ -200,12 +179,11 @@ async fn an_answer_has_four_mebibytes_at_most(#[case] more: usize, #[case] is_re
     let list = r#"{"webhooks":[]}"#;
     let body = format!("{list}{}", " ".repeat(4 * 1024 * 1024 - list.len() + more));
     let server = Scripted::new(&[("200 OK", &body)]);
-    match api(&server).list(&access()).await {
-        Ok(listed) => assert!(is_read && listed.is_empty()),
-        Err(error) => assert!(
-            !is_read && error.to_string().contains("more than 4 MiB"),
-            "{error}"
-        ),
+    let listed = api(&server).list(&access()).await;
+    assert_eq!(listed.is_ok(), is_read);
+    match listed {
+        Ok(listed) => assert!(listed.is_empty()),
+        Err(error) => assert!(error.to_string().contains("more than 4 MiB"), "{error}"),
     }
 }
 
@@ -216,14 +194,8 @@ async fn an_answer_has_four_mebibytes_at_most(#[case] more: usize, #[case] is_re
 #[case::the_same_page(&[r#"{"webhooks":[{"id":"wh_1"}],"has_more":true}"#; 2], "the same page")]
 #[tokio::test]
 async fn what_is_no_whole_list_is_none(#[case] pages: &[&str], #[case] said: &str) {
-    let answers: Vec<Answer<'_>> = pages.iter().map(|page| ("200 OK", *page)).collect();
-    let server = Scripted::new(&answers);
-    let error = api(&server)
-        .list(&access())
-        .await
-        .err()
-        .unwrap()
-        .to_string();
+    let server = Scripted::of_pages(pages);
+    let error = failure(api(&server).list(&access())).await.to_string();
     assert!(error.contains(said), "{error}");
 }
 
@@ -268,9 +240,8 @@ async fn a_registration_without_a_key_is_refused(#[case] key: &str) {
 // requirement: provider-answers
 async fn removing(#[case] head: &str, #[case] body: &str, #[case] expected: Option<Removed>) {
     let server = Scripted::new(&[(head, body)]);
-    let removed = api(&server)
-        .remove(&access(), &WebhookId::new("wh_1"))
-        .await;
+    let id = WebhookId::new("wh_1");
+    let removed = api(&server).remove(&access(), &id).await;
     assert_eq!(removed.ok(), expected);
 }
 

@@ -60,9 +60,8 @@ fn errors(unified: &Unified) -> Vec<String> {
     let value: Value = serde_json::from_str(&unified.resource).unwrap();
     let (_, schema) = SCHEMAS.iter().find(|(of, _)| *of == resource).unwrap();
     let errors = schema.iter_errors(&value);
-    errors
-        .map(|error| format!("{}: {error}", error.instance_path()))
-        .collect()
+    let errors = errors.map(|error| format!("{}: {error}", error.instance_path()));
+    errors.collect()
 }
 
 fn pretty(unified: &Unified) -> String {
@@ -124,13 +123,8 @@ fn every_fixture_renders_as_the_schema_says() {
                     0..=20_000 => pretty(&unified),
                     bytes => format!("{bytes} bytes"),
                 };
-                let event_type = unified.event_type;
-                writeln!(
-                    snapshot,
-                    "{}: {native} is {event_type}\n{shown}\n",
-                    fixture.name
-                )
-                .unwrap();
+                let (name, event_type) = (&fixture.name, unified.event_type);
+                writeln!(snapshot, "{name}: {native} is {event_type}\n{shown}\n").unwrap();
             }
         }
         insta::assert_snapshot!(source.as_str(), snapshot);
@@ -309,9 +303,8 @@ fn a_record_of_the_largest_size_makes_no_rendering_without_bound() {
     let text = format!(r#"{{"id":"or_1","order_lines":[{lines}]}}"#);
     let record: &RawValue = serde_json::from_str(&text).unwrap();
     let event_type = "order.updated".parse().unwrap();
-    let unified = protocol(Source::Orderspace)
-        .unified(&event_type, record)
-        .unwrap();
+    let unified = protocol(Source::Orderspace).unified(&event_type, record);
+    let unified = unified.unwrap();
     assert!(unified.resource.len() < 2_000, "{}", unified.resource.len());
     assert_eq!(errors(&unified), Vec::<String>::new());
 }

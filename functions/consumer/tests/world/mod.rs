@@ -23,8 +23,9 @@ use domain::source::Source;
 use domain::timestamp::Timestamp;
 use runtime::config::Variables;
 use sources::protocol;
-use testkit::fakes::{FakeOversize, FakeQueues, FakeRecords, FakeRedelivery, Sent, StoredRecord};
-use testkit::sqs_event::{SqsBatch, batch};
+use testkit::fakes::{FakeOversize, FakeQueues, FakeRecords, FakeRedelivery};
+use testkit::fakes::{Fault, Faults, Sent, StoredRecord};
+use testkit::sqs_event::{SqsBatch, batch, message_id};
 use tokio::time::Instant;
 
 pub type Function = Consumer<'static, FakeRecords, FakeQueues, FakeOversize, FakeRedelivery>;
@@ -100,6 +101,17 @@ pub fn stored(number: u64, event_type: &str, record_id: &str, place: DataRef) ->
         .to_text()
 }
 
+/// An event of an order with this id.
+pub fn order_with(number: u64, id: &str) -> String {
+    let record = format!(r#"{{"id":"{id}"}}"#);
+    event(number, "order.created", Some(id), &record)
+}
+
+/// An event of an order that no other number has.
+pub fn order_of_its_own(number: u64) -> String {
+    order_with(number, &format!("or_{number}"))
+}
+
 /// An event's envelope.
 pub fn envelope<'a>(
     number: u64,
@@ -150,16 +162,17 @@ impl World {
 
     pub async fn take_batch(&self, batch: &SqsBatch) -> Vec<usize> {
         let response = self.handle(batch).await;
-        let ids = response
-            .batch_item_failures
-            .iter()
-            .map(|failure| failure.item_identifier.clone());
-        ids.map(|id| {
-            (0..batch.len())
-                .find(|n| testkit::sqs_event::message_id(*n) == id)
-                .unwrap()
-        })
-        .collect()
+        let failures = response.batch_item_failures.iter();
+        let positions = failures.map(|failure| {
+            let mut positions = 0..batch.len();
+            positions.find(|position| message_id(*position) == failure.item_identifier)
+        });
+        positions.map(Option::unwrap).collect()
+    }
+
+    /// Hands over a batch of which no message fails.
+    pub async fn take_whole(&self, batch: &SqsBatch) {
+        assert_eq!(self.take_batch(batch).await, [0; 0]);
     }
 
     pub async fn handle(&self, batch: &SqsBatch) -> SqsBatchResponse {
@@ -173,6 +186,37 @@ impl World {
 
     pub fn queue(&self, name: &str) -> Vec<Sent> {
         self.queues.messages(&QueueUrl::new(name))
+    }
+
+    /// The ids of the events that a queue has.
+    pub fn ids(&self, name: &str) -> Vec<EventId> {
+        let sent = self.queue(name);
+        sent.iter().map(|sent| sent.envelope().id).collect()
+    }
+
+    /// Which of the events that a queue has are marked as possible duplicates.
+    pub fn marks(&self, name: &str) -> Vec<bool> {
+        let sent = self.queue(name);
+        let marks = sent.iter().map(|sent| sent.envelope().marks);
+        marks.map(|marks| marks.possible_duplicate).collect()
+    }
+
+    /// Begins a rule for a call, such as `records.update`.
+    pub fn on(&self, call: &str) -> Faults<'_> {
+        let (port, operation) = call.split_once('.').unwrap();
+        let script = match port {
+            "records" => self.records.script(),
+            "queues" => self.queues.script(),
+            "oversize" => self.oversize.script(),
+            "redelivery" => self.redelivery.script(),
+            other => panic!("there is no port {other}"),
+        };
+        script.on(operation)
+    }
+
+    /// Lets the next call of this name go wrong.
+    pub fn fault(&self, call: &str, fault: Fault) {
+        self.on(call).fault(fault);
     }
 
     /// The delays of messages of the lane that batches are from, by receipt handle.

@@ -22,9 +22,10 @@ use inbound::config::Config;
 use lambda_http::Body;
 use runtime::config::Variables;
 use runtime::gateway::GatewayEvent;
+use serde_json::Value;
 use sources::Protocols;
-use testkit::fakes::{FakeKeys, FakeOversize, FakeQueues, FakeReceipts, FakeTokens, Journal, Step};
-use testkit::fakes::{Fault, Sent};
+use testkit::fakes::{FakeKeys, FakeOversize, FakeQueues, FakeReceipts, FakeTokens};
+use testkit::fakes::{Fault, Faults, Journal, Sent, Step};
 use testkit::gateway::{HookRequest, RECEIVED_MILLIS, hook};
 
 pub const KEY: &str = "7R2gNdE4GU8K06WXPV9lOXBic9mSs5LjKMsk46eW";
@@ -64,10 +65,8 @@ pub fn world() -> World {
     let oversize: &FakeOversize = Box::leak(Box::new(FakeOversize::sharing(&journal)));
     let account: AccountName = "acme".parse().unwrap();
     let token = UrlToken::from_random(&[7; 32]);
-    tokens.put(
-        token.hash(),
-        entry(&account, Some(WEBHOOK), TokenStatus::Live),
-    );
+    let live = entry(&account, Some(WEBHOOK), TokenStatus::Live);
+    tokens.put(token.hash(), live);
     keys.put(&account, token.hash(), 0, &[KEY]);
     let function = Inbound::new(tokens, keys, queues, receipts, oversize, config(&[]));
     World {
@@ -142,24 +141,17 @@ impl World {
         self.post_to(&self.function, request, now).await
     }
 
-    /// An instance beside the world's own: the stores are the same, and nothing else is.
-    pub fn another_instance(&self) -> Function {
-        let (tokens, keys, queues) = (self.tokens, self.keys, self.queues);
-        Inbound::new(
-            tokens,
-            keys,
-            queues,
-            self.receipts,
-            self.oversize,
-            config(&[]),
-        )
-    }
-
-    /// An instance that was started with these variables besides.
+    /// An instance beside the world's own, started with these variables besides: the stores are the same, and nothing else is.
     pub fn instance_with(&self, variables: &[(&str, &str)]) -> Function {
         let (tokens, keys, queues) = (self.tokens, self.keys, self.queues);
         let config = config(variables);
         Inbound::new(tokens, keys, queues, self.receipts, self.oversize, config)
+    }
+
+    /// Posts a request once more, at a time that is the gateway's and ours, and returns the status.
+    pub async fn post_again(&self, request: &HookRequest, now: u64) -> u16 {
+        let request = request.clone().at(now);
+        self.post_at(&request, now).await.status
     }
 
     /// Posts a request to an instance, at a time of our clock.
@@ -177,9 +169,48 @@ impl World {
         }
     }
 
+    /// What is answered to a request that was changed on its way.
+    pub async fn respond(&self, request: &HookRequest, change: impl FnOnce(&mut Value)) -> Value {
+        let mut event = serde_json::from_str(&request.to_json()).unwrap();
+        change(&mut event);
+        let event = GatewayEvent::parse(&event.to_string());
+        let now = Timestamp::from_millis(RECEIVED_MILLIS);
+        self.function.respond(event, now).await
+    }
+
     /// Posts a signed delivery and returns the status.
     pub async fn deliver(&self, body: impl Into<Vec<u8>>) -> u16 {
         self.post(&self.signed(body)).await.status
+    }
+
+    /// Enters a token of the account's.
+    pub fn register(&self, token: &UrlToken, webhook: Option<&str>, status: TokenStatus) {
+        let entry = entry(&self.account, webhook, status);
+        self.tokens.put(token.hash(), entry);
+    }
+
+    /// Stores the keys of one of the account's registrations, in a version.
+    pub fn hold(&self, token: &UrlToken, version: u64, keys: &[&str]) {
+        self.keys.put(&self.account, token.hash(), version, keys);
+    }
+
+    /// Begins a rule for a call, which has the name that it has among all [calls](Self::calls).
+    pub fn on(&self, call: &str) -> Faults<'_> {
+        let (port, operation) = call.split_once('.').unwrap();
+        let script = match port {
+            "tokens" => self.tokens.script(),
+            "keys" => self.keys.script(),
+            "queues" => self.queues.script(),
+            "receipts" => self.receipts.script(),
+            "oversize" => self.oversize.script(),
+            other => panic!("there is no port {other}"),
+        };
+        script.on(operation)
+    }
+
+    /// Lets the next call of this name go wrong.
+    pub fn fault(&self, call: &str, fault: Fault) {
+        self.on(call).fault(fault);
     }
 
     /// Where a marker for these bytes lies.
@@ -208,8 +239,8 @@ impl World {
 
     /// Makes the queues refuse every event for a transient reason, until they are repaired.
     pub fn refuse_lanes(&self) {
-        let send = self.queues.script().on("send").always();
-        send.fault(Fault::transient("ServiceUnavailable"));
+        let unavailable = Fault::transient("ServiceUnavailable");
+        self.on("queues.send").always().fault(unavailable);
     }
 
     /// The messages of a queue.
@@ -224,6 +255,14 @@ impl World {
             .into_iter()
             .map(|(queue, count)| (queue.to_string(), count))
             .collect()
+    }
+
+    /// Holds that these queues have so many messages, and no others have any.
+    #[track_caller]
+    pub fn assert_counts(&self, expected: &[(&str, usize)]) {
+        let counts = self.counts();
+        let counts = counts.iter().map(|(queue, count)| (queue.as_str(), *count));
+        assert_eq!(counts.collect::<Vec<_>>(), expected);
     }
 
     /// The event ids in a queue.

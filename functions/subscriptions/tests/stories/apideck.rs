@@ -31,7 +31,7 @@ async fn playing() -> World {
 async fn connected() -> (World, String) {
     let world = playing().await;
     world.connect().await.expect(200);
-    let id = world.webhooks().await[0].id.clone();
+    let id = world.newest_webhook().await.id;
     (world, id)
 }
 
@@ -43,8 +43,7 @@ async fn put(world: &World, key: &str, events: &[&str]) -> Answer {
 
 /// The keys that are held for the account's only webhook.
 async fn keys(world: &World) -> Vec<String> {
-    let webhooks = world.webhooks().await;
-    world.macs_of(&token_of(&webhooks[0]))
+    world.macs_of(&token_of(&world.newest_webhook().await))
 }
 
 /// Shows a webhook as disabled for this reason.
@@ -55,16 +54,11 @@ async fn disable(world: &World, id: &str, reason: &str) {
 
 /// One enabled webhook is there, it is the account's, and its key is held.
 async fn assert_connected(world: &World) {
-    let webhooks = world.webhooks().await;
-    let [webhook] = &webhooks[..] else {
-        panic!("{webhooks:?}");
-    };
+    let webhook = world.only_webhook().await;
     assert!(webhook.enabled);
     let account = world.account().unwrap();
-    assert_eq!(
-        (account.state(), &account.last_error),
-        (State::Connected, &None)
-    );
+    assert_eq!(account.state(), State::Connected);
+    assert_eq!(account.last_error, None);
     assert!(account.events.is(&webhook.events), "{:?}", webhook.events);
     assert_eq!(keys(world).await, [world.site.client_secret.as_str()]);
 }
@@ -78,7 +72,7 @@ async fn each_unified_api_has_a_webhook_with_a_life_of_its_own() {
     let vault = "vault.connection.updated";
     let answer = put(&world, &key, &["*", vault]).await.expect(200);
     assert_eq!(answer.body["events"].as_array().unwrap().len(), 10);
-    let greetings = std::mem::take(&mut *world.greeter.as_ref().unwrap().greetings.lock().unwrap());
+    let greetings = std::mem::take(&mut *world.greetings());
     assert_eq!(greetings.len(), 2);
     for greeting in greetings {
         assert!(greeting.takes_deliveries);
@@ -103,9 +97,8 @@ async fn each_unified_api_has_a_webhook_with_a_life_of_its_own() {
 
     // Disabled and corrected for itself.
     disable(&world, &connections.id, "retry_limit").await;
-    world
-        .change_webhook(&shop.id, json!({ "events": ["ecommerce.order.created"] }))
-        .await;
+    let fewer = json!({ "events": ["ecommerce.order.created"] });
+    world.change_webhook(&shop.id, fewer).await;
     world.check().await.expect(200);
     let webhooks = world.webhooks().await;
     assert!(webhooks.iter().all(|webhook| webhook.enabled));
@@ -152,8 +145,7 @@ async fn the_greeting_comes_while_create_runs_and_finds_the_key_and_the_token() 
         takes_deliveries: true,
         keys: vec![world.site.client_secret.clone()],
     };
-    let greeter = world.greeter.as_ref().unwrap();
-    assert_eq!(*greeter.greetings.lock().unwrap(), [greeting]);
+    assert_eq!(*world.greetings(), [greeting]);
     assert_connected(&world).await;
     let webhook = &world.webhooks().await[0];
     assert_eq!(webhook.details["unified_api"], "ecommerce");
@@ -177,13 +169,9 @@ async fn a_webhook_whose_greeting_was_refused_is_removed_and_created_again() {
     greeter.status.store(503, Ordering::SeqCst);
     for attempts in 1..=2 {
         let answer = world.connect().await.expect(422);
-        assert!(
-            answer.message().contains("not answered with success"),
-            "{}",
-            answer.message()
-        );
+        answer.assert_says("not answered with success");
         assert!(world.webhooks().await.is_empty());
-        assert_eq!(greeter.greetings.lock().unwrap().len(), attempts);
+        assert_eq!(world.greetings().len(), attempts);
         let account = world.account().unwrap();
         assert_eq!(account.registrations.len(), 1, "tokens do not pile up");
     }
@@ -196,7 +184,7 @@ async fn a_webhook_whose_greeting_was_refused_is_removed_and_created_again() {
 #[tokio::test]
 async fn a_webhook_that_is_found_disabled_by_its_greeting_is_replaced() {
     let (world, _) = connected().await;
-    let old = world.webhooks().await[0].clone();
+    let old = world.newest_webhook().await;
     disable(&world, &old.id, "delivery_url_validation_failed").await;
     for _ in 0..3 {
         world.check().await.expect(200);
@@ -204,13 +192,10 @@ async fn a_webhook_that_is_found_disabled_by_its_greeting_is_replaced() {
     let webhooks = world.webhooks().await;
     assert_eq!(webhooks.len(), 2, "one takes over from the other, once");
     let shown = world.show("acme").await;
-    let new = webhooks
-        .iter()
-        .find(|webhook| webhook.id != old.id)
-        .unwrap();
+    let new = world.webhook_beside(&old).await;
     assert!(new.enabled);
     assert_eq!(shown.body["webhook"], json!(new.id));
-    assert_ne!(token_of(new).hash(), token_of(&old).hash());
+    assert_ne!(token_of(&new).hash(), token_of(&old).hash());
 }
 
 #[tokio::test]
@@ -244,11 +229,8 @@ async fn what_only_a_person_can_change_is_left_alone_and_shown(
     }
     assert_eq!(world.asked().await, ["GET /webhook/webhooks -> 200"; 2]);
     let shown = world.show("acme").await.expect(200);
-    let explanation = shown.body["explanation"].as_str().unwrap();
-    assert!(
-        explanation.contains(said) && explanation.contains(&id),
-        "{explanation}"
-    );
+    shown.assert_explains(said);
+    shown.assert_explains(&id);
     let history = world.history();
     let count = history.iter().filter(|what| what.contains(said)).count();
     assert_eq!(count, 1, "{history:?}");
@@ -256,14 +238,13 @@ async fn what_only_a_person_can_change_is_left_alone_and_shown(
     // Other events are corrected, and leave it disabled.
     let answer = world.change(&["ecommerce.order.created"]);
     answer.await.expect(200);
-    let webhook = &world.webhooks().await[0];
+    let webhook = world.newest_webhook().await;
     assert_eq!(webhook.events, ["ecommerce.order.created"]);
     assert!(!webhook.enabled);
 
     world.change_webhook(&id, json!({ "enabled": true })).await;
     let answer = world.check().await.expect(200);
-    let explanation = answer.body["explanation"].as_str().unwrap();
-    assert!(!explanation.contains(said), "{explanation}");
+    assert!(!answer.explanation().contains(said), "{}", answer.body);
 }
 
 #[rstest]
@@ -272,18 +253,16 @@ async fn what_only_a_person_can_change_is_left_alone_and_shown(
 #[tokio::test]
 async fn what_differs_is_corrected(#[case] change: Value) {
     let (world, _) = connected().await;
-    let webhook = world.webhooks().await[0].clone();
+    let webhook = world.newest_webhook().await;
     let token = token_of(&webhook);
     let change = change.to_string().replace("TOKEN", token.expose());
     let change = serde_json::from_str(&change).unwrap();
     world.change_webhook(&webhook.id, change).await;
     world.check().await.expect(200);
     assert_connected(&world).await;
-    let after = &world.webhooks().await[0];
-    assert_eq!(
-        (&after.id, &after.endpoint),
-        (&webhook.id, &webhook.endpoint)
-    );
+    let after = world.newest_webhook().await;
+    assert_eq!(after.id, webhook.id);
+    assert_eq!(after.endpoint, webhook.endpoint);
 }
 
 #[tokio::test]
@@ -303,18 +282,13 @@ async fn another_api_key_is_held_beside_the_one_before_and_no_third() {
         put(&world, key, &["*"]).await.expect(200);
         assert_eq!(keys(&world).await, expected);
         let after = world.token_entry(&token).unwrap().keys;
-        assert_eq!(
-            after > before,
-            keys(&world).await != held,
-            "a new version for new keys"
-        );
+        let is_other = keys(&world).await != held;
+        assert_eq!(after > before, is_other, "a new version for new keys");
     }
     assert_eq!(world.webhooks().await, webhooks, "the webhook stays");
     let history = world.history().join("\n");
-    assert!(
-        !history.contains(&first) && !history.contains("third"),
-        "{history}"
-    );
+    assert!(!history.contains(&first), "{history}");
+    assert!(!history.contains("third"), "{history}");
 }
 
 #[tokio::test]
@@ -323,11 +297,7 @@ async fn a_key_that_was_revoked_is_reported_and_the_next_one_goes_on() {
     put(&world, "second", &["*"]).await.expect(200);
     world.change_settings(json!({})).await;
     let answer = world.check().await.expect(422);
-    assert!(
-        answer.message().contains("refuses the credentials"),
-        "{}",
-        answer.message()
-    );
+    answer.assert_says("refuses the credentials");
     let before = world.webhooks().await;
     world.connect().await.expect(200);
     assert_eq!(world.webhooks().await, before);
@@ -359,12 +329,6 @@ async fn events_of_another_unified_api_come_by_its_webhook(
     assert_eq!(apis().await, expected);
     world.change(&["*"]).await.expect(200);
     assert_connected(&world).await;
-    let unknown = put(&world, &key, &["ecommerce.order.paid"])
-        .await
-        .expect(400);
-    assert!(
-        unknown.message().contains("is no event type"),
-        "{}",
-        unknown.message()
-    );
+    let unknown = put(&world, &key, &["ecommerce.order.paid"]).await;
+    unknown.expect(400).assert_says("is no event type");
 }

@@ -1,13 +1,10 @@
 //! Connecting, once and again.
 
-use std::sync::atomic::Ordering;
-
 use rstest::rstest;
 use serde_json::json;
-
 use simulator::control::NewSite;
 
-use crate::world::World;
+use crate::world::{HOOKS, World, assert_has};
 
 #[tokio::test]
 // requirement: subscription-one
@@ -24,12 +21,7 @@ async fn the_first_connect_registers_one_webhook() {
     assert_eq!(answer.body["created"], "2026-11-20T12:00:00.000Z");
     assert_eq!(answer.body["last_error"], json!(null));
     let history = answer.body["history"].as_array().unwrap();
-    assert!(
-        history[0]["message"]
-            .as_str()
-            .unwrap()
-            .contains(&webhooks[0].id)
-    );
+    assert_has(history[0]["message"].as_str().unwrap(), &webhooks[0].id);
     assert_eq!(
         world.asked().await,
         [
@@ -45,15 +37,15 @@ async fn the_first_connect_registers_one_webhook() {
 async fn the_same_call_again_changes_nothing() {
     let world = World::new().await;
     let first = world.connect().await.expect(200);
-    let (account, saves) = (world.account(), world.accounts.saves.load(Ordering::SeqCst));
-    let puts = world.secrets.puts.load(Ordering::SeqCst);
+    let (account, saves) = (world.account(), world.saves());
+    let puts = world.secrets.puts();
     world.asked().await;
     world.pass(600);
     let second = world.connect().await.expect(200);
     assert_eq!(second.body, first.body);
     assert_eq!(world.account(), account);
-    assert_eq!(world.accounts.saves.load(Ordering::SeqCst), saves);
-    assert_eq!(world.secrets.puts.load(Ordering::SeqCst), puts);
+    assert_eq!(world.saves(), saves);
+    assert_eq!(world.secrets.puts(), puts);
     assert_eq!(world.asked().await, ["GET /v1/webhooks -> 200"]);
     world.assert_connected(&world.webhooks().await);
 }
@@ -66,13 +58,9 @@ async fn of_two_calls_at_once_one_is_told_to_come_again() {
     let mut statuses = [one.status, other.status];
     statuses.sort_unstable();
     assert_eq!(statuses, [200, 409]);
-    let told = if one.status == 409 { one } else { other };
-    assert!(
-        told.message().contains("another call"),
-        "{}",
-        told.message()
-    );
-    assert_eq!(told.retry_after.as_deref(), Some("5"));
+    let refused = if one.status == 409 { one } else { other };
+    refused.assert_says("another call");
+    assert_eq!(refused.retry_after.as_deref(), Some("5"));
     world.assert_connected(&world.webhooks().await);
     world.connect().await.expect(200);
     world.assert_connected(&world.webhooks().await);
@@ -82,38 +70,24 @@ async fn of_two_calls_at_once_one_is_told_to_come_again() {
 // requirement: subscription-others
 async fn webhooks_of_others_are_left_alone() {
     let world = World::new().await;
-    let like_ours = format!("{}/orderspace/{}", crate::world::HOOKS, "A".repeat(43));
-    let foreign = [
-        world
-            .add_foreign_webhook("https://example.org/their-hook")
-            .await,
-        world
-            .add_foreign_webhook(&format!("{}/orderspace/x", crate::world::HOOKS))
-            .await,
-        world.add_foreign_webhook(&like_ours).await,
-    ];
+    for endpoint in [
+        "https://example.org/their-hook".to_owned(),
+        format!("{HOOKS}/orderspace/x"),
+        format!("{HOOKS}/orderspace/{}", "A".repeat(43)),
+    ] {
+        world.add_foreign_webhook(&endpoint).await;
+    }
+    let foreign = world.webhooks().await;
     world.connect().await.expect(200);
     world.connect().await.expect(200);
     world.disconnect().await.expect(200);
-    let mut left: Vec<String> = world
-        .webhooks()
-        .await
-        .into_iter()
-        .map(|webhook| webhook.id)
-        .collect();
-    let mut expected: Vec<String> = foreign.into_iter().map(|webhook| webhook.id).collect();
-    left.sort();
-    expected.sort();
-    assert_eq!(left, expected);
+    assert_eq!(world.webhooks().await, foreign);
 }
 
 #[tokio::test]
 async fn a_webhook_of_another_account_at_the_same_site_is_left_alone() {
     let world = World::new().await;
-    world
-        .put("other", &world.desired(&["order.created"]))
-        .await
-        .expect(200);
+    world.connect_too("other", &["order.created"]).await;
     let other = world.webhooks().await;
     world.connect().await.expect(200);
     world.connect().await.expect(200);
@@ -124,8 +98,7 @@ async fn a_webhook_of_another_account_at_the_same_site_is_left_alone() {
 
 #[tokio::test]
 async fn a_webhook_that_somebody_pointed_elsewhere_is_theirs_now() {
-    let world = World::new().await;
-    world.connect().await.expect(200);
+    let world = World::connected().await;
     let before = world.webhooks().await;
     let change = json!({ "endpoint": "https://example.org/theirs" });
     world.change_webhook(&before[0].id, change).await;
@@ -137,8 +110,7 @@ async fn a_webhook_that_somebody_pointed_elsewhere_is_theirs_now() {
 
 #[tokio::test]
 async fn an_expired_access_token_is_renewed_before_and_a_revoked_one_after_its_refusal() {
-    let world = World::new().await;
-    world.connect().await.expect(200);
+    let world = World::connected().await;
     world.asked().await;
     world.pass(26 * 60);
     world.connect().await.expect(200);
@@ -168,19 +140,14 @@ async fn an_expired_access_token_is_renewed_before_and_a_revoked_one_after_its_r
 #[tokio::test]
 async fn other_credentials_of_the_same_site_replace_the_kept_ones_and_those_of_another_site_do_not()
 {
-    let world = World::new().await;
-    world.connect().await.expect(200);
+    let world = World::connected().await;
     let before = world.account();
     let other = world.simulator.create_site(NewSite::default()).unwrap();
     let mut desired = world.desired(&["*"]);
     desired["client_id"] = json!(other.client_id);
     desired["client_secret"] = json!(other.client_secret);
     let answer = world.put("acme", &desired).await.expect(409);
-    assert!(
-        answer.message().contains("disconnect it first"),
-        "{}",
-        answer.message()
-    );
+    answer.assert_says("disconnect it first");
     assert_eq!(world.account(), before);
     assert_eq!(world.oauth().unwrap().client_id, world.site.client_id);
     // After a disconnect the name is free for the other site.

@@ -53,68 +53,53 @@ pub(crate) async fn accounts(accounts: &impl Accounts) {
     let take = async |lease: &Lease, now, if_unknown| {
         accounts.lease(lease, at(now), if_unknown).await.unwrap()
     };
+    let save = async |account: &Account, lease: &Lease, tokens: &[TokenHash]| {
+        accounts.save(account, lease, tokens).await.unwrap()
+    };
+    let find = async || accounts.find(&name("acme")).await.unwrap();
+    let entry = async |number| accounts.token(&token(number)).await.unwrap();
 
     // A name that nobody uses is refused or reserved; reserving makes no account.
     let mine = lease("acme", 1, at(45));
+    let reserved = Leased::Taken(None);
     assert_eq!(take(&mine, 0, IfUnknown::Refuse).await, Leased::Unknown);
-    assert_eq!(
-        take(&mine, 0, IfUnknown::Reserve).await,
-        Leased::Taken(None)
-    );
-    assert_eq!(accounts.find(&name("acme")).await.unwrap(), None);
+    assert_eq!(take(&mine, 0, IfUnknown::Reserve).await, reserved);
+    assert_eq!(find().await, None);
     assert_eq!(accounts.list().await.unwrap(), AllAccounts::default());
 
     // One call at a time; the same one may ask again, as after a lost answer.
     let yours = lease("acme", 2, at(46));
     let held = Leased::Held { until: at(45) };
     assert_eq!(take(&yours, 1, IfUnknown::Reserve).await, held);
-    assert_eq!(
-        take(&mine, 1, IfUnknown::Reserve).await,
-        Leased::Taken(None)
-    );
+    assert_eq!(take(&mine, 1, IfUnknown::Reserve).await, reserved);
 
     // What was only reserved is free again after the release.
     accounts.release(&mine).await.unwrap();
     assert_eq!(take(&yours, 1, IfUnknown::Refuse).await, Leased::Unknown);
-    assert_eq!(
-        take(&yours, 1, IfUnknown::Reserve).await,
-        Leased::Taken(None)
-    );
+    assert_eq!(take(&yours, 1, IfUnknown::Reserve).await, reserved);
 
     // Only the holder saves: the account and its tokens together.
     let mut acme = account("acme");
     acme.register(registration(1, None, RegistrationState::Pending));
-    let saved = accounts.save(&acme, &mine, &[token(1)]).await.unwrap();
-    assert_eq!(saved, Saved::LeaseLost);
-    assert_eq!(
-        accounts.save(&acme, &mine, &[]).await.unwrap(),
-        Saved::LeaseLost
-    );
-    assert_eq!(accounts.find(&name("acme")).await.unwrap(), None);
-    assert_eq!(accounts.token(&token(1)).await.unwrap(), None);
-    let saved = accounts.save(&acme, &yours, &[token(1)]).await.unwrap();
-    assert_eq!(saved, Saved::Yes);
-    assert_eq!(
-        accounts.find(&name("acme")).await.unwrap().as_ref(),
-        Some(&acme)
-    );
-    let entry = accounts.token(&token(1)).await.unwrap().unwrap();
-    assert_eq!((entry.status, entry.webhook), (TokenStatus::Pending, None));
+    let first = [token(1)];
+    assert_eq!(save(&acme, &mine, &first).await, Saved::LeaseLost);
+    assert_eq!(save(&acme, &mine, &[]).await, Saved::LeaseLost);
+    assert_eq!(find().await, None);
+    assert_eq!(entry(1).await, None);
+    assert_eq!(save(&acme, &yours, &first).await, Saved::Yes);
+    assert_eq!(find().await.as_ref(), Some(&acme));
+    let pending = entry(1).await.unwrap();
+    assert_eq!(pending.status, TokenStatus::Pending);
+    assert_eq!(pending.webhook, None);
 
     // Everything of an account survives, and its tokens follow.
-    acme.register(registration(
-        1,
-        Some("wh_1"),
-        RegistrationState::Expired { until: at(9) },
-    ));
+    let expired = RegistrationState::Expired { until: at(9) };
+    acme.register(registration(1, Some("wh_1"), expired));
     acme.register(registration(2, Some("wh_2"), RegistrationState::Live));
     acme.register(registration(3, Some("wh_3"), RegistrationState::Replacing));
     let (since, until) = (at(6), at(7));
-    acme.register(registration(
-        4,
-        Some("wh_4"),
-        RegistrationState::Draining { since, until },
-    ));
+    let draining = RegistrationState::Draining { since, until };
+    acme.register(registration(4, Some("wh_4"), draining));
     acme.desired = Desired::Disconnected { done: false };
     acme.last_error = Some(LastError {
         at: at(3),
@@ -122,11 +107,8 @@ pub(crate) async fn accounts(accounts: &impl Accounts) {
     });
     acme.quiet_until = Some(at(60));
     acme.note_orphans(&[token(7), token(8)], at(5));
-    acme.note(
-        at(4),
-        "something",
-        Principal::new("arn:aws:iam::111122223333:user/ops").as_ref(),
-    );
+    let ops = Principal::new("arn:aws:iam::111122223333:user/ops");
+    acme.note(at(4), "something", ops.as_ref());
     let (kind, state) = (AccountEventKind::Failed, acme.state());
     let event = AccountEvent::new(&acme.name, at(4), 1, kind, "something", state);
     let queues = ["q/a", "q/b.fifo"].map(QueueUrl::new).into();
@@ -138,49 +120,35 @@ pub(crate) async fn accounts(accounts: &impl Accounts) {
         missed: 9,
     });
     let both = [token(1), token(2)];
-    assert_eq!(
-        accounts.save(&acme, &yours, &both).await.unwrap(),
-        Saved::Yes
-    );
-    assert_eq!(
-        accounts.find(&name("acme")).await.unwrap().as_ref(),
-        Some(&acme)
-    );
-    let entry = accounts.token(&token(1)).await.unwrap().unwrap();
-    assert_eq!(entry.status, TokenStatus::Grace);
-    let entry = accounts.token(&token(2)).await.unwrap().unwrap();
-    assert_eq!(entry.status, TokenStatus::Live);
-    assert_eq!(entry.webhook, Some(WebhookId::new("wh_2")));
+    assert_eq!(save(&acme, &yours, &both).await, Saved::Yes);
+    assert_eq!(find().await.as_ref(), Some(&acme));
+    assert_eq!(entry(1).await.unwrap().status, TokenStatus::Grace);
+    let live = entry(2).await.unwrap();
+    assert_eq!(live.status, TokenStatus::Live);
+    assert_eq!(live.webhook, Some(WebhookId::new("wh_2")));
     acme.registrations.clear();
     acme.last_error = None;
     acme.orphans.clear();
     acme.unsent.clear();
     acme.quiet_until = None;
-    assert_eq!(
-        accounts.save(&acme, &yours, &both).await.unwrap(),
-        Saved::Yes
-    );
-    assert_eq!(
-        accounts.find(&name("acme")).await.unwrap().as_ref(),
-        Some(&acme)
-    );
-    let entry = accounts.token(&token(2)).await.unwrap().unwrap();
-    assert_eq!((entry.status, entry.webhook), (TokenStatus::Retired, None));
+    assert_eq!(save(&acme, &yours, &both).await, Saved::Yes);
+    assert_eq!(find().await.as_ref(), Some(&acme));
+    let retired = entry(2).await.unwrap();
+    assert_eq!(retired.status, TokenStatus::Retired);
+    assert_eq!(retired.webhook, None);
 
     // An account whose item is lost is found by the entries of its tokens that are not retired.
     assert_eq!(accounts.open_tokens(&name("acme")).await.unwrap(), []);
     acme.register(registration(5, Some("wh_5"), RegistrationState::Live));
     acme.register(registration(6, None, RegistrationState::Pending));
     let more = [token(5), token(6)];
-    let saved = accounts.save(&acme, &yours, &more).await.unwrap();
-    assert_eq!(saved, Saved::Yes);
+    assert_eq!(save(&acme, &yours, &more).await, Saved::Yes);
     let mut expected = more.map(|token| (token, acme.entry(&token)));
     expected.sort_by_key(|(token, _)| *token);
     assert_eq!(accounts.open_tokens(&name("acme")).await.unwrap(), expected);
     assert_eq!(accounts.open_tokens(&name("acm")).await.unwrap(), []);
     acme.registrations.clear();
-    let saved = accounts.save(&acme, &yours, &more).await.unwrap();
-    assert_eq!(saved, Saved::Yes);
+    assert_eq!(save(&acme, &yours, &more).await, Saved::Yes);
     assert_eq!(accounts.open_tokens(&name("acme")).await.unwrap(), []);
 
     // A lease that is outlived is taken over, with the account; its old holder changes nothing more.
@@ -189,19 +157,13 @@ pub(crate) async fn accounts(accounts: &impl Accounts) {
     assert_eq!(take(&third, 45, IfUnknown::Refuse).await, held);
     let taken = Leased::Taken(Some(Box::new(acme.clone())));
     assert_eq!(take(&third, 46, IfUnknown::Refuse).await, taken);
-    assert_eq!(
-        accounts.save(&acme, &yours, &both).await.unwrap(),
-        Saved::LeaseLost
-    );
+    assert_eq!(save(&acme, &yours, &both).await, Saved::LeaseLost);
     accounts.release(&yours).await.unwrap();
     let held = Leased::Held { until: at(91) };
     assert_eq!(take(&mine, 47, IfUnknown::Refuse).await, held);
     accounts.release(&third).await.unwrap();
     accounts.release(&third).await.unwrap();
-    assert_eq!(
-        accounts.find(&name("acme")).await.unwrap().as_ref(),
-        Some(&acme)
-    );
+    assert_eq!(find().await.as_ref(), Some(&acme));
     assert_eq!(take(&mine, 47, IfUnknown::Refuse).await, taken);
     accounts.release(&mine).await.unwrap();
 
@@ -211,20 +173,14 @@ pub(crate) async fn accounts(accounts: &impl Accounts) {
         let other = account(&format!("zz-{number:02}"));
         let lease = lease(other.name.as_str(), 9, at(45));
         take(&lease, 0, IfUnknown::Reserve).await;
-        assert_eq!(
-            accounts.save(&other, &lease, &[]).await.unwrap(),
-            Saved::Yes
-        );
+        assert_eq!(save(&other, &lease, &[]).await, Saved::Yes);
         names.push(other.name.to_string());
     }
     take(&lease("reserved", 9, at(45)), 0, IfUnknown::Reserve).await;
     let listed = accounts.list().await.unwrap();
     assert!(listed.unreadable.is_empty());
-    let listed: Vec<String> = listed
-        .accounts
-        .iter()
-        .map(|account| account.name.to_string())
-        .collect();
+    let listed = listed.accounts.iter();
+    let listed: Vec<String> = listed.map(|account| account.name.to_string()).collect();
     assert_eq!(listed, names);
 }
 
@@ -256,29 +212,28 @@ fn keys(keys: &[(&str, &str)]) -> SigningKeys {
 pub(crate) async fn secrets(secrets: &impl Secrets) {
     let acme = name("acme");
     let oauth = async || secrets.oauth(&acme).await.unwrap();
+    let read = async || secrets.read(&acme).await.unwrap();
+    let put_oauth = async |secret| secrets.put_oauth(&acme, &secret).await.unwrap();
+    let put_keys = async |keys| secrets.put_keys(&acme, &keys).await.unwrap();
     assert!(oauth().await.is_none());
-    assert!(secrets.read(&acme).await.unwrap().same(&keys(&[])));
+    assert!(read().await.same(&keys(&[])));
     secrets.retire(&acme).await.unwrap();
 
     for (kept, access) in [("one", None), ("two", Some("token"))] {
-        secrets
-            .put_oauth(&acme, &secret(kept, access))
-            .await
-            .unwrap();
-        let read = oauth().await.unwrap();
-        assert!(read.credentials.same(&secret(kept, None).credentials));
-        let read = read.access;
-        assert_eq!(read.as_ref().map(|access| access.token.expose()), access);
-        assert!(read.is_none_or(|access| access.expires == at(1800)));
+        put_oauth(secret(kept, access)).await;
+        let found = oauth().await.unwrap();
+        assert!(found.credentials.same(&secret(kept, None).credentials));
+        let found = found.access;
+        assert_eq!(found.as_ref().map(|access| access.token.expose()), access);
+        assert!(found.is_none_or(|access| access.expires == at(1800)));
     }
     for kept in [
         &[("wh_1", "a")][..],
         &[("wh_1", "b"), ("wh_2", "c")],
         &[("wh_2", "c")],
     ] {
-        secrets.put_keys(&acme, &keys(kept)).await.unwrap();
-        let read = secrets.read(&acme).await.unwrap();
-        assert!(read.same(&keys(kept)), "{kept:?}");
+        put_keys(keys(kept)).await;
+        assert!(read().await.same(&keys(kept)), "{kept:?}");
     }
     assert!(secrets.oauth(&name("other")).await.unwrap().is_none());
 
@@ -286,24 +241,13 @@ pub(crate) async fn secrets(secrets: &impl Secrets) {
     for _ in 0..2 {
         secrets.retire(&acme).await.unwrap();
         assert!(oauth().await.is_none());
-        assert!(secrets.read(&acme).await.unwrap().same(&keys(&[])));
+        assert!(read().await.same(&keys(&[])));
     }
-    secrets
-        .put_oauth(&acme, &secret("three", None))
-        .await
-        .unwrap();
-    assert!(
-        oauth()
-            .await
-            .unwrap()
-            .credentials
-            .same(&secret("three", None).credentials)
-    );
-    assert!(secrets.read(&acme).await.unwrap().same(&keys(&[])));
-    secrets
-        .put_keys(&acme, &keys(&[("wh_3", "d")]))
-        .await
-        .unwrap();
-    let read = secrets.read(&acme).await.unwrap();
-    assert!(read.same(&keys(&[("wh_3", "d")])));
+    let third = secret("three", None);
+    put_oauth(third.clone()).await;
+    let found = oauth().await.unwrap();
+    assert!(found.credentials.same(&third.credentials));
+    assert!(read().await.same(&keys(&[])));
+    put_keys(keys(&[("wh_3", "d")])).await;
+    assert!(read().await.same(&keys(&[("wh_3", "d")])));
 }

@@ -1,8 +1,7 @@
 //! Every call to the outside goes wrong once, in every way; the next connect ends with exactly one webhook.
 
-use std::sync::atomic::Ordering;
-
 use domain::account::TokenStatus;
+use domain::subscription::Account;
 use serde_json::json;
 use simulator::{Door, Fault, FaultKind};
 
@@ -13,22 +12,19 @@ async fn unknown() -> (World, ()) {
 }
 
 async fn connected() -> (World, ()) {
-    let world = World::new().await;
-    world.connect().await.expect(200);
-    (world, ())
+    (World::connected().await, ())
 }
 
 async fn without_its_webhook() -> (World, ()) {
-    let (world, ()) = connected().await;
-    let id = world.webhooks().await[0].id.clone();
-    world.remove_webhook(&id).await;
+    let world = World::connected().await;
+    world.lose_webhook().await;
     (world, ())
 }
 
 /// A rotation that has begun, and the old webhook's id.
 async fn rotating() -> (World, String) {
-    let (world, ()) = connected().await;
-    let old = world.webhooks().await[0].id.clone();
+    let world = World::connected().await;
+    let old = world.newest_webhook().await.id;
     world.rotate().await.expect(200);
     (world, old)
 }
@@ -36,7 +32,7 @@ async fn rotating() -> (World, String) {
 /// The same, once the new webhook has delivered.
 async fn overlapping() -> (World, String) {
     let (world, old) = rotating().await;
-    world.deliver_by(&world.webhooks().await[0].id);
+    world.deliver_by(&world.newest_webhook().await.id);
     (world, old)
 }
 
@@ -49,9 +45,9 @@ async fn a_first_connect() {
         world.assert_connected(&world.webhooks().await);
         assert_eq!(world.keys().len(), 1, "{at}");
         // And from there on nothing is left to do.
-        let saves = world.accounts.saves.load(Ordering::SeqCst);
+        let saves = world.saves();
         world.connect().await.expect(200);
-        assert_eq!(world.accounts.saves.load(Ordering::SeqCst), saves, "{at}");
+        assert_eq!(world.saves(), saves, "{at}");
     })
     .await;
 }
@@ -100,15 +96,14 @@ async fn a_disconnect() {
 #[tokio::test]
 async fn a_disconnect_that_has_to_leave_the_webhook() {
     let begin = async || {
-        let (world, ()) = connected().await;
+        let world = World::connected().await;
         world.revoke_access_tokens().await;
         world.fault(Fault::on(Door::Token, FaultKind::Refuse)).await;
         (world, ())
     };
     let go_on = async |world: &World, (), at: &str| {
         let answer = world.disconnect().await.expect(200);
-        let said = answer.body["last_error"]["message"].as_str();
-        let said = said.unwrap_or_default();
+        let said = answer.last_error();
         assert!(said.contains("could not be removed"), "{at}: {said}");
         assert_eq!(world.token_statuses(), [TokenStatus::Retired]);
         assert!(world.oauth().is_none() && world.keys().is_empty());
@@ -147,19 +142,15 @@ async fn a_change_that_a_check_completes() {
 #[tokio::test]
 // requirement: subscription-lease
 async fn fifty_callers_at_once_cause_one_token_request() {
-    let world = World::new().await;
-    world.connect().await.expect(200);
+    let world = World::connected().await;
     world.pass(1700);
     world.asked().await;
     let calls = (0..50).map(|_| world.check());
     let answers = futures::future::join_all(calls).await;
     let done = answers.iter().filter(|answer| answer.status == 200);
     assert!(done.count() >= 1);
-    assert!(
-        answers
-            .iter()
-            .all(|answer| matches!(answer.status, 200 | 409))
-    );
+    let mut statuses = answers.iter().map(|answer| answer.status);
+    assert!(statuses.all(|status| matches!(status, 200 | 409)));
     let asked = world.asked().await;
     let tokens = asked.iter().filter(|asked| asked.contains("/oauth/token"));
     assert_eq!(tokens.count(), 1, "{asked:?}");
@@ -172,21 +163,14 @@ async fn whoever_is_overtaken_saves_nothing() {
     let world = World::new().await;
     world.next("POST", FaultKind::DelayMs(300)).await;
     let slow = async {
-        let answer = world.connect().await;
-        assert_eq!(answer.status, 409, "{}", answer.body);
-        assert!(
-            answer.message().contains("took over"),
-            "{}",
-            answer.message()
-        );
+        let answer = world.connect().await.expect(409);
+        answer.assert_says("took over");
     };
     let overtaking = async {
         // The slow call is at Orderspace when its lease ends and another takes over.
         let deadline = std::time::Instant::now() + std::time::Duration::from_secs(5);
-        while world
-            .account()
-            .is_none_or(|account| account.registrations.is_empty())
-        {
+        let is_unregistered = |account: Account| account.registrations.is_empty();
+        while world.account().is_none_or(is_unregistered) {
             assert!(std::time::Instant::now() < deadline);
             tokio::task::yield_now().await;
         }
@@ -218,8 +202,8 @@ fn assert_rotated(world: &World, webhooks: &[simulator::control::WebhookStatus],
 #[tokio::test]
 async fn a_rotation() {
     let begin = async || {
-        let (world, ()) = connected().await;
-        let old = world.webhooks().await[0].id.clone();
+        let world = World::connected().await;
+        let old = world.newest_webhook().await.id;
         (world, old)
     };
     let go_on = async |world: &World, old: String, at: &str| {

@@ -8,33 +8,19 @@ use crate::world::World;
 #[tokio::test]
 // requirement: upgrade-items
 async fn an_account_that_cannot_be_read_is_listed_and_left_alone() {
-    let world = World::new().await;
-    world.connect().await.expect(200);
-    world
-        .put("other", &world.desired(&["order.created"]))
-        .await
-        .expect(200);
+    let world = World::connected().await;
+    world.connect_too("other", &["order.created"]).await;
     world.damage("acme");
     world.asked().await;
     for answer in [world.check().await, world.show("acme").await] {
-        let answer = answer.expect(409);
-        assert!(
-            answer.message().contains("PUT connects"),
-            "{}",
-            answer.message()
-        );
+        answer.expect(409).assert_says("PUT connects");
     }
-    assert!(
-        !world.is_leased(),
-        "the next call would have to wait for nothing"
-    );
+    let is_leased = world.is_leased();
+    assert!(!is_leased, "the next call would have to wait for nothing");
     assert!(world.asked().await.is_empty());
-    let listed = world
-        .call("GET /v1/accounts", json!({}), None)
-        .await
-        .expect(200);
-    assert_eq!(listed.body["accounts"][0]["account"], "other");
-    assert_eq!(listed.body["unreadable"][0]["account"], "acme");
+    let listed = world.list().await;
+    assert_eq!(listed["accounts"][0]["account"], "other");
+    assert_eq!(listed["unreadable"][0]["account"], "acme");
     let sent = world.invoke(json!({ "schedule": "check" })).await.unwrap();
     assert_eq!(sent, json!({ "accounts": 1 }), "the others are checked");
 }
@@ -42,21 +28,18 @@ async fn an_account_that_cannot_be_read_is_listed_and_left_alone() {
 #[tokio::test]
 // requirement: upgrade-items
 async fn an_account_that_cannot_be_read_is_connected_anew() {
-    let world = World::new().await;
-    world.connect().await.expect(200);
+    let world = World::connected().await;
     world.damage("acme");
     world.connect().await.expect(200);
     world.assert_connected(&world.webhooks().await);
-    let told = world.history().join("; ");
-    assert!(told.contains("could not be read whole"), "{told}");
+    world.assert_noted("could not be read whole");
     world.check().await.expect(200);
 }
 
 #[tokio::test]
 // requirement: upgrade-items
 async fn an_account_that_cannot_be_read_is_disconnected() {
-    let world = World::new().await;
-    world.connect().await.expect(200);
+    let world = World::connected().await;
     world.damage("acme");
     world.disconnect().await.expect(200);
     assert!(world.webhooks().await.is_empty());
@@ -67,32 +50,22 @@ async fn an_account_that_cannot_be_read_is_disconnected() {
 #[tokio::test]
 // requirement: upgrade-items
 async fn signing_keys_that_cannot_be_read_come_from_the_source_again() {
-    let world = World::new().await;
-    world.connect().await.expect(200);
+    let world = World::connected().await;
     let keys = world.keys();
     world.garble(true, false);
     world.check().await.expect(200);
     assert_eq!(world.keys(), keys);
     world.assert_connected(&world.webhooks().await);
-    let told = world.history().join("; ");
-    assert!(
-        told.contains("signing keys that are kept cannot be read"),
-        "{told}"
-    );
+    world.assert_noted("signing keys that are kept cannot be read");
 }
 
 #[tokio::test]
 // requirement: upgrade-items
 async fn credentials_that_cannot_be_read_are_replaced() {
-    let world = World::new().await;
-    world.connect().await.expect(200);
+    let world = World::connected().await;
     world.garble(false, true);
     let answer = world.check().await.expect(409);
-    assert!(
-        answer.message().contains("connect it again"),
-        "{}",
-        answer.message()
-    );
+    answer.assert_says("connect it again");
     world.connect().await.expect(200);
     world.check().await.expect(200);
 }
@@ -100,14 +73,12 @@ async fn credentials_that_cannot_be_read_are_replaced() {
 #[tokio::test]
 // requirement: upgrade-items
 async fn entries_of_url_tokens_that_are_gone_are_written_anew() {
-    let world = World::new().await;
-    world.connect().await.expect(200);
+    let world = World::connected().await;
     let entries = world.token_entries();
     world.lose_entries();
     world.check().await.expect(200);
     assert_eq!(world.token_entries(), entries);
-    let told = world.history().join("; ");
-    assert!(told.contains("entries of 1 URL tokens"), "{told}");
+    world.assert_noted("entries of 1 URL tokens");
     world.asked().await;
     world.check().await.expect(200);
     assert_eq!(world.asked().await, ["GET /v1/webhooks -> 200"]);
@@ -116,32 +87,21 @@ async fn entries_of_url_tokens_that_are_gone_are_written_anew() {
 #[tokio::test]
 async fn an_account_of_which_only_url_tokens_are_left_is_listed_and_connected_anew() {
     let world = World::new().await;
-    let unreadable = async || {
-        let listed = world.call("GET /v1/accounts", json!({}), None).await;
-        listed.expect(200).body["unreadable"].clone()
-    };
     world.connect().await.expect(200);
     world.lose_account("acme");
-    assert_eq!(unreadable().await[0]["account"], "acme");
+    assert_eq!(world.list().await["unreadable"][0]["account"], "acme");
     let shown = world.show("acme").await.expect(409);
-    assert!(
-        shown.message().contains("PUT connects"),
-        "{}",
-        shown.message()
-    );
+    shown.assert_says("PUT connects");
     world.show("other").await.expect(404);
     world.connect().await.expect(200);
-    assert_eq!(unreadable().await, json!([]));
-    assert_eq!(
-        world.show("acme").await.expect(200).body["state"],
-        "connected"
-    );
+    assert_eq!(world.list().await["unreadable"], json!([]));
+    let shown = world.show("acme").await.expect(200);
+    assert_eq!(shown.body["state"], "connected");
 }
 
 #[tokio::test]
 async fn an_account_of_which_only_url_tokens_are_left_goes_on_with_its_webhook() {
-    let world = World::new().await;
-    world.connect().await.expect(200);
+    let world = World::connected().await;
     let before = (world.webhooks().await, world.token_entries());
     world.lose_account("acme");
     world.connect().await.expect(200);
@@ -150,15 +110,13 @@ async fn an_account_of_which_only_url_tokens_are_left_goes_on_with_its_webhook()
     assert_eq!(webhooks[0].id, before.0[0].id);
     world.assert_connected(&webhooks);
     assert_eq!(world.token_entries(), before.1);
-    let told = world.history().join("; ");
-    assert!(told.contains("could not be read whole"), "{told}");
+    world.assert_noted("could not be read whole");
     world.check().await.expect(200);
 }
 
 #[tokio::test]
 async fn an_account_of_which_only_url_tokens_are_left_is_disconnected() {
-    let world = World::new().await;
-    world.connect().await.expect(200);
+    let world = World::connected().await;
     world.lose_account("acme");
     let answer = world.disconnect().await.expect(200);
     assert_eq!(answer.body["state"], "disconnected");
@@ -172,8 +130,7 @@ async fn an_account_of_which_only_url_tokens_are_left_is_disconnected() {
 
 #[tokio::test]
 async fn both_webhooks_of_a_rotation_whose_account_is_lost_are_removed() {
-    let world = World::new().await;
-    world.connect().await.expect(200);
+    let world = World::connected().await;
     world.rotate().await.expect(200);
     assert_eq!(world.webhooks().await.len(), 2);
     world.lose_account("acme");
@@ -197,11 +154,9 @@ async fn an_account_that_never_was_cannot_be_removed_and_another_source_does_not
 
 #[tokio::test]
 async fn an_account_of_which_only_retired_url_tokens_are_left_is_none() {
-    let world = World::new().await;
-    world.connect().await.expect(200);
+    let world = World::connected().await;
     world.disconnect().await.expect(200);
     world.lose_account("acme");
-    let listed = world.call("GET /v1/accounts", json!({}), None).await;
-    assert_eq!(listed.expect(200).body["unreadable"], json!([]));
+    assert_eq!(world.list().await["unreadable"], json!([]));
     world.show("acme").await.expect(404);
 }

@@ -1,29 +1,27 @@
 //! Disconnecting, once, twice, and back again.
 
-use domain::account::TokenStatus;
+use domain::account::TokenStatus::{Live, Retired};
 use serde_json::json;
 use simulator::{Door, Fault, FaultKind};
 
-use crate::world::World;
+use crate::world::{World, assert_has};
 
 #[tokio::test]
 // requirement: subscription-disconnect
 async fn nothing_is_left_but_the_history() {
-    let world = World::new().await;
-    world.connect().await.expect(200);
+    let world = World::connected().await;
     let answer = world.disconnect().await.expect(200);
     assert_eq!(answer.body["state"], "disconnected");
     assert_eq!(answer.body["webhook"], json!(null));
     assert!(answer.body["history"].as_array().unwrap().len() >= 2);
     assert!(world.webhooks().await.is_empty());
-    assert_eq!(world.token_statuses(), [TokenStatus::Retired]);
+    assert_eq!(world.token_statuses(), [Retired]);
     assert!(world.oauth().is_none() && world.keys().is_empty());
 }
 
 #[tokio::test]
 async fn a_second_disconnect_changes_nothing() {
-    let world = World::new().await;
-    world.connect().await.expect(200);
+    let world = World::connected().await;
     let first = world.disconnect().await.expect(200);
     world.asked().await;
     world.pass(60);
@@ -36,20 +34,14 @@ async fn a_second_disconnect_changes_nothing() {
 async fn an_unknown_account_cannot_be_disconnected() {
     let world = World::new().await;
     let answer = world.disconnect().await.expect(404);
-    assert!(
-        answer.message().contains("no account acme"),
-        "{}",
-        answer.message()
-    );
+    answer.assert_says("no account acme");
     assert_eq!(world.account(), None);
 }
 
 #[tokio::test]
 async fn a_webhook_that_is_gone_already_is_no_trouble() {
-    let world = World::new().await;
-    world.connect().await.expect(200);
-    let id = world.webhooks().await[0].id.clone();
-    world.remove_webhook(&id).await;
+    let world = World::connected().await;
+    world.lose_webhook().await;
     let answer = world.disconnect().await.expect(200);
     assert_eq!(answer.body["state"], "disconnected");
     assert_eq!(answer.body["last_error"], json!(null));
@@ -57,36 +49,25 @@ async fn a_webhook_that_is_gone_already_is_no_trouble() {
 
 #[tokio::test]
 async fn a_reconnect_starts_anew_under_the_same_name() {
-    let world = World::new().await;
-    world.connect().await.expect(200);
+    let world = World::connected().await;
     world.disconnect().await.expect(200);
     let answer = world.connect().await.expect(200);
     assert_eq!(answer.body["state"], "connected");
     world.assert_connected(&world.webhooks().await);
-    assert_eq!(
-        world.token_statuses(),
-        [TokenStatus::Live, TokenStatus::Retired]
-    );
+    assert_eq!(world.token_statuses(), [Live, Retired]);
     assert_eq!(world.keys().len(), 1);
 }
 
 #[tokio::test]
 async fn while_orderspace_is_down_the_account_stays_and_the_same_call_goes_on() {
-    let world = World::new().await;
-    world.connect().await.expect(200);
-    world
-        .fault(Fault::on(Door::Any, FaultKind::Status(503)))
-        .await;
+    let world = World::connected().await;
+    let down = Fault::on(Door::Any, FaultKind::Status(503));
+    world.fault(down).await;
     let answer = world.disconnect().await.expect(502);
     assert_eq!(answer.body["state"], "disconnecting");
-    assert!(
-        answer.body["last_error"]["message"]
-            .as_str()
-            .unwrap()
-            .contains("503")
-    );
+    assert_has(answer.last_error(), "503");
     // Deliveries are still taken: nothing is refused that Orderspace rightly sends.
-    assert_eq!(world.token_statuses(), [TokenStatus::Live]);
+    assert_eq!(world.token_statuses(), [Live]);
     world.clear_faults().await;
     let answer = world.disconnect().await.expect(200);
     assert_eq!(answer.body["state"], "disconnected");
@@ -96,24 +77,15 @@ async fn while_orderspace_is_down_the_account_stays_and_the_same_call_goes_on() 
 
 #[tokio::test]
 async fn an_integration_that_was_removed_at_orderspace_does_not_hold_the_account() {
-    let world = World::new().await;
-    world.connect().await.expect(200);
+    let world = World::connected().await;
     world.revoke_access_tokens().await;
     world.fault(Fault::on(Door::Token, FaultKind::Refuse)).await;
     let answer = world.disconnect().await.expect(200);
     assert_eq!(answer.body["state"], "disconnected");
-    let said = answer.body["last_error"]["message"].as_str().unwrap();
-    assert!(
-        said.contains("could not be removed at Orderspace"),
-        "{said}"
-    );
-    let explanation = answer.body["explanation"].as_str().unwrap();
-    let left = "something was left behind: ";
-    assert!(
-        explanation.contains(&format!("{left}{said}")),
-        "{explanation}"
-    );
-    assert_eq!(world.token_statuses(), [TokenStatus::Retired]);
+    let said = answer.last_error();
+    assert_has(said, "could not be removed at Orderspace");
+    answer.assert_explains(&format!("something was left behind: {said}"));
+    assert_eq!(world.token_statuses(), [Retired]);
     assert!(world.oauth().is_none() && world.keys().is_empty());
     // A later connect finds the webhook that was left, and takes it away.
     world.clear_faults().await;
@@ -123,8 +95,7 @@ async fn an_integration_that_was_removed_at_orderspace_does_not_hold_the_account
 
 #[tokio::test]
 async fn a_disconnect_that_was_not_finished_can_be_taken_back() {
-    let world = World::new().await;
-    world.connect().await.expect(200);
+    let world = World::connected().await;
     let before = world.webhooks().await;
     world.next("GET", FaultKind::Status(500)).await;
     world.disconnect().await.expect(502);

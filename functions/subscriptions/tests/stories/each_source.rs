@@ -65,9 +65,7 @@ fn proof_by_secret(world: &World, webhook: &WebhookStatus) -> Option<Assurance> 
 
 /// One webhook is there, enabled and proved, and it is the account's.
 async fn assert_connected(world: &World) -> WebhookStatus {
-    let mut webhooks = world.webhooks().await;
-    assert_eq!(webhooks.len(), 1, "{webhooks:?}");
-    let webhook = webhooks.remove(0);
+    let webhook = world.only_webhook().await;
     assert!(webhook.enabled);
     assert!(is_proved(world, &webhook), "{webhook:?}");
     let account = world.account().unwrap();
@@ -83,6 +81,14 @@ async fn assert_connected(world: &World) -> WebhookStatus {
         "who caches keys sees which are meant"
     );
     webhook
+}
+
+/// The webhook in use.
+async fn serving(world: &World) -> WebhookStatus {
+    let live = world.account().unwrap().live().unwrap().token;
+    let mut webhooks = world.webhooks().await.into_iter();
+    let serving = webhooks.find(|webhook| token_of(webhook).hash() == live);
+    serving.unwrap()
 }
 
 /// `is_named`: whether the source says which id the webhook has.
@@ -164,9 +170,7 @@ async fn a_missing_webhook_is_registered_again_and_those_of_others_are_left_alon
     assert!(webhooks.contains(&foreign));
     world.remove_webhook(&foreign.id).await;
     assert_ne!(assert_connected(&world).await.id, gone.id);
-    let history = world.history().join("; ");
-    let found = format!("{} is missing", gone.id);
-    assert!(history.contains(&found), "{history}");
+    world.assert_noted(&format!("{} is missing", gone.id));
 }
 
 /// A source that shows no key loses its webhook to another one, since nobody knows any more what proves its deliveries.
@@ -179,17 +183,13 @@ async fn a_missing_webhook_is_registered_again_and_those_of_others_are_left_alon
 async fn secrets_that_are_lost_are_held_again(#[case] source: Source, #[case] replaces: bool) {
     let world = playing(source).await;
     world.connect().await.expect(200);
-    let before = world.webhooks().await.remove(0);
+    let before = world.newest_webhook().await;
     world.lose_keys();
     world.check().await.expect(200);
-    let live = world.account().unwrap().live().unwrap().token;
-    let webhooks = world.webhooks().await;
-    let mut serving = webhooks.iter();
-    let serving = serving.find(|webhook| token_of(webhook).hash() == live);
-    let serving = serving.unwrap();
-    assert!(is_proved(&world, serving));
+    let serving = serving(&world).await;
+    assert!(is_proved(&world, &serving));
     assert_eq!(serving.id != before.id, replaces);
-    let history = world.history().join("; ");
+    let history = world.notes();
     assert_eq!(history.contains("are lost"), replaces, "{history}");
 }
 
@@ -209,25 +209,23 @@ async fn rotated_and_disconnected(
 ) {
     let world = World::playing(source, settings).await;
     world.connect().await.expect(200);
-    let old = world.webhooks().await.remove(0);
+    let old = world.newest_webhook().await;
     let answer = world.rotate().await.expect(200);
-    let webhooks = world.webhooks().await;
-    assert_eq!(webhooks.len(), 2);
-    let new = webhooks.iter().find(|webhook| webhook.id != old.id);
-    let new = new.unwrap();
+    assert_eq!(world.webhooks().await.len(), 2);
+    let new = world.webhook_beside(&old).await;
     assert_eq!(answer.body["webhook"], json!(new.id));
-    assert!(is_proved(&world, new) && is_proved(&world, &old));
-    let secrets = [&old, new].map(|webhook| world.held_of(&token_of(webhook)));
+    assert!(is_proved(&world, &new) && is_proved(&world, &old));
+    let secrets = [&old, &new].map(|webhook| world.held_of(&token_of(webhook)));
     let is_credential = source == Apideck;
     assert_eq!(secrets[0].same(&secrets[1]), is_credential);
 
     world.pass(3600);
-    world.deliver_to(token_of(new).hash());
+    world.deliver_to(token_of(&new).hash());
     world.check().await.expect(200);
     let left = world.webhooks().await;
     assert_eq!(left.len(), if removes { 1 } else { 2 });
     assert!(left.iter().any(|webhook| webhook.id == new.id));
-    let grace = world.token_entry(&token_of(&old)).unwrap().status;
+    let grace = world.status_of(&token_of(&old));
     assert!(grace.takes_deliveries(), "retries of the old one are taken");
 
     world.asked().await;
@@ -235,24 +233,19 @@ async fn rotated_and_disconnected(
     assert_eq!(answer.body["state"], "disconnected");
     assert!(world.oauth().is_none());
     assert!(world.signing_keys().registrations().is_empty());
-    let entry = world.token_entry(&token_of(new)).unwrap();
-    assert!(!entry.status.takes_deliveries());
+    let ended = world.status_of(&token_of(&new));
+    assert!(!ended.takes_deliveries());
     if removes {
         assert!(world.webhooks().await.is_empty());
         assert_eq!(answer.body["last_error"], json!(null));
     } else {
         let paused = format!("PATCH /v2/webhooks/{}/status -> 200", new.id);
         assert!(world.asked().await.contains(&paused));
-        let left = answer.body["last_error"]["message"].as_str().unwrap();
+        let left = answer.last_error();
         assert!(left.contains(&new.id) && left.contains("by hand"), "{left}");
     }
     world.connect().await.expect(200);
-    let live = world.account().unwrap().live().unwrap().token;
-    let webhooks = world.webhooks().await;
-    let again = webhooks
-        .iter()
-        .find(|webhook| token_of(webhook).hash() == live);
-    assert!(is_proved(&world, again.unwrap()));
+    assert!(is_proved(&world, &serving(&world).await));
 }
 
 #[rstest]
@@ -281,15 +274,13 @@ async fn wrong_credentials_are_named_by_their_fields_and_change_nothing(
     wrong[field] = value;
     let refuse = async || {
         let answer = world.put("acme", &wrong).await.expect(status);
-        assert!(answer.message().contains(said), "{}", answer.message());
+        answer.assert_says(said);
         if status == 400 {
             assert_eq!(answer.body["field"], field);
         }
         let kept = answer.body.to_string();
-        assert!(
-            !kept.contains("marker") && !kept.contains("mark er"),
-            "{kept}"
-        );
+        assert!(!kept.contains("marker"), "{kept}");
+        assert!(!kept.contains("mark er"), "{kept}");
     };
     refuse().await;
     world.show("acme").await.expect(404);

@@ -1,17 +1,18 @@
 //! Asking for an erasure: what is kept of it, what is answered, and what must not be done meanwhile.
 
-use domain::account::AccountName;
 use domain::erasure::{Begun, Erasure, ErasureId, ErasureJobs as _, Erasures as _, Page, Progress};
 use rstest::rstest;
 use serde_json::{Value, json};
 use simulator::FaultKind;
 
-use crate::world::{Answer, Call, World, each_mishap, gateway_event, put};
+use crate::world::{Answer, Call, World, acme, each_mishap, gateway_event, put};
 
 const SUBJECT: &str = "customer/cu_1";
 
-fn acme() -> AccountName {
-    "acme".parse().unwrap()
+async fn disconnected() -> World {
+    let world = World::connected().await;
+    world.disconnect().await.expect(200);
+    world
 }
 
 fn erase(body: Option<Value>) -> Call {
@@ -46,8 +47,7 @@ impl World {
 
 #[tokio::test]
 async fn a_record_of_a_connected_account_is_to_be_erased() {
-    let world = World::new().await;
-    world.connect().await.expect(200);
+    let world = World::connected().await;
     let answer = world.erase(Some(SUBJECT)).await.expect(202).body;
     assert_eq!(answer["state"], "running");
     assert_eq!(answer["subject"], SUBJECT);
@@ -64,25 +64,20 @@ async fn a_record_of_a_connected_account_is_to_be_erased() {
     // Who asked is said for longer than which record it was.
     let history = world.history();
     let last = history.last().unwrap();
-    assert!(
-        last.contains("a record of kind customer") && last.contains(id),
-        "{last}"
-    );
+    assert!(last.contains("a record of kind customer"), "{last}");
+    assert!(last.contains(id), "{last}");
     assert!(!last.contains("cu_1"), "{last}");
     world.work_off_erasures().await;
     let shown = world.show_erasure(id).await.expect(200).body;
-    assert_eq!(
-        (&shown["state"], &shown["subject"]),
-        (&json!("done"), &Value::Null)
-    );
+    assert_eq!(shown["state"], "done");
+    assert_eq!(shown["subject"], Value::Null);
     world.assert_connected(&world.webhooks().await);
     assert!(!world.is_leased());
 }
 
 #[tokio::test]
 async fn the_same_call_is_the_same_erasure_until_it_is_done() {
-    let world = World::new().await;
-    world.connect().await.expect(200);
+    let world = World::connected().await;
     let first = world.erase(Some(SUBJECT)).await.expect(202).body;
     world.pass(60);
     assert_eq!(world.erase(Some(SUBJECT)).await.expect(202).body, first);
@@ -98,8 +93,7 @@ async fn the_same_call_is_the_same_erasure_until_it_is_done() {
 
 #[tokio::test]
 async fn an_account_that_receives_is_not_erased() {
-    let world = World::new().await;
-    world.connect().await.expect(200);
+    let world = World::connected().await;
     for body in [None, Some(json!({}))] {
         let answer = world.try_call(erase(body)).await.unwrap().expect(409);
         let message = answer.message();
@@ -112,45 +106,33 @@ async fn an_account_that_receives_is_not_erased() {
 
 #[tokio::test]
 async fn a_disconnected_account_is_to_be_erased_and_not_connected_before_that_is_done() {
-    let world = World::new().await;
-    world.connect().await.expect(200);
-    world.disconnect().await.expect(200);
+    let world = disconnected().await;
     let answer = world.erase(None).await.expect(202).body;
     assert_eq!(answer["erasure"], "account");
-    assert_eq!(
-        answer["erases"],
-        json!(["records", "objects", "url_tokens", "account"])
-    );
+    let all = ["records", "objects", "url_tokens", "account"];
+    assert_eq!(answer["erases"], json!(all));
     assert_eq!(answer["remains"]["large_events_until"], Value::Null);
     assert_eq!(world.erase(None).await.expect(202).body, answer);
-    let refused = world.put("acme", &world.desired(&["*"])).await.expect(409);
-    assert!(
-        refused.message().contains("/erasure/account"),
-        "{}",
-        refused.message()
-    );
+    let refused = world.connect().await.expect(409);
+    refused.assert_says("/erasure/account");
     assert!(world.webhooks().await.is_empty());
     assert!(!world.is_leased());
     // Another account is none of it.
-    world.put("beta", &world.desired(&["*"])).await.expect(200);
+    world.connect_too("beta", &["*"]).await;
     world.work_off_erasures().await;
     world.lose_account("acme");
     // A name that was erased is as good as new.
-    world.put("acme", &world.desired(&["*"])).await.expect(200);
+    world.connect().await.expect(200);
 }
 
 #[tokio::test]
 async fn what_arrived_late_of_an_erased_account_is_erased_too() {
-    let world = World::new().await;
-    world.connect().await.expect(200);
-    world.disconnect().await.expect(200);
+    let world = disconnected().await;
     world.erase(None).await.expect(202);
     world.work_off_erasures().await;
     world.lose_account("acme");
-    assert_eq!(
-        world.show_erasure("account").await.expect(200).body["state"],
-        "done"
-    );
+    let shown = world.show_erasure("account").await.expect(200);
+    assert_eq!(shown.body["state"], "done");
     world.pass(60);
     assert_eq!(world.erase(None).await.expect(202).body["state"], "running");
     world.erase(Some(SUBJECT)).await.expect(404);
@@ -162,11 +144,7 @@ async fn an_unknown_account_is_not_erased() {
     let world = World::new().await;
     for subject in [None, Some(SUBJECT)] {
         let answer = world.erase(subject).await.expect(404);
-        assert!(
-            answer.message().contains("no account acme"),
-            "{}",
-            answer.message()
-        );
+        answer.assert_says("no account acme");
     }
     world.show_erasure("account").await.expect(404);
     assert_eq!(world.accounts.erasures.erasures(), []);
@@ -188,9 +166,7 @@ async fn an_unknown_account_is_not_erased() {
 #[case::no_object(json!(["customer/cu_1"]))]
 #[tokio::test]
 async fn what_is_no_subject_erases_nothing(#[case] body: Value) {
-    let world = World::new().await;
-    world.connect().await.expect(200);
-    world.disconnect().await.expect(200);
+    let world = disconnected().await;
     world.try_call(erase(Some(body))).await.unwrap().expect(400);
     assert_eq!(world.accounts.erasures.erasures(), []);
 }
@@ -200,16 +176,14 @@ async fn what_is_no_subject_erases_nothing(#[case] body: Value) {
 #[case::of_nobody("0123456789abcdef0123456789abcdef")]
 #[tokio::test]
 async fn an_erasure_that_is_not_there_is_not_shown(#[case] id: &str) {
-    let world = World::new().await;
-    world.connect().await.expect(200);
+    let world = World::connected().await;
     world.show_erasure(id).await.expect(404);
 }
 
 /// Whoever asks is kept with the erasure.
 #[tokio::test]
 async fn an_erasure_says_who_asked_for_it() {
-    let world = World::new().await;
-    world.connect().await.expect(200);
+    let world = World::connected().await;
     let arn = "arn:aws:iam::111122223333:user/ops";
     let parameters = json!({ "account": "acme", "action": "erasure" });
     let body = json!({ "subject": SUBJECT }).to_string();
@@ -228,59 +202,39 @@ async fn an_erasure_says_who_asked_for_it() {
 /// Wherever the call is cut off, the same call leaves one erasure, and the account is whole.
 #[tokio::test]
 async fn whatever_cuts_the_call_off_the_same_call_goes_on() {
-    let begin = async || {
-        let world = World::new().await;
-        world.connect().await.expect(200);
-        world.disconnect().await.expect(200);
-        (world, ())
+    let begin = async || (disconnected().await, ());
+    let go_on = async |world: &World, (), what: &str| {
+        assert_eq!(world.erase(None).await.status, 202, "{what}");
+        let erasures = world.accounts.erasures.erasures();
+        assert_eq!(erasures.len(), 1, "{what}");
+        assert!(erasures[0].is_running(), "{what}");
+        assert!(world.account().is_some(), "{what}");
     };
-    each_mishap(
-        4,
-        begin,
-        |_| erase(None),
-        async |world, (), what| {
-            assert_eq!(world.erase(None).await.status, 202, "{what}");
-            let erasures = world.accounts.erasures.erasures();
-            assert_eq!(erasures.len(), 1, "{what}");
-            assert!(erasures[0].is_running(), "{what}");
-            assert!(world.account().is_some(), "{what}");
-        },
-    )
-    .await;
+    each_mishap(4, begin, |_| erase(None), go_on).await;
 }
 
 /// A connect that has taken the account's lease before the erasure was asked for comes first.
 #[tokio::test]
 async fn an_erasure_and_a_connect_at_once_leave_one_of_them() {
-    let world = World::new().await;
-    world.connect().await.expect(200);
-    world.disconnect().await.expect(200);
+    let world = disconnected().await;
     let connect = world.try_call(put(world.desired(&["*"])));
     let (connected, erased) = tokio::join!(connect, world.erase(None));
     let statuses = (connected.unwrap().status, erased.status);
     assert!(matches!(statuses, (200, 409) | (409, 202)), "{statuses:?}");
-    let is_erased = world
-        .accounts
-        .erasures
-        .erasures()
-        .iter()
-        .any(Erasure::is_running);
+    let erasures = world.accounts.erasures.erasures();
+    let is_erased = erasures.iter().any(Erasure::is_running);
     assert_eq!(is_erased, world.webhooks().await.is_empty());
 }
 
 /// An erasure that was begun in between is answered in place of a second.
 #[tokio::test]
 async fn two_calls_at_once_begin_one_erasure() {
-    let world = World::new().await;
-    world.connect().await.expect(200);
+    let world = World::connected().await;
     let calls = (0..5).map(|_| world.erase(Some(SUBJECT)));
     let answers = futures::future::join_all(calls).await;
     // A call that finds the account held asks again.
-    assert!(
-        answers
-            .iter()
-            .all(|answer| matches!(answer.status, 202 | 409))
-    );
+    let mut statuses = answers.iter().map(|answer| answer.status);
+    assert!(statuses.all(|status| matches!(status, 202 | 409)));
     assert!(answers.iter().any(|answer| answer.status == 202));
     let erasures = world.accounts.erasures.erasures();
     let [erasure] = erasures.as_slice() else {
@@ -289,22 +243,14 @@ async fn two_calls_at_once_begin_one_erasure() {
     let begun = world.accounts.erasures.begin_erasure(erasure).await;
     assert_eq!(begun, Ok(Begun::Running(Box::new(erasure.clone()))));
     let id = ErasureId::of(erasure.subject.as_ref());
-    assert!(
-        world
-            .accounts
-            .erasures
-            .erasure(&acme(), &id)
-            .await
-            .unwrap()
-            .is_some()
-    );
+    let kept = world.accounts.erasures.erasure(&acme(), &id).await;
+    assert!(kept.unwrap().is_some());
 }
 
 /// A disconnect that is not done is no reason to erase what it still needs.
 #[tokio::test]
 async fn an_account_that_is_being_disconnected_is_not_erased() {
-    let world = World::new().await;
-    world.connect().await.expect(200);
+    let world = World::connected().await;
     world.next("DELETE", FaultKind::Status(500)).await;
     world.disconnect().await.expect(502);
     world.erase(None).await.expect(409);

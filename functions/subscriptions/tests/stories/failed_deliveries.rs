@@ -13,8 +13,7 @@ fn fresh(world: &World) -> DeliveryId {
 #[tokio::test]
 // requirement: subscription-strikes
 async fn failed_deliveries_are_shown_with_cause_and_time_until_a_delivery_is_accepted() {
-    let world = World::new().await;
-    world.connect().await.expect(200);
+    let world = World::connected().await;
     let none = json!({ "count": 0, "causes": {}, "latest": [] });
     assert_eq!(world.show("acme").await.expect(200).body["strikes"], none);
     let first = fresh(&world);
@@ -38,8 +37,7 @@ async fn failed_deliveries_are_shown_with_cause_and_time_until_a_delivery_is_acc
 
 #[tokio::test]
 async fn a_retry_that_is_accepted_ends_the_run_also_days_later() {
-    let world = World::new().await;
-    world.connect().await.expect(200);
+    let world = World::connected().await;
     let id = fresh(&world);
     world.refuse("acme", id, "budget");
     world.pass(3 * 86_400);
@@ -52,10 +50,8 @@ async fn a_retry_that_is_accepted_ends_the_run_also_days_later() {
 
 #[tokio::test]
 async fn a_check_goes_on_where_failed_deliveries_cannot_be_read() {
-    let world = World::new().await;
-    world.connect().await.expect(200);
-    let id = world.webhooks().await[0].id.clone();
-    world.remove_webhook(&id).await;
+    let world = World::connected().await;
+    world.lose_webhook().await;
     // The lease is the first call, the strikes are the second.
     world.fate.plan(1, crate::world::Mishap::Refused);
     world.check().await.expect(200);

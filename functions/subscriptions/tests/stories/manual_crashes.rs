@@ -1,28 +1,18 @@
 //! Every call to a store goes wrong once, in every way, while a manual account is worked on; the same call again, or the next
 //! check, ends as if nothing had happened. There is no source to ask.
 
-use std::sync::atomic::Ordering;
-
 use domain::account::{TokenStatus, UrlToken};
 use domain::signature::MacKey;
 use serde_json::{Value, json};
 
-use crate::manual::{desired, token_of};
+use crate::manual::{desired, make_url, token_of, waiting, without_url};
 use crate::world::{World, act, delete, each_mishap, patch, put};
 
 async fn unknown() -> (World, ()) {
     (World::new().await, ())
 }
 
-/// A manual account that waits for its first delivery.
-async fn waiting() -> (World, UrlToken) {
-    let world = World::new().await;
-    world.put("acme", &desired(&["one"])).await.expect(200);
-    let token = token_of(&world.act("endpoint").await.expect(200).body);
-    (world, token)
-}
-
-/// The same, and the delivery has come.
+/// A manual account whose first delivery has come.
 async fn delivered() -> (World, UrlToken) {
     let (world, token) = waiting().await;
     world.deliver_to(token.hash());
@@ -38,26 +28,19 @@ fn both() -> Value {
 fn assert_held(world: &World, expected: &[&str], at: &str) {
     let held = world.signing_keys();
     let account = world.account().unwrap();
-    assert_eq!(
-        held.registrations().len(),
-        account.registrations.len(),
-        "{at}"
-    );
+    let count = account.registrations.len();
+    assert_eq!(held.registrations().len(), count, "{at}");
     for registration in &account.registrations {
         let keys = held.of(&registration.token, None).unwrap();
         let macs: Vec<&str> = keys.secrets.macs.iter().map(MacKey::expose).collect();
         assert_eq!(macs, expected, "{at}");
         let entries = world.token_entries();
-        let entry = entries
-            .iter()
-            .find(|(token, _)| *token == registration.token);
+        let mut entries = entries.iter();
+        let entry = entries.find(|(token, _)| *token == registration.token);
         let (_, entry) = entry.unwrap();
         assert!(entry.status.takes_deliveries(), "{at}");
-        assert_eq!(
-            (entry.keys, registration.keys),
-            (keys.version, keys.version),
-            "{at}"
-        );
+        assert_eq!(entry.keys, keys.version, "{at}");
+        assert_eq!(registration.keys, keys.version, "{at}");
     }
 }
 
@@ -70,12 +53,12 @@ async fn a_first_put() {
         assert_eq!(answer.body["state"], "waiting");
         assert_eq!(answer.body["last_error"], json!(null));
         assert!(world.account().unwrap().registrations.is_empty());
-        let token = token_of(&world.act("endpoint").await.expect(200).body);
+        let token = make_url(world).await;
         assert_held(world, &["one"], at);
         assert!(world.token_entry(&token).is_some());
-        let saves = world.accounts.saves.load(Ordering::SeqCst);
+        let saves = world.saves();
         world.put("acme", &desired(&["one"])).await.expect(200);
-        assert_eq!(world.accounts.saves.load(Ordering::SeqCst), saves);
+        assert_eq!(world.saves(), saves);
     })
     .await;
 }
@@ -84,11 +67,7 @@ async fn a_first_put() {
 #[tokio::test]
 // requirement: subscription-crash
 async fn an_endpoint() {
-    let begin = async || {
-        let world = World::new().await;
-        world.put("acme", &desired(&["one"])).await.expect(200);
-        (world, ())
-    };
+    let begin = async || (without_url().await, ());
     let go_on = async |world: &World, (), at: &str| {
         let made = world.act("endpoint").await.expect(200);
         assert_eq!(made.body["state"], "waiting", "{at}");
@@ -116,13 +95,11 @@ async fn the_check_after_the_first_delivery() {
     let go_on = async |world: &World, token: UrlToken, at: &str| {
         let answer = world.check().await.expect(200);
         assert_eq!(answer.body["state"], "connected", "{at}");
-        let entry = world.token_entry(&token).unwrap();
-        assert_eq!(entry.status, TokenStatus::Live, "{at}");
+        assert_eq!(world.status_of(&token), TokenStatus::Live, "{at}");
         assert_held(world, &["one"], at);
-        let history = world.history();
-        let said = history.iter();
-        let said = said.filter(|what| what.contains("connected: the URL"));
-        assert_eq!(said.count(), 1, "{at}: {history:?}");
+        let notes = world.notes();
+        let said = notes.matches("connected: the URL").count();
+        assert_eq!(said, 1, "{at}: {notes}");
     };
     each_mishap(4, delivered, |_| act("check"), go_on).await;
 }
@@ -168,12 +145,10 @@ async fn a_disconnect() {
     let go_on = async |world: &World, token: UrlToken, at: &str| {
         let answer = world.disconnect().await.expect(200);
         assert_eq!(answer.body["state"], "disconnected", "{at}");
-        let left = answer.body["last_error"]["message"].as_str();
-        let left = left.unwrap_or_default();
+        let left = answer.last_error();
         let said = "remove the webhook at StackOne by hand";
         assert!(left.contains(said), "{at}: {left}");
-        let entry = world.token_entry(&token).unwrap();
-        assert_eq!(entry.status, TokenStatus::Retired, "{at}");
+        assert_eq!(world.status_of(&token), TokenStatus::Retired, "{at}");
         assert!(world.oauth().is_none(), "{at}");
         assert!(world.signing_keys().registrations().is_empty(), "{at}");
         assert!(world.asked().await.is_empty(), "no source is asked");

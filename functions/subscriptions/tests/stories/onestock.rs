@@ -43,7 +43,7 @@ async fn topics_that_no_message_says_are_not_in_a_star_and_the_account_says_so()
     let world = world(json!({ "list": 200 })).await;
     let answer = world.put("acme", &world.desired(&["*"])).await.expect(200);
     assert_eq!(answer.body["events"].as_array().unwrap().len(), 24);
-    let explanation = answer.body["explanation"].as_str().unwrap();
+    let explanation = answer.explanation();
     for topic in ["stock_import_completed", "candidates_removed", "rules_over"] {
         assert!(explanation.contains(topic), "{explanation}");
     }
@@ -52,9 +52,9 @@ async fn topics_that_no_message_says_are_not_in_a_star_and_the_account_says_so()
     assert_eq!(answer.body.get("parts"), None, "there is one webhook");
     let answer = world.change(&["*", "rules_over"]).await.expect(200);
     assert_eq!(answer.body["events"].as_array().unwrap().len(), 25);
-    let explanation = answer.body["explanation"].as_str().unwrap();
+    let explanation = answer.explanation();
     assert!(!explanation.contains(" rules_over"), "{explanation}");
-    assert!(explanation.contains("candidates_removed"), "{explanation}");
+    answer.assert_explains("candidates_removed");
     assert_eq!(world.webhooks().await.len(), 2);
 }
 
@@ -140,16 +140,15 @@ async fn the_webhook_of_one_part_is_repaired_and_the_others_are_left() {
     let world = three(LISTED).await;
     let before = assert_three(&world).await;
     world.remove_webhook(&before[2].id).await;
-    world
-        .change_webhook(&before[1].id, json!({ "enabled": false }))
-        .await;
+    let disabled = json!({ "enabled": false });
+    world.change_webhook(&before[1].id, disabled).await;
     world.check().await.expect(200);
     let after = assert_three(&world).await;
     assert_eq!(after[0].id, before[0].id);
     assert_eq!(after[1].id, before[1].id, "it is enabled again");
     assert_ne!(after[2].id, before[2].id);
-    let old = world.token_entry(&token_of(&before[2])).unwrap();
-    assert_eq!(old.status, TokenStatus::Grace);
+    let old = world.status_of(&token_of(&before[2]));
+    assert_eq!(old, TokenStatus::Grace);
 }
 
 #[tokio::test]
@@ -180,8 +179,8 @@ async fn each_part_rotates_and_its_old_webhook_goes_when_its_new_one_has_deliver
     assert_eq!(webhooks.len(), 6, "{}", answer.body);
     for (part, webhook) in &webhooks {
         assert!(is_proved(&world, webhook), "{part}");
-        let entry = world.token_entry(&token_of(webhook)).unwrap();
-        assert!(entry.status.takes_deliveries(), "{part}");
+        let status = world.status_of(&token_of(webhook));
+        assert!(status.takes_deliveries(), "{part}");
     }
     let is_old = |webhook: &WebhookStatus| before.iter().any(|old| old.id == webhook.id);
     let news: Vec<_> = webhooks.iter().filter(|(_, new)| !is_old(new)).collect();
@@ -197,8 +196,8 @@ async fn each_part_rotates_and_its_old_webhook_goes_when_its_new_one_has_deliver
     let left = world.webhooks().await;
     assert_eq!(left.len(), 5);
     assert!(!left.iter().any(|webhook| webhook.id == before[1].id));
-    let gone = world.token_entry(&token_of(&before[1])).unwrap();
-    assert_eq!(gone.status, TokenStatus::Grace, "retries are taken");
+    let gone = world.status_of(&token_of(&before[1]));
+    assert_eq!(gone, TokenStatus::Grace, "retries are taken");
 
     // The others wait for theirs, as long as a rotation lasts.
     world.pass(24 * 3600);
@@ -230,11 +229,10 @@ async fn what_is_no_longer_selected_goes_with_its_webhook_and_may_come_again(
     assert_eq!(is_there(&webhooks, &before[2].id), !is_removed);
     let paused = format!("PATCH /v2/webhooks/{}/status -> 200", before[2].id);
     assert!(world.asked().await.contains(&paused) || is_removed);
-    let status = |webhook| world.token_entry(&token_of(webhook)).unwrap().status;
+    let status = |webhook| world.status_of(&token_of(webhook));
     assert_eq!(status(&before[2]), TokenStatus::Grace);
     assert_eq!(status(&before[0]), TokenStatus::Live);
-    let history = world.history().join("; ");
-    assert!(history.contains("is selected any more"), "{history}");
+    world.assert_noted("is selected any more");
 
     world.change(&THREE).await.expect(200);
     let again = world.webhooks().await.into_iter();
@@ -251,11 +249,8 @@ async fn only_parts_may_be_selected() {
     let world = world(serde_json::from_str(LISTED).unwrap()).await;
     let events = ["stock_import_completed", "candidates_added"];
     world.put("acme", &world.desired(&events)).await.expect(200);
-    let parts: Vec<_> = by_part(&world)
-        .await
-        .into_iter()
-        .map(|(part, _)| part)
-        .collect();
+    let webhooks = by_part(&world).await;
+    let parts: Vec<&str> = webhooks.iter().map(|(part, _)| part.as_str()).collect();
     assert_eq!(parts, ["candidates_added", "stock_import_completed"]);
     let shown = world.show("acme").await.body;
     assert_eq!(shown["state"], "connected");
@@ -312,11 +307,8 @@ async fn an_account_has_all_standard_topics_and_some_of_the_site_s_own() {
     world.check().await.expect(200);
     let webhooks = by_part(&world).await;
     assert_eq!(webhooks.len(), 31);
-    let topics: usize = webhooks
-        .iter()
-        .map(|(_, webhook)| webhook.events.len())
-        .sum();
-    assert_eq!(topics, 54);
+    let topics = webhooks.iter().map(|(_, webhook)| webhook.events.len());
+    assert_eq!(topics.sum::<usize>(), 54);
     // More tokens than one transaction takes.
     for _ in 0..2 {
         world.rotate().await;
@@ -337,13 +329,8 @@ async fn an_account_has_all_standard_topics_and_some_of_the_site_s_own() {
         }
     }
     assert!(world.webhooks().await.is_empty());
-    let statuses = world.token_statuses();
-    assert!(
-        statuses
-            .iter()
-            .all(|status| *status == TokenStatus::Retired)
-    );
-    assert_eq!(statuses.len(), count);
+    let retired = vec![TokenStatus::Retired; count];
+    assert_eq!(world.token_statuses(), retired);
 }
 
 #[rstest]
@@ -353,15 +340,13 @@ async fn an_account_has_all_standard_topics_and_some_of_the_site_s_own() {
 async fn another_selection_takes_another_webhook(#[case] settings: Value) {
     let world = world(settings).await;
     connect(&world).await.expect(200);
-    let old = world.webhooks().await.remove(0);
+    let old = world.newest_webhook().await;
     world.change(&["parcel_state_changed"]).await;
     world.check().await;
-    let webhooks = world.webhooks().await;
-    assert_eq!(webhooks.len(), 2);
-    let new = webhooks.iter().find(|webhook| webhook.id != old.id);
-    let new = new.unwrap();
+    assert_eq!(world.webhooks().await.len(), 2);
+    let new = world.webhook_beside(&old).await;
     assert_eq!(new.events, ["parcel_state_changed"]);
-    assert!(is_proved(&world, new) && is_proved(&world, &old));
+    assert!(is_proved(&world, &new) && is_proved(&world, &old));
     assert_eq!(world.show("acme").await.body["webhook"], json!(new.id));
 }
 
@@ -370,47 +355,29 @@ async fn another_selection_takes_another_webhook(#[case] settings: Value) {
 async fn a_disabled_webhook_is_enabled_again() {
     let world = world(json!({ "list": 200, "delete": 200 })).await;
     connect(&world).await.expect(200);
-    let webhook = world.webhooks().await.remove(0);
-    world
-        .change_webhook(&webhook.id, json!({ "enabled": false }))
-        .await;
+    let webhook = world.newest_webhook().await;
+    let disabled = json!({ "enabled": false });
+    world.change_webhook(&webhook.id, disabled).await;
     let answer = world.check().await.expect(200);
-    let [enabled] = &world.webhooks().await[..] else {
-        panic!("the same webhook");
-    };
+    let enabled = world.only_webhook().await;
     assert!(enabled.enabled && enabled.id == webhook.id);
-    assert!(
-        !answer.body["explanation"]
-            .as_str()
-            .unwrap()
-            .contains("disabled")
-    );
-    let history = world.history().join("; ");
-    assert!(history.contains("is enabled again"), "{history}");
+    assert!(!answer.explanation().contains("disabled"));
+    world.assert_noted("is enabled again");
 }
 
 #[tokio::test]
 async fn a_paused_webhook_is_left_alone_and_shown() {
     let world = world(json!({ "list": 200 })).await;
     connect(&world).await.expect(200);
-    let webhook = world.webhooks().await.remove(0);
+    let webhook = world.newest_webhook().await;
     set_status(&world, &webhook.id, "paused").await;
     world.asked().await;
     let answer = world.check().await.expect(200);
     assert_eq!(world.asked().await, ["GET /v2/webhooks -> 200"]);
-    let explanation = answer.body["explanation"].as_str().unwrap();
-    assert!(
-        explanation.contains("is paused at OneStock"),
-        "{explanation}"
-    );
+    answer.assert_explains("is paused at OneStock");
     set_status(&world, &webhook.id, "enabled").await;
     let answer = world.check().await.expect(200);
-    assert!(
-        !answer.body["explanation"]
-            .as_str()
-            .unwrap()
-            .contains("paused")
-    );
+    assert!(!answer.explanation().contains("paused"));
 }
 
 #[tokio::test]
@@ -432,11 +399,7 @@ async fn without_a_list_nothing_is_registered_twice_and_the_account_says_so() {
     connect(&world).await.expect(200);
     for _ in 0..2 {
         let answer = world.check().await.expect(200);
-        let explanation = answer.body["explanation"].as_str().unwrap();
-        assert!(
-            explanation.contains("does not list its webhooks"),
-            "{explanation}"
-        );
+        answer.assert_explains("does not list its webhooks");
     }
     assert_eq!(world.webhooks().await.len(), 1);
     let said = |what: &&String| what.contains("does not list");
@@ -471,9 +434,5 @@ async fn where_every_delivery_has_to_be_proved_there_is_nothing_to_choose() {
     let mut desired = world.desired(&["*"]);
     desired["proof"] = json!("require");
     let answer = world.put("acme", &desired).await.expect(400);
-    assert!(
-        answer.message().contains("\"proof\""),
-        "{}",
-        answer.message()
-    );
+    answer.assert_says("\"proof\"");
 }

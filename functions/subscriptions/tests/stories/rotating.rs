@@ -1,28 +1,25 @@
 //! Rotating: two webhooks for a while, then one, and nothing refused in between.
 
-use std::sync::atomic::Ordering;
-
 use domain::account::TokenStatus;
 use domain::identity::DeliveryId;
 use serde_json::{Value, json};
 use simulator::FaultKind;
-use simulator::control::{NewSite, WebhookStatus};
+use simulator::control::WebhookStatus;
 
 use crate::world::{Answer, Mishap, World, token_of};
 
 /// A connected account whose rotation has begun, with its old and its new webhook.
 async fn rotating() -> (World, WebhookStatus, WebhookStatus) {
-    let world = World::new().await;
-    world.connect().await.expect(200);
-    let old = world.webhooks().await.remove(0);
+    let world = World::connected().await;
+    let old = world.newest_webhook().await;
     world.rotate().await.expect(200);
-    let new = world.webhooks().await.remove(0);
+    let new = world.newest_webhook().await;
     world.asked().await;
     (world, old, new)
 }
 
 fn status_of(world: &World, webhook: &WebhookStatus) -> TokenStatus {
-    world.token_entry(&token_of(webhook)).unwrap().status
+    world.status_of(&token_of(webhook))
 }
 
 fn holds_key_of(world: &World, webhook: &WebhookStatus) -> bool {
@@ -36,9 +33,8 @@ fn waits_for(answer: &Answer) -> &Value {
 
 #[tokio::test]
 async fn a_second_webhook_is_registered_and_both_are_accepted() {
-    let world = World::new().await;
-    world.connect().await.expect(200);
-    let old = world.webhooks().await.remove(0);
+    let world = World::connected().await;
+    let old = world.newest_webhook().await;
     world.asked().await;
     let answer = world.rotate().await.expect(200);
     let webhooks = world.webhooks().await;
@@ -63,13 +59,9 @@ async fn a_second_webhook_is_registered_and_both_are_accepted() {
     assert_eq!(rotation["until"], "2026-11-21T12:00:00.000Z");
     let said = rotation["message"].as_str().unwrap();
     assert!(said.contains("first accepted delivery"), "{said}");
-    let told = world.history().join("; ");
-    for part in [
-        format!("is to take over from webhook {}", old.id),
-        format!("webhook {} takes over from webhook {}", new.id, old.id),
-    ] {
-        assert!(told.contains(&part), "{told}");
-    }
+    let (old, new) = (&old.id, &new.id);
+    world.assert_noted(&format!("is to take over from webhook {old}"));
+    world.assert_noted(&format!("webhook {new} takes over from webhook {old}"));
 }
 
 #[tokio::test]
@@ -95,10 +87,10 @@ async fn the_first_delivery_of_the_new_one_lets_the_old_one_go() {
     let webhooks = world.webhooks().await;
     world.assert_connected(&webhooks);
     assert_eq!(webhooks[0].id, new.id);
-    let told = world.history().join("; ");
-    let part = format!("removed webhook {}: webhook {} has", old.id, new.id);
-    assert!(told.contains(&part), "{told}");
-    assert!(!told.contains("found:"), "nothing was amiss: {told}");
+    let removed = format!("removed webhook {}: webhook {} has", old.id, new.id);
+    world.assert_noted(&removed);
+    let notes = world.notes();
+    assert!(!notes.contains("found:"), "nothing was amiss: {notes}");
 
     // Retries of the old one's deliveries are taken for the grace, and no longer.
     world.pass(72 * 3600 - 1);
@@ -109,9 +101,9 @@ async fn the_first_delivery_of_the_new_one_lets_the_old_one_go() {
     world.check().await.expect(200);
     assert_eq!(status_of(&world, &old), TokenStatus::Retired);
     assert_eq!(world.keys().len(), 1);
-    let saves = world.accounts.saves.load(Ordering::SeqCst);
+    let saves = world.saves();
     world.check().await.expect(200);
-    assert_eq!(world.accounts.saves.load(Ordering::SeqCst), saves);
+    assert_eq!(world.saves(), saves);
 }
 
 #[tokio::test]
@@ -126,8 +118,7 @@ async fn where_nothing_is_delivered_the_old_one_goes_after_its_time() {
     world.assert_connected(&webhooks);
     assert_eq!(webhooks[0].id, new.id);
     assert_eq!(status_of(&world, &old), TokenStatus::Grace);
-    let told = world.history().join("; ");
-    assert!(told.contains("its time is over"), "{told}");
+    world.assert_noted("its time is over");
 }
 
 #[tokio::test]
@@ -166,7 +157,7 @@ async fn an_old_webhook_that_alone_delivers_stays() {
     world.pass(25 * 3600);
     world.deliver_by(&old.id);
     let answer = world.check().await.expect(409);
-    assert!(answer.message().contains(&new.id), "{}", answer.message());
+    answer.assert_says(&new.id);
     assert_eq!(answer.body["last_error"]["message"], answer.message());
     assert_eq!(world.webhooks().await.len(), 2);
     let entries = world.history().len();
@@ -176,7 +167,7 @@ async fn an_old_webhook_that_alone_delivers_stays() {
     // As the message says: the operator deletes the new one, and another takes its place.
     world.remove_webhook(&new.id).await;
     let answer = world.check().await.expect(200);
-    let third = world.webhooks().await.remove(0);
+    let third = world.newest_webhook().await;
     assert_eq!(answer.body["webhook"], json!(third.id));
     assert_eq!(waits_for(&answer)["old_webhook"], json!(old.id));
     world.deliver_by(&third.id);
@@ -213,7 +204,7 @@ async fn the_same_call_again_goes_on_with_the_rotation_under_way() {
     world.rotate().await.expect(200);
     assert_eq!(world.webhooks().await.len(), 1);
     world.rotate().await.expect(200);
-    let third = world.webhooks().await.remove(0);
+    let third = world.newest_webhook().await;
     assert_eq!(world.webhooks().await.len(), 2);
     world.deliver_by(&third.id);
     world.check().await.expect(200);
@@ -229,17 +220,13 @@ async fn what_is_not_connected_cannot_be_rotated() {
     world.connect().await.expect(502);
     let before = world.account();
     let answer = world.rotate().await.expect(409);
-    assert!(
-        answer.message().contains("no confirmed webhook"),
-        "{}",
-        answer.message()
-    );
+    answer.assert_says("no confirmed webhook");
     assert_eq!(world.account(), before);
     world.connect().await.expect(200);
     world.next("GET", FaultKind::Status(500)).await;
     world.disconnect().await.expect(502);
     let answer = world.rotate().await.expect(409);
-    assert!(answer.message().contains("PUT"), "{}", answer.message());
+    answer.assert_says("PUT");
     world.disconnect().await.expect(200);
     world.rotate().await.expect(409);
     assert!(world.webhooks().await.is_empty());
@@ -247,13 +234,9 @@ async fn what_is_not_connected_cannot_be_rotated() {
 
 #[tokio::test]
 async fn throttled_is_accepted_and_the_check_goes_on() {
-    let world = World::with(NewSite {
-        requests_per_minute: Some(3),
-        ..NewSite::default()
-    })
-    .await;
+    let world = World::with(|site| site.requests_per_minute = Some(3)).await;
     world.connect().await.expect(200);
-    let old = world.webhooks().await.remove(0);
+    let old = world.newest_webhook().await;
     let answer = world.rotate().await.expect(202);
     assert_eq!(answer.retry_after.as_deref(), Some("60"));
     assert_eq!(answer.body["webhook"], json!(old.id), "it is still in use");
@@ -275,9 +258,8 @@ async fn throttled_is_accepted_and_the_check_goes_on() {
 #[tokio::test]
 async fn what_changes_during_the_overlap_changes_at_both() {
     let (world, old, new) = rotating().await;
-    world
-        .change_webhook(&old.id, json!({ "new_signing_key": true }))
-        .await;
+    let new_key = json!({ "new_signing_key": true });
+    world.change_webhook(&old.id, new_key).await;
     world.change(&["order.created"]).await.expect(200);
     let webhooks = world.webhooks().await;
     assert_eq!(webhooks.len(), 2);
@@ -304,7 +286,7 @@ async fn a_webhook_that_is_deleted_during_the_overlap_is_made_up_for() {
     world.remove_webhook(&new.id).await;
     let answer = world.check().await.expect(200);
     assert_eq!(waits_for(&answer)["old_webhook"], json!(old.id));
-    let third = world.webhooks().await.remove(0);
+    let third = world.newest_webhook().await;
     assert_ne!(third.id, old.id);
     world.deliver_by(&third.id);
     world.check().await.expect(200);

@@ -216,11 +216,8 @@ impl Story {
         self.act(call.action).await;
         self.world.fate.end();
         let webhooks = self.world.webhooks().await;
-        assert_eq!(
-            foreign(&webhooks),
-            before,
-            "somebody else's webhook was touched"
-        );
+        let after = foreign(&webhooks);
+        assert_eq!(after, before, "somebody else's webhook was touched");
         for webhook in webhooks.iter().filter(is_at_our_address) {
             if !self.endpoints.contains(&webhook.endpoint) {
                 self.endpoints.push(webhook.endpoint.clone());
@@ -304,19 +301,14 @@ impl Story {
         assert_eq!(foreign(&after), foreign(&before));
         let asked = self.world.asked().await;
         let count = |start: &str| {
-            asked
-                .iter()
-                .filter(|asked| asked.starts_with(start))
-                .count()
+            let begins = |asked: &&String| asked.starts_with(start);
+            asked.iter().filter(begins).count()
         };
         let removed = count("DELETE");
         assert!(asked.len() - removed <= MOST_REQUESTS, "{asked:?}");
         let expected = before.len() + count("POST /v1/webhooks") - removed;
-        assert_eq!(
-            after.len(),
-            expected,
-            "each removal takes one away: {asked:?}"
-        );
+        let left = after.len();
+        assert_eq!(left, expected, "each removal takes one away: {asked:?}");
         answer
     }
 
@@ -381,11 +373,8 @@ impl Story {
         let account = world.account().unwrap();
         let entries = world.token_entries();
         for (token, entry) in &entries {
-            assert_eq!(
-                *entry,
-                account.entry(token),
-                "a token and its account disagree"
-            );
+            let named = account.entry(token);
+            assert_eq!(*entry, named, "a token and its account disagree");
         }
         for registration in &account.registrations {
             let token = registration.token;
@@ -401,12 +390,8 @@ impl Story {
         match account.state() {
             State::Connected => {}
             State::Disconnected => {
-                let statuses = world.token_statuses();
-                assert!(
-                    statuses
-                        .iter()
-                        .all(|status| *status == TokenStatus::Retired)
-                );
+                let mut statuses = world.token_statuses().into_iter();
+                assert!(statuses.all(|status| status == TokenStatus::Retired));
                 assert!(world.oauth().is_none() && world.keys().is_empty());
                 // What others registered later is answered with 401, and what could not be removed is told.
                 let is_ours = |webhook: &&WebhookStatus| !self.theirs.contains(&webhook.id);
@@ -430,16 +415,13 @@ impl Story {
                 }
             }
         }
-        assert!(
-            served.len() <= 2 && served.len() == ours.len(),
-            "{served:?} {ours:?}"
-        );
+        assert!(served.len() <= 2, "{served:?}");
+        assert_eq!(served.len(), ours.len(), "{served:?} {ours:?}");
         assert_eq!(served[0].state, RegistrationState::Live);
         for registration in served {
-            let mut with_token = ours
-                .iter()
-                .filter(|webhook| token_of(webhook) == Some(registration.token));
-            let webhook = with_token.next().unwrap();
+            let token = Some(registration.token);
+            let mut ours = ours.iter();
+            let webhook = ours.find(|webhook| token_of(webhook) == token).unwrap();
             let id = registration.webhook.as_ref().unwrap();
             assert_eq!(webhook.id, id.as_str());
             assert!(account.events.is(&webhook.events), "{webhook:?}");
@@ -450,10 +432,8 @@ impl Story {
         let named = account.registrations.iter();
         let named = named.filter_map(|registration| registration.webhook.as_ref());
         let named: BTreeSet<String> = named.map(ToString::to_string).collect();
-        assert_eq!(
-            keys, named,
-            "a key for each webhook that is accepted, and no other"
-        );
+        // A key for each webhook that is accepted, and no other.
+        assert_eq!(keys, named);
 
         let orphans = webhooks.iter().filter(is_at_our_address);
         for webhook in orphans.filter(|webhook| !is_known(webhook)) {

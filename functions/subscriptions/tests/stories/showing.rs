@@ -9,27 +9,16 @@ use crate::world::{START, World, gateway_event};
 #[tokio::test]
 async fn accounts_are_listed_by_name() {
     let world = World::new().await;
-    let empty = world
-        .call("GET /v1/accounts", json!({}), None)
-        .await
-        .expect(200);
-    assert_eq!(empty.body, json!({ "accounts": [], "unreadable": [] }));
+    let empty = json!({ "accounts": [], "unreadable": [] });
+    assert_eq!(world.list().await, empty);
     for name in ["zeta", "acme"] {
-        world
-            .put(name, &world.desired(&["order.created"]))
-            .await
-            .expect(200);
+        world.connect_too(name, &["order.created"]).await;
     }
-    let listed = world
-        .call("GET /v1/accounts", json!({}), None)
-        .await
-        .expect(200);
-    let accounts = listed.body["accounts"].as_array().unwrap();
-    let names: Vec<_> = accounts
-        .iter()
-        .map(|account| account["account"].as_str())
-        .collect();
-    assert_eq!(names, [Some("acme"), Some("zeta")]);
+    let listed = world.list().await;
+    let accounts = listed["accounts"].as_array().unwrap();
+    assert_eq!(accounts.len(), 2);
+    assert_eq!(accounts[0]["account"], "acme");
+    assert_eq!(accounts[1]["account"], "zeta");
     assert_eq!(accounts[0]["state"], "connected");
     assert!(accounts[0].get("history").is_none());
 }
@@ -61,8 +50,7 @@ async fn the_history_names_whoever_called_for_it(
         assert!(!entry.to_string().contains("AKIDEXAMPLE"), "{entry}");
     }
     // What a check does, nobody called for.
-    let registered = world.webhooks().await.remove(0);
-    world.remove_webhook(&registered.id).await;
+    world.lose_webhook().await;
     world.invoke(json!({ "schedule": "check" })).await.unwrap();
     world.work_off_checks().await;
     let shown = world.show("acme").await.expect(200);
@@ -79,8 +67,7 @@ async fn the_history_names_whoever_called_for_it(
 #[case::before(2 * 86_400_000, false)]
 #[tokio::test]
 async fn the_last_delivery_is_shown(#[case] ago: u64, #[case] is_shown: bool) {
-    let world = World::new().await;
-    world.connect().await.expect(200);
+    let world = World::connected().await;
     let at = Timestamp::from_millis(START - ago);
     let delivery = world.deliver("acme", at);
     world.deliver("other", Timestamp::from_millis(START));
@@ -98,11 +85,7 @@ async fn the_last_delivery_is_shown(#[case] ago: u64, #[case] is_shown: bool) {
 async fn an_unknown_account_is_not_shown() {
     let world = World::new().await;
     let answer = world.show("acme").await.expect(404);
-    assert!(
-        answer.message().contains("GET /v1/accounts"),
-        "{}",
-        answer.message()
-    );
+    answer.assert_says("GET /v1/accounts");
     let answer = world.show("A#B").await.expect(400);
     assert_eq!(answer.body["field"], "account");
 }
@@ -118,5 +101,5 @@ async fn what_is_no_call_says_what_is(
 ) {
     let world = World::new().await;
     let answer = world.call(route, parameters, None).await.expect(status);
-    assert!(answer.message().contains("PUT"), "{}", answer.message());
+    answer.assert_says("PUT");
 }

@@ -1,20 +1,11 @@
 //! Silence: an account whose deliveries stay away is told, once, and compared with Orderspace at once.
 
-use std::sync::atomic::Ordering;
-
 use domain::ports::QueueUrl;
 use serde_json::{Value, json};
-use simulator::control::NewSite;
 
 use crate::world::{CHECKS, Mishap, World};
 
 const HOUR: usize = 3600;
-
-async fn connected() -> World {
-    let world = World::new().await;
-    world.connect().await.expect(200);
-    world
-}
 
 fn read(world: &World) -> usize {
     std::mem::take(&mut *world.deliveries.read.lock().unwrap()).len()
@@ -28,7 +19,7 @@ fn told(world: &World) -> usize {
 
 #[tokio::test]
 async fn a_check_reads_what_came_since_the_last_one_and_no_more() {
-    let world = connected().await;
+    let world = World::connected().await;
     for _ in 0..3 {
         world.pass(60);
         world.deliver("acme", world.now());
@@ -37,26 +28,24 @@ async fn a_check_reads_what_came_since_the_last_one_and_no_more() {
     world.check().await.expect(200);
     assert_eq!(read(&world), 3);
     let changed = world.account().unwrap().changed;
-    let saves = world.accounts.saves.load(Ordering::SeqCst);
+    let saves = world.saves();
     world.pass(600);
     world.check().await.expect(200);
     assert_eq!(read(&world), 0);
-    assert_eq!(world.accounts.saves.load(Ordering::SeqCst), saves);
+    assert_eq!(world.saves(), saves);
     // What came is learned; that is no change of the account.
     let last = world.deliver("acme", world.now());
     world.check().await.expect(200);
     assert_eq!(read(&world), 1);
-    assert_eq!(world.accounts.saves.load(Ordering::SeqCst), saves + 1);
+    assert_eq!(world.saves(), saves + 1);
     let account = world.account().unwrap();
-    assert_eq!(
-        (account.baseline.last, account.changed),
-        (Some(last), changed)
-    );
+    assert_eq!(account.baseline.last, Some(last));
+    assert_eq!(account.changed, changed);
 }
 
 #[tokio::test]
 async fn deliveries_before_midnight_are_read_after_it() {
-    let world = connected().await;
+    let world = World::connected().await;
     // From noon to eight minutes before midnight, and over it.
     world.pass(12 * HOUR - 480);
     world.deliver("acme", world.now());
@@ -72,7 +61,7 @@ async fn deliveries_before_midnight_are_read_after_it() {
 
 #[tokio::test]
 async fn of_a_flood_the_newest_is_known_all_the_same() {
-    let world = connected().await;
+    let world = World::connected().await;
     for _ in 0..1200 {
         world.pass(1);
         world.deliver("acme", world.now());
@@ -85,7 +74,7 @@ async fn of_a_flood_the_newest_is_known_all_the_same() {
 
 #[tokio::test]
 async fn a_silence_is_told_once_and_is_over_with_the_next_delivery() {
-    let world = connected().await;
+    let world = World::connected().await;
     world.live_for_three_weeks();
     world.pass(HOUR);
     let answer = world.check().await.expect(200);
@@ -105,12 +94,7 @@ async fn a_silence_is_told_once_and_is_over_with_the_next_delivery() {
     let shown = world.show("acme").await.expect(200);
     let message = shown.body["suspect"]["message"].as_str().unwrap();
     assert!(message.contains("no delivery came since 2026-11-20T12:00:00.000Z"));
-    assert!(
-        shown.body["explanation"]
-            .as_str()
-            .unwrap()
-            .contains(message)
-    );
+    shown.assert_explains(message);
     assert_eq!(shown.body["state"], "connected");
 
     let last = world.deliver("acme", world.now());
@@ -123,22 +107,17 @@ async fn a_silence_is_told_once_and_is_over_with_the_next_delivery() {
 
 #[tokio::test]
 async fn what_is_disabled_and_hidden_is_found_by_silence_and_repaired() {
-    let hiding = NewSite {
-        hides_disabled: true,
-        ..NewSite::default()
-    };
-    let world = World::with(hiding).await;
+    let world = World::with(|site| site.hides_disabled = true).await;
     world.connect().await.expect(200);
     world.live_for_three_weeks();
-    let old = world.webhooks().await.remove(0);
-    world
-        .change_webhook(&old.id, json!({ "enabled": false }))
-        .await;
+    let old = world.newest_webhook().await;
+    let disabled = json!({ "enabled": false });
+    world.change_webhook(&old.id, disabled).await;
     world.pass(2 * HOUR);
     assert_eq!(watch(&world).await, 1);
     assert!(world.work_off_checks().await.is_empty());
     assert_eq!(told(&world), 1);
-    let newest = world.webhooks().await.remove(0);
+    let newest = world.newest_webhook().await;
     assert_ne!(newest.id, old.id);
     assert!(newest.enabled);
 }
@@ -152,8 +131,8 @@ async fn watch(world: &World) -> usize {
 
 #[tokio::test]
 async fn between_checks_only_those_that_became_silent_are_sent() {
-    let world = connected().await;
-    world.put("other", &world.desired(&["*"])).await.expect(200);
+    let world = World::connected().await;
+    world.connect_too("other", &["*"]).await;
     world.live_for_three_weeks();
     assert_eq!(watch(&world).await, 0);
     // What was known at the last check is not what came since.
@@ -174,7 +153,7 @@ async fn between_checks_only_those_that_became_silent_are_sent() {
 
 #[tokio::test]
 async fn an_account_of_which_it_cannot_be_told_is_checked() {
-    let world = connected().await;
+    let world = World::connected().await;
     world.live_for_three_weeks();
     world.deliver("acme", world.now());
     world.pass(2 * HOUR);
@@ -186,10 +165,9 @@ async fn an_account_of_which_it_cannot_be_told_is_checked() {
 
 #[tokio::test]
 async fn a_check_goes_on_where_receipts_cannot_be_read() {
-    let world = connected().await;
+    let world = World::connected().await;
     world.live_for_three_weeks();
-    let id = world.webhooks().await[0].id.clone();
-    world.remove_webhook(&id).await;
+    world.lose_webhook().await;
     world.pass(2 * HOUR);
     // The lease is the first call, the failed deliveries are the second, the receipts are the third.
     world.fate.plan(2, Mishap::Refused);
@@ -201,7 +179,7 @@ async fn a_check_goes_on_where_receipts_cannot_be_read() {
 
 #[tokio::test]
 async fn another_selection_or_a_new_connection_has_yet_to_find_its_rhythm() {
-    let world = connected().await;
+    let world = World::connected().await;
     let quiet = async |world: &World| {
         world.pass(5 * HOUR);
         let answer = world.check().await.expect(200);

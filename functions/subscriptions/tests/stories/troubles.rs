@@ -3,7 +3,6 @@
 use domain::subscription::Apis;
 use rstest::rstest;
 use serde_json::json;
-use simulator::control::NewSite;
 use simulator::{Door, Fault, FaultKind};
 
 use crate::world::World;
@@ -41,13 +40,12 @@ async fn trouble_is_told_and_the_same_call_goes_on(
     }
     world.fault(Fault::on(door, kind)).await;
     let answer = world.connect().await.expect(status);
-    assert!(answer.message().contains(said), "{}", answer.message());
+    answer.assert_says(said);
     assert_eq!(answer.body["state"], state);
     let shown = world.show("acme").await.expect(200);
     assert_eq!(shown.body["state"], state);
     assert_eq!(shown.body["last_error"]["message"], answer.message());
-    let explanation = shown.body["explanation"].as_str().unwrap();
-    assert!(explanation.contains(answer.message()), "{explanation}");
+    shown.assert_explains(answer.message());
     world.clear_faults().await;
     world.pass(61);
     world.connect().await.expect(200);
@@ -99,16 +97,11 @@ async fn a_registration_that_comes_through_late_is_taken_away() {
 
 #[tokio::test]
 async fn credentials_that_were_revoked_are_told() {
-    let world = World::new().await;
-    world.connect().await.expect(200);
+    let world = World::connected().await;
     world.revoke_access_tokens().await;
     world.fault(Fault::on(Door::Token, FaultKind::Refuse)).await;
     let answer = world.connect().await.expect(422);
-    assert!(
-        answer.message().contains("refuses the credentials"),
-        "{}",
-        answer.message()
-    );
+    answer.assert_says("refuses the credentials");
     assert_eq!(answer.body["state"], "connected");
     assert_eq!(answer.body["last_error"]["message"], answer.message());
 }
@@ -119,13 +112,7 @@ async fn orderspace_s_own_words_are_passed_on_without_the_endpoint() {
     let mut world = World::new().await;
     world.hooks = "http://hooks.example.com/hooks";
     let answer = world.connect().await.expect(422);
-    assert!(
-        answer
-            .message()
-            .contains("Validation failed: Endpoint must be a https url"),
-        "{}",
-        answer.message()
-    );
+    answer.assert_says("Validation failed: Endpoint must be a https url");
     assert!(!answer.message().contains("hooks.example.com"));
     world.hooks = crate::world::HOOKS;
     world.connect().await.expect(200);
@@ -136,25 +123,13 @@ async fn orderspace_s_own_words_are_passed_on_without_the_endpoint() {
 async fn a_wrong_address_is_not_taken_for_a_missing_webhook() {
     let world = World::misconfigured("/elsewhere").await;
     let answer = world.connect().await.expect(502);
-    assert!(
-        answer.message().contains("status 404 and a page"),
-        "{}",
-        answer.message()
-    );
-    assert!(
-        answer.message().contains("addresses"),
-        "{}",
-        answer.message()
-    );
+    answer.assert_says("status 404 and a page");
+    answer.assert_says("addresses");
 }
 
 #[tokio::test]
 async fn throttled_is_accepted_and_orderspace_is_left_alone_for_a_minute() {
-    let world = World::with(NewSite {
-        requests_per_minute: Some(1),
-        ..NewSite::default()
-    })
-    .await;
+    let world = World::with(|site| site.requests_per_minute = Some(1)).await;
     let answer = world.connect().await.expect(202);
     assert_eq!(answer.retry_after.as_deref(), Some("60"));
     assert_eq!(answer.body["state"], "connecting");
@@ -165,11 +140,8 @@ async fn throttled_is_accepted_and_orderspace_is_left_alone_for_a_minute() {
     let mut desired = world.desired(&["*"]);
     desired["client_secret"] = json!("another");
     let answer = world.put("acme", &desired).await.expect(503);
-    assert_eq!(
-        answer.retry_after.as_deref(),
-        Some("1"),
-        "what is left of it"
-    );
+    let left = answer.retry_after.as_deref();
+    assert_eq!(left, Some("1"), "what is left of it");
     assert!(world.asked().await.is_empty());
 }
 
@@ -179,11 +151,7 @@ async fn a_call_that_takes_too_long_says_so_and_the_next_goes_on() {
     world.budget = Some(std::time::Duration::from_millis(300));
     world.next("POST", FaultKind::DelayMs(900)).await;
     let answer = world.connect().await.expect(504);
-    assert!(
-        answer.message().contains("took too long"),
-        "{}",
-        answer.message()
-    );
+    answer.assert_says("took too long");
     assert_eq!(answer.body["state"], "connecting");
     world.budget = None;
     world.connect().await.expect(200);
@@ -193,9 +161,8 @@ async fn a_call_that_takes_too_long_says_so_and_the_next_goes_on() {
 #[tokio::test]
 async fn attempts_without_end_pile_nothing_up() {
     let world = World::new().await;
-    world
-        .fault(Fault::on(Door::Api, FaultKind::Status(500)).method("POST"))
-        .await;
+    let down = Fault::on(Door::Api, FaultKind::Status(500));
+    world.fault(down.method("POST")).await;
     for _ in 0..5 {
         world.connect().await.expect(502);
     }
@@ -209,12 +176,10 @@ async fn attempts_without_end_pile_nothing_up() {
 
 #[tokio::test]
 async fn a_proxy_s_403_does_not_make_a_disconnect_give_the_webhook_up() {
-    let world = World::new().await;
-    world.connect().await.expect(200);
+    let world = World::connected().await;
     world.revoke_access_tokens().await;
-    world
-        .fault(Fault::on(Door::Token, FaultKind::Status(403)))
-        .await;
+    let forbidden = Fault::on(Door::Token, FaultKind::Status(403));
+    world.fault(forbidden).await;
     let answer = world.disconnect().await.expect(502);
     assert_eq!(answer.body["state"], "disconnecting");
     world.clear_faults().await;
@@ -225,13 +190,9 @@ async fn a_proxy_s_403_does_not_make_a_disconnect_give_the_webhook_up() {
 /// Orderspace does not say whether a webhook that it disabled stays in its list.
 #[tokio::test]
 async fn a_webhook_that_was_disabled_and_hidden_is_replaced_and_its_return_is_no_second_one() {
-    let world = World::with(NewSite {
-        hides_disabled: true,
-        ..NewSite::default()
-    })
-    .await;
+    let world = World::with(|site| site.hides_disabled = true).await;
     world.connect().await.expect(200);
-    let id = world.webhooks().await[0].id.clone();
+    let id = world.newest_webhook().await.id;
     world.change_webhook(&id, json!({ "enabled": false })).await;
     world.connect().await.expect(200);
     assert_eq!(world.webhooks().await.len(), 2);

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use domain::account::{AccountName, TokenEntry, TokenHash, TokenStatus, UrlToken, WebhookId};
@@ -20,6 +20,7 @@ use domain::subscription::{
     WebhookChange,
 };
 use domain::timestamp::Timestamp;
+use reqwest::Method;
 use serde_json::{Value, json};
 use simulator::control::{NewSite, WebhookStatus};
 use simulator::{Door, Fault, FaultKind, LoggedRequest, Simulator};
@@ -40,7 +41,13 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
+/// The account that stories are of, unless they say otherwise.
+pub(crate) fn acme() -> AccountName {
+    "acme".parse().unwrap()
+}
+
 pub(crate) const CHECKS: &str = "https://sqs.eu-west-1.amazonaws.com/000000000000/checks";
+pub(crate) const CHECKS_ARN: &str = "arn:aws:sqs:eu-west-1:000000000000:checks";
 pub(crate) const HOOKS: &str = "https://hooks.example.com/hooks";
 /// The supplier of Ordermentum's accounts.
 pub(crate) const SUPPLIER: &str = "5c1f0a52-3b7e-4d0a-9a51-2d7f6f0c1e11";
@@ -136,13 +143,28 @@ struct Table {
     damaged: BTreeSet<AccountName>,
 }
 
+impl Table {
+    fn entry(&self, token: &TokenHash) -> Option<TokenEntry> {
+        let known = self.tokens.iter().find(|(hash, _)| hash == token);
+        known.map(|(_, entry)| entry.clone())
+    }
+}
+
 /// The accounts table, in memory.
 #[derive(Default)]
 pub(crate) struct MemoryAccounts {
     table: Mutex<Table>,
-    pub(crate) saves: AtomicUsize,
+    saves: AtomicUsize,
     pub(crate) erasures: FakeErasures,
-    fate: std::sync::Arc<Fate>,
+    fate: Arc<Fate>,
+}
+
+impl MemoryAccounts {
+    /// One call to the table.
+    async fn call<T>(&self, work: impl FnOnce(&mut Table) -> T) -> Result<T, PortError> {
+        let work = async { work(&mut self.table.lock().unwrap()) };
+        self.fate.store(work).await
+    }
 }
 
 impl Erasures for MemoryAccounts {
@@ -168,29 +190,27 @@ impl Leases for MemoryAccounts {
         now: Timestamp,
         if_unknown: IfUnknown,
     ) -> Result<Leased, PortError> {
-        self.fate
-            .store(async {
-                let mut table = self.table.lock().unwrap();
-                let account = table.accounts.get(&lease.account).cloned();
-                if account.is_none() && if_unknown == IfUnknown::Refuse {
-                    return Leased::Unknown;
+        self.call(|table| {
+            let account = table.accounts.get(&lease.account).cloned();
+            if account.is_none() && if_unknown == IfUnknown::Refuse {
+                return Leased::Unknown;
+            }
+            match table.leases.get(&lease.account) {
+                Some((owner, until)) if *until > now && *owner != lease.owner => {
+                    Leased::Held { until: *until }
                 }
-                match table.leases.get(&lease.account) {
-                    Some((owner, until)) if *until > now && *owner != lease.owner => {
-                        Leased::Held { until: *until }
-                    }
-                    _ => {
-                        let held = (lease.owner.clone(), lease.until);
-                        table.leases.insert(lease.account.clone(), held);
-                        let account = account.map(Box::new);
-                        match table.damaged.contains(&lease.account) {
-                            true => Leased::Unreadable(account),
-                            false => Leased::Taken(account),
-                        }
+                _ => {
+                    let held = (lease.owner.clone(), lease.until);
+                    table.leases.insert(lease.account.clone(), held);
+                    let account = account.map(Box::new);
+                    match table.damaged.contains(&lease.account) {
+                        true => Leased::Unreadable(account),
+                        false => Leased::Taken(account),
                     }
                 }
-            })
-            .await
+            }
+        })
+        .await
     }
 
     async fn save(
@@ -199,45 +219,38 @@ impl Leases for MemoryAccounts {
         lease: &Lease,
         tokens: &[TokenHash],
     ) -> Result<Saved, PortError> {
-        self.fate
-            .store(async {
-                self.saves.fetch_add(1, Ordering::SeqCst);
-                let mut table = self.table.lock().unwrap();
-                let owner = table.leases.get(&account.name).map(|(owner, _)| owner);
-                if owner != Some(&lease.owner) {
-                    return Saved::LeaseLost;
-                }
-                for hash in tokens {
-                    table.tokens.retain(|(known, _)| known != hash);
-                    table.tokens.push((*hash, account.entry(hash)));
-                }
-                table.accounts.insert(account.name.clone(), account.clone());
-                table.damaged.remove(&account.name);
-                Saved::Yes
-            })
-            .await
+        self.call(|table| {
+            self.saves.fetch_add(1, Ordering::SeqCst);
+            let owner = table.leases.get(&account.name).map(|(owner, _)| owner);
+            if owner != Some(&lease.owner) {
+                return Saved::LeaseLost;
+            }
+            for hash in tokens {
+                table.tokens.retain(|(known, _)| known != hash);
+                table.tokens.push((*hash, account.entry(hash)));
+            }
+            table.accounts.insert(account.name.clone(), account.clone());
+            table.damaged.remove(&account.name);
+            Saved::Yes
+        })
+        .await
     }
 
     async fn release(&self, lease: &Lease) -> Result<(), PortError> {
-        self.fate
-            .store(async {
-                let mut table = self.table.lock().unwrap();
-                let owner = table.leases.get(&lease.account).map(|(owner, _)| owner);
-                if owner == Some(&lease.owner) {
-                    table.leases.remove(&lease.account);
-                }
-            })
-            .await
+        self.call(|table| {
+            let owner = table.leases.get(&lease.account).map(|(owner, _)| owner);
+            if owner == Some(&lease.owner) {
+                table.leases.remove(&lease.account);
+            }
+        })
+        .await
     }
 }
 
 impl Accounts for MemoryAccounts {
     async fn find(&self, name: &AccountName) -> Result<Option<Account>, PortError> {
         let is_damaged = self.table.lock().unwrap().damaged.contains(name);
-        let found = self
-            .fate
-            .store(async { self.table.lock().unwrap().accounts.get(name).cloned() })
-            .await?;
+        let found = self.call(|table| table.accounts.get(name).cloned()).await?;
         match is_damaged {
             true => Err(PortError::unreadable("reading an account")),
             false => Ok(found),
@@ -245,117 +258,122 @@ impl Accounts for MemoryAccounts {
     }
 
     async fn list(&self) -> Result<AllAccounts, PortError> {
-        self.fate
-            .store(async {
-                let table = self.table.lock().unwrap();
-                let (damaged, whole): (Vec<_>, Vec<_>) = table
-                    .accounts
-                    .values()
-                    .cloned()
-                    .partition(|account| table.damaged.contains(&account.name));
-                let open = table.tokens.iter().map(|(_, entry)| entry);
-                let open = open.filter(|entry| entry.status != TokenStatus::Retired);
-                let lost = open.filter(|entry| !table.accounts.contains_key(&entry.account));
-                let lost = lost.map(|entry| entry.account.clone());
-                let damaged = damaged.into_iter().map(|account| account.name);
-                let unreadable: BTreeSet<_> = damaged.chain(lost).collect();
-                AllAccounts {
-                    accounts: whole,
-                    unreadable: unreadable.into_iter().collect(),
-                }
-            })
-            .await
+        self.call(|table| {
+            let (damaged, accounts): (Vec<_>, Vec<_>) = table
+                .accounts
+                .values()
+                .cloned()
+                .partition(|account| table.damaged.contains(&account.name));
+            let open = table.tokens.iter().map(|(_, entry)| entry);
+            let open = open.filter(|entry| entry.status != TokenStatus::Retired);
+            let lost = open.filter(|entry| !table.accounts.contains_key(&entry.account));
+            let lost = lost.map(|entry| entry.account.clone());
+            let damaged = damaged.into_iter().map(|account| account.name);
+            let unreadable: BTreeSet<_> = damaged.chain(lost).collect();
+            let unreadable = unreadable.into_iter().collect();
+            AllAccounts {
+                accounts,
+                unreadable,
+            }
+        })
+        .await
     }
 
     async fn token(&self, token: &TokenHash) -> Result<Option<TokenEntry>, PortError> {
-        self.fate
-            .store(async {
-                let table = self.table.lock().unwrap();
-                let known = table.tokens.iter().find(|(hash, _)| hash == token);
-                known.map(|(_, entry)| entry.clone())
-            })
-            .await
+        self.call(|table| table.entry(token)).await
     }
 
     async fn open_tokens(
         &self,
         account: &AccountName,
     ) -> Result<Vec<(TokenHash, TokenEntry)>, PortError> {
-        self.fate
-            .store(async {
-                let table = self.table.lock().unwrap();
-                let mut open = table.tokens.clone();
-                open.retain(|(_, entry)| {
-                    entry.account == *account && entry.status != TokenStatus::Retired
-                });
-                open.sort_by_key(|(token, _)| *token);
-                open
-            })
-            .await
+        self.call(|table| {
+            let mut open = table.tokens.clone();
+            open.retain(|(_, entry)| {
+                entry.account == *account && entry.status != TokenStatus::Retired
+            });
+            open.sort_by_key(|(token, _)| *token);
+            open
+        })
+        .await
     }
 }
 
-/// Secrets, and whether each is scheduled for deletion.
+/// Secrets of one kind.
 struct Vault<T> {
-    secrets: BTreeMap<AccountName, (T, bool)>,
-}
-
-impl<T> Default for Vault<T> {
-    fn default() -> Self {
-        Self {
-            secrets: BTreeMap::new(),
-        }
-    }
+    secrets: Mutex<BTreeMap<AccountName, T>>,
+    puts: AtomicUsize,
+    /// Whether what is kept cannot be read, until it is put anew.
+    is_garbled: AtomicBool,
+    fate: Arc<Fate>,
 }
 
 impl<T: Clone> Vault<T> {
-    fn get(&self, account: &AccountName) -> Option<T> {
-        let (secret, is_deleted) = self.secrets.get(account)?;
-        (!is_deleted).then(|| secret.clone())
-    }
-
-    fn put(&mut self, account: &AccountName, secret: T) {
-        self.secrets.insert(account.clone(), (secret, false));
-    }
-
-    fn delete(&mut self, account: &AccountName) {
-        if let Some((_, is_deleted)) = self.secrets.get_mut(account) {
-            *is_deleted = true;
+    fn new(fate: &Arc<Fate>) -> Self {
+        Self {
+            secrets: Mutex::default(),
+            puts: AtomicUsize::default(),
+            is_garbled: AtomicBool::default(),
+            fate: fate.clone(),
         }
+    }
+
+    fn kept(&self, account: &AccountName) -> Option<T> {
+        self.secrets.lock().unwrap().get(account).cloned()
+    }
+
+    async fn read(&self, account: &AccountName) -> Result<Option<T>, PortError> {
+        if self.is_garbled.load(Ordering::SeqCst) {
+            return Err(PortError::unreadable("reading a secret"));
+        }
+        self.fate.store(async { self.kept(account) }).await
+    }
+
+    async fn put(&self, account: &AccountName, secret: &T) -> Result<(), PortError> {
+        let work = async {
+            self.puts.fetch_add(1, Ordering::SeqCst);
+            let mut secrets = self.secrets.lock().unwrap();
+            secrets.insert(account.clone(), secret.clone());
+            self.is_garbled.store(false, Ordering::SeqCst);
+        };
+        self.fate.store(work).await
+    }
+
+    async fn retire(&self, account: &AccountName) -> Result<(), PortError> {
+        let work = async { drop(self.secrets.lock().unwrap().remove(account)) };
+        self.fate.store(work).await
     }
 }
 
 /// The secrets, in memory.
-#[derive(Default)]
 pub(crate) struct MemorySecrets {
-    oauth: Mutex<Vault<OauthSecret>>,
-    keys: Mutex<Vault<SigningKeys>>,
-    pub(crate) puts: AtomicUsize,
-    /// Whether what is kept cannot be read, until it is put anew.
-    garbled_keys: AtomicBool,
-    garbled_oauth: AtomicBool,
-    fate: std::sync::Arc<Fate>,
+    oauth: Vault<OauthSecret>,
+    keys: Vault<SigningKeys>,
+}
+
+impl MemorySecrets {
+    pub(crate) fn new(fate: &Arc<Fate>) -> Self {
+        Self {
+            oauth: Vault::new(fate),
+            keys: Vault::new(fate),
+        }
+    }
+
+    /// How often a secret was put.
+    pub(crate) fn puts(&self) -> usize {
+        self.oauth.puts.load(Ordering::SeqCst) + self.keys.puts.load(Ordering::SeqCst)
+    }
 }
 
 impl Keys for MemorySecrets {
     async fn read(&self, account: &AccountName) -> Result<SigningKeys, PortError> {
-        if self.garbled_keys.load(Ordering::SeqCst) {
-            return Err(PortError::unreadable("reading a secret"));
-        }
-        self.fate
-            .store(async { self.keys.lock().unwrap().get(account).unwrap_or_default() })
-            .await
+        Ok(self.keys.read(account).await?.unwrap_or_default())
     }
 }
 
 impl Secrets for MemorySecrets {
     async fn oauth(&self, account: &AccountName) -> Result<Option<OauthSecret>, PortError> {
-        if self.garbled_oauth.load(Ordering::SeqCst) {
-            return Err(PortError::unreadable("reading a secret"));
-        }
-        self.fate
-            .store(async { self.oauth.lock().unwrap().get(account) })
-            .await
+        self.oauth.read(account).await
     }
 
     async fn put_oauth(
@@ -363,42 +381,26 @@ impl Secrets for MemorySecrets {
         account: &AccountName,
         secret: &OauthSecret,
     ) -> Result<(), PortError> {
-        self.fate
-            .store(async {
-                self.puts.fetch_add(1, Ordering::SeqCst);
-                self.oauth.lock().unwrap().put(account, secret.clone());
-                self.garbled_oauth.store(false, Ordering::SeqCst);
-            })
-            .await
+        self.oauth.put(account, secret).await
     }
 
     async fn put_keys(&self, account: &AccountName, keys: &SigningKeys) -> Result<(), PortError> {
-        self.fate
-            .store(async {
-                self.puts.fetch_add(1, Ordering::SeqCst);
-                self.keys.lock().unwrap().put(account, keys.clone());
-                self.garbled_keys.store(false, Ordering::SeqCst);
-            })
-            .await
+        self.keys.put(account, keys).await
     }
 
     async fn retire(&self, account: &AccountName) -> Result<(), PortError> {
-        self.fate
-            .store(async { self.keys.lock().unwrap().delete(account) })
-            .await?;
-        self.fate
-            .store(async { self.oauth.lock().unwrap().delete(account) })
-            .await
+        self.keys.retire(account).await?;
+        self.oauth.retire(account).await
     }
 }
 
 /// How a source shows a webhook.
-type Shows = std::sync::Arc<Mutex<fn(&mut RegisteredWebhook)>>;
+type Shows = Arc<Mutex<fn(&mut RegisteredWebhook)>>;
 
 /// A real client, whose calls can go wrong as well.
 struct FatefulApi {
     api: Box<dyn Api>,
-    fate: std::sync::Arc<Fate>,
+    fate: Arc<Fate>,
     shows: Shows,
 }
 
@@ -481,7 +483,7 @@ pub(crate) struct MemoryDeliveries {
     failures: Mutex<Vec<(AccountName, FailedDelivery)>>,
     /// What was read since some other delivery.
     pub(crate) read: Mutex<Vec<DeliveryId>>,
-    fate: std::sync::Arc<Fate>,
+    fate: Arc<Fate>,
 }
 
 impl Deliveries for MemoryDeliveries {
@@ -572,11 +574,41 @@ impl Answer {
         self.body["message"].as_str().unwrap_or_default()
     }
 
+    /// What the answer tells a person of the account.
+    #[track_caller]
+    pub(crate) fn explanation(&self) -> &str {
+        self.body["explanation"].as_str().unwrap()
+    }
+
+    /// The message of what went wrong last with the account; empty if nothing did.
+    pub(crate) fn last_error(&self) -> &str {
+        self.body["last_error"]["message"]
+            .as_str()
+            .unwrap_or_default()
+    }
+
     #[track_caller]
     pub(crate) fn expect(self, status: u16) -> Self {
         assert_eq!(self.status, status, "{}", self.body);
         self
     }
+
+    /// Holds that the message has these words.
+    #[track_caller]
+    pub(crate) fn assert_says(&self, words: &str) {
+        assert_has(self.message(), words);
+    }
+
+    /// Holds that the explanation has these words.
+    #[track_caller]
+    pub(crate) fn assert_explains(&self, words: &str) {
+        assert_has(self.explanation(), words);
+    }
+}
+
+#[track_caller]
+pub(crate) fn assert_has(text: &str, words: &str) {
+    assert!(text.contains(words), "{words:?} is not in {text}");
 }
 
 /// A call of the admin API: its route, what stands in it, and its body.
@@ -659,19 +691,29 @@ pub(crate) struct World {
     /// What the source shows of webhooks other than Orderspace does.
     pub(crate) shows: Shows,
     pub(crate) greeter: Option<Greeter>,
-    pub(crate) fate: std::sync::Arc<Fate>,
+    pub(crate) fate: Arc<Fate>,
     pub(crate) now: AtomicUsize,
     pub(crate) hooks: &'static str,
     pub(crate) budget: Option<Duration>,
-    control: reqwest::Client,
+    client: reqwest::Client,
 }
 
 impl World {
     pub(crate) async fn new() -> Self {
-        Self::with(NewSite::default()).await
+        Self::with(|_| {}).await
     }
 
-    pub(crate) async fn with(site: NewSite) -> Self {
+    /// A world in which the account is connected.
+    pub(crate) async fn connected() -> Self {
+        let world = Self::new().await;
+        world.connect().await.expect(200);
+        world
+    }
+
+    /// A world whose site is in some way unlike the usual.
+    pub(crate) async fn with(change: impl FnOnce(&mut NewSite)) -> Self {
+        let mut site = NewSite::default();
+        change(&mut site);
         Self::at(Source::Orderspace, site, "").await
     }
 
@@ -724,8 +766,8 @@ impl World {
             Source::OneStock => Box::new(OneStock::new(http, Some(format!("{api}/v2")))),
             Source::StackOne => panic!("nothing calls it"),
         };
-        let fate = std::sync::Arc::<Fate>::default();
-        let shows: Shows = std::sync::Arc::new(Mutex::new(|_| {}));
+        let fate = Arc::<Fate>::default();
+        let shows: Shows = Arc::new(Mutex::new(|_| {}));
         let api = FatefulApi {
             api: client,
             fate: fate.clone(),
@@ -739,10 +781,7 @@ impl World {
                 fate: fate.clone(),
                 ..MemoryAccounts::default()
             },
-            secrets: MemorySecrets {
-                fate: fate.clone(),
-                ..MemorySecrets::default()
-            },
+            secrets: MemorySecrets::new(&fate),
             deliveries: MemoryDeliveries {
                 fate: fate.clone(),
                 ..MemoryDeliveries::default()
@@ -754,7 +793,7 @@ impl World {
             now: AtomicUsize::new(usize::try_from(START).unwrap()),
             hooks: HOOKS,
             budget: None,
-            control: reqwest::Client::builder().no_proxy().build().unwrap(),
+            client: reqwest::Client::builder().no_proxy().build().unwrap(),
             simulator,
             site,
         }
@@ -777,37 +816,26 @@ impl World {
 
     /// Calls the function; `None` if it died.
     pub(crate) async fn try_call(&self, (route, parameters, body): Call) -> Option<Answer> {
-        let body = body.map(|body| body.to_string());
-        let settings = self.settings();
-        let health = Health::new(&self.deliveries, &settings);
-        let teams = TeamQueues::new(&self.queues, self.routes.clone());
-        let function = Subscriptions::new(
-            &self.accounts,
-            &self.secrets,
-            &self.apis,
-            &health,
-            &teams,
-            settings,
-        );
-        let request = gateway_request(route, &parameters, body);
+        let event = gateway_event(route, &parameters, body.map(|body| body.to_string()));
         let response = tokio::select! {
-            response = function.handle(&request, self.now()) => response,
+            response = self.invoke(event) => response.unwrap(),
             () = self.fate.died.notified() => return None,
             never = self.greet() => match never {},
         };
-        let text = match response.body() {
-            lambda_http::Body::Text(text) => text.clone(),
-            other => panic!("{other:?}"),
-        };
-        assert_eq!(response.headers()["content-type"], "application/json");
-        let retry_after = response.headers().get("retry-after");
+        let headers = &response["headers"];
+        assert_eq!(headers["content-type"], "application/json");
         let answer = Answer {
-            status: response.status().as_u16(),
-            retry_after: retry_after.map(|value| value.to_str().unwrap().to_owned()),
-            body: serde_json::from_str(&text).unwrap(),
+            status: response["statusCode"].as_u64().unwrap().try_into().unwrap(),
+            retry_after: headers["retry-after"].as_str().map(str::to_owned),
+            body: serde_json::from_str(response["body"].as_str().unwrap()).unwrap(),
         };
         hold_against_the_description(route, &parameters, &answer);
         Some(answer)
+    }
+
+    /// The greetings by Apideck so far.
+    pub(crate) fn greetings(&self) -> MutexGuard<'_, Vec<Greeting>> {
+        self.greeter.as_ref().unwrap().greetings.lock().unwrap()
     }
 
     /// Answers whoever calls our URL as inbound does: by what is stored for its token.
@@ -863,11 +891,9 @@ impl World {
     /// Invokes the function with the messages that wait in the check queue, and empties it. Returns the
     /// positions of those that come again.
     pub(crate) async fn work_off_checks(&self) -> Vec<usize> {
-        let mut batch = testkit::sqs_event::batch("arn:aws:sqs:eu-west-1:000000000000:checks");
-        let messages = self.queues.messages(&QueueUrl::new(CHECKS));
-        for message in &messages {
-            batch = batch.message(&message.body);
-        }
+        let messages = self.queues.messages(&QueueUrl::new(CHECKS)).into_iter();
+        let empty = testkit::sqs_event::batch(CHECKS_ARN);
+        let batch = messages.fold(empty, |batch, message| batch.message(&message.body));
         self.queues.purge();
         let event = serde_json::from_str(&batch.to_json()).unwrap();
         let answer = self.invoke(event).await.unwrap();
@@ -876,7 +902,7 @@ impl World {
             let id = testkit::sqs_event::message_id(*position);
             failures.contains(&json!({ "itemIdentifier": id }))
         };
-        (0..messages.len()).filter(again).collect()
+        (0..batch.len()).filter(again).collect()
     }
 
     pub(crate) async fn call(
@@ -948,49 +974,97 @@ impl World {
         history.into_iter().map(|entry| entry.what).collect()
     }
 
+    /// The same as one text.
+    pub(crate) fn notes(&self) -> String {
+        self.history().join("; ")
+    }
+
+    /// Holds that the history has these words.
+    #[track_caller]
+    pub(crate) fn assert_noted(&self, words: &str) {
+        assert_has(&self.notes(), words);
+    }
+
+    /// What is answered to whoever asks for all accounts.
+    pub(crate) async fn list(&self) -> Value {
+        let answer = self.call("GET /v1/accounts", json!({}), None).await;
+        answer.expect(200).body
+    }
+
+    /// Connects another account of the site.
+    pub(crate) async fn connect_too(&self, account: &str, events: &[&str]) {
+        self.put(account, &self.desired(events)).await.expect(200);
+    }
+
     pub(crate) async fn show(&self, account: &str) -> Answer {
         let parameters = json!({ "account": account });
         self.call("GET /v1/accounts/{account}", parameters, None)
             .await
     }
 
-    fn control_url(&self, path: &str) -> String {
-        format!(
-            "{}/_simulator/sites/{}/{path}",
-            self.simulator.url(),
-            self.site.client_id
-        )
+    /// Asks the simulator something of the site, and gets what it answers.
+    async fn control(&self, method: Method, path: &str, body: Value) -> reqwest::Response {
+        let (simulator, site) = (self.simulator.url(), &self.site.client_id);
+        let url = format!("{simulator}/_simulator/sites/{site}/{path}");
+        let mut request = self.client.request(method, url);
+        if !body.is_null() {
+            request = request.json(&body);
+        }
+        let answer = request.send().await.unwrap();
+        assert!(answer.status().is_success(), "{path}: {answer:?}");
+        answer
     }
 
     /// The webhooks of the site, as Orderspace sees them.
     pub(crate) async fn webhooks(&self) -> Vec<WebhookStatus> {
-        let answer = self.control.get(self.control_url("webhooks")).send().await;
-        answer.unwrap().json().await.unwrap()
+        let answer = self.control(Method::GET, "webhooks", Value::Null).await;
+        answer.json().await.unwrap()
     }
 
     pub(crate) async fn remove_webhook(&self, id: &str) {
-        let url = self.control_url(&format!("webhooks/{id}"));
-        let answer = self.control.delete(url).send().await.unwrap();
-        assert!(answer.status().is_success());
+        let path = format!("webhooks/{id}");
+        self.control(Method::DELETE, &path, Value::Null).await;
+    }
+
+    /// The newest webhook of the site.
+    pub(crate) async fn newest_webhook(&self) -> WebhookStatus {
+        self.webhooks().await.remove(0)
+    }
+
+    /// The only webhook of the site.
+    pub(crate) async fn only_webhook(&self) -> WebhookStatus {
+        let mut webhooks = self.webhooks().await;
+        assert_eq!(webhooks.len(), 1, "{webhooks:?}");
+        webhooks.remove(0)
+    }
+
+    /// The webhook of the site that is not this one.
+    pub(crate) async fn webhook_beside(&self, known: &WebhookStatus) -> WebhookStatus {
+        let mut webhooks = self.webhooks().await.into_iter();
+        let other = webhooks.find(|webhook| webhook.id != known.id);
+        other.unwrap()
+    }
+
+    /// Somebody removes the newest webhook at the source.
+    pub(crate) async fn lose_webhook(&self) -> WebhookStatus {
+        let newest = self.newest_webhook().await;
+        self.remove_webhook(&newest.id).await;
+        newest
     }
 
     pub(crate) async fn change_webhook(&self, id: &str, change: Value) {
-        let url = self.control_url(&format!("webhooks/{id}"));
-        let answer = self.control.patch(url).json(&change).send().await.unwrap();
-        assert!(answer.status().is_success());
+        let path = format!("webhooks/{id}");
+        self.control(Method::PATCH, &path, change).await;
     }
 
     pub(crate) async fn add_foreign_webhook(&self, endpoint: &str) -> WebhookStatus {
-        let url = self.control_url("webhooks");
         let body = json!({ "endpoint": endpoint });
-        let answer = self.control.post(url).json(&body).send().await.unwrap();
+        let answer = self.control(Method::POST, "webhooks", body).await;
         answer.json().await.unwrap()
     }
 
     pub(crate) async fn fault(&self, fault: Fault) {
-        let url = self.control_url("faults");
-        let answer = self.control.post(url).json(&fault).send().await.unwrap();
-        assert!(answer.status().is_success());
+        self.control(Method::POST, "faults", json!(fault)).await;
     }
 
     /// The next request of this method to the API goes wrong in this way.
@@ -1000,34 +1074,27 @@ impl World {
     }
 
     pub(crate) async fn clear_faults(&self) {
-        let answer = self.control.delete(self.control_url("faults")).send().await;
-        assert!(answer.unwrap().status().is_success());
+        self.control(Method::DELETE, "faults", Value::Null).await;
     }
 
     pub(crate) async fn revoke_access_tokens(&self) {
-        let answer = self.control.delete(self.control_url("tokens")).send().await;
-        assert!(answer.unwrap().status().is_success());
+        self.control(Method::DELETE, "tokens", Value::Null).await;
     }
 
     pub(crate) async fn change_settings(&self, settings: Value) {
-        let url = self.control_url("settings");
-        let answer = self.control.put(url).json(&settings).send().await.unwrap();
-        assert!(answer.status().is_success());
+        self.control(Method::PUT, "settings", settings).await;
     }
 
     pub(crate) async fn advance_orderspace(&self, millis: u64) {
-        let url = self.control_url("clock");
         let body = json!({ "advance_ms": millis });
-        let answer = self.control.post(url).json(&body).send().await.unwrap();
-        assert!(answer.status().is_success());
+        self.control(Method::POST, "clock", body).await;
     }
 
     /// What Orderspace was asked since the last look, as `METHOD path -> status`.
     pub(crate) async fn asked(&self) -> Vec<String> {
-        let url = self.control_url("requests");
-        let answer = self.control.get(&url).send().await.unwrap();
+        let answer = self.control(Method::GET, "requests", Value::Null).await;
         let log: Vec<LoggedRequest> = answer.json().await.unwrap();
-        self.control.delete(&url).send().await.unwrap();
+        self.control(Method::DELETE, "requests", Value::Null).await;
         log.into_iter()
             .map(|request| {
                 let path = match request.path.strip_prefix("/v1/webhooks/") {
@@ -1042,7 +1109,7 @@ impl World {
 
     pub(crate) fn account(&self) -> Option<Account> {
         let table = self.accounts.table.lock().unwrap();
-        table.accounts.get(&"acme".parse().unwrap()).cloned()
+        table.accounts.get(&acme()).cloned()
     }
 
     /// Gives the account a past of three weeks with a delivery every ten minutes, up to now.
@@ -1058,15 +1125,15 @@ impl World {
             baseline.observe(&ids, Timestamp::from_millis(midnight + 86_400_000));
         }
         let mut table = self.accounts.table.lock().unwrap();
-        let account = table.accounts.get_mut(&"acme".parse().unwrap());
-        account.unwrap().baseline = baseline;
+        table.accounts.get_mut(&acme()).unwrap().baseline = baseline;
     }
 
     pub(crate) fn token_entry(&self, token: &UrlToken) -> Option<TokenEntry> {
-        let table = self.accounts.table.lock().unwrap();
-        let hash = token.hash();
-        let known = table.tokens.iter().find(|(known, _)| *known == hash);
-        known.map(|(_, entry)| entry.clone())
+        self.accounts.table.lock().unwrap().entry(&token.hash())
+    }
+
+    pub(crate) fn status_of(&self, token: &UrlToken) -> TokenStatus {
+        self.token_entry(token).unwrap().status
     }
 
     pub(crate) fn token_statuses(&self) -> Vec<TokenStatus> {
@@ -1074,6 +1141,11 @@ impl World {
         let mut statuses: Vec<_> = table.tokens.iter().map(|(_, entry)| entry.status).collect();
         statuses.sort_by_key(|status| status.as_str());
         statuses
+    }
+
+    /// How often an account was saved.
+    pub(crate) fn saves(&self) -> usize {
+        self.accounts.saves.load(Ordering::SeqCst)
     }
 
     /// Everything that is known of URL tokens.
@@ -1105,20 +1177,19 @@ impl World {
 
     /// What is kept of the signing keys, or of the authorization, can be read no more.
     pub(crate) fn garble(&self, keys: bool, oauth: bool) {
-        self.secrets.garbled_keys.store(keys, Ordering::SeqCst);
-        self.secrets.garbled_oauth.store(oauth, Ordering::SeqCst);
+        let secrets = &self.secrets;
+        secrets.keys.is_garbled.store(keys, Ordering::SeqCst);
+        secrets.oauth.is_garbled.store(oauth, Ordering::SeqCst);
     }
 
     /// Somebody deletes the account's signing keys.
     pub(crate) fn lose_keys(&self) {
-        self.secrets.keys.lock().unwrap().secrets.clear();
+        self.secrets.keys.secrets.lock().unwrap().clear();
     }
 
     /// All that is kept of the account's signing keys.
     pub(crate) fn signing_keys(&self) -> SigningKeys {
-        let acme = "acme".parse().unwrap();
-        let keys = self.secrets.keys.lock().unwrap().get(&acme);
-        keys.unwrap_or_default()
+        self.secrets.keys.kept(&acme()).unwrap_or_default()
     }
 
     /// A delivery of this registration is accepted now.
@@ -1149,20 +1220,13 @@ impl World {
     }
 
     pub(crate) fn keys(&self) -> Vec<(String, String)> {
-        let keys = self
-            .secrets
-            .keys
-            .lock()
-            .unwrap()
-            .get(&"acme".parse().unwrap());
-        let keys = keys.unwrap_or_default();
+        let keys = self.signing_keys();
         let shown = |(id, key): (&WebhookId, &MacKey)| (id.to_string(), key.expose().to_owned());
         keys.by_webhook().iter().map(shown).collect()
     }
 
     pub(crate) fn oauth(&self) -> Option<Authorization> {
-        let acme = "acme".parse().unwrap();
-        let kept = self.secrets.oauth.lock().unwrap().get(&acme)?;
+        let kept = self.secrets.oauth.kept(&acme())?;
         let client_id = kept.credentials.get("client_id");
         Some(Authorization {
             client_id: client_id.unwrap_or_default().to_owned(),
@@ -1222,14 +1286,7 @@ impl World {
         let events = account.events.names();
         assert!(account.events.is(&webhook.events), "{:?}", webhook.events);
         assert!(!events.is_empty());
-        let token: UrlToken = webhook
-            .endpoint
-            .rsplit('/')
-            .next()
-            .unwrap()
-            .parse()
-            .unwrap();
-        let entry = self.token_entry(&token).unwrap();
+        let entry = self.token_entry(&token_of(webhook)).unwrap();
         assert_eq!(entry.status, TokenStatus::Live);
         assert_eq!(entry.account, account.name);
         assert_eq!(entry.webhook, Some(WebhookId::new(webhook.id.as_str())));
@@ -1263,12 +1320,6 @@ fn hold_against_the_description(route: &str, parameters: &Value, answer: &Answer
     let retry_after = answer.retry_after.as_deref();
     let held = described.hold(method, &path, answer.status, retry_after, &answer.body);
     held.unwrap_or_else(|error| panic!("{error}"));
-}
-
-fn gateway_request(route: &str, parameters: &Value, body: Option<String>) -> lambda_http::Request {
-    let event = gateway_event(route, parameters, body);
-    let event = runtime::gateway::GatewayEvent::parse(&event.to_string());
-    event.into_request().unwrap()
 }
 
 pub(crate) fn gateway_event(route: &str, parameters: &Value, body: Option<String>) -> Value {

@@ -8,7 +8,9 @@ use std::thread::JoinHandle;
 use domain::account::UrlToken;
 use domain::signature::LiveSecrets;
 use domain::source::Source;
-use domain::subscription::{Endpoint, EventSelection, HooksUrl, OurSecret};
+use domain::subscription::{
+    ApiError, Endpoint, EventSelection, HooksUrl, OurSecret, RegisteredWebhook,
+};
 use serde_json::Value;
 
 /// Status and further headers, and the body.
@@ -38,17 +40,13 @@ impl Asked {
         };
         let head = String::from_utf8(request[..end].to_vec()).unwrap();
         let mut lines = head.lines();
-        let line = lines
-            .next()
-            .unwrap()
-            .trim_end_matches(" HTTP/1.1")
-            .to_owned();
+        let line = lines.next().unwrap().trim_end_matches(" HTTP/1.1");
         let headers = lines
             .filter_map(|line| line.split_once(": "))
             .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
             .collect();
         let mut asked = Self {
-            line,
+            line: line.to_owned(),
             headers,
             body: Value::Null,
         };
@@ -101,15 +99,38 @@ impl Scripted {
         Self { url, asked }
     }
 
+    /// A server that answers with these pages.
+    pub(crate) fn of_pages(pages: &[impl AsRef<str>]) -> Self {
+        let answers = pages.iter().map(|page| ("200 OK", page.as_ref()));
+        Self::new(&answers.collect::<Vec<_>>())
+    }
+
     /// What was asked; every answer has to have been fetched.
     pub(crate) fn asked(self) -> Vec<Asked> {
         self.asked.join().unwrap()
+    }
+
+    /// The only request that was asked.
+    pub(crate) fn asked_once(self) -> Asked {
+        let mut asked = self.asked();
+        assert_eq!(asked.len(), 1);
+        asked.remove(0)
     }
 
     /// Methods and paths of what was asked.
     pub(crate) fn lines(self) -> Vec<String> {
         self.asked().into_iter().map(|asked| asked.line).collect()
     }
+}
+
+/// Why a call fails.
+pub(crate) async fn failure<T>(call: impl Future<Output = Result<T, ApiError>>) -> ApiError {
+    call.await.err().unwrap()
+}
+
+/// The ids of webhooks, in their order.
+pub(crate) fn ids(webhooks: &[RegisteredWebhook]) -> Vec<&str> {
+    webhooks.iter().map(|webhook| webhook.id.as_str()).collect()
 }
 
 /// An endpoint of a source, its token always the same.
