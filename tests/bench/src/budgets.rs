@@ -10,17 +10,37 @@ use crate::measure::DICTIONARY;
 use crate::pages::{DELIVERED, case};
 use crate::payloads::{FIFTY, FIFTY_LARGER, LEVELS, ONE, ONE_LARGER};
 use crate::peers::PYTHON;
-use crate::run::{CONSUMER, EMPTY, ERASURE, INBOUND, Report, SUBSCRIPTIONS, Warm};
+use crate::run::{CONSUMER, EMPTY, ERASURE, INBOUND, Report, SUBSCRIPTIONS};
 use crate::splitting::Splitting;
 
-/// The most that something may take.
-struct Budget {
-    what: String,
-    most: f64,
-    unit: &'static str,
-    measured: f64,
-    /// Printed where it is missed.
-    why: &'static str,
+/// The budgets of a page, row by row.
+#[derive(Default)]
+struct Table {
+    rows: String,
+    /// Why budgets are missed, each reason once.
+    missed: Vec<&'static str>,
+}
+
+impl Table {
+    /// What something takes beside the most that it may take, and why it is more than that.
+    fn add(
+        &mut self,
+        what: &str,
+        measured: f64,
+        most: f64,
+        unit: &str,
+        why: &'static str,
+    ) -> Result<()> {
+        // As it is printed: what shows as the budget has kept it.
+        let is_kept = (measured * 100.0).round() <= (most * 100.0).round();
+        let kept = if is_kept { "kept" } else { "missed" };
+        let figures = format!("{measured:.2}{unit} | {most:.2}{unit}");
+        writeln!(self.rows, "| {what} | {figures} | {kept} |")?;
+        if !is_kept && !self.missed.contains(&why) {
+            self.missed.push(why);
+        }
+        Ok(())
+    }
 }
 
 /// The section of the page.
@@ -40,26 +60,8 @@ smaller in proportion.
 ",
         millis(PYTHON_TOOK)
     );
-    let mut missed: Vec<String> = Vec::new();
-    for budget in budgets(report)? {
-        let Budget {
-            what,
-            most,
-            unit,
-            measured,
-            why,
-        } = budget;
-        // As it is printed: what shows as the budget has kept it.
-        let is_kept = (measured * 100.0).round() <= (most * 100.0).round();
-        let kept = if is_kept { "kept" } else { "missed" };
-        writeln!(
-            section,
-            "| {what} | {measured:.2}{unit} | {most:.2}{unit} | {kept} |"
-        )?;
-        if !is_kept && !missed.iter().any(|noted| noted == why) {
-            missed.push(why.to_owned());
-        }
-    }
+    let Table { rows, missed } = budgets(report)?;
+    section.push_str(&rows);
     for why in missed {
         write!(section, "\n{why}\n")?;
     }
@@ -111,35 +113,21 @@ const DOLLARS_AT_MOST: [(&str, Entrance, &str, f64); 10] = [
     (ONE, Entrance::FunctionUrl, "compact", 2.55),
 ];
 
-fn budgets(report: &Report) -> Result<Vec<Budget>> {
-    let mut budgets = Vec::new();
-    let mut add = |what: &str, measured, most, unit, why| {
-        let what = what.to_owned();
-        budgets.push(Budget {
-            what,
-            most,
-            unit,
-            measured,
-            why,
-        });
-    };
+fn budgets(report: &Report) -> Result<Table> {
+    let mut budgets = Table::default();
     for function in [INBOUND, CONSUMER, SUBSCRIPTIONS, ERASURE] {
         let zipped = report.zipped.get(function).copied();
         let zipped = count(zipped.with_context(|| format!("{function} was not packed"))?)?;
-        add(
-            &format!("package, {function}"),
-            zipped / 1e6,
-            4.5,
-            " MB",
-            SIZE,
-        );
+        let what = format!("package, {function}");
+        budgets.add(&what, zipped / 1e6, 4.5, " MB", SIZE)?;
     }
     let empty = report.start(EMPTY)?.plain.as_secs_f64();
     for function in [INBOUND, CONSUMER] {
         let start = report.start(function)?;
         for (how, time, most) in [("without", start.plain, 2.0), ("with", start.tls, 2.5)] {
             let what = format!("start of {function} {how} TLS");
-            add(&what, time.as_secs_f64() / empty, most, " × empty", START);
+            let measured = time.as_secs_f64() / empty;
+            budgets.add(&what, measured, most, " × empty", START)?;
         }
     }
     let [one, fifty] = [ONE, FIFTY].map(|payload| report.delivery(INBOUND, payload));
@@ -148,30 +136,16 @@ fn budgets(report: &Report) -> Result<Vec<Budget>> {
     let (ten, thousand) = (&ten?.warm, &thousand?.warm);
     let python = report.delivery(PYTHON, FIFTY)?.warm.cpu;
     let machine = python.as_secs_f64() / PYTHON_TOOK.as_secs_f64();
-    let opened = |warm: &Warm| count(warm.first_connections);
+    for (what, warm, most) in [
+        ("delivery of 1 event", one, 0.0),
+        ("delivery of 50 events", fifty, 1.0),
+        ("batch of ten", ten, 1.0),
+    ] {
+        let what = format!("connections of the first {what}");
+        budgets.add(&what, count(warm.first_connections)?, most, "", FIRST)?;
+    }
     let counted = fifty.instructions.context("no instructions were counted")?;
     for (what, measured, most, unit, why) in [
-        (
-            "connections of the first delivery of 1 event",
-            opened(one)?,
-            0.0,
-            "",
-            FIRST,
-        ),
-        (
-            "connections of the first delivery of 50 events",
-            opened(fifty)?,
-            1.0,
-            "",
-            FIRST,
-        ),
-        (
-            "connections of the first batch of ten",
-            opened(ten)?,
-            1.0,
-            "",
-            FIRST,
-        ),
         (
             "processor time of 50 events",
             millis(fifty.cpu),
@@ -200,34 +174,27 @@ fn budgets(report: &Report) -> Result<Vec<Budget>> {
             " ms",
             WARM,
         ),
-        (
-            "log of a delivery of 1 event",
-            count(one.log_bytes)?,
-            300.0,
-            " bytes",
-            LOG,
-        ),
-        (
-            "log of an event in a batch of ten",
-            count(ten.log_bytes)? / 10.0,
-            130.0,
-            " bytes",
-            LOG,
-        ),
     ] {
-        add(what, measured, most, unit, why);
+        budgets.add(what, measured, most, unit, why)?;
+    }
+    for (what, warm, events, most) in [
+        ("a delivery of 1 event", one, 1.0, 300.0),
+        ("an event in a batch of ten", ten, 10.0, 130.0),
+    ] {
+        let measured = count(warm.log_bytes)? / events;
+        budgets.add(&format!("log of {what}"), measured, most, " bytes", LOG)?;
     }
     for (payload, most) in SPLITTING_AT_MOST {
         let Splitting { split, pass, .. } = report.splitting(payload)?;
         let what = format!("instructions of splitting {payload}");
         let measured = split.instructions_over(*pass);
-        add(&what, measured, most, " × a pass", SPLITTING);
+        budgets.add(&what, measured, most, " × a pass", SPLITTING)?;
     }
     for (payload, most) in WITHOUT_AWS_AT_MOST {
         let Splitting { take, floor, .. } = report.splitting(payload)?;
         let what = format!("time besides calls to AWS, {payload}");
         let measured = take.time_over(*floor);
-        add(&what, measured, most, " × MAC and pass", SPLITTING);
+        budgets.add(&what, measured, most, " × MAC and pass", SPLITTING)?;
     }
     for (payload, entrance, format, most) in DOLLARS_AT_MOST {
         let mut delivered = DELIVERED.into_iter();
@@ -239,7 +206,7 @@ fn budgets(report: &Report) -> Result<Vec<Budget>> {
             Entrance::FunctionUrl => ", by a Function URL",
         };
         let what = format!("a million events, {payload} a delivery, {format}{by}");
-        add(&what, cost::total(&bill), most, " dollars", DOLLARS);
+        budgets.add(&what, cost::total(&bill), most, " dollars", DOLLARS)?;
     }
     Ok(budgets)
 }

@@ -24,17 +24,25 @@ impl Price {
 }
 
 const MILLION: f64 = 1e6;
-const SQS_PAGE: &str = "https://aws.amazon.com/sqs/pricing/";
-const LAMBDA_PAGE: &str = "https://aws.amazon.com/lambda/pricing/";
-const DYNAMO_PAGE: &str = "https://aws.amazon.com/dynamodb/pricing/on-demand/";
 
-const fn price(
-    what: &'static str,
-    dollars: f64,
-    per: f64,
-    unit: &'static str,
-    page: &'static str,
-) -> Price {
+/// For how many a price is, and their name on the page.
+type Unit = (f64, &'static str);
+const REQUESTS: Unit = (MILLION, "million requests");
+const UNITS: Unit = (MILLION, "million units");
+const CALLS: Unit = (MILLION, "million calls");
+const OBJECTS: Unit = (MILLION, "million objects");
+const GIGABYTE_SECONDS: Unit = (1.0, "gigabyte-second");
+const GIGABYTES: Unit = (1e9, "gigabyte");
+
+const GATEWAY_PAGE: &str = "https://aws.amazon.com/api-gateway/pricing/";
+const LAMBDA_PAGE: &str = "https://aws.amazon.com/lambda/pricing/";
+const SQS_PAGE: &str = "https://aws.amazon.com/sqs/pricing/";
+const DYNAMO_PAGE: &str = "https://aws.amazon.com/dynamodb/pricing/on-demand/";
+const SECRETS_PAGE: &str = "https://aws.amazon.com/secrets-manager/pricing/";
+const S3_PAGE: &str = "https://aws.amazon.com/s3/pricing/";
+const LOGS_PAGE: &str = "https://aws.amazon.com/cloudwatch/pricing/";
+
+const fn price(what: &'static str, dollars: f64, (per, unit): Unit, page: &'static str) -> Price {
     Price {
         what,
         dollars,
@@ -44,76 +52,26 @@ const fn price(
     }
 }
 
-const HTTP_API: Price = price(
-    "API Gateway, HTTP API",
-    1.00,
-    MILLION,
-    "million requests",
-    "https://aws.amazon.com/api-gateway/pricing/",
-);
-const INVOCATION: Price = price(
-    "Lambda, requests",
-    0.20,
-    MILLION,
-    "million requests",
-    LAMBDA_PAGE,
-);
+const HTTP_API: Price = price("API Gateway, HTTP API", 1.00, REQUESTS, GATEWAY_PAGE);
+const INVOCATION: Price = price("Lambda, requests", 0.20, REQUESTS, LAMBDA_PAGE);
 const DURATION: Price = price(
     "Lambda, duration on arm64",
     0.000_013_333_4,
-    1.0,
-    "gigabyte-second",
+    GIGABYTE_SECONDS,
     LAMBDA_PAGE,
 );
-const SQS: Price = price(
-    "SQS, requests of 64 KB",
-    0.40,
-    MILLION,
-    "million requests",
-    SQS_PAGE,
-);
+const SQS: Price = price("SQS, requests of 64 KB", 0.40, REQUESTS, SQS_PAGE);
 const FAIR: Price = price(
     "SQS, fair queues (messages with a group)",
     0.10,
-    MILLION,
-    "million requests",
+    REQUESTS,
     SQS_PAGE,
 );
-const WRITE: Price = price(
-    "DynamoDB, write units",
-    0.625,
-    MILLION,
-    "million units",
-    DYNAMO_PAGE,
-);
-const READ: Price = price(
-    "DynamoDB, read units",
-    0.125,
-    MILLION,
-    "million units",
-    DYNAMO_PAGE,
-);
-const SECRET: Price = price(
-    "Secrets Manager, calls",
-    5.00,
-    MILLION,
-    "million calls",
-    "https://aws.amazon.com/secrets-manager/pricing/",
-);
-const PUT: Price = price(
-    "S3, objects put",
-    5.00,
-    MILLION,
-    "million objects",
-    "https://aws.amazon.com/s3/pricing/",
-);
-const LOGS: Price = price(
-    "CloudWatch Logs, taken in",
-    0.50,
-    1e9,
-    "gigabyte",
-    "https://aws.amazon.com/cloudwatch/pricing/",
-);
+const WRITE: Price = price("DynamoDB, write units", 0.625, UNITS, DYNAMO_PAGE);
+const READ: Price = price("DynamoDB, read units", 0.125, UNITS, DYNAMO_PAGE);
+const SECRET: Price = price("Secrets Manager, calls", 5.00, CALLS, SECRETS_PAGE);
+const PUT: Price = price("S3, objects put", 5.00, OBJECTS, S3_PAGE);
+const LOGS: Price = price("CloudWatch Logs, taken in", 0.50, GIGABYTES, LOGS_PAGE);
 
 /// Every price that the model uses.
 pub const PRICES: [Price; 10] = [
@@ -188,14 +146,10 @@ impl Case {
         // Of one event.
         let each = |of: fn(&Invocation) -> f64| of(&inbound) / events + of(&consumer) / BATCH;
         let invocations = 1.0 / events + 1.0 / BATCH;
-        let entrance = match self.entrance {
-            Entrance::Gateway => HTTP_API.of(1.0 / events),
-            Entrance::FunctionUrl => 0.0,
-        };
         // Lambda receives a lane's full batch by one request, and deletes it by another.
         let lanes = 2.0 / BATCH;
         let lines = [
-            ("the endpoint", entrance),
+            ("the endpoint", self.endpoint()),
             (INVOCATION.what, INVOCATION.of(invocations)),
             (DURATION.what, DURATION.of(each(Invocation::duration))),
             (SQS.what, SQS.of(each(|of| of.units.sqs) + lanes)),
@@ -206,22 +160,25 @@ impl Case {
             (PUT.what, PUT.of(each(|of| of.units.puts))),
             (LOGS.what, LOGS.of(each(|of| of.log_bytes))),
         ];
-        lines
-            .map(|(what, dollars)| (what, dollars * MILLION))
-            .to_vec()
+        let lines = lines.map(|(what, dollars)| (what, dollars * MILLION));
+        lines.to_vec()
     }
 
     /// What any design pays that makes each event durable in a queue before it answers, handles events in full batches,
     /// keeps the state of each record and forwards each event: no logs, no receipts, no reads and no time of a processor.
     pub fn floor(&self) -> f64 {
-        let entrance = match self.entrance {
-            Entrance::Gateway => HTTP_API.of(1.0 / self.events),
-            Entrance::FunctionUrl => 0.0,
-        };
         let sends = (self.events / BATCH).ceil() / self.events;
         let queues = SQS.of(sends + 3.0 / BATCH);
         let invocations = INVOCATION.of(1.0 / self.events + 1.0 / BATCH);
-        (entrance + invocations + queues + WRITE.of(1.0)) * MILLION
+        (self.endpoint() + invocations + queues + WRITE.of(1.0)) * MILLION
+    }
+
+    /// What an event comes in by.
+    fn endpoint(&self) -> f64 {
+        match self.entrance {
+            Entrance::Gateway => HTTP_API.of(1.0 / self.events),
+            Entrance::FunctionUrl => 0.0,
+        }
     }
 }
 

@@ -184,11 +184,8 @@ pub async fn run(
             );
         }
     }
-    let figures: usize = scale
-        .parts()
-        .map(|(_, _, figures)| figures.len())
-        .iter()
-        .sum();
+    let figures = scale.parts().map(|(.., figures)| figures.len());
+    let figures: usize = figures.iter().sum();
     Ok(Outcome::Passed(format!(
         "{figures} figures; of two counts of instructions none differ by more than {spread:.2} %"
     )))
@@ -222,26 +219,19 @@ async fn measure(
     for (work, events) in WORK {
         let name = format!("{work} of {events}");
         step.update(&name);
-        let mut counts = [0; 2];
-        let mut calls = Figures::new();
-        for count in &mut counts {
-            *count = each(TIMES, async |times| {
-                let count;
-                (count, calls) = counter.work(&example, work, events, times, None).await?;
-                Ok(count)
-            })
-            .await?;
-        }
-        let calls = calls
-            .into_iter()
-            .map(|(call, count)| (format!("{name}: {call}"), count));
+        let work = Work {
+            example: &example,
+            arguments: [work, events],
+            mistake: None,
+        };
+        let (first, _) = counter.instructions(work).await?;
+        let (second, calls) = counter.instructions(work).await?;
+        let calls = calls.into_iter();
+        let calls = calls.map(|(call, count)| (format!("{name}: {call}"), count));
         scale.calls.extend(calls);
-        let count = agreed(&name, counts, &mut spread)?;
+        let count = agreed(&name, [first, second], &mut spread)?;
         scale.instructions.insert(name.clone(), count);
-        let bytes = each(TIMES, async |times| {
-            counter.allocated(&example, work, events, times, None).await
-        })
-        .await?;
+        let bytes = counter.allocated(work).await?;
         scale.allocated_bytes.insert(name, bytes);
     }
     caught(&counter, &example, &scale, &mut step).await?;
@@ -256,16 +246,13 @@ async fn measure(
         if let Some(routes) = variables.get_mut("ROUTES") {
             *routes = QUEUE.to_owned();
         }
-        let mut counts = [0; 2];
-        for count in &mut counts {
-            *count = counter.start(program, &variables).await?;
-        }
-        let count = agreed(function, counts, &mut spread)?;
-        scale
-            .start_instructions
-            .insert((*function).to_owned(), count);
+        let first = counter.start(program, &variables).await?;
+        let second = counter.start(program, &variables).await?;
+        let count = agreed(function, [first, second], &mut spread)?;
+        let function = (*function).to_owned();
+        scale.start_instructions.insert(function.clone(), count);
         let zipped = zipped(program, tools, &counter.directory, &counter.log).await?;
-        scale.zipped_bytes.insert((*function).to_owned(), zipped);
+        scale.zipped_bytes.insert(function, zipped);
     }
     step.update("one more client");
     second_client_caught(&counter, &template, &programs, &scale).await?;
@@ -301,6 +288,15 @@ async fn example(places: &Places, log: &Path, progress: Progress) -> Result<Path
     Ok(target.join("debug/examples/scale"))
 }
 
+/// What the example handles: arguments of the program.
+#[derive(Clone, Copy)]
+struct Work<'w> {
+    example: &'w Path,
+    /// What, and how many events of it.
+    arguments: [&'w str; 2],
+    mistake: Option<&'w str>,
+}
+
 /// Counts instructions.
 struct Counter {
     valgrind: PathBuf,
@@ -326,43 +322,41 @@ impl Counter {
         self.directory.join("valgrind.out")
     }
 
-    /// The instructions of the example that handles something so often, and the calls that it makes each time.
-    async fn work(
-        &self,
-        example: &Path,
-        work: &str,
-        events: &str,
-        times: u64,
-        mistake: Option<&str>,
-    ) -> Result<(u64, Figures)> {
-        let mut command = self.command("callgrind", example);
-        command.args([work, events, &times.to_string()]);
-        command.args(mistake);
-        let mut calls = None;
-        job::succeed("the example", command, &self.log, |line| {
-            if let Some(json) = line.strip_prefix("calls: ") {
-                calls = Some(serde_json::from_str(json));
-            }
-        })
-        .await?;
-        let calls = calls.context("the example reported no calls")??;
-        Ok((counted(&self.output(), instructions)?, calls))
+    /// The same for the example that handles something so often.
+    fn handling(&self, tool: &str, work: Work<'_>, times: u64) -> Command {
+        let mut command = self.command(tool, work.example);
+        command.args(work.arguments).arg(times.to_string());
+        command.args(work.mistake);
+        command
     }
 
-    /// The bytes of memory that the example asks for.
-    async fn allocated(
-        &self,
-        example: &Path,
-        work: &str,
-        events: &str,
-        times: u64,
-        mistake: Option<&str>,
-    ) -> Result<u64> {
-        let mut command = self.command("dhat", example);
-        command.args([work, events, &times.to_string()]);
-        command.args(mistake);
-        job::succeed("the example", command, &self.log, |_| {}).await?;
-        counted(&self.output(), allocated)
+    /// The instructions that the example takes each time, and the calls that it makes.
+    async fn instructions(&self, work: Work<'_>) -> Result<(u64, Figures)> {
+        let mut calls = None;
+        let count = each(TIMES, async |times| {
+            calls = None;
+            let command = self.handling("callgrind", work, times);
+            job::succeed("the example", command, &self.log, |line| {
+                if let Some(json) = line.strip_prefix("calls: ") {
+                    calls = Some(serde_json::from_str(json));
+                }
+            })
+            .await?;
+            ensure!(calls.is_some(), "the example reported no calls");
+            counted(&self.output(), instructions)
+        })
+        .await?;
+        Ok((count, calls.context("the example reported no calls")??))
+    }
+
+    /// The bytes of memory that the example asks for each time.
+    async fn allocated(&self, work: Work<'_>) -> Result<u64> {
+        each(TIMES, async |times| {
+            let command = self.handling("dhat", work, times);
+            job::succeed("the example", command, &self.log, |_| {}).await?;
+            counted(&self.output(), allocated)
+        })
+        .await
     }
 
     /// The instructions of a function's program until it asks for an event. Its connections to AWS are refused: were they
@@ -464,23 +458,18 @@ const MISTAKES: [&str; 2] = ["clone-the-body", "log-a-line"];
 
 /// That the guard would notice each of the mistakes.
 async fn caught(counter: &Counter, example: &Path, scale: &Scale, step: &mut Step) -> Result<()> {
-    let (work, events) = ("delivery", "50");
-    let name = format!("{work} of {events}");
+    let arguments = ["delivery", "50"];
+    let name = arguments.join(" of ");
     for mistake in MISTAKES {
         step.update(mistake);
         let mut wrong = scale.clone();
-        let mistaken = Some(mistake);
-        let count = each(TIMES, async |times| {
-            let work = counter.work(example, work, events, times, mistaken);
-            Ok(work.await?.0)
-        })
-        .await?;
-        let bytes = each(TIMES, async |times| {
-            counter
-                .allocated(example, work, events, times, mistaken)
-                .await
-        })
-        .await?;
+        let work = Work {
+            example,
+            arguments,
+            mistake: Some(mistake),
+        };
+        let (count, _) = counter.instructions(work).await?;
+        let bytes = counter.allocated(work).await?;
         wrong.instructions.insert(name.clone(), count);
         wrong.allocated_bytes.insert(name.clone(), bytes);
         ensure!(
@@ -505,8 +494,7 @@ async fn second_client_caught(
     scale: &Scale,
 ) -> Result<()> {
     let function = "consumer";
-    let program = programs.iter().find(|(name, _)| *name == function);
-    let (_, program) = program.context("there is no consumer")?;
+    let program = measure::program_of(programs, function)?;
     let mut variables = template.variables(function);
     variables.insert("ROUTES".to_owned(), TOPIC.to_owned());
     let with = counter.start(program, &variables).await?;

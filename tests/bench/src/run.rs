@@ -167,7 +167,7 @@ impl Report {
 struct Bench<'p> {
     template: Template,
     programs: [(&'static str, PathBuf); 4],
-    on_tls: BTreeMap<&'static str, PathBuf>,
+    on_tls: [(&'static str, PathBuf); 4],
     empty: PathBuf,
     peers: Peers,
     root: String,
@@ -205,9 +205,9 @@ pub async fn run(
     let scratch = places.scratch().join("benchmark");
     std::fs::create_dir_all(&scratch)?;
     let certificates = Certificates::make(places, tools, &scratch, &log).await?;
-    let mut on_tls = BTreeMap::new();
-    for (function, program) in &programs {
-        on_tls.insert(*function, certificates.trusting(function, program)?);
+    let mut on_tls = programs.clone();
+    for (function, program) in &mut on_tls {
+        *program = certificates.trusting(function, program)?;
     }
     let template = tokio::fs::read_to_string(places.template()).await?;
     let bench = Bench {
@@ -301,16 +301,11 @@ impl Bench<'_> {
 
     /// How a function's program is started on a stand.
     fn function(&self, name: &'static str, stand: &Stand) -> Result<Launch> {
-        let program = match std::ptr::eq(stand, &self.tls) {
-            true => self.on_tls.get(name),
-            false => {
-                let mut programs = self.programs.iter();
-                programs
-                    .find(|(function, _)| *function == name)
-                    .map(|(_, path)| path)
-            }
+        let programs = match std::ptr::eq(stand, &self.tls) {
+            true => &self.on_tls,
+            false => &self.programs,
         };
-        let program = program.with_context(|| format!("{name} has no program"))?;
+        let program = measure::program_of(programs, name)?;
         let variables = measure::variables(&self.template, name, stand);
         Ok(launch(name, program, variables, &self.scratch))
     }

@@ -1,9 +1,10 @@
 //! Accounts of a run, connected as an operator connects them.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use http::Method;
+use local::aws::Answer;
 use local::connecting::desired_by_name;
 use local::progress::Progress;
 use serde_json::{Value, json};
@@ -11,6 +12,7 @@ use simulator::control::NewSite;
 use simulator::{Control, SigningKey, Source, Target};
 
 use crate::log::now;
+use crate::patience::until;
 use crate::sources;
 use crate::test_stack::TestStack;
 
@@ -111,21 +113,15 @@ async fn done(
     body: Option<&Value>,
 ) -> Result<Value> {
     let url = format!("{}/accounts/{name}{path}", stack.output("AdminUrl")?);
-    let begun = Instant::now();
-    loop {
-        let answer = stack.aws.api(method.clone(), &url, body).await?;
-        if answer.status == 200 {
-            return Ok(answer.body);
-        }
-        if begun.elapsed() > PATIENCE {
-            bail!(
-                "{method} {name}{path} is not done: {} {}",
-                answer.status,
-                answer.body
-            );
-        }
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
+    until(PATIENCE, Duration::from_millis(200), async || {
+        let Answer { status, body, .. } = stack.aws.api(method.clone(), &url, body).await?;
+        ensure!(
+            status == 200,
+            "{method} {name}{path} is not done: {status} {body}"
+        );
+        Ok(body)
+    })
+    .await
 }
 
 #[cfg(test)]

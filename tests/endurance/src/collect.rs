@@ -23,6 +23,10 @@ pub(crate) struct QueueMessage {
     pub(crate) sent: u64,
 }
 
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// One queue's messages of this run.
 #[derive(Debug)]
 pub(crate) struct QueueReader {
@@ -47,18 +51,15 @@ impl QueueReader {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, QueueMessage>> {
-        self.messages.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// How many messages there were.
     pub(crate) fn count(&self) -> usize {
-        self.lock().len()
+        locked(&self.messages).len()
     }
 
     /// All messages so far, in the order in which the queue got them.
     pub(crate) fn messages(&self) -> Vec<QueueMessage> {
-        let mut messages: Vec<QueueMessage> = self.lock().values().cloned().collect();
+        let messages = locked(&self.messages);
+        let mut messages: Vec<QueueMessage> = messages.values().cloned().collect();
         messages.sort_by_key(|message| message.sent);
         messages
     }
@@ -72,11 +73,7 @@ impl QueueReader {
             if self.collect().await? > 0 {
                 continue;
             }
-            let others = self
-                .others
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .len();
+            let others = locked(&self.others).len();
             if waiting(&self.aws, &self.url).await? <= others {
                 return Ok(());
             }
@@ -100,55 +97,34 @@ impl QueueReader {
     /// # Errors
     /// The queue does not answer.
     pub(crate) async fn collect(&self) -> Result<usize> {
-        let answer = self
-            .aws
-            .sqs(
-                "ReceiveMessage",
-                &json!({
-                    "QueueUrl": self.url, "MaxNumberOfMessages": 10, "VisibilityTimeout": HIDDEN_SECONDS,
-                    "AttributeNames": ["SentTimestamp"],
-                }),
-            )
-            .await?;
+        let receive = json!({
+            "QueueUrl": self.url, "MaxNumberOfMessages": 10, "VisibilityTimeout": HIDDEN_SECONDS,
+            "AttributeNames": ["SentTimestamp"],
+        });
+        let answer = self.aws.sqs("ReceiveMessage", &receive).await?;
         let messages = answer.get("Messages").and_then(Value::as_array);
         let text = |message: &Value, path: &str| {
-            message
-                .pointer(path)
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-                .to_owned()
+            let text = message.pointer(path).and_then(Value::as_str);
+            text.unwrap_or_default().to_owned()
         };
-        let mut handles = Vec::new();
+        let mut entries: Vec<Value> = Vec::new();
         for message in messages.into_iter().flatten() {
-            let body = text(message, "/Body");
+            let (id, body) = (text(message, "/MessageId"), text(message, "/Body"));
             if !body.contains(&self.marker) {
-                self.others
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .insert(text(message, "/MessageId"));
+                locked(&self.others).insert(id);
                 continue;
             }
             let sent = text(message, "/Attributes/SentTimestamp");
-            let kept = QueueMessage {
-                body,
-                sent: sent.parse().unwrap_or_default(),
-            };
+            let sent = sent.parse().unwrap_or_default();
             // One that could not be deleted comes again under the same id.
-            self.lock().insert(text(message, "/MessageId"), kept);
-            handles.push(text(message, "/ReceiptHandle"));
+            locked(&self.messages).insert(id, QueueMessage { body, sent });
+            let place = entries.len().to_string();
+            let handle = text(message, "/ReceiptHandle");
+            entries.push(json!({ "Id": place, "ReceiptHandle": handle }));
         }
-        if !handles.is_empty() {
-            let entries: Vec<Value> = handles
-                .iter()
-                .enumerate()
-                .map(|(place, handle)| json!({ "Id": place.to_string(), "ReceiptHandle": handle }))
-                .collect();
-            self.aws
-                .sqs(
-                    "DeleteMessageBatch",
-                    &json!({ "QueueUrl": self.url, "Entries": entries }),
-                )
-                .await?;
+        if !entries.is_empty() {
+            let delete = json!({ "QueueUrl": self.url, "Entries": entries });
+            self.aws.sqs("DeleteMessageBatch", &delete).await?;
         }
         Ok(messages.map_or(0, Vec::len))
     }
@@ -160,20 +136,14 @@ impl QueueReader {
 /// The queue does not answer.
 pub(crate) async fn waiting(aws: &Aws, url: &str) -> Result<usize> {
     let attributes = attributes(aws, url).await?;
-    let number = |name: &str| {
-        let value = attributes.get(name).and_then(Value::as_str);
-        value
-            .and_then(|value| value.parse::<usize>().ok())
-            .unwrap_or(0)
+    let number = |which: &str| -> Option<usize> {
+        let name = format!("ApproximateNumberOfMessages{which}");
+        attributes.get(name)?.as_str()?.parse().ok()
     };
-    Ok([
-        "ApproximateNumberOfMessages",
-        "ApproximateNumberOfMessagesNotVisible",
-        "ApproximateNumberOfMessagesDelayed",
-    ]
-    .into_iter()
-    .map(number)
-    .sum())
+    Ok(["", "NotVisible", "Delayed"]
+        .into_iter()
+        .filter_map(number)
+        .sum())
 }
 
 /// Everything that a queue says of itself.
@@ -181,11 +151,7 @@ pub(crate) async fn waiting(aws: &Aws, url: &str) -> Result<usize> {
 /// # Errors
 /// The queue does not answer.
 pub(crate) async fn attributes(aws: &Aws, url: &str) -> Result<Value> {
-    let answer = aws
-        .sqs(
-            "GetQueueAttributes",
-            &json!({ "QueueUrl": url, "AttributeNames": ["All"] }),
-        )
-        .await?;
+    let get = json!({ "QueueUrl": url, "AttributeNames": ["All"] });
+    let answer = aws.sqs("GetQueueAttributes", &get).await?;
     Ok(answer.get("Attributes").cloned().unwrap_or_default())
 }

@@ -64,94 +64,72 @@ const GET: &str = "dynamodb:GetItem";
 /// The call that sets when a failed message comes again.
 const DELAY: &str = "sqs:ChangeMessageVisibilityBatch";
 
+fn refuse(code: &str) -> Value {
+    json!({ "refuse": { "status": 400, "code": code } })
+}
+
 /// The faults that may be met at any time, each by so many of a thousand calls.
-fn at_all_times() -> Vec<(Kind, u32, Value)> {
-    let refuse = |code: &str| json!({ "refuse": { "status": 400, "code": code } });
+fn at_all_times() -> Vec<(Kind, Value)> {
+    let share = |thousandths: u32| f64::from(thousandths) / 1000.0;
     // Of a batch, the events of one colour.
     let part = |tint: &str, code: &str, permanent: bool| {
         json!({ "refuse_entries": {
             "contains": format!(r#""tint":"{tint}""#), "code": code, "sender_fault": permanent,
         }})
     };
-    let of = |operation: &str, fault: Value| json!({ "operation": operation, "fault": fault });
-    let any = |fault: Value| json!({ "fault": fault });
+    let of = |kind, thousandths, operation: &str, fault: Value| {
+        let share = share(thousandths);
+        let rule = json!({ "operation": operation, "fault": fault, "share": share });
+        (kind, rule)
+    };
+    let throttled =
+        |thousandths, operation, code| of(Kind::Throttled, thousandths, operation, refuse(code));
+    let any = |kind, thousandths, fault: Value| {
+        let rule = json!({ "fault": fault, "share": share(thousandths) });
+        (kind, rule)
+    };
+    let unavailable = part("t3", "ServiceUnavailable", false);
+    let internal = part("t5", "InternalError", false);
+    // The content is to blame, says the queue: such an event travels as a pointer.
+    let to_blame = json!({
+        "operation": SEND, "resource": "OrdersQueue", "fault": part("t9", "InvalidMessageContents", true),
+        "share": share(300),
+    });
     vec![
-        (
-            Kind::Throttled,
-            25,
-            of(UPDATE, refuse("ProvisionedThroughputExceededException")),
-        ),
-        (
-            Kind::Throttled,
-            20,
-            of(UPDATE, refuse("ThrottlingException")),
-        ),
-        (Kind::Throttled, 25, of(SEND, refuse("RequestThrottled"))),
-        (Kind::Throttled, 20, of(GET, refuse("ThrottlingException"))),
-        (
-            Kind::PartialBatch,
-            200,
-            of(SEND, part("t3", "ServiceUnavailable", false)),
-        ),
-        (
-            Kind::PartialBatch,
-            100,
-            of(SEND, part("t5", "InternalError", false)),
-        ),
-        // The content is to blame, says the queue: such an event travels as a pointer.
-        (
-            Kind::PartialBatch,
-            300,
-            json!({
-                "operation": SEND, "resource": "OrdersQueue", "fault": part("t9", "InvalidMessageContents", true),
-            }),
-        ),
-        (Kind::ServerError, 10, any(json!({ "status": 500 }))),
-        (Kind::ServerError, 10, any(json!({ "status": 503 }))),
-        (
-            Kind::ServerError,
-            5,
-            any(json!({ "work_then_status": 500 })),
-        ),
-        (Kind::Reset, 8, any(json!("drop"))),
-        (Kind::Reset, 8, any(json!("work_then_drop"))),
-        (Kind::Truncated, 10, any(json!("work_then_truncate"))),
-        (Kind::Late, 15, any(json!({ "delay_ms": 300 }))),
+        throttled(25, UPDATE, "ProvisionedThroughputExceededException"),
+        throttled(20, UPDATE, "ThrottlingException"),
+        throttled(25, SEND, "RequestThrottled"),
+        throttled(20, GET, "ThrottlingException"),
+        of(Kind::PartialBatch, 200, SEND, unavailable),
+        of(Kind::PartialBatch, 100, SEND, internal),
+        (Kind::PartialBatch, to_blame),
+        any(Kind::ServerError, 10, json!({ "status": 500 })),
+        any(Kind::ServerError, 10, json!({ "status": 503 })),
+        any(Kind::ServerError, 5, json!({ "work_then_status": 500 })),
+        any(Kind::Reset, 8, json!("drop")),
+        any(Kind::Reset, 8, json!("work_then_drop")),
+        any(Kind::Truncated, 10, json!("work_then_truncate")),
+        any(Kind::Late, 15, json!({ "delay_ms": 300 })),
         // Longer than the functions wait for one attempt.
-        (Kind::Late, 3, any(json!({ "delay_ms": 2_300 }))),
+        any(Kind::Late, 3, json!({ "delay_ms": 2_300 })),
     ]
 }
 
-/// The outages, one of which is met by every call that it is for.
-fn outages() -> Vec<(Kind, &'static str, Value)> {
-    let gone = json!({ "refuse": { "status": 400, "code": "QueueDoesNotExist" } });
-    let throttled = |code: &str| json!({ "refuse": { "status": 400, "code": code } });
-    vec![
-        (
-            Kind::TeamRefused,
-            "the team's queue refuses",
-            json!({ "operation": SEND, "resource": "ExampleTeam", "fault": gone }),
-        ),
-        (
-            Kind::Throttled,
-            "the orders' lane is throttled",
-            json!({ "operation": SEND, "resource": "OrdersQueue", "fault": throttled("RequestThrottled") }),
-        ),
-        (
-            Kind::ServerError,
-            "the records table is down",
-            json!({ "operation": UPDATE, "resource": "Records", "fault": { "status": 503 } }),
-        ),
-        (
-            Kind::Reset,
-            "the receipts table is out of reach",
-            json!({ "resource": "Receipts", "fault": "drop" }),
-        ),
-        (
-            Kind::ServerError,
-            "the inventory lane is down",
-            json!({ "operation": SEND, "resource": "InventoryQueue", "fault": { "status": 500 } }),
-        ),
+/// The outages, one of which is met by every call that it is for: the team's queue refuses, the orders' lane is throttled, the
+/// records table is down, the receipts table is out of reach, the inventory lane is down.
+fn outages() -> [(Kind, Value); 5] {
+    let of = |operation: &str, resource: &str, fault: Value| json!({ "operation": operation, "resource": resource, "fault": fault });
+    let gone = of(SEND, "ExampleTeam", refuse("QueueDoesNotExist"));
+    let throttled = of(SEND, "OrdersQueue", refuse("RequestThrottled"));
+    let records_down = of(UPDATE, "Records", json!({ "status": 503 }));
+    let out_of_reach = json!({ "resource": "Receipts", "fault": "drop" });
+    let lane_down = of(SEND, "InventoryQueue", json!({ "status": 500 }));
+    [
+        (Kind::TeamRefused, gone),
+        (Kind::Throttled, throttled),
+        (Kind::ServerError, records_down),
+        (Kind::Reset, out_of_reach),
+        (Kind::ServerError, lane_down),
     ]
 }
 
@@ -187,15 +165,10 @@ impl Disturbance {
         };
         if gentle {
             // The first rule that fits decides, and this one changes nothing.
-            disturbance
-                .add(&json!({ "operation": DELAY, "fault": { "delay_ms": 0 } }))
-                .await?;
+            let spare = json!({ "operation": DELAY, "fault": { "delay_ms": 0 } });
+            disturbance.add(&spare).await?;
         }
-        for (kind, thousandths, mut rule) in at_all_times() {
-            if let Some(rule) = rule.as_object_mut() {
-                let share = json!(f64::from(thousandths) / 1000.0);
-                rule.insert("share".to_owned(), share);
-            }
+        for (kind, rule) in at_all_times() {
             let id = disturbance.add(&rule).await?;
             disturbance.rules.insert(id, kind);
         }
@@ -203,15 +176,20 @@ impl Disturbance {
     }
 
     async fn add(&self, rule: &Value) -> Result<u64> {
-        add_at(&self.http, &self.base, rule).await
+        #[derive(Deserialize)]
+        struct Added {
+            id: u64,
+        }
+        let added = self.http.post(&self.base).json(rule).send().await;
+        let added = added.and_then(reqwest::Response::error_for_status);
+        let added: Added = added.context("the proxy takes no rule")?.json().await?;
+        Ok(added.id)
     }
 
     async fn met(&self) -> Result<Vec<Active>> {
         let rules = self.http.get(&self.base).send().await;
-        Ok(rules
-            .context("the proxy does not show its rules")?
-            .json()
-            .await?)
+        let rules = rules.context("the proxy does not show its rules")?;
+        Ok(rules.json().await?)
     }
 
     /// Has outages come and go until it is dropped.
@@ -219,7 +197,7 @@ impl Disturbance {
         let all = outages();
         // Each once, and then by chance.
         for round in 0.. {
-            let (kind, _, rule) = match all.get(round) {
+            let (kind, rule) = match all.get(round) {
                 Some(outage) => outage,
                 None => &rng.pick(&all),
             };
@@ -270,17 +248,6 @@ impl Disturbance {
 
 fn rules_of(proxy: &str) -> String {
     format!("{}/_proxy/rules", proxy.trim_end_matches('/'))
-}
-
-async fn add_at(http: &reqwest::Client, rules: &str, rule: &Value) -> Result<u64> {
-    #[derive(Deserialize)]
-    struct Added {
-        id: u64,
-    }
-    let added = http.post(rules).json(rule).send().await;
-    let added = added.and_then(reqwest::Response::error_for_status);
-    let added: Added = added.context("the proxy takes no rule")?.json().await?;
-    Ok(added.id)
 }
 
 /// Takes every rule away, whoever set it, as a run that was cut short must.

@@ -15,15 +15,16 @@ use local::places::Places;
 use local::progress::Progress;
 use local::refusal::Refusal;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use simulator::control::Deliver;
 use simulator::{Control, EventText, RetryPolicy, SiteControl, Source};
 use tokio::process::Command;
 
 use crate::accounts;
 use crate::collect::{self, QueueReader};
-use crate::permissions::{self, Grant, TO_TEAMS};
-use crate::report::Run;
+use crate::patience::until;
+use crate::permissions::{self, TO_LANES, TO_TEAMS, role_of};
+use crate::report::{Run, line};
 use crate::test_stack::{LANES, TestStack};
 
 /// How long something may take to show. A message that is no event is dead after a hundred receives, a second apart.
@@ -38,11 +39,6 @@ const VISIBILITY: &str = "290";
 const DISABLED_AFTER: u32 = 5;
 /// What is no event, and comes into a lane all the same.
 const POISON: [&str; 2] = ["no event: drill", r#"{"specversion":"1.0","drill":true}"#];
-/// What inbound sends with.
-const TO_LANES: Grant = Grant {
-    action: "sqs:SendMessage*",
-    on: "OrdersQueue",
-};
 
 /// Arguments of `drill`.
 #[derive(Clone, Debug, Args)]
@@ -65,17 +61,16 @@ pub(crate) struct Outcome {
 
 impl Run for Outcome {
     fn summary(&self) -> String {
+        let (accepted, commands) = (self.accepted, self.commands.len());
         format!(
-            "{} orders are with the team, after {} commands that the doctor printed",
-            self.accepted,
-            self.commands.len()
+            "{accepted} orders are with the team, after {commands} commands that the doctor printed"
         )
     }
 
     fn lines(&self) -> Vec<(String, String)> {
-        let accepted = ("orders accepted".to_owned(), self.accepted.to_string());
+        let accepted = line("orders accepted", &self.accepted);
         let commands = self.commands.iter();
-        let commands = commands.map(|command| ("printed and run".to_owned(), command.clone()));
+        let commands = commands.map(|command| line("printed and run", command));
         [accepted].into_iter().chain(commands).collect()
     }
 
@@ -119,7 +114,7 @@ pub(crate) async fn run(places: &Places, stack: &TestStack, progress: Progress) 
     story.break_everything().await?;
     step.done("");
     let step = progress.step("Poison dies");
-    story.poison_dies().await?;
+    story.has("OrdersDlqUrl", POISON.len()).await?;
     step.done("");
     let step = progress.step("Doing what the doctor prints");
     let left = story.repair().await?;
@@ -197,14 +192,11 @@ impl<'a> Story<'a> {
                 ..Deliver::events(&[EventText::parse(event.to_string())?])
             };
             let reports = self.site.deliver(&deliver).await?;
-            match reports.iter().any(|report| report.accepted) {
-                true => {
-                    self.accepted.insert(order);
-                    self.owed.remove(&order);
-                }
-                false => {
-                    self.owed.insert(order);
-                }
+            if reports.iter().any(|report| report.accepted) {
+                self.accepted.insert(order);
+                self.owed.remove(&order);
+            } else {
+                self.owed.insert(order);
             }
         }
         Ok(())
@@ -212,33 +204,24 @@ impl<'a> Story<'a> {
 
     /// Waits until the team has so many messages.
     async fn reaches(&self, count: usize) -> Result<()> {
-        let begun = Instant::now();
-        while self.team.count() < count {
+        until(PATIENCE, LOOK, async || {
             self.team.collect().await?;
-            ensure!(
-                begun.elapsed() < PATIENCE,
-                "the team has {} messages, not {count}",
-                self.team.count()
-            );
-            tokio::time::sleep(LOOK).await;
-        }
-        Ok(())
+            let found = self.team.count();
+            ensure!(found >= count, "the team has {found} messages, not {count}");
+            Ok(())
+        })
+        .await
     }
 
     /// Waits until a queue has so many messages.
     async fn has(&self, output: &str, count: usize) -> Result<()> {
-        let (begun, url) = (Instant::now(), self.stack.output(output)?);
-        loop {
-            let waiting = collect::waiting(&self.stack.aws, url).await?;
-            if waiting >= count {
-                return Ok(());
-            }
-            ensure!(
-                begun.elapsed() < PATIENCE,
-                "{output} has {waiting} messages, not {count}"
-            );
-            tokio::time::sleep(LOOK).await;
-        }
+        let url = self.stack.output(output)?;
+        until(PATIENCE, LOOK, async || {
+            let found = collect::waiting(&self.stack.aws, url).await?;
+            ensure!(found >= count, "{output} has {found} messages, not {count}");
+            Ok(())
+        })
+        .await
     }
 
     async fn break_everything(&mut self) -> Result<()> {
@@ -249,12 +232,7 @@ impl<'a> Story<'a> {
             aws.sqs("SendMessage", &sent).await?;
         }
         let roles = permissions::roles(aws).await?;
-        let role = |function: &str| {
-            let mut roles = roles.iter();
-            let role = roles.find(|role| role.is_of(function));
-            role.with_context(|| format!("{function} is not deployed"))
-        };
-        let (inbound, consumer) = (role("Inbound")?, role("Consumer")?);
+        let (inbound, consumer) = (role_of(&roles, "Inbound")?, role_of(&roles, "Consumer")?);
         consumer.lose(aws, TO_TEAMS).await?;
         let queue = json!({ "QueueUrl": self.stack.output("ExampleTeamQueueUrl")? });
         aws.sqs("DeleteQueue", &queue).await?;
@@ -272,10 +250,6 @@ impl<'a> Story<'a> {
         Ok(())
     }
 
-    async fn poison_dies(&self) -> Result<()> {
-        self.has("OrdersDlqUrl", POISON.len()).await
-    }
-
     /// Does what the doctor prints until it finds nothing wrong. What it finds in the end is returned.
     async fn repair(&mut self) -> Result<Vec<Finding>> {
         for _ in 0..ROUNDS {
@@ -284,11 +258,8 @@ impl<'a> Story<'a> {
                 return Ok(wrong);
             }
             for finding in &wrong {
-                let commands: Vec<&str> = finding
-                    .todo
-                    .iter()
-                    .filter_map(|todo| command(todo))
-                    .collect();
+                let commands = finding.todo.iter().filter_map(|todo| command(todo));
+                let commands: Vec<&str> = commands.collect();
                 ensure!(!commands.is_empty(), "no command repairs {finding:?}");
                 for command in commands {
                     self.outcome.commands.push(command.to_owned());
@@ -305,12 +276,8 @@ impl<'a> Story<'a> {
     /// Runs a command; where it prints others, these too.
     async fn follow(&mut self, command: &str) -> Result<()> {
         let words = words(command)?;
-        match words
-            .iter()
-            .map(String::as_str)
-            .collect::<Vec<_>>()
-            .as_slice()
-        {
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        match words.as_slice() {
             ["aws", service, operation, flags @ ..] => self.call(service, operation, flags).await,
             ["orderhook", arguments @ ..] => {
                 if arguments != ["stuck", "list"] {
@@ -339,15 +306,12 @@ impl<'a> Story<'a> {
             .output()
             .await?;
         // 1 says that something is wrong or left, which the doctor is asked about next.
-        let (printed, said) = (
-            String::from_utf8_lossy(&output.stdout).into_owned(),
-            String::from_utf8_lossy(&output.stderr),
-        );
+        let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+        let said = String::from_utf8_lossy(&output.stderr);
+        let code = output.status.code();
         ensure!(
-            matches!(output.status.code(), Some(0 | 1)),
-            "orderhook {} ended with {:?}: {printed}{said}",
-            arguments.join(" "),
-            output.status.code()
+            matches!(code, Some(0 | 1)),
+            "orderhook {arguments:?} ended with {code:?}: {printed}{said}"
         );
         Ok(printed)
     }
@@ -373,22 +337,17 @@ impl<'a> Story<'a> {
     /// Makes a call of AWS's command line.
     async fn call(&self, service: &str, operation: &str, flags: &[&str]) -> Result<()> {
         let (operation, flags) = (pascal(operation), named(flags)?);
+        let aws = &self.stack.aws;
         match service {
             "sqs" => {
-                let input = flags
-                    .iter()
-                    .map(|(name, value)| (name.clone(), json!(value)));
-                let input = Value::Object(input.collect::<Map<_, _>>());
-                self.stack.aws.sqs(&operation, &input).await?;
+                let input: Value = flags.into_iter().collect();
+                aws.sqs(&operation, &input).await?;
             }
             "iam" => {
-                let input: Vec<(&str, &str)> = flags
-                    .iter()
-                    .map(|(name, value)| (name.as_str(), value.as_str()))
-                    .collect();
-                let aws = &self.stack.aws;
-                aws.query("iam", &operation, permissions::IAM, &input)
-                    .await?;
+                let input = flags.iter().map(|(name, value)| (name.as_str(), *value));
+                let input: Vec<(&str, &str)> = input.collect();
+                let version = permissions::IAM;
+                aws.query("iam", &operation, version, &input).await?;
             }
             other => bail!("the drill makes no calls of {other}"),
         }
@@ -421,18 +380,13 @@ impl<'a> Story<'a> {
         let missing = loop {
             while self.team.collect().await? > 0 {}
             let messages = self.team.messages();
-            let has = |order: &&u32| {
+            let has = |order: &u32| {
                 let subject = format!("\"order/or_{order}\"");
-                messages
-                    .iter()
-                    .any(|message| message.body.contains(&subject))
+                let mut messages = messages.iter();
+                messages.any(|message| message.body.contains(&subject))
             };
-            let missing: Vec<u32> = self
-                .accepted
-                .iter()
-                .filter(|order| !has(order))
-                .copied()
-                .collect();
+            let mut missing = self.accepted.clone();
+            missing.retain(|order| !has(order));
             if missing.is_empty() || begun.elapsed() > Duration::from_secs(60) {
                 break missing;
             }
@@ -443,12 +397,11 @@ impl<'a> Story<'a> {
             self.outcome.problems.push(problem);
         }
         let kept = dropped(&self.directory)?;
-        for body in POISON
-            .iter()
-            .filter(|body| !kept.iter().any(|kept| kept == *body))
-        {
-            let problem = format!("{body} was dropped and is in no file");
-            self.outcome.problems.push(problem);
+        for body in POISON {
+            if !kept.iter().any(|kept| kept == body) {
+                let problem = format!("{body} was dropped and is in no file");
+                self.outcome.problems.push(problem);
+            }
         }
         Ok(())
     }
@@ -469,19 +422,11 @@ fn dropped(directory: &Path) -> Result<Vec<String>> {
 
 /// The command that a line ends with: all of it, or what follows a colon.
 fn command(line: &str) -> Option<&str> {
-    let starts = |text: &str| {
-        ["orderhook ", "aws "]
-            .iter()
-            .any(|name| text.starts_with(name))
-    };
-    let places = line
-        .match_indices(": ")
-        .map(|(place, colon)| place + colon.len());
-    let mut rests = [0]
-        .into_iter()
-        .chain(places)
-        .filter_map(|place| line.get(place..));
-    rests.find(|rest| starts(rest)).map(str::trim_end)
+    let colons = line.match_indices(": ");
+    let after_colons = colons.filter_map(|(place, colon)| line.get(place + colon.len()..));
+    let mut rests = std::iter::once(line).chain(after_colons);
+    let found = rests.find(|rest| rest.starts_with("orderhook ") || rest.starts_with("aws "));
+    found.map(str::trim_end)
 }
 
 /// The words of a command line, with single quotes as a shell reads them.
@@ -512,13 +457,13 @@ fn pascal(name: &str) -> String {
 }
 
 /// Flags and their values, as the API names them.
-fn named(flags: &[&str]) -> Result<Vec<(String, String)>> {
+fn named<'f>(flags: &[&'f str]) -> Result<Vec<(String, &'f str)>> {
     let (pairs, rest) = flags.as_chunks::<2>();
     ensure!(rest.is_empty(), "{flags:?} are not pairs");
-    let named = |[flag, value]: &[&str; 2]| {
+    let named = |[flag, value]: &[&'f str; 2]| {
         let name = flag.strip_prefix("--");
         let name = name.with_context(|| format!("{flag} is no flag"))?;
-        Ok((pascal(name), (*value).to_owned()))
+        Ok((pascal(name), *value))
     };
     pairs.iter().map(named).collect()
 }
@@ -550,16 +495,9 @@ mod tests {
     fn a_command_is_split_as_a_shell_does() {
         let split = words(r#"aws iam put-role-policy --policy-document '{"a": [1, 2]}'"#).unwrap();
         let document = r#"{"a": [1, 2]}"#;
-        assert_eq!(
-            split,
-            [
-                "aws",
-                "iam",
-                "put-role-policy",
-                "--policy-document",
-                document
-            ]
-        );
+        let plain = "aws iam put-role-policy --policy-document".split(' ');
+        let expected: Vec<&str> = plain.chain([document]).collect();
+        assert_eq!(split, expected);
         assert!(words("orderhook 'stuck").is_err());
     }
 
@@ -567,7 +505,7 @@ mod tests {
     fn flags_are_named_as_the_api_does() {
         assert_eq!(pascal("put-role-policy"), "PutRolePolicy");
         let named_flags = named(&["--queue-name", "a"]).unwrap();
-        assert_eq!(named_flags, [("QueueName".to_owned(), "a".to_owned())]);
+        assert_eq!(named_flags, [("QueueName".to_owned(), "a")]);
         assert!(named(&["--queue-name"]).is_err());
         assert!(named(&["queue-name", "a"]).is_err());
     }
@@ -575,11 +513,8 @@ mod tests {
     #[test]
     fn what_was_dropped_is_read_from_its_files() {
         let directory = tempfile::tempdir().unwrap();
-        std::fs::write(
-            directory.path().join("a.jsonl"),
-            "{\"body\":\"x\"}\n{\"body\":\"y\"}\n",
-        )
-        .unwrap();
+        let lines = "{\"body\":\"x\"}\n{\"body\":\"y\"}\n";
+        std::fs::write(directory.path().join("a.jsonl"), lines).unwrap();
         assert_eq!(dropped(directory.path()).unwrap(), ["x", "y"]);
     }
 }

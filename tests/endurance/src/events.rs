@@ -123,14 +123,8 @@ impl Event {
     }
 }
 
-/// What stands in a delivery.
-#[derive(Clone, Debug)]
-pub(crate) enum Element {
-    /// An event.
-    Good(Event),
-    /// Something that is none.
-    Bad,
-}
+/// What stands in a delivery: an event, or something that is none, and its text.
+pub(crate) type Element = (Option<Event>, String);
 
 /// One delivery as planned.
 #[derive(Clone, Debug)]
@@ -139,8 +133,8 @@ pub(crate) struct Delivery {
     pub(crate) account: usize,
     /// Who sends it.
     pub(crate) source: Source,
-    /// Its elements with their texts.
-    pub(crate) elements: Vec<(Element, String)>,
+    /// Its elements.
+    pub(crate) elements: Vec<Element>,
     /// The body in place of elements, where nobody can read any.
     pub(crate) unreadable: Option<String>,
     /// Whether a retry sends its halves as deliveries of their own.
@@ -150,6 +144,18 @@ pub(crate) struct Delivery {
 }
 
 impl Delivery {
+    /// One that can be read, and comes once and whole.
+    pub(crate) fn new(account: usize, source: Source, elements: Vec<Element>) -> Self {
+        Self {
+            account,
+            source,
+            elements,
+            unreadable: None,
+            splits: false,
+            comes_again: false,
+        }
+    }
+
     /// Whether a status says to its source that it was taken.
     pub(crate) fn is_taken_by(&self, status: Option<u16>) -> bool {
         status == Some(sources::success(self.source))
@@ -157,12 +163,8 @@ impl Delivery {
 
     /// Its events.
     pub(crate) fn events(&self) -> impl Iterator<Item = &Event> {
-        self.elements
-            .iter()
-            .filter_map(|(element, _)| match element {
-                Element::Good(event) => Some(event),
-                Element::Bad => None,
-            })
+        let elements = self.elements.iter();
+        elements.filter_map(|(event, _)| event.as_ref())
     }
 
     /// The body of a part of it, as the simulator writes Orderspace's. Of the others only what nobody can read is looked at.
@@ -170,13 +172,8 @@ impl Delivery {
         if let Some(body) = &self.unreadable {
             return body.clone();
         }
-        let texts: Vec<&str> = self
-            .elements
-            .get(part)
-            .unwrap_or_default()
-            .iter()
-            .map(|(_, text)| text.as_str())
-            .collect();
+        let elements = self.elements.get(part).unwrap_or_default().iter();
+        let texts: Vec<&str> = elements.map(|(_, text)| text.as_str()).collect();
         format!("[{}]", texts.join(","))
     }
 }
@@ -198,13 +195,10 @@ pub(crate) fn deliveries(rng: &mut Rng, events: usize, sources: &[Source]) -> Ve
         } else {
             let records = (records / FEWER_RECORDS).max(2);
             for _ in 0..rng.count(1, 4).min(due) {
+                let (event, text) = sources::element(rng, source, account, records, made);
                 deliveries.push(Delivery {
-                    account,
-                    source,
-                    elements: vec![sources::element(rng, source, account, records, made)],
-                    unreadable: None,
-                    splits: false,
                     comes_again: rng.percent(2),
+                    ..Delivery::new(account, source, vec![(Some(event), text)])
                 });
                 made += 1;
             }
@@ -216,12 +210,8 @@ pub(crate) fn deliveries(rng: &mut Rng, events: usize, sources: &[Source]) -> Ve
         };
         if rng.percent(of_a_hundred) {
             deliveries.push(Delivery {
-                account,
-                source,
-                elements: Vec::new(),
                 unreadable: Some(format!("no delivery at all, number {made}")),
-                splits: false,
-                comes_again: false,
+                ..Delivery::new(account, source, Vec::new())
             });
         }
     }
@@ -246,20 +236,17 @@ fn of_orderspace(
     for mark in made..made + size {
         let event = event(rng, account, records, mark);
         let text = event.in_orderspace();
-        elements.push((Element::Good(event), text));
+        elements.push((Some(event), text));
     }
     if rng.percent(1) {
         let place = rng.index(elements.len() + 1);
         let text = format!(r#"{{"no":"event","beside":{}}}"#, made + size);
-        elements.insert(place, (Element::Bad, text));
+        elements.insert(place, (None, text));
     }
     Delivery {
-        account,
-        source: Source::Orderspace,
         splits: elements.len() > 1 && rng.percent(20),
         comes_again: rng.percent(2),
-        elements,
-        unreadable: None,
+        ..Delivery::new(account, Source::Orderspace, elements)
     }
 }
 
@@ -276,10 +263,9 @@ pub(crate) fn event(rng: &mut Rng, account: usize, records: usize, mark: usize) 
             }
         })
         .unwrap_or(("order", &["order.updated"]));
-    let name = if rng.percent(5) {
-        names.last()
-    } else {
-        names.get(rng.index(names.len().min(2)))
+    let name = match rng.percent(5) {
+        true => names.last(),
+        false => names.get(rng.index(names.len().min(2))),
     };
     let name = *name.unwrap_or(&"order.updated");
     let number = rng.index(records);
@@ -365,12 +351,10 @@ mod tests {
         for source in sources::ALL {
             let count = of(source).count();
             let is_most = source == Source::Orderspace;
-            assert!(
-                count >= EVENTS / 50 && is_most == (count > EVENTS / 2),
-                "{count}"
-            );
-            let unreadable = plan.iter().filter(|one| one.unreadable.is_some());
-            assert!(unreadable.filter(|one| one.source == source).count() > 0);
+            assert!(count >= EVENTS / 50, "{count}");
+            assert_eq!(count > EVENTS / 2, is_most, "{count}");
+            let of = |one: &Delivery| one.source == source;
+            assert!(plan.iter().any(|one| of(one) && one.unreadable.is_some()));
         }
         assert!(plan.iter().any(|delivery| delivery.splits));
         for delivery in &plan {
@@ -379,12 +363,8 @@ mod tests {
                 _ => 1,
             };
             assert!(delivery.elements.len() <= most);
-            let events = delivery.events();
-            assert!(
-                events
-                    .map(|event| event.source)
-                    .all(|source| source == delivery.source)
-            );
+            let mut events = delivery.events();
+            assert!(events.all(|event| event.source == delivery.source));
             if delivery.unreadable.is_none() {
                 let body = delivery.body(0..delivery.elements.len());
                 serde_json::from_str::<Vec<serde_json::Value>>(&body).unwrap();
@@ -407,9 +387,7 @@ mod tests {
     #[test]
     fn one_source_alone_can_be_asked_for() {
         let plan = deliveries(&mut Rng::of(&[1]), 300, &[Source::Orderspace; 3]);
-        assert!(
-            plan.iter()
-                .all(|delivery| delivery.source == Source::Orderspace)
-        );
+        let mut sources = plan.iter().map(|delivery| delivery.source);
+        assert!(sources.all(|source| source == Source::Orderspace));
     }
 }

@@ -1,7 +1,7 @@
 //! `faults`: deliveries from several accounts while calls fail and functions are killed; then every promise by id.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,7 @@ use crate::kill::{self, Victims};
 use crate::log::Log;
 use crate::oracle::{self, Evidence, Figures, Notice};
 use crate::records;
-use crate::report::Run;
+use crate::report::{Run, line};
 use crate::sending::{self, Sent};
 use crate::sources;
 use crate::test_stack::{LANES, TestStack};
@@ -78,10 +78,9 @@ pub(crate) async fn run(stack: &TestStack, faults: &Faults, progress: Progress) 
     let begun = Instant::now();
     let rng = Rng::of(&[faults.seed]);
     let (visibility, gentle) = stack.visibility().await?;
-    let victims = if gentle {
-        Victims::Inbound
-    } else {
-        Victims::All
+    let victims = match gentle {
+        true => Victims::Inbound,
+        false => Victims::All,
     };
     let sources = sources::of_accounts(usize::from(faults.accounts));
     let accounts = accounts::connect(stack, &sources, progress).await?;
@@ -98,7 +97,7 @@ pub(crate) async fn run(stack: &TestStack, faults: &Faults, progress: Progress) 
         log.deliveries.len()
     ));
     let mut disturbance = Disturbance::begin(&stack.proxy, gentle).await?;
-    let killed = Mutex::new(BTreeMap::new());
+    let killed = RefCell::new(BTreeMap::new());
     let sent = Sent::default();
     let longest = Duration::from_millis(if gentle { 2_000 } else { 4_000 });
     log.attempts = tokio::select! {
@@ -124,25 +123,22 @@ pub(crate) async fn run(stack: &TestStack, faults: &Faults, progress: Progress) 
 
     boxes.drain(stack, progress).await?;
     let step = progress.step("Judging by the log");
-    let judgement = boxes.judge(stack, &log, &boxes.dead_letters()).await?;
+    let judgement = boxes.judge(stack, &log).await?;
     step.done(&format!("{} ids", judgement.figures.ids));
 
     let mut answers: BTreeMap<String, usize> = BTreeMap::new();
     for attempt in &log.attempts {
-        let answer = attempt
-            .status
-            .map_or("none".to_owned(), |status| status.to_string());
+        let status = attempt.status.map(|status| status.to_string());
+        let answer = status.unwrap_or("none".to_owned());
         *answers.entry(answer).or_default() += 1;
     }
-    let killed = killed
-        .into_inner()
-        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    let killed = killed.into_inner();
     let mut problems = judgement.problems;
     for kind in Kind::ALL {
         if met.get(&kind).is_none_or(|met| *met == 0) {
+            let name = kind.name();
             problems.push(format!(
-                "no call met \"{}\": this run proves too little",
-                kind.name()
+                "no call met \"{name}\": this run proves too little"
             ));
         }
     }
@@ -202,11 +198,8 @@ fn too_little(figures: &Figures) -> Vec<String> {
         .map(|(_, what)| format!("no {what}: this run proves too little"))
         .collect();
     for source in sources::ALL.map(sources::name) {
-        if figures
-            .accepted_by_source
-            .get(source)
-            .is_none_or(|count| *count == 0)
-        {
+        let accepted = figures.accepted_by_source.get(source);
+        if accepted.is_none_or(|count| *count == 0) {
             problems.push(format!("no event of {source}: this run proves too little"));
         }
     }
@@ -249,7 +242,7 @@ pub(crate) struct Boxes {
     pub(crate) undelivered: QueueReader,
     quarantine: QueueReader,
     /// The dead-letter queues.
-    pub(crate) dead: Vec<QueueReader>,
+    dead: Vec<QueueReader>,
 }
 
 impl Boxes {
@@ -278,11 +271,6 @@ impl Boxes {
             .chain(&self.dead)
     }
 
-    /// What is in any dead-letter queue.
-    pub(crate) fn dead_letters(&self) -> Vec<QueueMessage> {
-        self.dead.iter().flat_map(QueueReader::messages).collect()
-    }
-
     /// Collects until it is dropped.
     pub(crate) async fn keep_collecting(&self) {
         // The team's queue gets nearly everything.
@@ -298,14 +286,11 @@ impl Boxes {
         let mut step = progress.step("Waiting until every lane is empty");
         let empty = async {
             loop {
-                let waiting = stack.waiting_in_lanes().await?;
+                let (waiting, arrived) = (stack.waiting_in_lanes().await?, self.team.count());
                 if waiting == 0 {
                     return Ok::<_, anyhow::Error>(());
                 }
-                step.update(&format!(
-                    "{waiting} in the lanes, {} with the team",
-                    self.team.count()
-                ));
+                step.update(&format!("{waiting} in the lanes, {arrived} with the team"));
                 tokio::time::sleep(SIGN_OF_LIFE).await;
             }
         };
@@ -324,23 +309,16 @@ impl Boxes {
     ///
     /// # Errors
     /// A table or a bucket does not answer.
-    pub(crate) async fn judge(
-        &self,
-        stack: &TestStack,
-        log: &Log,
-        dead: &[QueueMessage],
-    ) -> Result<oracle::Judgement> {
+    pub(crate) async fn judge(&self, stack: &TestStack, log: &Log) -> Result<oracle::Judgement> {
         let (team, undelivered) = (self.team.messages(), self.undelivered.messages());
+        let dead: Vec<QueueMessage> = self.dead.iter().flat_map(QueueReader::messages).collect();
         let mut objects = BTreeMap::new();
-        for message in team.iter().chain(&undelivered).chain(dead) {
+        for message in team.iter().chain(&undelivered).chain(&dead) {
             if let Some(reference) = oracle::reference(&message.body) {
-                let place = reference
-                    .strip_prefix("s3://")
-                    .with_context(|| format!("{reference} is no reference"))?;
-                let object = stack
-                    .aws
-                    .s3(Method::GET, &format!("/{place}"), Vec::new())
-                    .await?;
+                let place = reference.strip_prefix("s3://");
+                let place = place.with_context(|| format!("{reference} is no reference"))?;
+                let path = format!("/{place}");
+                let object = stack.aws.s3(Method::GET, &path, Vec::new()).await?;
                 objects.insert(reference.clone(), String::from_utf8(object)?);
             }
         }
@@ -357,7 +335,7 @@ impl Boxes {
             log,
             team: &team,
             undelivered: &undelivered,
-            dead,
+            dead: &dead,
             notices: &notices,
             objects: &objects,
             records: &records,
@@ -386,40 +364,34 @@ impl Run for Outcome {
 
     fn lines(&self) -> Vec<(String, String)> {
         let figures = &self.figures;
-        let mut lines = Vec::new();
-        let mut line = |what: &str, value: String| lines.push((what.to_owned(), value));
-        line("seed", self.seed.to_string());
-        line("time", seconds(Duration::from_secs(self.seconds)));
-        line("deliveries", self.deliveries.to_string());
-        line("requests", self.requests.to_string());
+        let mut lines = vec![
+            line("seed", &self.seed),
+            line("time", &seconds(Duration::from_secs(self.seconds))),
+            line("deliveries", &self.deliveries),
+            line("requests", &self.requests),
+        ];
         for (answer, count) in &self.answers {
-            line(&format!("  answered {answer}"), count.to_string());
+            lines.push(line(&format!("  answered {answer}"), count));
         }
         for kind in Kind::ALL {
             let met = self.faults.get(&kind).copied().unwrap_or_default();
-            line(&format!("calls: {}", kind.name()), met.to_string());
+            lines.push(line(&format!("calls: {}", kind.name()), &met));
         }
         for (name, count) in &self.killed {
-            line(&format!("killed: {name}"), count.to_string());
+            lines.push(line(&format!("killed: {name}"), count));
         }
         if !self.killed.contains_key("Consumer") {
-            line(
-                "killed: Consumer",
-                format!(
-                    "none: a lane hides a message for {} s",
-                    self.visibility_seconds
-                ),
-            );
+            let hidden = self.visibility_seconds;
+            let why = format!("none: a lane hides a message for {hidden} s");
+            lines.push(line("killed: Consumer", &why));
         }
-        line("events sent", figures.events_sent.to_string());
+        lines.push(line("events sent", &figures.events_sent));
         for source in sources::ALL.map(sources::name) {
             let of =
                 |counts: &BTreeMap<&str, usize>| counts.get(source).copied().unwrap_or_default();
             let (sent, accepted) = (of(&figures.sent_by_source), of(&figures.accepted_by_source));
-            line(
-                &format!("  of {source}"),
-                format!("{sent}, {accepted} answered with success"),
-            );
+            let counts = format!("{sent}, {accepted} answered with success");
+            lines.push(line(&format!("  of {source}"), &counts));
         }
         for (what, count) in [
             ("events answered with success", figures.events_accepted),
@@ -468,7 +440,7 @@ impl Run for Outcome {
                 figures.records_of_one_refused,
             ),
         ] {
-            line(what, count.to_string());
+            lines.push(line(what, &count));
         }
         lines
     }
@@ -531,10 +503,8 @@ mod tests {
             ..enough()
         };
         let problems = too_little(&lost);
-        assert!(
-            problems[0].contains("in other bytes only 9"),
-            "{problems:?}"
-        );
+        let expected = "in other bytes only 9";
+        assert!(problems[0].contains(expected), "{problems:?}");
         let kept = Figures {
             kept_in_other_bytes: ENOUGH_REFUSED / 2,
             ..lost

@@ -3,6 +3,7 @@
 //! The emulator runs a function as a child of its own. Only its children are ever ended: each is looked up again at the
 //! moment of its end.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -31,7 +32,7 @@ pub(crate) async fn at_random(
     victims: Victims,
     mut rng: Rng,
     every: Duration,
-    killed: &std::sync::Mutex<BTreeMap<String, u64>>,
+    killed: &RefCell<BTreeMap<String, u64>>,
 ) {
     let every = u64::try_from(every.as_millis()).unwrap_or(2_000);
     for turn in 0_u64.. {
@@ -49,9 +50,7 @@ pub(crate) async fn at_random(
         };
         let pid = Pid::from_raw(function.pid).filter(|_| is_child(function.pid, emulator));
         if pid.is_some_and(|pid| kill_process(pid, Signal::KILL).is_ok()) {
-            let mut killed = killed
-                .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner);
+            let mut killed = killed.borrow_mut();
             *killed.entry(short(&function.name)).or_default() += 1;
         }
     }
@@ -108,10 +107,8 @@ mod tests {
             .env("AWS_LAMBDA_FUNCTION_NAME", "orderhook-Consumer-1A2B")
             .spawn()
             .unwrap();
-        let mut other = std::process::Command::new("sleep")
-            .arg("60")
-            .spawn()
-            .unwrap();
+        let mut other = std::process::Command::new("sleep");
+        let mut other = other.arg("60").spawn().unwrap();
         let pid = i32::try_from(function.id()).unwrap();
         // A child has its environment once it has become the other program.
         let deadline = std::time::Instant::now() + Duration::from_secs(10);
@@ -128,10 +125,8 @@ mod tests {
             child.wait().unwrap();
         }
         assert_eq!(found.len(), 1);
-        assert_eq!(
-            (found[0].pid, short(&found[0].name).as_str()),
-            (pid, "Consumer")
-        );
+        assert_eq!(found[0].pid, pid);
+        assert_eq!(short(&found[0].name), "Consumer");
         assert_eq!((inbound, others), (Vec::new(), Vec::new()));
     }
 }

@@ -19,6 +19,7 @@ mod faults;
 mod kill;
 mod log;
 mod oracle;
+mod patience;
 mod permissions;
 mod records;
 mod report;

@@ -24,7 +24,7 @@ use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
 use crate::collect::QueueMessage;
-use crate::events::{Element, Event, Key};
+use crate::events::{Event, Key};
 use crate::log::{Attempt, Log};
 use crate::records::{Record, RecordKey, of_text};
 use crate::sources;
@@ -193,7 +193,7 @@ pub(crate) fn reference(body: &str) -> Option<String> {
     envelope.dataref.map(str::to_owned)
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Place {
     Team,
     Undelivered,
@@ -203,9 +203,7 @@ enum Place {
 /// What was seen of one id.
 #[derive(Debug, Default)]
 struct Sight {
-    team: usize,
-    undelivered: usize,
-    dead: usize,
+    places: BTreeSet<Place>,
     marked: bool,
     subject: String,
     /// The attempts whose bytes the record had.
@@ -254,8 +252,8 @@ impl<'a> Court<'a> {
     fn new(log: &'a Log, objects: &'a BTreeMap<String, String>) -> Self {
         let mut by_mark = BTreeMap::new();
         for (number, delivery) in log.deliveries.iter().enumerate() {
-            for (place, (element, _)) in delivery.elements.iter().enumerate() {
-                if let Element::Good(event) = element {
+            for (place, (event, _)) in delivery.elements.iter().enumerate() {
+                if let Some(event) = event {
                     by_mark.insert(event.mark, ((number, place), event));
                 }
             }
@@ -382,11 +380,7 @@ impl<'a> Court<'a> {
         }
         let sights = self.seen.entry(event.mark).or_default();
         let sight = sights.entry(envelope.id.to_owned()).or_default();
-        match place {
-            Place::Team => sight.team += 1,
-            Place::Undelivered => sight.undelivered += 1,
-            Place::Dead => sight.dead += 1,
-        }
+        sight.places.insert(place);
         sight.marked |= envelope.possibleduplicate;
         sight.attempts.insert(said);
         sight.subject = envelope.subject;
@@ -465,20 +459,22 @@ impl<'a> Court<'a> {
     fn count(&mut self, messages_of_the_team: usize) {
         let sights = || self.seen.values().flat_map(BTreeMap::values);
         let ids = |of: fn(&Sight) -> bool| sights().filter(|sight| of(sight)).count();
+        let ids_in = |places: &[Place]| {
+            let is_in = |sight: &&Sight| places.iter().all(|place| sight.places.contains(place));
+            sights().filter(is_in).count()
+        };
         let figures = &mut self.found.figures;
         figures.events_sent = self.by_mark.len();
         for (_, event) in self.by_mark.values() {
-            *figures
-                .sent_by_source
-                .entry(sources::name(event.source))
-                .or_default() += 1;
+            let sent = figures.sent_by_source.entry(sources::name(event.source));
+            *sent.or_default() += 1;
         }
         figures.ids_of_a_later_attempt = ids(|sight| sight.attempts.iter().any(|made| *made > 1));
         figures.ids = ids(|_| true);
-        figures.ids_in_the_teams_queue = ids(|sight| sight.team > 0);
-        figures.ids_undelivered = ids(|sight| sight.undelivered > 0);
-        figures.ids_in_both = ids(|sight| sight.team > 0 && sight.undelivered > 0);
-        figures.ids_dead = ids(|sight| sight.dead > 0);
+        figures.ids_in_the_teams_queue = ids_in(&[Place::Team]);
+        figures.ids_undelivered = ids_in(&[Place::Undelivered]);
+        figures.ids_in_both = ids_in(&[Place::Team, Place::Undelivered]);
+        figures.ids_dead = ids_in(&[Place::Dead]);
         figures.quarantined = self.quarantined.len() + self.unreadable.len();
         figures.duplicates_by_id =
             messages_of_the_team.saturating_sub(figures.ids_in_the_teams_queue);
@@ -500,15 +496,13 @@ impl<'a> Court<'a> {
                 }
                 continue;
             }
-            for (place, (element, text)) in delivery.elements.iter().enumerate() {
+            for (place, (event, text)) in delivery.elements.iter().enumerate() {
                 let spot = (number, place);
                 let times = self.attempts_of(spot).filter(ok).count();
                 let in_quarantine = self.quarantined.get(&spot).copied().unwrap_or_default();
-                let ids = match element {
-                    Element::Good(event) => self.seen.get(&event.mark).map_or(0, BTreeMap::len),
-                    Element::Bad => 0,
-                };
-                if times > 0 && matches!(element, Element::Good(_)) {
+                let seen = event.as_ref().and_then(|event| self.seen.get(&event.mark));
+                let ids = seen.map_or(0, BTreeMap::len);
+                if times > 0 && event.is_some() {
                     accepted += 1;
                     *by_source.entry(sources::name(delivery.source)).or_default() += 1;
                 }
@@ -546,10 +540,9 @@ impl<'a> Court<'a> {
     fn identities_are_kept(&mut self) {
         for (number, delivery) in self.log.deliveries.iter().enumerate() {
             let attempts: &[&Attempt] = self.attempts.get(&number).map_or(&[], Vec::as_slice);
-            let (Some(first), Some(Element::Good(event))) = (
-                attempts.first(),
-                delivery.elements.first().map(|(element, _)| element),
-            ) else {
+            let event = delivery.elements.first();
+            let event = event.and_then(|(event, _)| event.as_ref());
+            let (Some(first), Some(event)) = (attempts.first(), event) else {
                 continue;
             };
             if delivery.splits || delivery.comes_again || first.status != Some(503) {
@@ -562,10 +555,8 @@ impl<'a> Court<'a> {
             if !attempts.iter().all(is_answered) {
                 continue;
             }
-            let refused: Vec<&&Attempt> = attempts
-                .iter()
-                .filter(|attempt| attempt.status == Some(503))
-                .collect();
+            let mut refused = attempts.to_vec();
+            refused.retain(|attempt| attempt.status == Some(503));
             let figures = &mut self.found.figures;
             figures.refused_and_accepted += 1;
             let is_a_refused_ones = |id: &String| {
@@ -586,7 +577,7 @@ impl<'a> Court<'a> {
     fn records_are_right(&mut self, table: &BTreeMap<RecordKey, Record>) {
         let mut events: BTreeMap<RecordKey, Vec<Said<'_>>> = BTreeMap::new();
         let mut not_applied = BTreeSet::new();
-        let mut identities: BTreeMap<(usize, &str), BTreeSet<&Key>> = BTreeMap::new();
+        let mut identities: BTreeMap<(&str, &str), BTreeSet<&Key>> = BTreeMap::new();
         let mut problems = Vec::new();
         for (mark, ids) in &self.seen {
             let Some(((delivery, _), event)) = self.by_mark.get(mark) else {
@@ -596,7 +587,7 @@ impl<'a> Court<'a> {
             for (id, sight) in ids {
                 let (kind, key) = sight.subject.split_once('/').unwrap_or_default();
                 let key = (account.to_owned(), kind.to_owned(), key.to_owned());
-                if sight.dead > 0 {
+                if sight.places.contains(&Place::Dead) {
                     not_applied.insert(key.clone());
                 }
                 let attempts = &sight.attempts;
@@ -605,15 +596,8 @@ impl<'a> Court<'a> {
                     event,
                     attempts,
                 });
-                let number = self
-                    .log
-                    .deliveries
-                    .get(*delivery)
-                    .map_or(0, |one| one.account);
-                identities
-                    .entry((number, sight.subject.as_str()))
-                    .or_default()
-                    .insert(&event.key);
+                let keys = identities.entry((account, &sight.subject));
+                keys.or_default().insert(&event.key);
             }
         }
         for ((_, subject), keys) in identities {
@@ -658,10 +642,9 @@ impl<'a> Court<'a> {
             }
             let attempts: Vec<&Attempt> = self.attempts_of((*delivery, *place)).collect();
             let account = self.account(*delivery).to_owned();
-            events
-                .entry((account, event.kind.to_owned(), id.clone()))
-                .or_default()
-                .push(Sent { event, attempts });
+            let key = (account, event.kind.to_owned(), id.clone());
+            let sent = Sent { event, attempts };
+            events.entry(key).or_default().push(sent);
         }
         let mut problems = Vec::new();
         for (key, events) in events {
@@ -789,11 +772,8 @@ fn fold(kind: &str, events: &[Said<'_>]) -> Vec<Record> {
         (Some(delete), Some(latest)) if is_timed => delete.place() > latest.place(),
         (delete, _) => delete.is_some(),
     };
-    let mut event_ids: Vec<String> = match kind {
-        "payment" => of(false).map(|said| said.id.to_owned()).collect(),
-        _ => Vec::new(),
-    };
-    event_ids.sort();
+    let collected = of(false).filter(|_| kind == "payment");
+    let event_ids: BTreeSet<String> = collected.map(|said| said.id.to_owned()).collect();
     let record = |data| Record {
         data,
         event_id: latest.map(|said| said.id.to_owned()),
@@ -803,10 +783,8 @@ fn fold(kind: &str, events: &[Said<'_>]) -> Vec<Record> {
     match latest {
         None => vec![record(None)],
         Some(said) => {
-            let attempts = said.attempts.iter();
-            attempts
-                .map(|attempt| record(of_text(&said.event.record_of(*attempt)).ok()))
-                .collect()
+            let texts = said.attempts.iter().map(|made| said.event.record_of(*made));
+            texts.map(|text| record(of_text(&text).ok())).collect()
         }
     }
 }

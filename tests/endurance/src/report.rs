@@ -31,6 +31,11 @@ pub(crate) trait Run: Serialize {
     fn problems(&self) -> &[String];
 }
 
+/// A figure for a person.
+pub(crate) fn line(what: &str, value: &impl ToString) -> (String, String) {
+    (what.to_owned(), value.to_string())
+}
+
 impl Report {
     /// The report of a run.
     ///

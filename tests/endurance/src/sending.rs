@@ -3,13 +3,12 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::mpsc;
 
 use anyhow::Result;
 use futures::{StreamExt as _, stream};
 use simulator::{
-    End, EventText, Journal, Outcome, RawDelivery, Rebatch, RetryPolicy, Sender, Source, Switches,
-    Target,
+    End, EventText, Journal, RawDelivery, Rebatch, RetryPolicy, Sender, Switches, Target,
 };
 
 use crate::accounts::Accounts;
@@ -46,11 +45,9 @@ pub(crate) async fn send(
     deliveries: &[Delivery],
     sent: &Sent,
 ) -> Result<Vec<Attempt>> {
-    let senders: Vec<Sender> = accounts
-        .sources
-        .iter()
-        .map(|source| sender(*source))
-        .collect::<Result<_>>()?;
+    let senders = accounts.sources.iter();
+    let senders = senders.map(|source| Sender::patient(*source, policy()));
+    let senders: Vec<Sender> = senders.collect::<Result<_, _>>()?;
     let targets = accounts.sources.iter().zip(&accounts.targets);
     let each = targets.zip(&senders).enumerate();
     let by_account = each.map(|(account, ((source, target), sender))| {
@@ -66,14 +63,6 @@ pub(crate) async fn send(
         stream::select_all(by_account.map(Box::pin)).collect().await;
     let attempts: Vec<Vec<Attempt>> = attempts.into_iter().collect::<Result<_>>()?;
     Ok(attempts.concat())
-}
-
-/// A source's sender.
-///
-/// # Errors
-/// No HTTP client can be made.
-fn sender(source: Source) -> Result<Sender> {
-    Ok(Sender::patient(source, policy())?)
 }
 
 /// One delivery, and once more where its source sends what it has sent.
@@ -99,14 +88,8 @@ async fn once(
     delivery: &Delivery,
     sent: &Sent,
 ) -> Result<Vec<Attempt>> {
-    let ends: Arc<Mutex<Vec<u64>>> = Arc::default();
-    let noted = Arc::clone(&ends);
-    let journal = Journal::with_observer(move |_| {
-        noted
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(now());
-    });
+    let (ended, ends) = mpsc::channel();
+    let journal = Journal::with_observer(move |_| ended.send(now()).unwrap_or_default());
     let begun = now();
     if delivery.unreadable.is_some() {
         let raw = RawDelivery {
@@ -133,19 +116,15 @@ async fn once(
         sender.send_into(&journal, target, &texts).await?;
     }
     let report = journal.report();
-    let ends = ends.lock().unwrap_or_else(PoisonError::into_inner).clone();
     // One sending makes its requests one after the other, so the journal's deliveries have them in the order of time.
     let mut parts = Parts::new(delivery.elements.len());
     let mut attempts = Vec::new();
-    let mut ends = ends.into_iter();
+    let mut ends = ends.try_iter();
     let mut after = begun;
     for entry in &report.deliveries {
         let part = parts.next(entry.end == End::Rebatched);
         for attempt in &entry.attempts {
-            let status = match attempt.outcome {
-                Outcome::Answered { status, .. } => Some(status),
-                Outcome::TimedOut | Outcome::Unreachable => None,
-            };
+            let status = attempt.outcome.status();
             let before = ends.next().unwrap_or(after);
             sent.requests.fetch_add(1, Ordering::Relaxed);
             if !delivery.is_taken_by(status) {

@@ -13,7 +13,7 @@
 use simulator::Source;
 use testkit::rng::Rng;
 
-use crate::events::{Element, Event, Key};
+use crate::events::{Event, Key};
 
 /// Every source, Orderspace first.
 pub(crate) const ALL: [Source; 5] = [
@@ -157,12 +157,10 @@ pub(crate) fn element(
     account: usize,
     records: usize,
     mark: usize,
-) -> (Element, String) {
+) -> (Event, String) {
     let types = types(source);
-    let (name, kind) = types
-        .get(rng.index(types.len()))
-        .copied()
-        .unwrap_or_default();
+    let drawn = types.get(rng.index(types.len())).copied();
+    let (name, kind) = drawn.unwrap_or_default();
     let id = format!("{account}-{}", rng.index(records));
     let time = moment(rng);
     about(rng, source, (name, kind), &id, time.as_ref(), mark)
@@ -176,7 +174,7 @@ pub(crate) fn about(
     id: &str,
     time: Option<&Moment>,
     mark: usize,
-) -> (Element, String) {
+) -> (Event, String) {
     let tint = rng.below(16);
     let rest = format!(r#""mark":{mark},"tint":"t{tint:x}""#);
     let says = time.map(|time| format!(r#""{}""#, time.text));
@@ -195,7 +193,7 @@ pub(crate) fn about(
         source_id: None,
         time: time.cloned(),
     };
-    let (event, text) = match source {
+    match source {
         Source::Orderspace => {
             let event = crate::events::about(rng, kind, name, id, mark);
             let text = event.in_orderspace();
@@ -260,8 +258,7 @@ pub(crate) fn about(
             );
             (event(format!("shopify/45/s{id}"), record), text)
         }
-    };
-    (Element::Good(event), text)
+    }
 }
 
 #[cfg(test)]
@@ -274,11 +271,7 @@ mod tests {
 
     fn event(source: Source, time: Option<&Moment>) -> (Event, String) {
         let (name, kind) = types(source)[0];
-        let made = about(&mut Rng::of(&[1]), source, (name, kind), "0-1", time, 7);
-        match made {
-            (Element::Good(event), text) => (event, text),
-            (Element::Bad, text) => panic!("{text}"),
-        }
+        about(&mut Rng::of(&[1]), source, (name, kind), "0-1", time, 7)
     }
 
     #[test]
@@ -319,13 +312,9 @@ mod tests {
                 assert_eq!(event.time, expected);
             }
         }
-        assert_eq!(
-            Moment::after_noon(75),
-            Moment {
-                at: NOON + 75_000,
-                text: "2024-11-20T12:01:15.000Z".to_owned()
-            }
-        );
+        let Moment { at, text } = Moment::after_noon(75);
+        assert_eq!(at, NOON + 75_000);
+        assert_eq!(text, "2024-11-20T12:01:15.000Z");
     }
 
     #[test]
@@ -346,18 +335,12 @@ mod tests {
     fn every_type_and_every_sort_of_time_is_drawn() {
         for source in ALL.into_iter().filter(|one| *one != Source::Orderspace) {
             let mut rng = Rng::of(&[3]);
-            let drawn: Vec<Event> = (0..500)
-                .filter_map(|mark| match element(&mut rng, source, 1, 4, mark) {
-                    (Element::Good(event), _) => Some(event),
-                    (Element::Bad, _) => None,
-                })
-                .collect();
+            let drawn = (0..500).map(|mark| element(&mut rng, source, 1, 4, mark).0);
+            let drawn: Vec<Event> = drawn.collect();
             let names: BTreeSet<&str> = drawn.iter().map(|event| event.name).collect();
             assert_eq!(names, types(source).iter().map(|(name, _)| *name).collect());
-            let times: BTreeSet<u64> = drawn
-                .iter()
-                .filter_map(|event| Some(event.time.as_ref()?.at))
-                .collect();
+            let times = drawn.iter().filter_map(|event| event.time.as_ref());
+            let times: BTreeSet<u64> = times.map(|time| time.at).collect();
             assert_eq!(times.len(), 41);
             let has_none = drawn.iter().any(|event| event.time.is_none());
             assert_eq!(has_none, source != Source::Ordermentum);

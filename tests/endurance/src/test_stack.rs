@@ -113,10 +113,7 @@ impl Where {
         let own = if self.running {
             None
         } else {
-            let port = match self.port {
-                Some(port) => port,
-                None => ports::free()?,
-            };
+            let port = self.port.map_or_else(ports::free, Ok)?;
             let options = Options {
                 port,
                 proxy: true,
@@ -143,11 +140,10 @@ impl Where {
                  `cargo local up --proxy`.",
             )
         })?;
+        let emulator = outputs.emulator_pid;
         Ok(TestStack {
             aws: outputs.aws()?,
-            emulator: outputs
-                .emulator_pid
-                .context("outputs.json has no EmulatorPid")?,
+            emulator: emulator.context("outputs.json has no EmulatorPid")?,
             outputs,
             proxy,
             own,
@@ -241,11 +237,9 @@ impl TestStack {
     /// The queue does not answer.
     pub(crate) async fn visibility(&self) -> Result<(u64, bool)> {
         let attributes = crate::collect::attributes(&self.aws, self.lane("Orders")?).await?;
-        let seconds = attributes
-            .get("VisibilityTimeout")
-            .and_then(serde_json::Value::as_str)
-            .and_then(|seconds| seconds.parse().ok())
-            .unwrap_or(u64::MAX);
+        let seconds = attributes.get("VisibilityTimeout");
+        let seconds = seconds.and_then(|seconds| seconds.as_str()?.parse().ok());
+        let seconds = seconds.unwrap_or(u64::MAX);
         Ok((seconds, seconds > LONGEST_VISIBILITY))
     }
 }

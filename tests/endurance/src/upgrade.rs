@@ -20,7 +20,7 @@ use crate::events;
 use crate::faults::Boxes;
 use crate::log::{Attempt, Log};
 use crate::oracle::Figures;
-use crate::report::Run;
+use crate::report::{Run, line};
 use crate::sending::{self, Sent};
 use crate::test_stack::{self, TestStack};
 
@@ -133,13 +133,11 @@ pub(crate) async fn run(
     // What was planned and not sent is none of the run's.
     log.deliveries.truncate(from);
     boxes.drain(stack, progress).await?;
-    let judgement = boxes.judge(stack, &log, &boxes.dead_letters()).await?;
+    let judgement = boxes.judge(stack, &log).await?;
     let mut problems = judgement.problems;
-    if judgement.figures.ids_dead > 0 {
-        problems.push(format!(
-            "{} events are in dead-letter queues",
-            judgement.figures.ids_dead
-        ));
+    let dead = judgement.figures.ids_dead;
+    if dead > 0 {
+        problems.push(format!("{dead} events are in dead-letter queues"));
     }
     if during.iter().any(|(_, count)| *count == 0) {
         problems.push("nothing was sent during a change: this run proves too little".to_owned());
@@ -162,10 +160,8 @@ impl Run for Outcome {
     }
 
     fn lines(&self) -> Vec<(String, String)> {
-        let counts = self.during.iter().map(|(what, count)| {
-            let what = format!("deliveries: {what}");
-            (what, count.to_string())
-        });
+        let during = self.during.iter();
+        let counts = during.map(|(what, count)| line(&format!("deliveries: {what}"), count));
         let figures = &self.figures;
         let others = [
             ("requests", self.requests),
@@ -175,7 +171,7 @@ impl Run for Outcome {
             ("  undelivered, with a reason", figures.ids_undelivered),
             ("records compared", figures.records_compared),
         ];
-        let others = others.map(|(what, count)| (what.to_owned(), count.to_string()));
+        let others = others.map(|(what, count)| line(what, &count));
         counts.chain(others).collect()
     }
 

@@ -91,7 +91,11 @@ pub(crate) fn routes(api: &'static dyn Api) -> Router<World> {
         let Some(site) = site else {
             return refusal();
         };
-        let visit = Visit::of(&world, &site, call.method.as_str(), &call.path);
+        let visit = Visit {
+            world: &world,
+            client_id: &site,
+            call: &call,
+        };
         let fault = visit.fault(door);
         let work = async {
             // Where tokens are given out is another host, or not throttled for all that is published.
@@ -110,24 +114,21 @@ pub(crate) fn routes(api: &'static dyn Api) -> Router<World> {
 async fn read(request: Request) -> Option<Call> {
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, BODY_LIMIT).await.ok()?;
-    let url = reqwest::Url::parse("http://localhost/").ok()?;
-    let url = url.join(&parts.uri.to_string()).ok()?;
+    let pairs = |text: &str| -> Option<BTreeMap<String, String>> {
+        let url = reqwest::Url::parse(&format!("http://localhost/?{text}")).ok()?;
+        Some(url.query_pairs().into_owned().collect())
+    };
     let content_type = parts.headers.get(header::CONTENT_TYPE);
     let is_form = content_type.is_some_and(|kind| kind == "application/x-www-form-urlencoded");
     Some(Call {
         method: parts.method,
         path: parts.uri.path().to_owned(),
-        query: url.query_pairs().into_owned().collect(),
+        query: pairs(parts.uri.query().unwrap_or_default())?,
         headers: parts.headers,
         body: if body.is_empty() {
             Value::Null
         } else if is_form {
-            let text = std::str::from_utf8(&body).ok()?;
-            let form = reqwest::Url::parse(&format!("http://localhost/?{text}")).ok()?;
-            let fields = form.query_pairs().into_owned();
-            fields
-                .map(|(name, text)| (name, Value::from(text)))
-                .collect()
+            serde_json::to_value(pairs(std::str::from_utf8(&body).ok()?)?).ok()?
         } else {
             serde_json::from_slice(&body).ok()?
         },

@@ -25,8 +25,7 @@ use crate::api::{self, Api, Call};
 use crate::clock;
 use crate::event::EventText;
 use crate::faults::Door;
-use crate::journal::Outcome;
-use crate::json::{Object, raw};
+use crate::json::{Object, raw, texts};
 use crate::key::{SigningKey, hex};
 use crate::payload::{self, PackError, Payload, RawDelivery};
 use crate::random;
@@ -121,8 +120,8 @@ impl Provider for Apideck {
         source::settings::<Settings>(settings).map(drop)
     }
 
-    fn key(&self, site: &Site) -> Result<SigningKey, getrandom::Error> {
-        Ok(SigningKey::new(site.client_secret.as_str()))
+    fn key(&self, site: &Site) -> SigningKey {
+        SigningKey::new(site.client_secret.as_str())
     }
 
     fn wants(&self, webhook: &Webhook, event: &EventText) -> bool {
@@ -143,7 +142,7 @@ impl Provider for Apideck {
             };
             let mut body = Object::parse(event.as_str()).ok_or_else(not_in_shape)?;
             let mut inner = body.object("payload").ok_or_else(not_in_shape)?;
-            inner.set_missing("event_id", || random::uuid().ok().into());
+            inner.set_missing("event_id", || random::uuid().into());
             inner.set_missing("occurred_at", || clock::rfc3339(clock::now()).into());
             body.set("payload", inner.into_raw());
             Ok(Payload::new(vec![event.clone()], body.to_string()))
@@ -164,17 +163,12 @@ impl Provider for Apideck {
         }
         if let Some(name) = type_of(&dressed.body) {
             dressed.put("x-apideck-event-type", &name);
-            dressed.put(
-                "x-apideck-idempotency-key",
-                &random::uuid().unwrap_or_default(),
-            );
+            dressed.put("x-apideck-idempotency-key", &random::uuid());
         }
         if let Some(key) = attempt.keys.first() {
-            let signed = serde_json::from_slice::<&RawValue>(&dressed.body);
-            let mac = signed.map_or_else(
-                |_| key.mac(&dressed.body),
-                |body| key.mac(sorted(body).as_bytes()),
-            );
+            let body = &dressed.body;
+            let signed = serde_json::from_slice(body).map(|body| sorted(body).into_bytes());
+            let mac = key.mac(signed.as_ref().unwrap_or(body));
             dressed.put("x-apideck-signature", &hex(&mac));
         }
         dressed
@@ -193,10 +187,8 @@ impl Provider for Apideck {
 
 impl Api for Apideck {
     fn caller(&self, world: &World, call: &Call) -> (Door, Option<String>) {
-        let (key, app) = (
-            call.authorization("bearer"),
-            call.header("x-apideck-app-id"),
-        );
+        let key = call.authorization("bearer");
+        let app = call.header("x-apideck-app-id");
         let is_key = |key: &str, site: &Site| {
             let further = site.own::<Settings>().further_keys;
             key == site.client_secret || further.iter().any(|known| known == key)
@@ -238,23 +230,18 @@ impl Api for Apideck {
 /// The signed call to a new URL, while the request that brings it waits.
 async fn validate(world: &World, site: &str, url: &str) -> bool {
     let found = world.with_site(site, |site| {
-        (
-            SigningKey::new(site.client_secret.as_str()),
-            site.own::<Settings>(),
-            site.settings.own.clone(),
-        )
+        let target = Target::new(url, Apideck.key(site));
+        (target, site.settings.own.clone())
     });
-    let header = (
-        "x-apideck-event-type".to_owned(),
-        "apideck.subscription.created".to_owned(),
-    );
+    let header = ["x-apideck-event-type", "apideck.subscription.created"];
     let call = payload::raw(&RawDelivery {
         body: VALIDATION.as_bytes().to_vec(),
-        headers: vec![header],
+        headers: vec![header.map(str::to_owned).into()],
     });
-    let (Some((key, settings, own)), Ok(call)) = (found, call) else {
+    let (Some((Ok(target), own)), Ok(call)) = (found, call) else {
         return false;
     };
+    let settings: Settings = source::settings(&own).unwrap_or_default();
     let policy = RetryPolicy {
         timeout_ms: settings.validation_timeout_ms.unwrap_or(5_000),
         ..RetryPolicy::default()
@@ -264,16 +251,7 @@ async fn validate(world: &World, site: &str, url: &str) -> bool {
         .clone()
         .with_source(world.source, own)
         .with_policy(policy);
-    let Ok(target) = Target::new(url, key) else {
-        return false;
-    };
-    matches!(
-        sender.attempt(&target, &call, 1).await,
-        Outcome::Answered {
-            status: 200..=299,
-            ..
-        }
-    )
+    sender.accepts(&sender.attempt(&target, &call, 1).await)
 }
 
 impl Apideck {
@@ -288,14 +266,10 @@ impl Apideck {
         match (&call.method, rest) {
             (&Method::GET, []) => self.list(site, call),
             (&Method::POST, []) => {
-                let key = SigningKey::new(site.client_secret.as_str());
-                let Ok(mut webhook) = Webhook::generate(String::new(), Vec::new(), key) else {
-                    return self.error(StatusCode::INTERNAL_SERVER_ERROR, "no randomness");
-                };
-                let api = call.body.get("unified_api").cloned().unwrap_or_default();
-                webhook.details.insert("unified_api".to_owned(), api);
-                let now = clock::rfc3339(clock::now());
-                webhook.details.insert("created_at".to_owned(), now.into());
+                let mut webhook = Webhook::generate(String::new(), Vec::new(), self.key(site));
+                let api = call.body.get("unified_api").cloned();
+                webhook.set_detail("unified_api", api.unwrap_or_default());
+                webhook.set_detail("created_at", clock::rfc3339(clock::now()));
                 change(&mut webhook, &call.body, reached);
                 let answer = done(StatusCode::CREATED, &shown(&webhook));
                 site.webhooks.push(webhook);
@@ -370,15 +344,10 @@ fn complaint(call: &Call) -> Option<String> {
         _ => true,
     };
     let missing = required.iter().find(|name| body.get(**name).is_none());
-    let broken = body
-        .as_object()
-        .into_iter()
-        .flatten()
-        .find(|(name, value)| !is_kept(name, value));
-    let named = missing
-        .map(ToString::to_string)
-        .or(broken.map(|(name, _)| name.clone()));
-    named.map(|name| format!("{name} is not acceptable"))
+    let mut members = body.as_object().into_iter().flatten();
+    let broken = members.find(|(name, value)| !is_kept(name, value));
+    let name = missing.copied().or(broken.map(|(name, _)| name.as_str()))?;
+    Some(format!("{name} is not acceptable"))
 }
 
 /// Sets what a body gives.
@@ -387,20 +356,13 @@ fn change(webhook: &mut Webhook, body: &Value, reached: Option<bool>) {
     if let Some(url) = text("delivery_url") {
         webhook.endpoint = url.to_owned();
     }
-    if let Some(events) = body.get("events").and_then(Value::as_array) {
-        webhook.events = events
-            .iter()
-            .filter_map(Value::as_str)
-            .map(str::to_owned)
-            .collect();
+    if let Some(events) = body.get("events") {
+        webhook.events = texts(events);
     }
     if let Some(description) = body.get("description") {
-        webhook
-            .details
-            .insert("description".to_owned(), description.clone());
+        webhook.set_detail("description", description.clone());
     }
-    let now = clock::rfc3339(clock::now());
-    webhook.details.insert("updated_at".to_owned(), now.into());
+    webhook.set_detail("updated_at", clock::rfc3339(clock::now()));
     let (reason, status) = (reason(webhook), text("status"));
     let failed = "delivery_url_validation_failed";
     let (enabled, reason) = match (reached, status, reason) {
@@ -411,9 +373,7 @@ fn change(webhook: &mut Webhook, body: &Value, reached: Option<bool>) {
         _ => return,
     };
     webhook.health.set_enabled(enabled);
-    webhook
-        .details
-        .insert("disabled_reason".to_owned(), reason.into());
+    webhook.set_detail("disabled_reason", reason);
 }
 
 /// Why a webhook is disabled: the sender's reason, or what was set with it.

@@ -16,6 +16,7 @@
 //!
 //! Errors are `{"message": ..}` with 400, 404, 409 or 422.
 
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -37,7 +38,6 @@ use crate::journal::Journal;
 use crate::key::SigningKey;
 use crate::payload::RawDelivery;
 use crate::random;
-use crate::rate_limit::RateLimit;
 use crate::sender::Target;
 use crate::site::{LoggedRequest, Run, RunReport, Site, SiteSettings, Webhook};
 use crate::switches::{RetryPolicy, Switches};
@@ -114,15 +114,12 @@ impl std::fmt::Debug for WebhookStatus {
 impl From<&Webhook> for WebhookStatus {
     fn from(webhook: &Webhook) -> Self {
         let standing = webhook.standing();
+        let key = webhook.keys.first().map_or("", SigningKey::reveal);
         Self {
             id: webhook.id.clone(),
             endpoint: webhook.endpoint.clone(),
             events: webhook.events.clone(),
-            signing_key: webhook
-                .keys
-                .first()
-                .map_or("", SigningKey::reveal)
-                .to_owned(),
+            signing_key: key.to_owned(),
             enabled: standing.enabled,
             consecutive_failures: standing.consecutive_failures,
             details: webhook.details.clone(),
@@ -216,38 +213,22 @@ struct Advance {
 }
 
 /// Why the control API refuses.
-pub(crate) enum Refusal {
-    NoSite,
-    NoWebhook,
-    SiteTaken,
-    BadRequest(String),
-    Unprocessable(String),
-    NoRandomness,
+pub(crate) struct Refusal(StatusCode, String);
+
+impl Refusal {
+    fn no_such(what: &str) -> Self {
+        Self(StatusCode::NOT_FOUND, format!("there is no such {what}"))
+    }
+
+    fn bad_request(text: String) -> Self {
+        Self(StatusCode::BAD_REQUEST, text)
+    }
 }
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let (status, text) = match self {
-            Self::NoSite => (StatusCode::NOT_FOUND, "there is no such site".to_owned()),
-            Self::NoWebhook => (StatusCode::NOT_FOUND, "there is no such webhook".to_owned()),
-            Self::SiteTaken => (
-                StatusCode::CONFLICT,
-                "there is a site with this client_id already".to_owned(),
-            ),
-            Self::BadRequest(text) => (StatusCode::BAD_REQUEST, text),
-            Self::Unprocessable(text) => (StatusCode::UNPROCESSABLE_ENTITY, text),
-            Self::NoRandomness => (
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "the operating system gave no random bytes".to_owned(),
-            ),
-        };
+        let Self(status, text) = self;
         (status, Json(json!({ "message": text }))).into_response()
-    }
-}
-
-impl From<getrandom::Error> for Refusal {
-    fn from(_: getrandom::Error) -> Self {
-        Self::NoRandomness
     }
 }
 
@@ -260,15 +241,20 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
         let bytes = axum::body::Bytes::from_request(request, state)
             .await
-            .map_err(|error| Refusal::BadRequest(error.body_text()))?;
+            .map_err(|error| Refusal::bad_request(error.body_text()))?;
         let bytes: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
         serde_json::from_slice(bytes)
             .map(Self)
-            .map_err(|error| Refusal::BadRequest(format!("the body is not as expected: {error}")))
+            .map_err(|error| Refusal::bad_request(format!("the body is not as expected: {error}")))
     }
 }
 
 type Answer<T> = Result<Json<T>, Refusal>;
+type Created<T> = Result<(StatusCode, Json<T>), Refusal>;
+type Done = Result<StatusCode, Refusal>;
+
+/// The site that a path names, if there is one.
+type At = (State<World>, Path<String>);
 
 /// The routes below `/_simulator`.
 pub(crate) fn routes() -> Router<World> {
@@ -296,156 +282,108 @@ pub(crate) fn routes() -> Router<World> {
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
 }
 
-/// Creates a site; also the way for a program that has the simulator in its own process.
-pub(crate) fn create(world: &World, new: NewSite) -> Result<Option<Credentials>, getrandom::Error> {
+/// Creates a site, unless its client id is taken; also the way for a program that has the simulator in its own process.
+pub(crate) fn create(world: &World, new: NewSite) -> Option<Credentials> {
+    let generated = |length| move || random::alphanumeric(length);
     let credentials = Credentials {
-        client_id: new.client_id.map_or_else(|| random::alphanumeric(32), Ok)?,
-        client_secret: new
-            .client_secret
-            .map_or_else(|| random::alphanumeric(48), Ok)?,
+        client_id: new.client_id.unwrap_or_else(generated(32)),
+        client_secret: new.client_secret.unwrap_or_else(generated(48)),
     };
-    let requests = new
-        .requests_per_minute
-        .unwrap_or_else(|| world.provider().requests_per_minute());
+    let published = || world.provider().requests_per_minute();
     let settings = SiteSettings {
-        rate_limit: RateLimit {
-            requests,
-            ..RateLimit::default()
-        },
+        requests_per_minute: new.requests_per_minute.unwrap_or_else(published),
         hides_disabled: new.hides_disabled,
         own: Arc::new(new.settings),
     };
-    let mut sites = world.sites();
-    if sites.contains_key(&credentials.client_id) {
-        return Ok(None);
+    let site = Site::new(credentials.client_secret.clone(), settings);
+    match world.sites().entry(credentials.client_id.clone()) {
+        Entry::Occupied(_) => None,
+        Entry::Vacant(free) => {
+            free.insert(site);
+            Some(credentials)
+        }
     }
-    sites.insert(
-        credentials.client_id.clone(),
-        Site::new(credentials.client_secret.clone(), settings),
-    );
-    Ok(Some(credentials))
 }
 
 fn at<T>(world: &World, id: &str, work: impl FnOnce(&mut Site) -> T) -> Result<T, Refusal> {
-    world.with_site(id, work).ok_or(Refusal::NoSite)
+    let found = world.with_site(id, work);
+    found.ok_or_else(|| Refusal::no_such("site"))
 }
 
-fn done(world: &World, id: &str, work: impl FnOnce(&mut Site)) -> Result<StatusCode, Refusal> {
+fn done(world: &World, id: &str, work: impl FnOnce(&mut Site)) -> Done {
     at(world, id, work).map(|()| StatusCode::NO_CONTENT)
 }
 
-async fn create_site(
-    State(world): State<World>,
-    Body(new): Body<NewSite>,
-) -> Result<(StatusCode, Json<Credentials>), Refusal> {
+async fn create_site(State(world): State<World>, Body(new): Body<NewSite>) -> Created<Credentials> {
     check(&world, &new.settings)?;
-    create(&world, new)?
+    let taken = "there is a site with this client_id already";
+    create(&world, new)
         .map(|credentials| (StatusCode::CREATED, Json(credentials)))
-        .ok_or(Refusal::SiteTaken)
+        .ok_or_else(|| Refusal(StatusCode::CONFLICT, taken.to_owned()))
 }
 
 fn check(world: &World, settings: &Value) -> Result<(), Refusal> {
-    world
-        .provider()
-        .check_settings(settings)
-        .map_err(|error| Refusal::BadRequest(format!("the settings are not the source's: {error}")))
+    let checked = world.provider().check_settings(settings);
+    checked.map_err(|error| {
+        Refusal::bad_request(format!("the settings are not the source's: {error}"))
+    })
 }
 
-async fn change_settings(
-    State(world): State<World>,
-    Path(id): Path<String>,
-    Body(settings): Body<Value>,
-) -> Result<StatusCode, Refusal> {
+async fn change_settings((State(world), Path(id)): At, Body(settings): Body<Value>) -> Done {
     check(&world, &settings)?;
     done(&world, &id, |site| site.settings.own = Arc::new(settings))
 }
 
-async fn requests(
-    State(world): State<World>,
-    Path(id): Path<String>,
-) -> Answer<Vec<LoggedRequest>> {
+async fn requests((State(world), Path(id)): At) -> Answer<Vec<LoggedRequest>> {
     at(&world, &id, |site| site.requests()).map(Json)
 }
 
-async fn forget_requests(
-    State(world): State<World>,
-    Path(id): Path<String>,
-) -> Result<StatusCode, Refusal> {
+async fn forget_requests((State(world), Path(id)): At) -> Done {
     done(&world, &id, Site::forget_requests)
 }
 
-async fn add_fault(
-    State(world): State<World>,
-    Path(id): Path<String>,
-    Body(fault): Body<Fault>,
-) -> Result<StatusCode, Refusal> {
+async fn add_fault((State(world), Path(id)): At, Body(fault): Body<Fault>) -> Done {
     done(&world, &id, |site| site.faults.push(fault))
 }
 
-async fn set_faults(
-    State(world): State<World>,
-    Path(id): Path<String>,
-    Body(faults): Body<Vec<Fault>>,
-) -> Result<StatusCode, Refusal> {
+async fn set_faults((State(world), Path(id)): At, Body(faults): Body<Vec<Fault>>) -> Done {
     done(&world, &id, |site| site.faults = faults)
 }
 
-async fn clear_faults(
-    State(world): State<World>,
-    Path(id): Path<String>,
-) -> Result<StatusCode, Refusal> {
+async fn clear_faults((State(world), Path(id)): At) -> Done {
     done(&world, &id, |site| site.faults.clear())
 }
 
-async fn advance_clock(
-    State(world): State<World>,
-    Path(id): Path<String>,
-    Body(advance): Body<Advance>,
-) -> Result<StatusCode, Refusal> {
-    done(&world, &id, |site| {
-        site.advance_clock(Duration::from_millis(u64::from(advance.advance_ms)));
-    })
+async fn advance_clock((State(world), Path(id)): At, Body(advance): Body<Advance>) -> Done {
+    let by = Duration::from_millis(u64::from(advance.advance_ms));
+    done(&world, &id, |site| site.advance_clock(by))
 }
 
-async fn revoke_tokens(
-    State(world): State<World>,
-    Path(id): Path<String>,
-) -> Result<StatusCode, Refusal> {
+async fn revoke_tokens((State(world), Path(id)): At) -> Done {
     done(&world, &id, Site::revoke_tokens)
 }
 
-async fn list_webhooks(
-    State(world): State<World>,
-    Path(id): Path<String>,
-) -> Answer<Vec<WebhookStatus>> {
+async fn list_webhooks((State(world), Path(id)): At) -> Answer<Vec<WebhookStatus>> {
     at(&world, &id, |site| {
-        site.webhooks
-            .iter()
-            .rev()
-            .map(WebhookStatus::from)
-            .collect()
+        let newest_first = site.webhooks.iter().rev();
+        Json(newest_first.map(WebhookStatus::from).collect())
     })
-    .map(Json)
 }
 
 async fn add_webhook(
-    State(world): State<World>,
-    Path(id): Path<String>,
+    (State(world), Path(id)): At,
     Body(foreign): Body<ForeignWebhook>,
-) -> Result<(StatusCode, Json<WebhookStatus>), Refusal> {
+) -> Created<WebhookStatus> {
     let provider = world.provider();
-    let events = foreign.events.unwrap_or_else(|| {
-        provider
-            .event_names()
-            .iter()
-            .map(ToString::to_string)
-            .collect()
-    });
-    let key = at(&world, &id, |site| provider.key(site))??;
-    let webhook = Webhook::generate(foreign.endpoint, events, key)?;
-    let status = WebhookStatus::from(&webhook);
-    at(&world, &id, |site| site.webhooks.push(webhook))?;
-    Ok((StatusCode::CREATED, Json(status)))
+    let names = provider.event_names().iter();
+    let all = || names.map(ToString::to_string).collect();
+    let events = foreign.events.unwrap_or_else(all);
+    at(&world, &id, |site| {
+        let webhook = Webhook::generate(foreign.endpoint, events, provider.key(site));
+        let status = WebhookStatus::from(&webhook);
+        site.webhooks.push(webhook);
+        (StatusCode::CREATED, Json(status))
+    })
 }
 
 async fn change_webhook(
@@ -453,16 +391,12 @@ async fn change_webhook(
     Path((id, webhook)): Path<(String, String)>,
     Body(change): Body<WebhookChange>,
 ) -> Answer<WebhookStatus> {
-    let key = match change.signing_key {
-        Some(key) => Some(SigningKey::new(key)),
-        None => change
-            .new_signing_key
-            .then(SigningKey::generate)
-            .transpose()?,
-    };
+    let given = change.signing_key.map(SigningKey::new);
+    let key = given.or_else(|| change.new_signing_key.then(SigningKey::generate));
     let generations = world.provider().generations();
     at(&world, &id, |site| {
-        let webhook = site.webhook_mut(&webhook).ok_or(Refusal::NoWebhook)?;
+        let found = site.webhook_mut(&webhook);
+        let webhook = found.ok_or_else(|| Refusal::no_such("webhook"))?;
         if let Some(key) = key {
             webhook.take_key(key, generations);
         }
@@ -483,15 +417,14 @@ async fn change_webhook(
 async fn remove_webhook(
     State(world): State<World>,
     Path((id, webhook)): Path<(String, String)>,
-) -> Result<StatusCode, Refusal> {
-    if at(&world, &id, |site| site.remove_webhook(&webhook))? {
-        Ok(StatusCode::NO_CONTENT)
-    } else {
-        Err(Refusal::NoWebhook)
+) -> Done {
+    match at(&world, &id, |site| site.remove_webhook(&webhook))? {
+        true => Ok(StatusCode::NO_CONTENT),
+        false => Err(Refusal::no_such("webhook")),
     }
 }
 
-async fn deliveries(State(world): State<World>, Path(id): Path<String>) -> Answer<Vec<RunReport>> {
+async fn deliveries((State(world), Path(id)): At) -> Answer<Vec<RunReport>> {
     at(&world, &id, |site| site.run_reports()).map(Json)
 }
 
@@ -523,20 +456,15 @@ impl From<RawBody> for RawDelivery {
     }
 }
 
+/// Sends to the webhooks of a site.
 async fn deliver(
-    State(world): State<World>,
-    Path(id): Path<String>,
+    (State(world), Path(id)): At,
     Body(deliver): Body<Deliver>,
 ) -> Answer<Vec<RunReport>> {
-    send(&world, &id, deliver).await.map(Json)
-}
-
-/// Sends to the webhooks of a site.
-async fn send(world: &World, id: &str, deliver: Deliver) -> Result<Vec<RunReport>, Refusal> {
     let events: Vec<EventText> = deliver.events.into_iter().map(EventText::from).collect();
     let raw: Arc<Vec<RawDelivery>> = Arc::new(deliver.raw.into_iter().map(From::from).collect());
-    let (consignments, own) = at(world, id, |site| {
-        let consignments = consign(world, site, &events, !raw.is_empty());
+    let (consignments, own) = at(&world, &id, |site| {
+        let consignments = consign(&world, site, &events, !raw.is_empty());
         (consignments, Arc::clone(&site.settings.own))
     })?;
     let sender = world
@@ -550,7 +478,8 @@ async fn send(world: &World, id: &str, deliver: Deliver) -> Result<Vec<RunReport
     let mut work = Vec::new();
     for (webhook, events) in consignments {
         let unprocessable = |error: crate::sender::SenderError| {
-            Refusal::Unprocessable(format!("{}: {error}", webhook.id))
+            let text = format!("{}: {error}", webhook.id);
+            Refusal(StatusCode::UNPROCESSABLE_ENTITY, text)
         };
         let target = Target::of(&webhook).map_err(unprocessable)?;
         sender.check(&events, &raw).map_err(unprocessable)?;
@@ -569,11 +498,11 @@ async fn send(world: &World, id: &str, deliver: Deliver) -> Result<Vec<RunReport
             finished.store(true, Ordering::Release);
         });
     }
-    at(world, id, |site| site.remember(&runs))?;
+    at(&world, &id, |site| site.remember(&runs))?;
     // A task of its own, so that a client that goes away does not stop the sender.
     let sending = tokio::spawn(future::join_all(work));
     if deliver.wait {
         let _ = sending.await;
     }
-    Ok(runs.iter().map(RunReport::from).collect())
+    Ok(Json(runs.iter().map(RunReport::from).collect()))
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use axum::http::Method;
+use reqwest::Response;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -28,6 +29,8 @@ pub enum ControlError {
     },
 }
 
+type Answer<T> = Result<T, ControlError>;
+
 /// The control API of one simulator.
 #[derive(Clone, Debug)]
 pub struct Control {
@@ -52,7 +55,8 @@ impl Control {
     /// # Errors
     /// [`ControlError::Refused`] with 409 when the client id is taken.
     pub async fn create_site(&self, new: &NewSite) -> Result<Credentials, ControlError> {
-        self.call(Method::POST, "/sites", new).await
+        let made = self.send(Method::POST, "/sites", new).await?;
+        Ok(made.json().await?)
     }
 
     /// The control of one site; whether the site exists shows with the first call.
@@ -63,38 +67,20 @@ impl Control {
         }
     }
 
-    async fn call<T: DeserializeOwned>(
-        &self,
-        method: Method,
-        path: &str,
-        body: &(impl Serialize + ?Sized),
-    ) -> Result<T, ControlError> {
-        Ok(self.send(method, path, body).await?.json().await?)
-    }
-
-    async fn send(
-        &self,
-        method: Method,
-        path: &str,
-        body: &(impl Serialize + ?Sized),
-    ) -> Result<reqwest::Response, ControlError> {
-        let answer = self
-            .client
-            .request(method, format!("{}{path}", self.base))
-            .json(body)
-            .send()
-            .await?;
+    async fn send(&self, method: Method, path: &str, body: impl Serialize) -> Answer<Response> {
+        let url = format!("{}{path}", self.base);
+        let request = self.client.request(method, url).json(&body);
+        let answer = request.send().await?;
         if answer.status().is_success() {
             return Ok(answer);
         }
         let status = answer.status().as_u16();
         let said: Value = answer.json().await.unwrap_or_default();
-        let message = said
-            .get("message")
-            .and_then(Value::as_str)
-            .unwrap_or("no reason given")
-            .to_owned();
-        Err(ControlError::Refused { status, message })
+        let message = said.get("message").and_then(Value::as_str);
+        Err(ControlError::Refused {
+            status,
+            message: message.unwrap_or("no reason given").to_owned(),
+        })
     }
 }
 
@@ -106,28 +92,22 @@ pub struct SiteControl {
 }
 
 impl SiteControl {
-    async fn get<T: DeserializeOwned>(&self, rest: &str) -> Result<T, ControlError> {
-        self.read(Method::GET, rest, &json!({})).await
+    async fn send(&self, method: Method, rest: &str, body: impl Serialize) -> Answer<Response> {
+        let path = format!("{}{rest}", self.path);
+        self.control.send(method, &path, body).await
     }
 
     async fn read<T: DeserializeOwned>(
         &self,
         method: Method,
         rest: &str,
-        body: &(impl Serialize + ?Sized),
-    ) -> Result<T, ControlError> {
-        let path = format!("{}{rest}", self.path);
-        self.control.call(method, &path, body).await
+        body: impl Serialize,
+    ) -> Answer<T> {
+        Ok(self.send(method, rest, body).await?.json().await?)
     }
 
-    async fn order(
-        &self,
-        method: Method,
-        rest: &str,
-        body: &(impl Serialize + ?Sized),
-    ) -> Result<(), ControlError> {
-        let path = format!("{}{rest}", self.path);
-        self.control.send(method, &path, body).await.map(drop)
+    async fn order(&self, method: Method, rest: &str, body: impl Serialize) -> Answer<()> {
+        self.send(method, rest, body).await.map(drop)
     }
 
     /// The requests that the site received, oldest first.
@@ -135,7 +115,7 @@ impl SiteControl {
     /// # Errors
     /// [`ControlError`]
     pub async fn requests(&self) -> Result<Vec<LoggedRequest>, ControlError> {
-        self.get("/requests").await
+        self.read(Method::GET, "/requests", json!({})).await
     }
 
     /// Forgets the requests.
@@ -143,7 +123,7 @@ impl SiteControl {
     /// # Errors
     /// [`ControlError`]
     pub async fn forget_requests(&self) -> Result<(), ControlError> {
-        self.order(Method::DELETE, "/requests", &json!({})).await
+        self.order(Method::DELETE, "/requests", json!({})).await
     }
 
     /// Sets the faults in place of those before; an empty list clears them.
@@ -160,7 +140,7 @@ impl SiteControl {
     /// [`ControlError`]
     pub async fn advance_clock(&self, by: Duration) -> Result<(), ControlError> {
         let body = json!({ "advance_ms": u64::try_from(by.as_millis()).unwrap_or(u64::MAX) });
-        self.order(Method::POST, "/clock", &body).await
+        self.order(Method::POST, "/clock", body).await
     }
 
     /// Sets the source's own settings.
@@ -176,7 +156,7 @@ impl SiteControl {
     /// # Errors
     /// [`ControlError`]
     pub async fn revoke_tokens(&self) -> Result<(), ControlError> {
-        self.order(Method::DELETE, "/tokens", &json!({})).await
+        self.order(Method::DELETE, "/tokens", json!({})).await
     }
 
     /// All webhooks with their status, newest first, also those that the API hides.
@@ -184,7 +164,7 @@ impl SiteControl {
     /// # Errors
     /// [`ControlError`]
     pub async fn webhooks(&self) -> Result<Vec<WebhookStatus>, ControlError> {
-        self.get("/webhooks").await
+        self.read(Method::GET, "/webhooks", json!({})).await
     }
 
     /// Registers a webhook of somebody else.
@@ -207,8 +187,8 @@ impl SiteControl {
         id: &str,
         change: &WebhookChange,
     ) -> Result<WebhookStatus, ControlError> {
-        self.read(Method::PATCH, &format!("/webhooks/{id}"), change)
-            .await
+        let path = format!("/webhooks/{id}");
+        self.read(Method::PATCH, &path, change).await
     }
 
     /// Deletes a webhook without a trace.
@@ -216,8 +196,8 @@ impl SiteControl {
     /// # Errors
     /// [`ControlError`]
     pub async fn remove_webhook(&self, id: &str) -> Result<(), ControlError> {
-        self.order(Method::DELETE, &format!("/webhooks/{id}"), &json!({}))
-            .await
+        let path = format!("/webhooks/{id}");
+        self.order(Method::DELETE, &path, json!({})).await
     }
 
     /// Has events sent to every enabled webhook that subscribes to them; one report per webhook.
@@ -233,6 +213,6 @@ impl SiteControl {
     /// # Errors
     /// [`ControlError`]
     pub async fn deliveries(&self) -> Result<Vec<RunReport>, ControlError> {
-        self.get("/deliveries").await
+        self.read(Method::GET, "/deliveries", json!({})).await
     }
 }

@@ -8,9 +8,10 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse as _, Response};
 
-use crate::faults::{Door, FaultKind};
+use crate::api::Call;
+use crate::faults::{self, Door, FaultKind};
 use crate::random;
-use crate::site::LoggedRequest;
+use crate::site::{LoggedRequest, Site};
 use crate::world::World;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -18,10 +19,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Puts an `X-Request-Id` on every answer.
 pub(crate) async fn number(request: Request, next: Next) -> Response {
     let mut answer = next.run(request).await;
-    if let Some(id) = random::uuid()
-        .ok()
-        .and_then(|id| HeaderValue::try_from(id).ok())
-    {
+    if let Ok(id) = HeaderValue::try_from(random::uuid()) {
         answer.headers_mut().insert(REQUEST_ID, id);
     }
     answer
@@ -29,26 +27,16 @@ pub(crate) async fn number(request: Request, next: Next) -> Response {
 
 /// One request to one site, from its faults to its line in the log.
 pub(crate) struct Visit<'a> {
-    world: &'a World,
-    client_id: String,
-    method: String,
-    path: String,
+    pub(crate) world: &'a World,
+    pub(crate) client_id: &'a str,
+    pub(crate) call: &'a Call,
 }
 
-impl<'a> Visit<'a> {
-    pub(crate) fn of(world: &'a World, client_id: &str, method: &str, path: &str) -> Self {
-        Self {
-            world,
-            client_id: client_id.to_owned(),
-            method: method.to_owned(),
-            path: path.to_owned(),
-        }
-    }
-
+impl Visit<'_> {
     pub(crate) fn fault(&self, door: Door) -> Option<FaultKind> {
-        self.world
-            .with_site(&self.client_id, |site| site.meet_fault(door, &self.method))
-            .flatten()
+        let method = self.call.method.as_str();
+        let meet = |site: &mut Site| faults::meet(&mut site.faults, door, method);
+        self.world.with_site(self.client_id, meet).flatten()
     }
 
     /// What is no status is a 500.
@@ -57,11 +45,11 @@ impl<'a> Visit<'a> {
         self.world.provider().error(status, "a fault of the test")
     }
 
-    pub(crate) fn log(&self, status: Option<StatusCode>) {
-        self.world.with_site(&self.client_id, |site| {
+    fn log(&self, status: Option<StatusCode>) {
+        self.world.with_site(self.client_id, |site| {
             site.log(LoggedRequest {
-                method: self.method.clone(),
-                path: self.path.clone(),
+                method: self.call.method.to_string(),
+                path: self.call.path.clone(),
                 status: status.map(|status| status.as_u16()),
             });
         });

@@ -22,6 +22,16 @@ pub enum Outcome {
     Unreachable,
 }
 
+impl Outcome {
+    /// The status of an answer.
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Self::Answered { status, .. } => Some(*status),
+            Self::TimedOut | Self::Unreachable => None,
+        }
+    }
+}
+
 /// One request that was made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
@@ -93,12 +103,8 @@ impl Report {
 
     /// The statuses in that order; 0 stands for no answer.
     pub fn statuses(&self) -> Vec<u16> {
-        self.attempts()
-            .map(|attempt| match attempt.outcome {
-                Outcome::Answered { status, .. } => status,
-                Outcome::TimedOut | Outcome::Unreachable => 0,
-            })
-            .collect()
+        let statuses = self.attempts().map(|attempt| attempt.outcome.status());
+        statuses.map(Option::unwrap_or_default).collect()
     }
 }
 

@@ -16,6 +16,13 @@ pub(crate) fn raw(value: impl Into<Value>) -> Box<RawValue> {
     serde_json::value::to_raw_value(&value.into()).unwrap_or_else(|_| RawValue::NULL.to_owned())
 }
 
+/// The texts of a list.
+pub(crate) fn texts(list: &Value) -> Vec<String> {
+    let texts = list.as_array().into_iter().flatten();
+    let texts = texts.filter_map(Value::as_str);
+    texts.map(str::to_owned).collect()
+}
+
 impl Object {
     /// The object of a text, if it is one.
     pub(crate) fn parse(text: &str) -> Option<Self> {

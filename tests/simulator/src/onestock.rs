@@ -25,7 +25,7 @@ use crate::api::{self, Api, Call};
 use crate::clock;
 use crate::event::EventText;
 use crate::faults::Door;
-use crate::json::Object;
+use crate::json::{Object, texts};
 use crate::key::{SigningKey, hex};
 use crate::site::{Site, Webhook, is_acceptable_endpoint};
 use crate::source::{self, Attempt, Dressed, Provider, Schedule};
@@ -131,10 +131,8 @@ fn message(event: &EventText) -> String {
 
 impl Api for Onestock {
     fn caller(&self, world: &World, call: &Call) -> (Door, Option<String>) {
-        let (id, token) = (
-            call.text("/site_id"),
-            call.text("/token").unwrap_or_default(),
-        );
+        let id = call.text("/site_id");
+        let token = call.text("/token").unwrap_or_default();
         if call.path == "/v2/login" || call.path == "/login" {
             return (Door::Token, world.site_where(|known, _| Some(known) == id));
         }
@@ -190,43 +188,28 @@ impl Onestock {
         if !has_user || call.text("/password") != Some(&site.client_secret) {
             return self.error(StatusCode::UNAUTHORIZED, "user or password is not right");
         }
-        match site.issue_token(TOKEN_LIFETIME) {
-            Ok(token) => Json(json!({ "token": token })).into_response(),
-            Err(_) => self.error(StatusCode::INTERNAL_SERVER_ERROR, "no randomness"),
-        }
+        Json(json!({ "token": site.issue_token(TOKEN_LIFETIME) })).into_response()
     }
 
     fn create(&self, site: &mut Site, call: &Call, id_in: IdIn) -> Response {
         let asked = call.body.get("webhook").unwrap_or(&Value::Null);
-        let topics = asked["topics"].as_array().into_iter().flatten();
-        let topics: Vec<String> = topics
-            .filter_map(Value::as_str)
-            .map(str::to_owned)
-            .collect();
+        let (status, key) = (&asked["status"], &asked["hash_key"]);
+        let topics = texts(&asked["topics"]);
         let url = asked["url"].as_str().unwrap_or_default();
         let listed = asked["topics"].as_array().map_or(0, Vec::len);
         let broken = [
             ("url", !is_acceptable_endpoint(url)),
             ("topics", topics.is_empty() || topics.len() != listed),
             ("http_method", asked["http_method"] != "POST"),
-            (
-                "status",
-                asked["status"] != "enabled" && asked["status"] != "paused",
-            ),
-            (
-                "hash_key",
-                !asked["hash_key"].is_string() && !asked["hash_key"].is_null(),
-            ),
+            ("status", status != "enabled" && status != "paused"),
+            ("hash_key", !key.is_string() && !key.is_null()),
         ];
         if let Some((name, _)) = broken.iter().find(|(_, is_broken)| *is_broken) {
             return self.error(StatusCode::UNPROCESSABLE_ENTITY, name);
         }
-        let key = asked["hash_key"].as_str().map(SigningKey::new);
-        let Ok(mut webhook) = Webhook::generate(url.to_owned(), topics, SigningKey::new("")) else {
-            return self.error(StatusCode::INTERNAL_SERVER_ERROR, "no randomness");
-        };
-        webhook.keys = key.into_iter().collect();
-        if asked["status"] == "paused" {
+        let mut webhook = Webhook::generate(url.to_owned(), topics, SigningKey::new(""));
+        webhook.keys = key.as_str().map(SigningKey::new).into_iter().collect();
+        if status == "paused" {
             webhook.health.hold();
         }
         let id = webhook.id.clone();

@@ -20,12 +20,12 @@ use axum::{Json, Router};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::api::{self, Api, Call};
 use crate::clock;
 use crate::faults::Door;
-use crate::json::{Object, raw};
+use crate::json::{Object, raw, texts};
 use crate::key::SigningKey;
 use crate::random;
 use crate::site::{Site, Webhook, is_acceptable_endpoint};
@@ -170,11 +170,8 @@ impl Api for Ordermentum {
             (&Method::POST, ["v1", "webhooks"]) => self.create(site, call, &settings),
             (&Method::GET, ["v1", "webhooks"]) => self.list(site, call, &settings),
             (method, ["v1", "webhooks", id]) => {
-                let found = site.webhooks.iter().position(|webhook| webhook.id == *id);
-                let Some(webhook) = found
-                    .and_then(|index| site.webhooks.get_mut(index))
-                    .filter(|webhook| !webhook.details.contains_key("deletedAt"))
-                else {
+                let found = site.webhook_mut(id);
+                let Some(webhook) = found.filter(|webhook| !is_deleted(webhook)) else {
                     return self.error(StatusCode::NOT_FOUND, "there is no such webhook");
                 };
                 match *method {
@@ -187,8 +184,7 @@ impl Api for Ordermentum {
                         Json(shown(webhook, &settings)).into_response()
                     }
                     Method::DELETE => {
-                        let now = clock::rfc3339(clock::now());
-                        webhook.details.insert("deletedAt".to_owned(), now.into());
+                        webhook.set_detail("deletedAt", clock::rfc3339(clock::now()));
                         webhook.health.set_enabled(false);
                         let answer = Json(shown(webhook, &settings)).into_response();
                         if !settings.lists_deleted {
@@ -211,12 +207,8 @@ impl Ordermentum {
         {
             return self.error(StatusCode::UNAUTHORIZED, "user or password is not right");
         }
-        match site.issue_token(TOKEN_LIFETIME) {
-            Ok(token) => {
-                Json(json!({ "access_token": token, "token_type": "Bearer" })).into_response()
-            }
-            Err(_) => self.error(StatusCode::INTERNAL_SERVER_ERROR, "no randomness"),
-        }
+        let token = site.issue_token(TOKEN_LIFETIME);
+        Json(json!({ "access_token": token, "token_type": "Bearer" })).into_response()
     }
 
     fn create(&self, site: &mut Site, call: &Call, settings: &Settings) -> Response {
@@ -224,20 +216,12 @@ impl Ordermentum {
         if let Some(complaint) = complaint(&call.body) {
             return unprocessable(&complaint);
         }
-        let made = random::uuid().and_then(|id| {
-            let webhook = Webhook::generate(String::new(), Vec::new(), SigningKey::generate()?)?;
-            Ok(Webhook { id, ..webhook })
-        });
-        let Ok(mut webhook) = made else {
-            return self.error(StatusCode::INTERNAL_SERVER_ERROR, "no randomness");
-        };
+        let mut webhook = Webhook::generate(String::new(), Vec::new(), SigningKey::generate());
+        webhook.id = random::uuid();
         fill(&mut webhook, &call.body);
         let is_taken = |event: &String| {
-            let live = |known: &&Webhook| !known.details.contains_key("deletedAt");
-            site.webhooks
-                .iter()
-                .filter(live)
-                .any(|known| known.subscribes_to(event))
+            let mut others = site.webhooks.iter();
+            others.any(|known| !is_deleted(known) && known.subscribes_to(event))
         };
         if settings.one_webhook_per_event && webhook.events.iter().any(is_taken) {
             return unprocessable("there is a webhook for one of these events already");
@@ -259,12 +243,10 @@ impl Ordermentum {
             return self.error(StatusCode::BAD_REQUEST, "pageNo and pageSize count from 1");
         };
         let supplier = call.query.get("supplierId").map(String::as_str);
-        let all: Vec<Value> = site
-            .webhooks
-            .iter()
-            .filter(|webhook| supplier.is_none_or(|id| webhook.detail("entityId") == Some(id)))
-            .map(|webhook| shown(webhook, settings))
-            .collect();
+        let is_its =
+            |webhook: &&Webhook| supplier.is_none_or(|id| webhook.detail("entityId") == Some(id));
+        let all = site.webhooks.iter().filter(is_its);
+        let all: Vec<Value> = all.map(|webhook| shown(webhook, settings)).collect();
         let pages = all.len().div_ceil(size);
         let first = (page - 1).saturating_mul(size);
         let link = |page: usize| format!("/v1/webhooks?pageNo={page}&pageSize={size}");
@@ -284,18 +266,16 @@ impl Ordermentum {
     }
 }
 
-fn events(body: &Value) -> Vec<String> {
-    let listed = body.get("events").and_then(Value::as_array);
-    let names = listed.into_iter().flatten().filter_map(Value::as_str);
-    names.map(str::to_owned).collect()
+fn is_deleted(webhook: &Webhook) -> bool {
+    webhook.details.contains_key("deletedAt")
 }
 
 /// Why a webhook is not acceptable.
 fn complaint(body: &Value) -> Option<String> {
-    let text = |name: &str| body.get(name).and_then(Value::as_str).unwrap_or_default();
-    let names = events(body);
-    let listed = body.get("events").and_then(Value::as_array).map(Vec::len);
-    let pairs = body.get("headers").and_then(Value::as_object);
+    let text = |name: &str| body[name].as_str().unwrap_or_default();
+    let is_event = |name: &Value| EVENT_NAMES.iter().any(|known| name == known);
+    let are_events = |names: &Vec<Value>| !names.is_empty() && names.iter().all(is_event);
+    let pairs = body["headers"].as_object();
     let is_header = |(name, value): (&String, &Value)| {
         HeaderName::try_from(name.as_str()).is_ok()
             && value
@@ -307,47 +287,30 @@ fn complaint(body: &Value) -> Option<String> {
     let rules = [
         ("url", is_acceptable_endpoint(text("url"))),
         ("name", !text("name").trim().is_empty()),
-        (
-            "events",
-            !names.is_empty()
-                && listed == Some(names.len())
-                && names
-                    .iter()
-                    .all(|name| EVENT_NAMES.contains(&name.as_str())),
-        ),
+        ("events", body["events"].as_array().is_some_and(are_events)),
         (
             "headers",
-            body.get("headers").is_none_or(Value::is_null)
-                || pairs.is_some_and(|pairs| pairs.iter().all(is_header)),
+            body["headers"].is_null() || pairs.is_some_and(|pairs| pairs.iter().all(is_header)),
         ),
         (
             "authentication",
-            body.get("authentication").is_none_or(Value::is_null)
-                || (is_text("username") && is_text("password")),
+            body["authentication"].is_null() || (is_text("username") && is_text("password")),
         ),
     ];
-    let broken: Vec<&str> = rules
-        .iter()
-        .filter(|(_, is_kept)| !is_kept)
-        .map(|(name, _)| *name)
-        .collect();
+    let broken = rules.iter().filter(|(_, is_kept)| !is_kept);
+    let broken: Vec<&str> = broken.map(|(name, _)| *name).collect();
     (!broken.is_empty()).then(|| format!("not acceptable: {}", broken.join(", ")))
 }
 
 /// Sets all that a body gives; what it leaves out is empty afterwards.
 fn fill(webhook: &mut Webhook, body: &Value) {
-    let text = |name: &str| body.get(name).and_then(Value::as_str).unwrap_or_default();
-    webhook.endpoint = text("url").to_owned();
-    webhook.events = events(body);
-    let now = Value::from(clock::rfc3339(clock::now()));
-    let created = webhook
-        .details
-        .remove("createdAt")
-        .unwrap_or_else(|| now.clone());
-    let mut details = Map::from_iter([
-        ("createdAt".to_owned(), created),
-        ("updatedAt".to_owned(), now),
-    ]);
+    webhook.endpoint = body["url"].as_str().unwrap_or_default().to_owned();
+    webhook.events = texts(&body["events"]);
+    let now = clock::rfc3339(clock::now());
+    let mut before = std::mem::take(&mut webhook.details);
+    let created = before.remove("createdAt");
+    webhook.set_detail("createdAt", created.unwrap_or_else(|| now.clone().into()));
+    webhook.set_detail("updatedAt", now);
     for name in [
         "name",
         "entityId",
@@ -355,10 +318,8 @@ fn fill(webhook: &mut Webhook, body: &Value) {
         "authentication",
         "headers",
     ] {
-        let value = body.get(name).cloned().unwrap_or_default();
-        details.insert(name.to_owned(), value);
+        webhook.set_detail(name, body[name].clone());
     }
-    webhook.details = details;
 }
 
 /// A webhook as answers have it: neither its credentials nor, by default, where it goes.

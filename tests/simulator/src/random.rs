@@ -2,13 +2,21 @@
 
 const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
+fn fill(bytes: &mut [u8]) {
+    #[expect(
+        clippy::expect_used,
+        reason = "without randomness there are no secrets, and so no simulator"
+    )]
+    getrandom::fill(bytes).expect("random bytes of the operating system");
+}
+
 /// `length` letters and digits, each equally likely.
-pub(crate) fn alphanumeric(length: usize) -> Result<String, getrandom::Error> {
+pub(crate) fn alphanumeric(length: usize) -> String {
     // 248 is the largest multiple of 62 in a byte: what lies above would favour the first letters.
     let mut text = String::with_capacity(length);
     let mut bytes = [0_u8; 64];
     while text.len() < length {
-        getrandom::fill(&mut bytes)?;
+        fill(&mut bytes);
         text.extend(
             bytes
                 .iter()
@@ -18,13 +26,13 @@ pub(crate) fn alphanumeric(length: usize) -> Result<String, getrandom::Error> {
                 .take(length - text.len()),
         );
     }
-    Ok(text)
+    text
 }
 
 /// A random UUID (version 4), the form of `X-Request-Id` and of many ids.
-pub(crate) fn uuid() -> Result<String, getrandom::Error> {
+pub(crate) fn uuid() -> String {
     let mut bytes = [0_u8; 16];
-    getrandom::fill(&mut bytes)?;
+    fill(&mut bytes);
     let bits =
         (u128::from_be_bytes(bytes) & !(0xf << 76) & !(0x3 << 62)) | (0x4 << 76) | (0x2 << 62);
     let hex = format!("{bits:032x}");
@@ -35,7 +43,7 @@ pub(crate) fn uuid() -> Result<String, getrandom::Error> {
         }
         id.push(digit);
     }
-    Ok(id)
+    id
 }
 
 #[cfg(test)]
@@ -44,10 +52,10 @@ mod tests {
 
     #[test]
     fn a_uuid_is_a_version_4_uuid() {
-        let id = uuid().unwrap();
+        let id = uuid();
         assert_eq!(id.len(), 36);
         assert_eq!(&id[14..15], "4");
         assert!(matches!(&id[19..20], "8" | "9" | "a" | "b"));
-        assert_ne!(id, uuid().unwrap());
+        assert_ne!(id, uuid());
     }
 }

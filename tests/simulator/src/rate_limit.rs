@@ -5,34 +5,20 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// How many requests are taken in how long. The wait after a refusal is as long as the window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct RateLimit {
-    /// Requests taken in any window.
-    pub(crate) requests: usize,
-    /// Length of the window, and of the wait after the first refusal.
-    pub(crate) window: Duration,
-}
-
-impl Default for RateLimit {
-    fn default() -> Self {
-        Self {
-            requests: 60,
-            window: Duration::from_secs(60),
-        }
-    }
-}
+/// Length of the window, and of the wait after the first refusal.
+const WINDOW: Duration = Duration::from_secs(60);
 
 /// The throttle of one site. Time is an argument, so a test needs no clock.
 #[derive(Debug)]
 pub(crate) struct RateLimiter {
-    limit: RateLimit,
+    /// Requests taken in any window.
+    limit: usize,
     taken: VecDeque<Instant>,
     refused_until: Option<Instant>,
 }
 
 impl RateLimiter {
-    pub(crate) fn new(limit: RateLimit) -> Self {
+    pub(crate) fn new(limit: usize) -> Self {
         Self {
             limit,
             taken: VecDeque::new(),
@@ -50,15 +36,10 @@ impl RateLimiter {
             }
             None => {}
         }
-        while self
-            .taken
-            .front()
-            .is_some_and(|first| now.duration_since(*first) >= self.limit.window)
-        {
-            self.taken.pop_front();
-        }
-        if self.taken.len() >= self.limit.requests {
-            self.refused_until = Some(now + self.limit.window);
+        let is_past = |first: &mut Instant| now.duration_since(*first) >= WINDOW;
+        while self.taken.pop_front_if(is_past).is_some() {}
+        if self.taken.len() >= self.limit {
+            self.refused_until = Some(now + WINDOW);
             return false;
         }
         self.taken.push_back(now);
@@ -71,7 +52,7 @@ mod tests {
     use super::*;
 
     fn spent(start: Instant) -> RateLimiter {
-        let mut limiter = RateLimiter::new(RateLimit::default());
+        let mut limiter = RateLimiter::new(60);
         for request in 0..60 {
             assert!(limiter.admits(start + Duration::from_millis(request)));
         }

@@ -86,19 +86,11 @@ impl Target {
     /// # Errors
     /// [`SenderError::Endpoint`] when the endpoint is not an `http` or `https` URL.
     pub fn shown(webhook: &WebhookStatus) -> Result<Self, SenderError> {
-        let target = Self::new(
-            &webhook.endpoint,
-            SigningKey::new(webhook.signing_key.as_str()),
-        )?;
-        let keys = match webhook.signing_key.is_empty() {
-            true => Vec::new(),
-            false => target.keys,
-        };
-        Ok(Self {
-            keys,
-            details: Arc::new(webhook.details.clone()),
-            ..target
-        })
+        let key = SigningKey::new(webhook.signing_key.as_str());
+        let mut target = Self::new(&webhook.endpoint, key)?;
+        target.keys.retain(|key| !key.reveal().is_empty());
+        target.details = Arc::new(webhook.details.clone());
+        Ok(target)
     }
 
     /// A webhook of a site, with all that the source knows of it.
@@ -246,11 +238,7 @@ impl Sender {
         target: &Target,
         deliveries: &[RawDelivery],
     ) -> Result<(), SenderError> {
-        let payloads = deliveries
-            .iter()
-            .map(payload::raw)
-            .collect::<Result<_, _>>()?;
-        self.dispatch(journal, target, payloads).await
+        self.dispatch(journal, target, packed(deliveries)?).await
     }
 
     /// Whether these could be sent, without sending them.
@@ -260,9 +248,7 @@ impl Sender {
         deliveries: &[RawDelivery],
     ) -> Result<(), SenderError> {
         self.pack(events)?;
-        deliveries
-            .iter()
-            .try_for_each(|raw| payload::raw(raw).map(drop))?;
+        packed(deliveries)?;
         Ok(())
     }
 
@@ -272,6 +258,11 @@ impl Sender {
         target: &Target,
         payloads: Vec<Payload>,
     ) -> Result<(), SenderError> {
+        let sending = Sending {
+            sender: self,
+            journal,
+            target,
+        };
         let _turn = match self.schedule.in_order {
             true => Some(target.queue.lock().await),
             false => None,
@@ -280,124 +271,26 @@ impl Sender {
         let rebatches = self.switches.rebatch != Rebatch::Never
             && payloads.iter().all(|payload| !payload.events.is_empty());
         if rebatches {
-            return self.in_rounds(journal, target, payloads).await;
+            return sending.in_rounds(payloads).await;
         }
         for payload in &payloads {
-            self.deliver(journal, target, payload).await;
-        }
-        Ok(())
-    }
-
-    /// One delivery with its repeats.
-    async fn deliver(&self, journal: &Journal, target: &Target, payload: &Payload) {
-        match self.switches.repeat {
-            Repeat::Once => self.until_accepted(journal, target, payload, false).await,
-            Repeat::TwiceAtOnce => {
-                tokio::join!(
-                    self.until_accepted(journal, target, payload, false),
-                    self.until_accepted(journal, target, payload, true),
-                );
-            }
-        }
-    }
-
-    async fn until_accepted(
-        &self,
-        journal: &Journal,
-        target: &Target,
-        payload: &Payload,
-        repeat: bool,
-    ) {
-        let delivery = journal.begin(payload.events.len(), repeat);
-        let mut made = 0;
-        let end = loop {
-            match self.step(journal, target, delivery, payload, made).await {
-                Step::Ended(end) => break end,
-                Step::Failed => made += 1,
-            }
-            tokio::time::sleep(self.delay_after(made)).await;
-        };
-        journal.ended(delivery, end);
-    }
-
-    /// All deliveries once, then the halves of what failed, and so on.
-    async fn in_rounds(
-        &self,
-        journal: &Journal,
-        target: &Target,
-        payloads: Vec<Payload>,
-    ) -> Result<(), SenderError> {
-        let mut due = payloads;
-        let mut made = 0;
-        while !due.is_empty() {
-            let mut halves = Vec::new();
-            for mut payload in due {
-                let delivery = journal.begin(payload.events.len(), false);
-                match self.step(journal, target, delivery, &payload, made).await {
-                    Step::Ended(end) => journal.ended(delivery, end),
-                    Step::Failed => {
-                        journal.ended(delivery, End::Rebatched);
-                        let half = payload.events.len().div_ceil(2);
-                        let second = payload.events.split_off(half);
-                        halves.extend(self.pack(&payload.events)?);
-                        halves.extend(self.pack(&second)?);
-                    }
+            match self.switches.repeat {
+                Repeat::Once => sending.until_accepted(payload, false).await,
+                Repeat::TwiceAtOnce => {
+                    tokio::join!(
+                        sending.until_accepted(payload, false),
+                        sending.until_accepted(payload, true),
+                    );
                 }
             }
-            made += 1;
-            due = halves;
-            if !due.is_empty() {
-                tokio::time::sleep(self.delay_after(made)).await;
-            }
         }
         Ok(())
     }
 
-    /// One attempt, and what it means for the delivery and the webhook.
-    async fn step(
-        &self,
-        journal: &Journal,
-        target: &Target,
-        delivery: u32,
-        payload: &Payload,
-        attempts_made: u32,
-    ) -> Step {
-        while target.health.standing().held {
-            tokio::time::sleep(HELD_INTERVAL).await;
-        }
-        if !target.health.standing().enabled {
-            return Step::Ended(End::Disabled);
-        }
-        let outcome = self.attempt(target, payload, attempts_made + 1).await;
-        let accepted = match &outcome {
-            Outcome::Answered { status, .. } => self.provider().accepts(*status),
-            Outcome::TimedOut | Outcome::Unreachable => false,
-        };
-        if accepted {
-            target.health.succeeded();
-        } else {
-            target.health.failed(self.schedule.disable_after);
-        }
-        journal.attempted(Attempt {
-            delivery,
-            attempt: attempts_made + 1,
-            events: payload.events.len(),
-            bytes: payload.body.len(),
-            outcome,
-        });
-        if accepted {
-            Step::Ended(End::Accepted)
-        } else if !target.health.standing().enabled {
-            Step::Ended(End::Disabled)
-        } else if attempts_made + 1 >= self.schedule.attempts {
-            if self.schedule.disables {
-                target.health.give_up();
-                return Step::Ended(End::Disabled);
-            }
-            Step::Ended(End::GaveUp)
-        } else {
-            Step::Failed
-        }
+    /// Whether the source takes an attempt's outcome for a success.
+    pub(crate) fn accepts(&self, outcome: &Outcome) -> bool {
+        let status = outcome.status();
+        status.is_some_and(|status| self.provider().accepts(status))
     }
 
     /// The wait after attempt number `made` (counted from 1) failed.
@@ -437,6 +330,98 @@ impl Sender {
             },
             Err(error) if error.is_timeout() => Outcome::TimedOut,
             Err(_) => Outcome::Unreachable,
+        }
+    }
+}
+
+fn packed(deliveries: &[RawDelivery]) -> Result<Vec<Payload>, PackError> {
+    deliveries.iter().map(payload::raw).collect()
+}
+
+/// One sending to one target.
+struct Sending<'a> {
+    sender: &'a Sender,
+    journal: &'a Journal,
+    target: &'a Target,
+}
+
+impl Sending<'_> {
+    async fn until_accepted(&self, payload: &Payload, repeat: bool) {
+        let delivery = self.journal.begin(payload.events.len(), repeat);
+        let mut made = 0;
+        let end = loop {
+            match self.step(delivery, payload, made).await {
+                Step::Ended(end) => break end,
+                Step::Failed => made += 1,
+            }
+            tokio::time::sleep(self.sender.delay_after(made)).await;
+        };
+        self.journal.ended(delivery, end);
+    }
+
+    /// All deliveries once, then the halves of what failed, and so on.
+    async fn in_rounds(&self, mut due: Vec<Payload>) -> Result<(), SenderError> {
+        let mut made = 0;
+        while !due.is_empty() {
+            let mut halves = Vec::new();
+            for mut payload in due {
+                let delivery = self.journal.begin(payload.events.len(), false);
+                match self.step(delivery, &payload, made).await {
+                    Step::Ended(end) => self.journal.ended(delivery, end),
+                    Step::Failed => {
+                        self.journal.ended(delivery, End::Rebatched);
+                        let half = payload.events.len().div_ceil(2);
+                        let second = payload.events.split_off(half);
+                        halves.extend(self.sender.pack(&payload.events)?);
+                        halves.extend(self.sender.pack(&second)?);
+                    }
+                }
+            }
+            made += 1;
+            due = halves;
+            if !due.is_empty() {
+                tokio::time::sleep(self.sender.delay_after(made)).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// One attempt, and what it means for the delivery and the webhook.
+    async fn step(&self, delivery: u32, payload: &Payload, attempts_made: u32) -> Step {
+        let (schedule, health) = (&self.sender.schedule, &self.target.health);
+        while health.standing().held {
+            tokio::time::sleep(HELD_INTERVAL).await;
+        }
+        if !health.standing().enabled {
+            return Step::Ended(End::Disabled);
+        }
+        let number = attempts_made + 1;
+        let outcome = self.sender.attempt(self.target, payload, number).await;
+        let accepted = self.sender.accepts(&outcome);
+        if accepted {
+            health.succeeded();
+        } else {
+            health.failed(schedule.disable_after);
+        }
+        self.journal.attempted(Attempt {
+            delivery,
+            attempt: number,
+            events: payload.events.len(),
+            bytes: payload.body.len(),
+            outcome,
+        });
+        if accepted {
+            Step::Ended(End::Accepted)
+        } else if !health.standing().enabled {
+            Step::Ended(End::Disabled)
+        } else if number >= schedule.attempts {
+            if schedule.disables {
+                health.give_up();
+                return Step::Ended(End::Disabled);
+            }
+            Step::Ended(End::GaveUp)
+        } else {
+            Step::Failed
         }
     }
 }

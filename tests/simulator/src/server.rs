@@ -35,9 +35,6 @@ pub enum SimulatorError {
     /// The sender could not be made.
     #[error(transparent)]
     Sender(#[from] SenderError),
-    /// No randomness for credentials.
-    #[error("the operating system gave no random bytes")]
-    Randomness(#[from] getrandom::Error),
     /// The settings are not the source's.
     #[error("the source has no such settings; the cause names them")]
     Settings(#[source] serde_json::Error),
@@ -113,14 +110,14 @@ impl Simulator {
     /// Creates a site, as `POST /_simulator/sites` does.
     ///
     /// # Errors
-    /// [`SimulatorError::SiteTaken`], [`SimulatorError::Settings`], or no randomness for what is to be generated.
+    /// [`SimulatorError::SiteTaken`] or [`SimulatorError::Settings`].
     pub fn create_site(&self, new: NewSite) -> Result<Credentials, SimulatorError> {
         let client_id = new.client_id.clone().unwrap_or_default();
         let provider = self.world.provider();
         provider
             .check_settings(&new.settings)
             .map_err(SimulatorError::Settings)?;
-        control::create(&self.world, new)?.ok_or(SimulatorError::SiteTaken { client_id })
+        control::create(&self.world, new).ok_or(SimulatorError::SiteTaken { client_id })
     }
 
     /// Stops: takes no more connections, gives open requests a moment, then ends them.

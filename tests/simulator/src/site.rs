@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::faults::{self, Door, Fault, FaultKind};
+use crate::faults::Fault;
 use crate::health::{Health, Standing};
 use crate::journal::{Journal, Report};
 use crate::key::SigningKey;
 use crate::random;
-use crate::rate_limit::{RateLimit, RateLimiter};
+use crate::rate_limit::RateLimiter;
 use crate::source;
 
 /// Requests remembered per site; older ones are forgotten, so that a long-running simulator does not grow.
@@ -48,20 +48,16 @@ pub(crate) struct Webhook {
 }
 
 impl Webhook {
-    pub(crate) fn generate(
-        endpoint: String,
-        events: Vec<String>,
-        key: SigningKey,
-    ) -> Result<Self, getrandom::Error> {
-        Ok(Self {
-            id: format!("wh_{}", random::alphanumeric(8)?),
+    pub(crate) fn generate(endpoint: String, events: Vec<String>, key: SigningKey) -> Self {
+        Self {
+            id: format!("wh_{}", random::alphanumeric(8)),
             endpoint,
             events,
             keys: vec![key],
             health: Arc::default(),
             queue: Arc::default(),
             details: Map::new(),
-        })
+        }
     }
 
     pub(crate) fn standing(&self) -> Standing {
@@ -77,6 +73,10 @@ impl Webhook {
     /// A text among the details.
     pub(crate) fn detail(&self, name: &str) -> Option<&str> {
         self.details.get(name).and_then(Value::as_str)
+    }
+
+    pub(crate) fn set_detail(&mut self, name: &str, value: impl Into<Value>) {
+        self.details.insert(name.to_owned(), value.into());
     }
 
     pub(crate) fn subscribes_to(&self, name: &str) -> bool {
@@ -134,7 +134,7 @@ impl From<&Run> for RunReport {
 /// What is not published and may therefore be either way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SiteSettings {
-    pub(crate) rate_limit: RateLimit,
+    pub(crate) requests_per_minute: usize,
     /// Whether a disabled webhook disappears from the API's answers.
     pub(crate) hides_disabled: bool,
     /// The source's own settings.
@@ -157,7 +157,7 @@ pub(crate) struct Site {
 impl Site {
     pub(crate) fn new(client_secret: String, settings: SiteSettings) -> Self {
         Self {
-            limiter: RateLimiter::new(settings.rate_limit),
+            limiter: RateLimiter::new(settings.requests_per_minute),
             client_secret,
             settings,
             webhooks: Vec::new(),
@@ -178,10 +178,10 @@ impl Site {
         self.clock_ahead += by;
     }
 
-    pub(crate) fn issue_token(&mut self, lifetime: Duration) -> Result<String, getrandom::Error> {
-        let token = random::alphanumeric(43)?;
+    pub(crate) fn issue_token(&mut self, lifetime: Duration) -> String {
+        let token = random::alphanumeric(43);
         self.tokens.insert(token.clone(), self.now() + lifetime);
-        Ok(token)
+        token
     }
 
     pub(crate) fn knows_token(&self, token: &str) -> bool {
@@ -208,10 +208,6 @@ impl Site {
 
     pub(crate) fn revoke_tokens(&mut self) {
         self.tokens.clear();
-    }
-
-    pub(crate) fn meet_fault(&mut self, door: Door, method: &str) -> Option<FaultKind> {
-        faults::meet(&mut self.faults, door, method)
     }
 
     pub(crate) fn log(&mut self, request: LoggedRequest) {

@@ -128,7 +128,7 @@ pub(crate) trait Provider: Sync {
     fn check_settings(&self, settings: &Value) -> Result<(), serde_json::Error>;
 
     /// The key of a webhook that is made without one.
-    fn key(&self, _site: &Site) -> Result<SigningKey, getrandom::Error> {
+    fn key(&self, _site: &Site) -> SigningKey {
         SigningKey::generate()
     }
 

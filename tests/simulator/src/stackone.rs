@@ -12,9 +12,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::event::EventText;
 use crate::orderspace::events::EVENT_NAMES;
-use crate::site::Webhook;
 use crate::source::{self, Attempt, Dressed, Provider, Schedule};
 use crate::switches::RetryPolicy;
 use crate::world::World;
@@ -39,6 +37,7 @@ impl Provider for StackOne {
         (status, Json(body)).into_response()
     }
 
+    /// Platform events are not among them, so they are for all.
     fn event_names(&self) -> &'static [&'static str] {
         &EVENT_NAMES
     }
@@ -49,13 +48,6 @@ impl Provider for StackOne {
 
     fn generations(&self) -> usize {
         2
-    }
-
-    /// Platform events are for all.
-    fn wants(&self, webhook: &Webhook, event: &EventText) -> bool {
-        event
-            .name()
-            .is_none_or(|name| !EVENT_NAMES.contains(&name) || webhook.subscribes_to(name))
     }
 
     fn dress(&self, attempt: &Attempt<'_>) -> Dressed {

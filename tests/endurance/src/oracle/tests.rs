@@ -5,11 +5,12 @@ use simulator::Source;
 use testkit::rng::Rng;
 
 use super::*;
-use crate::events::{Delivery, about};
+use crate::events::{Delivery, Element, about};
 use crate::sources::Moment;
 
 const ACCOUNT: &str = "endurance-1-0";
 
+#[derive(Default)]
 struct World {
     log: Log,
     team: Vec<QueueMessage>,
@@ -22,21 +23,15 @@ struct World {
 
 fn id(millis: u64, index: usize) -> String {
     let hex = format!("{millis:012x}");
-    format!(
-        "{}-{}-7000-8000-000000000000.{index:05}",
-        &hex[..8],
-        &hex[8..]
-    )
+    let (high, low) = hex.split_at(8);
+    format!("{high}-{low}-7000-8000-000000000000.{index:05}")
 }
 
 fn envelope(event: &Event, id: &str, mark: bool) -> String {
-    let Key::Is(key) = &event.key else {
-        panic!("a key of its own")
-    };
-    let mark = if mark {
-        r#","possibleduplicate":true"#
-    } else {
-        ""
+    let key = key(event);
+    let mark = match mark {
+        true => r#","possibleduplicate":true"#,
+        false => "",
     };
     let source = sources::name(event.source);
     let (delivery, _) = id.split_once('.').unwrap();
@@ -57,27 +52,34 @@ fn envelope(event: &Event, id: &str, mark: bool) -> String {
     )
 }
 
-fn delivery(elements: Vec<(Element, String)>) -> Delivery {
-    Delivery {
-        account: 0,
-        source: Source::Orderspace,
-        elements,
-        unreadable: None,
-        splits: false,
-        comes_again: false,
+fn key(event: &Event) -> &str {
+    match &event.key {
+        Key::Is(key) => key,
+        Key::Begins(..) => panic!("a key of its own"),
     }
 }
 
-fn good(name: &'static str, record: &str, mark: usize) -> (Element, String) {
+fn delivery(elements: Vec<Element>) -> Delivery {
+    Delivery::new(0, Source::Orderspace, elements)
+}
+
+fn good(name: &'static str, record: &str, mark: usize) -> Element {
     let event = about(&mut Rng::of(&[mark as u64]), "order", name, record, mark);
     let text = event.record.clone();
-    (Element::Good(event), text)
+    (Some(event), text)
 }
 
 fn event(world: &World, delivery: usize, place: usize) -> Event {
-    match &world.log.deliveries[delivery].elements[place].0 {
-        Element::Good(event) => event.clone(),
-        Element::Bad => panic!("an event"),
+    let (event, _) = &world.log.deliveries[delivery].elements[place];
+    event.clone().unwrap()
+}
+
+fn record(event: &Event, id: String, deleted: bool) -> Record {
+    Record {
+        data: of_text(&event.record).ok(),
+        event_id: Some(id),
+        deleted,
+        event_ids: BTreeSet::new(),
     }
 }
 
@@ -100,7 +102,7 @@ fn message(body: String) -> QueueMessage {
 fn world() -> World {
     let first = vec![
         good("order.created", "1", 0),
-        (Element::Bad, "7".to_owned()),
+        (None, "7".to_owned()),
         good("order.created", "2", 1),
     ];
     let second = vec![good("order.updated", "1", 2)];
@@ -116,12 +118,7 @@ fn world() -> World {
                 attempt(2, 1, 4000, Some(200)),
             ],
         },
-        team: Vec::new(),
-        undelivered: Vec::new(),
-        dead: Vec::new(),
-        notices: Vec::new(),
-        objects: BTreeMap::new(),
-        records: BTreeMap::new(),
+        ..World::default()
     };
     let body = world.log.deliveries[0].body(0..3);
     world.notices.push(Notice {
@@ -152,19 +149,11 @@ fn world() -> World {
         r#"{{"team":"example","queue":"q","reason":"QueueDoesNotExist","envelope":{}}}"#,
         envelope(&delete, &id(4001, 0), false)
     ))];
-    let record = |event: &Event, id: String, deleted| Record {
-        data: of_text(&event.record).ok(),
-        event_id: Some(id),
-        deleted,
-        event_ids: Vec::new(),
-    };
     let key = |id: &str| (ACCOUNT.to_owned(), "order".to_owned(), format!("or_{id}"));
-    world
-        .records
-        .insert(key("1"), record(&newer, id(2010, 0), false));
-    world
-        .records
-        .insert(key("2"), record(&two, id(1005, 2), true));
+    world.records = BTreeMap::from([
+        (key("1"), record(&newer, id(2010, 0), false)),
+        (key("2"), record(&two, id(1005, 2), true)),
+    ]);
     world
 }
 
@@ -180,30 +169,35 @@ fn judged(world: &World) -> Judgement {
     })
 }
 
+/// The figures of a world in which nothing is wrong.
+#[track_caller]
+fn right(world: &World) -> Figures {
+    let Judgement { figures, problems } = judged(world);
+    assert_eq!(problems, Vec::<String>::new());
+    figures
+}
+
+/// That this is among what is wrong in a world.
+#[track_caller]
+fn is_wrong(world: &World, problem: &str) {
+    let problems = judged(world).problems;
+    let is_found = problems.iter().any(|found| found.contains(problem));
+    assert!(is_found, "{problems:#?}");
+}
+
 #[test]
 fn a_world_that_is_right_has_no_problem_and_is_counted() {
-    let Judgement { figures, problems } = judged(&world());
-    assert_eq!(problems, Vec::<String>::new());
-    assert_eq!(
-        (figures.events_sent, figures.events_accepted, figures.ids),
-        (4, 4, 4)
-    );
-    assert_eq!(
-        (figures.ids_in_the_teams_queue, figures.ids_undelivered),
-        (3, 1)
-    );
+    let figures = right(&world());
+    assert_eq!(figures.events_sent, 4);
+    assert_eq!(figures.events_accepted, 4);
+    assert_eq!(figures.ids, 4);
+    assert_eq!(figures.ids_in_the_teams_queue, 3);
+    assert_eq!(figures.ids_undelivered, 1);
     assert_eq!((figures.quarantined, figures.duplicates_by_id), (1, 1));
-    assert_eq!(
-        (figures.refused_and_accepted, figures.kept_their_identity),
-        (1, 1)
-    );
-    assert_eq!(
-        (
-            figures.records_compared,
-            figures.records_held_against_the_log
-        ),
-        (2, 2)
-    );
+    assert_eq!(figures.refused_and_accepted, 1);
+    assert_eq!(figures.kept_their_identity, 1);
+    assert_eq!(figures.records_compared, 2);
+    assert_eq!(figures.records_held_against_the_log, 2);
 }
 
 #[rstest]
@@ -241,32 +235,23 @@ fn a_world_that_is_right_has_no_problem_and_is_counted() {
 fn each_thing_that_is_wrong_is_a_problem(#[case] wrong: fn(&mut World), #[case] problem: &str) {
     let mut world = world();
     wrong(&mut world);
-    let problems = judged(&world).problems;
-    assert!(
-        problems.iter().any(|found| found.contains(problem)),
-        "{problems:#?}"
-    );
+    is_wrong(&world, problem);
 }
 
 /// When the first delivery of the other sources is sent: after everything that they say of has happened.
 const SENT: u64 = 1_732_107_600_000;
 
 /// One event of a source, at so many seconds after noon.
-fn of(source: Source, name: &str, seconds: Option<usize>, mark: usize) -> (Element, String) {
+fn of(source: Source, name: &str, seconds: Option<usize>, mark: usize) -> Element {
     let mut types = sources::types(source).iter();
     let of_type = *types.find(|(known, _)| *known == name).unwrap();
     let time = seconds.map(|seconds| match seconds {
         FAR => Moment::far(),
         seconds => Moment::after_noon(seconds),
     });
-    sources::about(
-        &mut Rng::of(&[mark as u64]),
-        source,
-        of_type,
-        "1",
-        time.as_ref(),
-        mark,
-    )
+    let mut rng = Rng::of(&[mark as u64]);
+    let (event, text) = sources::about(&mut rng, source, of_type, "1", time.as_ref(), mark);
+    (Some(event), text)
 }
 
 /// A time that is still to come.
@@ -285,32 +270,20 @@ fn others(deleted_at: usize) -> World {
         (Source::Onestock, "shipment_created", Some(1)),
         (Source::Ordermentum, "order_updated", None),
     ];
-    let mut world = World {
-        log: Log {
-            accounts: vec![ACCOUNT.to_owned()],
-            ..Log::default()
-        },
-        team: Vec::new(),
-        undelivered: Vec::new(),
-        dead: Vec::new(),
-        notices: Vec::new(),
-        objects: BTreeMap::new(),
-        records: BTreeMap::new(),
-    };
+    let mut world = World::default();
+    world.log.accounts.push(ACCOUNT.to_owned());
     for (number, (source, name, seconds)) in made.into_iter().enumerate() {
         let at = SENT + 1000 * number as u64;
-        let mut delivery = delivery(vec![of(source, name, seconds, number)]);
-        delivery.source = source;
+        let elements = vec![of(source, name, seconds, number)];
+        let delivery = Delivery::new(0, source, elements);
         world.log.deliveries.push(delivery);
-        let status = sources::success(source);
-        if number == 0 {
-            let refused = attempt(number, 1, at, Some(503));
-            world.log.attempts.push(refused);
-            let again = attempt(number, 1, at + 500, Some(status));
-            world.log.attempts.push(again);
-        } else {
-            let taken = attempt(number, 1, at, Some(status));
-            world.log.attempts.push(taken);
+        let success = Some(sources::success(source));
+        let attempts = match number {
+            0 => vec![(at, Some(503)), (at + 500, success)],
+            _ => vec![(at, success)],
+        };
+        for (at, status) in attempts {
+            world.log.attempts.push(attempt(number, 1, at, status));
         }
         let mut event = event(&world, number, 0);
         if number == 0 {
@@ -320,17 +293,9 @@ fn others(deleted_at: usize) -> World {
         world.team.push(message(envelope(&event, &id, false)));
         // Of the first record its second event is the earlier one, and of the second one the delete has no data.
         if number != 1 && number != 3 {
-            let Key::Is(key) = &event.key else {
-                panic!("a key of its own")
-            };
-            let record = Record {
-                data: of_text(&event.record).ok(),
-                event_id: Some(id),
-                deleted: number == 2 && deleted_at > 20,
-                event_ids: Vec::new(),
-            };
-            let key = (ACCOUNT.to_owned(), event.kind.to_owned(), key.clone());
-            world.records.insert(key, record);
+            let key = [ACCOUNT, event.kind, key(&event)].map(str::to_owned);
+            let record = record(&event, id, number == 2 && deleted_at > 20);
+            world.records.insert(key.into(), record);
         }
     }
     world
@@ -338,8 +303,7 @@ fn others(deleted_at: usize) -> World {
 
 #[test]
 fn events_of_every_other_source_are_held_against_what_it_says() {
-    let Judgement { figures, problems } = judged(&others(5));
-    assert_eq!(problems, Vec::<String>::new());
+    let figures = right(&others(5));
     let each = [
         ("apideck", 2),
         ("onestock", 2),
@@ -349,10 +313,8 @@ fn events_of_every_other_source_are_held_against_what_it_says() {
     assert_eq!(figures.sent_by_source, each.into());
     assert_eq!(figures.accepted_by_source, each.into());
     assert_eq!(figures.ids_of_a_later_attempt, 1);
-    assert_eq!(
-        (figures.accepted_in_other_bytes, figures.kept_in_other_bytes),
-        (1, 1)
-    );
+    assert_eq!(figures.accepted_in_other_bytes, 1);
+    assert_eq!(figures.kept_in_other_bytes, 1);
     assert_eq!((figures.records_compared, figures.deletes_undone), (5, 1));
     assert_eq!(figures.records_held_against_the_log, 5);
     assert_eq!(figures.records_of_one_at_the_same_time, 0);
@@ -360,10 +322,7 @@ fn events_of_every_other_source_are_held_against_what_it_says() {
 
 #[test]
 fn a_delete_with_the_later_time_is_not_undone() {
-    let world = others(25);
-    let Judgement { figures, problems } = judged(&world);
-    assert_eq!(problems, Vec::<String>::new());
-    assert_eq!(figures.deletes_undone, 0);
+    assert_eq!(right(&others(25)).deletes_undone, 0);
 }
 
 /// Equal times are kept apart by the ids, which the log does not know.
@@ -373,7 +332,7 @@ fn a_delete_of_the_same_time_counts_by_its_id() {
     let problems = judged(&world).problems;
     assert!(problems[0].contains("must be"), "{problems:?}");
     record_of(&mut world, "shopify/45/s1").deleted = true;
-    assert_eq!(judged(&world).problems, Vec::<String>::new());
+    right(&world);
 }
 
 /// The record of a source.
@@ -422,11 +381,7 @@ fn what_is_wrong_about_another_source_is_a_problem(
 ) {
     let mut world = others(5);
     wrong(&mut world);
-    let problems = judged(&world).problems;
-    assert!(
-        problems.iter().any(|found| found.contains(problem)),
-        "{problems:#?}"
-    );
+    is_wrong(&world, problem);
 }
 
 /// Under one id both attempts may have come in: the record has the bytes of either.
@@ -436,9 +391,9 @@ fn a_record_has_the_bytes_of_any_attempt_that_was_seen_under_its_id() {
     let first = event(&world, 0, 0);
     let both = message(envelope(&first, &id(SENT + 5, 0), false));
     world.team.push(both);
-    assert_eq!(judged(&world).problems, Vec::<String>::new());
+    right(&world);
     record_of(&mut world, "c1/shopify/e1").data = of_text(&first.record).ok();
-    assert_eq!(judged(&world).problems, Vec::<String>::new());
+    right(&world);
 }
 
 /// The retry whose function was killed holds the marker, so the next one has no ids to keep.
@@ -446,12 +401,9 @@ fn a_record_has_the_bytes_of_any_attempt_that_was_seen_under_its_id() {
 fn a_refused_delivery_whose_retry_met_a_killed_function_shows_nothing_of_ids() {
     let mut world = world();
     world.log.attempts.insert(2, attempt(1, 1, 2500, Some(502)));
-    let Judgement { figures, problems } = judged(&world);
-    assert_eq!(problems, Vec::<String>::new());
-    assert_eq!(
-        (figures.refused_and_accepted, figures.kept_their_identity),
-        (0, 0)
-    );
+    let figures = right(&world);
+    assert_eq!(figures.refused_and_accepted, 0);
+    assert_eq!(figures.kept_their_identity, 0);
 }
 
 /// Changes a message of the team's queue.
@@ -465,18 +417,12 @@ fn replace(world: &mut World, message: usize, from: &str, to: &str) {
 fn a_repeat_under_another_id_is_counted_and_the_greater_id_decides() {
     let mut world = world();
     let newer = event(&world, 1, 0);
-    world
-        .team
-        .push(message(envelope(&newer, &id(3010, 0), true)));
-    let problems = judged(&world).problems;
-    assert!(
-        problems.iter().any(|found| found.contains("must be")),
-        "{problems:?}"
-    );
+    let again = envelope(&newer, &id(3010, 0), true);
+    world.team.push(message(again));
+    is_wrong(&world, "must be");
     let record = world.records.values_mut().next().unwrap();
     record.event_id = Some(id(3010, 0));
-    let Judgement { figures, problems } = judged(&world);
-    assert_eq!(problems, Vec::<String>::new());
+    let figures = right(&world);
     assert_eq!((figures.repeats, figures.unmarked_repeats), (1, 0));
     assert_eq!(figures.kept_their_identity, 0);
     replace(&mut world, 4, r#","possibleduplicate":true"#, "");
@@ -499,14 +445,12 @@ fn a_record_that_a_retry_overtook_is_counted_by_its_cause() {
     let mut world = world();
     behind(&mut world);
     // Nothing was sent at that time.
-    let problems = judged(&world).problems;
-    assert!(problems.iter().any(|found| found.contains("was last told")));
+    is_wrong(&world, "was last told");
     world.log.attempts.push(Attempt {
         part: 0..1,
         ..attempt(0, 3, 5000, Some(200))
     });
-    let Judgement { figures, problems } = judged(&world);
-    assert_eq!(problems, Vec::<String>::new());
+    let figures = right(&world);
     assert_eq!(figures.records_held_against_the_log, 2);
     assert_eq!(figures.records_of_one_sent_again, 1);
     // An attempt without an answer may be seen for a minute.
@@ -528,29 +472,22 @@ fn what_comes_again_though_it_was_accepted_must_be_there_twice() {
     let mut world = world();
     world.log.attempts.push(attempt(2, 1, 5000, Some(200)));
     let problems = judged(&world).problems;
-    assert!(
-        problems[0].contains("2 times and found under 1 ids"),
-        "{problems:?}"
-    );
+    let expected = "2 times and found under 1 ids";
+    assert!(problems[0].contains(expected), "{problems:?}");
 }
 
 #[test]
 fn a_record_that_travels_apart_is_held_against_the_log_too() {
     let mut world = world();
     let record = event(&world, 0, 0).record;
-    replace(
-        &mut world,
-        0,
-        &format!(r#""data":{record}"#),
-        r#""dataref":"s3://b/k""#,
-    );
+    let data = format!(r#""data":{record}"#);
+    replace(&mut world, 0, &data, r#""dataref":"s3://b/k""#);
     assert!(judged(&world).problems[0].contains("a pointer to nothing"));
-    world.objects.insert("s3://b/k".to_owned(), record.clone());
-    assert_eq!(judged(&world).problems, Vec::<String>::new());
-    assert_eq!(reference(&world.team[0].body).as_deref(), Some("s3://b/k"));
-    world
-        .objects
-        .insert("s3://b/k".to_owned(), format!("{record} "));
+    let place = || "s3://b/k".to_owned();
+    world.objects.insert(place(), record.clone());
+    right(&world);
+    assert_eq!(reference(&world.team[0].body), Some(place()));
+    world.objects.insert(place(), format!("{record} "));
     assert!(judged(&world).problems[0].contains("not what was sent"));
 }
 
@@ -562,9 +499,9 @@ fn a_dead_letters_record_is_not_compared() {
     world.records.values_mut().last().unwrap().data = Some(Value::Null);
     let Judgement { figures, problems } = judged(&world);
     assert_eq!((figures.ids_dead, figures.records_compared), (1, 1));
+    let count = problems.len();
     assert_eq!(
-        problems.len(),
-        1,
+        count, 1,
         "the log alone still says what it was: {problems:?}"
     );
 }

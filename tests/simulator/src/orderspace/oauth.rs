@@ -60,17 +60,11 @@ pub(crate) fn token(site: &mut Site, call: &Call) -> Response {
             "The requested scope is invalid, unknown, or malformed.",
         );
     }
-    match site.issue_token(TOKEN_LIFETIME) {
-        Ok(token) => (
-            [(header::CACHE_CONTROL, "no-store")],
-            Json(json!({
-                "access_token": token,
-                "token_type": "Bearer",
-                "expires_in": TOKEN_LIFETIME.as_secs(),
-                "scope": SCOPE,
-            })),
-        )
-            .into_response(),
-        Err(_) => answers::empty(StatusCode::INTERNAL_SERVER_ERROR),
-    }
+    let body = json!({
+        "access_token": site.issue_token(TOKEN_LIFETIME),
+        "token_type": "Bearer",
+        "expires_in": TOKEN_LIFETIME.as_secs(),
+        "scope": SCOPE,
+    });
+    ([(header::CACHE_CONTROL, "no-store")], Json(body)).into_response()
 }

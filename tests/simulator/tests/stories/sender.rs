@@ -1,18 +1,12 @@
 //! The sender against a receiver in the same process.
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test may stop"
-)]
 
-mod receiver;
-
-use receiver::{Receiver, Reply};
 use rstest::rstest;
 use simulator::{
-    End, EventText, Outcome, RawDelivery, Rebatch, Repeat, RetryPolicy, Sender, SigningKey, Source,
-    Switches, Target,
+    End, EventText, Outcome, RawDelivery, Rebatch, Repeat, Report, RetryPolicy, Sender, SigningKey,
+    Source, Switches, Target,
 };
+
+use crate::receiver::{Receiver, Reply};
 
 const KEY: &str = "7R2gNdE4GU8K06WXPV9lOXBic9mSs5LjKMsk46eW";
 
@@ -20,10 +14,23 @@ fn target(receiver: &Receiver) -> Target {
     Target::new(&receiver.url, SigningKey::new(KEY)).unwrap()
 }
 
-fn sender(switches: Switches) -> Sender {
-    Sender::new(RetryPolicy::quick())
-        .unwrap()
-        .with_switches(switches)
+fn sender(policy: RetryPolicy) -> Sender {
+    Sender::new(policy).unwrap()
+}
+
+fn quick() -> Sender {
+    sender(RetryPolicy::quick())
+}
+
+fn splitting() -> Sender {
+    quick().with_switches(Switches {
+        rebatch: Rebatch::Split,
+        ..Switches::default()
+    })
+}
+
+async fn sent(sender: &Sender, target: &Target, events: &[EventText]) -> Report {
+    sender.send(target, events).await.unwrap()
 }
 
 fn order(number: usize) -> EventText {
@@ -37,11 +44,14 @@ fn orders(count: usize) -> Vec<EventText> {
     (0..count).map(order).collect()
 }
 
-fn one_each() -> Switches {
-    Switches {
+/// Sends one event a delivery, and loses patience after three failures.
+fn one_each() -> Sender {
+    let mut policy = RetryPolicy::quick();
+    policy.disable_after = 3;
+    sender(policy).with_switches(Switches {
         batch_size: 1,
         ..Switches::default()
-    }
+    })
 }
 
 #[tokio::test]
@@ -50,10 +60,7 @@ async fn a_delivery_is_the_texts_in_an_array_signed_with_the_key() {
     let odd = r#"{ "data":{"customer":{"name":"Fish & Chips \u0026 日本","n":1.50}}, "event":"customer.created"}"#;
     let events = [EventText::parse(odd).unwrap(), order(1)];
 
-    let report = sender(Switches::default())
-        .send(&target(&receiver), &events)
-        .await
-        .unwrap();
+    let report = sent(&quick(), &target(&receiver), &events).await;
 
     assert!(report.is_accepted());
     let got = &receiver.received()[0];
@@ -63,13 +70,8 @@ async fn a_delivery_is_the_texts_in_an_array_signed_with_the_key() {
     let attempt = &report.deliveries[0].attempts[0];
     assert_eq!((attempt.attempt, attempt.events), (1, 2));
     assert_eq!(attempt.bytes, got.body.len());
-    assert_eq!(
-        attempt.outcome,
-        Outcome::Answered {
-            status: 200,
-            body: "an answer".to_owned()
-        }
-    );
+    let body = "an answer".to_owned();
+    assert_eq!(attempt.outcome, Outcome::Answered { status: 200, body });
 }
 
 #[tokio::test]
@@ -78,10 +80,7 @@ async fn it_retries_the_same_bytes_until_exactly_200() {
     let receiver = Receiver::start(&script).await;
     let target = target(&receiver);
 
-    let report = sender(Switches::default())
-        .send(&target, &orders(3))
-        .await
-        .unwrap();
+    let report = sent(&quick(), &target, &orders(3)).await;
 
     assert_eq!(report.statuses(), [202, 204, 500, 200]);
     assert!(report.is_accepted());
@@ -95,10 +94,7 @@ async fn it_retries_the_same_bytes_until_exactly_200() {
 #[tokio::test]
 async fn redirects_are_failures_and_are_not_followed() {
     let receiver = Receiver::start(&[Reply::Redirect]).await;
-    let report = sender(Switches::default())
-        .send(&target(&receiver), &orders(1))
-        .await
-        .unwrap();
+    let report = sent(&quick(), &target(&receiver), &orders(1)).await;
     assert_eq!(report.statuses(), [307, 200]);
     assert!(receiver.received().iter().all(|got| got.path == "/hooks/x"));
 }
@@ -106,15 +102,9 @@ async fn redirects_are_failures_and_are_not_followed() {
 #[tokio::test]
 async fn a_late_answer_is_a_failure_and_retried() {
     let receiver = Receiver::start(&[Reply::Silence]).await;
-    let policy = RetryPolicy {
-        timeout_ms: 300,
-        ..RetryPolicy::quick()
-    };
-    let report = Sender::new(policy)
-        .unwrap()
-        .send(&target(&receiver), &orders(1))
-        .await
-        .unwrap();
+    let mut policy = RetryPolicy::quick();
+    policy.timeout_ms = 300;
+    let report = sent(&sender(policy), &target(&receiver), &orders(1)).await;
     assert_eq!(report.attempts().next().unwrap().outcome, Outcome::TimedOut);
     assert!(report.is_accepted());
 }
@@ -123,18 +113,7 @@ async fn a_late_answer_is_a_failure_and_retried() {
 async fn failures_in_a_row_disable_the_webhook_and_stop_what_is_left() {
     let receiver = Receiver::start(&[Reply::Status(503); 20]).await;
     let target = target(&receiver);
-    let switches = one_each();
-    let policy = RetryPolicy {
-        disable_after: 3,
-        ..RetryPolicy::quick()
-    };
-
-    let report = Sender::new(policy)
-        .unwrap()
-        .with_switches(switches)
-        .send(&target, &orders(2))
-        .await
-        .unwrap();
+    let report = sent(&one_each(), &target, &orders(2)).await;
 
     assert_eq!(receiver.received().len(), 3);
     assert!(!report.is_accepted());
@@ -149,16 +128,7 @@ async fn a_success_starts_the_count_anew() {
     let script = [503, 503, 200, 503, 503, 200].map(Reply::Status);
     let receiver = Receiver::start(&script).await;
     let target = target(&receiver);
-    let policy = RetryPolicy {
-        disable_after: 3,
-        ..RetryPolicy::quick()
-    };
-    let report = Sender::new(policy)
-        .unwrap()
-        .with_switches(one_each())
-        .send(&target, &orders(2))
-        .await
-        .unwrap();
+    let report = sent(&one_each(), &target, &orders(2)).await;
     assert!(report.is_accepted());
     assert!(target.health().standing().enabled);
 }
@@ -166,15 +136,9 @@ async fn a_success_starts_the_count_anew() {
 #[tokio::test]
 async fn attempts_run_out() {
     let receiver = Receiver::start(&[Reply::Status(503); 9]).await;
-    let policy = RetryPolicy {
-        max_attempts: 2,
-        ..RetryPolicy::quick()
-    };
-    let report = Sender::new(policy)
-        .unwrap()
-        .send(&target(&receiver), &orders(1))
-        .await
-        .unwrap();
+    let mut policy = RetryPolicy::quick();
+    policy.max_attempts = 2;
+    let report = sent(&sender(policy), &target(&receiver), &orders(1)).await;
     assert_eq!(report.deliveries[0].end, End::GaveUp);
     assert_eq!(receiver.received().len(), 2);
 }
@@ -183,13 +147,11 @@ async fn attempts_run_out() {
 async fn twice_sends_accepted_deliveries_again() {
     let receiver = Receiver::start(&[]).await;
     receiver.hold_until_open(2);
-    let report = sender(Switches {
+    let twice = quick().with_switches(Switches {
         repeat: Repeat::TwiceAtOnce,
         ..Switches::default()
-    })
-    .send(&target(&receiver), &orders(2))
-    .await
-    .unwrap();
+    });
+    let report = sent(&twice, &target(&receiver), &orders(2)).await;
     assert_eq!(receiver.most_open(), 2);
     let texts = receiver.texts();
     assert_eq!(texts.len(), 2);
@@ -201,13 +163,7 @@ async fn twice_sends_accepted_deliveries_again() {
 #[tokio::test]
 async fn a_split_retry_sends_the_halves() {
     let receiver = Receiver::start(&[Reply::Status(503)]).await;
-    let report = sender(Switches {
-        rebatch: Rebatch::Split,
-        ..Switches::default()
-    })
-    .send(&target(&receiver), &orders(5))
-    .await
-    .unwrap();
+    let report = sent(&splitting(), &target(&receiver), &orders(5)).await;
 
     let sizes: Vec<usize> = report.attempts().map(|attempt| attempt.events).collect();
     assert_eq!(sizes, [5, 3, 2]);
@@ -215,28 +171,17 @@ async fn a_split_retry_sends_the_halves() {
     assert_eq!(ends, [End::Rebatched, End::Accepted, End::Accepted]);
     assert!(report.is_accepted());
     let texts = receiver.texts();
-    let joined = format!(
-        "{},{}",
-        texts[1].trim_end_matches(']'),
-        texts[2].trim_start_matches('[')
-    );
-    assert_eq!(joined, texts[0]);
-    assert_eq!(
-        receiver.received()[2].signature(),
-        SigningKey::new(KEY).sign(texts[2].as_bytes())
-    );
+    let first_half = texts[1].trim_end_matches(']');
+    let second_half = texts[2].trim_start_matches('[');
+    assert_eq!(format!("{first_half},{second_half}"), texts[0]);
+    let signed = SigningKey::new(KEY).sign(texts[2].as_bytes());
+    assert_eq!(receiver.received()[2].signature(), signed);
 }
 
 #[tokio::test]
 async fn a_single_event_that_fails_is_retried_when_splitting_too() {
     let receiver = Receiver::start(&[Reply::Status(503), Reply::Status(503)]).await;
-    let report = sender(Switches {
-        rebatch: Rebatch::Split,
-        ..Switches::default()
-    })
-    .send(&target(&receiver), &orders(1))
-    .await
-    .unwrap();
+    let report = sent(&splitting(), &target(&receiver), &orders(1)).await;
     assert_eq!(report.statuses(), [503, 503, 200]);
     assert!(report.is_accepted());
 }
@@ -252,10 +197,7 @@ async fn raw_bytes_travel_as_they_are(#[case] body: Vec<u8>) {
         body: body.clone(),
         headers: vec![("Content-Type".into(), "text/plain".into())],
     };
-    let report = sender(Switches::default())
-        .send_raw(&target(&receiver), &[raw])
-        .await
-        .unwrap();
+    let report = quick().send_raw(&target(&receiver), &[raw]).await.unwrap();
     assert_eq!(report.statuses(), [500, 200]);
     let got = &receiver.received()[1];
     assert_eq!(got.body, body);
@@ -292,11 +234,9 @@ async fn a_patient_sender_of_any_source_proves_what_it_sends_until_it_is_taken(
     let receiver = Receiver::start(&script).await;
     let details = serde_json::json!({ "headers": { "X-Orderhook-Key": KEY } });
     let target = shown(&receiver, &details);
-    let policy = RetryPolicy {
-        max_attempts: 50,
-        disable_after: u32::MAX,
-        ..RetryPolicy::quick()
-    };
+    let mut policy = RetryPolicy::quick();
+    policy.max_attempts = 50;
+    policy.disable_after = u32::MAX;
     let event = match source {
         Source::Apideck => {
             r#"{"payload":{"event_type":"ecommerce.order.created","event_id":"e","execution_attempt":1,"occurred_at":null}}"#
@@ -307,7 +247,7 @@ async fn a_patient_sender_of_any_source_proves_what_it_sends_until_it_is_taken(
     };
     let sender = Sender::patient(source, policy).unwrap();
     let events = [EventText::parse(event).unwrap()];
-    let report = sender.send(&target, &events).await.unwrap();
+    let report = sent(&sender, &target, &events).await;
 
     assert!(report.is_accepted(), "{report:?}");
     assert!(target.health().standing().enabled);
@@ -332,13 +272,11 @@ async fn a_patient_sender_of_any_source_proves_what_it_sends_until_it_is_taken(
 async fn a_patient_sender_gives_up_when_its_policy_does_and_disables_nothing() {
     let receiver = Receiver::start(&[Reply::Status(503); 4]).await;
     let target = shown(&receiver, &serde_json::json!({}));
-    let policy = RetryPolicy {
-        max_attempts: 2,
-        disable_after: u32::MAX,
-        ..RetryPolicy::quick()
-    };
+    let mut policy = RetryPolicy::quick();
+    policy.max_attempts = 2;
+    policy.disable_after = u32::MAX;
     let sender = Sender::patient(Source::Onestock, policy).unwrap();
-    let report = sender.send(&target, &[order(1)]).await.unwrap();
+    let report = sent(&sender, &target, &[order(1)]).await;
     assert_eq!(report.statuses(), [503, 503]);
     assert_eq!(report.deliveries[0].end, End::GaveUp);
     assert!(target.health().standing().enabled);

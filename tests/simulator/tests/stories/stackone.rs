@@ -1,19 +1,12 @@
 //! StackOne's deliveries and its few paths over HTTP.
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test may stop"
-)]
 
-mod play;
-mod receiver;
-
-use play::{Play, defaults};
-use receiver::{Receiver, Reply};
 use rstest::rstest;
 use serde_json::{Value, json};
 use simulator::control::{ForeignWebhook, WebhookChange};
 use simulator::{End, Source};
+
+use crate::play::{Play, defaults};
+use crate::receiver::{Receiver, Reply};
 
 const ORDER: &str = r#"{"project_id":"dev-000001","event":"order.created","event_date":"2026-11-20T12:00:00.000Z","sent_at":"2026-11-20T12:00:01.000Z","account_id":"45000000000001","provider":"orderspace","origin_owner_id":"tenant-1","origin_owner_name":"Example Wholesale","origin_username":"ops@example.com","record_type":"order","record_id":"or_ex1","raw_event":{"event":"order.created","data":{"order":{"id":"or_ex1","number":1001,"created":"2026-11-20T12:00:00Z","status":"new"}}}}"#;
 const UNICODE: &str = r#"{"event":"account.created","account_id":"1","provider":"orderspace","origin_owner_name":"Panadería 日本 🥐"}"#;
@@ -31,10 +24,8 @@ async fn play(settings: Value, receiver: &Receiver) -> Play {
             signing_key: Some(key.to_owned()),
             ..WebhookChange::default()
         };
-        play.site
-            .change_webhook(&webhook.id, &change)
-            .await
-            .unwrap();
+        let changed = play.site.change_webhook(&webhook.id, &change);
+        changed.await.unwrap();
     }
     play
 }

@@ -1,23 +1,16 @@
 //! Orderspace's API and deliveries over HTTP.
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test may stop"
-)]
-
-mod play;
-mod receiver;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use play::{NONE, Play, defaults};
-use receiver::{Receiver, Reply};
 use reqwest::Method;
 use rstest::rstest;
 use serde_json::{Value, json};
 use simulator::control::{Deliver, WebhookChange};
 use simulator::{EVENT_NAMES, End, EventText, RetryPolicy, SigningKey, Source};
+
+use crate::play::{NONE, Play, defaults};
+use crate::receiver::{Receiver, Reply};
 
 const PATH: &str = "/v1/webhooks";
 const DELETED: &str = r#"{"event":"order.deleted","data":{"order":{"id":"or_1"}}}"#;
@@ -27,10 +20,8 @@ async fn play() -> Play {
     let credentials = json!({"grant_type": "client_credentials", "client_id": "site-1", "client_secret": "secret-1"});
     let (status, mut granted) = play.call(Method::POST, "/oauth/token", credentials).await;
     assert_eq!(status, 200);
-    let bearer = format!(
-        "Bearer {}",
-        granted["access_token"].take().as_str().unwrap()
-    );
+    let token = granted["access_token"].take();
+    let bearer = format!("Bearer {}", token.as_str().unwrap());
     let rest = json!({"access_token": null, "token_type": "Bearer", "expires_in": 1800, "scope": "read write"});
     assert_eq!(granted, rest);
     play.with_headers(&[("authorization", &bearer)])
@@ -74,31 +65,24 @@ async fn a_webhook_lives_as_documented() {
     assert!(key.len() == 40 && key.chars().all(|c| c.is_ascii_alphanumeric()));
     let shown = |endpoint: &str, event: &str| json!({"id": id, "endpoint": endpoint, "events": [event], "signing_key": key});
     assert_eq!(first, shown("https://example.com/a", "order.created"));
-    let list = play.call(Method::GET, PATH, NONE).await;
+    let list = play.get(PATH).await;
     assert_eq!(list, (200, json!({ "webhooks": [second, first] })));
 
     let path = format!("{PATH}/{id}");
-    let one = play.call(Method::GET, &path, NONE).await;
+    let one = play.get(&path).await;
     assert_eq!(one, (200, json!({ "webhook": first })));
     let endpoint = "https://example.com/c";
-    for (change, event) in [
-        (
-            json!({"endpoint": endpoint, "events": ["order.deleted"]}),
-            "order.deleted",
-        ),
-        (json!({"events": ["order.created"]}), "order.created"),
-    ] {
-        let changed = play
-            .call(Method::PUT, &path, json!({ "webhook": change }))
-            .await;
+    let whole = json!({"endpoint": endpoint, "events": ["order.deleted"]});
+    let part = json!({"events": ["order.created"]});
+    for (change, event) in [(whole, "order.deleted"), (part, "order.created")] {
+        let change = json!({ "webhook": change });
+        let changed = play.call(Method::PUT, &path, change).await;
         assert_eq!(changed, (200, json!({ "webhook": shown(endpoint, event) })));
     }
-    let deleted = play.call(Method::DELETE, &path, NONE).await;
-    assert_eq!(
-        deleted,
-        (200, json!({"webhook": {"id": id, "deleted": true}}))
-    );
-    let list = play.call(Method::GET, PATH, NONE).await;
+    let deleted = json!({"webhook": {"id": id, "deleted": true}});
+    let answer = play.call(Method::DELETE, &path, NONE).await;
+    assert_eq!(answer, (200, deleted));
+    let list = play.get(PATH).await;
     assert_eq!(list, (200, json!({ "webhooks": [second] })));
 }
 
@@ -108,17 +92,12 @@ async fn a_webhook_lives_as_documented() {
 #[case::delete(Method::DELETE, NONE)]
 #[tokio::test]
 async fn an_unknown_webhook_is_a_404_with_a_message(#[case] method: Method, #[case] body: Value) {
-    let answer = play()
-        .await
-        .send(method, "/v1/webhooks/wh_none", body)
-        .await;
+    let play = play().await;
+    let answer = play.send(method, "/v1/webhooks/wh_none", body).await;
     assert_eq!(answer.status(), 404);
     assert_eq!(answer.headers()["x-request-id"].len(), 36);
-    let said: Value = answer.json().await.unwrap();
-    assert_eq!(
-        said,
-        json!({"message": "Couldn't find webhook with id wh_none"})
-    );
+    let expected = json!({"message": "Couldn't find webhook with id wh_none"});
+    assert_eq!(answer.json::<Value>().await.unwrap(), expected);
 }
 
 #[rstest]
@@ -149,10 +128,8 @@ async fn events_go_to_the_enabled_webhooks_that_subscribe_to_them() {
         enabled: Some(false),
         ..WebhookChange::default()
     };
-    let changed = play
-        .site
-        .change_webhook(off["id"].as_str().unwrap(), &change);
-    changed.await.unwrap();
+    let id = off["id"].as_str().unwrap();
+    play.site.change_webhook(id, &change).await.unwrap();
 
     // The spacing and the number must arrive as written here.
     let order = r#"{"event":"order.created", "data":{"order":{"id":"or_1","total":1.50}}}"#;
@@ -175,13 +152,9 @@ async fn a_webhook_that_keeps_failing_is_disabled() {
     let play = play().await;
     let receiver = Receiver::start(&[Reply::Status(500); 9]).await;
     create(&play, &receiver.url, &EVENT_NAMES).await;
-    let deliver = Deliver {
-        policy: RetryPolicy {
-            disable_after: 3,
-            ..RetryPolicy::quick()
-        },
-        ..Deliver::events(&[EventText::parse(DELETED).unwrap()])
-    };
+    let mut deliver = Deliver::events(&[EventText::parse(DELETED).unwrap()]);
+    deliver.policy = RetryPolicy::quick();
+    deliver.policy.disable_after = 3;
     let runs = play.site.deliver(&deliver).await.unwrap();
     assert!(!runs[0].accepted);
     assert_eq!(runs[0].deliveries.deliveries[0].end, End::Disabled);
@@ -189,12 +162,9 @@ async fn a_webhook_that_keeps_failing_is_disabled() {
     assert_eq!((webhook.enabled, webhook.consecutive_failures), (false, 3));
     assert_eq!(play.site.deliver(&deliver).await.unwrap(), []);
     assert_eq!(receiver.received().len(), 3);
-    let (_, list) = play.call(Method::GET, PATH, NONE).await;
-    assert_eq!(
-        list["webhooks"].as_array().unwrap().len(),
-        1,
-        "still listed"
-    );
+    let (_, list) = play.get(PATH).await;
+    let webhooks = list["webhooks"].as_array().unwrap();
+    assert_eq!(webhooks.len(), 1, "still listed");
 }
 
 #[tokio::test]
@@ -226,7 +196,7 @@ async fn an_event_type_of_tomorrow_goes_to_every_webhook() {
     let play = play().await;
     let receiver = Receiver::start(&[]).await;
     create(&play, &receiver.url, &["order.created"]).await;
-    play.deliver(&[r#"{"event":"basket.filled"}"#, DELETED])
-        .await;
-    assert_eq!(receiver.texts(), [r#"[{"event":"basket.filled"}]"#]);
+    let filled = r#"{"event":"basket.filled"}"#;
+    play.deliver(&[filled, DELETED]).await;
+    assert_eq!(receiver.texts(), [format!("[{filled}]")]);
 }

@@ -1,10 +1,4 @@
 //! A simulator that plays a source, with one site.
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test may stop"
-)]
-#![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
@@ -58,6 +52,10 @@ impl Play {
         (status, answer.json().await.unwrap_or_default())
     }
 
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.call(Method::GET, path, NONE).await
+    }
+
     pub(crate) async fn send(&self, method: Method, path: &str, body: Value) -> reqwest::Response {
         let url = format!("{}{path}", self.simulator.url());
         let mut request = self.client.request(method, url);
@@ -72,40 +70,28 @@ impl Play {
 
     /// Sends events, given as text, with waits of milliseconds.
     pub(crate) async fn deliver(&self, events: &[&str]) -> Vec<RunReport> {
-        let events: Vec<EventText> = events
-            .iter()
-            .map(|text| EventText::parse(*text).unwrap())
-            .collect();
+        let events = events.iter().map(|text| EventText::parse(*text).unwrap());
+        let events: Vec<EventText> = events.collect();
         self.run(Deliver::events(&events)).await
     }
 
     /// Sends one body as it is.
     pub(crate) async fn deliver_raw(&self, text: &str) -> Vec<RunReport> {
-        self.run(Deliver {
-            raw: vec![RawBody {
-                text: Some(text.to_owned()),
-                ..RawBody::default()
-            }],
-            ..Deliver::default()
-        })
-        .await
+        let mut deliver = Deliver::default();
+        deliver.raw.push(RawBody {
+            text: Some(text.to_owned()),
+            ..RawBody::default()
+        });
+        self.run(deliver).await
     }
 
-    pub(crate) async fn run(&self, deliver: Deliver) -> Vec<RunReport> {
-        let policy = RetryPolicy::quick();
-        self.site
-            .deliver(&Deliver { policy, ..deliver })
-            .await
-            .unwrap()
+    pub(crate) async fn run(&self, mut deliver: Deliver) -> Vec<RunReport> {
+        deliver.policy = RetryPolicy::quick();
+        self.site.deliver(&deliver).await.unwrap()
     }
 
     pub(crate) async fn webhook(&self) -> WebhookStatus {
         self.site.webhooks().await.unwrap().remove(0)
-    }
-
-    /// Sets members of the settings, in place of those before.
-    pub(crate) async fn set(&self, settings: Value) {
-        self.site.change_settings(&settings).await.unwrap();
     }
 }
 

@@ -1,10 +1,4 @@
 //! A webhook receiver on 127.0.0.1 that answers from a script and keeps what it got.
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test may stop"
-)]
-#![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use std::collections::VecDeque;
 use std::net::Ipv4Addr;
@@ -15,7 +9,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -89,10 +83,8 @@ impl Receiver {
     }
 
     pub(crate) fn texts(&self) -> Vec<String> {
-        self.received()
-            .iter()
-            .map(|r| r.text().to_owned())
-            .collect()
+        let received = self.received();
+        received.iter().map(|one| one.text().to_owned()).collect()
     }
 
     pub(crate) fn most_open(&self) -> usize {
@@ -121,10 +113,8 @@ async fn receive(
         });
         inner.open += 1;
         inner.most_open = inner.most_open.max(inner.open);
-        (
-            inner.script.pop_front().unwrap_or(Reply::Status(200)),
-            inner.hold_until,
-        )
+        let reply = inner.script.pop_front().unwrap_or(Reply::Status(200));
+        (reply, inner.hold_until)
     };
     // Bounded, so that a sender that never opens the second request fails the test instead of hanging it.
     for _ in 0..2_000 {
@@ -137,12 +127,7 @@ async fn receive(
         Reply::Status(status) => {
             (StatusCode::from_u16(status).unwrap(), "an answer").into_response()
         }
-        Reply::Redirect => (
-            StatusCode::TEMPORARY_REDIRECT,
-            [("location", "/elsewhere")],
-            "",
-        )
-            .into_response(),
+        Reply::Redirect => Redirect::temporary("/elsewhere").into_response(),
         Reply::Silence => std::future::pending().await,
     };
     shared.0.lock().unwrap().open -= 1;
