@@ -49,13 +49,6 @@ pub fn element(event_type: &str, record: &str) -> String {
     format!(r#"{{"event":"{event_type}","data":{{"{kind}":{record}}}}}"#)
 }
 
-/// A body in the earlier shape: one type, a list of records under the kind's plural.
-#[must_use]
-pub fn earlier_shape(event_type: &str, plural: &str, records: &[&str]) -> Vec<u8> {
-    let records = records.join(",");
-    format!(r#"{{"event":"{event_type}","data":{{"{plural}":[{records}]}}}}"#).into_bytes()
-}
-
 fn kind(event_type: &str) -> &str {
     event_type
         .rsplit_once('.')
@@ -76,11 +69,6 @@ mod tests {
         assert_eq!(
             String::from_utf8(body).unwrap(),
             r#"[{"event":"order.deleted","data":{"order":{"id":"or_1"}}},7,{"event":"order.created","data":{"order":{"id":"or_00000","number":0}}}]"#
-        );
-        let body = earlier_shape("order.deleted", "orders", &["{}", "{}"]);
-        assert_eq!(
-            String::from_utf8(body).unwrap(),
-            r#"{"event":"order.deleted","data":{"orders":[{},{}]}}"#
         );
     }
 }

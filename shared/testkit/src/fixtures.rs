@@ -77,10 +77,8 @@ pub struct Good {
     pub subject: String,
     /// When the source says that it happened; the empty text where it must say nothing. Not compared where it is not
     /// given.
-    #[serde(default)]
     pub time: Option<String>,
     /// The record's first byte, and the one after its last; not given for large bodies.
-    #[serde(default)]
     pub at: Option<[usize; 2]>,
     /// Whether SQS takes the record as text.
     #[serde(default = "yes")]
@@ -137,6 +135,9 @@ pub fn signature_vectors() -> Vec<SignatureVector> {
 
 const ORDERSPACE: &str = "orderspace";
 
+/// What gives the body of an entry of the manifest, by its name.
+type Body = fn(&Fixtures, &str) -> Vec<u8>;
+
 /// The fixtures of one source.
 #[derive(Debug, Clone)]
 pub struct Fixtures {
@@ -161,12 +162,37 @@ impl Fixtures {
     /// Every delivery: the files and the generated ones.
     #[must_use]
     pub fn all(&self) -> Vec<Fixture> {
+        let entries = self.entries();
+        entries
+            .map(|(entry, body)| self.fixture(entry, body))
+            .collect()
+    }
+
+    /// What the manifest has, each with what gives its body.
+    fn entries(&self) -> impl Iterator<Item = (Entry, Body)> {
         let manifest: Manifest = self.parse("manifest.json");
-        let generated = manifest.generated.into_iter();
-        let generated = generated.map(|entry| entry.into_fixture(|name| self.generate(name)));
         let files = manifest.files.into_iter();
-        let files = files.map(|entry| entry.into_fixture(|name| self.read(name)));
-        files.chain(generated).collect()
+        let files = files.map(|entry| (entry, Self::read as Body));
+        let generated = manifest.generated.into_iter();
+        files.chain(generated.map(|entry| (entry, Self::generate as Body)))
+    }
+
+    fn fixture(&self, entry: Entry, body: Body) -> Fixture {
+        let body = body(self, &entry.name);
+        if let Some(bytes) = entry.bytes {
+            assert_eq!(body.len(), bytes, "{} changed its size", entry.name);
+        }
+        if let Some(sha256) = &entry.sha256 {
+            assert_eq!(&sha256_hex(&body), sha256, "{} changed", entry.name);
+        }
+        Fixture {
+            name: entry.name.clone(),
+            what: entry.what.clone(),
+            part: entry.part.clone(),
+            headers: entry.headers.clone(),
+            body,
+            expected: entry.expected(),
+        }
     }
 
     /// The delivery of that name.
@@ -175,16 +201,9 @@ impl Fixtures {
     /// There is none.
     #[must_use]
     pub fn named(&self, name: &str) -> Fixture {
-        let manifest: Manifest = self.parse("manifest.json");
-        if let Some(entry) = manifest.files.into_iter().find(|entry| entry.is(name)) {
-            return entry.into_fixture(|name| self.read(name));
-        }
-        manifest
-            .generated
-            .into_iter()
-            .find(|entry| entry.is(name))
-            .unwrap_or_else(|| panic!("the manifest has no {name:?}"))
-            .into_fixture(|name| self.generate(name))
+        let found = self.entries().find(|(entry, _)| entry.name == name);
+        let (entry, body) = found.unwrap_or_else(|| panic!("the manifest has no {name:?}"));
+        self.fixture(entry, body)
     }
 
     /// The signed bodies.
@@ -195,7 +214,6 @@ impl Fixtures {
         struct Vector {
             name: String,
             file: String,
-            #[serde(default)]
             header: Option<String>,
             key: String,
             signature: String,
@@ -224,32 +242,22 @@ impl Fixtures {
     /// Makes a body from its recipe.
     fn generate(&self, name: &str) -> Vec<u8> {
         let recipes: Vec<Generated> = self.parse("made/generated.json");
-        let Generated {
-            recipe,
-            bytes,
-            sha256,
-            ..
-        } = recipes
-            .into_iter()
-            .find(|generated| generated.name == name)
-            .unwrap_or_else(|| panic!("there is no recipe for {name:?}"));
-        let mut text = String::from_utf8(self.read(&format!("made/{}", recipe.template)))
-            .unwrap_or_else(|_| panic!("the template of {name} is no text"));
+        let mut recipes = recipes.into_iter();
+        let found = recipes.find(|generated| generated.name == name);
+        let generated = found.unwrap_or_else(|| panic!("there is no recipe for {name:?}"));
+        let recipe = generated.recipe;
+        let text = String::from_utf8(self.read(&format!("made/{}", recipe.template)));
+        let mut text = text.unwrap_or_else(|_| panic!("the template of {name} is no text"));
         for fill in &recipe.fill {
             text = text.replace(&fill.placeholder, &fill.text());
         }
         if let Some(count) = recipe.repeat {
-            let copies: Vec<_> = (0..count)
-                .map(|index| text.replace("@n@", &format!("{index:05}")))
-                .collect();
-            text = format!("[{}]", copies.join(","));
+            let copies = (0..count).map(|index| numbered(&text, index));
+            text = format!("[{}]", copies.collect::<Vec<_>>().join(","));
         }
-        assert_eq!(text.len(), bytes, "{name} came out in another size");
-        assert_eq!(
-            sha256_hex(text.as_bytes()),
-            sha256,
-            "{name} came out otherwise"
-        );
+        let (size, hash) = (text.len(), sha256_hex(text.as_bytes()));
+        assert_eq!(size, generated.bytes, "{name} came out in another size");
+        assert_eq!(hash, generated.sha256, "{name} came out otherwise");
         text.into_bytes()
     }
 
@@ -281,22 +289,15 @@ struct Entry {
     part: String,
     #[serde(default)]
     headers: BTreeMap<String, String>,
-    #[serde(default)]
     bytes: Option<usize>,
-    #[serde(default)]
     sha256: Option<String>,
     readable: bool,
-    #[serde(default)]
     reason: Option<String>,
     #[serde(default = "yes")]
     decided: bool,
-    #[serde(default)]
     elements: Option<usize>,
-    #[serde(default)]
     good: Option<Vec<Good>>,
-    #[serde(default)]
     good_each: Option<GoodEach>,
-    #[serde(default)]
     bad: Option<Vec<u32>>,
     #[serde(default)]
     same_subject: Vec<[u32; 2]>,
@@ -318,15 +319,19 @@ struct GoodEach {
     subject: String,
 }
 
+/// A text with a number in the place for it.
+fn numbered(text: &str, number: u32) -> String {
+    text.replace("@n@", &format!("{number:05}"))
+}
+
 impl GoodEach {
     fn at(&self, index: u32) -> Good {
-        let number = |text: &str| text.replace("@n@", &format!("{index:05}"));
         Good {
             index,
-            event_type: number(&self.event_type),
+            event_type: numbered(&self.event_type, index),
             lane: self.lane.clone(),
             effect: self.effect.clone(),
-            subject: number(&self.subject),
+            subject: numbered(&self.subject, index),
             time: None,
             at: None,
             sqs_text: true,
@@ -335,39 +340,15 @@ impl GoodEach {
 }
 
 impl Entry {
-    fn is(&self, name: &str) -> bool {
-        self.name == name
-    }
-
-    fn into_fixture(self, body: impl FnOnce(&str) -> Vec<u8>) -> Fixture {
-        let body = body(&self.name);
-        if let Some(bytes) = self.bytes {
-            assert_eq!(body.len(), bytes, "{} changed its size", self.name);
-        }
-        if let Some(sha256) = &self.sha256 {
-            assert_eq!(&sha256_hex(&body), sha256, "{} changed", self.name);
-        }
-        Fixture {
-            name: self.name.clone(),
-            what: self.what.clone(),
-            part: self.part.clone(),
-            headers: self.headers.clone(),
-            body,
-            expected: self.expected(),
-        }
-    }
-
     fn expected(self) -> Expected {
         let name = self.name;
         if !self.readable {
             let reason = self.reason;
-            return Expected::Unreadable(
-                reason.unwrap_or_else(|| panic!("{name} gives no reason")),
-            );
+            let reason = reason.unwrap_or_else(|| panic!("{name} gives no reason"));
+            return Expected::Unreadable(reason);
         }
-        let elements = self
-            .elements
-            .unwrap_or_else(|| panic!("{name} does not count its elements"));
+        let elements = self.elements;
+        let elements = elements.unwrap_or_else(|| panic!("{name} does not count its elements"));
         if !self.decided {
             return Expected::Undecided { elements };
         }
@@ -407,17 +388,14 @@ struct Recipe {
     template: String,
     #[serde(default)]
     fill: Vec<Fill>,
-    #[serde(default)]
-    repeat: Option<usize>,
+    repeat: Option<u32>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Fill {
     placeholder: String,
-    #[serde(default)]
     text: Option<String>,
-    #[serde(default)]
     sha256_hex_of: Option<String>,
     times: usize,
 }
@@ -444,10 +422,8 @@ mod tests {
     #[test]
     fn every_file_is_in_the_manifest_and_every_entry_has_its_bytes() {
         let fixtures = all();
-        let named: BTreeSet<_> = fixtures
-            .iter()
-            .map(|fixture| fixture.name.clone())
-            .collect();
+        let named = fixtures.iter().map(|fixture| fixture.name.clone());
+        let named: BTreeSet<_> = named.collect();
         assert_eq!(named.len(), fixtures.len(), "a name stands twice");
         let mut files = BTreeSet::new();
         for place in ["current", "seed", "variants-2025", "made"] {
@@ -469,12 +445,8 @@ mod tests {
         let vectors = signature_vectors();
         assert!(!vectors.is_empty());
         for vector in vectors {
-            assert_eq!(
-                sign(&vector.key, &vector.body),
-                vector.signature,
-                "{}",
-                vector.name
-            );
+            let signature = sign(&vector.key, &vector.body);
+            assert_eq!(signature, vector.signature, "{}", vector.name);
         }
     }
 }

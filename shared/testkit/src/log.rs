@@ -1,11 +1,13 @@
 //! What a function logs, taken down as its lines are printed.
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 use tracing::level_filters::LevelFilter;
 use tracing::subscriber::DefaultGuard;
+
+use crate::fakes::lock;
 
 /// A log. Its clones are the same log.
 #[derive(Debug, Clone, Default)]
@@ -23,8 +25,7 @@ impl Log {
     /// All of it.
     #[must_use]
     pub fn text(&self) -> String {
-        let bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        String::from_utf8(bytes.clone()).unwrap()
+        String::from_utf8(lock(&self.0).clone()).unwrap()
     }
 
     /// The lines of one level.
@@ -52,10 +53,7 @@ impl Log {
 
 impl io::Write for Log {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .write(bytes)
+        lock(&self.0).write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {

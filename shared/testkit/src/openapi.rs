@@ -3,11 +3,13 @@
 //! A schema of OpenAPI 3.1 is one of JSON Schema 2020-12. <https://spec.openapis.org/oas/v3.1.1.html>
 
 use std::collections::HashMap;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use jsonschema::Validator;
 use saphyr::{LoadableYamlNode as _, Scalar, Yaml};
 use serde_json::{Map, Value, json};
+
+use crate::fakes::lock;
 
 /// What all paths of the description follow.
 const ROOT: &str = "/v1";
@@ -67,19 +69,13 @@ impl Description {
     pub fn operations(&self) -> Vec<Operation> {
         let mut operations = Vec::new();
         for (path, methods) in self.whole["paths"].as_object().unwrap() {
-            let methods = methods.as_object().unwrap();
-            for (method, call) in methods
-                .iter()
-                .filter(|(name, _)| METHODS.contains(&name.as_str()))
-            {
-                let statuses = call["responses"].as_object().unwrap();
+            let methods = methods.as_object().unwrap().iter();
+            for (method, call) in methods.filter(|(name, _)| METHODS.contains(&name.as_str())) {
+                let statuses = call["responses"].as_object().unwrap().keys();
                 operations.push(Operation {
                     method: method.to_uppercase(),
                     path: format!("{ROOT}{path}"),
-                    statuses: statuses
-                        .keys()
-                        .map(|status| status.parse().unwrap())
-                        .collect(),
+                    statuses: statuses.map(|status| status.parse().unwrap()).collect(),
                 });
             }
         }
@@ -132,27 +128,21 @@ impl Description {
     /// The schema is none.
     pub fn hold_value(&self, schema: &Value, value: &Value) -> Result<(), String> {
         assert!(schema.is_object(), "there is no schema: {schema}");
-        let errors: Vec<String> = self
-            .validator(schema)
-            .iter_errors(value)
+        let validator = self.validator(schema);
+        let errors = validator.iter_errors(value);
+        let errors: Vec<String> = errors
             .map(|error| format!("{error} at {:?}", error.instance_path().as_str()))
             .collect();
-        if errors.is_empty() {
-            Ok(())
-        } else {
-            Err(errors.join("; "))
+        match errors.is_empty() {
+            true => Ok(()),
+            false => Err(errors.join("; ")),
         }
     }
 
     fn validator(&self, schema: &Value) -> Arc<Validator> {
-        let mut known = self
-            .validators
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let made = known
-            .entry(schema.to_string())
-            .or_insert_with(|| Arc::new(self.compiled(schema)));
-        Arc::clone(made)
+        let mut known = lock(&self.validators);
+        let known = known.entry(schema.to_string());
+        Arc::clone(known.or_insert_with(|| Arc::new(self.compiled(schema))))
     }
 
     fn compiled(&self, schema: &Value) -> Validator {
@@ -202,6 +192,12 @@ mod tests {
 
     use super::*;
 
+    fn all_objects(description: &Description) -> Vec<&Map<String, Value>> {
+        let mut all = Vec::new();
+        objects(&description.whole, &mut all);
+        all
+    }
+
     fn objects<'a>(value: &'a Value, found: &mut Vec<&'a Map<String, Value>>) {
         match value {
             Value::Object(map) => {
@@ -216,10 +212,9 @@ mod tests {
     #[test]
     fn every_reference_leads_somewhere() {
         let ours = Description::ours();
-        let mut all = Vec::new();
-        objects(&ours.whole, &mut all);
+        let all = all_objects(ours).into_iter();
         let mut count = 0;
-        for reference in all.iter().filter_map(|map| map.get("$ref")?.as_str()) {
+        for reference in all.filter_map(|map| map.get("$ref")?.as_str()) {
             let target = reference.strip_prefix('#').unwrap();
             assert!(ours.at(target).is_object(), "{reference}");
             count += 1;
@@ -230,10 +225,9 @@ mod tests {
     #[test]
     fn every_example_is_what_it_is_an_example_of() {
         let ours = Description::ours();
-        let mut all = Vec::new();
-        objects(&ours.whole, &mut all);
+        let all = all_objects(ours).into_iter();
         let mut count = 0;
-        for media in all.iter().filter(|map| map.contains_key("examples")) {
+        for media in all.filter(|map| map.contains_key("examples")) {
             for (name, example) in media["examples"].as_object().unwrap() {
                 let held = ours.hold_value(&media["schema"], &example["value"]);
                 assert_eq!(held, Ok(()), "{name}");
@@ -323,12 +317,8 @@ mod tests {
         }
         assert_refers(ours.at("/components/schemas/Connect/oneOf"), &references);
         let sources = ours.at("/components/schemas/Summary/properties/source/enum");
-        let sources: BTreeSet<&str> = sources
-            .as_array()
-            .unwrap()
-            .iter()
-            .flat_map(Value::as_str)
-            .collect();
+        let sources = sources.as_array().unwrap().iter();
+        let sources: BTreeSet<&str> = sources.flat_map(Value::as_str).collect();
         assert_eq!(sources, Source::ALL.map(Source::as_str).into());
     }
 
@@ -368,43 +358,28 @@ mod tests {
     #[test]
     fn what_is_not_described_is_told() {
         let ours = Description::ours();
-        let list = |status, retry_after, body| {
-            ours.hold("GET", "/v1/accounts", status, retry_after, &body)
+        let list = |status, retry_after, body: &Value| {
+            ours.hold("GET", "/v1/accounts", status, retry_after, body)
         };
-        assert_eq!(
-            list(200, None, json!({ "accounts": [], "unreadable": [] })),
-            Ok(())
-        );
-        let told = |held: Result<(), String>, word: &str| {
+        let of_accounts = |accounts: Value| json!({ "accounts": accounts, "unreadable": [] });
+        let empty = of_accounts(json!([]));
+        assert_eq!(list(200, None, &empty), Ok(()));
+        let complains = |held: Result<(), String>, word: &str| {
             let error = held.unwrap_err();
             assert!(error.contains(word), "{error}");
         };
-        told(
-            list(201, None, json!({ "accounts": [], "unreadable": [] })),
-            "201",
-        );
-        told(
-            list(200, None, json!({ "accounts": [{}], "unreadable": [] })),
-            "required",
-        );
-        told(
-            list(200, Some("5"), json!({ "accounts": [], "unreadable": [] })),
-            "Retry-After",
-        );
-        told(
-            list(503, None, json!({ "message": "m", "secret": 1 })),
-            "503",
-        );
+        complains(list(201, None, &empty), "201");
+        complains(list(200, None, &of_accounts(json!([{}]))), "required");
+        complains(list(200, Some("5"), &empty), "Retry-After");
+        let other = json!({ "message": "m", "secret": 1 });
+        complains(list(503, None, &other), "503");
         let account = ours.at("/paths/~1accounts/get/responses/200/content/application~1json/examples/one/value/accounts/0");
         let mut more = account.clone();
         more["signing_key"] = json!("k");
-        told(
-            list(200, None, json!({ "accounts": [more], "unreadable": [] })),
-            "signing_key",
-        );
+        complains(list(200, None, &of_accounts(json!([more]))), "signing_key");
         let path = "/v1/accounts/{account}";
-        told(ours.hold("POST", path, 200, None, account), "not described");
-        told(
+        complains(ours.hold("POST", path, 200, None, account), "not described");
+        complains(
             ours.hold("PUT", path, 202, None, account),
             "Retry-After is missing",
         );

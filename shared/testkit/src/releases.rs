@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
@@ -91,8 +92,17 @@ pub struct Example {
 /// There is no folder for the release that is being built.
 #[must_use]
 pub fn all() -> Vec<Release> {
-    let releases =
-        in_folder(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/releases"));
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/releases");
+    let entries = std::fs::read_dir(folder).expect("the releases' folder");
+    let mut releases: Vec<Release> = entries
+        .map(|entry| entry.expect("an entry of the releases' folder"))
+        .filter(|entry| entry.path().is_dir())
+        .map(|entry| Release {
+            version: entry.file_name().into_string().expect("a version"),
+            folder: entry.path(),
+        })
+        .collect();
+    releases.sort_by(|one, other| one.version.cmp(&other.version));
     assert!(
         releases.iter().any(Release::is_current),
         "tests/fixtures/releases has no folder {CURRENT}; its README.md says how to make one"
@@ -112,17 +122,15 @@ pub fn to_come(kind: Kind) -> Vec<(Release, Example)> {
         version: "a release to come".to_owned(),
         ..current.clone()
     };
-    let mut examples = current.examples(kind);
-    for example in &mut examples {
+    let examples = current.examples(kind).into_iter();
+    let to_come = examples.map(|mut example| {
         let mut stored = example.item();
         add_members(kind, &mut stored);
-        let text = serde_json::to_string(&stored).expect("a value is JSON");
-        example.stored = RawValue::from_string(text).expect("what was written is JSON");
-    }
-    examples
-        .into_iter()
-        .map(|example| (next.clone(), example))
-        .collect()
+        let text = RawValue::from_string(stored.to_string());
+        example.stored = text.expect("what was written is JSON");
+        (next.clone(), example)
+    });
+    to_come.collect()
 }
 
 /// Adds members that nobody knows: to the form, and to what it holds of its own. A record's data are its sender's.
@@ -136,34 +144,21 @@ fn add_members(kind: Kind, stored: &mut Value) {
         false => json!({ "since": "a release to come" }),
     };
     stored["later"] = unknown.clone();
-    let held = match kind {
-        Kind::Account => stored["registrations"]["L"].as_array_mut(),
-        _ => None,
-    };
-    for held in held.into_iter().flatten() {
-        held["M"]["later"] = unknown.clone();
+    match kind {
+        Kind::Account => {
+            let registrations = stored["registrations"]["L"].as_array_mut();
+            for held in registrations.into_iter().flatten() {
+                held["M"]["later"] = unknown.clone();
+            }
+        }
+        Kind::SigningSecret => {
+            let registrations = stored["registrations"].as_object_mut();
+            for (_, held) in registrations.into_iter().flatten() {
+                held["later"] = unknown.clone();
+            }
+        }
+        _ => {}
     }
-    let held = match kind {
-        Kind::SigningSecret => stored["registrations"].as_object_mut(),
-        _ => None,
-    };
-    for held in held.into_iter().flat_map(serde_json::Map::values_mut) {
-        held["later"] = unknown.clone();
-    }
-}
-
-fn in_folder(folder: &Path) -> Vec<Release> {
-    let entries = std::fs::read_dir(folder).expect("the releases' folder");
-    let mut releases: Vec<Release> = entries
-        .map(|entry| entry.expect("an entry of the releases' folder"))
-        .filter(|entry| entry.path().is_dir())
-        .map(|entry| Release {
-            version: entry.file_name().into_string().expect("a version"),
-            folder: entry.path(),
-        })
-        .collect();
-    releases.sort_by(|one, other| one.version.cmp(&other.version));
-    releases
 }
 
 impl Release {
@@ -179,13 +174,16 @@ impl Release {
     /// There are none, or the file is not one of examples.
     #[must_use]
     pub fn examples(&self, kind: Kind) -> Vec<Example> {
-        let path = self.folder.join(kind.file());
+        let examples: Vec<Example> = self.parse(kind.file());
+        assert!(!examples.is_empty(), "{}: no {kind:?}", self.version);
+        examples
+    }
+
+    fn parse<T: DeserializeOwned>(&self, file: &str) -> T {
+        let path = self.folder.join(file);
         let text = std::fs::read_to_string(&path)
             .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        let examples: Vec<Example> = serde_json::from_str(&text)
-            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        assert!(!examples.is_empty(), "{} is empty", path.display());
-        examples
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
     }
 
     /// The variables that the release's template gives a function, with values as they are on AWS; `None` where the
@@ -195,11 +193,7 @@ impl Release {
     /// The file is missing, or is not one of variables.
     #[must_use]
     pub fn environment(&self, function: &str) -> Option<BTreeMap<String, String>> {
-        let path = self.folder.join(ENVIRONMENT);
-        let text = std::fs::read_to_string(&path)
-            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        let mut functions: BTreeMap<String, BTreeMap<String, String>> = serde_json::from_str(&text)
-            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let mut functions: BTreeMap<String, _> = self.parse(ENVIRONMENT);
         functions.remove(function)
     }
 
@@ -266,11 +260,8 @@ fn says(value: &Value, expected: &Value) -> bool {
             .iter()
             .all(|(name, expected)| members.get(name).is_some_and(|value| says(value, expected))),
         (Value::Array(elements), Value::Array(expected)) => {
-            elements.len() == expected.len()
-                && elements
-                    .iter()
-                    .zip(expected)
-                    .all(|(value, expected)| says(value, expected))
+            let mut pairs = elements.iter().zip(expected);
+            elements.len() == expected.len() && pairs.all(|(value, expected)| says(value, expected))
         }
         _ => value == expected,
     }
@@ -320,13 +311,11 @@ mod tests {
                     continue;
                 };
                 let given = after.environment(function).unwrap();
-                let gone: Vec<&String> = needed
-                    .keys()
-                    .filter(|name| !given.contains_key(*name))
-                    .filter(|name| {
-                        !GONE_TOO_SOON.contains(&(&after.version, function, name.as_str()))
-                    })
-                    .collect();
+                let gone = needed.keys().filter(|name| {
+                    !given.contains_key(*name)
+                        && !GONE_TOO_SOON.contains(&(&after.version, function, name.as_str()))
+                });
+                let gone: Vec<&String> = gone.collect();
                 assert_eq!(gone, [""; 0], "{function} in {}", after.version);
             }
         }

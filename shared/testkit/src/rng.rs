@@ -88,14 +88,8 @@ fn mix(mut word: u64) -> u64 {
 /// A word for a text (FNV-1a).
 #[must_use]
 pub fn word(text: &str) -> u64 {
-    word_of(text.as_bytes())
-}
-
-/// A word for bytes (FNV-1a).
-#[must_use]
-pub fn word_of(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xCBF2_9CE4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01B3)
+    text.bytes().fold(0xCBF2_9CE4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3)
     })
 }
 

@@ -47,9 +47,8 @@ impl Signer {
     /// How it signs is not known here.
     #[must_use]
     pub fn of(source: &str) -> Self {
-        let all = Self::all_of(source);
-        *all.first()
-            .unwrap_or_else(|| panic!("how {source} signs is not known"))
+        let first = Self::all_of(source).first();
+        *first.unwrap_or_else(|| panic!("how {source} signs is not known"))
     }
 
     /// The way of the source that uses this header, or the first.
@@ -233,13 +232,7 @@ fn in_hex_or_base64(text: &str) -> Option<Vec<u8>> {
     if text.len() != 64 {
         return in_base64(text).filter(|tag| tag.len() == 32);
     }
-    let digits: Option<Vec<u32>> = text.chars().map(|c| c.to_digit(16)).collect();
-    let bytes = digits?
-        .chunks(2)
-        .map(|pair| pair.iter().fold(0, |byte, digit| byte * 16 + digit))
-        .map(u8::try_from)
-        .collect::<Result<_, _>>();
-    bytes.ok()
+    from_hex(text)
 }
 
 /// The bytes of base64 in either alphabet, with or without padding.
@@ -264,7 +257,10 @@ fn mac(key: &str, body: &[u8]) -> [u8; 32] {
 /// signed as it stands. Numbers and names that another program prints otherwise are not to be signed so.
 fn sorted(body: &[u8]) -> Vec<u8> {
     match serde_json::from_slice(body) {
-        Ok(value @ (Value::Object(_) | Value::Array(_))) => sorted_value(value).to_string().into(),
+        Ok(mut value @ (Value::Object(_) | Value::Array(_))) => {
+            value.sort_all_objects();
+            value.to_string().into()
+        }
         _ => body.to_vec(),
     }
 }
@@ -283,22 +279,6 @@ fn sorted_but_lists(body: &[u8]) -> Vec<u8> {
     match serde_json::from_slice::<&RawValue>(body) {
         Ok(raw) => sorted(raw).into_bytes(),
         Err(_) => body.to_vec(),
-    }
-}
-
-fn sorted_value(value: Value) -> Value {
-    match value {
-        Value::Object(members) => {
-            let members: BTreeMap<_, _> = members.into_iter().collect();
-            let members = members.into_iter();
-            Value::Object(
-                members
-                    .map(|(name, value)| (name, sorted_value(value)))
-                    .collect(),
-            )
-        }
-        Value::Array(items) => items.into_iter().map(sorted_value).collect(),
-        other => other,
     }
 }
 

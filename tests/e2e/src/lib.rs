@@ -8,22 +8,24 @@
 //! |---|---|
 //! | [`stack`] | where the stack is, and clients for all of it |
 //! | [`world`] | one test's account: connecting it, posting as Orderspace does |
-//! | [`operator`] | one test's account, before it is connected: calling the admin API |
-//! | [`source_account`] | one test's account of any source: connecting it, having the source send |
+//! | [`operator`] | one test's account of any source, before it is connected: calling the admin API |
+//! | [`provider`] | the source's side of it: registering webhooks, having the source send |
 //! | [`queue_reader`] | reading queues that all tests share |
 //! | [`team`] | what a team's queue holds: events, held against the published schema |
 //! | [`tables`] | records, receipts, retry markers and failed deliveries |
 //! | [`story`] | a fixture's whole way, held against the manifest |
 //! | [`proxy`] | what stands between the functions and AWS, counts and disturbs |
+//! | [`scratch`] | queues and tables of one test's own |
 //! | [`waiting`] | asking until it is so |
 //!
 //! The stack is the one that `ORDERHOOK_OUTPUTS` or `.local/outputs.json` describes. Without one every test fails
 //! and says how to get one.
 
 pub mod operator;
+pub mod provider;
 pub mod proxy;
 pub mod queue_reader;
-pub mod source_account;
+pub mod scratch;
 pub mod stack;
 pub mod story;
 pub mod tables;
@@ -32,7 +34,6 @@ pub mod waiting;
 pub mod world;
 
 pub use operator::Operator;
-pub use source_account::SourceAccount;
 pub use stack::Stack;
 pub use waiting::until;
 pub use world::World;

@@ -16,12 +16,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use aws_sdk_sqs::types::{
-    DeleteMessageBatchRequestEntry, Message, MessageSystemAttributeName, QueueAttributeName,
-};
+use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, Message, MessageSystemAttributeName};
 use serde::{Deserialize, Serialize};
 
 use crate::stack::Stack;
+use crate::waiting::until;
 
 /// What the names of the tests' accounts begin with; 16 hexadecimal digits follow.
 pub const ACCOUNT_PREFIX: &str = "e2e-";
@@ -73,25 +72,20 @@ impl QueueReader {
         self.read()
     }
 
-    /// How many messages are in the queue, visible or not, whoever's they are.
-    pub async fn waiting(&self) -> usize {
-        let answer = self
-            .stack
-            .sqs
-            .get_queue_attributes()
-            .queue_url(&self.queue)
-            .attribute_names(QueueAttributeName::All)
-            .send()
-            .await
-            .expect("the queue's attributes");
-        let attributes = answer.attributes().expect("the queue's attributes");
-        [
-            QueueAttributeName::ApproximateNumberOfMessages,
-            QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
-        ]
-        .iter()
-        .filter_map(|name| attributes.get(name)?.parse::<usize>().ok())
-        .sum()
+    /// Waits for so many messages, and returns all that are there.
+    ///
+    /// # Panics
+    /// They do not come.
+    pub async fn wait_for(&self, count: usize) -> Vec<QueueMessage> {
+        let what = format!("{count} messages in {}", self.queue);
+        until(&what, async || {
+            let messages = self.messages().await;
+            if messages.len() < count {
+                return Err(format!("there are {}", messages.len()));
+            }
+            Ok(messages)
+        })
+        .await
     }
 
     async fn sort(&self) {

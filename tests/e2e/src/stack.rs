@@ -12,6 +12,7 @@ use aws::client::{Access, Aws};
 use aws::s3::S3Oversize;
 use aws_sdk_dynamodb::config::Credentials;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
+use domain::source::Source;
 use http::Method;
 use local::aws::Answer;
 use local::outputs::Outputs;
@@ -19,6 +20,7 @@ use serde_json::Value;
 use simulator::Control;
 
 use crate::proxy::ProxyControl;
+use crate::waiting::until;
 
 /// The variable that names the file.
 const VARIABLE: &str = "ORDERHOOK_OUTPUTS";
@@ -64,24 +66,11 @@ impl Stack {
                 path.display()
             )
         });
-        let credentials = Credentials::new(
-            &outputs.access_key_id,
-            &outputs.secret_access_key,
-            None,
-            None,
-            "outputs",
-        );
-        let access = Access {
-            region: outputs.region.clone(),
-            endpoint: Some(outputs.endpoint_url.clone()),
-            credentials,
-        };
         // The functions' time-outs are for AWS, and a test is patient.
         let timeouts = TimeoutConfig::builder()
             .operation_attempt_timeout(CALL_TIMEOUT)
             .operation_timeout(CALL_TIMEOUT * 2);
-        let aws = Aws::new(access).expect("a client for 127.0.0.1 can be made");
-        let aws = aws.with_timeouts(timeouts.build());
+        let aws = clients(&outputs).with_timeouts(timeouts.build());
         let bucket = outputs.get("OversizeBucket").expect("the stack's bucket");
         let http = reqwest::Client::builder()
             .no_proxy()
@@ -98,6 +87,15 @@ impl Stack {
             directory: path.parent().unwrap_or(Path::new(".")).to_path_buf(),
             outputs,
         }
+    }
+
+    /// Clients like the functions' own, with their time-outs.
+    ///
+    /// # Panics
+    /// None can be made.
+    #[must_use]
+    pub fn clients(&self) -> Aws {
+        clients(&self.outputs)
     }
 
     /// The stack as the operators' command of its administrator is given it.
@@ -132,24 +130,13 @@ impl Stack {
         self.outputs.get(name).expect("an output of the template")
     }
 
-    /// Orderspace, as this stack knows it.
-    ///
-    /// # Panics
-    /// The stack has another Orderspace than the built-in simulator.
-    #[must_use]
-    pub fn simulator(&self) -> Control {
-        let url = self.outputs.simulator_url.as_deref();
-        let url = url.expect("a stack with the built-in simulator, so without --api-url");
-        Control::new(url).expect("a client for 127.0.0.1 can be made")
-    }
-
-    /// A source, as this stack knows it, by its name.
+    /// A source, as this stack knows it.
     ///
     /// # Panics
     /// The stack has another source of that name than the built-in simulator.
     #[must_use]
-    pub fn simulator_of(&self, source: &str) -> Control {
-        let url = self.outputs.simulators.get(source);
+    pub fn simulator_of(&self, source: Source) -> Control {
+        let url = self.outputs.simulators.get(source.as_str());
         let url = url.unwrap_or_else(|| {
             panic!("no simulator plays {source}: start a stack without --source-url")
         });
@@ -179,23 +166,14 @@ impl Stack {
     pub async fn versions(&self, prefix: &str) -> Vec<String> {
         let bucket = self.output("OversizeBucket");
         let path = format!("/{bucket}?prefix={prefix}&versions=");
-        let page = self
-            .admin
-            .s3(Method::GET, &path, Vec::new())
-            .await
-            .expect("a list");
-        let page = String::from_utf8(page).expect("XML");
+        let page = self.s3(Method::GET, &path, Vec::new()).await;
         let page = roxmltree::Document::parse(&page).expect("XML");
         let named = |name| {
             page.descendants()
                 .filter(move |node| node.tag_name().name() == name)
         };
-        assert_eq!(
-            named("IsTruncated")
-                .filter_map(|node| node.text())
-                .collect::<Vec<_>>(),
-            ["false"]
-        );
+        let is_truncated = named("IsTruncated").filter_map(|node| node.text());
+        assert_eq!(is_truncated.collect::<Vec<_>>(), ["false"]);
         let keys = named("Key").filter_map(|node| node.text());
         keys.map(str::to_owned).collect()
     }
@@ -210,27 +188,73 @@ impl Stack {
         answer.expect("an answer of the admin API")
     }
 
+    /// Calls the admin API about an account until it is done, as an operator does who is asked to retry. `path` follows the
+    /// account's name.
+    ///
+    /// # Panics
+    /// It is not in time.
+    pub async fn done(
+        &self,
+        account: &str,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Answer {
+        let path = format!("/accounts/{account}{path}");
+        let what = format!("{method} {path} is done");
+        until(&what, async || {
+            let answer = self.admin(method.clone(), &path, body).await;
+            match answer.status {
+                200 => Ok(answer),
+                status => Err(format!("{status} {}", answer.body)),
+            }
+        })
+        .await
+    }
+
+    /// Calls S3 as the administrator, and returns what it answers as text.
+    ///
+    /// # Panics
+    /// It refuses or does not answer.
+    pub async fn s3(&self, method: Method, path: &str, body: Vec<u8>) -> String {
+        let answer = self.admin.s3(method, path, body).await;
+        let answer = answer.unwrap_or_else(|error| panic!("{error:#}"));
+        String::from_utf8(answer).expect("an answer of S3 about keys is text")
+    }
+
     /// Lets a run of the schedule of erasures take place, which comes by itself every few minutes.
     ///
     /// # Panics
     /// The function fails.
     pub async fn run_erasures(&self) {
-        let path = format!(
-            "/2015-03-31/functions/{}/invocations",
-            self.output("ErasureFunctionName")
-        );
+        let function = self.output("ErasureFunctionName");
+        let path = format!("/2015-03-31/functions/{function}/invocations");
         let event = serde_json::json!({ "schedule": "erasure" });
         let answer = self.admin.lambda(Method::POST, &path, Some(&event)).await;
         let answer = answer.unwrap_or_else(|error| panic!("{error:#}"));
         assert!(answer.get("errorMessage").is_none(), "{answer}");
     }
 
-    /// Calls another of the emulator's services in AWS's JSON protocol.
+    /// Calls another of the emulator's services in AWS's JSON protocol, again where that fails: a list that the emulator makes
+    /// while another test changes what is on it ends as an internal error.
     ///
     /// # Panics
     /// It refuses or does not answer.
     pub async fn aws(&self, service: &str, target: &str, input: &Value) -> Value {
-        let answer = self.admin.json(service, target, input).await;
-        answer.unwrap_or_else(|error| panic!("{error:#}"))
+        until(target, async || {
+            let answer = self.admin.json(service, target, input).await;
+            answer.map_err(|error| format!("{error:#}"))
+        })
+        .await
     }
+}
+
+fn clients(outputs: &Outputs) -> Aws {
+    let (id, key) = (&outputs.access_key_id, &outputs.secret_access_key);
+    let access = Access {
+        region: outputs.region.clone(),
+        endpoint: Some(outputs.endpoint_url.clone()),
+        credentials: Credentials::new(id, key, None, None, "outputs"),
+    };
+    Aws::new(access).expect("a client for 127.0.0.1 can be made")
 }

@@ -63,10 +63,7 @@ async fn accepted_at_once(fixture: &Fixture) -> World {
     until(&what, async || {
         let world = World::planted().await;
         let answer = world.post(&fixture.body).await;
-        match answer.status {
-            200 => Ok(world),
-            status => Err(format!("{status} {}", answer.body)),
-        }
+        answer.accepted().map(|()| world)
     })
     .await
 }
@@ -76,11 +73,8 @@ async fn kept(world: &World, fixture: &Fixture) -> String {
     let name = &fixture.name;
     let receipts = world.stack.receipts(&world.account).await;
     let [receipt] = receipts.as_slice() else {
-        let ids: Vec<&str> = receipts
-            .iter()
-            .map(|receipt| receipt.delivery.as_str())
-            .collect();
-        panic!("{name}: kept as {ids:?}");
+        let ids = receipts.iter().map(|receipt| receipt.delivery.as_str());
+        panic!("{name}: kept as {:?}", ids.collect::<Vec<_>>());
     };
     assert!(receipt.body == fixture.body, "{name}: the receipt's bytes");
     if let Expected::Events(expected) = &fixture.expected {
@@ -139,26 +133,21 @@ fn record_in(body: &[u8], index: u32) -> &str {
 }
 
 fn check_pairs(name: &str, expected: &ExpectedEvents, events: &[TeamEvent]) {
-    let by_index: BTreeMap<u32, &TeamEvent> =
-        events.iter().map(|event| (event.index(), event)).collect();
-    let pair = |pair: &[u32; 2]| {
-        let of = |index| {
-            *by_index
-                .get(index)
-                .expect("an event that the manifest names")
-        };
-        (of(&pair[0]), of(&pair[1]))
+    let of = |index: u32| {
+        let found = events.iter().find(|event| event.index() == index);
+        found.expect("an event that the manifest names")
     };
-    for (one, other) in expected.same_subject.iter().map(pair) {
+    let pairs = |pairs: &[[u32; 2]]| pairs.iter().map(|pair| pair.map(of)).collect::<Vec<_>>();
+    for [one, other] in pairs(&expected.same_subject) {
         assert_eq!(one.subject, other.subject, "{name}");
     }
-    for (one, other) in expected.different_subject.iter().map(pair) {
+    for [one, other] in pairs(&expected.different_subject) {
         assert_ne!(one.subject, other.subject, "{name}");
     }
-    for (one, other) in expected.equal_bytes.iter().map(pair) {
+    for [one, other] in pairs(&expected.equal_bytes) {
         assert_eq!(one.data, other.data, "{name}");
     }
-    for (one, other) in expected.different_bytes.iter().map(pair) {
+    for [one, other] in pairs(&expected.different_bytes) {
         assert_ne!(one.data, other.data, "{name}");
     }
 }
@@ -171,20 +160,11 @@ async fn check_bad(world: &World, fixture: &Fixture, bad: &[u32]) {
     }
     let messages = world.quarantined(1).await;
     let message = messages.first().expect("one message");
-    let indexes: Vec<u32> = message
-        .elements
-        .iter()
-        .map(|element| element.index)
-        .collect();
-    assert_eq!(indexes, bad, "{name}");
+    let indexes = message.elements.iter().map(|element| element.index);
+    assert_eq!(indexes.collect::<Vec<_>>(), bad, "{name}");
     assert_eq!(message.reason, None, "{name}");
-    assert!(
-        message
-            .elements
-            .iter()
-            .all(|element| !element.reason.is_empty()),
-        "{name}"
-    );
+    let mut reasons = message.elements.iter().map(|element| &element.reason);
+    assert!(reasons.all(|reason| !reason.is_empty()), "{name}");
     let body = world.quarantined_body(message).await;
     assert!(body == fixture.body, "{name}: the quarantined bytes");
 }
@@ -193,13 +173,8 @@ async fn check_bad(world: &World, fixture: &Fixture, bad: &[u32]) {
 async fn check_either(world: &World, name: &str, elements: usize) {
     let what = format!("{name}: every element is somewhere");
     until(&what, async || {
-        let mut good: Vec<u32> = world
-            .team
-            .messages()
-            .await
-            .iter()
-            .map(TeamEvent::index)
-            .collect();
+        let events = world.team.messages().await;
+        let mut good: Vec<u32> = events.iter().map(TeamEvent::index).collect();
         // A queue may deliver twice.
         good.dedup();
         let quarantine = world.quarantine().await;
@@ -241,19 +216,13 @@ pub async fn check_record(world: &World, name: &str, subject: &str, events: Vec<
     }
     let record = record.unwrap_or_else(|| panic!("{name}: no record of {subject}"));
     let is_delete = |event: &&&TeamEvent| event.event_type.ends_with(".deleted");
-    assert_eq!(
-        record.deleted,
-        events.iter().any(|event| is_delete(&event)),
-        "{name}: {subject}"
-    );
+    let is_deleted = events.iter().any(|event| is_delete(&event));
+    assert_eq!(record.deleted, is_deleted, "{name}: {subject}");
     let Some(latest) = events.iter().rev().find(|event| !is_delete(event)) else {
         return;
     };
-    assert_eq!(
-        record.event_id.as_ref(),
-        Some(&latest.id),
-        "{name}: {subject}"
-    );
+    let event_id = record.event_id.as_ref();
+    assert_eq!(event_id, Some(&latest.id), "{name}: {subject}");
     let sent = String::from_utf8(latest.record(&world.stack).await).expect("a record is text");
     let data = record.data.unwrap_or_default();
     assert!(

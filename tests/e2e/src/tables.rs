@@ -6,12 +6,12 @@
 )]
 
 use std::collections::{BTreeSet, HashMap};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use aws::dynamo::receipts::read::read_body;
 use aws::dynamo::records::read_record;
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::timestamp::Timestamp;
+use operate::when;
 
 use crate::stack::Stack;
 
@@ -53,7 +53,8 @@ impl Stack {
     /// A record by its account, kind and id.
     pub async fn record(&self, account: &str, kind: &str, id: &str) -> Option<Record> {
         let table = self.output("RecordsTable");
-        let item = self.item(table, &format!("{account}#{kind}"), id).await?;
+        let partition = format!("{account}#{kind}");
+        let item = self.item(table, &partition, Some(id)).await?;
         let data = read_record(&item, &self.oversize).await;
         let data = data.unwrap_or_else(|error| panic!("{account}#{kind}/{id}: {error}"));
         let forms = ["data", "compact", "dataref"];
@@ -76,12 +77,10 @@ impl Stack {
     }
 
     /// All deliveries of an account that were kept today or in the minutes before midnight, in the order of their ids.
-    #[expect(clippy::disallowed_methods, reason = "receipts are kept by day")]
     pub async fn receipts(&self, account: &str) -> Vec<Receipt> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        let now = now.expect("a clock after 1970").as_secs();
-        let day = |seconds: u64| Timestamp::from_millis(seconds * 1000).day();
-        let days = BTreeSet::from([day(now), day(now - LONGEST_TEST_SECONDS)]);
+        let now = when::now();
+        let days = [now, when::back(now, LONGEST_TEST_SECONDS)].map(Timestamp::day);
+        let days = BTreeSet::from(days);
         let mut receipts = Vec::new();
         for day in days {
             let partition = format!("{account}#{day}");
@@ -101,43 +100,41 @@ impl Stack {
 
     /// The body that a quarantine message's pointer leads to.
     pub async fn receipt_at(&self, pk: &str, sk: &str) -> Option<Vec<u8>> {
-        let item = self.item(self.output("ReceiptsTable"), pk, sk).await?;
+        let table = self.output("ReceiptsTable");
+        let item = self.item(table, pk, Some(sk)).await?;
         let body = read_body(&item, &self.oversize).await;
         Some(body.unwrap_or_else(|error| panic!("{pk} {sk}: {error}")))
     }
 
     /// The deliveries that retry markers of an account stand for.
     pub async fn markers(&self, account: &str) -> Vec<String> {
-        let items = self
-            .query(self.output("ReceiptsTable"), &format!("#retry#{account}"))
-            .await;
-        items
-            .iter()
-            .filter_map(|item| text(item, "delivery"))
-            .collect()
+        let partition = format!("#retry#{account}");
+        self.texts_of_receipts(&partition, "delivery").await
     }
 
     /// The causes of an account's failed deliveries, in the order of time.
     pub async fn failures(&self, account: &str) -> Vec<String> {
-        let items = self
-            .query(self.output("ReceiptsTable"), &format!("#strike#{account}"))
-            .await;
-        items
-            .iter()
-            .filter_map(|item| text(item, "cause"))
-            .collect()
+        let partition = format!("#strike#{account}");
+        self.texts_of_receipts(&partition, "cause").await
     }
 
-    async fn item(&self, table: &str, pk: &str, sk: &str) -> Option<Item> {
-        let answer = self
-            .dynamo
-            .get_item()
-            .table_name(table)
-            .key("pk", AttributeValue::S(pk.to_owned()))
-            .key("sk", AttributeValue::S(sk.to_owned()))
-            .consistent_read(true)
-            .send()
-            .await;
+    async fn texts_of_receipts(&self, partition: &str, name: &str) -> Vec<String> {
+        let items = self.query(self.output("ReceiptsTable"), partition).await;
+        items.iter().filter_map(|item| text(item, name)).collect()
+    }
+
+    /// An item of the table of accounts.
+    pub async fn account_item(&self, pk: &str) -> Option<Item> {
+        self.item(self.output("AccountsTable"), pk, None).await
+    }
+
+    /// An item of a table with one key or two.
+    pub async fn item(&self, table: &str, pk: &str, sk: Option<&str>) -> Option<Item> {
+        let key = [Some(("pk", pk)), sk.map(|sk| ("sk", sk))];
+        let key = key.into_iter().flatten();
+        let key = key.map(|(name, text)| (name.to_owned(), AttributeValue::S(text.to_owned())));
+        let call = self.dynamo.get_item().set_key(Some(key.collect()));
+        let answer = call.table_name(table).consistent_read(true).send().await;
         answer.expect("an answer of the table").item
     }
 

@@ -157,11 +157,8 @@ struct Wire<'a> {
     #[serde(borrow)]
     id: Cow<'a, str>,
     source: String,
-    #[serde(default)]
     sourceid: Option<String>,
-    #[serde(default)]
     sourcetime: Option<String>,
-    #[serde(default)]
     sequence: Option<String>,
     #[serde(borrow, rename = "type")]
     event_type: Cow<'a, str>,
@@ -174,7 +171,6 @@ struct Wire<'a> {
     possibleduplicate: bool,
     #[serde(borrow, default)]
     data: Option<&'a RawValue>,
-    #[serde(default)]
     dataref: Option<String>,
 }
 
@@ -242,11 +238,12 @@ impl TeamQueue {
 
     /// Every message so far, in the order of event ids; a repeat stands twice.
     pub async fn messages(&self) -> Vec<TeamEvent> {
-        let messages = self.reader.messages().await;
-        let mut events: Vec<_> = messages
-            .iter()
-            .map(|message| self.schema.read(message))
-            .collect();
+        self.read(&self.reader.messages().await)
+    }
+
+    fn read(&self, messages: &[QueueMessage]) -> Vec<TeamEvent> {
+        let events = messages.iter().map(|message| self.schema.read(message));
+        let mut events: Vec<_> = events.collect();
         events.sort_by(|one, other| one.id.cmp(&other.id));
         events
     }
@@ -256,15 +253,7 @@ impl TeamQueue {
     /// # Panics
     /// They do not come.
     pub async fn wait_for_messages(&self, count: usize) -> Vec<TeamEvent> {
-        let what = format!("{count} messages in the team's queue");
-        until(&what, async || {
-            let messages = self.messages().await;
-            if messages.len() < count {
-                return Err(format!("there are {}", messages.len()));
-            }
-            Ok(messages)
-        })
-        .await
+        self.read(&self.reader.wait_for(count).await)
     }
 
     /// Waits for so many different events, and returns each once.
@@ -279,11 +268,7 @@ impl TeamQueue {
             if messages.len() < count {
                 return Err(format!("there are {} messages", messages.len()));
             }
-            let mut events: Vec<_> = messages
-                .iter()
-                .map(|message| self.schema.read(message))
-                .collect();
-            events.sort_by(|one, other| one.id.cmp(&other.id));
+            let mut events = self.read(&messages);
             events.dedup_by(|one, other| one.id == other.id);
             if events.len() < count {
                 return Err(format!("there are {}", events.len()));

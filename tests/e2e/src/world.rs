@@ -14,14 +14,17 @@ use domain::account::{TokenStatus, UrlToken};
 use domain::signature::Assurance;
 use domain::source::Source;
 use http::{HeaderMap, Method};
+use local::aws::Answer as AdminAnswer;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use simulator::SiteControl;
-use simulator::control::{NewSite, WebhookStatus};
+use simulator::control::{WebhookChange, WebhookStatus};
 use testkit::signing::Signer;
 
+use crate::operator::Operator;
 use crate::proxy::{Call, Fault, Rule};
 use crate::queue_reader::{ACCOUNT_PREFIX, QueueMessage, QueueReader};
+use crate::scratch::unique;
 use crate::stack::Stack;
 use crate::tables::Record;
 use crate::team::TeamQueue;
@@ -41,6 +44,19 @@ pub struct Answer {
     pub headers: HeaderMap,
 }
 
+impl Answer {
+    /// Whether the delivery is accepted; an error says what is answered instead.
+    ///
+    /// # Errors
+    /// It is not.
+    pub fn accepted(&self) -> Result<(), String> {
+        match self.status {
+            200 => Ok(()),
+            status => Err(format!("{status} {}", self.body)),
+        }
+    }
+}
+
 /// A quarantine message.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -52,7 +68,6 @@ pub struct Quarantined {
     /// When it was received.
     pub time: String,
     /// Why no part of it could be read.
-    #[serde(default)]
     pub reason: Option<String>,
     /// Which parts could not be used, and why.
     #[serde(default)]
@@ -112,44 +127,19 @@ impl World {
     /// # Panics
     /// It cannot be connected.
     pub async fn connected() -> Self {
-        let stack = Stack::here().await;
-        let account = account_name();
-        let (client_id, client_secret) = (account.clone(), random_text());
-        let simulator = stack.simulator();
-        let new = NewSite {
-            client_id: Some(client_id.clone()),
-            client_secret: Some(client_secret.clone()),
-            ..NewSite::default()
-        };
-        simulator
-            .create_site(&new)
-            .await
-            .expect("a site of its own");
-        let site = simulator.site(&client_id);
-        note_secret(&stack, &client_secret);
-        let desired = json!({
-            "source": "orderspace", "client_id": client_id, "client_secret": client_secret, "events": ["*"],
-        });
-        let path = format!("/accounts/{account}");
-        until("the account is connected", async || {
-            let answer = stack.admin(Method::PUT, &path, Some(&desired)).await;
-            match answer.status {
-                200 => Ok(()),
-                status => Err(format!("{status} {}", answer.body)),
-            }
-        })
-        .await;
-        let webhooks = site.webhooks().await.expect("the site's webhooks");
+        let operator = Operator::connected().await;
+        let webhooks = operator.webhooks().await;
         let [webhook] = webhooks.as_slice() else {
             panic!("{} webhooks after connecting", webhooks.len());
         };
         let token = webhook.endpoint.rsplit('/').next().unwrap_or_default();
-        let (token, id, key) = (
-            token.to_owned(),
-            webhook.id.clone(),
-            webhook.signing_key.clone(),
-        );
-        Self::over(stack, account, Some(site), token, id, key)
+        let (stack, account) = (operator.stack, operator.account);
+        let key = webhook.signing_key.clone();
+        let world = Self::over(stack, account, token.to_owned(), webhook.id.clone(), key);
+        Self {
+            site: Some(operator.site),
+            ..world
+        }
     }
 
     /// An account as connecting would leave it, without Orderspace: quicker where only deliveries matter.
@@ -188,20 +178,13 @@ impl World {
         let account = account_name();
         let token = UrlToken::from_random(&random()).expose().to_owned();
         let webhook = format!("wh_{}", &account[ACCOUNT_PREFIX.len()..]);
-        let world = Self::over(stack, account, None, token, webhook, random_text());
+        let world = Self::over(stack, account, token, webhook, random_digits::<20>());
         let world = Self { source, ..world };
         world.set_token(TokenStatus::Live).await;
         world
     }
 
-    fn over(
-        stack: Stack,
-        account: String,
-        site: Option<SiteControl>,
-        token: String,
-        webhook: String,
-        key: String,
-    ) -> Self {
+    fn over(stack: Stack, account: String, token: String, webhook: String, key: String) -> Self {
         note_secret(&stack, &token);
         note_secret(&stack, &key);
         Self {
@@ -209,7 +192,7 @@ impl World {
             stack,
             source: Source::Orderspace,
             account,
-            site,
+            site: None,
             token,
             webhook,
             key,
@@ -221,22 +204,18 @@ impl World {
     /// # Panics
     /// The table does not take it.
     pub async fn set_token(&self, status: TokenStatus) {
-        let text = |text: &str| AttributeValue::S(text.to_owned());
-        self.stack
-            .dynamo
-            .put_item()
-            .table_name(self.stack.output("AccountsTable"))
-            .item(
-                "pk",
-                AttributeValue::S(format!("token#{}", self.token_hash())),
-            )
-            .item("account", text(&self.account))
-            .item("source", text(self.source.as_str()))
-            .item("webhook", text(&self.webhook))
-            .item("status", text(status.as_str()))
-            .send()
-            .await
-            .expect("the accounts table takes a token");
+        let key = format!("token#{}", self.token_hash());
+        let item = [
+            ("pk", key.as_str()),
+            ("account", self.account.as_str()),
+            ("source", self.source.as_str()),
+            ("webhook", self.webhook.as_str()),
+            ("status", status.as_str()),
+        ];
+        let item = item.map(|(name, text)| (name.to_owned(), AttributeValue::S(text.to_owned())));
+        let put = self.stack.dynamo.put_item().set_item(Some(item.into()));
+        let put = put.table_name(self.stack.output("AccountsTable"));
+        put.send().await.expect("the accounts table takes a token");
     }
 
     /// Stores the signing key.
@@ -250,15 +229,59 @@ impl World {
         };
         let keys = json!({ "version": 0, place: [&self.key] });
         let keys = json!({ "keys": {}, "registrations": { self.token_hash(): keys } });
-        let name = format!("{}/signing/{}", self.stack.outputs.stack_name, self.account);
-        self.stack
-            .secrets
-            .create_secret()
-            .name(name)
-            .secret_string(keys.to_string())
-            .send()
-            .await
-            .expect("a new secret is taken");
+        let create = self.stack.secrets.create_secret();
+        let create = create.name(self.secret_name("signing"));
+        let created = create.secret_string(keys.to_string()).send().await;
+        created.expect("a new secret is taken");
+    }
+
+    /// The name of an account's secret: `signing` or `oauth`.
+    #[must_use]
+    pub fn secret_name(&self, kind: &str) -> String {
+        let stack = &self.stack.outputs.stack_name;
+        format!("{stack}/{kind}/{}", self.account)
+    }
+
+    /// An account's secret: `signing` or `oauth`.
+    ///
+    /// # Panics
+    /// There is none.
+    pub async fn secret(&self, kind: &str) -> Value {
+        let secret = self.stack.secrets.get_secret_value();
+        let secret = secret.secret_id(self.secret_name(kind)).send().await;
+        let secret = secret.expect("a secret of the account");
+        serde_json::from_str(secret.secret_string().unwrap_or_default()).expect("a secret is JSON")
+    }
+
+    /// Calls the admin API about the account once; `path` follows its name.
+    pub async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> AdminAnswer {
+        let path = format!("/accounts/{}{path}", self.account);
+        self.stack.admin(method, &path, body).await
+    }
+
+    /// The same until it is done, as an operator does who is asked to retry.
+    ///
+    /// # Panics
+    /// It is not in time.
+    pub async fn done(&self, method: Method, path: &str) -> AdminAnswer {
+        self.stack.done(&self.account, method, path, None).await
+    }
+
+    /// Lets Orderspace sign with another key, and answers the webhook with it.
+    ///
+    /// # Panics
+    /// The account was planted.
+    pub async fn change_key(&self) -> WebhookStatus {
+        let webhooks = self.site().webhooks().await.expect("the site's webhooks");
+        let webhook = webhooks.first().expect("a webhook of the account");
+        let change = WebhookChange {
+            new_signing_key: true,
+            ..WebhookChange::default()
+        };
+        let changed = self.site().change_webhook(&webhook.id, &change).await;
+        let changed = changed.expect("the simulator changes a key");
+        self.note_secrets_of(&changed);
+        changed
     }
 
     /// What the accounts table knows the URL token by. No secret.
@@ -329,8 +352,17 @@ impl World {
 
     /// Posts once to the route of a source, signed as that source signs, by this account's token and key.
     pub async fn post_at(&self, source: Source, body: &[u8]) -> Answer {
+        self.post_signed(source, &self.key, body).await
+    }
+
+    /// Posts once, signed by another key.
+    pub async fn post_by(&self, key: &str, body: &[u8]) -> Answer {
+        self.post_signed(self.source, key, body).await
+    }
+
+    async fn post_signed(&self, source: Source, key: &str, body: &[u8]) -> Answer {
         let signer = Signer::of(source.as_str());
-        let signature = signer.sign(&self.key, body);
+        let signature = signer.sign(key, body);
         note_secret(&self.stack, &signature);
         // The gateway hands a body of type JSON over as text, and puts U+FFFD where it is none.
         let content_type = match std::str::from_utf8(body) {
@@ -347,10 +379,8 @@ impl World {
     /// There is no answer.
     pub async fn request(&self, url: &str, body: &[u8], headers: &[(&str, &str)]) -> Answer {
         let mut request = self.stack.http.post(url).body(body.to_vec());
-        if !headers
-            .iter()
-            .any(|(name, _)| name.eq_ignore_ascii_case("content-type"))
-        {
+        let mut names = headers.iter().map(|(name, _)| name);
+        if !names.any(|name| name.eq_ignore_ascii_case("content-type")) {
             request = request.header("content-type", "application/json");
         }
         for (name, value) in headers {
@@ -373,10 +403,7 @@ impl World {
         until_within(DELIVERY_PATIENCE, "the delivery is accepted", async || {
             let answer = self.post(body).await;
             statuses.push(answer.status);
-            match answer.status {
-                200 => Ok(()),
-                status => Err(format!("{status} {}", answer.body)),
-            }
+            answer.accepted()
         })
         .await;
         statuses
@@ -393,16 +420,7 @@ impl World {
     /// # Panics
     /// They do not come.
     pub async fn messages(&self, queue: &str, count: usize) -> Vec<QueueMessage> {
-        let reader = self.reader(queue);
-        let what = format!("{count} messages in {queue}");
-        until(&what, async || {
-            let messages = reader.messages().await;
-            if messages.len() < count {
-                return Err(format!("there are {}", messages.len()));
-            }
-            Ok(messages)
-        })
-        .await
+        self.reader(queue).wait_for(count).await
     }
 
     /// This account's quarantine messages so far, each once: one whose answer came late or was lost is sent again.
@@ -571,17 +589,13 @@ impl Watch {
 
 /// A name that no other test has.
 pub(crate) fn account_name() -> String {
-    let digits: String = random::<8>()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    format!("{ACCOUNT_PREFIX}{digits}")
+    unique(ACCOUNT_PREFIX)
 }
 
-/// A secret that no log can hold by chance.
-pub(crate) fn random_text() -> String {
-    let digits = random::<20>();
-    digits.iter().map(|byte| format!("{byte:02x}")).collect()
+/// Random bytes as hexadecimal digits; of twenty bytes, a secret that no log can hold by chance.
+pub(crate) fn random_digits<const BYTES: usize>() -> String {
+    let bytes = random::<BYTES>();
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn random<const N: usize>() -> [u8; N] {

@@ -1,71 +1,42 @@
 //! The admin API, as an operator and Orderspace meet it.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test stops at what it does not expect"
-)]
 
 use std::time::{Duration, Instant};
 
+use e2e::provider::deliver_order;
 use e2e::stack::Stack;
 use e2e::waiting::until_within;
 use e2e::{Operator, World};
 use http::Method;
-use local::aws::Answer;
 use rstest::rstest;
 use serde_json::json;
-use simulator::control::Deliver;
-use simulator::{Door, EventText, Fault, FaultKind};
-
-fn message(answer: &Answer) -> &str {
-    answer.body["message"].as_str().unwrap_or_default()
-}
+use simulator::{Door, Fault, FaultKind};
 
 #[tokio::test]
 async fn connect_list_show_and_disconnect() {
     let operator = Operator::new().await;
-    let answer = operator
-        .put_until_done(&operator.desired(&json!(["order.created"])))
-        .await;
+    let desired = operator.desired(&["order.created"]);
+    let answer = operator.put_until_done(&desired).await;
     assert_eq!(answer.body["state"], "connected");
     assert_eq!(answer.body["events"], json!(["order.created"]));
 
     let webhooks = operator.site.webhooks().await.unwrap();
     assert_eq!(webhooks.len(), 1);
     assert_eq!(webhooks[0].events, ["order.created"]);
-    assert!(
-        webhooks[0]
-            .endpoint
-            .starts_with(operator.stack.output("HooksUrl"))
-    );
+    let hooks = operator.stack.output("HooksUrl");
+    assert!(webhooks[0].endpoint.starts_with(hooks));
     assert_eq!(answer.body["webhook"], webhooks[0].id.as_str());
 
     let list = operator.stack.admin(Method::GET, "/accounts", None).await;
     assert_eq!(list.status, 200);
-    let listed = list.body["accounts"].as_array().unwrap();
-    assert!(
-        listed
-            .iter()
-            .any(|account| account["account"] == operator.account.as_str())
-    );
+    let mut listed = list.body["accounts"].as_array().unwrap().iter();
+    assert!(listed.any(|account| account["account"] == operator.account.as_str()));
 
-    let event = EventText::parse(r#"{"event":"order.created","data":{"order":{"id":"or_1"}}}"#);
-    let reports = operator
-        .site
-        .deliver(&Deliver::events(&[event.unwrap()]))
-        .await
-        .unwrap();
-    assert!(reports[0].accepted);
-    let shown = operator.call(Method::GET, None).await;
+    deliver_order(&operator.site, "or_1").await;
+    let shown = operator.call(Method::GET, "", None).await;
     assert_eq!(shown.status, 200);
     assert_eq!(shown.body["state"], "connected");
-    assert!(
-        shown.body["last_delivery"]["id"].is_string(),
-        "{}",
-        shown.body
-    );
+    let last = &shown.body["last_delivery"];
+    assert!(last["id"].is_string(), "{}", shown.body);
     for body in [&answer.body, &list.body, &shown.body] {
         let text = body.to_string();
         let token = webhooks[0].endpoint.rsplit('/').next().unwrap();
@@ -74,11 +45,11 @@ async fn connect_list_show_and_disconnect() {
         }
     }
 
-    let gone = operator.call(Method::DELETE, None).await;
+    let gone = operator.call(Method::DELETE, "", None).await;
     assert_eq!(gone.status, 200, "{}", gone.body);
     assert_eq!(gone.body["state"], "disconnected");
     assert!(operator.site.webhooks().await.unwrap().is_empty());
-    let shown = operator.call(Method::GET, None).await;
+    let shown = operator.call(Method::GET, "", None).await;
     assert_eq!(shown.body["state"], "disconnected");
 }
 
@@ -86,14 +57,12 @@ async fn connect_list_show_and_disconnect() {
 // requirement: subscription-one
 async fn connecting_again_changes_nothing_and_another_selection_is_set() {
     let operator = Operator::new().await;
-    let desired = operator.desired(&json!(["order.created"]));
+    let desired = operator.desired(&["order.created"]);
     operator.put_until_done(&desired).await;
     let before = operator.site.webhooks().await.unwrap();
     operator.put_until_done(&desired).await;
     assert_eq!(operator.site.webhooks().await.unwrap(), before);
-    let answer = operator
-        .put_until_done(&operator.desired(&json!(["*"])))
-        .await;
+    let answer = operator.put_until_done(&operator.desired(&["*"])).await;
     assert_eq!(answer.body["events"].as_array().unwrap().len(), 14);
     let after = operator.site.webhooks().await.unwrap();
     assert_eq!(after.len(), 1);
@@ -105,8 +74,7 @@ async fn connecting_again_changes_nothing_and_another_selection_is_set() {
 // requirement: subscription-disconnect
 async fn after_disconnecting_deliveries_are_answered_401() {
     let world = World::connected().await;
-    let path = format!("/accounts/{}", world.account);
-    let gone = world.stack.admin(Method::DELETE, &path, None).await;
+    let gone = world.call(Method::DELETE, "", None).await;
     assert_eq!(gone.status, 200, "{}", gone.body);
     let answer = world.post(b"[]").await;
     assert_eq!((answer.status, answer.body.as_str()), (401, "unauthorized"));
@@ -119,22 +87,18 @@ async fn after_disconnecting_deliveries_are_answered_401() {
 async fn a_url_is_refused_ten_seconds_after_its_account_was_disconnected() {
     let world = World::connected().await;
     assert_eq!(world.deliver(b"[]").await.last(), Some(&200));
-    let path = format!("/accounts/{}", world.account);
-    let gone = world.stack.admin(Method::DELETE, &path, None).await;
+    let gone = world.call(Method::DELETE, "", None).await;
     assert_eq!(gone.status, 200, "{}", gone.body);
     // Each instance has read the token at a time of its own, and the last of them just before.
     let begun = Instant::now();
-    until_within(
-        Duration::from_secs(30),
-        "ten seconds are over",
-        async || {
-            let status = world.post(b"[]").await.status;
-            match begun.elapsed().as_secs() {
-                ..11 => Err(status.to_string()),
-                _ => Ok(()),
-            }
-        },
-    )
+    let patience = Duration::from_secs(30);
+    until_within(patience, "ten seconds are over", async || {
+        let status = world.post(b"[]").await.status;
+        match begun.elapsed().as_secs() {
+            ..11 => Err(status.to_string()),
+            _ => Ok(()),
+        }
+    })
     .await;
     for _ in 0..5 {
         assert_eq!(world.post(b"[]").await.status, 401);
@@ -146,7 +110,7 @@ async fn an_orderspace_that_never_answers_is_told_before_the_gateway_gives_up() 
     let operator = Operator::new().await;
     let outage = Fault::on(Door::Token, FaultKind::TimeOutMs(60_000));
     operator.site.set_faults(&[outage]).await.unwrap();
-    let desired = operator.desired(&json!(["*"]));
+    let desired = operator.desired(&["*"]);
     let begun = Instant::now();
     let answer = operator.put(&desired).await;
     assert!(
@@ -155,10 +119,8 @@ async fn an_orderspace_that_never_answers_is_told_before_the_gateway_gives_up() 
         answer.status,
         answer.body
     );
-    assert!(
-        !message(&answer).is_empty(),
-        "the gateway's answer and not ours"
-    );
+    let message = answer.body["message"].as_str().unwrap_or_default();
+    assert!(!message.is_empty(), "the gateway's answer and not ours");
     assert!(begun.elapsed().as_secs() < 30);
     operator.site.set_faults(&[]).await.unwrap();
     operator.put_until_done(&desired).await;
@@ -175,12 +137,6 @@ async fn an_orderspace_that_never_answers_is_told_before_the_gateway_gives_up() 
 async fn without_a_signature_nothing_is_allowed(#[case] method: Method, #[case] path: &str) {
     let stack = Stack::here().await;
     let url = format!("{}{path}", stack.output("AdminUrl"));
-    let answer = stack
-        .http
-        .request(method, url)
-        .body("{}")
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(answer.status(), 403);
+    let answer = stack.http.request(method, url).body("{}").send().await;
+    assert_eq!(answer.unwrap().status(), 403);
 }

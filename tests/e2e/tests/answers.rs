@@ -1,9 +1,6 @@
 //! The answers, row by row as the code has them in one table: what Orderspace is told, and what is kept.
 #![allow(
     clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
     reason = "a test stops at what it does not expect"
 )]
 
@@ -12,44 +9,47 @@ use std::time::{Duration, Instant};
 use domain::account::TokenStatus;
 use e2e::proxy::{Call, Fault, Rule};
 use e2e::world::{Answer, World};
-use e2e::{until, waiting};
 use rstest::rstest;
 use testkit::delivery::delivery;
 use testkit::signing::{OTHER_SIGNING_KEY, SIGNATURE_HEADER, sign, sign_in_hex};
 
 const SEND: &str = "sqs:SendMessageBatch";
 
-/// What a permanent problem of a queue's owner looks like: once it is corrected, the same message is accepted.
-fn gone() -> Fault {
-    Fault::Refuse {
-        status: 400,
-        code: "QueueDoesNotExist".to_owned(),
-    }
-}
-
 fn one_order(id: &str) -> Vec<u8> {
     let record = format!(r#"{{"id":"{id}","number":7}}"#);
     delivery().event("order.created", &record).body()
 }
 
-/// What an unauthenticated request is, the URL and the headers.
-type Unauthenticated = (&'static str, String, Vec<(&'static str, String)>);
+/// The headers that differ from one request to the next.
+const OF_ONE_REQUEST: [&str; 5] = [
+    "date",
+    "apigw-requestid",
+    "x-amzn-requestid",
+    "x-amz-request-id",
+    "x-amz-id-2",
+];
 
 /// Answers with nothing that differs from one request to the next.
 fn shape(answer: &Answer) -> (u16, String, Vec<(String, String)>) {
-    let mut headers: Vec<_> = answer
-        .headers
-        .iter()
-        .filter(|(name, _)| {
-            !matches!(
-                name.as_str(),
-                "date" | "apigw-requestid" | "x-amzn-requestid" | "x-amz-request-id" | "x-amz-id-2"
-            )
-        })
-        .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
-        .collect();
+    let mut headers = answer.headers.clone();
+    for name in OF_ONE_REQUEST {
+        headers.remove(name);
+    }
+    let headers = headers.iter();
+    let headers =
+        headers.map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()));
+    let mut headers: Vec<_> = headers.collect();
     headers.sort();
     (answer.status, answer.body.clone(), headers)
+}
+
+/// The answer to the next call about the account that sends to such a queue is lost.
+async fn lose_an_answer(world: &World, queue: &str) {
+    let rule = Rule::new(Fault::WorkThenDrop)
+        .operation(SEND)
+        .resource(queue)
+        .contains(&world.account);
+    world.disturb_by(rule.times(1)).await;
 }
 
 /// Whether a call may have changed anything.
@@ -72,58 +72,32 @@ async fn unauthenticated_requests_get_one_answer_and_leave_no_trace() {
     let watch = world.watch(&format!("or_{}", world.account)).await;
     let of_account = world.watch(&world.account).await;
 
-    let signed = |signature: &str| vec![(SIGNATURE_HEADER, signature.to_owned())];
-    let cases: Vec<Unauthenticated> = vec![
-        (
-            "an unknown token",
-            world.url_of(unknown.expose()),
-            signed(&good),
-        ),
-        ("no token at all", world.url_of("short"), signed(&good)),
-        (
-            "an unknown token with a part",
-            world.url_of(&format!("{}/part", unknown.expose())),
-            signed(&good),
-        ),
-        (
-            "another source",
-            world.url().replace("/orderspace/", "/elsewhere/"),
-            signed(&good),
-        ),
-        (
-            "a disconnected account",
-            disconnected.url(),
-            signed(&sign(disconnected.key(), &body)),
-        ),
-        ("no signature", world.url(), vec![]),
-        ("an empty signature", world.url(), signed("")),
-        (
-            "another key",
-            world.url(),
-            signed(&sign(OTHER_SIGNING_KEY, &body)),
-        ),
-        (
-            "another body",
-            world.url(),
-            signed(&sign(world.key(), b"[]")),
-        ),
-        (
-            "hexadecimal digits",
-            world.url(),
-            signed(&sign_in_hex(world.key(), &body)),
-        ),
-        (
-            "two signatures",
-            world.url(),
-            [signed(&good), signed(&good)].concat(),
-        ),
+    let nowhere = unknown.expose();
+    let its_part = format!("{nowhere}/part");
+    let elsewhere = world.url().replace("/orderspace/", "/elsewhere/");
+    let of_disconnected = sign(disconnected.key(), &body);
+    let by_another_key = sign(OTHER_SIGNING_KEY, &body);
+    let of_another_body = sign(world.key(), b"[]");
+    let in_hex = sign_in_hex(world.key(), &body);
+    let cases: [(&str, String, &[&str]); 11] = [
+        ("an unknown token", world.url_of(nowhere), &[&good]),
+        ("no token at all", world.url_of("short"), &[&good]),
+        ("a part behind it", world.url_of(&its_part), &[&good]),
+        ("another source", elsewhere, &[&good]),
+        ("disconnected", disconnected.url(), &[&of_disconnected]),
+        ("no signature", world.url(), &[]),
+        ("an empty signature", world.url(), &[""]),
+        ("another key", world.url(), &[&by_another_key]),
+        ("another body", world.url(), &[&of_another_body]),
+        ("hexadecimal digits", world.url(), &[&in_hex]),
+        ("two signatures", world.url(), &[&good, &good]),
     ];
     let mut shapes = Vec::new();
-    for (what, url, headers) in &cases {
-        let headers: Vec<(&str, &str)> = headers
+    for (what, url, signatures) in &cases {
+        let headers = signatures
             .iter()
-            .map(|(name, value)| (*name, value.as_str()))
-            .collect();
+            .map(|signature| (SIGNATURE_HEADER, *signature));
+        let headers: Vec<_> = headers.collect();
         let answer = world.request(url, &body, &headers).await;
         assert_eq!(answer.status, 401, "{what}: {}", answer.body);
         shapes.push((what, shape(&answer)));
@@ -133,8 +107,9 @@ async fn unauthenticated_requests_get_one_answer_and_leave_no_trace() {
         assert_eq!(other, first, "{what} is distinguished");
     }
 
+    let calls = watch.settled().await;
     assert_eq!(
-        watch.settled().await,
+        calls,
         [],
         "something was done for an unauthenticated request"
     );
@@ -165,10 +140,7 @@ async fn a_url_may_have_one_part_behind_the_token() {
     let world = World::planted().await;
     let body = one_order("or_1");
     let signature = sign(world.key(), &body);
-    let headers = [
-        (SIGNATURE_HEADER, signature.as_str()),
-        ("content-type", "application/json"),
-    ];
+    let headers = [(SIGNATURE_HEADER, signature.as_str())];
     let post = async |behind: &str| {
         let url = format!("{}{behind}", world.url());
         world.request(&url, &body, &headers).await
@@ -202,24 +174,16 @@ async fn a_verified_delivery_is_accepted_with_its_receipt() {
 async fn an_unknown_type_is_forwarded_by_the_lane_for_others() {
     let world = World::planted().await;
     let watch = world.watch(&world.account).await;
-    let body = delivery()
-        .event("quote.accepted", r#"{"id":"qu_1","new":true}"#)
-        .body();
-    assert_eq!(world.deliver(&body).await.last(), Some(&200));
+    let quote = delivery().event("quote.accepted", r#"{"id":"qu_1","new":true}"#);
+    assert_eq!(world.deliver(&quote.body()).await.last(), Some(&200));
     let events = world.team.wait_for(1).await;
     assert_eq!(events[0].event_type, "quote.accepted");
     assert_eq!(events[0].subject, "quote/qu_1");
     let calls = watch.settled().await;
     watch.end().await;
-    let lanes: Vec<&str> = calls
-        .iter()
-        .filter(|call| call.operation == SEND)
-        .map(|call| call.resource.as_str())
-        .collect();
-    assert!(
-        lanes.contains(&world.stack.output("OtherQueueUrl")),
-        "{lanes:?}"
-    );
+    let lane = world.stack.output("OtherQueueUrl");
+    let is_sent = |call: &Call| call.operation == SEND && call.resource == lane;
+    assert!(calls.iter().any(is_sent), "{calls:?}");
     assert!(world.record("quote", "qu_1").await.is_some());
 }
 
@@ -243,12 +207,7 @@ async fn what_is_not_understood_is_accepted_and_quarantined(
 // requirement: durable-quarantine
 async fn a_quarantine_message_whose_answer_was_lost_is_sent_again_with_the_same_body() {
     let world = World::planted().await;
-    let rule = Rule::new(Fault::WorkThenDrop)
-        .operation(SEND)
-        .resource("Quarantine")
-        .contains(&world.account)
-        .times(1);
-    world.disturb_by(rule).await;
+    lose_an_answer(&world, "Quarantine").await;
     assert_eq!(world.deliver(b"order").await, [200]);
     let messages = world.messages("QuarantineQueueUrl", 2).await;
     assert_ne!(messages[0].id, messages[1].id);
@@ -298,11 +257,12 @@ async fn what_cannot_be_read_is_not_answered_with_401(
 }
 
 #[rstest]
-#[case::that_does_not_exist(gone())]
+// Once its owner corrects it, the same message is accepted.
+#[case::that_does_not_exist(Fault::refuse("QueueDoesNotExist"))]
 #[case::that_is_down(Fault::Status(503))]
 #[case::that_breaks_the_connection(Fault::Drop)]
-#[case::that_refuses_entries(Fault::RefuseEntries { contains: String::new(), code: "InternalError".to_owned(), sender_fault: false })]
-#[case::that_may_not_be_sent_to(Fault::Refuse { status: 400, code: "AccessDeniedException".to_owned() })]
+#[case::that_refuses_entries(Fault::refuse_entries("", "InternalError", false))]
+#[case::that_may_not_be_sent_to(Fault::refuse("AccessDeniedException"))]
 #[tokio::test]
 // requirement: durable-refused
 async fn a_queue_that_refuses_for_now_fails_the_delivery_and_the_retry_keeps_its_ids(
@@ -318,19 +278,14 @@ async fn a_queue_that_refuses_for_now_fails_the_delivery_and_the_retry_keeps_its
     let answer = world.post(&body).await;
     assert_eq!((answer.status, answer.body.as_str()), (503, "retry"));
     // The budget is three seconds; the rest is the emulator's.
-    assert!(
-        begun.elapsed() < Duration::from_secs(8),
-        "{:?}",
-        begun.elapsed()
-    );
+    let waited = begun.elapsed();
+    assert!(waited < Duration::from_secs(8), "{waited:?}");
     assert!(outage.met().await > 0);
 
     let markers = world.stack.markers(&world.account).await;
     assert_eq!(markers.len(), 1, "a marker for the retry");
-    assert_eq!(
-        world.stack.failures(&world.account).await,
-        ["queue_refused"]
-    );
+    let failures = world.stack.failures(&world.account).await;
+    assert_eq!(failures, ["queue_refused"]);
     // The other lane got through at once.
     let first = world.team.wait_for(1).await;
     assert_eq!(first[0].id, format!("{}.00000", markers[0]));
@@ -350,10 +305,8 @@ async fn a_queue_that_refuses_for_now_fails_the_delivery_and_the_retry_keeps_its
     // After the success equal bytes are new events.
     assert_eq!(world.deliver(&body).await, [200]);
     let events = world.team.wait_for(4).await;
-    assert!(
-        !events[2].id.starts_with(&markers[0]),
-        "an accepted delivery is over"
-    );
+    let is_retried = events[2].id.starts_with(&markers[0]);
+    assert!(!is_retried, "an accepted delivery is over");
 }
 
 #[tokio::test]
@@ -367,10 +320,8 @@ async fn a_queue_that_is_too_slow_uses_up_the_budget() {
     let waited = begun.elapsed();
     assert_eq!((answer.status, answer.body.as_str()), (503, "retry"));
     assert!(waited < Duration::from_secs(7), "{waited:?}");
-    assert_eq!(
-        world.stack.failures(&world.account).await,
-        ["queue_refused"]
-    );
+    let failures = world.stack.failures(&world.account).await;
+    assert_eq!(failures, ["queue_refused"]);
     slow.end().await;
     assert_eq!(world.deliver(&body).await.last(), Some(&200));
     // The first attempt's message may have come through as well, late; it has the same id.
@@ -382,12 +333,7 @@ async fn a_queue_that_is_too_slow_uses_up_the_budget() {
 // requirement: durable-lost-answer
 async fn a_message_whose_answer_was_lost_is_sent_again_with_its_id() {
     let world = World::planted().await;
-    let rule = Rule::new(Fault::WorkThenDrop)
-        .operation(SEND)
-        .resource("Orders")
-        .contains(&world.account)
-        .times(1);
-    world.disturb_by(rule).await;
+    lose_an_answer(&world, "Orders").await;
     assert_eq!(world.deliver(&one_order("or_1")).await, [200]);
     let messages = world.team.wait_for_messages(2).await;
     assert_eq!(messages.len(), 2);
@@ -398,16 +344,13 @@ async fn a_message_whose_answer_was_lost_is_sent_again_with_its_id() {
 // requirement: answer-lasting
 async fn an_event_whose_content_a_queue_refuses_goes_by_the_oversize_path() {
     let world = World::planted().await;
-    let spoilt = format!(r#"{{"id":"or_1","note":"spoilt {}"}}"#, world.account);
+    let word = format!("spoilt {}", world.account);
+    let spoilt = format!(r#"{{"id":"or_1","note":"{word}"}}"#);
     let body = delivery()
         .event("order.created", r#"{"id":"or_0"}"#)
         .event("order.created", &spoilt)
         .body();
-    let fault = Fault::RefuseEntries {
-        contains: format!("spoilt {}", world.account),
-        code: "InvalidMessageContents".to_owned(),
-        sender_fault: true,
-    };
+    let fault = Fault::refuse_entries(&word, "InvalidMessageContents", true);
     world.disturb(SEND, "Orders", fault).await;
     assert_eq!(world.post(&body).await.status, 200);
     let events = world.team.wait_for(2).await;
@@ -433,17 +376,10 @@ async fn an_event_that_no_queue_takes_is_quarantined(#[case] inside: bool) {
         .event("order.created", r#"{"id":"or_0"}"#)
         .event("order.created", &format!(r#"{{"id":"{id}"}}"#))
         .body();
-    let code = "InvalidMessageContents".to_owned();
+    let code = "InvalidMessageContents";
     let (contains, fault) = match inside {
-        true => (
-            world.account.clone(),
-            Fault::RefuseEntries {
-                contains: id.clone(),
-                code,
-                sender_fault: true,
-            },
-        ),
-        false => (id.clone(), Fault::Refuse { status: 400, code }),
+        true => (&world.account, Fault::refuse_entries(&id, code, true)),
+        false => (&id, Fault::refuse(code)),
     };
     let rule = Rule::new(fault)
         .operation(SEND)
@@ -468,22 +404,7 @@ async fn the_bytes_that_were_signed_are_the_bytes_that_are_verified() {
     let body = [
         0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 0x8b, 0x8e, 5, 0, 0x29, 0xbb, 0x4c, 0x0d, 2, 0, 0, 0,
     ];
-    let signature = sign(world.key(), &body);
-    let headers = [
-        (SIGNATURE_HEADER, signature.as_str()),
-        ("content-type", "application/octet-stream"),
-    ];
-    let patience = waiting::PATIENCE;
-    let begun = Instant::now();
-    until("the delivery is accepted", async || {
-        assert!(begun.elapsed() < patience);
-        let answer = world.request(&world.url(), &body, &headers).await;
-        match answer.status {
-            200 => Ok(()),
-            status => Err(format!("{status}")),
-        }
-    })
-    .await;
+    assert_eq!(world.deliver(&body).await.last(), Some(&200));
     let message = world.quarantined(1).await.remove(0);
     assert_eq!(message.reason.as_deref(), Some("not_json"));
     assert_eq!(world.quarantined_body(&message).await, body);

@@ -1,21 +1,18 @@
 //! The adapters on the local stack's emulator, held to the contracts that the fakes of `testkit` keep.
 //!
-//! `ORDERHOOK_OUTPUTS` names the file that `cargo local up` writes. Tables, queues, the bucket and the secrets
-//! are made for each test and taken away after it.
+//! Tables, queues, the bucket and the secrets are made for each test and taken away after it.
 #![allow(
     clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
     clippy::indexing_slicing,
     reason = "a test stops at what it does not expect"
 )]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
+use std::ops::Deref;
 use std::panic::resume_unwind;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
-use aws::client::{Access, Aws};
 use aws::dynamo::receipts::read::read_delivery;
 use aws::dynamo::receipts::write::DynamoReceipts;
 use aws::dynamo::records::{DynamoRecords, RecordFormat, read_record};
@@ -25,11 +22,7 @@ use aws::secrets::SigningSecrets;
 use aws::secrets::write::AccountSecrets;
 use aws::sns::SnsTopics;
 use aws::sqs::SqsQueues;
-use aws_sdk_dynamodb::config::Credentials;
-use aws_sdk_dynamodb::types::{
-    AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType,
-    ScalarAttributeType, TableStatus,
-};
+use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_sqs::types::{MessageSystemAttributeName, QueueAttributeName};
 use domain::account::{AccountName, TokenEntry, TokenHash};
 use domain::identity::DeliveryId;
@@ -37,8 +30,9 @@ use domain::ports::QueueUrl;
 use domain::record::RecordKey;
 use domain::signature::SigningKeys;
 use domain::subscription::Secrets as _;
+use e2e::scratch::Scratch;
+use e2e::tables::text;
 use http::Method;
-use serde::Deserialize;
 use testkit::contract::{
     self, EMULATOR_LAXITY, KeyStore, LANE_MESSAGES, Lane, Laxity, QueueReader, QueueSet,
     ReadReceipt, ReadRecord, ReceiptReader, RecordReader, TokenStore,
@@ -48,159 +42,63 @@ use testkit::fakes::Sent;
 /// How long anything may take to come about.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// How to reach the emulator.
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Outputs {
-    endpoint_url: String,
-    region: String,
-    access_key_id: String,
-    secret_access_key: String,
-}
-
-/// AWS as the emulator plays it, and a name for what one test makes there.
+/// What one test makes on the emulator, with its eyes and hands there: a table, a bucket, queues and secrets of one name.
 #[derive(Clone)]
-struct Place {
-    aws: Aws,
-    caller: local::aws::Aws,
-    region: String,
-    name: String,
+struct Place(Scratch);
+
+impl Deref for Place {
+    type Target = Scratch;
+
+    fn deref(&self) -> &Scratch {
+        &self.0
+    }
 }
 
 impl Place {
     async fn of(test: &str) -> Self {
-        let path = std::env::var("ORDERHOOK_OUTPUTS").expect(
-            "ORDERHOOK_OUTPUTS has to name .local/outputs.json, which `cargo local up` writes",
-        );
-        let text = std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
-        let outputs: Outputs = serde_json::from_slice(&text).unwrap();
-        let caller = local::aws::Aws::new(
-            &outputs.endpoint_url,
-            &outputs.region,
-            &outputs.access_key_id,
-            &outputs.secret_access_key,
-        );
-        let credentials = Credentials::new(
-            outputs.access_key_id,
-            outputs.secret_access_key,
-            None,
-            None,
-            "outputs",
-        );
-        let access = Access {
-            region: outputs.region.clone(),
-            endpoint: Some(outputs.endpoint_url),
-            credentials,
-        };
-        #[expect(clippy::disallowed_methods, reason = "every run has another time")]
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-        Self {
-            aws: Aws::new(access).unwrap(),
-            caller: caller.unwrap(),
-            region: outputs.region,
-            name: format!("contract-{test}-{}", now.as_nanos()),
-        }
+        Self(Scratch::of(&format!("contract-{test}")).await)
     }
 
-    async fn table(&self, suffix: &str, keys: &[(&str, KeyType)]) -> String {
-        let table = format!("{}-{suffix}", self.name);
-        let mut call = self
-            .aws
-            .dynamo()
-            .create_table()
-            .table_name(&table)
-            .billing_mode(BillingMode::PayPerRequest);
-        for (name, key) in keys {
-            let attribute = AttributeDefinition::builder()
-                .attribute_name(*name)
-                .attribute_type(ScalarAttributeType::S);
-            let key = KeySchemaElement::builder()
-                .attribute_name(*name)
-                .key_type(key.clone());
-            call = call
-                .attribute_definitions(attribute.build().unwrap())
-                .key_schema(key.build().unwrap());
-        }
-        call.send().await.unwrap();
-        until("the table is active", async || {
-            let answer = self.aws.dynamo().describe_table().table_name(&table);
-            let answer = answer.send().await.unwrap();
-            answer.table().unwrap().table_status() == Some(&TableStatus::Active)
-        })
-        .await;
-        table
-    }
-
-    async fn sorted_table(&self, suffix: &str) -> String {
-        let keys = [("pk", KeyType::Hash), ("sk", KeyType::Range)];
-        self.table(suffix, &keys).await
-    }
-
-    async fn drop_table(&self, table: &str) {
-        let call = self.aws.dynamo().delete_table().table_name(table);
-        call.send().await.unwrap();
-    }
-
-    async fn bucket(&self) -> S3Oversize {
-        let path = format!("/{}", self.name);
-        let place = format!(
-            "<CreateBucketConfiguration><LocationConstraint>{}</LocationConstraint></CreateBucketConfiguration>",
-            self.region
-        );
-        let made = self.caller.s3(Method::PUT, &path, place.into());
-        made.await.unwrap();
+    fn oversize(&self) -> S3Oversize {
         S3Oversize::of(&self.aws, &self.name)
+    }
+
+    async fn make_bucket(&self) {
+        let region = &self.stack.outputs.region;
+        let place = format!(
+            "<CreateBucketConfiguration><LocationConstraint>{region}</LocationConstraint></CreateBucketConfiguration>"
+        );
+        let path = format!("/{}", self.name);
+        self.stack.s3(Method::PUT, &path, place.into()).await;
     }
 
     async fn drop_bucket(&self) {
         let path = format!("/{}", self.name);
-        let objects = self
-            .caller
-            .s3(Method::GET, &path, Vec::new())
-            .await
-            .unwrap();
-        let objects = String::from_utf8(objects).unwrap();
+        let objects = self.stack.s3(Method::GET, &path, Vec::new()).await;
         let objects = roxmltree::Document::parse(&objects).unwrap();
-        let keys = objects
-            .descendants()
-            .filter(|node| node.tag_name().name() == "Key");
+        let nodes = objects.descendants();
+        let keys = nodes.filter(|node| node.tag_name().name() == "Key");
         for key in keys.filter_map(|node| node.text()) {
             let path = format!("{path}/{}", domain::uri::path(key));
-            self.caller
-                .s3(Method::DELETE, &path, Vec::new())
-                .await
-                .unwrap();
+            self.stack.s3(Method::DELETE, &path, Vec::new()).await;
         }
-        self.caller
-            .s3(Method::DELETE, &path, Vec::new())
-            .await
-            .unwrap();
+        self.stack.s3(Method::DELETE, &path, Vec::new()).await;
+    }
+
+    /// A table and a bucket.
+    async fn make_stores(&self) {
+        self.make_table(&["pk", "sk"]).await;
+        self.make_bucket().await;
+    }
+
+    async fn drop_stores(&self) {
+        self.drop_table().await;
+        self.drop_bucket().await;
     }
 
     async fn queue(&self, suffix: &str, attributes: &[(QueueAttributeName, &str)]) -> QueueUrl {
-        let mut call = self.aws.sqs().create_queue();
-        for (name, value) in attributes {
-            call = call.attributes(name.clone(), *value);
-        }
-        let answer = call
-            .queue_name(format!("{}{suffix}", self.name))
-            .send()
-            .await;
-        QueueUrl::new(answer.unwrap().queue_url().unwrap())
-    }
-
-    async fn drop_queue(&self, queue: &QueueUrl) {
-        let call = self.aws.sqs().delete_queue().queue_url(queue.as_str());
-        call.send().await.unwrap();
-    }
-}
-
-/// Asks until the answer is yes.
-async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
-    let begin = Instant::now();
-    while !is_so().await {
-        assert!(begin.elapsed() < DEADLINE, "waited in vain until {what}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        let name = format!("{}{suffix}", self.name);
+        QueueUrl::new(self.stack.make_queue(&name, attributes).await)
     }
 }
 
@@ -227,15 +125,25 @@ impl QueueReader for Place {
         let mut taken = Vec::new();
         let begin = Instant::now();
         loop {
-            let received = self.receive(queue).await;
-            let is_empty = received.is_empty();
-            for (sent, _, receipt) in received {
-                let call = self.aws.sqs().delete_message().queue_url(queue.as_str());
-                call.receipt_handle(receipt).send().await.unwrap();
-                taken.push(sent);
+            let received = self.stack.receive(queue.as_str()).await;
+            for message in &received {
+                self.stack.take_out(queue.as_str(), message).await;
+                let message = message.clone();
+                let system = message.attributes.unwrap_or_default();
+                let system = |name| system.get(&name).cloned();
+                let own = message.message_attributes.unwrap_or_default().into_iter();
+                taken.push(Sent {
+                    body: message.body.unwrap_or_default(),
+                    group: system(MessageSystemAttributeName::MessageGroupId),
+                    deduplication: system(MessageSystemAttributeName::MessageDeduplicationId),
+                    attributes: own
+                        .map(|(name, value)| (name, value.string_value.unwrap_or_default()))
+                        .collect(),
+                    trace: system(MessageSystemAttributeName::AwsTraceHeader),
+                });
             }
             // One look more than it takes, for what should not be there.
-            if is_empty && (taken.len() >= expected || begin.elapsed() > DEADLINE) {
+            if received.is_empty() && (taken.len() >= expected || begin.elapsed() > DEADLINE) {
                 return taken;
             }
         }
@@ -244,48 +152,6 @@ impl QueueReader for Place {
     /// The emulator drops what a batch has beside the messages' own attributes.
     fn keeps_traces(&self) -> bool {
         false
-    }
-}
-
-impl Place {
-    /// What is visible: message, body and receipt handle.
-    async fn receive(&self, queue: &QueueUrl) -> Vec<(Sent, String, String)> {
-        let answer = self
-            .aws
-            .sqs()
-            .receive_message()
-            .queue_url(queue.as_str())
-            .max_number_of_messages(10)
-            .message_attribute_names("All")
-            .message_system_attribute_names(MessageSystemAttributeName::All)
-            .send()
-            .await
-            .unwrap();
-        let messages = answer.messages.unwrap_or_default().into_iter();
-        messages
-            .map(|message| {
-                let system = message.attributes.unwrap_or_default();
-                let own = message.message_attributes.unwrap_or_default();
-                let body = message.body.unwrap_or_default();
-                let sent = Sent {
-                    body: body.clone(),
-                    group: system
-                        .get(&MessageSystemAttributeName::MessageGroupId)
-                        .cloned(),
-                    deduplication: system
-                        .get(&MessageSystemAttributeName::MessageDeduplicationId)
-                        .cloned(),
-                    attributes: own
-                        .into_iter()
-                        .map(|(name, value)| (name, value.string_value.unwrap_or_default()))
-                        .collect::<BTreeMap<_, _>>(),
-                    trace: system
-                        .get(&MessageSystemAttributeName::AwsTraceHeader)
-                        .cloned(),
-                };
-                (sent, body, message.receipt_handle.unwrap())
-            })
-            .collect()
     }
 }
 
@@ -310,8 +176,9 @@ async fn queues() {
         }
     };
     let cleaning = async {
-        place.drop_queue(&set.standard).await;
-        place.drop_queue(&set.fifo).await;
+        for queue in [&set.standard, &set.fifo] {
+            place.stack.drop_queue(queue.as_str()).await;
+        }
     };
     let lax = clean_after(suite, cleaning).await;
     assert_eq!(lax, laxity_among(&Laxity::OF_QUEUES));
@@ -357,7 +224,7 @@ impl Subscribed {
         for (topic, queue) in &self.queues {
             let call = self.place.aws.sns().delete_topic();
             call.topic_arn(topic.as_str()).send().await.unwrap();
-            self.place.drop_queue(queue).await;
+            self.place.stack.drop_queue(queue.as_str()).await;
         }
     }
 }
@@ -399,7 +266,8 @@ async fn topics() {
 // requirement: check-fakes
 async fn oversize() {
     let place = Place::of("oversize").await;
-    let store = place.bucket().await;
+    place.make_bucket().await;
+    let store = place.oversize();
     let suite = async move {
         contract::oversize(&store).await;
         contract::oversize_laxity(&store).await
@@ -408,12 +276,7 @@ async fn oversize() {
     assert_eq!(lax, laxity_among(&Laxity::OF_OVERSIZE));
 }
 
-struct Accounts {
-    place: Place,
-    table: String,
-}
-
-impl TokenStore for Accounts {
+impl TokenStore for Place {
     async fn put(&self, token: &TokenHash, entry: &TokenEntry) {
         let text = |text: &str| AttributeValue::S(text.to_owned());
         let webhook = entry.webhook.as_ref();
@@ -427,17 +290,9 @@ impl TokenStore for Accounts {
         ];
         let policy = entry.policy.map(|policy| ("policy", text(policy.as_str())));
         let item = item.into_iter().chain(webhook).chain(policy);
-        self.place
-            .aws
-            .dynamo()
-            .put_item()
-            .table_name(&self.table)
-            .set_item(Some(
-                item.map(|(name, value)| (name.to_owned(), value)).collect(),
-            ))
-            .send()
-            .await
-            .unwrap();
+        let item = item.map(|(name, value)| (name.to_owned(), value));
+        let put = self.stack.dynamo.put_item().table_name(&self.name);
+        put.set_item(Some(item.collect())).send().await.unwrap();
     }
 }
 
@@ -445,24 +300,18 @@ impl TokenStore for Accounts {
 // requirement: check-fakes
 async fn tokens() {
     let place = Place::of("tokens").await;
-    let table = place.table("accounts", &[("pk", KeyType::Hash)]).await;
-    let accounts = Accounts {
-        place: place.clone(),
-        table: table.clone(),
-    };
+    place.make_table(&["pk"]).await;
+    let store = place.clone();
     let suite = async move {
-        let tokens = DynamoTokens::new(accounts.place.aws.dynamo(), &accounts.table);
-        contract::tokens(&tokens, &accounts).await;
+        let tokens = DynamoTokens::new(store.aws.dynamo(), &store.name);
+        contract::tokens(&tokens, &store).await;
     };
-    clean_after(suite, place.drop_table(&table)).await;
+    clean_after(suite, place.drop_table()).await;
 }
 
 impl KeyStore for Place {
     async fn put(&self, account: &AccountName, keys: &SigningKeys) {
-        let (oauth, signing) = (
-            format!("{}/oauth/", self.name),
-            format!("{}/signing/", self.name),
-        );
+        let [oauth, signing] = ["oauth", "signing"].map(|kind| format!("{}/{kind}/", self.name));
         let secrets = AccountSecrets::new(self.aws.secrets(), oauth, signing, 7);
         secrets.put_keys(account, keys).await.unwrap();
     }
@@ -489,57 +338,28 @@ async fn keys() {
     clean_after(suite, cleaning).await;
 }
 
-struct ReceiptsTable {
-    place: Place,
-    table: String,
-    oversize: S3Oversize,
-}
-
-impl ReceiptReader for ReceiptsTable {
+impl ReceiptReader for Place {
     async fn receipt(&self, account: &AccountName, delivery: DeliveryId) -> Option<ReadReceipt> {
         let partition = format!("{account}#{}", delivery.first_seen().day());
-        let answer = self
-            .place
-            .aws
-            .dynamo()
-            .get_item()
-            .table_name(&self.table)
-            .key("pk", AttributeValue::S(partition))
-            .key("sk", AttributeValue::S(delivery.to_string()))
-            .consistent_read(true)
-            .send()
-            .await
-            .unwrap();
-        let item = answer.item?;
+        let sort = delivery.to_string();
+        let item = self.stack.item(&self.name, &partition, Some(&sort)).await?;
         let text = |name: &str| item[name].as_s().unwrap().clone();
+        let optional = |name: &str| item.contains_key(name).then(|| text(name));
         Some(ReadReceipt {
             registration: text("registration"),
-            webhook: item
-                .get("webhook")
-                .map(|webhook| webhook.as_s().unwrap().clone()),
+            webhook: optional("webhook"),
             proof: text("proof"),
             received: text("received"),
             hash: text("hash"),
             events: item["events"].as_n().unwrap().parse().unwrap(),
-            form: item.get("form").map(|form| form.as_s().unwrap().clone()),
-            kept: read_delivery(&item, &self.oversize).await.unwrap(),
+            form: optional("form"),
+            kept: read_delivery(&item, &self.oversize()).await.unwrap(),
         })
     }
 
     async fn failures(&self, account: &AccountName) -> usize {
-        let answer = self
-            .place
-            .aws
-            .dynamo()
-            .query()
-            .table_name(&self.table)
-            .key_condition_expression("pk = :pk")
-            .expression_attribute_values(":pk", AttributeValue::S(format!("#strike#{account}")))
-            .consistent_read(true)
-            .send()
-            .await
-            .unwrap();
-        answer.items().len()
+        let partition = format!("#strike#{account}");
+        self.stack.query(&self.name, &partition).await.len()
     }
 }
 
@@ -547,52 +367,25 @@ impl ReceiptReader for ReceiptsTable {
 // requirement: check-fakes
 async fn receipts() {
     let place = Place::of("receipts").await;
-    let table = ReceiptsTable {
-        table: place.sorted_table("receipts").await,
-        oversize: place.bucket().await,
-        place: place.clone(),
-    };
-    let name = table.table.clone();
+    place.make_stores().await;
+    let store = place.clone();
     let suite = async move {
-        let client = table.place.aws.dynamo();
-        let oversize = table.oversize.clone();
-        let receipts = DynamoReceipts::new(client, &table.table, oversize, 250_000, 86_400);
-        contract::receipts(&receipts, &table).await;
+        let (client, oversize) = (store.aws.dynamo(), store.oversize());
+        let receipts = DynamoReceipts::new(client, &store.name, oversize, 250_000, 86_400);
+        contract::receipts(&receipts, &store).await;
     };
-    let cleaning = async {
-        place.drop_table(&name).await;
-        place.drop_bucket().await;
-    };
-    clean_after(suite, cleaning).await;
+    clean_after(suite, place.drop_stores()).await;
 }
 
-struct RecordsTable {
-    place: Place,
-    table: String,
-    oversize: S3Oversize,
-}
-
-impl RecordReader for RecordsTable {
+impl RecordReader for Place {
     async fn read(&self, key: &RecordKey) -> Option<ReadRecord> {
-        let answer = self
-            .place
-            .aws
-            .dynamo()
-            .get_item()
-            .table_name(&self.table)
-            .key("pk", AttributeValue::S(key.partition()))
-            .key("sk", AttributeValue::S(key.id.as_str().to_owned()))
-            .consistent_read(true)
-            .send()
-            .await
-            .unwrap();
-        let item = answer.item?;
-        let text = |name| item.get(name).and_then(|value| value.as_s().ok()).cloned();
+        let (partition, sort) = (key.partition(), Some(key.id.as_str()));
+        let item = self.stack.item(&self.name, &partition, sort).await?;
         let ids = item.get("event_ids").and_then(|ids| ids.as_ss().ok());
         let ids = ids.into_iter().flatten();
         Some(ReadRecord {
-            data: read_record(&item, &self.oversize).await.unwrap(),
-            event_type: text("event_type"),
+            data: read_record(&item, &self.oversize()).await.unwrap(),
+            event_type: text(&item, "event_type"),
             deleted: item.get("deleted") == Some(&AttributeValue::Bool(true)),
             occurrences: ids.map(|id| id.parse().unwrap()).collect(),
         })
@@ -601,23 +394,15 @@ impl RecordReader for RecordsTable {
 
 async fn records_in(test: &str, format: RecordFormat) {
     let place = Place::of(test).await;
-    let table = RecordsTable {
-        table: place.sorted_table("records").await,
-        oversize: place.bucket().await,
-        place: place.clone(),
-    };
-    let name = table.table.clone();
+    place.make_stores().await;
+    let store = place.clone();
     let suite = async move {
-        let client = table.place.aws.dynamo();
-        let records = DynamoRecords::new(client, &table.table, table.oversize.clone(), format);
-        contract::records(&records, &table).await;
+        let (client, oversize) = (store.aws.dynamo(), store.oversize());
+        let records = DynamoRecords::new(client, &store.name, oversize, format);
+        contract::records(&records, &store).await;
         contract::record_laxity(&records).await
     };
-    let cleaning = async {
-        place.drop_table(&name).await;
-        place.drop_bucket().await;
-    };
-    let lax = clean_after(suite, cleaning).await;
+    let lax = clean_after(suite, place.drop_stores()).await;
     assert_eq!(lax, laxity_among(&Laxity::OF_RECORDS));
 }
 
@@ -647,9 +432,12 @@ impl Lane for LaneQueue {
         let mut received = Vec::new();
         let begin = Instant::now();
         loop {
-            let more = self.place.receive(&self.queue).await;
+            let more = self.place.stack.receive(self.queue.as_str()).await;
             let is_empty = more.is_empty();
-            received.extend(more.into_iter().map(|(_, body, receipt)| (body, receipt)));
+            received.extend(more.into_iter().map(|message| {
+                let body = message.body.unwrap_or_default();
+                (body, message.receipt_handle.unwrap())
+            }));
             if is_empty && (received.len() >= expected || begin.elapsed() > DEADLINE) {
                 return received;
             }
@@ -670,11 +458,11 @@ async fn redelivery() {
     let suite = async move {
         let sqs = lane.place.aws.sqs();
         for number in 0..LANE_MESSAGES {
-            let call = sqs.send_message().queue_url(lane.queue.as_str());
-            let call = call.message_body(format!("message {number}"));
-            call.send().await.unwrap();
+            let body = format!("message {number}");
+            let stack = &lane.place.stack;
+            stack.put_message(lane.queue.as_str(), &body).await;
         }
         contract::redelivery(&SqsQueues::new(sqs), &lane).await;
     };
-    clean_after(suite, place.drop_queue(&queue)).await;
+    clean_after(suite, place.stack.drop_queue(queue.as_str())).await;
 }

@@ -55,7 +55,7 @@ impl<'a> Call<'a> {
 
     fn body(&self) -> Option<Value> {
         match self.operation.method.as_str() {
-            "PUT" => Some(self.operator.desired(&json!(["*"]))),
+            "PUT" => Some(self.operator.desired(&["*"])),
             "PATCH" => Some(json!({ "events": ["order.created"] })),
             "POST" if self.operation.path.ends_with("/erasure") => Some(an_order()),
             _ => None,
@@ -68,9 +68,8 @@ impl<'a> Call<'a> {
 
     async fn send_with(&self, body: Option<Value>) -> Answer {
         let stack = &self.operator.stack;
-        stack
-            .admin(self.method(), &self.path(), body.as_ref())
-            .await
+        let (method, path) = (self.method(), self.path());
+        stack.admin(method, &path, body.as_ref()).await
     }
 
     /// The same without a signature.
@@ -94,21 +93,15 @@ fn an_order() -> Value {
 
 /// Asks for an erasure, and returns its id.
 async fn erase(operator: &Operator) -> String {
-    let path = format!("/accounts/{}/erasure", operator.account);
-    let answer = operator
-        .stack
-        .admin(Method::POST, &path, Some(&an_order()))
-        .await;
+    let order = an_order();
+    let answer = operator.call(Method::POST, "/erasure", Some(&order)).await;
     assert_eq!(answer.status, 202, "{}", answer.body);
     answer.body["erasure"].as_str().unwrap().to_owned()
 }
 
 async fn trouble(operator: &Operator, door: Door, kind: FaultKind) {
-    operator
-        .site
-        .set_faults(&[Fault::on(door, kind)])
-        .await
-        .unwrap();
+    let faults = [Fault::on(door, kind)];
+    operator.site.set_faults(&faults).await.unwrap();
 }
 
 /// Lets an account's item be one that no release wrote.
@@ -171,7 +164,7 @@ async fn bring_about(operation: &Operation, status: u16) -> Answer {
             damage(&operator, &about).await;
             let answer = call.send().await;
             // What can be read of it is enough to remove its webhook.
-            let gone = operator.call(Method::DELETE, None).await;
+            let gone = operator.call(Method::DELETE, "", None).await;
             assert_eq!(gone.status, 200, "{}", gone.body);
             assert!(operator.site.webhooks().await.unwrap().is_empty());
             if is_of_an_erasure {
@@ -186,7 +179,8 @@ async fn bring_about(operation: &Operation, status: u16) -> Answer {
         409 => {
             // The first call stays at Orderspace for a while, and holds the lease.
             trouble(&operator, Door::Api, FaultKind::DelayMs(5_000)).await;
-            let (_, answer) = tokio::join!(operator.act("check"), async {
+            let first = operator.call(Method::POST, "/check", None);
+            let (_, answer) = tokio::join!(first, async {
                 operator.site.forget_requests().await.unwrap();
                 until_leased(&operator).await;
                 call.send().await
@@ -210,10 +204,7 @@ async fn bring_about(operation: &Operation, status: u16) -> Answer {
         }
         500 | 503 => {
             let fault = match status {
-                500 => AwsFault::Refuse {
-                    status: 400,
-                    code: "ValidationException".to_owned(),
-                },
+                500 => AwsFault::refuse("ValidationException"),
                 _ => AwsFault::Status(500),
             };
             let world = World::without_keys().await;
@@ -237,13 +228,9 @@ async fn bring_about(operation: &Operation, status: u16) -> Answer {
 
 /// Waits until a call holds the account's lease.
 async fn until_leased(operator: &Operator) {
-    use aws_sdk_dynamodb::types::AttributeValue;
-    let key = AttributeValue::S(format!("account#{}", operator.account));
+    let key = format!("account#{}", operator.account);
     e2e::until("the account is leased", async || {
-        let table = operator.stack.output("AccountsTable");
-        let call = operator.stack.dynamo.get_item().table_name(table);
-        let item = call.key("pk", key.clone()).consistent_read(true).send();
-        match item.await.unwrap().item() {
+        match operator.stack.account_item(&key).await {
             Some(item) if item.contains_key("lease_owner") => Ok(()),
             other => Err(format!("{other:?}")),
         }
@@ -298,11 +285,9 @@ fn every_call_that_is_described_is_told_above() {
 #[tokio::test]
 async fn what_is_no_call_is_answered_with_404() {
     let operator = Operator::connected().await;
-    let answer = operator.act("explode").await;
+    let answer = operator.call(Method::POST, "/explode", None).await;
     assert_eq!(answer.status, 404, "{}", answer.body);
     let schema = json!({ "$ref": "#/components/schemas/Complaint" });
-    assert_eq!(
-        Description::ours().hold_value(&schema, &answer.body),
-        Ok(())
-    );
+    let held = Description::ours().hold_value(&schema, &answer.body);
+    assert_eq!(held, Ok(()));
 }

@@ -1,13 +1,6 @@
 //! Every delivery that `tests/fixtures/orderspace` holds, through the whole stack: the answer, the events that a
 //! team gets, quarantine, receipt and records agree with the manifest, and every message keeps to the published
 //! schema.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test stops at what it does not expect"
-)]
 
 use e2e::story;
 use futures::{StreamExt as _, stream};

@@ -2,13 +2,6 @@
 //!
 //! The template's stack has one team, so that a second team still gets everything is seen in `operate_stuck.rs`; here it is
 //! seen that the other accounts do.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test stops at what it does not expect"
-)]
 
 use e2e::World;
 use e2e::proxy::Fault;
@@ -43,14 +36,9 @@ async fn what_a_teams_queue_refuses_waits_for_that_team_alone(#[case] code: &str
     let (world, neighbour) = (World::planted().await, World::planted().await);
     // All tests share the team's queue, and a call that is refused as a whole has other tests' events too: those would wait
     // in the undelivered queue like this one's.
-    let fault = Fault::RefuseEntries {
-        contains: world.account.clone(),
-        code: code.to_owned(),
-        sender_fault: false,
-    };
-    let outage = world
-        .disturb("sqs:SendMessageBatch", "ExampleTeam", fault)
-        .await;
+    let fault = Fault::refuse_entries(&world.account, code, false);
+    let outage = world.disturb("sqs:SendMessageBatch", "ExampleTeam", fault);
+    let outage = outage.await;
     let body = delivery().orders(3).body();
     assert_eq!(world.deliver(&body).await.last(), Some(&200));
     assert_eq!(neighbour.deliver(&body).await.last(), Some(&200));
@@ -73,16 +61,12 @@ async fn what_a_teams_queue_refuses_waits_for_that_team_alone(#[case] code: &str
     assert!(outage.met().await > 0);
     // Its record is written all the same, and the message is done.
     let order = world.record("order", "or_00000").await.unwrap();
-    assert!(is_same_json(
-        &order.data.unwrap(),
-        r#"{"id":"or_00000","number":0}"#
-    ));
+    let expected = r#"{"id":"or_00000","number":0}"#;
+    assert!(is_same_json(&order.data.unwrap(), expected));
     assert_eq!(neighbour.team.wait_for(3).await.len(), 3);
     outage.end().await;
-    assert_eq!(
-        world.deliver(&delivery().orders(1).body()).await.last(),
-        Some(&200)
-    );
+    let next = delivery().orders(1).body();
+    assert_eq!(world.deliver(&next).await.last(), Some(&200));
     let events = world.team.wait_for(1).await;
     assert_ne!(events[0].delivery, receipt.delivery);
 }
@@ -134,8 +118,7 @@ async fn a_message_that_nobody_can_read_dies_alone_and_whole() {
     for lane in LANES {
         let queue = world.stack.output(&format!("{lane}QueueUrl"));
         for body in unreadable(&world.account, lane) {
-            let send = world.stack.sqs.send_message().queue_url(queue);
-            send.message_body(body).send().await.unwrap();
+            world.stack.put_message(queue, &body).await;
         }
     }
     // Good ones of the same lanes flow past them, before they are dead and after.
@@ -170,9 +153,8 @@ async fn a_message_that_nobody_can_read_dies_alone_and_whole() {
 // requirement: lost-outage
 async fn a_transient_failure_of_the_records_table_makes_no_dead_letter_and_loses_nothing() {
     let world = World::planted().await;
-    let outage = world
-        .disturb("dynamodb:UpdateItem", "Records", Fault::Status(503))
-        .await;
+    let outage = world.disturb("dynamodb:UpdateItem", "Records", Fault::Status(503));
+    let outage = outage.await;
     world.deliver(&delivery().orders(2).body()).await;
     e2e::until("the table was asked", async || match outage.met().await {
         0 => Err("not yet".to_owned()),
@@ -180,11 +162,8 @@ async fn a_transient_failure_of_the_records_table_makes_no_dead_letter_and_loses
     })
     .await;
     assert!(world.record("order", "or_00000").await.is_none());
-    assert_eq!(
-        world.team.messages().await,
-        [],
-        "forwarded before it was applied"
-    );
+    let messages = world.team.messages().await;
+    assert_eq!(messages, [], "forwarded before it was applied");
     outage.end().await;
     assert_eq!(world.team.wait_for(2).await.len(), 2);
     assert!(world.record("order", "or_00001").await.is_some());

@@ -1,15 +1,9 @@
 //! The race for the signing key: Orderspace sends from the moment it has the webhook, and its answer with the key has
 //! yet to be kept.
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test stops at what it does not expect"
-)]
 
+use e2e::provider::event;
 use e2e::proxy::{Fault, Rule};
 use e2e::{Operator, World, until};
-use serde_json::json;
-use simulator::EventText;
 use simulator::control::Deliver;
 
 #[tokio::test]
@@ -20,15 +14,15 @@ async fn a_delivery_before_its_key_is_refused_with_503_comes_again_and_is_accept
         .operation("secretsmanager:PutSecretValue")
         .resource(format!("signing/{}", operator.account));
     let no_key = proxy.disturb_by(no_key).await;
-    let desired = operator.desired(&json!(["*"]));
+    let desired = operator.desired(&["*"]);
     let answer = operator.put(&desired).await;
     assert_eq!(answer.status, 503, "{}", answer.body);
     assert!(no_key.met().await > 0);
     assert_eq!(answer.body["state"], "connecting");
     assert_eq!(operator.site.webhooks().await.unwrap().len(), 1);
 
-    let event = EventText::parse(r#"{"event":"order.created","data":{"order":{"id":"or_early"}}}"#);
-    let mut deliver = Deliver::events(&[event.unwrap()]);
+    let event = event("order.created", r#"{"id":"or_early"}"#);
+    let mut deliver = Deliver::events(&[event]);
     deliver.policy.first_delay_ms = 200;
     deliver.policy.max_delay_ms = 500;
     deliver.policy.disable_after = 1000;
@@ -37,9 +31,8 @@ async fn a_delivery_before_its_key_is_refused_with_503_comes_again_and_is_accept
     operator.site.deliver(&deliver).await.unwrap();
     let statuses = async || {
         let reports = operator.site.deliveries().await.unwrap();
-        let of_all = reports
-            .iter()
-            .flat_map(|report| report.deliveries.statuses());
+        let reports = reports.iter();
+        let of_all = reports.flat_map(|report| report.deliveries.statuses());
         of_all.collect::<Vec<u16>>()
     };
     let first = until("it is answered", async || {
@@ -57,6 +50,6 @@ async fn a_delivery_before_its_key_is_refused_with_503_comes_again_and_is_accept
         statuses => Err(format!("{statuses:?}")),
     })
     .await;
-    let team = e2e::team::TeamQueue::of(&operator.stack, &operator.account);
-    assert_eq!(team.wait_for(1).await[0].subject, "order/or_early");
+    let events = operator.team.wait_for(1).await;
+    assert_eq!(events[0].subject, "order/or_early");
 }

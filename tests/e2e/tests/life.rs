@@ -9,13 +9,15 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use domain::source::Source;
+use e2e::provider::{enable, event};
 use e2e::queue_reader::QueueReader;
-use e2e::team::{TeamEvent, TeamQueue};
+use e2e::team::TeamEvent;
 use e2e::{Operator, until};
 use http::Method;
-use serde_json::{Value, json};
-use simulator::control::{Deliver, NewSite, WebhookChange};
-use simulator::{EventText, RetryPolicy};
+use serde_json::Value;
+use simulator::RetryPolicy;
+use simulator::control::{Deliver, NewSite};
 
 /// How many deliveries each time of the account's life has to see accepted.
 const ENOUGH: usize = 3;
@@ -25,8 +27,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// A delivery of one event about one order, distinguished by its number.
 fn numbered(number: u64) -> Deliver {
-    let record = json!({ "id": "or_1", "number": number });
-    let event = json!({ "event": "order.updated", "data": { "order": record } });
+    let record = format!(r#"{{"id":"or_1","number":{number}}}"#);
     Deliver {
         policy: RetryPolicy {
             first_delay_ms: 300,
@@ -35,7 +36,7 @@ fn numbered(number: u64) -> Deliver {
             max_attempts: 8,
             ..RetryPolicy::default()
         },
-        ..Deliver::events(&[EventText::parse(event.to_string()).unwrap()])
+        ..Deliver::events(&[event("order.updated", &record)])
     }
 }
 
@@ -49,8 +50,8 @@ async fn no_acknowledged_delivery_is_lost_in_an_account_s_whole_life() {
         hides_disabled: true,
         ..NewSite::default()
     };
-    let operator = Operator::at(site).await;
-    let all_events = operator.desired(&json!(["*"]));
+    let operator = Operator::at(Source::Orderspace, site).await;
+    let all_events = operator.desired(&["*"]);
     operator.put_until_done(&all_events).await;
     let accepted: RefCell<BTreeSet<u64>> = RefCell::default();
     let is_over = Cell::new(false);
@@ -77,16 +78,10 @@ async fn no_acknowledged_delivery_is_lost_in_an_account_s_whole_life() {
     };
     let life = async {
         serves("connected").await;
-        until("the key is rotated", async || {
-            match operator.act("rotate").await.status {
-                200 => Ok(()),
-                status => Err(status.to_string()),
-            }
-        })
-        .await;
+        operator.act("rotate").await;
         serves("while both webhooks deliver, or the new one").await;
         until("the new webhook has taken over", async || {
-            let checked = operator.check_until_done().await;
+            let checked = operator.act("check").await;
             match &checked.body["rotation"] {
                 Value::Null => Ok(()),
                 rotation => Err(rotation.to_string()),
@@ -94,24 +89,13 @@ async fn no_acknowledged_delivery_is_lost_in_an_account_s_whole_life() {
         })
         .await;
         serves("after the rotation").await;
-        until("the account is disconnected", async || {
-            match operator.call(Method::DELETE, None).await.status {
-                200 => Ok(()),
-                status => Err(status.to_string()),
-            }
-        })
-        .await;
+        operator.done(Method::DELETE, "", None).await;
         assert!(operator.site.webhooks().await.unwrap().is_empty());
         operator.put_until_done(&all_events).await;
         serves("connected again").await;
-        let webhook = operator.site.webhooks().await.unwrap().remove(0);
-        let disabled = WebhookChange {
-            enabled: Some(false),
-            ..WebhookChange::default()
-        };
-        let change = operator.site.change_webhook(&webhook.id, &disabled);
-        change.await.unwrap();
-        let checked = operator.check_until_done().await;
+        let webhook = operator.webhooks().await.remove(0);
+        enable(&operator.site, &webhook.id, false).await;
+        let checked = operator.act("check").await;
         assert_ne!(checked.body["webhook"], webhook.id.as_str());
         serves("by the webhook that the check registered").await;
         is_over.set(true);
@@ -119,26 +103,20 @@ async fn no_acknowledged_delivery_is_lost_in_an_account_s_whole_life() {
     tokio::join!(flow, life);
 
     let accepted = accepted.into_inner();
-    let team = TeamQueue::of(&operator.stack, &operator.account);
     let seen = until("every accepted delivery is with the team", async || {
-        let seen: BTreeSet<u64> = team.messages().await.iter().map(number).collect();
+        let messages = operator.team.messages().await;
+        let seen: BTreeSet<u64> = messages.iter().map(number).collect();
         match accepted.difference(&seen).next() {
             Some(missing) => Err(format!("number {missing} is missing")),
             None => Ok(seen),
         }
     })
     .await;
-    let record = operator
-        .stack
-        .record(&operator.account, "order", "or_1")
-        .await;
-    let record: Value = serde_json::from_str(&record.unwrap().data.unwrap()).unwrap();
-    let last = accepted.last().unwrap();
-    assert!(
-        record["number"]
-            .as_u64()
-            .is_some_and(|number| number >= *last && seen.contains(&number))
-    );
-    let dead = QueueReader::new(&operator.stack, "OrdersDlqUrl", &operator.account);
+    let (stack, account) = (&operator.stack, &operator.account);
+    let record = stack.record(account, "order", "or_1").await.unwrap();
+    let record: Value = serde_json::from_str(&record.data.unwrap()).unwrap();
+    let number = record["number"].as_u64().unwrap();
+    assert!(number >= *accepted.last().unwrap() && seen.contains(&number));
+    let dead = QueueReader::new(stack, "OrdersDlqUrl", account);
     assert_eq!(dead.messages().await, []);
 }

@@ -4,16 +4,12 @@
 //! describes.
 #![allow(
     clippy::unwrap_used,
-    clippy::indexing_slicing,
     reason = "a test stops at what it does not expect"
 )]
 
 #[path = "../../../functions/subscriptions/tests/stories/contract.rs"]
 mod contract;
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
-use aws::client::{Access, Aws};
 use aws::dynamo::accounts::DynamoAccounts;
 use aws::dynamo::receipts::read::DynamoDeliveries;
 use aws::dynamo::receipts::write::DynamoReceipts;
@@ -21,11 +17,7 @@ use aws::dynamo::tokens::DynamoTokens;
 use aws::s3::S3Oversize;
 use aws::secrets::SigningSecrets;
 use aws::secrets::write::AccountSecrets;
-use aws_sdk_dynamodb::config::Credentials;
-use aws_sdk_dynamodb::types::{
-    AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType,
-    ScalarAttributeType,
-};
+use aws_sdk_dynamodb::types::AttributeValue;
 use domain::account::{AccountName, KeysVersion, UrlToken};
 use domain::identity::{BodyHash, DeliveryId};
 use domain::ports::{DeliveryFailure, Keys as _, Receipt, Receipts as _, Tokens as _};
@@ -36,71 +28,29 @@ use domain::subscription::{
     Registration, RegistrationState, Secrets as _,
 };
 use domain::timestamp::Timestamp;
-use e2e::Stack;
+use e2e::scratch::Scratch;
 
-/// AWS as the emulator plays it, and a name for what one test makes there.
-async fn place(test: &str) -> (Aws, String) {
-    let outputs = Stack::here().await.outputs;
-    let credentials = Credentials::new(
-        &outputs.access_key_id,
-        &outputs.secret_access_key,
-        None,
-        None,
-        "outputs",
-    );
-    let access = Access {
-        region: outputs.region,
-        endpoint: Some(outputs.endpoint_url),
-        credentials,
-    };
-    #[expect(clippy::disallowed_methods, reason = "every run has another time")]
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    (
-        Aws::new(access).unwrap(),
-        format!("subscriptions-{test}-{}", now.as_nanos()),
-    )
-}
-
-async fn make_table(aws: &Aws, table: &str, keys: &[(&str, KeyType)]) {
-    let mut call = aws
-        .dynamo()
-        .create_table()
-        .table_name(table)
-        .billing_mode(BillingMode::PayPerRequest);
-    for (name, kind) in keys {
-        let attribute = AttributeDefinition::builder()
-            .attribute_name(*name)
-            .attribute_type(ScalarAttributeType::S);
-        let key = KeySchemaElement::builder()
-            .attribute_name(*name)
-            .key_type(kind.clone());
-        call = call
-            .attribute_definitions(attribute.build().unwrap())
-            .key_schema(key.build().unwrap());
-    }
-    call.send().await.unwrap();
-}
-
-async fn drop_table(aws: &Aws, table: &str) {
-    let call = aws.dynamo().delete_table().table_name(table);
-    call.send().await.unwrap();
+async fn place(test: &str) -> Scratch {
+    Scratch::of(&format!("subscriptions-{test}")).await
 }
 
 #[tokio::test]
 async fn accounts() {
-    let (aws, table) = place("accounts").await;
-    make_table(&aws, &table, &[("pk", KeyType::Hash)]).await;
-    let accounts = DynamoAccounts::new(aws.dynamo(), &table);
+    let place = place("accounts").await;
+    place.make_table(&["pk"]).await;
+    let (aws, table) = (&place.aws, &place.name);
+    let accounts = DynamoAccounts::new(aws.dynamo(), table);
     contract::accounts(&accounts).await;
-    drop_table(&aws, &table).await;
+    place.drop_table().await;
 }
 
 /// What subscriptions writes is what inbound reads.
 #[tokio::test]
 async fn tokens_and_keys_are_read_by_inbound() {
-    let (aws, table) = place("tokens").await;
-    make_table(&aws, &table, &[("pk", KeyType::Hash)]).await;
-    let accounts = DynamoAccounts::new(aws.dynamo(), &table);
+    let place = place("tokens").await;
+    place.make_table(&["pk"]).await;
+    let (aws, table) = (&place.aws, &place.name);
+    let accounts = DynamoAccounts::new(aws.dynamo(), table);
     let now = Timestamp::from_millis(1_795_176_000_000);
     let name: AccountName = "acme".parse().unwrap();
     let lease = Lease {
@@ -127,10 +77,10 @@ async fn tokens_and_keys_are_read_by_inbound() {
             part: String::new(),
         });
         accounts.save(&account, &lease, &[token]).await.unwrap();
-        let read = DynamoTokens::new(aws.dynamo(), &table).find(&token).await;
+        let read = DynamoTokens::new(aws.dynamo(), table).find(&token).await;
         assert_eq!(read.unwrap(), Some(account.entry(&token)));
     }
-    drop_table(&aws, &table).await;
+    place.drop_table().await;
 
     let (oauth, signing) = (format!("{table}/oauth/"), format!("{table}/signing/"));
     let secrets = AccountSecrets::new(aws.secrets(), oauth, &signing, 7);
@@ -147,7 +97,9 @@ async fn tokens_and_keys_are_read_by_inbound() {
 
 #[tokio::test]
 async fn secrets() {
-    let (aws, prefix) = place("secrets").await;
+    let Scratch {
+        aws, name: prefix, ..
+    } = place("secrets").await;
     let (oauth, signing) = (format!("{prefix}/oauth/"), format!("{prefix}/signing/"));
     let secrets = AccountSecrets::new(aws.secrets(), oauth, signing, 7);
     contract::secrets(&secrets).await;
@@ -156,10 +108,10 @@ async fn secrets() {
 
 #[tokio::test]
 async fn the_last_delivery_of_a_day_is_found() {
-    let (aws, table) = place("receipts").await;
-    let keys = [("pk", KeyType::Hash), ("sk", KeyType::Range)];
-    make_table(&aws, &table, &keys).await;
-    let deliveries = DynamoDeliveries::new(aws.dynamo(), &table);
+    let place = place("receipts").await;
+    place.make_table(&["pk", "sk"]).await;
+    let (aws, table) = (&place.aws, &place.name);
+    let deliveries = DynamoDeliveries::new(aws.dynamo(), table);
     let name: AccountName = "acme".parse().unwrap();
     let noon = Timestamp::from_millis(1_795_176_000_000);
     let ids = [0, 60, 30].map(|later| DeliveryId::new(noon.plus_seconds(later), &[1; 10]));
@@ -169,7 +121,7 @@ async fn the_last_delivery_of_a_day_is_found() {
     };
     assert_eq!(last(&noon.day()).await, None);
     for id in ids {
-        let call = aws.dynamo().put_item().table_name(&table);
+        let call = aws.dynamo().put_item().table_name(table);
         let pk = AttributeValue::S(format!("{name}#{}", noon.day()));
         let call = call
             .item("pk", pk)
@@ -188,18 +140,18 @@ async fn the_last_delivery_of_a_day_is_found() {
     assert_eq!(since(None, 2).await, [ids[0], ids[2]]);
     assert_eq!(since(Some(ids[0]), 10).await, [ids[2], ids[1]]);
     assert_eq!(since(Some(ids[1]), 10).await, []);
-    drop_table(&aws, &table).await;
+    place.drop_table().await;
 }
 
 /// What inbound writes of an attempt is what subscriptions reads of it.
 #[tokio::test]
 async fn receipts_and_failed_deliveries_of_inbound_are_read() {
-    let (aws, table) = place("strikes").await;
-    let keys = [("pk", KeyType::Hash), ("sk", KeyType::Range)];
-    make_table(&aws, &table, &keys).await;
-    let oversize = S3Oversize::of(&aws, "no-bucket");
-    let receipts = DynamoReceipts::new(aws.dynamo(), &table, oversize, 250_000, 86_400);
-    let deliveries = DynamoDeliveries::new(aws.dynamo(), &table);
+    let place = place("failures").await;
+    place.make_table(&["pk", "sk"]).await;
+    let (aws, table) = (&place.aws, &place.name);
+    let oversize = S3Oversize::of(aws, "no-bucket");
+    let receipts = DynamoReceipts::new(aws.dynamo(), table, oversize, 250_000, 86_400);
+    let deliveries = DynamoDeliveries::new(aws.dynamo(), table);
     let name: AccountName = "acme".parse().unwrap();
     let noon = Timestamp::from_millis(1_795_176_000_000);
     let ids = [0, 60].map(|later| DeliveryId::new(noon.plus_seconds(later), &[1; 10]));
@@ -244,15 +196,12 @@ async fn receipts_and_failed_deliveries_of_inbound_are_read() {
     let own = deliveries.arrival(&name, ids[0]).await.unwrap();
     assert_eq!(own.as_ref(), expected.last());
     let failures = deliveries.failed(&name, 10).await.unwrap();
-    let causes: Vec<_> = failures
-        .iter()
-        .map(|failure| failure.cause.as_str())
-        .collect();
-    assert_eq!(causes, ["queue", "budget"]);
+    let causes = failures.iter().map(|failure| failure.cause.as_str());
+    assert_eq!(causes.collect::<Vec<_>>(), ["queue", "budget"]);
     assert_eq!(failures[0].at, noon.plus_seconds(2));
     assert_eq!(failures[0].delivery, ids[0]);
     assert_eq!(deliveries.failed(&name, 1).await.unwrap(), failures[..1]);
     let other = "other".parse().unwrap();
     assert!(deliveries.failed(&other, 10).await.unwrap().is_empty());
-    drop_table(&aws, &table).await;
+    place.drop_table().await;
 }

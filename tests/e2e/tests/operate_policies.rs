@@ -4,19 +4,18 @@
 //! Every command runs as users that have these policies and nothing else, on the stack of all tests.
 #![allow(
     clippy::unwrap_used,
-    clippy::indexing_slicing,
     reason = "a test stops at what it does not expect"
 )]
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use calls::Policy;
+use e2e::scratch::unique;
+use e2e::team::TeamEvent;
 use e2e::{Stack, World, until};
 use local::aws::Aws;
 use operate::{Exit, Target};
 use orderhook::given::{Ended, give};
 use serde_json::{Value, json};
-use testkit::delivery::element;
+use testkit::delivery::delivery;
 
 /// The version of IAM's API.
 const IAM: &str = "2010-05-08";
@@ -47,9 +46,7 @@ fn element_of<'x>(xml: &'x str, name: &str) -> &'x str {
 impl User {
     async fn with(stack: &Stack, policies: &'static [Policy]) -> Self {
         let iam = stack.outputs.aws().unwrap();
-        #[expect(clippy::disallowed_methods, reason = "every run has another time")]
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-        let name = format!("operator-{}", now.as_nanos());
+        let name = unique("operator-");
         let user = [("UserName", name.as_str())];
         iam.query("iam", "CreateUser", IAM, &user).await.unwrap();
         for policy in policies {
@@ -84,20 +81,32 @@ impl User {
             detached.unwrap();
         }
         let key = [("UserName", name), ("AccessKeyId", self.key.as_str())];
-        iam.query("iam", "DeleteAccessKey", IAM, &key)
-            .await
-            .unwrap();
         let user = [("UserName", name)];
-        iam.query("iam", "DeleteUser", IAM, &user).await.unwrap();
+        for (action, input) in [("DeleteAccessKey", &key[..]), ("DeleteUser", &user[..])] {
+            iam.query("iam", action, IAM, input).await.unwrap();
+        }
     }
 
     /// The policy that a refusal has to name, of what a command needs: the first that the user lacks.
     fn lacks(&self, needs: &[Policy]) -> Option<Policy> {
-        let mut needs = needs.iter();
-        needs
-            .find(|needed| !self.policies.contains(needed))
-            .copied()
+        let mut needs = needs.iter().copied();
+        needs.find(|needed| !self.policies.contains(needed))
     }
+}
+
+async fn every_user(stack: &Stack) -> Vec<User> {
+    let mut users = Vec::new();
+    for policies in USERS {
+        users.push(User::with(stack, policies).await);
+    }
+    users
+}
+
+/// Delivers an order, and returns the event as the team got it.
+async fn delivered(world: &World) -> TeamEvent {
+    let body = delivery().event("order.created", r#"{"id":"or_1"}"#);
+    world.deliver(&body.body()).await;
+    world.team.wait_for(1).await.remove(0)
 }
 
 /// Whether something was not allowed, be it one of the things that a command looks at.
@@ -109,9 +118,7 @@ fn is_refused(ended: &Ended) -> bool {
 /// Puts a message into the undelivered queue, and answers its id.
 async fn put_undelivered(stack: &Stack, body: &str) -> String {
     let queue = stack.output("UndeliveredQueueUrl");
-    let sent = stack.sqs.send_message().queue_url(queue);
-    let sent = sent.message_body(body).send().await.unwrap();
-    sent.message_id.unwrap()
+    stack.put_message(queue, body).await
 }
 
 #[tokio::test]
@@ -120,9 +127,7 @@ async fn each_command_works_with_its_policy_and_names_it_without() {
     use Policy::{Act, Admin, Payload, Read};
     let world = World::connected().await;
     let stack = &world.stack;
-    let body = format!("[{}]", element("order.created", r#"{"id":"or_1"}"#));
-    world.deliver(body.as_bytes()).await;
-    let event = world.team.wait_for(1).await.remove(0);
+    let event = delivered(&world).await;
     let account = world.account.as_str();
     let traced = format!("trace order/or_1 --account {account} --since 30m");
     until("the log has the event", async || {
@@ -136,11 +141,8 @@ async fn each_command_works_with_its_policy_and_names_it_without() {
     .await;
     let unreadable = put_undelivered(stack, &format!("no event of {account}")).await;
     let envelope = &event.message.body;
-    let again = put_undelivered(
-        stack,
-        &format!(r#"{{"team":"example","queue":"q","reason":"x","envelope":{envelope}}}"#),
-    )
-    .await;
+    let again = format!(r#"{{"team":"example","queue":"q","reason":"x","envelope":{envelope}}}"#);
+    let again = put_undelivered(stack, &again).await;
     let file = |name: &str| {
         let path = stack.directory.join(format!("{account}.{name}"));
         path.to_str().unwrap().to_owned()
@@ -215,10 +217,7 @@ async fn each_command_works_with_its_policy_and_names_it_without() {
             format!("accounts disconnect {account} --yes"),
         ),
     ];
-    let mut users = Vec::new();
-    for policies in USERS {
-        users.push(User::with(stack, policies).await);
-    }
+    let users = every_user(stack).await;
     let mut wrong = Vec::new();
     for (needs, line) in &table {
         let words: Vec<&str> = line.split(' ').collect();
@@ -257,13 +256,10 @@ async fn each_command_works_with_its_policy_and_names_it_without() {
 async fn nobody_may_do_more_than_the_policies_say() {
     let world = World::connected().await;
     let stack = &world.stack;
-    let body = format!("[{}]", element("order.created", r#"{"id":"or_1"}"#));
-    world.deliver(body.as_bytes()).await;
-    let event = world.team.wait_for(1).await.remove(0);
+    let event = delivered(&world).await;
     let account = world.account.as_str();
-    let day = &event.message.body;
-    let day: Value = serde_json::from_str(day).unwrap();
-    let day = day["time"].as_str().unwrap().get(..10).unwrap().to_owned();
+    let event: Value = serde_json::from_str(&event.message.body).unwrap();
+    let day = event["time"].as_str().unwrap().get(..10).unwrap();
     let receipts = stack.output("ReceiptsTable");
     let query = |more: Value| {
         let mut input = json!({
@@ -286,8 +282,7 @@ async fn nobody_may_do_more_than_the_policies_say() {
         ("sqs", "AmazonSQS.SendMessage", input)
     };
     let secret = |kind: &str| {
-        let name = format!("{}/{kind}/{account}", stack.outputs.stack_name);
-        let input = json!({ "SecretId": name });
+        let input = json!({ "SecretId": world.secret_name(kind) });
         ("secretsmanager", "secretsmanager.GetSecretValue", input)
     };
     let key = json!({ "pk": { "S": format!("{account}#order") }, "sk": { "S": "or_1" } });
@@ -324,10 +319,7 @@ async fn nobody_may_do_more_than_the_policies_say() {
         (4, false, secret("oauth")),
         (4, false, receive("QuarantineQueueUrl")),
     ];
-    let mut users = Vec::new();
-    for policies in USERS {
-        users.push(User::with(stack, policies).await);
-    }
+    let users = every_user(stack).await;
     let mut wrong = Vec::new();
     for (user, may, (service, operation, input)) in &table {
         let user = &users[*user];

@@ -15,20 +15,19 @@ use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use aws::sqs::SqsQueues;
 use aws_sdk_sqs::types::QueueAttributeName;
-use consumer::Consumer;
-use domain::timestamp::Timestamp;
+use consumer_here::ConsumerHere;
+use e2e::scratch::unique;
 use e2e::team::TeamEvent;
 use e2e::{Stack, World};
 use operate::Calls;
 use operate::replay::{Replay, Request, What, Whose};
-use operate::stuck::{Filter, Options, Room, drop_all, list, release, show};
+use operate::stuck::{Done, Filter, Listing, Options, Room, drop_all, list, release, show};
+use operate::when::{self, now};
 use serde_json::{Value, json};
 use testkit::delivery::delivery;
-use testkit::fakes::FakeRedelivery;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 mod consumer_here;
@@ -41,21 +40,9 @@ const FAST: Options = Options {
     most: usize::MAX,
 };
 
-fn now() -> Timestamp {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the time of a story is the machine's"
-    )]
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    Timestamp::from_millis(u64::try_from(now.as_millis()).unwrap())
-}
-
 async fn make_queue(stack: &Stack, role: &str) -> String {
-    #[expect(clippy::disallowed_methods, reason = "every run has another time")]
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    let name = format!("stuck-{role}-{}", now.as_nanos());
-    let made = stack.sqs.create_queue().queue_name(name).send().await;
-    made.unwrap().queue_url.unwrap()
+    let name = unique(&format!("stuck-{role}-"));
+    stack.make_queue(&name, &[]).await
 }
 
 /// An operator, and waiting rooms of a story's own.
@@ -86,16 +73,16 @@ impl Operator {
         }
     }
 
-    async fn put(&self, queue: &str, body: &str) {
-        let send = self.stack.sqs.send_message().queue_url(queue);
-        send.message_body(body).send().await.unwrap();
+    async fn put_unreadable(&self) {
+        let body = "no event at all";
+        self.stack.put_message(&self.undelivered, body).await;
     }
 
     async fn put_undelivered(&self, team: &str, envelope: &str) {
         let body = format!(
             r#"{{"team":"{team}","queue":"q","reason":"QueueDoesNotExist","envelope":{envelope}}}"#
         );
-        self.put(&self.undelivered, &body).await;
+        self.stack.put_message(&self.undelivered, &body).await;
     }
 
     /// Messages that are shown in a queue, and those that are hidden.
@@ -119,14 +106,19 @@ impl Operator {
         }
     }
 
-    async fn delete(&self, queue: &str) {
-        let deleted = self.stack.sqs.delete_queue().queue_url(queue).send().await;
-        deleted.unwrap();
+    async fn list(&self, filter: &Filter) -> Listing {
+        let listing = list(&self.calls, &self.found, filter, 1000).await;
+        listing.unwrap()
+    }
+
+    async fn release(&self, filter: &Filter) -> Done {
+        let done = release(&self.calls, &self.found, filter, FAST, &mut |_| {}).await;
+        done.unwrap()
     }
 
     async fn remove(self) {
         for queue in [&self.undelivered, &self.quarantine] {
-            self.delete(queue).await;
+            self.stack.drop_queue(queue).await;
         }
     }
 }
@@ -143,7 +135,7 @@ async fn delivered(world: &World, events: usize) -> Vec<String> {
 async fn what_waits_is_listed_without_being_taken() {
     let operator = Operator::new("list").await;
     let world = World::planted().await;
-    operator.put(&operator.undelivered, "no event at all").await;
+    operator.put_unreadable().await;
     for envelope in delivered(&world, 12).await {
         operator.put_undelivered("sales", &envelope).await;
     }
@@ -153,19 +145,13 @@ async fn what_waits_is_listed_without_being_taken() {
         rooms: vec![Room::Undelivered, Room::Quarantine],
         ..Filter::default()
     };
-    let listing = list(&operator.calls, &operator.found, &filter, 1000)
-        .await
-        .unwrap();
+    let listing = operator.list(&filter).await;
     assert_eq!((listing.entries.len(), listing.is_whole()), (13, true));
-    let sales = listing
-        .entries
-        .iter()
-        .filter(|entry| entry.team.as_deref() == Some("sales"));
+    let entries = listing.entries.iter();
+    let sales = entries.filter(|entry| entry.team.as_deref() == Some("sales"));
     assert_eq!(sales.count(), 12);
     assert_eq!(operator.counts(&operator.undelivered).await, before);
-    let again = list(&operator.calls, &operator.found, &filter, 1000)
-        .await
-        .unwrap();
+    let again = operator.list(&filter).await;
     assert_eq!(again.entries.len(), 13, "at once, with nothing hidden");
     operator.remove().await;
 }
@@ -179,30 +165,16 @@ async fn a_team_whose_queue_was_deleted_gets_what_it_missed_and_the_other_misses
     let bodies = delivered(&world, EVENTS).await;
     let gone = make_queue(&operator.stack, "deleted-gone").await;
     let finance = make_queue(&operator.stack, "deleted-finance").await;
-    operator.delete(&gone).await;
+    operator.stack.drop_queue(&gone).await;
     let route = |team: &str, queue: &str| json!({ "team": team, "queue": queue, "types": ["*"], "accounts": [world.account] });
     let routes = json!([route(TEAM, &gone), route("finance", &finance)]);
-    let records = consumer_here::records(&operator.stack);
-    let sqs = SqsQueues::new(operator.stack.sqs.clone());
-    let redelivery = FakeRedelivery::default();
-    let config = consumer_here::config(&operator.stack, &routes, &operator.undelivered);
-    let oversize = &operator.stack.oversize;
-    let consumer = Consumer::new(&records, &sqs, oversize, &redelivery, config);
-    let messages =
-        consumer_here::batch_of_orders(&operator.stack, bodies.iter().map(String::as_str));
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
-    let response = consumer.handle(&messages, deadline).await;
-    assert_eq!(response.batch_item_failures, [], "every message is done");
-    assert_eq!(
-        operator.counts(&finance).await.0,
-        EVENTS,
-        "the other team misses nothing"
-    );
+    let consumer = ConsumerHere::new(&operator.stack, &routes, &operator.undelivered);
+    consumer.handle(bodies.iter().map(String::as_str)).await;
+    let (shown, _) = operator.counts(&finance).await;
+    assert_eq!(shown, EVENTS, "the other team misses nothing");
     assert_eq!(operator.counts(&operator.undelivered).await, (EVENTS, 0));
 
-    let filter = Operator::of_team(TEAM);
-    let done = release(&operator.calls, &operator.found, &filter, FAST, &mut |_| {}).await;
-    let done = done.unwrap();
+    let done = operator.release(&Operator::of_team(TEAM)).await;
     assert_eq!(done.messages, u64::try_from(EVENTS).unwrap());
     assert!(done.is_complete(), "{done:?}");
     assert_eq!(operator.counts(&operator.undelivered).await, (0, 0));
@@ -213,7 +185,7 @@ async fn a_team_whose_queue_was_deleted_gets_what_it_missed_and_the_other_misses
     let got: BTreeSet<String> = got.into_iter().map(|event| event.message.body).collect();
     let expected: BTreeSet<String> = bodies.into_iter().collect();
     assert_eq!(got, expected, "byte for byte, under their own ids");
-    operator.delete(&finance).await;
+    operator.stack.drop_queue(&finance).await;
     operator.remove().await;
 }
 
@@ -223,15 +195,13 @@ async fn what_is_not_released_is_said_and_shown_again() {
     let operator = Operator::new("left").await;
     let world = World::planted().await;
     let bodies = delivered(&world, 3).await;
-    operator.put(&operator.undelivered, "no event at all").await;
+    operator.put_unreadable().await;
     for _ in 0..15 {
         operator.put_undelivered("finance", &bodies[0]).await;
     }
     operator.put_undelivered(TEAM, "7").await;
     operator.put_undelivered(TEAM, &bodies[1]).await;
-    let filter = Operator::of_team(TEAM);
-    let done = release(&operator.calls, &operator.found, &filter, FAST, &mut |_| {}).await;
-    let done = done.unwrap();
+    let done = operator.release(&Operator::of_team(TEAM)).await;
     assert_eq!((done.messages, done.left.len(), done.hidden), (1, 1, 0));
     assert!(!done.is_complete());
     assert_eq!(operator.counts(&operator.undelivered).await, (17, 0));
@@ -253,30 +223,26 @@ async fn a_quarantined_part_that_can_be_read_goes_its_way_and_what_cannot_stays(
             "elements": [{ "index": index, "reason": "element_not_an_object" }],
         })
     };
-    operator
-        .put(&operator.quarantine, &notice(0).to_string())
-        .await;
-    operator
-        .put(&operator.quarantine, &notice(2).to_string())
-        .await;
+    for index in [0, 2] {
+        let notice = notice(index).to_string();
+        operator
+            .stack
+            .put_message(&operator.quarantine, &notice)
+            .await;
+    }
     let filter = Filter {
         rooms: vec![Room::Quarantine],
         ..Filter::default()
     };
-    let done = release(&operator.calls, &operator.found, &filter, FAST, &mut |_| {}).await;
-    let done = done.unwrap();
-    assert_eq!(
-        (done.messages, done.events, done.left.len()),
-        (1, 1, 1),
-        "{done:?}"
-    );
+    let done = operator.release(&filter).await;
+    let counts = (done.messages, done.events, done.left.len());
+    assert_eq!(counts, (1, 1, 1), "{done:?}");
     let got = world.team.wait_for_messages(3).await;
     let first = format!("{id}.00000");
     assert_eq!(got.iter().filter(|event| event.id == first).count(), 2);
     assert_eq!(operator.counts(&operator.quarantine).await, (1, 0));
-    let shown = show(&operator.calls, &operator.found, &id, 1000)
-        .await
-        .unwrap();
+    let shown = show(&operator.calls, &operator.found, &id, 1000).await;
+    let shown = shown.unwrap();
     let part = shown.iter().find_map(|shown| shown.parts.get(&2));
     assert_eq!(part.map(String::as_str), Some("7"));
     operator.remove().await;
@@ -298,11 +264,8 @@ async fn what_is_dropped_is_kept_in_a_file_and_sent_nowhere() {
     assert_eq!(done.unwrap().messages, 2);
     assert_eq!(String::from_utf8(file).unwrap().lines().count(), 2);
     assert_eq!(operator.counts(&operator.undelivered).await, (1, 0));
-    assert_eq!(
-        world.team.messages().await.len(),
-        2,
-        "as they came, and no more"
-    );
+    let got = world.team.messages().await;
+    assert_eq!(got.len(), 2, "as they came, and no more");
     operator.remove().await;
 }
 
@@ -327,6 +290,10 @@ async fn records(world: &World, count: usize) -> Vec<String> {
         records.push(format!("{:?}", record.unwrap()));
     }
     records
+}
+
+fn is_replayed(event: &TeamEvent) -> bool {
+    event.message.body.contains(r#""replayed":true"#)
 }
 
 /// `orderhook` as a process, on the stack of these tests.
@@ -400,7 +367,7 @@ async fn a_replay_that_is_killed_ten_times_goes_on_and_records_stay_as_they_are(
     const KILLS: usize = 10;
     let operator = Operator::new("replay").await;
     let world = World::connected().await;
-    let from = Timestamp::from_millis(now().millis() - 1000).to_string();
+    let from = when::back(now(), 1);
     for first in (0..EVENTS).step_by(EVENTS / DELIVERIES) {
         let order = |number| format!(r#"{{"id":"or_{number:05}","net":20.10}}"#);
         let numbers = first..first + EVENTS / DELIVERIES;
@@ -414,22 +381,15 @@ async fn a_replay_that_is_killed_ten_times_goes_on_and_records_stay_as_they_are(
     let before = records(&world, EVENTS).await;
 
     let file = operator.stack.directory.join("outputs.json");
-    let to = now().plus_seconds(60).to_string();
+    let to = now().plus_seconds(60);
     let start = |after: &Option<String>, rate: &str| {
-        let mut line = vec![
-            "replay",
-            "--json",
-            "--yes",
-            "--account",
-            &*world.account,
-            "--team",
-            TEAM,
-        ];
-        line.extend([
-            "--from", &*from, "--to", &*to, "--job", "r1", "--rate", rate,
-        ]);
-        line.extend(after.iter().flat_map(|after| ["--after", after]));
-        Process::start(&file, &line)
+        let line = format!(
+            "replay --json --yes --account {} --team {TEAM} --from {from} --to {to} --job r1 --rate {rate}",
+            world.account
+        );
+        let mut words: Vec<&str> = line.split(' ').collect();
+        words.extend(after.iter().flat_map(|after| ["--after", after]));
+        Process::start(&file, &words)
     };
     // Ten batches a second, and so few reports that no run comes to its end.
     let mut state: u64 = 0x5161;
@@ -451,7 +411,6 @@ async fn a_replay_that_is_killed_ten_times_goes_on_and_records_stay_as_they_are(
     let (status, _) = start(&after, "1000").end().await;
     assert!(status.success(), "{status}");
 
-    let is_replayed = |event: &TeamEvent| event.message.body.contains(r#""replayed":true"#);
     let got = e2e::until("every id is replayed", async || {
         let got = world.team.messages().await;
         let replayed = got.iter().filter(|event| is_replayed(event));
@@ -471,10 +430,8 @@ async fn a_replay_that_is_killed_ten_times_goes_on_and_records_stay_as_they_are(
     let plain: BTreeSet<String> = replayed
         .map(|event| event.message.body.replace(r#","replayed":true"#, ""))
         .collect();
-    assert_eq!(
-        plain, bodies,
-        "but for the mark, byte for byte, under the ids that they had"
-    );
+    // Under the ids that they had.
+    assert_eq!(plain, bodies, "byte for byte, but for the mark");
     assert_eq!(records(&world, EVENTS).await, before);
     operator.remove().await;
 }
@@ -505,11 +462,8 @@ async fn a_new_team_gets_every_record_once_under_the_id_that_set_it() {
     let done = replay.run(&mut |_| {}).await.unwrap();
     assert_eq!((done.events, done.deleted), (2, 1));
     let got = world.team.wait_for_messages(7).await;
-    let replayed: BTreeSet<String> = got
-        .iter()
-        .filter(|event| event.message.body.contains(r#""replayed":true"#))
-        .map(|event| event.id.clone())
-        .collect();
+    let replayed = got.into_iter().filter(is_replayed);
+    let replayed: BTreeSet<String> = replayed.map(|event| event.id).collect();
     let expected = [format!("{delivery}.00000"), format!("{delivery}.00003")];
     assert_eq!(replayed, BTreeSet::from(expected));
     operator.remove().await;

@@ -1,9 +1,6 @@
 //! The proxy itself, before a server that says what it was sent. Needs no stack.
 #![allow(
     clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
     reason = "a test stops at what it does not expect"
 )]
 
@@ -71,6 +68,12 @@ impl Setting {
         }
     }
 
+    /// The next call meets a fault.
+    async fn disturb_once(&self, fault: Fault) {
+        let rule = Rule::new(fault).times(1);
+        self.control.add_rule(&rule).await.unwrap();
+    }
+
     async fn send(&self, body: impl Into<Vec<u8>>) -> Result<reqwest::Response, reqwest::Error> {
         self.client
             .post(format!("{}/", self.proxy.url()))
@@ -91,14 +94,13 @@ async fn without_a_rule_bytes_pass_unchanged_in_both_directions() {
     let body: Vec<u8> = (0..3_000_000_u32)
         .map(|number| number.to_le_bytes()[1])
         .collect();
-    let url = format!(
-        "{}/bucket/a%20key%2F1?x-id=PutObject&b=%C3%A9",
-        setting.proxy.url()
-    );
+    let path = "/bucket/a%20key%2F1?x-id=PutObject&b=%C3%A9";
+    let url = format!("{}{path}", setting.proxy.url());
+    let signature = "AWS4-HMAC-SHA256 Credential=test";
     let answer = setting
         .client
         .put(url)
-        .header("authorization", "AWS4-HMAC-SHA256 Credential=test")
+        .header("authorization", signature)
         .header("content-encoding", "aws-chunked")
         .body(body.clone())
         .send()
@@ -110,24 +112,18 @@ async fn without_a_rule_bytes_pass_unchanged_in_both_directions() {
     let seen = setting.seen();
     assert_eq!(seen.len(), 1);
     assert_eq!(seen[0].method, "PUT");
-    assert_eq!(seen[0].path, "/bucket/a%20key%2F1?x-id=PutObject&b=%C3%A9");
-    assert_eq!(
-        seen[0].headers["authorization"],
-        "AWS4-HMAC-SHA256 Credential=test"
-    );
-    assert_eq!(seen[0].headers["content-encoding"], "aws-chunked");
+    assert_eq!(seen[0].path, path);
+    let headers = &seen[0].headers;
+    assert_eq!(headers["authorization"], signature);
+    assert_eq!(headers["content-encoding"], "aws-chunked");
     let host = setting.proxy.url().replace("http://", "");
-    assert_eq!(
-        seen[0].headers["host"],
-        host.as_str(),
-        "the host is what was signed"
-    );
+    assert_eq!(headers["host"], host, "the host is what was signed");
     assert!(seen[0].body == body);
 }
 
 #[rstest]
 #[case(Fault::Status(503), 503, 0)]
-#[case(Fault::Refuse { status: 400, code: "QueueDoesNotExist".to_owned() }, 400, 0)]
+#[case(Fault::refuse("QueueDoesNotExist"), 400, 0)]
 #[case(Fault::WorkThenStatus(500), 500, 1)]
 #[case(Fault::DelayMs(1), 200, 1)]
 #[tokio::test]
@@ -137,11 +133,7 @@ async fn a_fault_is_what_the_caller_sees(
     #[case] reached: usize,
 ) {
     let setting = Setting::new().await;
-    setting
-        .control
-        .add_rule(&Rule::new(fault).times(1))
-        .await
-        .unwrap();
+    setting.disturb_once(fault).await;
     let answer = setting.send("{}").await.unwrap();
     assert_eq!(answer.status(), status);
     if status == 400 {
@@ -150,11 +142,8 @@ async fn a_fault_is_what_the_caller_sees(
         assert_eq!(body["__type"], "QueueDoesNotExist");
     }
     assert_eq!(setting.seen().len(), reached);
-    assert_eq!(
-        setting.send("{}").await.unwrap().status(),
-        200,
-        "the rule is used up"
-    );
+    let next = setting.send("{}").await.unwrap();
+    assert_eq!(next.status(), 200, "the rule is used up");
 }
 
 #[rstest]
@@ -163,11 +152,7 @@ async fn a_fault_is_what_the_caller_sees(
 #[tokio::test]
 async fn a_dropped_connection_gives_no_answer(#[case] fault: Fault, #[case] reached: usize) {
     let setting = Setting::new().await;
-    setting
-        .control
-        .add_rule(&Rule::new(fault).times(1))
-        .await
-        .unwrap();
+    setting.disturb_once(fault).await;
     setting.control.watch("marker").await.unwrap();
     let error = setting.send("marker").await.unwrap_err();
     assert!(error.is_request(), "{error:?}");
@@ -181,8 +166,7 @@ async fn a_dropped_connection_gives_no_answer(#[case] fault: Fault, #[case] reac
 #[tokio::test]
 async fn an_answer_breaks_off_after_the_work_is_done() {
     let setting = Setting::new().await;
-    let rule = Rule::new(Fault::WorkThenTruncate).times(1);
-    setting.control.add_rule(&rule).await.unwrap();
+    setting.disturb_once(Fault::WorkThenTruncate).await;
     let answer = setting.send("0123456789").await.unwrap();
     assert_eq!(answer.status(), 200);
     assert_eq!(answer.content_length(), Some(10));
@@ -195,11 +179,7 @@ async fn an_answer_breaks_off_after_the_work_is_done() {
 #[tokio::test]
 async fn a_part_of_a_batch_is_refused_and_the_rest_is_passed_on() {
     let setting = Setting::new().await;
-    let fault = Fault::RefuseEntries {
-        contains: "bad".to_owned(),
-        code: "InvalidMessageContents".to_owned(),
-        sender_fault: true,
-    };
+    let fault = Fault::refuse_entries("bad", "InvalidMessageContents", true);
     setting.control.add_rule(&Rule::new(fault)).await.unwrap();
     let batch = json!({ "QueueUrl": "q", "Entries": [
         { "Id": "0", "MessageBody": "good" }, { "Id": "1", "MessageBody": "bad" },
@@ -215,14 +195,10 @@ async fn a_part_of_a_batch_is_refused_and_the_rest_is_passed_on() {
 async fn calls_are_noted_by_marker() {
     let setting = Setting::new().await;
     setting.control.watch("acme").await.unwrap();
-    setting
-        .send(r#"{"QueueUrl":"q/Orders","Entries":["acme"]}"#)
-        .await
-        .unwrap();
-    setting
-        .send(r#"{"QueueUrl":"q/Orders","Entries":["other"]}"#)
-        .await
-        .unwrap();
+    for entry in ["acme", "other"] {
+        let batch = json!({ "QueueUrl": "q/Orders", "Entries": [entry] });
+        setting.send(batch.to_string()).await.unwrap();
+    }
     let calls = setting.control.calls("acme").await.unwrap();
     assert_eq!(calls.len(), 1);
     assert_eq!(calls[0].operation, "sqs:SendMessageBatch");

@@ -8,40 +8,22 @@
 )]
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use domain::account::UrlToken;
+use e2e::provider::{enable, event};
 use e2e::tables::text;
 use e2e::team::TeamEvent;
 use e2e::{World, until};
 use http::Method;
-use local::aws::Answer;
-use serde_json::{Value, json};
-use simulator::control::{Deliver, WebhookChange, WebhookStatus};
+use serde_json::json;
+use simulator::control::{Deliver, WebhookStatus};
 use simulator::{EventText, RetryPolicy, RunReport};
 use testkit::delivery::delivery;
-use testkit::signing::{OTHER_SIGNING_KEY, SIGNATURE_HEADER, sign};
-
-async fn admin(world: &World, method: Method, path: &str, body: Option<&Value>) -> Answer {
-    let path = format!("/accounts/{}{path}", world.account);
-    world.stack.admin(method, &path, body).await
-}
-
-/// Asks until it is done, as an operator does who is told to ask again.
-async fn done(world: &World, action: &str) -> Answer {
-    until("the call is done", async || {
-        let answer = admin(world, Method::POST, action, None).await;
-        match answer.status {
-            200 => Ok(answer),
-            status => Err(format!("{status} {}", answer.body)),
-        }
-    })
-    .await
-}
+use testkit::signing::OTHER_SIGNING_KEY;
 
 /// A connected account whose rotation has begun, with the old webhook and the new one.
 async fn rotating() -> (World, WebhookStatus, WebhookStatus) {
     let world = World::connected().await;
     let old = world.site().webhooks().await.unwrap().remove(0);
-    let answer = done(&world, "/rotate").await;
+    let answer = world.done(Method::POST, "/rotate").await;
     let webhooks = world.site().webhooks().await.unwrap();
     assert_eq!(webhooks.len(), 2);
     let new = webhooks[0].clone();
@@ -54,10 +36,9 @@ async fn rotating() -> (World, WebhookStatus, WebhookStatus) {
 }
 
 /// An event about an order, distinguished by its number.
-fn event(order: &str, number: u32) -> EventText {
+fn numbered(order: &str, number: u32) -> EventText {
     let record = json!({ "id": order, "number": number });
-    let event = json!({ "event": "order.updated", "data": { "order": record } });
-    EventText::parse(event.to_string()).unwrap()
+    event("order.updated", &record.to_string())
 }
 
 /// Sends like Orderspace, but more patiently: until the new key is read, the answer is to come again.
@@ -75,20 +56,11 @@ async fn send(world: &World, event: EventText) -> Vec<RunReport> {
     world.site().deliver(&deliver).await.unwrap()
 }
 
-async fn enable(world: &World, webhook: &WebhookStatus, enabled: bool) {
-    let change = WebhookChange {
-        enabled: Some(enabled),
-        ..WebhookChange::default()
-    };
-    let site = world.site();
-    site.change_webhook(&webhook.id, &change).await.unwrap();
-}
-
 /// The event comes from this webhook, while the other one is behind.
 async fn bring(world: &World, by: &WebhookStatus, behind: &WebhookStatus, event: EventText) {
-    enable(world, behind, false).await;
+    enable(world.site(), &behind.id, false).await;
     let reports = send(world, event).await;
-    enable(world, behind, true).await;
+    enable(world.site(), &behind.id, true).await;
     let [report] = reports.as_slice() else {
         panic!("{reports:?}");
     };
@@ -125,25 +97,19 @@ async fn a_team_sees_what_both_webhooks_bring() {
     for (order, deliveries, marks) in orders {
         for (by, number) in deliveries {
             let behind = if by.id == old.id { &new } else { &old };
-            bring(&world, by, behind, event(order, number)).await;
+            bring(&world, by, behind, numbered(order, number)).await;
             // The mark compares with what the record says, so each event has to reach it first.
             count += 1;
             world.team.wait_for(count).await;
         }
         let subject = format!("order/{order}");
-        let events = world.team.wait_for(count).await;
-        let events: Vec<_> = events
-            .iter()
-            .filter(|event| event.subject == subject)
-            .collect();
-        let numbers: Vec<u64> = events.iter().map(|event| number(event)).collect();
+        let mut events = world.team.wait_for(count).await;
+        events.retain(|event| event.subject == subject);
+        let numbers: Vec<u64> = events.iter().map(number).collect();
         let sent = deliveries.map(|(_, number)| u64::from(number));
         assert_eq!(numbers, sent, "{order}: in the order of first sight");
-        let marked: Vec<bool> = events
-            .iter()
-            .map(|event| event.possible_duplicate)
-            .collect();
-        assert_eq!(marked, marks, "{order}");
+        let marked = events.iter().map(|event| event.possible_duplicate);
+        assert_eq!(marked.collect::<Vec<_>>(), marks, "{order}");
         let record = world.record("order", order).await.unwrap();
         assert_eq!(record.event_id.as_ref(), Some(&events[3].id));
         assert!(record.data.unwrap().contains("2"));
@@ -154,16 +120,8 @@ async fn a_team_sees_what_both_webhooks_bring() {
 /// Ends the grace of the old webhook's token, as its time would.
 async fn end_the_grace(world: &World, old: &WebhookStatus) {
     let table = world.stack.output("AccountsTable");
-    let key = AttributeValue::S(format!("account#{}", world.account));
-    let dynamo = &world.stack.dynamo;
-    let read = dynamo.get_item().table_name(table).key("pk", key.clone());
-    let item = read
-        .consistent_read(true)
-        .send()
-        .await
-        .unwrap()
-        .item
-        .unwrap();
+    let key = format!("account#{}", world.account);
+    let item = world.stack.account_item(&key).await.unwrap();
     let mut registrations = item["registrations"].as_l().unwrap().clone();
     let mut ended = 0;
     for registration in &mut registrations {
@@ -176,7 +134,8 @@ async fn end_the_grace(world: &World, old: &WebhookStatus) {
         *registration = AttributeValue::M(members);
     }
     assert_eq!(ended, 1);
-    let call = dynamo.update_item().table_name(table).key("pk", key);
+    let call = world.stack.dynamo.update_item().table_name(table);
+    let call = call.key("pk", AttributeValue::S(key));
     call.update_expression("SET registrations = :registrations")
         .expression_attribute_values(":registrations", AttributeValue::L(registrations))
         .send()
@@ -188,9 +147,9 @@ async fn end_the_grace(world: &World, old: &WebhookStatus) {
 #[tokio::test]
 async fn after_the_grace_the_old_token_is_unknown() {
     let (world, old, new) = rotating().await;
-    bring(&world, &new, &old, event("or_1", 1)).await;
+    bring(&world, &new, &old, numbered("or_1", 1)).await;
     until("the old webhook is gone", async || {
-        done(&world, "/check").await;
+        world.done(Method::POST, "/check").await;
         match world.site().webhooks().await.unwrap().len() {
             1 => Ok(()),
             count => Err(format!("{count} webhooks")),
@@ -198,34 +157,15 @@ async fn after_the_grace_the_old_token_is_unknown() {
     })
     .await;
     end_the_grace(&world, &old).await;
-    done(&world, "/check").await;
-    let body = delivery()
-        .event("order.created", r#"{"id":"or_late"}"#)
-        .body();
-    let answer = world.post(&body).await;
+    world.done(Method::POST, "/check").await;
+    let late = delivery().event("order.created", r#"{"id":"or_late"}"#);
+    let answer = world.post(&late.body()).await;
     assert_eq!(answer.status, 401, "{}", answer.body);
-    let token: UrlToken = world.token().parse().unwrap();
-    let key = AttributeValue::S(format!("token#{}", token.hash()));
-    let read = world.stack.dynamo.get_item();
-    let read = read
-        .table_name(world.stack.output("AccountsTable"))
-        .key("pk", key);
-    let entry = read
-        .consistent_read(true)
-        .send()
-        .await
-        .unwrap()
-        .item
-        .unwrap();
+    let key = format!("token#{}", world.token_hash());
+    let entry = world.stack.account_item(&key).await.unwrap();
     assert_eq!(text(&entry, "status").as_deref(), Some("retired"));
     // Its key is gone with it, and the new one stays.
-    let name = format!(
-        "{}/signing/{}",
-        world.stack.outputs.stack_name, world.account
-    );
-    let secret = world.stack.secrets.get_secret_value().secret_id(name);
-    let secret = secret.send().await.unwrap();
-    let secret: Value = serde_json::from_str(secret.secret_string().unwrap()).unwrap();
+    let secret = world.secret("signing").await;
     let held: Vec<&String> = secret["keys"].as_object().unwrap().keys().collect();
     assert_eq!(held, [&new.id]);
 }
@@ -235,22 +175,11 @@ async fn a_key_that_changed_at_orderspace_is_picked_up_and_wrong_signatures_cann
     let world = World::connected().await;
     let body = delivery().event("order.created", r#"{"id":"or_1"}"#).body();
     assert_eq!(world.deliver(&body).await.last(), Some(&200));
-    let webhook = world.site().webhooks().await.unwrap().remove(0);
-    let change = WebhookChange {
-        new_signing_key: true,
-        ..WebhookChange::default()
-    };
-    let site = world.site();
-    let changed = site.change_webhook(&webhook.id, &change).await.unwrap();
-    world.note_secrets_of(&changed);
-    let post = async |key: &str| {
-        let signature = sign(key, &body);
-        let headers = [(SIGNATURE_HEADER, &*signature)];
-        world.request(&world.url(), &body, &headers).await.status
-    };
+    let changed = world.change_key().await;
+    let post = async |key: &str| world.post_by(key, &body).await.status;
     // Until a check has found it, the new key is as good as any other.
     assert_eq!(post(&changed.signing_key).await, 401);
-    let answer = done(&world, "/check").await;
+    let answer = world.done(Method::POST, "/check").await;
     let history = answer.body["history"].to_string();
     assert!(history.contains("is signed with another key"), "{history}");
 

@@ -1,21 +1,21 @@
 //! Silence: an account whose deliveries stay away for longer than is usual is found, compared and told.
 #![allow(
     clippy::unwrap_used,
-    clippy::panic,
     clippy::indexing_slicing,
     reason = "a test stops at what it does not expect"
 )]
 
 use aws::dynamo::accounts::DynamoAccounts;
 use domain::identity::DeliveryId;
+use domain::source::Source;
 use domain::subscription::{Baseline, IfUnknown, Lease, LeaseOwner, Leased, Leases as _, Saved};
 use domain::timestamp::Timestamp;
+use e2e::provider::{deliver_order, enable};
 use e2e::{Operator, until};
 use http::Method;
 use runtime::clock::now;
 use serde_json::{Value, json};
-use simulator::EventText;
-use simulator::control::{Deliver, NewSite, WebhookChange};
+use simulator::control::NewSite;
 
 const DAY: u64 = 86_400_000;
 const TEN_MINUTES: u64 = 600_000;
@@ -57,59 +57,35 @@ async fn remember(operator: &Operator, baseline: Baseline) {
     accounts.release(&lease).await.unwrap();
 }
 
-async fn shown(operator: &Operator) -> Value {
-    let answer = operator.call(Method::GET, None).await;
-    assert_eq!(answer.status, 200, "{}", answer.body);
-    answer.body
-}
-
 fn told(body: &Value) -> usize {
     let history = body["history"].as_array().unwrap();
     let is_told = |entry: &&Value| entry["message"].as_str().unwrap().starts_with("suspect:");
     history.iter().filter(is_told).count()
 }
 
-async fn deliver(operator: &Operator) {
-    let event = EventText::parse(r#"{"event":"order.created","data":{"order":{"id":"or_1"}}}"#);
-    let deliver = Deliver::events(&[event.unwrap()]);
-    let reports = operator.site.deliver(&deliver).await.unwrap();
-    assert!(reports.iter().any(|report| report.accepted), "{reports:?}");
-}
-
 #[tokio::test]
 async fn an_account_that_fell_silent_between_checks_is_checked_and_repaired() {
-    let operator = Operator::at(NewSite {
+    let site = NewSite {
         hides_disabled: true,
         ..NewSite::default()
-    })
-    .await;
-    operator
-        .put_until_done(&operator.desired(&json!(["*"])))
-        .await;
-    let old = operator.site.webhooks().await.unwrap().remove(0);
-    let disabled = WebhookChange {
-        enabled: Some(false),
-        ..WebhookChange::default()
     };
-    operator
-        .site
-        .change_webhook(&old.id, &disabled)
-        .await
-        .unwrap();
+    let operator = Operator::at(Source::Orderspace, site).await;
+    operator.put_until_done(&operator.desired(&["*"])).await;
+    let old = operator.webhooks().await.remove(0);
+    enable(&operator.site, &old.id, false).await;
     remember(&operator, silent_for_two_hours()).await;
     watch(&operator).await;
     let body = until("it is found", async || {
-        let body = shown(&operator).await;
-        let is_new = body["webhook"].is_string() && body["webhook"] != old.id.as_str();
-        if is_new {
-            Ok(body)
-        } else {
-            Err(body.to_string())
+        let answer = operator.call(Method::GET, "", None).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        match answer.body["webhook"].as_str() {
+            Some(webhook) if webhook != old.id => Ok(answer.body),
+            _ => Err(answer.body.to_string()),
         }
     })
     .await;
     assert_eq!(told(&body), 1);
-    deliver(&operator).await;
+    deliver_order(&operator.site, "or_1").await;
 }
 
 /// Invokes the function as the schedule does.

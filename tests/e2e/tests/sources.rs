@@ -10,12 +10,11 @@
 use domain::source::Source;
 use e2e::proxy::{Fault, Rule};
 use e2e::team::TeamEvent;
-use e2e::{SourceAccount, World, until};
+use e2e::{Operator, World, until};
 use http::Method;
 use rstest::rstest;
 use serde_json::{Value, json};
 use simulator::RunReport;
-use simulator::control::WebhookChange;
 
 /// The pause before a source's first retry: long enough to end an outage in.
 const RETRY_MS: u64 = 4_000;
@@ -209,10 +208,15 @@ fn accepted(row: &Row, reports: &[RunReport]) {
     }
 }
 
-/// Connects, and sends one delivery of each type.
-async fn receive(row: &Row) -> SourceAccount {
-    let account = SourceAccount::at(row.source, (row.settings)()).await;
+async fn connected(row: &Row) -> Operator {
+    let account = Operator::with_settings(row.source, (row.settings)()).await;
     account.connect(row.events).await;
+    account
+}
+
+/// Connects, and sends one delivery of each type.
+async fn receive(row: &Row) -> Operator {
+    let account = connected(row).await;
     for (sent, of) in (1..).zip(row.types) {
         let reports = account.send(&(row.event)(*of, sent), 500).await;
         accepted(row, &reports);
@@ -230,8 +234,8 @@ async fn receive(row: &Row) -> SourceAccount {
 }
 
 /// The account is shown as connected, with what proved its last delivery.
-async fn is_shown(row: &Row, account: &SourceAccount) {
-    let checked = account.done(Method::POST, "/check", None).await;
+async fn is_shown(row: &Row, account: &Operator) {
+    let checked = account.act("check").await;
     assert_eq!(checked.body["state"], "connected", "{}", checked.body);
     let shown = account.done(Method::GET, "", None).await;
     assert_eq!(shown.body["source"], row.source.as_str());
@@ -240,7 +244,7 @@ async fn is_shown(row: &Row, account: &SourceAccount) {
 }
 
 /// A delivery that is refused for our sake comes again, and is the same delivery: its event keeps its id.
-async fn retry(row: &Row, account: &SourceAccount, count: usize) {
+async fn retry(row: &Row, account: &Operator, count: usize) {
     let of = row.types[0];
     let rule = Rule::new(Fault::Status(503))
         .operation("sqs:SendMessageBatch")
@@ -272,16 +276,16 @@ async fn retry(row: &Row, account: &SourceAccount, count: usize) {
 }
 
 /// Another webhook takes over from the one that there is, and brings the next event.
-async fn rotate(row: &Row, account: &SourceAccount, count: usize) {
+async fn rotate(row: &Row, account: &Operator, count: usize) {
     let before = account.webhooks().await;
-    account.done(Method::POST, "/rotate", None).await;
+    account.act("rotate").await;
     assert!(account.webhooks().await.len() > before.len());
     let reports = account.send(&(row.event)(row.types[0], 20), 500).await;
     accepted(row, &reports);
     assert!(reports.len() > 1, "the old one and the new one deliver");
     account.team.wait_for(count + reports.len()).await;
     until("the old webhook is gone", async || {
-        account.done(Method::POST, "/check", None).await;
+        account.act("check").await;
         match account.webhooks().await {
             left if left.len() == before.len() => Ok(()),
             left => Err(format!("{left:?}")),
@@ -294,7 +298,7 @@ async fn rotate(row: &Row, account: &SourceAccount, count: usize) {
 }
 
 /// Disconnects, and sees that whoever goes on sending as before is refused.
-async fn disconnect(row: &Row, account: &SourceAccount) {
+async fn disconnect(row: &Row, account: &Operator) {
     let before = account.webhooks().await.remove(0);
     let gone = account.done(Method::DELETE, "", None).await;
     assert_eq!(gone.body["state"], "disconnected", "{}", gone.body);
@@ -312,12 +316,7 @@ async fn disconnect(row: &Row, account: &SourceAccount) {
     until("the old URL is refused", async || {
         // Several failures, and the source disables it.
         account.enable().await;
-        let reports = account.send(&event, 1).await;
-        let statuses = reports.first().map(|report| report.deliveries.statuses());
-        match statuses.as_deref() {
-            Some([.., 401]) => Ok(()),
-            other => Err(format!("{other:?}")),
-        }
+        is_answered(account, &event, 401).await
     })
     .await;
 }
@@ -401,9 +400,8 @@ const GREETING_BODY: &[u8] = br#"{"message":"Validating delivery URL"}"#;
 // requirement: source-greeting
 async fn a_greeting_is_answered_behind_a_known_token_alone_and_leaves_nothing() {
     let world = World::without_keys_of(Source::Apideck).await;
-    let answer = world
-        .request(&world.url(), GREETING_BODY, &[GREETING])
-        .await;
+    let greet = async |url: String| world.request(&url, GREETING_BODY, &[GREETING]).await;
+    let answer = greet(world.url()).await;
     assert_eq!(answer.status, 200, "{}", answer.body);
     let other = World::without_keys_of(Source::Ordermentum).await;
     let unknown: String = world.token().chars().rev().collect();
@@ -414,7 +412,7 @@ async fn a_greeting_is_answered_behind_a_known_token_alone_and_leaves_nothing() 
         world.url_at(Source::Ordermentum),
     ];
     for url in refused {
-        let answer = world.request(&url, GREETING_BODY, &[GREETING]).await;
+        let answer = greet(url).await;
         assert_eq!(answer.status, 401, "{}", answer.body);
     }
     // With an event in it, it is a delivery, and nothing proves it.
@@ -428,8 +426,7 @@ async fn a_greeting_is_answered_behind_a_known_token_alone_and_leaves_nothing() 
 #[tokio::test]
 // requirement: source-greeting
 async fn apideck_validates_the_url_while_the_account_is_connected() {
-    let account = SourceAccount::at(APIDECK.source, (APIDECK.settings)()).await;
-    account.connect(APIDECK.events).await;
+    let account = connected(&APIDECK).await;
     let webhooks = account.webhooks().await;
     assert!(!webhooks.is_empty());
     for webhook in webhooks {
@@ -442,16 +439,21 @@ async fn apideck_validates_the_url_while_the_account_is_connected() {
     assert_eq!(account.stack.receipts(&account.account).await.len(), 0);
 }
 
+/// Sends one event; an error says what it is answered where that is something else.
+async fn is_answered(account: &Operator, event: &Value, status: u16) -> Result<(), String> {
+    let reports = account.send(event, 1).await;
+    let statuses = reports.first().map(|report| report.deliveries.statuses());
+    match statuses.as_deref() {
+        Some([.., last]) if *last == status => Ok(()),
+        other => Err(format!("{other:?}")),
+    }
+}
+
 /// Sends one event until it is answered like this, and returns once it is.
-async fn until_answered(account: &SourceAccount, sent: u32, status: u16) {
+async fn until_answered(account: &Operator, sent: u32, status: u16) {
     let event = (ONESTOCK.event)(ONESTOCK.types[0], sent);
     until("the deliveries are answered so", async || {
-        let reports = account.send(&event, 1).await;
-        let statuses = reports.first().map(|report| report.deliveries.statuses());
-        match statuses.as_deref() {
-            Some([.., last]) if *last == status => Ok(()),
-            other => Err(format!("{other:?}")),
-        }
+        is_answered(account, &event, status).await
     })
     .await;
 }
@@ -460,15 +462,9 @@ async fn until_answered(account: &SourceAccount, sent: u32, status: u16) {
 #[tokio::test]
 // requirement: source-proof-switch
 async fn what_is_not_signed_is_observed_until_an_operator_requires_a_signature() {
-    let account = SourceAccount::at(ONESTOCK.source, (ONESTOCK.settings)()).await;
-    account.connect(ONESTOCK.events).await;
-    let with = |change: Value| {
-        let mut settings = (ONESTOCK.settings)();
-        let members = change.as_object().unwrap().clone();
-        settings.as_object_mut().unwrap().extend(members);
-        settings
-    };
-    let unsigned = with(json!({ "unsigned": true }));
+    let account = connected(&ONESTOCK).await;
+    let mut unsigned = (ONESTOCK.settings)();
+    unsigned["unsigned"] = json!(true);
     let proof = async || {
         let shown = account.done(Method::GET, "", None).await;
         shown.body["last_delivery"]["proof"].clone()
@@ -484,19 +480,9 @@ async fn what_is_not_signed_is_observed_until_an_operator_requires_a_signature()
     assert_eq!(changed.body["proof"], "require");
     // An instance may believe for seconds what it has read of the token, and a refusal that lasts disables the webhook.
     until_answered(&account, 2, 401).await;
-    for webhook in account.webhooks().await {
-        let enabled = WebhookChange {
-            enabled: Some(true),
-            ..WebhookChange::default()
-        };
-        let change = account.site.change_webhook(&webhook.id, &enabled);
-        change.await.unwrap();
-    }
-    account
-        .site
-        .change_settings(&(ONESTOCK.settings)())
-        .await
-        .unwrap();
+    account.enable().await;
+    let signed = (ONESTOCK.settings)();
+    account.site.change_settings(&signed).await.unwrap();
     until_answered(&account, 3, 202).await;
     assert_eq!(proof().await, "signature");
 }

@@ -34,27 +34,17 @@ pub async fn oversize(oversize: &impl ClaimCheck) {
     }
     for (place, (key, bytes)) in places.iter().zip(objects) {
         assert_eq!(place.object().map(|(_, key)| key), Some(key));
-        assert!(
-            oversize.get(place).await.unwrap() == bytes,
-            "{key} came back changed"
-        );
+        let got = oversize.get(place).await.unwrap();
+        assert!(got == bytes, "{key} came back changed");
     }
     let again = oversize.put("empty", b"not any more").await.unwrap();
     assert_eq!(again, places[2]);
     assert_eq!(oversize.get(&again).await.unwrap(), b"not any more");
     let (bucket, _) = again.object().unwrap();
-    assert!(
-        oversize
-            .get(&DataRef::new(bucket, "nothing/here"))
-            .await
-            .is_err()
-    );
-    assert!(
-        oversize
-            .get(&DataRef::new("elsewhere", "empty"))
-            .await
-            .is_err()
-    );
+    for (bucket, key) in [(bucket, "nothing/here"), ("elsewhere", "empty")] {
+        let got = oversize.get(&DataRef::new(bucket, key)).await;
+        assert!(got.is_err(), "{bucket} has {key}");
+    }
 }
 
 /// The refusals of S3 that an implementation does not have.

@@ -54,6 +54,21 @@ fn key(kind: &str, id: &str) -> RecordKey {
     }
 }
 
+/// A record is deleted or not, and has this data.
+async fn assert_is(
+    reader: &impl RecordReader,
+    key: &RecordKey,
+    is_deleted: bool,
+    data: Option<&str>,
+) {
+    let record = reader.read(key).await.unwrap();
+    assert_eq!(
+        (record.deleted, record.data.as_deref()),
+        (is_deleted, data),
+        "{key}"
+    );
+}
+
 fn change(number: u64, delete: bool, data: &str) -> Change {
     let event_type = if delete {
         "order.deleted"
@@ -68,44 +83,46 @@ fn change(number: u64, delete: bool, data: &str) -> Change {
     }
 }
 
-fn known_event(number: u64, data: &str) -> KnownEvent {
-    change(number, false, data).into()
+/// Updates by number and data.
+fn updates(events: &[(u64, &str)]) -> Vec<Change> {
+    let updates = events.iter();
+    updates
+        .map(|(number, data)| change(*number, false, data))
+        .collect()
 }
 
-/// What is known once these events were written, in this order.
-fn known(events: &[(u64, &str)]) -> Known {
-    let changes = events
-        .iter()
-        .map(|(number, data)| change(*number, false, data));
-    let changes: Vec<Change> = changes.collect();
-    let latest = events
-        .last()
-        .map(|(number, data)| known_event(*number, data));
+/// What is known once these were written, in this order.
+fn known_after(changes: &[Change]) -> Known {
     Known {
-        latest,
-        memory: Memory::default().after(&changes),
+        latest: changes.last().copied().map(KnownEvent::from),
+        memory: Memory::default().after(changes),
         ..Known::default()
     }
 }
 
-async fn update(records: &impl Records, key: &RecordKey, number: u64, data: &str) -> Written {
-    update_after(records, key, &[], (number, data)).await
+fn known(events: &[(u64, &str)]) -> Known {
+    known_after(&updates(events))
 }
 
-/// An update whose group had others before it.
-async fn update_after(
+async fn update(records: &impl Records, key: &RecordKey, number: u64, data: &str) -> Written {
+    update_group(records, key, &[(number, data)]).await
+}
+
+/// A group of updates by number and data.
+async fn update_group(records: &impl Records, key: &RecordKey, group: &[(u64, &str)]) -> Written {
+    write_group(records, key, &updates(group), group.last().unwrap().1).await
+}
+
+async fn write_group(
     records: &impl Records,
     key: &RecordKey,
-    before: &[(u64, &str)],
-    (number, data): (u64, &str),
+    changes: &[Change],
+    data: &str,
 ) -> Written {
-    let before: Vec<Change> = before
-        .iter()
-        .map(|(number, data)| change(*number, false, data))
-        .collect();
+    let (latest, before) = changes.split_last().unwrap();
     let update = Update {
-        latest: change(number, false, data),
-        before: &before,
+        latest: *latest,
+        before,
         event_type: "order.updated",
         data,
         occurrences: &[],
@@ -146,10 +163,9 @@ async fn the_event_first_seen_last_wins(records: &impl Records, reader: &impl Re
     assert_eq!(repeated, Written::Kept(known(&[(5, r#"{"n":5}"#)])));
     let newer = update(records, &key, 7, r#"{"n":7}"#).await;
     assert_eq!(newer, Written::New(known(&[(5, r#"{"n":5}"#)])));
+    assert_is(reader, &key, false, Some(r#"{"n":7}"#)).await;
     let record = reader.read(&key).await.unwrap();
-    assert_eq!(record.data.as_deref(), Some(r#"{"n":7}"#));
     assert_eq!(record.event_type.as_deref(), Some("order.updated"));
-    assert!(!record.deleted);
 }
 
 async fn what_came_before_is_remembered(records: &impl Records) {
@@ -159,22 +175,22 @@ async fn what_came_before_is_remembered(records: &impl Records) {
     let again = update(records, &key, 1, "{}").await;
     assert_eq!(again, Written::Kept(known(&[(1, "{}")])));
     // A group is remembered whole, in its order.
-    let written = update_after(records, &key, &[(2, a), (3, "{}")], (4, a)).await;
+    let written = update_group(records, &key, &[(2, a), (3, "{}"), (4, a)]).await;
     assert_eq!(written, Written::New(known(&[(1, "{}")])));
     let four = [(1, "{}"), (2, a), (3, "{}"), (4, a)];
     // The table's event lies within the group, or is its first: only what is newer can be written.
-    for before in [[(3, "{}")], [(4, a)]] {
-        let parted = update_after(records, &key, &before, (6, "{}")).await;
+    for before in [(3, "{}"), (4, a)] {
+        let parted = update_group(records, &key, &[before, (6, "{}")]).await;
         assert_eq!(parted, Written::Kept(known(&four)));
     }
-    let newer = update_after(records, &key, &[(5, "{}")], (6, a)).await;
+    let newer = update_group(records, &key, &[(5, "{}"), (6, a)]).await;
     assert_eq!(newer, Written::New(known(&four)));
     // Eight contents are remembered, also where a group has more.
-    let many: Vec<(u64, &str)> = (7..=15).map(|number| (number, "{}")).collect();
-    update_after(records, &key, &many, (16, a)).await;
+    let many = (7..=15).map(|number| (number, "{}"));
+    let many: Vec<(u64, &str)> = many.chain([(16, a)]).collect();
+    update_group(records, &key, &many).await;
     let kept = update(records, &key, 16, a).await;
-    let last: Vec<(u64, &str)> = many.iter().skip(2).copied().chain([(16, a)]).collect();
-    assert_eq!(kept, Written::Kept(known(&last)));
+    assert_eq!(kept, Written::Kept(known(&many[2..])));
     let Written::Kept(found) = kept else {
         panic!("event 16 came twice")
     };
@@ -185,16 +201,13 @@ async fn a_delete_is_final_and_data_stays_readable(
     records: &impl Records,
     reader: &impl RecordReader,
 ) {
-    let key_of = |id| key("order", id);
-    let key = key_of("or_delete");
+    let [key, overtaken] = ["or_delete", "or_overtaken"].map(|id| key("order", id));
     update(records, &key, 1, r#"{"n":1}"#).await;
     let delete = change(2, true, "{}");
     let known = records.delete(&key, &delete).await.unwrap();
-    assert_eq!(known.latest, Some(known_event(1, r#"{"n":1}"#)));
+    assert_eq!(known.latest, Some(change(1, false, r#"{"n":1}"#).into()));
     assert_eq!(known.deleted, None);
-    let record = reader.read(&key).await.unwrap();
-    assert!(record.deleted);
-    assert_eq!(record.data.as_deref(), Some(r#"{"n":1}"#));
+    assert_is(reader, &key, true, Some(r#"{"n":1}"#)).await;
     let deleted = Some((delete.id, delete.hash));
     let known = records.delete(&key, &delete).await.unwrap();
     assert_eq!(known.deleted, deleted, "the same delete came before");
@@ -205,27 +218,20 @@ async fn a_delete_is_final_and_data_stays_readable(
     assert_eq!(known.deleted, deleted, "the first delete stays the first");
     let written = update(records, &key, 7, r#"{"n":7}"#).await;
     assert!(matches!(written, Written::New(known) if known.deleted == deleted));
-    let record = reader.read(&key).await.unwrap();
-    assert!(record.deleted, "nothing takes a delete back");
-    assert_eq!(record.data.as_deref(), Some(r#"{"n":7}"#));
+    // Nothing takes a delete back.
+    assert_is(reader, &key, true, Some(r#"{"n":7}"#)).await;
 
     // The delete overtook the event before it.
-    let key = key_of("or_overtaken");
-    let known = records.delete(&key, &delete).await.unwrap();
+    let known = records.delete(&overtaken, &delete).await.unwrap();
     assert_eq!(known, Known::default());
-    let record = reader.read(&key).await.unwrap();
-    assert_eq!((record.deleted, record.data), (true, None));
-    let written = update(records, &key, 1, r#"{"n":1}"#).await;
+    assert_is(reader, &overtaken, true, None).await;
+    let written = update(records, &overtaken, 1, r#"{"n":1}"#).await;
     let before = Known {
         deleted,
         ..Known::default()
     };
     assert_eq!(written, Written::New(before));
-    let record = reader.read(&key).await.unwrap();
-    assert_eq!(
-        (record.deleted, record.data.as_deref()),
-        (true, Some(r#"{"n":1}"#))
-    );
+    assert_is(reader, &overtaken, true, Some(r#"{"n":1}"#)).await;
 }
 
 async fn writes_at_once_end_in_the_same_state(records: &impl Records, reader: &impl RecordReader) {
@@ -240,11 +246,7 @@ async fn writes_at_once_end_in_the_same_state(records: &impl Records, reader: &i
             Box::pin(records.delete(&key, &delete)),
         );
         deleted.unwrap();
-        let record = reader.read(&key).await.unwrap();
-        assert_eq!(
-            (record.deleted, record.data.as_deref()),
-            (true, Some(r#"{"n":4}"#))
-        );
+        assert_is(reader, &key, true, Some(r#"{"n":4}"#)).await;
     }
 }
 
@@ -267,15 +269,7 @@ async fn update_dated(
         .iter()
         .map(|(number, at, data)| dated(*number, *at, false, data))
         .collect();
-    let (latest, before) = changes.split_last().unwrap();
-    let update = Update {
-        latest: *latest,
-        before,
-        event_type: "order.updated",
-        data: group.last().unwrap().2,
-        occurrences: &[],
-    };
-    Box::pin(records.update(key, &update)).await.unwrap()
+    write_group(records, key, &changes, group.last().unwrap().2).await
 }
 
 async fn what_the_source_dates_last_wins(records: &impl Records, reader: &impl RecordReader) {
@@ -283,32 +277,25 @@ async fn what_the_source_dates_last_wins(records: &impl Records, reader: &impl R
     let [old, new, newer] = [r#"{"n":1}"#, r#"{"n":2}"#, r#"{"n":3}"#];
     let first = update_dated(records, &key, &[(5, 50, new)]).await;
     assert_eq!(first, Written::New(Known::default()));
-    let known = |changes: &[Change]| Known {
-        latest: changes.last().copied().map(KnownEvent::from),
-        memory: Memory::default().after(changes),
-        ..Known::default()
-    };
     let one = [dated(5, 50, false, new)];
     // First seen later, and dated before.
     let late = update_dated(records, &key, &[(6, 40, old)]).await;
-    assert_eq!(late, Written::Kept(known(&one)));
+    assert_eq!(late, Written::Kept(known_after(&one)));
     let repeated = update_dated(records, &key, &[(5, 50, new)]).await;
-    assert_eq!(repeated, Written::Kept(known(&one)));
+    assert_eq!(repeated, Written::Kept(known_after(&one)));
     // Dated alike, first seen before.
     let earlier = update_dated(records, &key, &[(4, 50, old)]).await;
-    assert_eq!(earlier, Written::Kept(known(&one)));
+    assert_eq!(earlier, Written::Kept(known_after(&one)));
     // Of a group, one is late: only what is newer can be written.
     let parted = update_dated(records, &key, &[(8, 45, old), (7, 60, newer)]).await;
-    assert_eq!(parted, Written::Kept(known(&one)));
+    assert_eq!(parted, Written::Kept(known_after(&one)));
     // First seen before, and dated later.
     let written = update_dated(records, &key, &[(3, 55, old), (2, 60, newer)]).await;
-    assert_eq!(written, Written::New(known(&one)));
+    assert_eq!(written, Written::New(known_after(&one)));
     let all = [one[0], dated(3, 55, false, old), dated(2, 60, false, newer)];
     let kept = update_dated(records, &key, &[(2, 60, newer)]).await;
-    assert_eq!(kept, Written::Kept(known(&all)));
-    let record = reader.read(&key).await.unwrap();
-    assert_eq!(record.data.as_deref(), Some(newer));
-    assert!(!record.deleted);
+    assert_eq!(kept, Written::Kept(known_after(&all)));
+    assert_is(reader, &key, false, Some(newer)).await;
 }
 
 async fn the_last_delete_counts_where_the_source_dates_it(
@@ -329,9 +316,8 @@ async fn the_last_delete_counts_where_the_source_dates_it(
     };
     let written = update_dated(records, &key, &[(3, 10, r#"{"n":1}"#)]).await;
     assert_eq!(written, Written::New(deleted), "its data is kept");
-    let record = reader.read(&key).await.unwrap();
-    assert_eq!(record.data.as_deref(), Some(r#"{"n":1}"#));
-    assert!(record.deleted, "the delete is later");
+    // The delete is later.
+    assert_is(reader, &key, true, Some(r#"{"n":1}"#)).await;
     // It is brought back, and the delete comes again.
     let back = update_dated(records, &key, &[(4, 15, "{}"), (1, 30, r#"{"n":2}"#)]).await;
     assert!(matches!(back, Written::New(known) if known.is_deleted()));
@@ -355,11 +341,7 @@ async fn the_last_delete_counts_where_the_source_dates_it(
     let known = records.delete(&key, &again).await.unwrap();
     assert_eq!(known.deleted_sequence, again.sequence);
     assert_eq!(known.deleted, deleted.deleted, "the first stays the first");
-    let record = reader.read(&key).await.unwrap();
-    assert_eq!(
-        (record.deleted, record.data.as_deref()),
-        (true, Some(r#"{"n":2}"#))
-    );
+    assert_is(reader, &key, true, Some(r#"{"n":2}"#)).await;
 }
 
 async fn dated_writes_at_once_end_in_the_same_state(
@@ -368,10 +350,8 @@ async fn dated_writes_at_once_end_in_the_same_state(
 ) {
     for (round, delete_at) in [35, 45, 35, 45].into_iter().enumerate() {
         let key = key("order", &format!("or_dated_race{round}"));
-        let (delete, earlier) = (
-            dated(9, delete_at, true, "{}"),
-            dated(8, 15, true, r#"{"a":1}"#),
-        );
+        let delete = dated(9, delete_at, true, "{}");
+        let earlier = dated(8, 15, true, r#"{"a":1}"#);
         let (.., one, other) = tokio::join!(
             Box::pin(update_dated(records, &key, &[(1, 40, r#"{"n":4}"#)])),
             Box::pin(update_dated(records, &key, &[(2, 30, r#"{"n":3}"#)])),
@@ -380,11 +360,7 @@ async fn dated_writes_at_once_end_in_the_same_state(
             Box::pin(records.delete(&key, &earlier)),
         );
         assert!(one.is_ok() && other.is_ok());
-        let record = reader.read(&key).await.unwrap();
-        assert_eq!(
-            (record.deleted, record.data.as_deref()),
-            (delete_at > 40, Some(r#"{"n":4}"#))
-        );
+        assert_is(reader, &key, delete_at > 40, Some(r#"{"n":4}"#)).await;
     }
 }
 
@@ -393,8 +369,7 @@ async fn a_kind_that_is_timed_later_keeps_its_order(
     records: &impl Records,
     reader: &impl RecordReader,
 ) {
-    let key_of = |id| key("order", id);
-    let key = key_of("or_timed_later");
+    let [key, deleted] = ["or_timed_later", "or_deleted_for_ever"].map(|id| key("order", id));
     update(records, &key, 5, r#"{"n":5}"#).await;
     let before = change(5, false, r#"{"n":5}"#).order().at().millis();
     let late = update_dated(records, &key, &[(6, before - 1, r#"{"n":1}"#)]).await;
@@ -403,25 +378,19 @@ async fn a_kind_that_is_timed_later_keeps_its_order(
     assert!(matches!(alike, Written::Kept(_)), "its id is smaller");
     let newer = update_dated(records, &key, &[(7, before, r#"{"n":7}"#)]).await;
     assert!(matches!(newer, Written::New(_)), "its id is greater");
-    let record = reader.read(&key).await.unwrap();
-    assert_eq!(record.data.as_deref(), Some(r#"{"n":7}"#));
+    assert_is(reader, &key, false, Some(r#"{"n":7}"#)).await;
 
-    let key = key_of("or_deleted_for_ever");
     let last = change(1, true, "{}");
-    records.delete(&key, &last).await.unwrap();
-    let delete = dated(2, before, true, "{}");
-    records.delete(&key, &delete).await.unwrap();
-    let written = update_dated(records, &key, &[(3, before + 9, r#"{"n":3}"#)]).await;
+    for delete in [last, dated(2, before, true, "{}")] {
+        records.delete(&deleted, &delete).await.unwrap();
+    }
+    let written = update_dated(records, &deleted, &[(3, before + 9, r#"{"n":3}"#)]).await;
     let known = Known {
         deleted: Some((last.id, last.hash)),
         ..Known::default()
     };
     assert_eq!(written, Written::New(known));
-    let record = reader.read(&key).await.unwrap();
-    assert_eq!(
-        (record.deleted, record.data.as_deref()),
-        (true, Some(r#"{"n":3}"#))
-    );
+    assert_is(reader, &deleted, true, Some(r#"{"n":3}"#)).await;
 }
 
 async fn occurrences_are_collected_in_any_order(
@@ -502,11 +471,8 @@ fn records_of(fixture: &crate::fixtures::Fixture) -> Vec<&str> {
         return Vec::new();
     };
     let text = std::str::from_utf8(&fixture.body).expect("a readable body is text");
-    let places = events.good.iter().filter_map(|good| good.at);
-    let places: Vec<_> = places
-        .take(15)
-        .map(|[begin, end]| &text[begin..end])
-        .collect();
+    let places = events.good.iter().filter_map(|good| good.at).take(15);
+    let places: Vec<_> = places.map(|[begin, end]| &text[begin..end]).collect();
     if !places.is_empty() || events.good.is_empty() || events.elements > 10 {
         return places;
     }

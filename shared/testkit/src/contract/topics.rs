@@ -1,12 +1,13 @@
 //! [`Queues`] where the place is an SNS topic: what is said to be accepted reaches a queue that is subscribed to it with raw
 //! delivery, once and unchanged.
 
-use std::collections::BTreeSet;
-
 use domain::envelope::Body;
-use domain::ports::{BATCH_COUNT, Message, Queues, TOPIC_BATCH_BYTES};
+use domain::ports::{Message, Queues, TOPIC_BATCH_BYTES};
 
-use super::queues::{QueueReader, QueueSet, accepted, fifo_message, message, send, traced};
+use super::queues::{
+    QueueReader, QueueSet, a_full_batch_is_taken_and_a_fuller_one_is_not, accepted, fifo_message,
+    message, send, traced,
+};
 use crate::fakes::Sent;
 
 /// Holds an implementation of [`Queues`] to its contract for topics. The set names topics, and the reader takes what reached
@@ -33,14 +34,7 @@ pub async fn topics(queues: &impl Queues, set: &QueueSet, reader: &impl QueueRea
     };
     assert_eq!(reader.take(standard, 1).await, [expected]);
 
-    let bodies: Vec<_> = (0..=BATCH_COUNT).map(|n| format!("message {n}")).collect();
-    let messages: Vec<_> = bodies.iter().map(|body| message(body)).collect();
-    let error = queues.send(standard, &messages).await;
-    assert!(error.is_err(), "eleven messages are no batch");
-    send(queues, standard, &messages[..BATCH_COUNT]).await;
-    let arrived = reader.take(standard, BATCH_COUNT).await.into_iter();
-    let arrived: BTreeSet<_> = arrived.map(|sent| sent.body).collect();
-    assert_eq!(arrived, bodies[..BATCH_COUNT].iter().cloned().collect());
+    a_full_batch_is_taken_and_a_fuller_one_is_not(queues, set, reader).await;
 
     let whole = "x".repeat(TOPIC_BATCH_BYTES);
     send(queues, standard, &[message(&whole)]).await;

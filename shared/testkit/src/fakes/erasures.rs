@@ -1,7 +1,6 @@
 //! Erasures as the accounts table keeps them, beside the accounts and URL tokens that they delete.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Mutex;
 
 use domain::account::AccountName;
 use domain::erasure::{
@@ -10,87 +9,65 @@ use domain::erasure::{
 use domain::ports::PortError;
 use domain::timestamp::Timestamp;
 
-use super::script::Script;
-use super::{lock, page};
+use super::{Fake, Kept, page};
 
+/// Erasures that can be read. The scope of a call is the account.
+pub type FakeErasures = Fake<Table>;
+
+/// What the table has.
 #[derive(Debug, Default)]
-struct Table {
+pub struct Table {
     erasures: BTreeMap<(AccountName, ErasureId), Erasure>,
     accounts: BTreeMap<AccountName, Removal>,
     tokens: BTreeSet<(AccountName, String)>,
     unreadable: usize,
 }
 
-/// Erasures that can be read.
-#[derive(Debug)]
-pub struct FakeErasures {
-    script: Script,
-    table: Mutex<Table>,
-}
-
-impl Default for FakeErasures {
-    fn default() -> Self {
-        Self {
-            script: Script::new(
-                "erasures",
-                &[
-                    ("find", "erasures.find"),
-                    ("begin", "erasures.begin"),
-                    ("running", "erasures.running"),
-                    ("advance", "erasures.advance"),
-                    ("erase_tokens", "erasures.erase_tokens"),
-                    ("erase_account", "erasures.erase_account"),
-                ],
-            ),
-            table: Mutex::default(),
-        }
-    }
+impl Kept for Table {
+    const CALLS: &'static [&'static str] = &[
+        "erasures.find",
+        "erasures.begin",
+        "erasures.running",
+        "erasures.advance",
+        "erasures.erase_tokens",
+        "erasures.erase_account",
+    ];
 }
 
 impl FakeErasures {
-    /// The faults; calls are distinguished by the account.
-    #[must_use]
-    pub fn script(&self) -> &Script {
-        &self.script
-    }
-
     /// Keeps an account, and what deleting it comes to while it is there.
     pub fn keep_account(&self, account: &AccountName, removal: Removal) {
-        lock(&self.table).accounts.insert(account.clone(), removal);
+        self.state().accounts.insert(account.clone(), removal);
     }
 
     /// Keeps a retired URL token of an account.
     pub fn keep_token(&self, account: &AccountName, token: &str) {
         let token = (account.clone(), token.to_owned());
-        lock(&self.table).tokens.insert(token);
+        self.state().tokens.insert(token);
     }
 
     /// Keeps so many erasures that cannot be read.
     pub fn keep_unreadable(&self, count: usize) {
-        lock(&self.table).unreadable = count;
+        self.state().unreadable = count;
     }
 
     /// The accounts that are there.
     #[must_use]
     pub fn accounts(&self) -> Vec<AccountName> {
-        lock(&self.table).accounts.keys().cloned().collect()
+        self.state().accounts.keys().cloned().collect()
     }
 
     /// Whose tokens are there.
     #[must_use]
     pub fn tokens(&self) -> Vec<AccountName> {
-        let table = lock(&self.table);
-        table
-            .tokens
-            .iter()
-            .map(|(account, _)| account.clone())
-            .collect()
+        let tokens = self.state().tokens.clone().into_iter();
+        tokens.map(|(account, _)| account).collect()
     }
 
     /// Every erasure.
     #[must_use]
     pub fn erasures(&self) -> Vec<Erasure> {
-        lock(&self.table).erasures.values().cloned().collect()
+        self.state().erasures.values().cloned().collect()
     }
 }
 
@@ -101,61 +78,46 @@ impl Erasures for FakeErasures {
         id: &ErasureId,
     ) -> Result<Option<Erasure>, PortError> {
         let begun = self.script.begin("find", account.as_str()).await?;
-        let found = lock(&self.table)
-            .erasures
-            .get(&(account.clone(), id.clone()))
-            .cloned();
-        begun.done(found)
+        let key = (account.clone(), id.clone());
+        begun.done(self.state().erasures.get(&key).cloned())
     }
 
     async fn begin_erasure(&self, erasure: &Erasure) -> Result<Begun, PortError> {
         let account = &erasure.account;
         let begun = self.script.begin("begin", account.as_str()).await?;
-        let kept = {
-            let mut table = lock(&self.table);
-            let key = (account.clone(), erasure.id.clone());
-            match table.erasures.get(&key).filter(|known| known.is_running()) {
-                Some(running) => Begun::Running(Box::new(running.clone())),
-                None => {
-                    table.erasures.insert(key, erasure.clone());
-                    Begun::Now
-                }
-            }
-        };
-        begun.done(kept)
+        let mut table = self.state();
+        let key = (account.clone(), erasure.id.clone());
+        let known = table.erasures.get(&key);
+        if let Some(running) = known.filter(|known| known.is_running()) {
+            return begun.done(Begun::Running(Box::new(running.clone())));
+        }
+        table.erasures.insert(key, erasure.clone());
+        begun.done(Begun::Now)
     }
 }
 
 impl ErasureJobs for FakeErasures {
     async fn running(&self) -> Result<RunningErasures, PortError> {
         let begun = self.script.begin("running", "").await?;
-        let running = {
-            let table = lock(&self.table);
-            let erasures = table.erasures.values();
-            RunningErasures {
-                erasures: erasures
-                    .filter(|known| known.is_running())
-                    .cloned()
-                    .collect(),
-                unreadable: table.unreadable,
-            }
-        };
-        begun.done(running)
+        let mut erasures = self.erasures();
+        erasures.retain(Erasure::is_running);
+        let unreadable = self.state().unreadable;
+        begun.done(RunningErasures {
+            erasures,
+            unreadable,
+        })
     }
 
     async fn advance(&self, seen: &Erasure, next: &Erasure) -> Result<bool, PortError> {
         let account = &seen.account;
         let begun = self.script.begin("advance", account.as_str()).await?;
-        let is_kept = {
-            let mut table = lock(&self.table);
-            let key = (account.clone(), seen.id.clone());
-            let is_seen = table.erasures.get(&key) == Some(seen);
-            if is_seen {
-                table.erasures.insert(key, next.clone());
-            }
-            is_seen
-        };
-        begun.done(is_kept)
+        let mut table = self.state();
+        let key = (account.clone(), seen.id.clone());
+        let is_seen = table.erasures.get(&key) == Some(seen);
+        if is_seen {
+            table.erasures.insert(key, next.clone());
+        }
+        begun.done(is_seen)
     }
 
     async fn erase_tokens(
@@ -164,18 +126,14 @@ impl ErasureJobs for FakeErasures {
         after: Option<&Cursor>,
     ) -> Result<Page, PortError> {
         let begun = self.script.begin("erase_tokens", account.as_str()).await?;
-        let page = {
-            let mut table = lock(&self.table);
-            let all = table.tokens.iter().map(|(_, token)| token.clone());
-            let (tokens, next) = page(all.collect(), after);
-            let before = table.tokens.len();
-            table
-                .tokens
-                .retain(|(owner, token)| owner != account || !tokens.contains(token));
-            let erased = u64::try_from(before - table.tokens.len()).expect("few tokens");
-            Page { erased, next }
-        };
-        begun.done(page)
+        let kept = &mut self.state().tokens;
+        let all = kept.iter().map(|(_, token)| token.clone());
+        let (tokens, next) = page(all.collect(), after);
+        let erased = kept.extract_if(.., |(owner, token)| {
+            owner == account && tokens.contains(token)
+        });
+        let erased = erased.count() as u64;
+        begun.done(Page { erased, next })
     }
 
     async fn erase_account(
@@ -184,15 +142,12 @@ impl ErasureJobs for FakeErasures {
         _now: Timestamp,
     ) -> Result<Removal, PortError> {
         let begun = self.script.begin("erase_account", account.as_str()).await?;
-        let removal = {
-            let mut table = lock(&self.table);
-            let removal = table.accounts.get(account).copied();
-            let removal = removal.unwrap_or(Removal::Gone);
-            if removal == Removal::Gone {
-                table.accounts.remove(account);
-            }
-            removal
-        };
+        let accounts = &mut self.state().accounts;
+        let removal = accounts.get(account).copied();
+        let removal = removal.unwrap_or(Removal::Gone);
+        if removal == Removal::Gone {
+            accounts.remove(account);
+        }
         begun.done(removal)
     }
 }

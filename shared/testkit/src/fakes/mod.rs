@@ -13,6 +13,7 @@ mod redelivery;
 mod script;
 mod tokens;
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use domain::erasure::Cursor;
@@ -27,8 +28,56 @@ pub use redelivery::FakeRedelivery;
 pub use script::{Fault, Faults, Journal, Script, Step};
 pub use tokens::FakeTokens;
 
+/// A stand-in for one port: what it keeps, and the script of its faults.
+#[derive(Debug)]
+pub struct Fake<K> {
+    script: Script,
+    state: Mutex<K>,
+}
+
+/// What a stand-in keeps, with the operations of its port.
+pub trait Kept: Default {
+    /// The operations as journals name them: `receipts.keep` is `keep` of the port `receipts`.
+    const CALLS: &'static [&'static str];
+}
+
+impl<K: Kept> Default for Fake<K> {
+    fn default() -> Self {
+        Self {
+            script: Script::new(K::CALLS),
+            state: Mutex::default(),
+        }
+    }
+}
+
+impl<K: Kept> Fake<K> {
+    /// A stand-in that writes into a journal which others share.
+    #[must_use]
+    pub fn sharing(journal: &Journal) -> Self {
+        let mut fake = Self::default();
+        fake.script.share(journal);
+        fake
+    }
+
+    /// The faults.
+    #[must_use]
+    pub fn script(&self) -> &Script {
+        &self.script
+    }
+
+    /// How often each operation was called.
+    #[must_use]
+    pub fn calls(&self) -> BTreeMap<&'static str, usize> {
+        self.script.calls()
+    }
+
+    fn state(&self) -> MutexGuard<'_, K> {
+        lock(&self.state)
+    }
+}
+
 /// Takes a lock; a test that panicked while it held one has said enough already.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -1,14 +1,13 @@
 //! Queues as SQS keeps them, and topics as SNS does.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Mutex;
 
 use domain::envelope::Envelope;
 use domain::ports::{BATCH_COUNT, Message, PortError, QueueUrl, Queues};
 use serde_json::Value;
 
-use super::lock;
-use super::script::{Begun, Journal, Script};
+use super::script::Begun;
+use super::{Fake, Kept};
 
 /// A message that a queue accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,15 +46,12 @@ impl Sent {
 
 /// Queues that keep what they accept. Every URL is a queue until it is [removed](FakeQueues::remove); one
 /// that ends in `.fifo` asks for what a FIFO queue asks, without content-based deduplication. A topic keeps what is published
-/// as a queue that is subscribed to it would, and takes as much in one call as SNS does.
-#[derive(Debug)]
-pub struct FakeQueues {
-    script: Script,
-    state: Mutex<State>,
-}
+/// as a queue that is subscribed to it would, and takes as much in one call as SNS does. The scope of a call is the URL.
+pub type FakeQueues = Fake<State>;
 
+/// The queues.
 #[derive(Debug, Default)]
-struct State {
+pub struct State {
     messages: BTreeMap<QueueUrl, Vec<Sent>>,
     deduplicated: BTreeSet<(QueueUrl, String)>,
     removed: BTreeSet<QueueUrl>,
@@ -63,50 +59,22 @@ struct State {
     whole: bool,
 }
 
-impl Default for FakeQueues {
-    fn default() -> Self {
-        Self {
-            script: Script::new("queues", &[("send", "queues.send")]),
-            state: Mutex::default(),
-        }
-    }
+impl Kept for State {
+    const CALLS: &'static [&'static str] = &["queues.send"];
 }
 
 impl FakeQueues {
-    /// Queues that write into a journal which others share.
-    #[must_use]
-    pub fn sharing(journal: &Journal) -> Self {
-        let mut queues = Self::default();
-        queues.script.share(journal);
-        queues
-    }
-
-    /// The faults; calls are distinguished by the queue's URL.
-    #[must_use]
-    pub fn script(&self) -> &Script {
-        &self.script
-    }
-
-    /// How often each operation was called.
-    #[must_use]
-    pub fn calls(&self) -> BTreeMap<&'static str, usize> {
-        self.script.calls()
-    }
-
     /// The messages of a queue, in the order in which it accepted them.
     #[must_use]
     pub fn messages(&self, queue: &QueueUrl) -> Vec<Sent> {
-        lock(&self.state)
-            .messages
-            .get(queue)
-            .cloned()
-            .unwrap_or_default()
+        let state = self.state();
+        state.messages.get(queue).cloned().unwrap_or_default()
     }
 
     /// The queues that have messages, and how many.
     #[must_use]
     pub fn counts(&self) -> BTreeMap<QueueUrl, usize> {
-        let state = lock(&self.state);
+        let state = self.state();
         let counts = state.messages.iter();
         counts
             .map(|(queue, messages)| (queue.clone(), messages.len()))
@@ -115,27 +83,27 @@ impl FakeQueues {
 
     /// Takes all messages out of all queues. FIFO queues still know what they have seen.
     pub fn purge(&self) {
-        lock(&self.state).messages.clear();
+        self.state().messages.clear();
     }
 
     /// Deletes a queue: sending to it answers that it does not exist, which an operator can correct.
     pub fn remove(&self, queue: &QueueUrl) {
-        lock(&self.state).removed.insert(queue.clone());
+        self.state().removed.insert(queue.clone());
     }
 
     /// Brings a removed queue back.
     pub fn restore(&self, queue: &QueueUrl) {
-        lock(&self.state).removed.remove(queue);
+        self.state().removed.remove(queue);
     }
 
     /// Sets a queue's `MaximumMessageSize` in bytes.
     pub fn limit(&self, queue: &QueueUrl, bytes: usize) {
-        lock(&self.state).limits.insert(queue.clone(), bytes);
+        self.state().limits.insert(queue.clone(), bytes);
     }
 
     /// From here on one bad entry has its whole batch refused, as SQS does for some faults of content.
     pub fn refuse_whole_batches(&self) {
-        lock(&self.state).whole = true;
+        self.state().whole = true;
     }
 }
 
@@ -149,7 +117,7 @@ impl Queues for FakeQueues {
             return Ok(Vec::new());
         }
         let begun = self.script.begin("send", queue.as_str()).await?;
-        let answers = lock(&self.state).take(queue, batch, &begun)?;
+        let answers = self.state().take(queue, batch, &begun)?;
         begun.done(answers)
     }
 }

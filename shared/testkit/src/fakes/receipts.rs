@@ -1,7 +1,6 @@
 //! Receipts, retry markers and failed deliveries as the receipts table keeps them.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Mutex;
 
 use domain::account::{AccountName, TokenHash, WebhookId};
 use domain::identity::{BodyHash, DeliveryId, RetryKey};
@@ -12,8 +11,7 @@ use domain::signature::{Assurance, Form};
 use domain::timestamp::Timestamp;
 use http::HeaderMap;
 
-use super::lock;
-use super::script::{Journal, Script};
+use super::{Fake, Kept};
 
 /// A delivery that was kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,76 +57,45 @@ pub struct RecordedFailure {
     pub cause: &'static str,
 }
 
-/// Receipts that can be read.
-#[derive(Debug)]
-pub struct FakeReceipts {
-    script: Script,
-    state: Mutex<State>,
-}
+/// Receipts that can be read. The scope of a call is the account.
+pub type FakeReceipts = Fake<State>;
 
 /// A marker's key, without a borrow.
 type StoredKey = (AccountName, TokenHash, RetryKey);
 
+/// The items.
 #[derive(Debug, Default)]
-struct State {
+pub struct State {
     kept: BTreeMap<(AccountName, DeliveryId), KeptReceipt>,
     markers: HashMap<StoredKey, Marker>,
     claims: HashMap<AccountName, Timestamp>,
     failures: Vec<RecordedFailure>,
 }
 
-impl Default for FakeReceipts {
-    fn default() -> Self {
-        Self {
-            script: Script::new(
-                "receipts",
-                &[
-                    ("keep", "receipts.keep"),
-                    ("marker", "receipts.marker"),
-                    ("lease", "receipts.lease"),
-                    ("mark", "receipts.mark"),
-                    ("unmark", "receipts.unmark"),
-                    ("record_failure", "receipts.record_failure"),
-                    ("claim_check", "receipts.claim_check"),
-                ],
-            ),
-            state: Mutex::default(),
-        }
-    }
+impl Kept for State {
+    const CALLS: &'static [&'static str] = &[
+        "receipts.keep",
+        "receipts.marker",
+        "receipts.lease",
+        "receipts.mark",
+        "receipts.unmark",
+        "receipts.record_failure",
+        "receipts.claim_check",
+    ];
 }
 
 impl FakeReceipts {
-    /// Receipts that write into a journal which others share.
-    #[must_use]
-    pub fn sharing(journal: &Journal) -> Self {
-        let mut receipts = Self::default();
-        receipts.script.share(journal);
-        receipts
-    }
-
-    /// The faults; calls are distinguished by the account.
-    #[must_use]
-    pub fn script(&self) -> &Script {
-        &self.script
-    }
-
-    /// How often each operation was called.
-    #[must_use]
-    pub fn calls(&self) -> BTreeMap<&'static str, usize> {
-        self.script.calls()
-    }
-
     /// The deliveries that were kept, by account and delivery id.
     #[must_use]
     pub fn kept(&self) -> Vec<KeptReceipt> {
-        lock(&self.state).kept.values().cloned().collect()
+        self.state().kept.values().cloned().collect()
     }
 
     /// The marker for such bytes, without counting the question.
     #[must_use]
     pub fn marker_of(&self, account: &AccountName, body: &[u8]) -> Option<Marker> {
         let hash = RetryKey::from(BodyHash::of(body));
-        let state = lock(&self.state);
+        let state = self.state();
         let mut markers = state.markers.iter();
         let found = markers.find(|((of, _, bytes), _)| of == account && *bytes == hash);
         found.map(|(_, marker)| *marker)
@@ -137,13 +104,13 @@ impl FakeReceipts {
     /// How many markers there are.
     #[must_use]
     pub fn marker_count(&self) -> usize {
-        lock(&self.state).markers.len()
+        self.state().markers.len()
     }
 
     /// The failed deliveries, in the order in which they were counted.
     #[must_use]
     pub fn failures(&self) -> Vec<RecordedFailure> {
-        lock(&self.state).failures.clone()
+        self.state().failures.clone()
     }
 }
 
@@ -151,7 +118,7 @@ impl Receipts for FakeReceipts {
     async fn keep(&self, receipt: &Receipt<'_>) -> Result<(), PortError> {
         let begun = self.script.begin("keep", receipt.account.as_str()).await?;
         let key = (receipt.account.clone(), receipt.delivery);
-        lock(&self.state)
+        self.state()
             .kept
             .entry(key)
             .or_insert_with(|| KeptReceipt {
@@ -178,7 +145,7 @@ impl Receipts for FakeReceipts {
             .script
             .begin("record_failure", failure.account.as_str())
             .await?;
-        lock(&self.state).failures.push(RecordedFailure {
+        self.state().failures.push(RecordedFailure {
             account: failure.account.clone(),
             delivery: failure.delivery,
             at: failure.at,
@@ -191,7 +158,7 @@ impl Receipts for FakeReceipts {
 impl Markers for FakeReceipts {
     async fn find(&self, key: MarkerKey<'_>) -> Result<Option<Marker>, PortError> {
         let begun = self.script.begin("marker", key.account.as_str()).await?;
-        let marker = lock(&self.state).markers.get(&stored(key)).copied();
+        let marker = self.state().markers.get(&stored(key)).copied();
         begun.done(marker)
     }
 
@@ -202,7 +169,7 @@ impl Markers for FakeReceipts {
         until: Timestamp,
     ) -> Result<bool, PortError> {
         let begun = self.script.begin("lease", key.account.as_str()).await?;
-        let taken = match lock(&self.state).markers.get_mut(&stored(key)) {
+        let taken = match self.state().markers.get_mut(&stored(key)) {
             Some(marker) if marker == seen => {
                 marker.leased_until = until;
                 true
@@ -220,30 +187,22 @@ impl Markers for FakeReceipts {
         until: Timestamp,
     ) -> Result<(), PortError> {
         let begun = self.script.begin("mark", key.account.as_str()).await?;
-        {
-            let mut state = lock(&self.state);
-            let key = stored(key);
-            let present = state.markers.get(&key);
-            if present.is_none_or(|present| present.leased_until == until || present.expires <= now)
-            {
-                state.markers.insert(key, *marker);
-            }
+        let mut state = self.state();
+        let key = stored(key);
+        let present = state.markers.get(&key);
+        if present.is_none_or(|present| present.leased_until == until || present.expires <= now) {
+            state.markers.insert(key, *marker);
         }
         begun.done(())
     }
 
     async fn unmark(&self, key: MarkerKey<'_>, until: Timestamp) -> Result<(), PortError> {
         let begun = self.script.begin("unmark", key.account.as_str()).await?;
-        {
-            let mut state = lock(&self.state);
-            let key = stored(key);
-            if state
-                .markers
-                .get(&key)
-                .is_some_and(|marker| marker.leased_until == until)
-            {
-                state.markers.remove(&key);
-            }
+        let mut state = self.state();
+        let key = stored(key);
+        let present = state.markers.get(&key);
+        if present.is_some_and(|present| present.leased_until == until) {
+            state.markers.remove(&key);
         }
         begun.done(())
     }
@@ -257,16 +216,12 @@ impl CheckClaims for FakeReceipts {
         until: Timestamp,
     ) -> Result<bool, PortError> {
         let begun = self.script.begin("claim_check", account.as_str()).await?;
-        let claimed = {
-            let mut state = lock(&self.state);
-            let claims = &mut state.claims;
-            let is_free = claims.get(account).is_none_or(|until| *until <= now);
-            if is_free {
-                claims.insert(account.clone(), until);
-            }
-            is_free
-        };
-        begun.done(claimed)
+        let claims = &mut self.state().claims;
+        let is_free = claims.get(account).is_none_or(|until| *until <= now);
+        if is_free {
+            claims.insert(account.clone(), until);
+        }
+        begun.done(is_free)
     }
 }
 

@@ -1,7 +1,6 @@
 //! Records as the records table keeps them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Mutex;
 
 use domain::account::AccountName;
 use domain::erasure::{Cursor, ErasableRecords, Page, Trace};
@@ -10,8 +9,7 @@ use domain::identity::EventId;
 use domain::ports::{PortError, Records, Update, Written};
 use domain::record::RecordKey;
 
-use super::script::{Journal, Script};
-use super::{lock, page};
+use super::{Fake, Kept, page};
 
 /// A record as the table has it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -34,62 +32,34 @@ impl StoredRecord {
     }
 }
 
-/// Records that can be read.
-#[derive(Debug)]
-pub struct FakeRecords {
-    script: Script,
-    records: Mutex<BTreeMap<RecordKey, StoredRecord>>,
-}
+/// Records that can be read. The scope of a call is the record's key as text.
+pub type FakeRecords = Fake<State>;
 
-impl Default for FakeRecords {
-    fn default() -> Self {
-        Self {
-            script: Script::new(
-                "records",
-                &[
-                    ("update", "records.update"),
-                    ("delete", "records.delete"),
-                    ("erase_records", "records.erase_records"),
-                    ("trace", "records.trace"),
-                    ("erase_record", "records.erase_record"),
-                ],
-            ),
-            records: Mutex::default(),
-        }
-    }
+/// Records by key.
+#[derive(Debug, Default)]
+pub struct State(BTreeMap<RecordKey, StoredRecord>);
+
+impl Kept for State {
+    const CALLS: &'static [&'static str] = &[
+        "records.update",
+        "records.delete",
+        "records.erase_records",
+        "records.trace",
+        "records.erase_record",
+    ];
 }
 
 impl FakeRecords {
-    /// Records that write into a journal which others share.
-    #[must_use]
-    pub fn sharing(journal: &Journal) -> Self {
-        let mut records = Self::default();
-        records.script.share(journal);
-        records
-    }
-
-    /// The faults; calls are distinguished by the record's key as text.
-    #[must_use]
-    pub fn script(&self) -> &Script {
-        &self.script
-    }
-
-    /// How often each operation was called.
-    #[must_use]
-    pub fn calls(&self) -> BTreeMap<&'static str, usize> {
-        self.script.calls()
-    }
-
     /// A record.
     #[must_use]
     pub fn record(&self, key: &RecordKey) -> Option<StoredRecord> {
-        lock(&self.records).get(key).cloned()
+        self.state().0.get(key).cloned()
     }
 
     /// Every record.
     #[must_use]
     pub fn records(&self) -> BTreeMap<RecordKey, StoredRecord> {
-        lock(&self.records).clone()
+        self.state().0.clone()
     }
 }
 
@@ -104,11 +74,9 @@ impl Records for FakeRecords {
         if !fits(key) {
             return Err(begun.permanent("ValidationException"));
         }
-        let written = lock(&self.records)
-            .entry(key.clone())
-            .or_default()
-            .update(update);
-        begun.done(written)
+        let mut records = self.state();
+        let record = records.0.entry(key.clone()).or_default();
+        begun.done(record.update(update))
     }
 
     async fn delete(&self, key: &RecordKey, delete: &Change) -> Result<Known, PortError> {
@@ -116,18 +84,15 @@ impl Records for FakeRecords {
         if !fits(key) {
             return Err(begun.permanent("ValidationException"));
         }
-        let known = {
-            let mut records = lock(&self.records);
-            let record = records.entry(key.clone()).or_default();
-            let known = record.known;
-            // A delete without a place is final.
-            if known.deleted.is_none() || known.deleted_sequence.is_some() {
-                let deleted = &mut record.known.deleted;
-                deleted.get_or_insert((delete.id, delete.hash));
-                record.known.deleted_sequence = known.deleted_sequence.max(delete.sequence);
-            }
-            known
-        };
+        let mut records = self.state();
+        let record = records.0.entry(key.clone()).or_default();
+        let known = record.known;
+        // A delete without a place is final.
+        if known.deleted.is_none() || known.deleted_sequence.is_some() {
+            let deleted = &mut record.known.deleted;
+            deleted.get_or_insert((delete.id, delete.hash));
+            record.known.deleted_sequence = known.deleted_sequence.max(delete.sequence);
+        }
         begun.done(known)
     }
 }
@@ -141,12 +106,7 @@ impl StoredRecord {
         if known.latest.is_some_and(|stored| !stored.is_before(first)) {
             return Written::Kept(known);
         }
-        let said: Vec<Change> = update
-            .before
-            .iter()
-            .chain([&update.latest])
-            .copied()
-            .collect();
+        let said = [update.before, &[update.latest]].concat();
         self.known.memory = known.memory.after(&said);
         self.known.latest = Some(update.latest.into());
         self.event_type = Some(update.event_type.to_owned());
@@ -162,20 +122,18 @@ impl ErasableRecords for FakeRecords {
         after: Option<&Cursor>,
     ) -> Result<Page, PortError> {
         let begun = self.script.begin("erase_records", account.as_str()).await?;
-        let page = {
-            let mut records = lock(&self.records);
-            let (keys, next) = page(records.keys().map(ToString::to_string).collect(), after);
-            let before = records.len();
-            records.retain(|key, _| key.account != *account || !keys.contains(&key.to_string()));
-            let erased = u64::try_from(before - records.len()).expect("few records");
-            Page { erased, next }
-        };
-        begun.done(page)
+        let State(records) = &mut *self.state();
+        let (keys, next) = page(records.keys().map(ToString::to_string).collect(), after);
+        let erased = records.extract_if(.., |key, _| {
+            key.account == *account && keys.contains(&key.to_string())
+        });
+        let erased = erased.count() as u64;
+        begun.done(Page { erased, next })
     }
 
     async fn trace(&self, key: &RecordKey) -> Result<Option<Trace>, PortError> {
         let begun = self.script.begin("trace", &key.to_string()).await?;
-        let record = lock(&self.records).get(key).cloned();
+        let record = self.record(key);
         begun.done(record.map(|record| {
             let latest = record.known.latest.map(|latest| latest.id);
             let deleted = record.known.deleted.map(|(id, _)| id);
@@ -195,15 +153,12 @@ impl ErasableRecords for FakeRecords {
         latest: Option<EventId>,
     ) -> Result<bool, PortError> {
         let begun = self.script.begin("erase_record", &key.to_string()).await?;
-        let is_erased = {
-            let mut records = lock(&self.records);
-            let known = records.get(key).map(|record| record.known.latest);
-            let is_same = known.is_none_or(|known| known.map(|known| known.id) == latest);
-            if is_same {
-                records.remove(key);
-            }
-            is_same
-        };
-        begun.done(is_erased)
+        let State(records) = &mut *self.state();
+        let known = records.get(key).map(|record| record.known.latest);
+        let is_same = known.is_none_or(|known| known.map(|known| known.id) == latest);
+        if is_same {
+            records.remove(key);
+        }
+        begun.done(is_same)
     }
 }

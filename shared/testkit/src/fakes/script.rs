@@ -177,7 +177,7 @@ pub struct Faults<'s> {
 
 #[derive(Debug, Clone)]
 struct Rule {
-    operation: &'static str,
+    call: &'static str,
     scope: Option<String>,
     left: Option<usize>,
     fault: Fault,
@@ -220,8 +220,7 @@ impl Faults<'_> {
 /// ```
 #[derive(Debug)]
 pub struct Script {
-    port: &'static str,
-    operations: &'static [(&'static str, &'static str)],
+    known: &'static [&'static str],
     calls: Mutex<BTreeMap<&'static str, usize>>,
     rules: Mutex<Vec<Rule>>,
     journal: Journal,
@@ -231,7 +230,6 @@ pub struct Script {
 #[derive(Debug)]
 pub(super) struct Begun<'s> {
     script: &'s Script,
-    operation: &'static str,
     call: &'static str,
     scope: String,
     lost: Option<PortError>,
@@ -239,14 +237,10 @@ pub(super) struct Begun<'s> {
 }
 
 impl Script {
-    /// A script for a port's operations, each with its name and the name that it has in journals.
-    pub(super) fn new(
-        port: &'static str,
-        operations: &'static [(&'static str, &'static str)],
-    ) -> Self {
+    /// A script for the operations of a port, as journals name them.
+    pub(super) fn new(known: &'static [&'static str]) -> Self {
         Self {
-            port,
-            operations,
+            known,
             calls: Mutex::default(),
             rules: Mutex::default(),
             journal: Journal::default(),
@@ -262,11 +256,10 @@ impl Script {
     /// # Panics
     /// The port has no such operation.
     pub fn on(&self, operation: &str) -> Faults<'_> {
-        let (operation, _) = self.find(operation);
         Faults {
             script: self,
             rule: Rule {
-                operation,
+                call: self.find(operation),
                 scope: None,
                 left: Some(1),
                 fault: Fault::nothing(),
@@ -285,9 +278,10 @@ impl Script {
         lock(&self.calls).clone()
     }
 
-    fn find(&self, operation: &str) -> (&'static str, &'static str) {
-        let known = self.operations.iter().find(|(name, _)| *name == operation);
-        *known.unwrap_or_else(|| panic!("{} cannot {operation:?}", self.port))
+    fn find(&self, operation: &str) -> &'static str {
+        let port_of = |call: &&'static str| call.strip_suffix(operation)?.strip_suffix('.');
+        let call = self.known.iter().find(|call| port_of(call).is_some());
+        call.unwrap_or_else(|| panic!("{operation:?} is none of {:?}", self.known))
     }
 
     /// Counts a call and lets its fault happen.
@@ -296,16 +290,15 @@ impl Script {
         operation: &'static str,
         scope: &str,
     ) -> Result<Begun<'_>, PortError> {
-        let (operation, call) = self.find(operation);
+        let call = self.find(operation);
         *lock(&self.calls).entry(operation).or_default() += 1;
         self.journal.note(call, scope, false);
-        let Fault { delay, act } = self.take(operation, scope);
+        let Fault { delay, act } = self.take(call, scope);
         if !delay.is_zero() {
             tokio::time::sleep(delay).await;
         }
         let mut begun = Begun {
             script: self,
-            operation,
             call,
             scope: scope.to_owned(),
             lost: None,
@@ -327,10 +320,10 @@ impl Script {
         Ok(begun)
     }
 
-    fn take(&self, operation: &str, scope: &str) -> Fault {
+    fn take(&self, call: &str, scope: &str) -> Fault {
         let mut rules = lock(&self.rules);
         let fits = |rule: &&mut Rule| {
-            rule.operation == operation
+            rule.call == call
                 && rule.left != Some(0)
                 && rule.scope.as_deref().is_none_or(|only| only == scope)
         };
@@ -369,15 +362,12 @@ impl Begun<'_> {
     /// Ends the call after its work: with the answer, or with its loss.
     pub(super) fn done<T>(self, answer: T) -> Result<T, PortError> {
         assert!(
-            self.entries.is_none() || self.operation == "send" || self.operation == "delay",
+            self.entries.is_none() || matches!(self.call, "queues.send" | "redelivery.delay"),
             "{} has no entries that could be refused",
             self.call
         );
         self.script.journal.note(self.call, &self.scope, true);
-        match self.lost {
-            Some(error) => Err(error),
-            None => Ok(answer),
-        }
+        self.lost.map_or(Ok(answer), Err)
     }
 }
 
@@ -385,7 +375,9 @@ impl Begun<'_> {
 mod tests {
     use super::*;
 
-    const OPERATIONS: &[(&str, &str)] = &[("get", "store.get"), ("put", "store.put")];
+    fn store() -> Script {
+        Script::new(&["store.get", "store.put"])
+    }
 
     async fn call(script: &Script, scope: &str) -> Result<(), String> {
         let code = |error: PortError| error.code;
@@ -395,7 +387,7 @@ mod tests {
 
     #[tokio::test]
     async fn faults_happen_in_their_order_and_only_where_they_belong() {
-        let script = Script::new("store", OPERATIONS);
+        let script = store();
         script
             .on("get")
             .within("a")
@@ -416,7 +408,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn delays_take_virtual_time_and_hanging_takes_for_ever() {
-        let script = Script::new("store", OPERATIONS);
+        let script = store();
         let hour = Duration::from_secs(3600);
         script.on("get").fault(Fault::nothing().after(hour));
         let begin = tokio::time::Instant::now();
@@ -432,7 +424,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_journal_tells_what_was_done_before_what() {
-        let script = Script::new("store", OPERATIONS);
+        let script = store();
         call(&script, "a").await.unwrap();
         script.on("get").fault(Fault::transient("Busy"));
         call(&script, "b").await.unwrap_err();
@@ -447,14 +439,14 @@ mod tests {
     #[tokio::test]
     #[should_panic(expected = "store.get was told to panic")]
     async fn a_call_can_panic() {
-        let script = Script::new("store", OPERATIONS);
+        let script = store();
         script.on("get").fault(Fault::panic());
         call(&script, "a").await.unwrap();
     }
 
     #[test]
-    #[should_panic(expected = "store cannot \"fly\"")]
+    #[should_panic(expected = "\"fly\" is none of [\"store.get\"")]
     fn an_operation_that_is_misspelt_stops_the_test() {
-        let _ = Script::new("store", OPERATIONS).on("fly");
+        let _ = store().on("fly");
     }
 }

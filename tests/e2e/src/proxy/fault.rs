@@ -52,22 +52,36 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// A refusal for the caller's own fault: status 400 and a code.
+    #[must_use]
+    pub fn refuse(code: &str) -> Self {
+        Self::Refuse {
+            status: 400,
+            code: code.to_owned(),
+        }
+    }
+
+    /// A refusal of the messages of a batch that contain a text, whose content is to blame or is not.
+    #[must_use]
+    pub fn refuse_entries(contains: &str, code: &str, sender_fault: bool) -> Self {
+        Self::RefuseEntries {
+            contains: contains.to_owned(),
+            code: code.to_owned(),
+            sender_fault,
+        }
+    }
+
     /// Whether it can happen to this call: of a batch without such a message nothing is refused.
     pub(super) fn concerns(&self, request: &Request) -> bool {
-        match self {
-            Self::RefuseEntries {
-                contains,
-                code,
-                sender_fault,
-            } => Parted::of(&request.body, contains, code, *sender_fault).is_some(),
-            Self::Refuse { .. }
-            | Self::Status(_)
-            | Self::DelayMs(_)
-            | Self::Drop
-            | Self::WorkThenDrop
-            | Self::WorkThenStatus(_)
-            | Self::WorkThenTruncate => true,
-        }
+        let Self::RefuseEntries {
+            contains,
+            code,
+            sender_fault,
+        } = self
+        else {
+            return true;
+        };
+        Parted::of(&request.body, contains, code, *sender_fault).is_some()
     }
 
     /// The fault in one word, for what is noted of calls.
@@ -146,19 +160,17 @@ impl Parted {
             let text = entry.get("MessageBody").and_then(Value::as_str);
             text.is_none_or(|text| text.contains(contains))
         };
-        let refused = entries.iter().filter(|entry| is_refused(entry));
-        let refused: Vec<Value> = refused
-            .map(|entry| {
-                json!({
-                    "Id": entry.get("Id"), "Code": code, "Message": "injected",
-                    "SenderFault": sender_fault,
-                })
+        let refused = entries.extract_if(.., |entry| is_refused(entry));
+        let refused = refused.map(|entry| {
+            json!({
+                "Id": entry.get("Id"), "Code": code, "Message": "injected",
+                "SenderFault": sender_fault,
             })
-            .collect();
+        });
+        let refused: Vec<Value> = refused.collect();
         if refused.is_empty() {
             return None;
         }
-        entries.retain(|entry| !is_refused(entry));
         let is_left = !entries.is_empty();
         let passed = is_left.then_some(Value::Object(batch));
         Some(Self { passed, refused })
@@ -170,12 +182,8 @@ impl Parted {
             Value::Object(answer) => answer,
             _ => Map::new(),
         };
-        answer
-            .entry("Successful")
-            .or_insert_with(|| Value::Array(Vec::new()));
-        let failed = answer
-            .entry("Failed")
-            .or_insert_with(|| Value::Array(Vec::new()));
+        answer.entry("Successful").or_insert_with(|| json!([]));
+        let failed = answer.entry("Failed").or_insert_with(|| json!([]));
         if let Some(failed) = failed.as_array_mut() {
             failed.extend(self.refused);
         }

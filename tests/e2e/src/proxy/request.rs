@@ -1,9 +1,12 @@
 //! What a call to AWS is, read from its request without understanding all of it.
 
 use axum::body::Bytes;
-use axum::http::{HeaderMap, Method, Uri};
+use axum::http::{HeaderMap, HeaderName, Method, Uri};
 use memchr::memmem;
 use serde_json::Value;
+
+/// The header that names the operation of a call in JSON.
+const TARGET: HeaderName = HeaderName::from_static("x-amz-target");
 
 /// A call on its way to AWS.
 #[derive(Debug, Clone)]
@@ -23,11 +26,9 @@ pub(super) struct Request {
 impl Request {
     pub(super) fn read(method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Self {
         let operation = operation(&method, &uri, &headers, &body);
-        let is_json = headers.contains_key("x-amz-target");
-        let json: Value = is_json
-            .then(|| serde_json::from_slice(&body).ok())
-            .flatten()
-            .unwrap_or_default();
+        let is_json = headers.contains_key(TARGET);
+        let json = is_json.then(|| serde_json::from_slice::<Value>(&body).ok());
+        let json = json.flatten().unwrap_or_default();
         let name = |member: &str| json.get(member).and_then(Value::as_str);
         let resource = ["QueueUrl", "TableName", "SecretId"]
             .into_iter()
@@ -57,7 +58,7 @@ impl Request {
 /// AWS's JSON protocols name the operation in a header, its query protocol in the body, S3 by the method.
 fn operation(method: &Method, uri: &Uri, headers: &HeaderMap, body: &[u8]) -> String {
     let target = headers
-        .get("x-amz-target")
+        .get(TARGET)
         .and_then(|value| value.to_str().ok())
         .and_then(|target| target.split_once('.'));
     if let Some((service, operation)) = target {
@@ -78,88 +79,83 @@ fn operation(method: &Method, uri: &Uri, headers: &HeaderMap, body: &[u8]) -> St
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use rstest::rstest;
 
-    fn read(method: &str, path: &str, target: Option<&str>, body: &str) -> Request {
-        let mut headers = HeaderMap::new();
-        if let Some(target) = target {
-            headers.insert("x-amz-target", target.parse().unwrap());
-        }
+    /// A call without a target.
+    fn plain(method: &str, path: &str, body: &str) -> Request {
         let (method, uri) = (method.parse().unwrap(), path.parse().unwrap());
-        Request::read(method, uri, headers, Bytes::from(body.to_owned()))
+        Request::read(method, uri, HeaderMap::new(), Bytes::from(body.to_owned()))
+    }
+
+    /// A call of one of AWS's JSON protocols.
+    pub(in crate::proxy) fn targeted(path: &str, target: &str, body: &str) -> Request {
+        let headers = HeaderMap::from_iter([(TARGET, target.parse().unwrap())]);
+        let body = Bytes::from(body.to_owned());
+        Request::read(Method::POST, path.parse().unwrap(), headers, body)
     }
 
     #[rstest]
     #[case(
-        "POST",
-        "/",
-        Some("AmazonSQS.SendMessageBatch"),
+        "AmazonSQS.SendMessageBatch",
         r#"{"QueueUrl":"http://q/1/Orders","Entries":[1,2]}"#,
         "sqs:SendMessageBatch",
         "http://q/1/Orders",
         2
     )]
     #[case(
-        "POST",
-        "/",
-        Some("DynamoDB_20120810.GetItem"),
+        "DynamoDB_20120810.GetItem",
         r#"{"TableName":"records"}"#,
         "dynamodb:GetItem",
         "records",
         0
     )]
     #[case(
-        "POST",
-        "/",
-        Some("secretsmanager.GetSecretValue"),
+        "secretsmanager.GetSecretValue",
         r#"{"SecretId":"a/b"}"#,
         "secretsmanager:GetSecretValue",
         "a/b",
         0
     )]
     #[case(
-        "PUT",
-        "/bucket/events/acme/1",
-        None,
-        "any",
-        "s3:PUT",
-        "/bucket/events/acme/1",
-        0
-    )]
-    #[case(
-        "POST",
-        "/",
-        None,
-        "Action=GetCallerIdentity&Version=1",
-        "query:GetCallerIdentity",
-        "/",
-        0
-    )]
-    #[case("GET", "/", None, "", "none:GET", "/", 0)]
-    #[case(
-        "POST",
-        "/",
-        Some("AmazonSQS.SendMessageBatch"),
+        "AmazonSQS.SendMessageBatch",
         "no json",
         "sqs:SendMessageBatch",
         "/",
         0
     )]
-    fn a_call_is_known_by_operation_and_resource(
-        #[case] method: &str,
-        #[case] path: &str,
-        #[case] target: Option<&str>,
+    fn a_call_in_json_is_known_by_operation_and_resource(
+        #[case] target: &str,
         #[case] body: &str,
         #[case] operation: &str,
         #[case] resource: &str,
         #[case] entries: usize,
     ) {
-        let request = read(method, path, target, body);
+        let request = targeted("/", target, body);
         assert_eq!(request.operation, operation);
         assert_eq!(request.resource, resource);
         assert_eq!(request.entries, entries);
+    }
+
+    #[rstest]
+    #[case("PUT", "/bucket/events/acme/1", "any", "s3:PUT")]
+    #[case(
+        "POST",
+        "/",
+        "Action=GetCallerIdentity&Version=1",
+        "query:GetCallerIdentity"
+    )]
+    #[case("GET", "/", "", "none:GET")]
+    fn another_call_is_known_by_operation_and_path(
+        #[case] method: &str,
+        #[case] path: &str,
+        #[case] body: &str,
+        #[case] operation: &str,
+    ) {
+        let request = plain(method, path, body);
+        assert_eq!(request.operation, operation);
+        assert_eq!((request.resource.as_str(), request.entries), (path, 0));
     }
 
     #[rstest]
@@ -170,18 +166,13 @@ mod tests {
     #[case("bucket", true)]
     #[case("", true)]
     fn a_marker_is_found_in_path_and_body(#[case] marker: &str, #[case] found: bool) {
-        let request = read(
-            "POST",
-            "/bucket/1",
-            Some("AmazonSQS.SendMessage"),
-            "xaaacme",
-        );
+        let request = targeted("/bucket/1", "AmazonSQS.SendMessage", "xaaacme");
         assert_eq!(request.contains(marker), found);
     }
 
     #[test]
     fn what_is_kept_in_s3_is_not_searched() {
-        let request = read("PUT", "/bucket/acme", None, "other");
+        let request = plain("PUT", "/bucket/acme", "other");
         assert!(request.contains("acme"));
         assert!(!request.contains("other"));
     }

@@ -89,17 +89,13 @@ impl Rule {
     }
 
     fn fits(&self, request: &Request) -> bool {
-        self.operation
-            .as_ref()
-            .is_none_or(|operation| *operation == request.operation)
-            && self
-                .resource
-                .as_ref()
-                .is_none_or(|resource| request.resource.contains(resource.as_str()))
-            && self
-                .contains
-                .as_ref()
-                .is_none_or(|text| request.contains(text))
+        let fits =
+            |only: &Option<String>, fits: &dyn Fn(&str) -> bool| only.as_deref().is_none_or(fits);
+        fits(&self.operation, &|operation| operation == request.operation)
+            && fits(&self.resource, &|resource| {
+                request.resource.contains(resource)
+            })
+            && fits(&self.contains, &|text| request.contains(text))
     }
 }
 
@@ -166,24 +162,12 @@ impl Rules {
 
 #[cfg(test)]
 mod tests {
-    use axum::body::Bytes;
-    use axum::http::{HeaderMap, Method};
-
     use super::*;
+    use crate::proxy::request::tests::targeted;
 
     fn send(queue: &str, body: &str) -> Request {
-        let mut headers = HeaderMap::new();
-        headers.insert(
-            "x-amz-target",
-            "AmazonSQS.SendMessageBatch".parse().unwrap(),
-        );
         let body = format!(r#"{{"QueueUrl":"{queue}","Entries":["{body}"]}}"#);
-        Request::read(
-            Method::POST,
-            "/".parse().unwrap(),
-            headers,
-            Bytes::from(body),
-        )
+        targeted("/", "AmazonSQS.SendMessageBatch", &body)
     }
 
     fn meets(rules: &mut Rules, queue: &str, body: &str) -> bool {
@@ -220,11 +204,8 @@ mod tests {
     #[test]
     fn what_refuses_messages_is_not_met_by_a_batch_without_them() {
         let mut rules = Rules::default();
-        rules.add(Rule::new(Fault::RefuseEntries {
-            contains: "bad".to_owned(),
-            code: "InternalError".to_owned(),
-            sender_fault: false,
-        }));
+        let fault = Fault::refuse_entries("bad", "InternalError", false);
+        rules.add(Rule::new(fault));
         let batch = |text: &str| {
             let mut request = send("q", "");
             let body = format!(r#"{{"Entries":[{{"Id":"0","MessageBody":"{text}"}}]}}"#);
