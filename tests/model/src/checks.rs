@@ -18,7 +18,7 @@ use crate::plan::{BUDGET, CHECKS_EVERY, Habit, KEYS_REREAD, KEYS_TTL, KEYS_UNREA
 use crate::ports::TO_COME;
 use crate::truth;
 use crate::world::{
-    Accepted, Key, KeysRead, Ledger, Place, RetryOf, Row, ShadowMarker, Subject, World,
+    Accepted, Attempt, Key, KeysRead, Ledger, Place, Row, ShadowMarker, Subject, World,
 };
 
 /// How many contents a record remembers.
@@ -91,105 +91,76 @@ impl fmt::Display for Broken {
     }
 }
 
-/// An event as a story names it.
-pub(crate) fn name(key: Key) -> String {
-    format!("event {}.{}", crate::world::since(key.0), key.1)
-}
-
 impl World {
     // What inbound does.
 
-    fn attempt_of(&self, actor: usize) -> Option<usize> {
-        lock(&self.ledger).actors.get(actor)?.attempt
-    }
-
-    fn retry_of(ledger: &Ledger, attempt: usize) -> Option<RetryOf> {
-        let attempt = ledger.attempts.get(attempt)?;
-        Some(attempt.retry_of())
-    }
-
     /// The identity in the marker that an attempt can take: valid, and held by nobody.
     pub(crate) fn shadow_of(&self, actor: usize) -> Option<u64> {
-        let attempt = self.attempt_of(actor)?;
+        let attempt = self.attempt_of(actor);
         let ledger = lock(&self.ledger);
-        let now = ledger.attempts.get(attempt)?.now;
-        let marker = ledger.markers.get(&Self::retry_of(&ledger, attempt)?)?;
-        (marker.expires > now && marker.leased_until <= now).then_some(marker.identity)
+        let attempt = &ledger.attempts[attempt];
+        let marker = ledger.markers.get(&attempt.retry_of())?;
+        let is_free = marker.expires > attempt.now && marker.leased_until <= attempt.now;
+        is_free.then_some(marker.identity)
     }
 
     pub(crate) fn asks_for_marker(&self, actor: usize) {
-        self.with_attempt(actor, |attempt| attempt.told = false);
+        let attempt = self.attempt_of(actor);
+        lock(&self.ledger).attempts[attempt].told = false;
     }
 
     pub(crate) fn read_marker(&self, actor: usize, shadow: Option<u64>) {
-        self.with_attempt(actor, |attempt| {
-            attempt.told = true;
-            attempt.read = Some(shadow);
-        });
+        let attempt = self.attempt_of(actor);
+        let attempt = &mut lock(&self.ledger).attempts[attempt];
+        attempt.told = true;
+        attempt.read = Some(shadow);
     }
 
     pub(crate) fn leased(&self, actor: usize, leased: bool) {
-        self.with_attempt(actor, |attempt| attempt.leased = Some(leased));
-    }
-
-    fn with_attempt(&self, actor: usize, change: impl FnOnce(&mut crate::world::Attempt)) {
-        if let Some(number) = self.attempt_of(actor)
-            && let Some(attempt) = lock(&self.ledger).attempts.get_mut(number)
-        {
-            change(attempt);
-        }
+        let attempt = self.attempt_of(actor);
+        lock(&self.ledger).attempts[attempt].leased = Some(leased);
     }
 
     /// A lease was given.
     pub(crate) fn leases(&self, actor: usize, until: u64) {
-        let Some(attempt) = self.attempt_of(actor) else {
+        let attempt = self.attempt_of(actor);
+        let mut guard = lock(&self.ledger);
+        let ledger = &mut *guard;
+        let by = &mut ledger.attempts[attempt];
+        let Some(marker) = ledger.markers.get_mut(&by.retry_of()) else {
             return;
         };
-        let mut ledger = lock(&self.ledger);
-        let Some(bytes) = Self::retry_of(&ledger, attempt) else {
-            return;
-        };
-        let now = ledger.attempts[attempt].now;
-        if let Some(marker) = ledger.markers.get_mut(&bytes) {
-            let held = marker.leased_until;
-            marker.leased_until = until;
-            ledger.attempts[attempt].lease = Some(until);
-            drop(ledger);
-            self.tell(|| format!("  attempt {attempt} leases the retry marker"));
-            if held > now {
-                self.broken(Invariant::Identity, || {
-                    format!("attempt {attempt} leased a marker that another holds")
-                });
-            }
-        }
+        let held = marker.leased_until;
+        marker.leased_until = until;
+        by.lease = Some(until);
+        let is_free = held <= by.now;
+        drop(guard);
+        self.tell(|| format!("  attempt {attempt} leases the retry marker"));
+        self.holds(Invariant::Identity, is_free, || {
+            format!("attempt {attempt} leased a marker that another holds")
+        });
     }
 
     pub(crate) fn marks(&self, actor: usize, marker: &Marker) {
-        let Some(attempt) = self.attempt_of(actor) else {
-            return;
-        };
+        let attempt = self.attempt_of(actor);
         let mut ledger = lock(&self.ledger);
-        let Some(bytes) = Self::retry_of(&ledger, attempt) else {
-            return;
-        };
-        let begun = ledger.attempts[attempt].now;
-        let present = ledger.markers.get(&bytes);
+        let by = &ledger.attempts[attempt];
+        let (bytes, begun) = (by.retry_of(), by.now);
         let anothers = |present: &ShadowMarker| {
             present.leased_until != begun + LEASE && present.expires > begun
         };
-        if present.is_some_and(anothers) {
+        if ledger.markers.get(&bytes).is_some_and(anothers) {
             drop(ledger);
             self.tell(|| format!("  attempt {attempt} leaves another attempt's retry marker"));
             return;
         }
-        let expires = begun + self.plan.marker_ttl * 1000;
         if ledger.actors[actor].ended {
             ledger.overtaken.insert(bytes.clone());
         }
         let shadow = ShadowMarker {
             identity: marker.delivery.first_seen().millis(),
             left: self.now(),
-            expires,
+            expires: begun + self.plan.marker_ttl * 1000,
             leased_until: 0,
         };
         ledger.markers.insert(bytes, shadow);
@@ -199,24 +170,16 @@ impl World {
     }
 
     pub(crate) fn unmarks(&self, actor: usize, until: u64) {
-        let Some(attempt) = self.attempt_of(actor) else {
-            return;
-        };
-        let missing = self.missing(attempt);
-        if let Some(missing) = missing {
+        let attempt = self.attempt_of(actor);
+        if let Some(missing) = self.missing(attempt) {
             self.broken(Invariant::Identity, || {
                 format!("attempt {attempt} removes the retry marker, and {missing}")
             });
         }
         let mut ledger = lock(&self.ledger);
-        let Some(bytes) = Self::retry_of(&ledger, attempt) else {
-            return;
-        };
-        if ledger
-            .markers
-            .get(&bytes)
-            .is_some_and(|marker| marker.leased_until == until)
-        {
+        let bytes = ledger.attempts[attempt].retry_of();
+        let marker = ledger.markers.get(&bytes);
+        if marker.is_some_and(|marker| marker.leased_until == until) {
             ledger.markers.remove(&bytes);
             drop(ledger);
             self.tell(|| format!("  attempt {attempt} removes the retry marker"));
@@ -225,32 +188,25 @@ impl World {
 
     pub(crate) fn sees_receipt(&self, actor: usize, receipt: &Receipt<'_>) {
         self.sees_identity(actor, receipt.delivery.first_seen().millis());
-        let Some(number) = self.attempt_of(actor) else {
-            return;
+        let number = self.attempt_of(actor);
+        let mut ledger = lock(&self.ledger);
+        ledger.attempts[number].receipt = true;
+        let attempt = &ledger.attempts[number];
+        let (delivery, outside) = (&attempt.delivery, &attempt.delivery.outside);
+        let kept = receipt.headers.iter();
+        let kept = kept.map(|(name, value)| (name.as_str(), value.as_bytes()));
+        let sent = outside.header.iter();
+        let sent = sent.map(|(name, value)| (*name, value.as_bytes()));
+        let wrong = if *delivery.body != *receipt.body {
+            Some("other bytes")
+        } else if !sent.eq(kept) || outside.part != receipt.part {
+            Some("another topic beside its bytes")
+        } else if ledger.registration_of(attempt).token.hash() != receipt.registration {
+            Some("another registration")
+        } else {
+            None
         };
-        let wrong = {
-            let mut ledger = lock(&self.ledger);
-            let attempt = &mut ledger.attempts[number];
-            attempt.receipt = true;
-            let kept: Vec<(&str, &[u8])> = receipt
-                .headers
-                .iter()
-                .map(|(name, value)| (name.as_str(), value.as_bytes()))
-                .collect();
-            let (delivery, account) = (&attempt.delivery, attempt.account);
-            let sent = delivery.outside.header.iter();
-            let headers = sent.map(|(name, value)| (*name, value.as_bytes()));
-            let wrong = if *delivery.body != *receipt.body {
-                Some("other bytes")
-            } else if !headers.eq(kept) || delivery.outside.part != receipt.part {
-                Some("another topic beside its bytes")
-            } else {
-                None
-            };
-            let came_by = ledger.attempts[number].registration;
-            let token = ledger.registrations[account][came_by].token.hash();
-            wrong.or((token != receipt.registration).then_some("another registration"))
-        };
+        drop(ledger);
         if let Some(wrong) = wrong {
             self.broken(Invariant::Verbatim, || {
                 format!("the receipt of attempt {number} has {wrong}")
@@ -260,25 +216,20 @@ impl World {
 
     /// An attempt shows the identity that it has given its events.
     pub(crate) fn sees_identity(&self, actor: usize, identity: u64) {
-        let Some(number) = self.attempt_of(actor) else {
-            return;
-        };
+        let number = self.attempt_of(actor);
         let free = self.shadow_of(actor);
         let mut ledger = lock(&self.ledger);
         let faults = ledger.actors[actor].faults;
         let attempt = &mut ledger.attempts[number];
-        match attempt.identity {
-            Some(known) if known == identity => return,
-            Some(_) => {
-                drop(ledger);
-                return self.broken(Invariant::Identity, || {
-                    format!("attempt {number} has two identities")
-                });
-            }
-            None => attempt.identity = Some(identity),
-        }
+        let known = attempt.identity;
+        attempt.identity = known.or(Some(identity));
         let (read, leased, own) = (attempt.read, attempt.leased, attempt.epoch);
         drop(ledger);
+        if let Some(known) = known {
+            return self.holds(Invariant::Identity, known == identity, || {
+                format!("attempt {number} has two identities")
+            });
+        }
         let kept = matches!((read, leased), (Some(Some(marked)), Some(true)) if marked == identity);
         let wrong = if identity == own {
             let lost = matches!((read, leased), (Some(Some(_)), Some(true)));
@@ -297,7 +248,7 @@ impl World {
     /// What of an attempt's delivery is not durable.
     fn missing(&self, attempt: usize) -> Option<String> {
         let ledger = lock(&self.ledger);
-        let attempt = ledger.attempts.get(attempt)?;
+        let attempt = &ledger.attempts[attempt];
         if attempt.delivery.readable && attempt.delivery.elements.is_empty() {
             return None;
         }
@@ -309,13 +260,10 @@ impl World {
             return (!whole).then(|| "no message in quarantine points at it".to_owned());
         }
         for (index, element) in (0..).zip(&attempt.delivery.elements) {
-            let queued =
-                element.event.is_some() && ledger.accepted.contains_key(&(identity, index));
+            let key = Key(identity, index);
+            let queued = element.event.is_some() && ledger.accepted.contains_key(&key);
             if !queued && !ledger.quarantined.contains(&(identity, Some(index))) {
-                return Some(format!(
-                    "{} is in no lane and not in quarantine",
-                    name((identity, index))
-                ));
+                return Some(format!("{key} is in no lane and not in quarantine"));
             }
         }
         None
@@ -323,27 +271,22 @@ impl World {
 
     /// Inbound has answered an attempt.
     pub(crate) fn answered(&self, number: usize, actor: usize, status: u16) {
-        let (genuine, identity, keys_held, faults, marked, begun) = {
-            let mut ledger = lock(&self.ledger);
-            let (faults, counts, begun) = {
-                let actor = &ledger.actors[actor];
-                (actor.faults, actor.counts.clone(), actor.begun)
-            };
-            let attempt = &mut ledger.attempts[number];
-            attempt.answer = Some(status);
-            let marked = counts.contains_key(&Step::LeaveMarker);
-            let of = (attempt.instance, attempt.account);
-            let (genuine, identity, held) = (attempt.genuine, attempt.identity, attempt.keys_held);
-            // Keys that could not be read are not asked for again at once, unless others are still held.
-            let was_told = ledger.keys_read.get(&of).is_none_or(|last| {
-                last.held.is_some() || begun.saturating_sub(last.at) >= KEYS_UNREADABLE
-            });
-            // Where signatures are but observed, keys decide nothing.
-            let is_ready = (held && was_told) || self.plan.accounts[of.1].observes();
-            (genuine, identity, is_ready, faults, marked, begun)
-        };
         self.tell(|| format!("attempt {number} is answered {status}"));
-        let greets = lock(&self.ledger).attempts[number].greets;
+        let mut ledger = lock(&self.ledger);
+        ledger.attempts[number].answer = Some(status);
+        let (attempt, by) = (&ledger.attempts[number], &ledger.actors[actor]);
+        let (genuine, greets, identity) = (attempt.genuine, attempt.greets, attempt.identity);
+        let (has_receipt, faults, begun) = (attempt.receipt, by.faults, by.begun);
+        let marked = by.count(Step::LeaveMarker) > 0;
+        // Keys that could not be read are not asked for again at once, unless others are still held.
+        let last = ledger.keys_read.get(&attempt.whose());
+        let was_readable = last.is_none_or(|last| {
+            last.held.is_some() || begun.saturating_sub(last.at) >= KEYS_UNREADABLE
+        });
+        // Where signatures are but observed, keys decide nothing.
+        let observes = self.plan.accounts[attempt.account].observes();
+        let keys_held = (attempt.keys_held && was_readable) || observes;
+        drop(ledger);
         if let Some(is_ours) = greets {
             return self.answered_greeting(number, actor, status, is_ours);
         }
@@ -356,7 +299,10 @@ impl World {
                     format!("attempt {number} is answered 200, and {missing}")
                 });
             }
-            self.check_receipt(number, faults);
+            // A fault elsewhere may have taken the time for keeping the receipt.
+            self.holds(Invariant::Durable, has_receipt || faults > 0, || {
+                format!("attempt {number} is answered 200 and has no receipt")
+            });
             self.acknowledged(number);
             self.check_unknown_marker(number, actor);
             self.check_token(number, actor);
@@ -370,53 +316,41 @@ impl World {
             self.broken(Invariant::Answers, || {
                 format!("attempt {number}, genuine, is answered {status}; {faults} faults met it")
             });
-        } else if identity.is_some() && !marked {
-            self.broken(Invariant::Identity, || {
+        } else {
+            self.holds(Invariant::Identity, identity.is_none() || marked, || {
                 format!("attempt {number} is refused and tries to leave no retry marker")
             });
         }
         // What is left of the budget when sending ends is enough for a few more milliseconds, no more.
         let took = self.now() - begun;
-        if took > BUDGET + 10 {
-            self.broken(Invariant::Answers, || {
-                format!("attempt {number} is answered after {took} ms")
-            });
-        }
+        self.holds(Invariant::Answers, took <= BUDGET + 10, || {
+            format!("attempt {number} is answered after {took} ms")
+        });
     }
 
     /// A greeting is answered with success by a token that is live, and leaves nothing; keys decide nothing of it.
     fn answered_greeting(&self, number: usize, actor: usize, status: u16, is_ours: bool) {
-        let (did_more, faults, retired) = {
-            let ledger = lock(&self.ledger);
-            let (attempt, actor) = (&ledger.attempts[number], &ledger.actors[actor]);
-            let first = &ledger.registrations[attempt.account][attempt.registration];
-            let did_more = actor.counts.keys().any(|step| *step != Step::FindToken);
-            (did_more, actor.faults, first.retired.is_some())
-        };
+        let ledger = lock(&self.ledger);
+        let by = &ledger.actors[actor];
+        let did_more = by.counts.keys().any(|step| *step != Step::FindToken);
+        let faults = by.faults;
+        let first = ledger.registration_of(&ledger.attempts[number]);
+        let is_retired = first.retired.is_some();
+        drop(ledger);
         let wrong = match status {
             _ if did_more => Some("makes more calls than the look-up of its token"),
             200 if !is_ours => Some("is answered with success by a token that is not live"),
-            401 if is_ours && !retired => Some("is refused"),
+            401 if is_ours && !is_retired => Some("is refused"),
             503 if faults == 0 => Some("is answered 503 without a fault"),
             200 | 401 | 503 => None,
             _ => Some("is answered otherwise than with success, 401 or 503"),
         };
-        match wrong {
-            Some(wrong) => self.broken(Invariant::Unauthenticated, || {
+        if let Some(wrong) = wrong {
+            self.broken(Invariant::Unauthenticated, || {
                 format!("attempt {number}, a greeting, {wrong} ({status})")
-            }),
-            None if status == 200 => self.check_token(number, actor),
-            None => {}
-        }
-    }
-
-    /// What is taken without a fault has its receipt. A fault elsewhere may have taken the time for keeping it.
-    fn check_receipt(&self, number: usize, faults: u32) {
-        let kept = lock(&self.ledger).attempts[number].receipt;
-        if !kept && faults == 0 {
-            self.broken(Invariant::Durable, || {
-                format!("attempt {number} is answered 200 and has no receipt")
             });
+        } else if status == 200 {
+            self.check_token(number, actor);
         }
     }
 
@@ -424,92 +358,72 @@ impl World {
     /// the next delivery of these bytes, which may be another, would be taken for the one that was refused.
     fn check_unknown_marker(&self, number: usize, actor: usize) {
         let ledger = lock(&self.ledger);
-        let (attempt, actor) = (&ledger.attempts[number], &ledger.actors[actor]);
+        let (attempt, by) = (&ledger.attempts[number], &ledger.actors[actor]);
         let unknown = attempt.read.is_none()
             || (matches!(attempt.read, Some(Some(_))) && attempt.leased.is_none());
-        let bytes = attempt.retry_of();
-        let stays = ledger
-            .markers
-            .get(&bytes)
-            .is_some_and(|marker| marker.left < actor.begun && marker.leased_until <= attempt.now);
-        let asked_again = actor
-            .counts
-            .get(&Step::ReadMarker)
-            .is_some_and(|count| *count > 1);
-        let excused = actor.faulted.contains(&Step::RemoveMarker)
-            || (asked_again && !attempt.told)
+        let marker = ledger.markers.get(&attempt.retry_of());
+        let stays = marker
+            .is_some_and(|marker| marker.left < by.begun && marker.leased_until <= attempt.now);
+        let excused = by.faulted.contains(&Step::RemoveMarker)
+            || (by.count(Step::ReadMarker) > 1 && !attempt.told)
             || ledger.late > 0;
         drop(ledger);
-        if unknown && stays && !excused {
-            self.broken(Invariant::Identity, || {
-                format!("attempt {number} is answered 200 and leaves a retry marker of which it does not know")
-            });
-        }
+        self.holds(Invariant::Identity, !unknown || !stays || excused, || {
+            format!("attempt {number} is answered 200 and leaves a retry marker of which it does not know")
+        });
     }
 
     /// A request makes its instance ask for keys. an unauthenticated request may only where they were not asked for just before, or where
     /// it had the token looked up: its webhook may be younger than the keys. Unauthenticated requests come long before keys are too old.
     pub(crate) fn asks_for_keys(&self, actor: usize) {
-        let Some(number) = self.attempt_of(actor) else {
-            return;
-        };
+        let number = self.attempt_of(actor);
         let mut ledger = lock(&self.ledger);
-        let of = ledger.attempts[number].whose();
-        ledger.keys_asked.insert(of, self.now());
         let attempt = &ledger.attempts[number];
-        let looked_up = ledger.actors[actor].counts.contains_key(&Step::FindToken);
-        let last = ledger.keys_read.get(&of);
-        let Some(last) = last.filter(|_| !attempt.genuine && !looked_up).copied() else {
+        let (of, genuine) = (attempt.whose(), attempt.genuine);
+        ledger.keys_asked.insert(of, self.now());
+        let may = genuine || ledger.actors[actor].count(Step::FindToken) > 0;
+        let last = ledger.keys_read.get(&of).filter(|_| !may).copied();
+        drop(ledger);
+        let Some(last) = last else {
             return;
         };
-        drop(ledger);
         let (what, since, least) = match last.held {
             Some(read) if read == last.at => ("were read", read, KEYS_REREAD * 1000),
             Some(_) => ("were asked for in vain", last.asked, KEYS_REREAD * 1000),
             None => ("could not be read", last.at, KEYS_UNREADABLE),
         };
         let ago = self.now() - since;
-        if ago < least {
-            self.broken(Invariant::Unauthenticated, || {
-                format!("attempt {number}, unauthenticated, has keys read that {what} {ago} ms ago")
-            });
-        }
+        self.holds(Invariant::Unauthenticated, ago >= least, || {
+            format!("attempt {number}, unauthenticated, has keys read that {what} {ago} ms ago")
+        });
     }
 
     /// An instance is told keys, or that they cannot be read.
     pub(crate) fn is_told_keys(&self, actor: usize, asked: u64, read: bool) {
-        let Some(number) = self.attempt_of(actor) else {
-            return;
-        };
+        let number = self.attempt_of(actor);
         let at = self.now();
         let mut ledger = lock(&self.ledger);
         let of = ledger.attempts[number].whose();
+        let before = ledger.keys_read.get(&of).and_then(|last| last.held);
         let held = match read {
             true => Some(at),
-            false => ledger
-                .keys_read
-                .get(&of)
-                .and_then(|last| last.held)
-                .filter(|held| at - held < KEYS_TTL * 1000),
+            false => before.filter(|held| at - held < KEYS_TTL * 1000),
         };
         ledger.keys_read.insert(of, KeysRead { asked, at, held });
     }
 
     /// An instance writes to claim an account's check. Whoever knows a token may cause that once in five minutes.
     pub(crate) fn claims_check(&self, actor: usize, account: &AccountName) {
-        let Some(number) = self.attempt_of(actor) else {
-            return;
-        };
+        let number = self.attempt_of(actor);
         let at = self.now();
         let mut ledger = lock(&self.ledger);
         let of = (ledger.attempts[number].instance, account.to_string());
         let before = ledger.claims.insert(of, at);
         drop(ledger);
-        if before.is_some_and(|before| at - before < CHECKS_EVERY) {
-            self.broken(Invariant::Unauthenticated, || {
-                format!("attempt {number} claims a check of {account} that its instance claimed")
-            });
-        }
+        let is_due = before.is_none_or(|before| at - before >= CHECKS_EVERY);
+        self.holds(Invariant::Unauthenticated, is_due, || {
+            format!("attempt {number} claims a check of {account} that its instance claimed")
+        });
     }
 
     /// Accounts are to be checked: each at most once in five minutes, whatever instances ask.
@@ -518,27 +432,24 @@ impl World {
             let order = order.text.to_text();
             let at = self.now();
             let before = lock(&self.ledger).checks.insert(order.clone(), at);
-            if before.is_some_and(|before| at - before < CHECKS_EVERY) {
-                self.broken(Invariant::Unauthenticated, || {
-                    format!("{order} is asked for again")
-                });
-            }
+            let is_due = before.is_none_or(|before| at - before >= CHECKS_EVERY);
+            self.holds(Invariant::Unauthenticated, is_due, || {
+                format!("{order} is asked for again")
+            });
         }
     }
 
     fn answered_unverified(&self, number: usize, actor: usize, status: u16) {
-        let counts = lock(&self.ledger).actors[actor].counts.clone();
-        let count = |step| counts.get(&step).copied().unwrap_or_default();
-        let writes: u32 = counts
-            .iter()
-            .filter(|(step, _)| !matches!(step, Step::FindToken | Step::ReadKeys))
-            .map(|(_, count)| count)
-            .sum();
+        let ledger = lock(&self.ledger);
+        let by = &ledger.actors[actor];
+        let (found, read) = (by.count(Step::FindToken), by.count(Step::ReadKeys));
+        let calls: u32 = by.counts.values().sum();
+        drop(ledger);
         let wrong = match status {
             200 => Some("is answered 200"),
-            _ if writes > 0 => Some("causes a write or a message"),
-            _ if count(Step::FindToken) > 1 => Some("has its token looked up twice"),
-            _ if count(Step::ReadKeys) > 1 => Some("has keys read twice"),
+            _ if calls > found + read => Some("causes a write or a message"),
+            _ if found > 1 => Some("has its token looked up twice"),
+            _ if read > 1 => Some("has keys read twice"),
             401 | 503 => None,
             _ => Some("is answered otherwise than 401 or 503"),
         };
@@ -552,13 +463,9 @@ impl World {
     /// Two deliveries that were answered with success must not have one identity.
     fn acknowledged(&self, number: usize) {
         let ledger = lock(&self.ledger);
-        let what = |attempt: &crate::world::Attempt| -> BTreeSet<u32> {
-            attempt
-                .delivery
-                .elements
-                .iter()
-                .map(|element| element.occurrence)
-                .collect()
+        let what = |attempt: &Attempt| -> BTreeSet<u32> {
+            let elements = attempt.delivery.elements.iter();
+            elements.map(|element| element.occurrence).collect()
         };
         let this = &ledger.attempts[number];
         let other = ledger.attempts.iter().position(|other| {
@@ -568,10 +475,8 @@ impl World {
                 && what(other) != what(this)
         });
         let bytes = this.retry_of();
-        let left = ledger
-            .markers
-            .get(&bytes)
-            .is_some_and(|marker| Some(marker.identity) == this.identity);
+        let marker = ledger.markers.get(&bytes);
+        let left = marker.is_some_and(|marker| Some(marker.identity) == this.identity);
         let late = ledger.late > 0 || ledger.overtaken.contains(&bytes);
         drop(ledger);
         if let Some(other) = other.filter(|_| !late) {
@@ -579,11 +484,9 @@ impl World {
                 format!("attempts {other} and {number} brought different deliveries, were both answered 200, and have one identity")
             });
         }
-        if left && !late {
-            self.broken(Invariant::Identity, || {
-                format!("attempt {number} is answered 200, and its retry marker is still there")
-            });
-        }
+        self.holds(Invariant::Identity, !left || late, || {
+            format!("attempt {number} is answered 200, and its retry marker is still there")
+        });
     }
 
     // What queues accept.
@@ -619,14 +522,11 @@ impl World {
                     let key = self.arrive_at_team(queue.as_str(), body, message, actor);
                     let group = message.group.as_deref();
                     if let (Some(key), Some(group), Step::SendFifo) = (key, group, step) {
-                        if last
-                            .iter()
-                            .any(|(other, before)| *other == group && *before > key)
-                        {
-                            self.broken(Invariant::Order, || {
-                                format!("{} is sent behind a later event of its record", name(key))
-                            });
-                        }
+                        let mut of_group = last.iter().filter(|(other, _)| *other == group);
+                        let is_last = of_group.all(|(_, before)| *before <= key);
+                        self.holds(Invariant::Order, is_last, || {
+                            format!("{key} is sent behind a later event of its record")
+                        });
                         last.push((group, key));
                     }
                 }
@@ -634,75 +534,52 @@ impl World {
         }
     }
 
+    /// A message, with the account and the event that its id names.
+    fn named<'b>(&self, body: &'b str) -> Result<(Key, Seen<'b>, usize, Arc<Event>), String> {
+        let seen: Seen<'b> = serde_json::from_str(body)
+            .map_err(|error| format!("a message is no envelope ({error}): {body}"))?;
+        let key = oracle::key(seen.id).ok_or_else(|| format!("{:?} is no event id", seen.id))?;
+        let ledger = lock(&self.ledger);
+        let number = ledger.by_epoch.get(&key.0);
+        let attempt = number.map(|number| &ledger.attempts[*number]);
+        let event = attempt.and_then(|attempt| attempt.delivery.event(key.1));
+        let sent = attempt.map(|attempt| attempt.account).zip(event.cloned());
+        let (account, event) = sent.ok_or_else(|| format!("{key} was never sent by the source"))?;
+        Ok((key, seen, account, event))
+    }
+
     /// Reads a message and holds it against the event that its id names.
-    fn read<'b>(
-        &self,
-        body: &'b str,
-        origin: Option<(usize, Arc<Event>)>,
-    ) -> Option<(Key, Seen<'b>, usize, Arc<Event>)> {
-        let verbatim = |what: String| self.broken(Invariant::Verbatim, || what);
-        let seen: Seen<'b> = match serde_json::from_str(body) {
-            Ok(seen) => seen,
-            Err(error) => {
-                verbatim(format!("a message is no envelope ({error}): {body}"));
-                return None;
-            }
-        };
-        let Some(key) = oracle::key(seen.id) else {
-            verbatim(format!("{:?} is no event id", seen.id));
-            return None;
-        };
-        let found = origin.or_else(|| {
-            let ledger = lock(&self.ledger);
-            let attempt = ledger.attempts.get(*ledger.by_epoch.get(&key.0)?)?;
-            let element = attempt
-                .delivery
-                .elements
-                .get(usize::try_from(key.1).ok()?)?;
-            Some((attempt.account, element.event.clone()?))
-        });
-        let Some((account, event)) = found else {
-            verbatim(format!("{} was never sent by the source", name(key)));
-            return None;
-        };
-        let account_name = &self.plan.accounts[account].name;
+    fn read<'b>(&self, body: &'b str) -> Option<(Key, Seen<'b>, usize, Arc<Event>)> {
+        let named = self.named(body);
+        let named = named.map_err(|what| self.broken(Invariant::Verbatim, || what));
+        let (key, seen, account, event) = named.ok()?;
+        let event_type = (event.sender.as_str(), event.event_type);
+        let is_json = seen.datacontenttype == "application/json";
+        let position = seen.id.strip_prefix(seen.deliveryid);
+        let time = event.changed.as_ref().map(|time| &*time.text);
+        let sequence = oracle::sequence(key, seen.id, &event);
         let same = [
             ("specversion", seen.specversion == "1.0"),
             ("source", seen.source == oracle::source(&self.plan, account)),
-            ("account", seen.account == account_name.as_str()),
             (
-                "type",
-                seen.event_type.split_once('.') == Some((event.sender.as_str(), event.event_type)),
+                "account",
+                seen.account == self.plan.accounts[account].name.as_str(),
             ),
+            ("type", seen.event_type.split_once('.') == Some(event_type)),
             ("time", seen.time == oracle::rfc3339(key.0)),
-            (
-                "datacontenttype",
-                seen.datacontenttype == "application/json",
-            ),
-            (
-                "deliveryid",
-                seen.id
-                    .strip_prefix(seen.deliveryid)
-                    .is_some_and(|rest| rest.len() == 6),
-            ),
+            ("datacontenttype", is_json),
+            ("deliveryid", position.is_some_and(|rest| rest.len() == 6)),
             ("sourceid", seen.sourceid == event.source_id),
-            (
-                "sourcetime",
-                seen.sourcetime == event.changed.as_ref().map(|time| &*time.text),
-            ),
-            (
-                "sequence",
-                seen.sequence == oracle::sequence(key, seen.id, &event).as_deref(),
-            ),
+            ("sourcetime", seen.sourcetime == time),
+            ("sequence", seen.sequence == sequence.as_deref()),
             ("replayed", !seen.replayed),
             ("subject", self.is_subject(&seen, account, &event)),
             ("data", self.is_record(&seen, &event)),
         ];
         if let Some((member, _)) = same.iter().find(|(_, same)| !same) {
-            verbatim(format!(
-                "{} has another {member} than was sent: {body}",
-                name(key)
-            ));
+            self.broken(Invariant::Verbatim, || {
+                format!("{key} has another {member} than was sent: {body}")
+            });
         }
         Some((key, seen, account, event))
     }
@@ -717,17 +594,12 @@ impl World {
         // How a payment is named is the product's to choose: but equal ones equally, others otherwise.
         let text = format!("{account}/{}", seen.subject);
         let subject = (account, event.about.clone());
-        let mut ledger = lock(&self.ledger);
-        let known = ledger
-            .payments
-            .entry(text.clone())
-            .or_insert_with(|| subject.clone());
+        let payments = &mut lock(&self.ledger).payments;
+        let known = payments.entry(text.clone()).or_insert(subject.clone());
         let same = *known == subject;
-        let others = ledger
-            .payments
-            .iter()
-            .any(|(other, whose)| *whose == subject && *other != text);
-        same && !others && seen.subject.starts_with(&format!("payment/{invoice}/"))
+        let mut named = payments.iter().filter(|(_, whose)| **whose == subject);
+        let starts = format!("payment/{invoice}/");
+        same && named.all(|(name, _)| *name == text) && seen.subject.starts_with(&starts)
     }
 
     fn is_record(&self, seen: &Seen<'_>, event: &Event) -> bool {
@@ -736,64 +608,55 @@ impl World {
             (None, Some(place)) => {
                 let key = place.strip_prefix("s3://oversize/").unwrap_or_default();
                 let objects = self.oversize.objects();
-                objects.get(key).is_some_and(|bytes| {
-                    std::str::from_utf8(bytes).is_ok_and(|record| event.is(record))
-                })
+                let bytes = objects.get(key);
+                let record = bytes.and_then(|bytes| str::from_utf8(bytes).ok());
+                record.is_some_and(|record| event.is(record))
             }
             _ => false,
         }
     }
 
-    fn arrive_in_lane(&self, lane: &str, body: &str, message: &Message<'_>, actor: usize) {
+    fn arrive_in_lane(&self, name: &str, body: &str, message: &Message<'_>, actor: usize) {
         let known = body.replacen(TO_COME, "{", 1);
         if known != body {
             self.has(Habit::NextRelease);
         }
-        let Some((key, seen, account, event)) = self.read(&known, None) else {
+        let Some((key, seen, account, event)) = self.read(&known) else {
             return;
         };
         self.sees_identity(actor, key.0);
-        let delivery = seen.deliveryid.to_owned();
-        if oracle::lane(event.event_type) != lane {
-            self.broken(Invariant::Verbatim, || {
-                format!("{} is in lane {lane}", name(key))
-            });
-        }
-        if message.group.as_deref() != Some(self.plan.accounts[account].name.as_str()) {
-            self.broken(Invariant::Verbatim, || {
-                format!("{} has no fair group", name(key))
-            });
-        }
-        let wrong = {
-            let mut ledger = lock(&self.ledger);
-            let number = ledger.actors[actor].attempt.unwrap_or_default();
-            let here = Self::retry_of(&ledger, number);
-            let origin = ledger
-                .by_epoch
-                .get(&key.0)
-                .and_then(|origin| Self::retry_of(&ledger, *origin));
-            let lane = LANES
-                .iter()
-                .position(|name| *name == lane)
-                .unwrap_or_default();
-            let accepted = ledger.accepted.entry(key).or_insert_with(|| Accepted {
-                lane,
-                event,
-                account,
-                delivery: delivery.clone(),
-            });
-            if here != origin {
-                Some("has the identity of another delivery")
-            } else if accepted.delivery != delivery {
-                Some("has two ids")
-            } else {
-                None
-            }
+        let is_there = oracle::lane(event.event_type) == name;
+        self.holds(Invariant::Verbatim, is_there, || {
+            format!("{key} is in lane {name}")
+        });
+        let group = self.plan.accounts[account].name.as_str();
+        let is_fair = message.group.as_deref() == Some(group);
+        self.holds(Invariant::Verbatim, is_fair, || {
+            format!("{key} has no fair group")
+        });
+        let attempt = self.attempt_of(actor);
+        let lane = LANES.iter().position(|lane| *lane == name).unwrap();
+        let mut ledger = lock(&self.ledger);
+        let here = ledger.attempts[attempt].retry_of();
+        let origin = ledger.attempts[ledger.by_epoch[&key.0]].retry_of();
+        let accepted = ledger.accepted.entry(key).or_insert_with(|| Accepted {
+            lane,
+            event,
+            account,
+            delivery: seen.deliveryid.to_owned(),
+        });
+        let wrong = if here != origin {
+            Some("has the identity of another delivery")
+        } else if accepted.delivery != seen.deliveryid {
+            Some("has two ids")
+        } else {
+            None
         };
+        drop(ledger);
         if let Some(wrong) = wrong {
-            self.broken(Invariant::Identity, || format!("{} {wrong}", name(key)));
+            self.broken(Invariant::Identity, || format!("{key} {wrong}"));
         }
-        self.tell(|| format!("  {} is in lane {lane}", name(key)));
+        self.tell(|| format!("  {key} is in lane {name}"));
         self.enters_lane(lane, body, Some(key));
     }
 
@@ -823,36 +686,34 @@ impl World {
         };
         let identity = oracle::millis(&notice.deliveryid).unwrap_or_default();
         self.sees_identity(actor, identity);
-        let sent = {
-            let mut ledger = lock(&self.ledger);
-            if notice.reason.is_some() {
-                ledger.quarantined.insert((identity, None));
-            }
-            ledger.quarantined.extend(
-                notice
-                    .elements
-                    .iter()
-                    .map(|element| (identity, Some(element.index))),
-            );
-            // A retry under the same identity may have other bytes.
-            let attempts = ledger.attempts.iter().filter(|attempt| attempt.genuine);
-            attempts
-                .filter(|attempt| [attempt.identity, Some(attempt.epoch)].contains(&Some(identity)))
-                .map(|attempt| Arc::clone(&attempt.delivery.body))
-                .collect::<Vec<_>>()
-        };
-        let kept = self.receipts.kept().into_iter().any(|kept| {
-            kept.delivery.to_string() == notice.receipt.sk
-                && notice.receipt.sk == notice.deliveryid
-                && notice.receipt.pk
-                    == format!("{}#{}", notice.account, &oracle::rfc3339(identity)[..10])
-                && sent.iter().any(|bytes| **bytes == *kept.body)
-        });
-        if !kept {
-            self.broken(Invariant::Durable, || {
-                format!("a message in quarantine points at no receipt with the bytes that were sent: {body}")
-            });
+        let mut ledger = lock(&self.ledger);
+        if notice.reason.is_some() {
+            ledger.quarantined.insert((identity, None));
         }
+        let elements = notice
+            .elements
+            .iter()
+            .map(|element| (identity, Some(element.index)));
+        ledger.quarantined.extend(elements);
+        // A retry under the same identity may have other bytes.
+        let was_sent = |body: &[u8]| {
+            ledger.attempts.iter().any(|attempt| {
+                let identities = [attempt.identity, Some(attempt.epoch)];
+                let is_it = attempt.genuine && identities.contains(&Some(identity));
+                is_it && *attempt.delivery.body == *body
+            })
+        };
+        let (pk, sk) = (notice.receipt.pk, notice.receipt.sk);
+        let day = &oracle::rfc3339(identity)[..10];
+        let is_named = sk == notice.deliveryid && pk == format!("{}#{day}", notice.account);
+        let mut kept = self.receipts.kept().into_iter();
+        let is_kept = kept.any(|kept| kept.delivery.to_string() == sk && was_sent(&kept.body));
+        drop(ledger);
+        self.holds(Invariant::Durable, is_named && is_kept, || {
+            format!(
+                "a message in quarantine points at no receipt with the bytes that were sent: {body}"
+            )
+        });
     }
 
     fn arrive_undelivered(&self, body: &str) {
@@ -867,14 +728,11 @@ impl World {
                 format!("an undelivered message cannot be read: {body}")
             });
         };
-        let team = self
-            .plan
-            .teams
-            .iter()
-            .position(|team| team.name == wrapped.team);
-        if let (Some((key, ..)), Some(team)) = (self.read(wrapped.envelope.get(), None), team) {
+        let mut teams = self.plan.teams.iter();
+        let team = teams.position(|team| team.name == wrapped.team);
+        if let (Some((key, ..)), Some(team)) = (self.read(wrapped.envelope.get()), team) {
             lock(&self.ledger).undelivered.insert((team, key));
-            self.tell(|| format!("  {} is undelivered for {}", name(key), wrapped.team));
+            self.tell(|| format!("  {key} is undelivered for {}", wrapped.team));
         }
     }
 
@@ -885,22 +743,13 @@ impl World {
         message: &Message<'_>,
         actor: usize,
     ) -> Option<Key> {
-        let (number, team) = self
-            .plan
-            .teams
-            .iter()
-            .enumerate()
-            .find(|(_, team)| team.queue == queue)?;
-        let (key, seen, account, event) = self.read(body, None)?;
-        if !oracle::wants(team, &event, account) {
-            self.broken(Invariant::Verbatim, || {
-                format!(
-                    "{} comes to {}, which does not want it",
-                    name(key),
-                    team.name
-                )
-            });
-        }
+        let mut teams = self.plan.teams.iter().enumerate();
+        let (number, team) = teams.find(|(_, team)| team.queue == queue)?;
+        let (key, seen, account, event) = self.read(body)?;
+        let is_wanted = oracle::wants(team, &event, account);
+        self.holds(Invariant::Verbatim, is_wanted, || {
+            format!("{key} comes to {}, which does not want it", team.name)
+        });
         let attribute = |name: &str| {
             let found = message.attributes.iter().find(|(other, _)| *other == name);
             found.map(|(_, value)| value.as_str())
@@ -908,21 +757,15 @@ impl World {
         let named = attribute("type") == Some(seen.event_type)
             && attribute("account") == Some(seen.account)
             && attribute("subject") == Some(&*seen.subject);
-        if !named {
-            self.broken(Invariant::Verbatim, || {
-                format!("{} has other attributes than members", name(key))
-            });
-        }
+        self.holds(Invariant::Verbatim, named, || {
+            format!("{key} has other attributes than members")
+        });
         let fifo = queue.ends_with(".fifo");
-        let repeat = fifo.then_some(seen.id);
-        if message.deduplication.as_deref() != repeat || message.group.is_some() != fifo {
-            self.broken(Invariant::Verbatim, || {
-                format!(
-                    "{} has another group or deduplication id than its queue asks",
-                    name(key)
-                )
-            });
-        }
+        let is_as_asked = message.deduplication.as_deref() == fifo.then_some(seen.id)
+            && message.group.is_some() == fifo;
+        self.holds(Invariant::Verbatim, is_as_asked, || {
+            format!("{key} has another group or deduplication id than its queue asks")
+        });
         self.check_mark(actor, key, &event, account, seen.possibleduplicate);
         let mut ledger = lock(&self.ledger);
         if seen.possibleduplicate {
@@ -938,12 +781,11 @@ impl World {
         }
         drop(ledger);
         self.tell(|| {
-            let mark = if seen.possibleduplicate {
-                ", marked as a possible duplicate"
-            } else {
-                ""
+            let mark = match seen.possibleduplicate {
+                true => ", marked as a possible duplicate",
+                false => "",
             };
-            format!("  {} is with {queue}{mark}", name(key))
+            format!("  {key} is with {queue}{mark}")
         });
         Some(key)
     }
@@ -951,23 +793,18 @@ impl World {
     // What the consumer does.
 
     pub(crate) fn fetches(&self, actor: usize, event: Option<Key>, done: bool) {
-        let mut ledger = lock(&self.ledger);
-        if let (Some(actor), Some(event)) = (ledger.actors.get_mut(actor), event) {
-            // Of two copies in one batch, one may be had and the other not.
-            if done {
-                actor.fetched.insert(event);
-            } else {
-                actor.unfetched.insert(event);
-            }
-        }
+        let actor = &mut lock(&self.ledger).actors[actor];
+        // Of two copies in one batch, one may be had and the other not.
+        let events = match done {
+            true => &mut actor.fetched,
+            false => &mut actor.unfetched,
+        };
+        events.extend(event);
     }
 
     fn event(ledger: &Ledger, key: Key) -> Option<(Subject, Arc<Event>)> {
         let accepted = ledger.accepted.get(&key)?;
-        Some((
-            (accepted.account, accepted.event.about.clone()),
-            Arc::clone(&accepted.event),
-        ))
+        Some((accepted.subject(), Arc::clone(&accepted.event)))
     }
 
     /// An event's place among those of its record. What no lane accepted has that of its first sight.
@@ -978,16 +815,13 @@ impl World {
 
     /// The events of an invocation's batch that are about one record, and that it could read.
     fn group(ledger: &Ledger, actor: usize, subject: &Subject) -> Vec<(Key, Arc<Event>)> {
-        let Some(actor) = ledger.actors.get(actor) else {
-            return Vec::new();
-        };
+        let actor = &ledger.actors[actor];
         let mut group: Vec<(Key, Arc<Event>)> = actor
             .batch
             .iter()
             .filter(|key| !actor.unfetched.contains(key) || actor.fetched.contains(key))
             .filter_map(|key| Some((*key, Self::event(ledger, *key)?)))
-            .filter(|(_, (about, _))| about == subject)
-            .map(|(key, (_, event))| (key, event))
+            .filter_map(|(key, (about, event))| (about == *subject).then_some((key, event)))
             .collect();
         group.sort_by_key(|(key, event)| oracle::place(*key, event));
         group.dedup_by_key(|(key, _)| *key);
@@ -996,30 +830,21 @@ impl World {
 
     fn remember(ledger: &mut Ledger, actor: usize, subject: &Subject) -> Row {
         let row = ledger.table.get(subject).cloned().unwrap_or_default();
-        if let Some(actor) = ledger.actors.get_mut(actor) {
-            // Of deletes counts what was known first, of data what was known last.
-            actor
-                .known
-                .entry(subject.clone())
-                .and_modify(|known| {
-                    known.latest = row.latest;
-                    known.memory.clone_from(&row.memory);
-                })
-                .or_insert_with(|| row.clone());
-        }
+        let known = &mut ledger.actors[actor].known;
+        let known = known.entry(subject.clone()).or_insert(row.clone());
+        // Of deletes counts what was known first, of data what was known last.
+        known.latest = row.latest;
+        known.memory.clone_from(&row.memory);
         row
     }
 
     /// The table is told to take an event's data, after other events of the same batch. It refuses if it knows the first of
     /// them, or a later one.
     pub(crate) fn updates(&self, actor: usize, key: Key, before: &[Key], data: &str) {
-        let mut ledger = lock(&self.ledger);
-        let Some((subject, event)) = Self::event(&ledger, key) else {
-            drop(ledger);
-            return self.broken(Invariant::State, || {
-                format!("{} is applied, which no lane accepted", name(key))
-            });
+        let Some((subject, event)) = self.applied(key) else {
+            return;
         };
+        let mut ledger = lock(&self.ledger);
         let mut row = Self::remember(&mut ledger, actor, &subject);
         let knows = row.latest;
         let first = before.first().copied().unwrap_or(key);
@@ -1036,36 +861,36 @@ impl World {
             ledger.table.insert(subject, row);
         }
         drop(ledger);
-        self.tell(|| {
-            let is = if taken {
-                "is written to"
-            } else {
-                "is too late for"
-            };
-            format!("  {} {is} its record", name(key))
+        self.tell(|| match taken {
+            true => format!("  {key} is written to its record"),
+            false => format!("  {key} is too late for its record"),
         });
-        if !event.is(data) {
-            self.broken(Invariant::Verbatim, || {
-                format!("{} is written with other data", name(key))
-            });
-        }
+        self.holds(Invariant::Verbatim, event.is(data), || {
+            format!("{key} is written with other data")
+        });
     }
 
     /// The table is told to delete a record.
     pub(crate) fn deletes(&self, actor: usize, key: Key) {
-        let mut ledger = lock(&self.ledger);
-        let Some((subject, event)) = Self::event(&ledger, key) else {
-            drop(ledger);
-            return self.broken(Invariant::State, || {
-                format!("{} is applied, which no lane accepted", name(key))
-            });
+        let Some((subject, event)) = self.applied(key) else {
+            return;
         };
+        let mut ledger = lock(&self.ledger);
         let mut row = Self::remember(&mut ledger, actor, &subject);
         row.last_delete = row.last_delete.max(Some(oracle::place(key, &event)));
         row.deleted.get_or_insert((key, Arc::clone(&event)));
         ledger.table.insert(subject, row);
         drop(ledger);
-        self.tell(|| format!("  {} deletes its record", name(key)));
+        self.tell(|| format!("  {key} deletes its record"));
+    }
+
+    /// What is applied to a record: an event that a lane accepted.
+    fn applied(&self, key: Key) -> Option<(Subject, Arc<Event>)> {
+        let event = Self::event(&lock(&self.ledger), key);
+        self.holds(Invariant::State, event.is_some(), || {
+            format!("{key} is applied, which no lane accepted")
+        });
+        event
     }
 
     /// Holds a mark against what could be known.
@@ -1076,35 +901,26 @@ impl World {
     fn check_mark(&self, actor: usize, key: Key, event: &Arc<Event>, account: usize, marked: bool) {
         let ledger = lock(&self.ledger);
         let subject = (account, event.about.clone());
-        let equal = ledger
-            .accepted
-            .iter()
-            .any(|(other, accepted)| *other != key && accepted.says_what(account, event));
-        let expected = if matches!(event.about, About::Nothing(_) | About::Fact(..)) {
-            Some(false)
+        let mut others = ledger.accepted.iter().filter(|(other, _)| **other != key);
+        let equal = others.any(|(_, accepted)| accepted.says_what(account, event));
+        let expected = if event.about.leaves_a_record() {
+            ledger.actors[actor].known.get(&subject).and_then(|known| {
+                let group = Self::group(&ledger, actor, &subject);
+                let latest = known.latest.map(|latest| Self::place(&ledger, latest));
+                expected_mark(known, latest, &group, key, event)
+            })
         } else {
-            let known = ledger
-                .actors
-                .get(actor)
-                .and_then(|actor| actor.known.get(&subject));
-            let group = Self::group(&ledger, actor, &subject);
-            let latest = known.and_then(|known| Some(Self::place(&ledger, known.latest?)));
-            known.and_then(|known| expected_mark(known, latest, &group, key, event))
+            Some(false)
         };
         drop(ledger);
-        if marked && !equal {
-            self.broken(Invariant::Marks, || {
-                format!(
-                    "{} is marked, and no other event of its record says the same",
-                    name(key)
-                )
-            });
-        } else if expected.is_some_and(|expected| expected != marked) {
-            self.broken(Invariant::Marks, || {
-                let is = if marked { "is marked" } else { "is not marked" };
-                format!("{} {is}, against what its record remembers", name(key))
-            });
-        }
+        self.holds(Invariant::Marks, !marked || equal, || {
+            format!("{key} is marked, and no other event of its record says the same")
+        });
+        let is_as_expected = expected.is_none_or(|expected| expected == marked);
+        self.holds(Invariant::Marks, is_as_expected, || {
+            let is = if marked { "is marked" } else { "is not marked" };
+            format!("{key} {is}, against what its record remembers")
+        });
     }
 
     /// A message is taken out of its lane for good.
@@ -1118,43 +934,27 @@ impl World {
         let Some(accepted) = ledger.accepted.get(&key) else {
             return;
         };
+        let event = &accepted.event;
         let missing = self.unserved(&ledger, key, accepted);
-        let applied = match &accepted.event.about {
-            About::Nothing(_) | About::Fact(..) => true,
-            about => ledger
-                .table
-                .get(&(accepted.account, about.clone()))
-                .is_some_and(|row| {
-                    if accepted.event.deletes() {
-                        let event = &accepted.event;
-                        // Where a delete is final, the first is as good as any.
-                        row.last_delete.is_some_and(|last| {
-                            !oracle::is_timed(event.sender, event.about.kind())
-                                || last >= oracle::place(key, event)
-                        })
-                    } else {
-                        let place = |key| Self::place(&ledger, key);
-                        row.latest.is_some_and(|latest| place(latest) >= place(key))
-                    }
-                }),
-        };
+        let place = |key| Self::place(&ledger, key);
+        let row = ledger.table.get(&accepted.subject());
+        let last = row.and_then(|row| match event.deletes() {
+            true => row.last_delete,
+            false => row.latest.map(place),
+        });
+        // Where a delete is final, the first is as good as any.
+        let is_final = event.deletes() && !oracle::is_timed(event.sender, event.about.kind());
+        let is_applied = !event.about.leaves_a_record()
+            || last.is_some_and(|last| is_final || last >= place(key));
         drop(ledger);
         if let Some(missing) = missing {
             self.broken(Invariant::Delivered, || {
-                format!(
-                    "{} is taken for done, and {missing} has not got it",
-                    name(key)
-                )
+                format!("{key} is taken for done, and {missing} has not got it")
             });
         }
-        if !applied {
-            self.broken(Invariant::State, || {
-                format!(
-                    "{} is taken for done, and its record has not got it",
-                    name(key)
-                )
-            });
-        }
+        self.holds(Invariant::State, is_applied, || {
+            format!("{key} is taken for done, and its record has not got it")
+        });
     }
 
     /// A team that wants an event and has it neither in its queue nor among the undelivered.
@@ -1175,23 +975,16 @@ impl World {
     pub(crate) fn check_rest(&self, redriven: bool) {
         let ledger = lock(&self.ledger);
         let left = oracle::left(&ledger);
-        let dead: BTreeSet<Key> = ledger
-            .lanes
-            .iter()
-            .flatten()
-            .filter(|message| message.place == Place::DeadLetters)
-            .filter_map(|message| message.key)
-            .collect();
+        let messages = || ledger.lanes.iter().flatten();
+        let dead = messages().filter(|message| message.place == Place::DeadLetters);
+        let dead: BTreeSet<Key> = dead.filter_map(|message| message.key).collect();
         let lost = ledger.accepted.iter().find_map(|(key, accepted)| {
             let waits = !redriven && dead.contains(key);
-            let missing = self.unserved(&ledger, *key, accepted)?;
-            (!waits).then(|| {
-                format!(
-                    "{} was accepted by lane {}, and {missing} has not got it",
-                    name(*key),
-                    LANES[accepted.lane]
-                )
-            })
+            let missing = self.unserved(&ledger, *key, accepted).filter(|_| !waits)?;
+            let lane = LANES[accepted.lane];
+            Some(format!(
+                "{key} was accepted by lane {lane}, and {missing} has not got it"
+            ))
         });
         let unmarked_equal = |event: &Accepted| {
             let mut others = ledger.accepted.iter();
@@ -1203,33 +996,23 @@ impl World {
             let accepted = ledger.accepted.get(key);
             accepted.is_some_and(|event| !unmarked_equal(event))
         });
-        let unread = ledger
-            .lanes
-            .iter()
-            .flatten()
-            .any(|message| message.key.is_none() && message.place != Place::DeadLetters);
+        let mut unreadable = messages().filter(|message| message.key.is_none());
+        let is_dead = unreadable.all(|message| message.place == Place::DeadLetters);
         drop(ledger);
-        if left > 0 {
-            self.broken(Invariant::Ends, || {
-                format!("{left} messages are still in their lanes")
-            });
-        }
+        self.holds(Invariant::Ends, left == 0, || {
+            format!("{left} messages are still in their lanes")
+        });
         if let Some(lost) = lost {
             self.broken(Invariant::Delivered, || lost);
         }
         if let Some(key) = untrue {
             self.broken(Invariant::Marks, || {
-                format!(
-                    "{} is marked, and so is every event of its record that says the same",
-                    name(key)
-                )
+                format!("{key} is marked, and so is every event of its record that says the same")
             });
         }
-        if unread {
-            self.broken(Invariant::Unreadable, || {
-                "a message that is no event is no dead letter".to_owned()
-            });
-        }
+        self.holds(Invariant::Unreadable, is_dead, || {
+            "a message that is no event is no dead letter".to_owned()
+        });
         if redriven {
             self.check_records();
         }
@@ -1244,26 +1027,20 @@ impl World {
         }
         let payments = lock(&self.ledger).payments.clone();
         for (key, stored) in self.records.records() {
-            let account = self
-                .plan
-                .accounts
-                .iter()
-                .position(|account| account.name == key.account)
-                .unwrap_or_default();
+            let mut accounts = self.plan.accounts.iter();
+            let account = accounts.position(|account| account.name == key.account);
+            let (account, id) = (account.unwrap_or_default(), key.id.as_str());
+            let is_it = |about: &About| matches!(about, About::Record(kind, of) if **kind == *key.kind && of == id);
+            let mut subjects = expected.keys();
             let subject = match &*key.kind {
-                "payment" => payments.get(&format!("{account}/payment/{}", key.id.as_str())).cloned(),
-                kind => expected
-                    .keys()
-                    .find(|(whose, about)| *whose == account && matches!(about, About::Record(other, id) if *other == kind && id == key.id.as_str()))
-                    .cloned(),
+                "payment" => payments.get(&format!("{account}/payment/{id}")),
+                _ => subjects.find(|(whose, about)| *whose == account && is_it(about)),
             };
+            let subject = subject.cloned();
             let Some(wanted) = subject.and_then(|subject| expected.remove(&subject)) else {
                 return self.broken(Invariant::State, || {
                     format!("there is a record {key}, and no event is about it")
                 });
-            };
-            let plain = |id: domain::identity::EventId| {
-                (id.delivery().first_seen().millis(), id.index().get())
             };
             // Which of the attempts that share an identity was first cannot be known: each is what was sent.
             let as_sent = |data: &String| {
@@ -1275,15 +1052,13 @@ impl World {
             let found = oracle::Expected {
                 data: stored.data.as_ref().map(as_sent),
                 event_type: stored.event_type.clone(),
-                latest: stored.known.latest.map(|latest| plain(latest.id)),
+                latest: stored.known.latest.map(|latest| latest.id.into()),
                 deleted: stored.is_deleted(),
-                occurrences: stored.occurrences.iter().copied().map(plain).collect(),
+                occurrences: stored.occurrences.iter().copied().map(Key::from).collect(),
             };
-            if found != wanted {
-                self.broken(Invariant::State, || {
-                    format!("record {key} is {found:?}, and its events make it {wanted:?}")
-                });
-            }
+            self.holds(Invariant::State, found == wanted, || {
+                format!("record {key} is {found:?}, and its events make it {wanted:?}")
+            });
         }
         if let Some(((_, about), _)) = expected.pop_first() {
             self.broken(Invariant::State, || {
@@ -1302,13 +1077,12 @@ fn expected_mark(
     event: &Event,
 ) -> Option<bool> {
     if event.deletes() {
+        let mut deletes = group.iter().filter(|(_, event)| event.deletes());
         let first = match &known.deleted {
             Some(first) => Some(first),
             // Of those in the order of the sender's times, the last counts.
-            None if oracle::is_timed(event.sender, event.about.kind()) => {
-                group.iter().rfind(|(_, event)| event.deletes())
-            }
-            None => group.iter().find(|(_, event)| event.deletes()),
+            None if oracle::is_timed(event.sender, event.about.kind()) => deletes.next_back(),
+            None => deletes.next(),
         };
         return first.map(|(first, said)| *first != key && said.says_what(event));
     }

@@ -85,37 +85,25 @@ pub enum Sender {
 }
 
 impl Sender {
-    /// Every sender.
-    pub const ALL: [Self; 5] = [
-        Self::Orderspace,
-        Self::Ordermentum,
-        Self::Apideck,
-        Self::OneStock,
-        Self::StackOne,
+    /// Every sender, its name in paths and types, and its name to people.
+    pub const ALL: [(Self, &'static str, &'static str); 5] = [
+        (Self::Orderspace, "orderspace", "Orderspace"),
+        (Self::Ordermentum, "ordermentum", "Ordermentum"),
+        (Self::Apideck, "apideck", "Apideck"),
+        (Self::OneStock, "onestock", "OneStock"),
+        (Self::StackOne, "stackone", "StackOne"),
     ];
 
     /// Its name in paths and types.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Orderspace => "orderspace",
-            Self::Ordermentum => "ordermentum",
-            Self::Apideck => "apideck",
-            Self::OneStock => "onestock",
-            Self::StackOne => "stackone",
-        }
+        Self::ALL[self as usize].1
     }
 
     /// Its name to people.
     #[must_use]
     pub fn title(self) -> &'static str {
-        match self {
-            Self::Orderspace => "Orderspace",
-            Self::Ordermentum => "Ordermentum",
-            Self::Apideck => "Apideck",
-            Self::OneStock => "OneStock",
-            Self::StackOne => "StackOne",
-        }
+        Self::ALL[self as usize].2
     }
 
     /// The one status that it takes for success.
@@ -134,7 +122,7 @@ pub enum About {
     /// One with an identity of its own.
     Record(&'static str, String),
     /// A payment: the invoice, and a number for what else tells it from others.
-    Payment(&'static str, u32),
+    Payment(&'static str, u64),
     /// One that cannot be named.
     Nothing(&'static str),
     /// Something that happened to what has this identity, and leaves no record.
@@ -150,9 +138,27 @@ impl About {
             Self::Payment(..) => "payment",
         }
     }
+
+    /// Whether there is a record of it.
+    #[must_use]
+    pub fn leaves_a_record(&self) -> bool {
+        matches!(self, Self::Record(..) | Self::Payment(..))
+    }
 }
 
 impl Event {
+    /// An event of Orderspace's.
+    fn new(event_type: &'static str, about: About, record: String) -> Self {
+        Self {
+            event_type,
+            about,
+            record,
+            sender: Sender::Orderspace,
+            changed: None,
+            source_id: None,
+        }
+    }
+
     /// Whether it says that the record is no more.
     #[must_use]
     pub fn deletes(&self) -> bool {
@@ -201,7 +207,7 @@ impl Element {
 }
 
 /// The bytes of a delivery, and what is in them.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Delivery {
     /// Its elements; none where the body is no list.
     pub elements: Vec<Element>,
@@ -215,6 +221,25 @@ pub struct Delivery {
     pub retry: Arc<[u8]>,
 }
 
+impl Delivery {
+    /// The event at a position, if one is there.
+    #[must_use]
+    pub fn event(&self, index: u32) -> Option<&Arc<Event>> {
+        self.elements.get(index as usize)?.event.as_ref()
+    }
+
+    /// A body without events.
+    fn without_events(body: &str, outside: Outside) -> Self {
+        let body: Arc<[u8]> = body.as_bytes().into();
+        Self {
+            outside,
+            retry: Arc::clone(&body),
+            body,
+            ..Self::default()
+        }
+    }
+}
+
 /// A body that is no list of events.
 #[must_use]
 pub fn unreadable(rng: &mut Rng, sender: Sender) -> Delivery {
@@ -224,31 +249,15 @@ pub fn unreadable(rng: &mut Rng, sender: Sender) -> Delivery {
         Sender::OneStock => body.replace("{}", "\"\""),
         _ => body.to_owned(),
     };
-    let body: Arc<[u8]> = body.as_bytes().into();
-    Delivery {
-        elements: Vec::new(),
-        readable: false,
-        outside: Outside::default(),
-        retry: Arc::clone(&body),
-        body,
-    }
+    Delivery::without_events(&body, Outside::default())
 }
 
 /// What Apideck posts to ask whether somebody answers.
 #[must_use]
 pub fn greeting(rng: &mut Rng) -> Delivery {
     let body = rng.pick(&[r#"{"message":"Validating delivery URL"}"#, "{}", ""]);
-    let body: Arc<[u8]> = body.as_bytes().into();
-    Delivery {
-        elements: Vec::new(),
-        readable: false,
-        outside: Outside {
-            header: Some(("x-apideck-event-type", GREETING_TYPE)),
-            part: "",
-        },
-        retry: Arc::clone(&body),
-        body,
-    }
+    let header = Some(("x-apideck-event-type", GREETING_TYPE));
+    Delivery::without_events(body, Outside { header, part: "" })
 }
 
 /// A delivery of these elements. `spacing` varies the bytes, and nothing else.
@@ -300,26 +309,43 @@ fn retry_of(elements: &[Element], body: &Arc<[u8]>, outside: &Outside) -> Arc<[u
 
 /// The delivery as it is sent the so many-th time: Apideck counts its attempts in the bytes.
 #[must_use]
-pub fn counted(delivery: &Delivery, attempt: u32) -> Delivery {
+pub fn counted(delivery: &Delivery, attempt: u64) -> Delivery {
     let is_counted = |element: &Element| element.json.contains(ATTEMPT);
     if !delivery.elements.iter().any(is_counted) {
         return delivery.clone();
     }
     let number = format!("{ATTEMPT}{attempt}");
     let elements = delivery.elements.iter().map(|element| {
-        let json = match element.json.split_once(ATTEMPT) {
-            Some((before, after)) => {
-                let after = after.trim_start_matches(|digit: char| digit.is_ascii_digit());
-                [before, &number, after].concat().into()
-            }
-            None => Arc::clone(&element.json),
-        };
-        Element {
-            json,
-            ..element.clone()
+        let mut element = element.clone();
+        if let Some((before, after)) = element.json.split_once(ATTEMPT) {
+            let after = after.trim_start_matches(|digit: char| digit.is_ascii_digit());
+            element.json = [before, &number, after].concat().into();
         }
+        element
     });
     self::delivery(elements.collect(), 0)
+}
+
+/// An element like those that a source sends under what stands beside the body, now and then one that is no event. With
+/// `focused`, most are about one record.
+#[must_use]
+pub fn drawn(
+    occurrence: u32,
+    sender: Sender,
+    outside: &Outside,
+    rng: &mut Rng,
+    focused: bool,
+) -> Element {
+    if rng.percent(4) {
+        return bad_element(occurrence, sender, outside, rng);
+    }
+    match sender {
+        Sender::Orderspace => element(occurrence, event(rng, focused)),
+        Sender::Ordermentum => element(occurrence, dated_event(rng)),
+        Sender::Apideck => of_apideck(occurrence, rng),
+        Sender::OneStock => of_onestock(occurrence, outside, rng),
+        Sender::StackOne => of_stackone(occurrence, rng, focused),
+    }
 }
 
 /// An element with an event of a source whose forms need nothing else.
@@ -349,8 +375,7 @@ fn in_orderspace(event_type: &str, kind: &str, record: &str) -> String {
 }
 
 /// An element that is no event.
-#[must_use]
-pub fn bad_element(occurrence: u32, sender: Sender, rng: &mut Rng) -> Element {
+fn bad_element(occurrence: u32, sender: Sender, outside: &Outside, rng: &mut Rng) -> Element {
     let object = r#"{"data":{"order":{"id":"or_1"}}}"#;
     let (object, other) = match sender {
         Sender::Orderspace => (object, r#"{"event":"order.created"}"#),
@@ -366,7 +391,7 @@ pub fn bad_element(occurrence: u32, sender: Sender, rng: &mut Rng) -> Element {
         occurrence,
         json: json.into(),
         event: None,
-        outside: Outside::default(),
+        outside: outside.clone(),
     }
 }
 
@@ -380,8 +405,7 @@ const CONTENTS: [&str; 4] = [
 
 /// An event like those that Orderspace sends. With `focused`, most are about one record, and what happens to
 /// it at the same time meets.
-#[must_use]
-pub fn event(rng: &mut Rng, focused: bool) -> Event {
+fn event(rng: &mut Rng, focused: bool) -> Event {
     let content = |rng: &mut Rng| match rng.below(24) {
         // Larger than the inline limit of a schedule.
         0 => format!(r#""long":"{}""#, "x".repeat(900)),
@@ -389,19 +413,10 @@ pub fn event(rng: &mut Rng, focused: bool) -> Event {
         1 => "\"odd\":\"\u{FFFF}\"".to_owned(),
         _ => rng.pick(&CONTENTS).to_owned(),
     };
-    let named = |event_type: &'static str, kind: &'static str, id: String, content: String| Event {
-        event_type,
-        record: format!(r#"{{"id":"{id}",{content}}}"#),
-        about: About::Record(kind, id),
-        sender: Sender::Orderspace,
-        changed: None,
-        source_id: None,
-    };
     if focused && rng.percent(75) {
-        let id = "or_0".to_owned();
         return match rng.below(5) {
-            0 => deleted("order.deleted", "order", &id),
-            _ => named("order.updated", "order", id, content(rng)),
+            0 => deleted("order.deleted", "or_0"),
+            _ => named("order.updated", "or_0", &content(rng)),
         };
     }
     match rng.below(100) {
@@ -412,69 +427,40 @@ pub fn event(rng: &mut Rng, focused: bool) -> Event {
         30..55 => {
             let id = format!("or_{}", rng.below(2));
             match rng.below(8) {
-                0..2 => named("order.created", "order", id, content(rng)),
-                2..6 => named("order.updated", "order", id, content(rng)),
-                _ => deleted("order.deleted", "order", &id),
+                0..2 => named("order.created", &id, &content(rng)),
+                2..6 => named("order.updated", &id, &content(rng)),
+                _ => deleted("order.deleted", &id),
             }
         }
         55..70 => {
             let id = format!("cu_{}", rng.below(2));
             match rng.below(6) {
-                0 => named("customer.created", "customer", id, content(rng)),
-                1..5 => named("customer.updated", "customer", id, content(rng)),
-                _ => deleted("customer.deleted", "customer", &id),
+                0 => named("customer.created", &id, &content(rng)),
+                1..5 => named("customer.updated", &id, &content(rng)),
+                _ => deleted("customer.deleted", &id),
             }
         }
-        70..82 => payment(
-            "iv_1",
-            u32::try_from(rng.below(2)).unwrap_or_default(),
-            rng.percent(50),
-        ),
+        70..82 => payment("iv_1", rng.below(2), rng.percent(50)),
         82..87 => match rng.below(3) {
-            0 => deleted("invoice.deleted", "invoice", "iv_1"),
-            _ => named(
-                "invoice.created",
-                "invoice",
-                "iv_1".to_owned(),
-                content(rng),
-            ),
+            0 => deleted("invoice.deleted", "iv_1"),
+            _ => named("invoice.created", "iv_1", &content(rng)),
         },
         87..91 => match rng.below(3) {
-            0 => deleted("product.deleted", "product", "pr_1"),
-            _ => named(
-                "product.updated",
-                "product",
-                "pr_1".to_owned(),
-                content(rng),
-            ),
+            0 => deleted("product.deleted", "pr_1"),
+            _ => named("product.updated", "pr_1", &content(rng)),
         },
-        91..94 => named(
-            "dispatch.created",
-            "dispatch",
-            "di_1".to_owned(),
-            content(rng),
-        ),
-        94..97 => named(
-            "standing_order.paused",
-            "standing_order",
-            "so_1".to_owned(),
-            content(rng),
-        ),
-        _ => Event {
-            event_type: "order.created",
-            record: r#"{"number":7}"#.to_owned(),
-            about: About::Nothing("order"),
-            sender: Sender::Orderspace,
-            changed: None,
-            source_id: None,
-        },
+        91..94 => named("dispatch.created", "di_1", &content(rng)),
+        94..97 => named("standing_order.paused", "so_1", &content(rng)),
+        _ => {
+            let record = r#"{"number":7}"#.to_owned();
+            Event::new("order.created", About::Nothing("order"), record)
+        }
     }
 }
 
 /// An event like those that Ordermentum sends. Few times are drawn, so that equal ones meet; some lie before what was sent
 /// earlier, and some in the future, as by a clock that runs ahead.
-#[must_use]
-pub fn dated_event(rng: &mut Rng) -> Event {
+fn dated_event(rng: &mut Rng) -> Event {
     let (event_type, kind, id) = rng.pick(&[
         ("order_created", "order", "om-0"),
         ("order_updated", "order", "om-0"),
@@ -486,19 +472,14 @@ pub fn dated_event(rng: &mut Rng) -> Event {
     ]);
     let changed = moment(rng).map(Moment::at);
     let content = rng.pick(&CONTENTS);
-    let record = match &changed {
-        Some(Moment { text, .. }) => {
-            format!(r#"{{"id":"{id}","updatedAt":"{text}",{content}}}"#)
-        }
-        None => format!(r#"{{"id":"{id}",{content}}}"#),
-    };
+    let time = changed.as_ref().map_or(String::new(), |time| {
+        format!(r#""updatedAt":"{}","#, time.text)
+    });
+    let record = format!(r#"{{"id":"{id}",{time}{content}}}"#);
     Event {
-        event_type,
-        record,
-        about: About::Record(kind, id.to_owned()),
         sender: Sender::Ordermentum,
         changed,
-        source_id: None,
+        ..Event::new(event_type, About::Record(kind, id.to_owned()), record)
     }
 }
 
@@ -545,8 +526,7 @@ const PLAIN: [&str; 3] = [
 
 /// An element like those that Apideck sends. It has hardly more than ids, and the type is in a header too, which anybody
 /// could have changed.
-#[must_use]
-pub fn of_apideck(occurrence: u32, rng: &mut Rng) -> Element {
+fn of_apideck(occurrence: u32, rng: &mut Rng) -> Element {
     let (event_type, kind) = rng.pick(&[
         ("ecommerce.order.updated", "order"),
         ("ecommerce.order.updated", "order"),
@@ -571,29 +551,27 @@ pub fn of_apideck(occurrence: u32, rng: &mut Rng) -> Element {
         None => String::new(),
     };
     let content = rng.pick(&PLAIN);
+    let record = format!(
+        r#"{{{counted}"service_id":"shop","consumer_id":"{consumer}",{time}"entity_id":"{entity}","event_type":"{event_type}",{content}}}"#
+    );
+    let about = match event_type {
+        "vault.connection.token_refresh.failed" => About::Fact(kind, id),
+        _ => About::Record(kind, id),
+    };
     let event = Event {
-        event_type,
-        record: format!(
-            r#"{{{counted}"service_id":"shop","consumer_id":"{consumer}",{time}"entity_id":"{entity}","event_type":"{event_type}",{content}}}"#
-        ),
-        about: match event_type {
-            "vault.connection.token_refresh.failed" => About::Fact(kind, id),
-            _ => About::Record(kind, id),
-        },
         sender: Sender::Apideck,
         changed,
         source_id,
+        ..Event::new(event_type, about, record)
     };
-    let header = match rng.below(10) {
+    let named = match rng.below(10) {
         0 => FORGED_TYPE,
         1 => GREETING_TYPE,
         _ => event_type,
     };
+    let header = Some(("x-apideck-event-type", named));
     Element {
-        outside: Outside {
-            header: Some(("x-apideck-event-type", header)),
-            part: "",
-        },
+        outside: Outside { header, part: "" },
         ..element(occurrence, event)
     }
 }
@@ -614,17 +592,13 @@ pub fn onestock_outside(rng: &mut Rng) -> Outside {
         "parcel_state_changed",
         "stock_export_completed",
     ]);
-    match rng.below(10) {
-        0..3 => Outside {
-            header: None,
-            part: topic,
-        },
-        3..6 => Outside {
-            header: Some((rng.pick(&["onestock-topic", "x-onestock-topic"]), topic)),
-            part: "",
-        },
-        _ => Outside::default(),
-    }
+    let (header, part) = match rng.below(10) {
+        0..3 => (None, topic),
+        3..6 => (Some(rng.pick(&["onestock-topic", "x-onestock-topic"])), ""),
+        _ => (None, ""),
+    };
+    let header = header.map(|name| (name, topic));
+    Outside { header, part }
 }
 
 /// The same bytes under the other of two topics whose messages look alike; other elements as they are.
@@ -656,8 +630,7 @@ pub fn under_another_topic(element: Element) -> Element {
 }
 
 /// A message like those that OneStock sends, under what its delivery says beside the body.
-#[must_use]
-pub fn of_onestock(occurrence: u32, outside: &Outside, rng: &mut Rng) -> Element {
+fn of_onestock(occurrence: u32, outside: &Outside, rng: &mut Rng) -> Element {
     let topic = outside.header.map_or(outside.part, |(_, topic)| topic);
     let topic = match topic {
         "" => rng.pick(&[
@@ -680,35 +653,29 @@ pub fn of_onestock(occurrence: u32, outside: &Outside, rng: &mut Rng) -> Element
     let content = rng.pick(&CONTENTS);
     let number = rng.below(2);
     let state = r#""old_state":"a","new_state":"b""#;
-    let (about, members) = match topic {
-        "order_state_changed" => (
-            About::Record("order", format!("os-{number}")),
-            format!(r#""order_id":"os-{number}",{state}"#),
-        ),
-        "parcel_state_changed" => (
-            About::Record("parcel", format!("pa-{number}")),
-            format!(r#""order_id":"os-0",{state},"parcel_id":"pa-{number}""#),
-        ),
-        "line_item_group_state_changed" => (
-            About::Fact("line_item_group", format!("os-0/i{number}")),
-            format!(r#""order_id":"os-0","order_item_id":"i{number}",{state}"#),
-        ),
-        "shipment_created" => (
-            About::Record("shipment", format!("sh-{number}")),
-            format!(r#""shipment_id":"sh-{number}","carrier":"c""#),
-        ),
-        "stock_export_completed" => (
-            About::Record("stock_export", number.to_string()),
-            format!(r#""export_id":{number},"exported_lines_count":5"#),
-        ),
-        "gift_wrapped" => (
-            About::Fact("gift_wrapped", format!("g{number}")),
-            format!(r#""entity_id":"g{number}""#),
-        ),
-        _ => (
-            About::Fact("candidates", format!("os-{number}")),
-            format!(r#""order_id":"os-{number}","endpoint_ids":[1]"#),
-        ),
+    let about = match topic {
+        "order_state_changed" => About::Record("order", format!("os-{number}")),
+        "parcel_state_changed" => About::Record("parcel", format!("pa-{number}")),
+        "line_item_group_state_changed" => {
+            About::Fact("line_item_group", format!("os-0/i{number}"))
+        }
+        "shipment_created" => About::Record("shipment", format!("sh-{number}")),
+        "stock_export_completed" => About::Record("stock_export", number.to_string()),
+        "gift_wrapped" => About::Fact("gift_wrapped", format!("g{number}")),
+        _ => About::Fact("candidates", format!("os-{number}")),
+    };
+    let members = match topic {
+        "order_state_changed" => format!(r#""order_id":"os-{number}",{state}"#),
+        "parcel_state_changed" => {
+            format!(r#""order_id":"os-0",{state},"parcel_id":"pa-{number}""#)
+        }
+        "line_item_group_state_changed" => {
+            format!(r#""order_id":"os-0","order_item_id":"i{number}",{state}"#)
+        }
+        "shipment_created" => format!(r#""shipment_id":"sh-{number}","carrier":"c""#),
+        "stock_export_completed" => format!(r#""export_id":{number},"exported_lines_count":5"#),
+        "gift_wrapped" => format!(r#""entity_id":"g{number}""#),
+        _ => format!(r#""order_id":"os-{number}","endpoint_ids":[1]"#),
     };
     // What the request names beside its body counts before a member.
     let is_named = topic == "candidates_added" || rng.percent(10);
@@ -723,12 +690,9 @@ pub fn of_onestock(occurrence: u32, outside: &Outside, rng: &mut Rng) -> Element
         _ => record.clone(),
     };
     let event = Event {
-        event_type: topic,
-        record,
-        about,
         sender: Sender::OneStock,
         changed,
-        source_id: None,
+        ..Event::new(topic, about, record)
     };
     Element {
         outside: outside.clone(),
@@ -737,8 +701,7 @@ pub fn of_onestock(occurrence: u32, outside: &Outside, rng: &mut Rng) -> Element
 }
 
 /// An element like those that StackOne sends: mostly an event of Orderspace's that it relays.
-#[must_use]
-pub fn of_stackone(occurrence: u32, rng: &mut Rng, focused: bool) -> Element {
+fn of_stackone(occurrence: u32, rng: &mut Rng, focused: bool) -> Element {
     let name = rng.pick(&["event_date", "event_date", "sent_at"]);
     let (time, changed) = time_member(name, rng);
     let type_member = rng.pick(&["event", "type", "event_type"]);
@@ -783,12 +746,9 @@ pub fn of_stackone(occurrence: u32, rng: &mut Rng, focused: bool) -> Element {
         }
     };
     let event = Event {
-        event_type,
-        record,
-        about,
         sender: Sender::StackOne,
         changed,
-        source_id: None,
+        ..Event::new(event_type, about, record)
     };
     element_of(occurrence, event, json)
 }
@@ -796,59 +756,41 @@ pub fn of_stackone(occurrence: u32, rng: &mut Rng, focused: bool) -> Element {
 /// A stock level.
 #[must_use]
 pub fn stock(sku: &str, on_hand: &str) -> Event {
-    Event {
-        event_type: "inventory_level.updated",
-        record: format!(r#"{{"sku":"{sku}","on_hand":{on_hand},"available":{on_hand}}}"#),
-        about: About::Record("inventory_level", sku.to_owned()),
-        sender: Sender::Orderspace,
-        changed: None,
-        source_id: None,
-    }
+    let about = About::Record("inventory_level", sku.to_owned());
+    let record = format!(r#"{{"sku":"{sku}","on_hand":{on_hand},"available":{on_hand}}}"#);
+    Event::new("inventory_level.updated", about, record)
 }
 
 /// A payment. The spelling of its amount does not tell it from another.
 #[must_use]
-pub fn payment(invoice: &'static str, which: u32, short: bool) -> Event {
+pub fn payment(invoice: &'static str, which: u64, short: bool) -> Event {
     let amount = match (which, short) {
         (0, true) => "26.7",
         (0, false) => "26.70",
         (_, true) => "5",
         (_, false) => "5.00",
     };
-    Event {
-        event_type: "payment.created",
-        record: format!(
-            r#"{{"invoice_id":"{invoice}","payment_date":"2026-11-20","amount":{amount},"source":"card","reference":""}}"#
-        ),
-        about: About::Payment(invoice, which),
-        sender: Sender::Orderspace,
-        changed: None,
-        source_id: None,
-    }
+    let record = format!(
+        r#"{{"invoice_id":"{invoice}","payment_date":"2026-11-20","amount":{amount},"source":"card","reference":""}}"#
+    );
+    Event::new("payment.created", About::Payment(invoice, which), record)
 }
 
-fn deleted(event_type: &'static str, kind: &'static str, id: &str) -> Event {
-    Event {
-        event_type,
-        record: format!(r#"{{"id":"{id}","deleted":true}}"#),
-        about: About::Record(kind, id.to_owned()),
-        sender: Sender::Orderspace,
-        changed: None,
-        source_id: None,
-    }
+/// An event about a record with an id of its own. Its type begins with the record's kind.
+fn named(event_type: &'static str, id: &str, content: &str) -> Event {
+    let (kind, _) = event_type.split_once('.').unwrap();
+    let record = format!(r#"{{"id":"{id}",{content}}}"#);
+    Event::new(event_type, About::Record(kind, id.to_owned()), record)
+}
+
+fn deleted(event_type: &'static str, id: &str) -> Event {
+    named(event_type, id, r#""deleted":true"#)
 }
 
 /// An order's event with a content of its own.
 #[must_use]
 pub fn order(event_type: &'static str, id: &str, content: &str) -> Event {
-    Event {
-        event_type,
-        record: format!(r#"{{"id":"{id}","is":"{content}"}}"#),
-        about: About::Record("order", id.to_owned()),
-        sender: Sender::Orderspace,
-        changed: None,
-        source_id: None,
-    }
+    named(event_type, id, &format!(r#""is":"{content}""#))
 }
 
 #[cfg(test)]
@@ -867,16 +809,9 @@ mod tests {
         let elements = [1, 2].map(|occurrence| element(occurrence, dated(None)));
         let json = elements[0].json.to_string();
         assert!(json.starts_with(r#"{"event":""#) && json.contains(r#","data":{"id":""#));
-        for (spacing, body) in [
-            json.clone(),
-            format!(" {json} "),
-            format!("\r\n  {json}\r\n"),
-        ]
-        .into_iter()
-        .enumerate()
-        {
-            let one = delivery(elements[..1].to_vec(), u64::try_from(spacing).unwrap());
-            assert_eq!(*one.body, *body.as_bytes());
+        for (spacing, (open, close)) in (0..).zip([("", ""), (" ", " "), ("\r\n  ", "\r\n")]) {
+            let one = delivery(elements[..1].to_vec(), spacing);
+            assert_eq!(*one.body, *[open, &json, close].concat().as_bytes());
         }
         let both = delivery(elements.to_vec(), 0);
         assert!(both.body.starts_with(b"[{") && both.body.ends_with(b"}]"));

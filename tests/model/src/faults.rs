@@ -2,6 +2,10 @@
 
 use std::fmt::Write as _;
 
+use serde::{Deserialize, Serialize};
+
+use crate::run::add;
+
 /// A step of a handler: a call of a port, or a part of the way to and from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(usize)]
@@ -53,59 +57,36 @@ pub enum Step {
 }
 
 impl Step {
-    /// Every step, in the order of the way.
-    pub const ALL: [Self; 22] = [
-        Self::Request,
-        Self::FindToken,
-        Self::ReadKeys,
-        Self::ReadMarker,
-        Self::LeaseMarker,
-        Self::KeepReceipt,
-        Self::PutLarge,
-        Self::SendLane,
-        Self::SendQuarantine,
-        Self::RemoveMarker,
-        Self::LeaveMarker,
-        Self::DeliveryFailure,
-        Self::Answer,
-        Self::Receive,
-        Self::GetLarge,
-        Self::DeleteRecord,
-        Self::UpdateRecord,
-        Self::SendTeam,
-        Self::SendFifo,
-        Self::SendUndelivered,
-        Self::Delay,
-        Self::Report,
+    /// Every step in the order of the way, and what the table names it.
+    pub const ALL: [(Self, &'static str); 22] = [
+        (Self::Request, "orderspace: request"),
+        (Self::FindToken, "inbound: tokens.find"),
+        (Self::ReadKeys, "inbound: keys.read"),
+        (Self::ReadMarker, "inbound: receipts.marker"),
+        (Self::LeaseMarker, "inbound: receipts.lease"),
+        (Self::KeepReceipt, "inbound: receipts.keep"),
+        (Self::PutLarge, "inbound: oversize.put"),
+        (Self::SendLane, "inbound: send, lane"),
+        (Self::SendQuarantine, "inbound: send, quarantine"),
+        (Self::RemoveMarker, "inbound: receipts.unmark"),
+        (Self::LeaveMarker, "inbound: receipts.mark"),
+        (Self::DeliveryFailure, "inbound: receipts.record_failure"),
+        (Self::Answer, "orderspace: answer"),
+        (Self::Receive, "lane: receive"),
+        (Self::GetLarge, "consumer: oversize.get"),
+        (Self::DeleteRecord, "consumer: records.delete"),
+        (Self::UpdateRecord, "consumer: records.update"),
+        (Self::SendTeam, "consumer: send, team"),
+        (Self::SendFifo, "consumer: send, FIFO team"),
+        (Self::SendUndelivered, "consumer: send, undelivered"),
+        (Self::Delay, "consumer: lane.delay"),
+        (Self::Report, "lane: report"),
     ];
 
     /// The step as the table names it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Request => "orderspace: request",
-            Self::FindToken => "inbound: tokens.find",
-            Self::ReadKeys => "inbound: keys.read",
-            Self::ReadMarker => "inbound: receipts.marker",
-            Self::LeaseMarker => "inbound: receipts.lease",
-            Self::KeepReceipt => "inbound: receipts.keep",
-            Self::PutLarge => "inbound: oversize.put",
-            Self::SendLane => "inbound: send, lane",
-            Self::SendQuarantine => "inbound: send, quarantine",
-            Self::RemoveMarker => "inbound: receipts.unmark",
-            Self::LeaveMarker => "inbound: receipts.mark",
-            Self::DeliveryFailure => "inbound: receipts.record_failure",
-            Self::Answer => "orderspace: answer",
-            Self::Receive => "lane: receive",
-            Self::GetLarge => "consumer: oversize.get",
-            Self::DeleteRecord => "consumer: records.delete",
-            Self::UpdateRecord => "consumer: records.update",
-            Self::SendTeam => "consumer: send, team",
-            Self::SendFifo => "consumer: send, FIFO team",
-            Self::SendUndelivered => "consumer: send, undelivered",
-            Self::Delay => "consumer: lane.delay",
-            Self::Report => "lane: report",
-        }
+        Self::ALL[self as usize].1
     }
 
     /// Whether it sends a batch of messages.
@@ -169,43 +150,28 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Every kind.
-    pub const ALL: [Self; 14] = [
-        Self::Refused,
-        Self::Throttled,
-        Self::Part,
-        Self::Content,
-        Self::Lost,
-        Self::Hung,
-        Self::Late,
-        Self::Slow,
-        Self::CrashBefore,
-        Self::CrashAfter,
-        Self::Panic,
-        Self::TwiceAtOnce,
-        Self::TwiceAfter,
-        Self::Reordered,
+    /// Every kind, and what the table names it.
+    pub const ALL: [(Self, &'static str); 14] = [
+        (Self::Refused, "refused"),
+        (Self::Throttled, "throttled"),
+        (Self::Part, "part"),
+        (Self::Content, "content"),
+        (Self::Lost, "lost"),
+        (Self::Hung, "hung"),
+        (Self::Late, "late"),
+        (Self::Slow, "slow"),
+        (Self::CrashBefore, "crash<"),
+        (Self::CrashAfter, "crash>"),
+        (Self::Panic, "panic"),
+        (Self::TwiceAtOnce, "twice="),
+        (Self::TwiceAfter, "twice>"),
+        (Self::Reordered, "reorder"),
     ];
 
     /// The kind as the table names it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Refused => "refused",
-            Self::Throttled => "throttled",
-            Self::Part => "part",
-            Self::Content => "content",
-            Self::Lost => "lost",
-            Self::Hung => "hung",
-            Self::Late => "late",
-            Self::Slow => "slow",
-            Self::CrashBefore => "crash<",
-            Self::CrashAfter => "crash>",
-            Self::Panic => "panic",
-            Self::TwiceAtOnce => "twice=",
-            Self::TwiceAfter => "twice>",
-            Self::Reordered => "reorder",
-        }
+        Self::ALL[self as usize].1
     }
 }
 
@@ -261,13 +227,16 @@ pub fn unreachable(step: Step, kind: Kind) -> Option<&'static str> {
 /// The kinds that can meet a step.
 #[must_use]
 pub fn kinds(step: Step) -> Vec<Kind> {
-    let reachable = |kind: &Kind| unreachable(step, *kind).is_none();
-    Kind::ALL.into_iter().filter(reachable).collect()
+    let kinds = Kind::ALL.into_iter().map(|(kind, _)| kind);
+    kinds
+        .filter(|kind| unreachable(step, *kind).is_none())
+        .collect()
 }
 
 /// How often each kind of fault met each step.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Coverage {
+    /// Row by row.
     met: Vec<u64>,
 }
 
@@ -291,17 +260,9 @@ impl Coverage {
         self.met[step as usize * Kind::ALL.len() + kind as usize]
     }
 
-    /// All counts, row by row.
-    #[must_use]
-    pub fn cells(&self) -> &[u64] {
-        &self.met
-    }
-
     /// Adds the counts of another.
-    pub fn add(&mut self, cells: &[u64]) {
-        for (sum, more) in self.met.iter_mut().zip(cells) {
-            *sum += more;
-        }
+    pub fn add(&mut self, other: &Self) {
+        add(&mut self.met, &other.met);
     }
 
     /// How many faults there were.
@@ -314,12 +275,11 @@ impl Coverage {
     #[must_use]
     pub fn below(&self, least: u64) -> Vec<(Step, Kind, u64)> {
         let mut below = Vec::new();
-        for step in Step::ALL {
-            for kind in kinds(step) {
-                if self.of(step, kind) < least {
-                    below.push((step, kind, self.of(step, kind)));
-                }
-            }
+        for (step, _) in Step::ALL {
+            let met = kinds(step)
+                .into_iter()
+                .map(|kind| (step, kind, self.of(step, kind)));
+            below.extend(met.filter(|(.., met)| *met < least));
         }
         below
     }
@@ -327,33 +287,27 @@ impl Coverage {
     /// How often the cell was met that was met least, among those that can be.
     #[must_use]
     pub fn least(&self) -> u64 {
-        let below = self.below(u64::MAX);
-        below
-            .into_iter()
-            .map(|(_, _, met)| met)
-            .min()
-            .unwrap_or_default()
+        let cells = self.below(u64::MAX);
+        let met = cells.iter().map(|(.., met)| *met);
+        met.min().unwrap_or_default()
     }
 
     /// The table, with a dot where a kind cannot meet a step.
     #[must_use]
     pub fn table(&self) -> String {
         let mut text = format!("{:28}", "step");
-        for kind in Kind::ALL {
-            let _ = write!(text, "{:>10}", kind.as_str());
+        for (_, name) in Kind::ALL {
+            let _ = write!(text, "{name:>10}");
         }
         text.push('\n');
-        for step in Step::ALL {
-            let _ = write!(text, "{:28}", step.as_str());
-            for kind in Kind::ALL {
-                match unreachable(step, kind) {
-                    None => {
-                        let _ = write!(text, "{:>10}", self.of(step, kind));
-                    }
-                    Some(_) => {
-                        let _ = write!(text, "{:>10}", "·");
-                    }
-                }
+        for (step, name) in Step::ALL {
+            let _ = write!(text, "{name:28}");
+            for (kind, _) in Kind::ALL {
+                let met = match unreachable(step, kind) {
+                    None => self.of(step, kind).to_string(),
+                    Some(_) => "·".to_owned(),
+                };
+                let _ = write!(text, "{met:>10}");
             }
             text.push('\n');
         }
@@ -364,11 +318,29 @@ impl Coverage {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::deliveries::Sender;
+    use crate::plan::Habit;
+    use crate::truth::Cause;
+
+    /// What is counted by value is printed by position.
+    #[test]
+    fn every_value_stands_at_its_number() {
+        let numbers = [
+            Step::ALL.map(|(step, _)| step as usize).to_vec(),
+            Kind::ALL.map(|(kind, _)| kind as usize).to_vec(),
+            Habit::ALL.map(|(habit, _)| habit as usize).to_vec(),
+            Cause::ALL.map(|(cause, _)| cause as usize).to_vec(),
+            Sender::ALL.map(|(sender, ..)| sender as usize).to_vec(),
+        ];
+        for numbers in numbers {
+            assert_eq!(numbers, Vec::from_iter(0..numbers.len()));
+        }
+    }
 
     #[test]
     fn every_step_can_be_met_by_something_and_a_missing_cell_is_found() {
         let mut coverage = Coverage::default();
-        for step in Step::ALL {
+        for (step, _) in Step::ALL {
             assert!(!kinds(step).is_empty(), "{step:?}");
             for kind in kinds(step) {
                 coverage.count(step, kind);
@@ -377,10 +349,7 @@ mod tests {
         assert!(coverage.below(1).is_empty());
         assert_eq!(coverage.least(), 1);
         let empty = Coverage::default();
-        assert_eq!(
-            empty.below(1).len(),
-            usize::try_from(coverage.total()).unwrap()
-        );
+        assert_eq!(empty.below(1).len() as u64, coverage.total());
         assert!(coverage.table().contains("inbound: receipts.unmark"));
     }
 }

@@ -12,7 +12,6 @@ use domain::timestamp::Timestamp;
 use futures::FutureExt as _;
 use inbound::Inbound;
 use inbound::config::Config;
-use runtime::config::Variables;
 use runtime::gateway::GatewayEvent;
 use testkit::gateway::hook;
 use testkit::rng::{Rng, word};
@@ -22,11 +21,12 @@ use crate::checks::Invariant;
 use crate::deliveries::{self, Delivery, Element, Sender};
 use crate::faults::{Kind, Step};
 use crate::plan::{
-    Genuine, Greeting, Habit, INBOUND_TIMEOUT, KEYS_REREAD, KEYS_TTL, LEASE, Unauthenticated, WALL,
+    BUDGET, CHECK_QUEUE, Genuine, Greeting, Habit, INBOUND_TIMEOUT, KEYS_REREAD, KEYS_TTL, LEASE,
+    Unauthenticated, WALL,
 };
 use crate::ports::Wire;
-use crate::world::{Attempt, Instance, World, seconds};
-use crate::{TOLD_TO_PANIC, lock};
+use crate::world::{Attempt, Instance, World, seconds, since, url_token, variables};
+use crate::{is_of_a_schedule, lock};
 
 /// A request for an instance.
 pub(crate) struct Job {
@@ -54,52 +54,29 @@ pub(crate) async fn run<T>(
     let mut handler = pin!(AssertUnwindSafe(handler).catch_unwind());
     let running = poll_fn(|cx| match handler.as_mut().poll(cx) {
         Poll::Ready(Ok(answer)) => Poll::Ready(Ended::Answer(answer)),
-        Poll::Ready(Err(panic))
-            if panic
-                .downcast_ref::<String>()
-                .is_some_and(|what| what == TOLD_TO_PANIC) =>
-        {
-            Poll::Ready(Ended::Crashed)
-        }
+        Poll::Ready(Err(panic)) if is_of_a_schedule(&*panic) => Poll::Ready(Ended::Crashed),
         Poll::Ready(Err(_)) => Poll::Ready(Ended::Failed("panics")),
         Poll::Pending if world.has_crashed(actor) => Poll::Ready(Ended::Crashed),
         Poll::Pending => Poll::Pending,
     });
     let ended = tokio::time::timeout(Duration::from_millis(limit), running).await;
-    if let Some(actor) = lock(&world.ledger).actors.get_mut(actor) {
-        actor.ended = true;
-    }
+    lock(&world.ledger).actors[actor].ended = true;
     ended.unwrap_or(Ended::Failed("is not done when its time is over"))
 }
 
 fn config(world: &World) -> Config {
     let plan = &world.plan;
-    let [limit, ttl, lease, keep, reread] = [
-        u64::try_from(plan.inline_limit).unwrap_or_default(),
-        plan.marker_ttl,
-        LEASE / 1000,
-        KEYS_TTL,
-        KEYS_REREAD,
-    ]
-    .map(|number| number.to_string());
-    let budget = crate::plan::BUDGET.to_string();
-    Config::read(&Variables::from([
-        ("CUSTOMERS_QUEUE_URL", "customers"),
-        ("ORDERS_QUEUE_URL", "orders"),
-        ("BILLING_QUEUE_URL", "billing"),
-        ("PRODUCTS_QUEUE_URL", "products"),
-        ("INVENTORY_QUEUE_URL", "inventory"),
-        ("OTHER_QUEUE_URL", "other"),
-        ("QUARANTINE_QUEUE_URL", "quarantine"),
-        ("CHECK_QUEUE_URL", crate::plan::CHECK_QUEUE),
-        ("INLINE_LIMIT_BYTES", &limit),
-        ("ANSWER_BUDGET_MS", &budget),
-        ("RETRY_MARKER_TTL_SECONDS", &ttl),
-        ("RETRY_LEASE_SECONDS", &lease),
-        ("KEYS_TTL_SECONDS", &keep),
-        ("KEYS_REREAD_SECONDS", &reread),
-    ]))
-    .unwrap_or_else(|error| panic!("{error}"))
+    let own = variables(&[
+        ("QUARANTINE_QUEUE_URL", &"quarantine"),
+        ("CHECK_QUEUE_URL", &CHECK_QUEUE),
+        ("INLINE_LIMIT_BYTES", &plan.inline_limit),
+        ("ANSWER_BUDGET_MS", &BUDGET),
+        ("RETRY_MARKER_TTL_SECONDS", &plan.marker_ttl),
+        ("RETRY_LEASE_SECONDS", &(LEASE / 1000)),
+        ("KEYS_TTL_SECONDS", &KEYS_TTL),
+        ("KEYS_REREAD_SECONDS", &KEYS_REREAD),
+    ]);
+    Config::read(&own).unwrap()
 }
 
 /// An instance: one invocation at a time, and what it remembers between them.
@@ -116,29 +93,19 @@ async fn instance(world: Arc<World>, number: usize, mut jobs: mpsc::UnboundedRec
         let actor = world.begin_attempt(attempt, number);
         wire.actor.store(actor, Ordering::Relaxed);
         let now = Timestamp::from_millis(WALL + world.now());
-        let Some(request) = GatewayEvent::parse(&request).into_request() else {
-            panic!("the gateway's payload cannot be read");
-        };
-        let ended = run(
-            &world,
-            actor,
-            INBOUND_TIMEOUT,
-            inbound.handle(&request, now),
-        )
-        .await;
-        let mut rng = world.rng(&[word("answer"), u64::try_from(actor).unwrap_or_default()]);
+        let request = GatewayEvent::parse(&request).into_request();
+        let request = request.expect("the gateway's payload can be read");
+        let handler = inbound.handle(&request, now);
+        let ended = run(&world, actor, INBOUND_TIMEOUT, handler).await;
+        let mut rng = world.rng(&[word("answer"), actor as u64]);
         let tie = rng.number();
-        world
-            .agenda
-            .turn(world.now() + rng.between(0, 5), tie)
-            .await;
+        let at = world.now() + rng.between(0, 5);
+        world.agenda.turn(at, tie).await;
         match ended {
             Ended::Answer(response) => {
                 let status = world.status(attempt, response.status().as_u16());
                 world.answered(attempt, actor, status);
-                if let Some(instance) = lock(&world.ledger).instances.get_mut(number) {
-                    instance.free = true;
-                }
+                lock(&world.ledger).instances[number].free = true;
                 let _ = reply.send(status);
             }
             Ended::Failed(how) => {
@@ -160,19 +127,16 @@ async fn instance(world: Arc<World>, number: usize, mut jobs: mpsc::UnboundedRec
 
 /// Posts a request and waits for its answer. 0 is no answer.
 async fn post(world: &Arc<World>, made: Made, patience: u64, rng: &mut Rng) -> u16 {
-    let fault = if made.genuine {
-        world.decide_transport(Step::Request, rng)
-    } else {
-        None
+    let fault = match made.genuine {
+        true => world.decide_transport(Step::Request, rng),
+        false => None,
     };
     match fault {
         Some(Kind::Refused) => return 503,
         Some(Kind::Throttled) => return 429,
         Some(Kind::Lost) => {
-            world
-                .agenda
-                .turn(world.now() + patience, rng.number())
-                .await;
+            let until = world.now() + patience;
+            world.agenda.turn(until, rng.number()).await;
             return 0;
         }
         Some(Kind::Slow) => delay(world, rng, 300, 5_000).await,
@@ -204,22 +168,29 @@ async fn delay(world: &Arc<World>, rng: &mut Rng, least: u64, most: u64) {
     world.agenda.turn(at, rng.number()).await;
 }
 
+/// Lets somebody send in a task of its own, for whose end the schedule waits.
+fn sends(world: &Arc<World>, sending: impl AsyncFnOnce(&Arc<World>) + 'static) {
+    lock(&world.ledger).senders += 1;
+    let inner = Arc::clone(world);
+    world.agenda.spawn(async move {
+        sending(&inner).await;
+        lock(&inner.ledger).senders -= 1;
+    });
+}
+
 /// The same request once more, whose answer nobody waits for.
 fn again(world: &Arc<World>, made: &Made, rng: &mut Rng, least: u64, most: u64) {
-    let (world, made) = (Arc::clone(world), made.clone());
+    let made = made.clone();
     let mut rng = Rng::of(&[rng.number()]);
     let at = world.now() + rng.between(least, most);
-    lock(&world.ledger).senders += 1;
-    let agenda = Arc::clone(&world.agenda);
-    agenda.spawn(async move {
+    sends(world, async move |world| {
         world.agenda.turn(at, rng.number()).await;
-        let _ = arrive(&world, made, &mut rng).await;
-        lock(&world.ledger).senders -= 1;
+        let _ = arrive(world, made, &mut rng).await;
     });
 }
 
 /// A request that somebody made.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 struct Made {
     account: usize,
     registration: usize,
@@ -263,104 +234,69 @@ fn arrive(world: &Arc<World>, made: Made, rng: &mut Rng) -> oneshot::Receiver<u1
         (false, Some(_)) => "that greets".to_owned(),
         (false, None) => "of an unauthenticated request".to_owned(),
     };
-    let line = format!(
-        "attempt {attempt} {what}, account {}, id {}: {}",
-        made.account,
-        crate::world::since(epoch),
-        String::from_utf8_lossy(&made.delivery.body)
-            .chars()
-            .take(1200)
-            .collect::<String>()
-    );
+    let (account, id) = (made.account, since(epoch));
+    let body = String::from_utf8_lossy(&made.delivery.body);
+    let body: String = body.chars().take(1200).collect();
     ledger.by_epoch.insert(epoch, attempt);
     ledger.attempts.push(Attempt {
-        instance: usize::MAX,
-        account: made.account,
+        account,
         registration: made.registration,
         genuine: made.genuine,
         greets: made.greets,
         delivery: made.delivery,
         epoch,
-        now: 0,
-        answer: None,
-        identity: None,
-        read: None,
-        told: false,
-        leased: None,
-        lease: None,
-        marked: None,
-        receipt: false,
         // A missing key may be remembered for as long as a right one.
         keys_held: held_from == 0,
+        ..Attempt::default()
     });
     let free: Vec<usize> = (0..ledger.instances.len())
         .filter(|number| ledger.instances[*number].free)
         .collect();
-    let mut job = Job {
+    let number = if free.is_empty() {
+        let (jobs, inbox) = mpsc::unbounded_channel();
+        let number = ledger.instances.len();
+        ledger.instances.push(Instance { free: true, jobs });
+        let instance = instance(Arc::clone(world), number, inbox);
+        world.agenda.spawn(instance);
+        number
+    } else {
+        rng.pick(&free)
+    };
+    let instance = &mut ledger.instances[number];
+    instance.free = false;
+    let job = Job {
         attempt,
         request: request.to_json(),
         reply,
     };
-    if !free.is_empty() {
-        let number = rng.pick(&free);
-        let instance = &mut ledger.instances[number];
-        instance.free = false;
-        match instance.jobs.send(job) {
-            Ok(()) => {
-                drop(ledger);
-                world.tell(|| line);
-                return answer;
-            }
-            Err(mpsc::error::SendError(unsent)) => job = unsent,
-        }
-    }
-    let (jobs, inbox) = mpsc::unbounded_channel();
-    let _ = jobs.send(job);
-    let number = ledger.instances.len();
-    ledger.instances.push(Instance { free: false, jobs });
+    assert!(instance.jobs.send(job).is_ok(), "who is free is there");
     drop(ledger);
-    world.tell(|| line);
-    world
-        .agenda
-        .spawn(instance(Arc::clone(world), number, inbox));
+    world.tell(|| format!("attempt {attempt} {what}, account {account}, id {id}: {body}"));
     answer
 }
 
 /// The source delivers: it tries until it is answered 200, or gives up.
 pub(crate) fn deliver(world: &Arc<World>, number: usize, genuine: Genuine) {
-    let rng = world.rng(&[
-        word("orderspace"),
-        u64::try_from(number).unwrap_or_default(),
-    ]);
+    let rng = world.rng(&[word("orderspace"), number as u64]);
     insist(world, genuine, rng);
 }
 
 fn insist(world: &Arc<World>, genuine: Genuine, mut rng: Rng) {
-    lock(&world.ledger).senders += 1;
-    let world = Arc::clone(world);
-    let agenda = Arc::clone(&world.agenda);
-    agenda.spawn(async move {
-        try_until_taken(&world, genuine, &mut rng).await;
-        lock(&world.ledger).senders -= 1;
+    sends(world, async move |world| {
+        try_until_taken(world, genuine, &mut rng).await;
     });
 }
 
 async fn try_until_taken(world: &Arc<World>, genuine: Genuine, rng: &mut Rng) {
-    let Genuine {
-        account,
-        at,
-        mut delivery,
-        patience,
-        most,
-        mut backoff,
-    } = genuine;
+    let Genuine { account, at, .. } = genuine;
+    let (mut delivery, mut backoff) = (genuine.delivery, genuine.backoff);
     world.agenda.turn(at, rng.number()).await;
     // While the account is disconnected the source has no webhook to send to.
     let Some(number) = world.current(account) else {
         return;
     };
     let registration = world.registration(account, number);
-    for attempt in 1..=most {
+    for attempt in 1..=genuine.most {
         if lock(&world.ledger).disabled.contains(&account) {
             return;
         }
@@ -378,14 +314,10 @@ async fn try_until_taken(world: &Arc<World>, genuine: Genuine, rng: &mut Rng) {
             token: registration.token.expose().to_owned(),
             key: Some(registration.key.clone()),
         };
-        let status = post(world, made, patience, rng).await;
+        let status = post(world, made, genuine.patience, rng).await;
         if status == 200 {
-            world.tell(|| {
-                format!(
-                    "The source is told that attempt at {} is taken",
-                    seconds(at)
-                )
-            });
+            let at = seconds(at);
+            world.tell(|| format!("The source is told that attempt at {at} is taken"));
             lock(&world.ledger).failures[account] = 0;
             return;
         }
@@ -405,7 +337,7 @@ async fn try_until_taken(world: &Arc<World>, genuine: Genuine, rng: &mut Rng) {
                 world.has(Habit::Disable);
             }
         }
-        if attempt == most {
+        if attempt == genuine.most {
             world.tell(|| "The source gives up".to_owned());
             return;
         }
@@ -421,20 +353,17 @@ async fn try_until_taken(world: &Arc<World>, genuine: Genuine, rng: &mut Rng) {
                 delivery = other;
             } else if rng.percent(5) && !delivery.elements.is_empty() {
                 world.tell(|| "The source keeps a delivery for another's retry".to_owned());
-                lock(&world.ledger)
-                    .parked
-                    .push((account, delivery.elements));
+                let parked = (account, delivery.elements);
+                lock(&world.ledger).parked.push(parked);
                 return;
             } else if rng.percent(10) && delivery.elements.len() > 1 {
                 world.has(Habit::Split);
                 let (first, second) = delivery.elements.split_at(delivery.elements.len() / 2);
                 let rest = Genuine {
-                    account,
                     at: world.now() + rng.below(5_000),
                     delivery: deliveries::delivery(second.to_vec(), 0),
-                    patience,
-                    most,
                     backoff,
+                    ..genuine
                 };
                 delivery = deliveries::delivery(first.to_vec(), 0);
                 insist(world, rest, Rng::of(&[rng.number()]));
@@ -473,79 +402,57 @@ fn respaced(delivery: &Delivery, rng: &mut Rng) -> Delivery {
     }
 }
 
-/// An unauthenticated request tries once.
-pub(crate) fn intrude(
-    world: &Arc<World>,
-    number: usize,
-    at: u64,
-    what: Unauthenticated,
-    account: usize,
-) {
-    let mut rng = world.rng(&[word("stranger"), u64::try_from(number).unwrap_or_default()]);
-    lock(&world.ledger).senders += 1;
-    let world = Arc::clone(world);
-    let agenda = Arc::clone(&world.agenda);
-    agenda.spawn(async move {
+/// An unauthenticated request of an account tries once.
+pub(crate) fn intrude(world: &Arc<World>, number: usize, tried: (u64, Unauthenticated, usize)) {
+    let (at, what, account) = tried;
+    let mut rng = world.rng(&[word("stranger"), number as u64]);
+    sends(world, async move |world| {
         world.agenda.turn(at, rng.number()).await;
         let connected = &world.plan.accounts[account];
-        let unknown = crate::world::url_token(&[rng.number()]);
+        let unknown = url_token(&[rng.number()]);
         let (token, key) = match what {
-            Unauthenticated::UnknownToken => (unknown.expose(), Some(connected.key.clone())),
-            Unauthenticated::Retired => (connected.retired.expose(), Some(connected.key.clone())),
-            Unauthenticated::WrongKey => (connected.token.expose(), Some("another-key".to_owned())),
-            Unauthenticated::RetiredKey => (
-                connected.token.expose(),
-                Some(connected.retired_key.clone()),
-            ),
-            Unauthenticated::NoSignature => (connected.token.expose(), None),
+            Unauthenticated::UnknownToken => (&unknown, Some(&*connected.key)),
+            Unauthenticated::Retired => (&connected.retired, Some(&*connected.key)),
+            Unauthenticated::WrongKey => (&*connected.token, Some("another-key")),
+            Unauthenticated::RetiredKey => (&*connected.token, Some(&*connected.retired_key)),
+            Unauthenticated::NoSignature => (&*connected.token, None),
         };
         let elements = vec![deliveries::element(0, deliveries::stock("A 1", "666"))];
         let made = Made {
             account,
-            registration: 0,
-            genuine: false,
-            greets: None,
             delivery: deliveries::delivery(elements, 0),
-            token: token.to_owned(),
-            key,
+            token: token.expose().to_owned(),
+            key: key.map(str::to_owned),
+            ..Made::default()
         };
-        let status = post(&world, made, 12_000, &mut rng).await;
-        if status == 200 {
-            world.broken(Invariant::Unauthenticated, || {
-                "an unauthenticated request is answered 200".to_owned()
-            });
-        }
-        lock(&world.ledger).senders -= 1;
+        let status = post(world, made, 12_000, &mut rng).await;
+        world.holds(Invariant::Unauthenticated, status != 200, || {
+            "an unauthenticated request is answered 200".to_owned()
+        });
     });
 }
 
 /// Apideck asks whether somebody answers at a URL, and signs nothing.
 pub(crate) fn greet(world: &Arc<World>, number: usize, greeting: Greeting) {
-    let mut rng = world.rng(&[word("greeting"), u64::try_from(number).unwrap_or_default()]);
-    lock(&world.ledger).senders += 1;
-    let world = Arc::clone(world);
-    let agenda = Arc::clone(&world.agenda);
-    agenda.spawn(async move {
+    let mut rng = world.rng(&[word("greeting"), number as u64]);
+    sends(world, async move |world| {
         world.agenda.turn(greeting.at, rng.number()).await;
         let connected = &world.plan.accounts[greeting.account];
-        let unknown = crate::world::url_token(&[rng.number()]);
+        let unknown = url_token(&[rng.number()]);
         let (token, is_ours) = match rng.below(5) {
             0 => (&unknown, false),
             1 => (&connected.retired, false),
-            _ => (&connected.token, true),
+            _ => (&*connected.token, true),
         };
         let made = Made {
             account: greeting.account,
-            registration: 0,
-            genuine: false,
             greets: Some(is_ours),
             delivery: deliveries::greeting(&mut rng),
             token: token.expose().to_owned(),
-            key: None,
+            ..Made::default()
         };
         world.has(Habit::Greeting);
-        post(&world, made, 12_000, &mut rng).await;
-        lock(&world.ledger).senders -= 1;
+        post(world, made, 12_000, &mut rng).await;
     });
 }
 
@@ -557,12 +464,10 @@ impl World {
         if status == sender.success() {
             return 200;
         }
-        if (200..300).contains(&status) {
-            self.broken(Invariant::Answers, || {
-                let title = sender.title();
-                format!("attempt {attempt} is answered {status}, which is no success to {title}")
-            });
-        }
+        self.holds(Invariant::Answers, !(200..300).contains(&status), || {
+            let title = sender.title();
+            format!("attempt {attempt} is answered {status}, which is no success to {title}")
+        });
         status
     }
 }

@@ -7,18 +7,17 @@ use std::time::Duration;
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use consumer::Consumer;
 use consumer::config::Config;
-use runtime::config::Variables;
 use serde_json::json;
 use testkit::rng::{Rng, word};
 use tokio::time::Instant;
 
-use crate::checks::{Invariant, name};
+use crate::checks::Invariant;
 use crate::faults::{Kind, Step};
 use crate::inbounds::{Ended, run};
 use crate::lock;
 use crate::oracle::LANES;
 use crate::ports::{TO_COME, Wire};
-use crate::world::{Key, LaneMessage, Place, World};
+use crate::world::{Key, LaneMessage, Place, World, variables};
 
 /// What of the function's time is left for its answer.
 const RESERVE: u64 = 1000;
@@ -29,17 +28,21 @@ const DELAYING: u64 = 1000;
 struct Received {
     position: usize,
     handle: u64,
-    receives: u32,
+    receives: u64,
     body: Arc<str>,
     key: Option<Key>,
 }
 
+impl Received {
+    /// The event as a story names it, or what is said of a message that is none.
+    fn named(&self, no_event: &str) -> String {
+        self.key.map_or(no_event.to_owned(), |key| key.to_string())
+    }
+}
+
 impl World {
     /// A lane has accepted a message.
-    pub(crate) fn enters_lane(&self, lane: &str, body: &str, key: Option<Key>) {
-        let Some(lane) = LANES.iter().position(|name| *name == lane) else {
-            return;
-        };
+    pub(crate) fn enters_lane(&self, lane: usize, body: &str, key: Option<Key>) {
         let mut ledger = lock(&self.ledger);
         ledger.lanes[lane].push(LaneMessage {
             body: body.into(),
@@ -56,27 +59,21 @@ impl World {
 
     /// The consumer asks that a lane's message comes again after a delay.
     pub(crate) fn delays(&self, queue: &str, handle: &str, delay: u32, millis: u64) {
-        if !(1..=900).contains(&delay) {
-            self.broken(Invariant::Ends, || {
-                format!("a message is delayed by {delay} seconds")
-            });
-        }
+        self.holds(Invariant::Ends, (1..=900).contains(&delay), || {
+            format!("a message is delayed by {delay} seconds")
+        });
         let now = self.now();
-        let mut ledger = lock(&self.ledger);
-        let mut found = None;
-        for (lane, messages) in ledger.lanes.iter_mut().enumerate() {
-            // A queue knows no receipt handle of another.
-            if LANES[lane] != queue {
-                continue;
-            }
-            for (position, message) in messages.iter_mut().enumerate() {
-                if message.place == Place::Lane && message.handle.to_string() == handle {
-                    message.visible_at = now + millis;
-                    found = Some((lane, position));
-                }
+        let ledger = &mut *lock(&self.ledger);
+        // A queue knows no receipt handle of another.
+        let Some(lane) = LANES.iter().position(|name| *name == queue) else {
+            return;
+        };
+        for (position, message) in ledger.lanes[lane].iter_mut().enumerate() {
+            if message.place == Place::Lane && message.handle.to_string() == handle {
+                message.visible_at = now + millis;
+                ledger.woken.push((lane, position));
             }
         }
-        ledger.woken.extend(found);
     }
 }
 
@@ -98,12 +95,11 @@ async fn poll(world: &Arc<World>, lane: usize, position: usize) {
         let message = &ledger.lanes[lane][position];
         (message.visible_at, message.receives)
     };
-    let number = |number: usize| u64::try_from(number).unwrap_or_default();
     let mut rng = world.rng(&[
         word("poll"),
-        number(lane),
-        number(position),
-        u64::from(receives),
+        lane as u64,
+        position as u64,
+        receives,
         visible_at,
     ]);
     let mut at = visible_at.max(world.now()) + rng.between(0, world.plan.unseen);
@@ -145,8 +141,7 @@ fn take(
         .filter(|other| *other != position && is_visible(&ledger.lanes[lane][*other]))
         .collect();
     rng.shuffle(&mut others);
-    let more = rng.below(plan.largest_batch);
-    others.truncate(usize::try_from(more).unwrap_or_default());
+    others.truncate(rng.index(plan.largest_batch));
     others.push(position);
     rng.shuffle(&mut others);
     let mut batch = Vec::new();
@@ -190,19 +185,13 @@ fn config(world: &World) -> Config {
             json!({ "team": team.name, "queue": team.queue, "types": [team.types], "accounts": [account] })
         })
         .collect();
-    Config::read(&Variables::from([
-        ("CUSTOMERS_QUEUE_URL", "customers"),
-        ("ORDERS_QUEUE_URL", "orders"),
-        ("BILLING_QUEUE_URL", "billing"),
-        ("PRODUCTS_QUEUE_URL", "products"),
-        ("INVENTORY_QUEUE_URL", "inventory"),
-        ("OTHER_QUEUE_URL", "other"),
-        ("ROUTES", &*json!(routes).to_string()),
-        ("UNDELIVERED_QUEUE_URL", "undelivered"),
-        ("FIRST_RETRY_SECONDS", "2"),
-        ("INLINE_LIMIT_BYTES", "250000"),
-    ]))
-    .unwrap_or_else(|error| panic!("{error}"))
+    let own = variables(&[
+        ("ROUTES", &json!(routes)),
+        ("UNDELIVERED_QUEUE_URL", &"undelivered"),
+        ("FIRST_RETRY_SECONDS", &2),
+        ("INLINE_LIMIT_BYTES", &250_000),
+    ]);
+    Config::read(&own).unwrap()
 }
 
 /// One invocation of the consumer.
@@ -215,44 +204,23 @@ async fn invoke(world: &Arc<World>, lane: usize, batch: Vec<Received>, rng: &mut
         Some(until) => world.now() >= until || lock(&world.ledger).quiet || rng.percent(50),
         None => false,
     };
-    if let Some(actor) = lock(&world.ledger).actors.get_mut(actor) {
-        let read = |received: &&Received| is_next || !received.body.starts_with(TO_COME);
-        let read = batch.iter().filter(read);
-        actor.batch = read.filter_map(|received| received.key).collect();
-    }
+    let read = |received: &&Received| is_next || !received.body.starts_with(TO_COME);
+    let read = batch.iter().filter(read);
+    lock(&world.ledger).actors[actor].batch = read.filter_map(|received| received.key).collect();
     world.tell(|| {
-        let names: Vec<String> = batch
-            .iter()
-            .map(|received| received.key.map_or("no event".to_owned(), name))
-            .collect();
-        format!(
-            "invocation {actor} of lane {} takes {}",
-            LANES[lane],
-            names.join(", ")
-        )
+        let names = batch.iter().map(|received| received.named("no event"));
+        let (lane, names) = (LANES[lane], names.collect::<Vec<_>>().join(", "));
+        format!("invocation {actor} of lane {lane} takes {names}")
     });
     let wire = Wire::new(world, actor);
     let consumer = Consumer::new(&wire, &wire, &wire, &wire, config(world));
     let mut event = SqsEvent::default();
-    event.records = batch
-        .iter()
-        .map(|received| message(lane, received))
-        .collect();
-    if is_next {
-        for body in event
-            .records
-            .iter_mut()
-            .filter_map(|record| record.body.as_mut())
-        {
-            *body = body.replacen(TO_COME, "{", 1);
-        }
-    }
+    let record = |received| message(lane, received, is_next);
+    event.records = batch.iter().map(record).collect();
     let until = Instant::now() + Duration::from_millis(deadline);
     let ended = run(world, actor, timeout, consumer.handle(&event, until)).await;
-    world
-        .agenda
-        .turn(world.now() + rng.between(0, 5), rng.number())
-        .await;
+    let done = world.now() + rng.between(0, 5);
+    world.agenda.turn(done, rng.number()).await;
     let lost = world.decide_transport(Step::Report, rng);
     match ended {
         Ended::Answer(response) if lost.is_none() => report(world, lane, &batch, &response, rng),
@@ -268,16 +236,17 @@ fn message_id(lane: usize, position: usize) -> String {
     format!("message-{lane}-{position}")
 }
 
-fn message(lane: usize, received: &Received) -> SqsMessage {
+fn message(lane: usize, received: &Received, is_next: bool) -> SqsMessage {
     let mut message = SqsMessage::default();
     message.message_id = Some(message_id(lane, received.position));
     message.receipt_handle = Some(received.handle.to_string());
     message.event_source_arn = Some(format!("arn:aws:sqs:eu-west-1:0:{}", LANES[lane]));
-    message.body = Some(received.body.to_string());
-    message.attributes.insert(
-        "ApproximateReceiveCount".to_owned(),
-        received.receives.to_string(),
-    );
+    message.body = Some(match is_next {
+        true => received.body.replacen(TO_COME, "{", 1),
+        false => received.body.to_string(),
+    });
+    let (name, count) = ("ApproximateReceiveCount", received.receives.to_string());
+    message.attributes.insert(name.to_owned(), count);
     message
 }
 
@@ -307,10 +276,8 @@ fn report(
             continue;
         }
         world.tell(|| {
-            format!(
-                "  {} is taken out of its lane",
-                received.key.map_or("what is no event".to_owned(), name)
-            )
+            let what = received.named("what is no event");
+            format!("  {what} is taken out of its lane")
         });
         world.leaves_lane(received.key);
         let now = world.now();
@@ -333,19 +300,18 @@ fn report(
 /// Moves dead letters that are events back into their lanes.
 pub(crate) fn redrive(world: &Arc<World>) {
     let now = world.now();
-    let mut ledger = lock(&world.ledger);
-    let mut woken = Vec::new();
+    let mut guard = lock(&world.ledger);
+    let ledger = &mut *guard;
     for (lane, messages) in ledger.lanes.iter_mut().enumerate() {
         for (position, message) in messages.iter_mut().enumerate() {
             if message.place == Place::DeadLetters && message.key.is_some() {
                 message.place = Place::Lane;
                 message.receives = 0;
                 message.visible_at = now;
-                woken.push((lane, position));
+                ledger.woken.push((lane, position));
             }
         }
     }
-    ledger.woken.extend(woken);
-    drop(ledger);
+    drop(guard);
     wake(world);
 }

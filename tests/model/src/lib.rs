@@ -30,10 +30,18 @@ pub mod scheduler;
 pub mod truth;
 mod world;
 
+use std::any::Any;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The panic message of a call that a schedule made panic.
-pub const TOLD_TO_PANIC: &str = "a call was told to panic";
+const TOLD_TO_PANIC: &str = "a call was told to panic";
+
+/// Whether a panic is that of a call that a schedule made panic.
+#[must_use]
+pub fn is_of_a_schedule(panic: &(dyn Any + Send)) -> bool {
+    let what = panic.downcast_ref::<String>();
+    what.is_some_and(|what| what == TOLD_TO_PANIC)
+}
 
 /// Takes a lock. A panic that was told to happen happens outside of all of them.
 pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

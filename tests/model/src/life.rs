@@ -56,10 +56,10 @@ pub(crate) struct Registration {
 }
 
 impl Registration {
-    /// The webhook with which an account begins.
-    pub(crate) fn first(token: UrlToken, key: &str) -> Self {
+    /// A webhook that the source has.
+    pub(crate) fn new(token: &Arc<UrlToken>, key: &str) -> Self {
         Self {
-            token: Arc::new(token),
+            token: Arc::clone(token),
             key: key.to_owned(),
             sends: true,
             retired: None,
@@ -116,19 +116,15 @@ impl World {
         let mut ledger = lock(&self.ledger);
         let registrations = &mut ledger.registrations[account];
         let number = registrations.len();
-        let words = [account, number].map(|word| u64::try_from(word).unwrap_or_default());
-        let registration = Registration {
-            token: Arc::new(url_token(&[self.plan.seed, words[0], 10 + words[1]])),
-            key: connected.key_of(account, number),
-            sends: true,
-            retired: None,
-        };
-        let token = registration.token.hash();
-        let secrets = connected.secrets(&registration.key);
-        self.keys.put_secrets(&connected.name, token, 0, secrets);
-        self.tokens
-            .put(token, entry(connected, account, TokenStatus::Live));
-        registrations.push(registration);
+        let words = [self.plan.seed, account as u64, 10 + number as u64];
+        let token = Arc::new(url_token(&words));
+        let key = connected.key_of(account, number);
+        registrations.push(Registration::new(&token, &key));
+        let secrets = connected.secrets(&key);
+        self.keys
+            .put_secrets(&connected.name, token.hash(), 0, secrets);
+        let live = entry(connected, account, TokenStatus::Live);
+        self.tokens.put(token.hash(), live);
         drop(ledger);
         self.has(Habit::Register);
         self.tell(|| format!("registration {number} of account {account} is live"));
@@ -142,8 +138,8 @@ impl World {
         registration.retired.get_or_insert(now);
         let token = registration.token.hash();
         drop(ledger);
-        self.tokens
-            .put(token, entry(connected, account, TokenStatus::Retired));
+        let retired = entry(connected, account, TokenStatus::Retired);
+        self.tokens.put(token, retired);
         self.tell(|| format!("registration {number} of account {account} is retired"));
     }
 
@@ -158,23 +154,18 @@ impl World {
     /// An instance is answered what a token stands for.
     pub(crate) fn knows_token(&self, actor: usize, token: TokenHash, live: bool) {
         let at = self.now();
+        let attempt = self.attempt_of(actor);
         let mut ledger = lock(&self.ledger);
-        let Some(attempt) = ledger.actors[actor].attempt else {
-            return;
-        };
         let instance = ledger.attempts[attempt].instance;
-        ledger
-            .tokens_read
-            .insert((instance, token), TokenRead { at, live });
+        let read = TokenRead { at, live };
+        ledger.tokens_read.insert((instance, token), read);
     }
 
     /// A genuine delivery is taken: its instance knew the token as a live one, and not for too long.
     pub(crate) fn check_token(&self, number: usize, actor: usize) {
         let ledger = lock(&self.ledger);
         let (attempt, actor) = (&ledger.attempts[number], &ledger.actors[actor]);
-        let token = ledger.registrations[attempt.account][attempt.registration]
-            .token
-            .hash();
+        let token = ledger.registration_of(attempt).token.hash();
         let known = ledger.tokens_read.get(&(attempt.instance, token)).copied();
         // Where the table does not answer, what was known serves as long as keys do.
         let most = match actor.faulted.contains(&Step::FindToken) {
@@ -195,19 +186,17 @@ impl World {
     pub(crate) fn may_be_refused(&self, number: usize, status: u16) -> bool {
         let ledger = lock(&self.ledger);
         let attempt = &ledger.attempts[number];
-        let registration = &ledger.registrations[attempt.account][attempt.registration];
+        let is_retired = ledger.registration_of(attempt).retired.is_some();
         let read = ledger.keys_read.get(&attempt.whose());
-        let in_vain = ledger
-            .keys_asked
-            .get(&attempt.whose())
-            .is_some_and(|asked| {
-                let is_answered =
-                    read.is_some_and(|read| read.asked == *asked && read.held == Some(read.at));
-                !is_answered && self.now() <= asked + KEYS_REREAD * 1000
-            });
+        let asked = ledger.keys_asked.get(&attempt.whose());
+        let in_vain = asked.is_some_and(|asked| {
+            let is_answered =
+                read.is_some_and(|read| read.asked == *asked && read.held == Some(read.at));
+            !is_answered && self.now() <= asked + KEYS_REREAD * 1000
+        });
         match status {
-            401 => registration.retired.is_some(),
-            503 => registration.retired.is_some() || (attempt.registration > 0 && in_vain),
+            401 => is_retired,
+            503 => is_retired || (attempt.registration > 0 && in_vain),
             _ => false,
         }
     }

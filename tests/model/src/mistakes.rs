@@ -77,12 +77,8 @@ const INCLUDED: [&str; 1] = ["infra/admin-api.openapi.yaml"];
 /// Makes each mistake in turn. `true` if all are caught.
 pub(crate) fn run(options: &Options) -> anyhow::Result<bool> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let root = here
-        .ancestors()
-        .nth(2)
-        .context("the workspace has a root")?;
-    let target = target_directory()?;
-    let copy = Copy::new(root, &target)?;
+    let root = here.ancestors().nth(2).context("there is no workspace")?;
+    let copy = Copy::new(root)?;
     let mistakes = read_all(&here.join("mistakes"), options.only.as_deref())?;
     ensure!(
         !mistakes.is_empty(),
@@ -99,10 +95,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<bool> {
     if let Some((seed, what)) = workers::any_broken(&program, 500)? {
         bail!("the copy breaks without any mistake: seed {seed}, {what}");
     }
-    for test in mistakes
-        .iter()
-        .filter_map(|mistake| mistake.caught_by_test.as_ref())
-    {
+    for test in mistakes.iter().flat_map(|mistake| &mistake.caught_by_test) {
         ensure!(copy.passes(test)?, "{} fails without a mistake", test.name);
     }
     let mut good = true;
@@ -114,8 +107,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<bool> {
         if let Some(test) = &mistake.caught_by_test {
             let passes = copy.passes(test).with_context(place)?;
             good &= !passes;
-            let by = if passes { "NOTHING" } else { "its test" };
-            println!("{:34}{by:24}{:>8}  {}", mistake.name, "-", mistake.what);
+            mistake.print(if passes { "NOTHING" } else { "its test" }, "-");
             continue;
         }
         let program = copy.build().with_context(place)?;
@@ -163,22 +155,9 @@ impl Trial<'_> {
             true => by,
             false => format!("{by}, NOT {}", self.mistake.by.join("/")),
         };
-        println!(
-            "{:34}{by:24}{seed:>8}  {}",
-            self.mistake.name, self.mistake.what
-        );
+        self.mistake.print(&by, &seed);
         Ok(good)
     }
-}
-
-/// The target directory that this program was built in.
-fn target_directory() -> anyhow::Result<PathBuf> {
-    let program = std::env::current_exe().context("this program does not know where it is")?;
-    let target = program
-        .ancestors()
-        .nth(2)
-        .context("a program lies in a target directory")?;
-    Ok(target.to_owned())
 }
 
 /// The sources with a mistake among them.
@@ -190,7 +169,10 @@ struct Copy {
 }
 
 impl Copy {
-    fn new(root: &Path, target: &Path) -> anyhow::Result<Self> {
+    fn new(root: &Path) -> anyhow::Result<Self> {
+        let program = std::env::current_exe().context("this program does not know where it is")?;
+        // It was built in a target directory.
+        let target = program.ancestors().nth(2).context("no target directory")?;
         let place = target.join("mistakes");
         fs::create_dir_all(&place).with_context(|| format!("{}", place.display()))?;
         let manifest = read(&root.join("Cargo.toml"))?;
@@ -307,28 +289,26 @@ impl Copy {
     }
 }
 
+/// Whether a package of this name lies in one of these folders.
+fn is_among(folders: &[&str], name: &str) -> bool {
+    folders
+        .iter()
+        .any(|folder| Path::new(folder).ends_with(name))
+}
+
 /// The workspace's manifest with the copied members alone, and without the optimisation of what is compiled
 /// anew for each mistake.
 fn workspace(manifest: &str) -> String {
     let mut text = String::new();
     let mut members = false;
     for line in manifest.lines() {
-        let ours = PACKAGES
-            .iter()
-            .filter_map(|package| package.rsplit('/').next());
+        let optimised = line.split_once(" = { opt-level");
         if line.starts_with("members") {
             members = true;
-            let list: Vec<String> = PACKAGES
-                .iter()
-                .map(|package| format!("{package:?}"))
-                .collect();
-            text.push_str(&format!("members = [{}]\n", list.join(", ")));
+            text.push_str(&format!("members = {PACKAGES:?}\n"));
         } else if members {
             members = !line.starts_with(']');
-        } else if !ours
-            .into_iter()
-            .any(|name| line.starts_with(&format!("{name} = {{ opt-level")))
-        {
+        } else if !optimised.is_some_and(|(name, _)| is_among(&PACKAGES, name)) {
             text.push_str(line);
             text.push('\n');
         }
@@ -389,14 +369,9 @@ fn write(path: &Path, text: &str) -> anyhow::Result<()> {
 fn read_all(folder: &Path, only: Option<&str>) -> anyhow::Result<Vec<Mistake>> {
     let mut mistakes = Vec::new();
     for path in files(folder)? {
-        let name = path
-            .file_stem()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        let is_patch = path
-            .extension()
-            .is_some_and(|extension| extension == "patch");
+        let stem = path.file_stem().unwrap_or_default();
+        let name = stem.to_string_lossy();
+        let is_patch = path.extension() == Some("patch".as_ref());
         if is_patch && only.is_none_or(|part| name.contains(part)) {
             let mistake = Mistake::read(&name, &read(&path)?);
             mistakes.push(mistake.with_context(|| format!("{}", path.display()))?);
@@ -409,17 +384,13 @@ impl Mistake {
     /// Reads a unified diff with two lines before it: what the mistake is, and `Caught by:` which invariants, or `Caught by
     /// test:` a package, the target in it, and the test's name.
     fn read(name: &str, text: &str) -> anyhow::Result<Self> {
-        let mut lines = text.lines().peekable();
+        let mut lines = text.lines();
         let what = lines.next().context("an empty file")?.to_owned();
         let line = lines.next().context("there is no second line")?;
-        let caught_by_test = line
-            .strip_prefix("Caught by test: ")
-            .map(Test::read)
-            .transpose()?;
-        let by = match (&caught_by_test, line.strip_prefix("Caught by: ")) {
-            (Some(_), _) => Vec::new(),
-            (None, Some(by)) => by.split(", ").map(ToOwned::to_owned).collect(),
-            (None, None) => bail!("the second line is no `Caught by:`"),
+        let (by, caught_by_test) = match line.split_once(": ") {
+            Some(("Caught by", by)) => (by.split(", ").map(str::to_owned).collect(), None),
+            Some(("Caught by test", test)) => (Vec::new(), Some(Test::read(test)?)),
+            _ => bail!("the second line is no `Caught by:`"),
         };
         let mut files: Vec<Changed> = Vec::new();
         for line in lines {
@@ -444,6 +415,11 @@ impl Mistake {
             files,
         })
     }
+
+    /// What caught it, and at which seed.
+    fn print(&self, by: &str, seed: &str) {
+        println!("{:34}{by:24}{seed:>8}  {}", self.name, self.what);
+    }
 }
 
 impl Test {
@@ -452,12 +428,8 @@ impl Test {
         let [package, target @ .., name] = &*words else {
             bail!("a test has a package and a name");
         };
-        ensure!(
-            TESTED
-                .iter()
-                .any(|tested| tested.rsplit('/').next() == Some(package)),
-            "the tests of {package} are not copied"
-        );
+        let is_copied = is_among(&TESTED, package);
+        ensure!(is_copied, "the tests of {package} are not copied");
         Ok(Self {
             package: (*package).to_owned(),
             target: target.iter().map(|word| (*word).to_owned()).collect(),
@@ -508,69 +480,30 @@ impl Changed {
 mod tests {
     use super::*;
 
-    /// What the check was asked to catch before anything else.
-    const ASKED: [(&str, &str); 22] = [
-        (
-            "answer before the queue accepted",
-            "answer-before-the-queue",
-        ),
-        (
-            "ignore what of a batch was refused",
-            "refused-entries-ignored",
-        ),
-        (
-            "delete the retry marker before success",
-            "marker-removed-too-soon",
-        ),
-        ("never delete the retry marker", "marker-never-removed"),
-        ("let two hold a marker's lease", "lease-shared"),
-        ("ignore a marker's expiry", "expiry-ignored"),
-        ("drop a repeat", "repeat-dropped"),
-        ("apply without the guard", "write-without-a-guard"),
-        ("make the fold depend on order", "fold-by-arrival"),
-        ("forward before apply and give up", "forward-before-apply"),
-        (
-            "let one team's refusal stop the others",
-            "one-team-stops-the-others",
-        ),
-        (
-            "report an empty failure list on error",
-            "empty-list-of-failures",
-        ),
-        (
-            "acknowledge an unreadable message",
-            "unreadable-acknowledged",
-        ),
-        ("swallow a panic", "panic-swallowed"),
-        (
-            "read a kind off the last dot",
-            "source-kind-by-the-last-dot",
-        ),
-        ("order timed kinds by first sight", "source-time-ignored"),
-        (
-            "let a clock that runs ahead win",
-            "source-time-ahead-of-first-sight",
-        ),
-        (
-            "know a retry by bytes that change",
-            "source-retry-by-its-bytes",
-        ),
-        (
-            "find the webhook by the key that fits",
-            "source-webhook-by-its-key",
-        ),
-        (
-            "store a secret after the webhook",
-            "source-secret-stored-after-create",
-        ),
-        (
-            "enable what a person paused",
-            "source-paused-webhook-enabled",
-        ),
-        (
-            "believe an unsigned header's type",
-            "source-type-of-an-unsigned-header",
-        ),
+    /// What the check was asked to catch before anything else. The first line of each patch says what it is.
+    const ASKED: [&str; 22] = [
+        "answer-before-the-queue",
+        "refused-entries-ignored",
+        "marker-removed-too-soon",
+        "marker-never-removed",
+        "lease-shared",
+        "expiry-ignored",
+        "repeat-dropped",
+        "write-without-a-guard",
+        "fold-by-arrival",
+        "forward-before-apply",
+        "one-team-stops-the-others",
+        "empty-list-of-failures",
+        "unreadable-acknowledged",
+        "panic-swallowed",
+        "source-kind-by-the-last-dot",
+        "source-time-ignored",
+        "source-time-ahead-of-first-sight",
+        "source-retry-by-its-bytes",
+        "source-webhook-by-its-key",
+        "source-secret-stored-after-create",
+        "source-paused-webhook-enabled",
+        "source-type-of-an-unsigned-header",
     ];
 
     #[test]
@@ -598,11 +531,9 @@ mod tests {
         let here = Path::new(env!("CARGO_MANIFEST_DIR"));
         let root = here.ancestors().nth(2).unwrap();
         let mistakes = read_all(&here.join("mistakes"), None).unwrap();
-        for (what, name) in ASKED {
-            assert!(
-                mistakes.iter().any(|mistake| mistake.name == name),
-                "{what}"
-            );
+        for asked in ASKED {
+            let is_there = mistakes.iter().any(|mistake| mistake.name == asked);
+            assert!(is_there, "{asked}");
         }
         for mistake in &mistakes {
             for file in &mistake.files {

@@ -65,7 +65,7 @@ pub(crate) fn key(id: &str) -> Option<Key> {
     let (delivery, index) = id.split_once('.')?;
     let millis = millis(delivery)?;
     (index.len() == 5).then_some(())?;
-    Some((millis, index.parse().ok()?))
+    Some(Key(millis, index.parse().ok()?))
 }
 
 /// The milliseconds in a delivery's id.
@@ -133,14 +133,12 @@ pub(crate) fn sequence(key: Key, id: &str, event: &Event) -> Option<String> {
 /// Whether a team wants an event: by its type as its source names it, or with the source's name before it.
 pub(crate) fn wants(team: &TeamPlan, event: &Event, account: usize) -> bool {
     let full = [event.sender.as_str(), ".", event.event_type].concat();
-    let typed =
-        [event.event_type, &full]
-            .into_iter()
-            .any(|name| match team.types.split_once('*') {
-                Some((beginning, _)) => name.starts_with(beginning),
-                None => name == team.types,
-            });
-    typed && team.account.is_none_or(|only| only == account)
+    let fits = |name: &str| match team.types.split_once('*') {
+        Some((beginning, _)) => name.starts_with(beginning),
+        None => name == team.types,
+    };
+    let is_of_type = fits(event.event_type) || fits(&full);
+    is_of_type && team.account.is_none_or(|only| only == account)
 }
 
 /// What a record must be.
@@ -157,12 +155,9 @@ pub(crate) struct Expected {
 pub(crate) fn records(ledger: &Ledger) -> BTreeMap<Subject, Expected> {
     let mut events: BTreeMap<Subject, Vec<(Key, &Event)>> = BTreeMap::new();
     for (key, accepted) in &ledger.accepted {
-        if !matches!(accepted.event.about, About::Nothing(_) | About::Fact(..)) {
-            let subject = (accepted.account, accepted.event.about.clone());
-            events
-                .entry(subject)
-                .or_default()
-                .push((*key, &accepted.event));
+        if accepted.event.about.leaves_a_record() {
+            let of_record = events.entry(accepted.subject()).or_default();
+            of_record.push((*key, &accepted.event));
         }
     }
     let fold = |(subject, mut events): (Subject, Vec<(Key, &Event)>)| {
@@ -226,7 +221,7 @@ mod tests {
     fn an_id_tells_its_millisecond_and_position() {
         assert_eq!(
             key("01a1f8d3-ea7b-7101-8101-010101010101.00003"),
-            Some((1_795_176_000_123, 3))
+            Some(Key(1_795_176_000_123, 3))
         );
         assert_eq!(key("01a1f8d3-ea7b-7101-8101-010101010101.3"), None);
         assert_eq!(rfc3339(1_795_176_000_123), "2026-11-20T12:00:00.123Z");

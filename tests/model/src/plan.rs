@@ -1,10 +1,11 @@
 //! The plan of a schedule: everything that the seed decides beforehand.
 
 use std::collections::VecDeque;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use domain::account::{AccountName, UrlToken};
 use domain::signature::LiveSecrets;
+use testkit::fakes::FakeKeys;
 use testkit::rng::Rng;
 use testkit::signing::{Signer, sign_in_hex};
 
@@ -12,7 +13,7 @@ use crate::deliveries::{self, Delivery, Element, Outside, Sender};
 use crate::faults::{Kind, Step};
 use crate::life::{self, Turn};
 use crate::lock;
-use crate::world::{first_token, url_token};
+use crate::world::url_token;
 
 /// The wall clock at the beginning: 2026-11-20T12:00:00.000Z, in milliseconds.
 pub(crate) const WALL: u64 = 1_795_176_000_000;
@@ -67,38 +68,23 @@ pub enum Habit {
 }
 
 impl Habit {
-    /// Every habit.
-    pub const ALL: [Self; 11] = [
-        Self::Retry,
-        Self::Respace,
-        Self::Split,
-        Self::Merge,
-        Self::Disable,
-        Self::Register,
-        Self::Retired,
-        Self::NextRelease,
-        Self::Greeting,
-        Self::Observed,
-        Self::ForgedType,
+    /// Every habit, and how often it was seen, in words that follow the number.
+    pub const ALL: [(Self, &'static str); 11] = [
+        (Self::Retry, "retries"),
+        (Self::Respace, "with other bytes"),
+        (Self::Split, "with a part of the events"),
+        (Self::Merge, "with another delivery's events"),
+        (Self::Disable, "webhooks disabled"),
+        (Self::Register, "registrations made while deliveries flow"),
+        (Self::Retired, "refused with a retired token"),
+        (Self::NextRelease, "events written by the next release"),
+        (Self::Greeting, "greetings"),
+        (
+            Self::Observed,
+            "without a signature, where those are but observed",
+        ),
+        (Self::ForgedType, "with another type in a header"),
     ];
-
-    /// How often it was seen, in words.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Retry => "retries",
-            Self::Respace => "with other bytes",
-            Self::Split => "with a part of the events",
-            Self::Merge => "with another delivery's events",
-            Self::Disable => "webhooks disabled",
-            Self::Register => "registrations made while deliveries flow",
-            Self::Retired => "refused with a retired token",
-            Self::NextRelease => "events written by the next release",
-            Self::Greeting => "greetings",
-            Self::Observed => "without a signature, where those are but observed",
-            Self::ForgedType => "with another type in a header",
-        }
-    }
 }
 
 /// An account that is connected.
@@ -106,7 +92,7 @@ impl Habit {
 pub(crate) struct Account {
     pub(crate) name: AccountName,
     pub(crate) sender: Sender,
-    pub(crate) token: UrlToken,
+    pub(crate) token: Arc<UrlToken>,
     pub(crate) retired: UrlToken,
     pub(crate) key: String,
     /// The key of the retired registration, which is still stored.
@@ -130,6 +116,16 @@ impl Account {
         match self.sender {
             Sender::StackOne => self.signer().secrets(&[key, &second(key)]),
             _ => self.signer().secrets(&[key]),
+        }
+    }
+
+    /// Stores the keys of its first registration, and of the retired one.
+    pub(crate) fn store_keys(&self, keys: &FakeKeys) {
+        for (token, key) in [
+            (&*self.token, &self.key),
+            (&self.retired, &self.retired_key),
+        ] {
+            keys.put_secrets(&self.name, token.hash(), 0, self.secrets(key));
         }
     }
 
@@ -196,7 +192,7 @@ pub(crate) struct Genuine {
     /// How long the source waits for an answer.
     pub(crate) patience: u64,
     /// After how many attempts it gives up.
-    pub(crate) most: u32,
+    pub(crate) most: u64,
     /// Its first pause before a retry.
     pub(crate) backoff: u64,
 }
@@ -242,15 +238,12 @@ impl Script {
         }
     }
 
-    /// The next fault for a step, if one is written down for it.
-    pub(crate) fn take(&self, step: Step, attempt: usize) -> Option<Option<Kind>> {
+    /// The next fault for a step of an attempt, or of anybody, if one is written down for it.
+    pub(crate) fn take(&self, step: Step, attempt: Option<usize>) -> Option<Option<Kind>> {
         let mut rules = lock(&self.0);
-        let wanted = (attempt != usize::MAX).then_some(attempt);
-        rules
-            .as_mut()?
-            .iter_mut()
-            .filter(|rule| rule.step == step && rule.attempt == wanted)
-            .find_map(|rule| rule.kinds.pop_front())
+        let rules = rules.as_mut()?.iter_mut();
+        let mut wanted = rules.filter(|rule| rule.step == step && rule.attempt == attempt);
+        wanted.find_map(|rule| rule.kinds.pop_front())
     }
 }
 
@@ -272,9 +265,9 @@ pub struct Plan {
     pub(crate) inline_limit: usize,
     pub(crate) marker_ttl: u64,
     pub(crate) visibility: u64,
-    pub(crate) most_receives: u32,
+    pub(crate) most_receives: u64,
     pub(crate) consumer_timeout: u64,
-    pub(crate) largest_batch: u64,
+    pub(crate) largest_batch: usize,
     /// How long a message may lie visible before a poller sees it, in milliseconds.
     pub(crate) unseen: u64,
     /// Whether most events are about one record.
@@ -312,7 +305,7 @@ impl Plan {
         plan.quiet_at = rng.between(30_000, 400_000);
         plan.marker_ttl = rng.pick(&[60, 86_400, 86_400]);
         plan.visibility = rng.pick(&[40_000, 190_000]);
-        plan.most_receives = u32::try_from(rng.between(3, 10)).unwrap_or(3);
+        plan.most_receives = rng.between(3, 10);
         plan.consumer_timeout = rng.pick(&[5_000, 30_000]);
         plan.largest_batch = rng.pick(&[1, 4, 10, 10, 30]);
         plan.unseen = rng.pick(&[5, 1200, 1200]);
@@ -328,34 +321,25 @@ impl Plan {
         plan.rollout = rng.percent(15).then(|| rng.between(1_000, 100_000));
         plan.compose(rng);
         for _ in 0..rng.below(3) {
+            use Unauthenticated as U;
             let what = rng.pick(&[
-                Unauthenticated::UnknownToken,
-                Unauthenticated::Retired,
-                Unauthenticated::WrongKey,
-                Unauthenticated::RetiredKey,
-                Unauthenticated::NoSignature,
+                U::UnknownToken,
+                U::Retired,
+                U::WrongKey,
+                U::RetiredKey,
+                U::NoSignature,
             ]);
             let account = rng.index(plan.accounts.len());
             let connected = &plan.accounts[account];
             let what = match what {
-                Unauthenticated::RetiredKey if connected.retired_key == connected.key => {
-                    Unauthenticated::WrongKey
-                }
-                what => what,
-            };
-            let what = match what {
+                U::UnknownToken | U::Retired => what,
                 // Whoever knows the URL is taken.
-                Unauthenticated::WrongKey
-                | Unauthenticated::RetiredKey
-                | Unauthenticated::NoSignature
-                    if connected.observes() =>
-                {
-                    Unauthenticated::UnknownToken
-                }
-                what => what,
+                _ if connected.observes() => U::UnknownToken,
+                U::RetiredKey if connected.retired_key == connected.key => U::WrongKey,
+                _ => what,
             };
-            plan.unauthenticated
-                .push((rng.below(40_000), what, account));
+            let tried = (rng.below(40_000), what, account);
+            plan.unauthenticated.push(tried);
         }
         for account in 0..plan.accounts.len() {
             if plan.accounts[account].sender == Sender::Apideck && rng.percent(30) {
@@ -376,11 +360,9 @@ impl Plan {
     #[must_use]
     pub fn empty(seed: u64, accounts: u64) -> Self {
         let account = |number: u64| Account {
-            name: format!("acme-{number}")
-                .parse()
-                .unwrap_or_else(|_| panic!("an account name")),
+            name: format!("acme-{number}").parse().unwrap(),
             sender: Sender::Orderspace,
-            token: first_token(seed, number),
+            token: Arc::new(url_token(&[seed, number, 1])),
             retired: url_token(&[seed, number, 2]),
             key: format!("signing-key-{number}"),
             retired_key: format!("retired-key-{number}"),
@@ -423,8 +405,8 @@ impl Plan {
         let mut at = rng.below(20_000);
         for _ in 0..rng.between(5, 15) {
             at += rng.pick(&[100, 400, 900, 3_000]);
-            self.unauthenticated
-                .push((at, Unauthenticated::WrongKey, account));
+            let tried = (at, Unauthenticated::WrongKey, account);
+            self.unauthenticated.push(tried);
         }
     }
 
@@ -436,11 +418,9 @@ impl Plan {
         for _ in 0..rng.between(3, 6) {
             let account = rng.index(self.accounts.len());
             let sender = self.accounts[account].sender;
-            let again = earlier
-                .iter()
-                .filter(|(whose, ..)| *whose == account)
-                .collect::<Vec<_>>();
-            let (elements, spacing) = if !again.is_empty() && rng.percent(35) {
+            let again = earlier.iter().filter(|(whose, ..)| *whose == account);
+            let again: Vec<_> = again.collect();
+            let (elements, spacing): (Vec<Element>, u64) = if !again.is_empty() && rng.percent(35) {
                 // The same bytes once more, and it is not a retry.
                 let (_, elements, spacing) = rng.pick(&again);
                 let elements = elements.iter().map(|element| {
@@ -467,33 +447,11 @@ impl Plan {
                     Sender::OneStock => deliveries::onestock_outside(rng),
                     _ => Outside::default(),
                 };
-                let mut elements = Vec::new();
-                for _ in 0..count {
+                let elements = (0..count).map(|_| {
                     occurrence += 1;
-                    elements.push(if rng.percent(4) {
-                        Element {
-                            outside: outside.clone(),
-                            ..deliveries::bad_element(occurrence, sender, rng)
-                        }
-                    } else {
-                        match sender {
-                            Sender::Orderspace => {
-                                let event = deliveries::event(rng, self.focused);
-                                deliveries::element(occurrence, event)
-                            }
-                            Sender::Ordermentum => {
-                                let event = deliveries::dated_event(rng);
-                                deliveries::element(occurrence, event)
-                            }
-                            Sender::Apideck => deliveries::of_apideck(occurrence, rng),
-                            Sender::OneStock => deliveries::of_onestock(occurrence, &outside, rng),
-                            Sender::StackOne => {
-                                deliveries::of_stackone(occurrence, rng, self.focused)
-                            }
-                        }
-                    });
-                }
-                (elements, 0)
+                    deliveries::drawn(occurrence, sender, &outside, rng, self.focused)
+                });
+                (elements.collect(), 0)
             };
             let delivery = if rng.percent(3) {
                 deliveries::unreadable(rng, sender)
@@ -506,7 +464,7 @@ impl Plan {
                 at: rng.below(span),
                 delivery,
                 patience: rng.pick(&[2_000, 5_000, 12_000, 12_000]),
-                most: u32::try_from(rng.between(3, 9)).unwrap_or(3),
+                most: rng.between(3, 9),
                 backoff: rng.pick(&[200, 2_000, 10_000, 40_000]),
             });
         }
@@ -528,15 +486,13 @@ impl Plan {
     /// Adds a delivery of the first account, at a time in milliseconds.
     #[must_use]
     pub fn delivers(mut self, at: u64, events: Vec<deliveries::Event>) -> Self {
-        let mut occurrence: usize = self
+        let earlier = self
             .genuine
             .iter()
-            .map(|genuine| genuine.delivery.elements.len())
-            .sum();
-        let elements = events.into_iter().map(|event| {
-            occurrence += 1;
-            deliveries::element(u32::try_from(occurrence).unwrap_or_default(), event)
-        });
+            .map(|genuine| &genuine.delivery.elements);
+        let first = 1 + earlier.flatten().count();
+        let elements = (first..).zip(events);
+        let elements = elements.map(|(number, event)| deliveries::element(number as u32, event));
         let delivery = deliveries::delivery(elements.collect(), 0);
         self.genuine.push(Genuine {
             account: 0,
@@ -576,27 +532,19 @@ fn team(name: &str, queue: &str, types: &'static str, account: Option<usize>) ->
 
 /// Two to four teams, one with a FIFO queue.
 fn teams(rng: &mut Rng) -> Vec<TeamPlan> {
+    let types = rng.pick(&["*", "*", "order.*", "apideck.ecommerce.*"]);
     let mut teams = vec![
-        team(
-            "ledger",
-            "ledger.fifo",
-            rng.pick(&["*", "*", "order.*", "apideck.ecommerce.*"]),
-            None,
-        ),
+        team("ledger", "ledger.fifo", types, None),
         team("all", "all", "*", None),
     ];
     if rng.percent(40) {
-        teams.push(team(
-            "sales",
-            "sales",
-            rng.pick(&[
-                "order.*",
-                "payment.created",
-                "inventory_level.*",
-                "onestock.order_state_changed",
-            ]),
-            None,
-        ));
+        let types = rng.pick(&[
+            "order.*",
+            "payment.created",
+            "inventory_level.*",
+            "onestock.order_state_changed",
+        ]);
+        teams.push(team("sales", "sales", types, None));
     }
     if rng.percent(25) {
         teams.push(team("firm", "firm", "*", Some(rng.index(2))));

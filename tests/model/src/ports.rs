@@ -4,10 +4,10 @@ use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use domain::account::{AccountName, TokenEntry, TokenHash, TokenStatus, WebhookId};
+use domain::account::{AccountName, TokenEntry, TokenHash, TokenStatus};
 use domain::envelope::{Body, DataRef};
 use domain::fold::{Change, Known};
-use domain::identity::{EventId, RetryKey};
+use domain::identity::RetryKey;
 use domain::ports::{
     CheckClaims, ClaimCheck, DeliveryFailure, Keys, Marker, MarkerKey, Markers, Message, PortError,
     QueueUrl, Queues, Receipt, Receipts, Records, Redelivery, Tokens, Update, Written,
@@ -19,7 +19,7 @@ use testkit::rng::{Rng, word};
 
 use crate::faults::{Kind, Step};
 use crate::plan::CHECK_QUEUE;
-use crate::world::{Key, World, now, poison};
+use crate::world::{Key, World, now};
 use crate::{TOLD_TO_PANIC, lock};
 
 /// What one instance of a function is connected to.
@@ -35,10 +35,10 @@ pub(crate) struct Wire {
 pub(crate) const TO_COME: &str = r#"{"tocome":{"a":[1]},"#;
 
 /// What a call may know of its fault.
-struct Doing<'d> {
+struct Doing {
     actor: usize,
     fault: Option<Kind>,
-    rng: &'d mut Rng,
+    rng: Rng,
 }
 
 impl Wire {
@@ -50,6 +50,10 @@ impl Wire {
         }
     }
 
+    fn actor(&self) -> usize {
+        self.actor.load(Ordering::Relaxed)
+    }
+
     async fn call<T, W>(
         &self,
         step: Step,
@@ -59,25 +63,21 @@ impl Wire {
     ) -> Result<T, PortError>
     where
         T: Send + 'static,
-        W: FnOnce(&World, &mut Doing<'_>) -> Result<T, PortError> + Send + 'static,
+        W: FnOnce(&World, &mut Doing) -> Result<T, PortError> + Send + 'static,
     {
         let world = &self.world;
-        let work = |world: &Arc<World>, doing: &mut Doing<'_>| {
+        let work = |world: &Arc<World>, doing: &mut Doing| {
             let answer = work(world, doing);
             crate::lanes::wake(world);
             answer
         };
-        let actor = self.actor.load(Ordering::Relaxed);
+        let actor = self.actor();
         let (at, mut rng, tie) = world.enter(actor, step, scope);
         world.agenda.turn(at, tie).await;
         let fault = world.decide(actor, step, entries, &mut rng);
         let mut pause = rng.between(0, 4);
         let transient = |code: &str| PortError::transient(step.as_str(), code);
-        let mut doing = Doing {
-            actor,
-            fault,
-            rng: &mut rng,
-        };
+        let mut doing = Doing { actor, fault, rng };
         let answer = match fault {
             None | Some(Kind::Part | Kind::Content) => work(world, &mut doing),
             Some(Kind::Refused) => Err(transient("ServiceUnavailable")),
@@ -87,36 +87,24 @@ impl Wire {
                 Err(transient("timeout"))
             }
             Some(Kind::Slow) => {
-                let took = rng.between(300, 6000);
-                if rng.percent(50) {
+                let took = doing.rng.between(300, 6000);
+                if doing.rng.percent(50) {
                     // The question takes its time, and meanwhile others write.
                     world.agenda.turn(world.now() + took, tie).await;
                 } else {
                     pause = took;
                 }
-                let mut doing = Doing {
-                    actor,
-                    fault,
-                    rng: &mut rng,
-                };
                 work(world, &mut doing)
             }
             Some(Kind::Late) => {
-                let later = world.now() + rng.between(100, 40_000);
+                let later = world.now() + doing.rng.between(100, 40_000);
                 let world = Arc::clone(world);
                 lock(&world.ledger).late += 1;
                 self.world.agenda.spawn(async move {
                     world.agenda.turn(later, tie).await;
                     world
                         .tell(|| format!("  {} of invocation {actor} is done late", step.as_str()));
-                    let _ = work(
-                        &world,
-                        &mut Doing {
-                            actor,
-                            fault,
-                            rng: &mut rng,
-                        },
-                    );
+                    let _ = work(&world, &mut doing);
                     lock(&world.ledger).late -= 1;
                 });
                 pending().await
@@ -144,14 +132,13 @@ impl Wire {
 impl Tokens for Wire {
     async fn find(&self, token: &TokenHash) -> Result<Option<TokenEntry>, PortError> {
         let token = *token;
-        let actor = self.actor.load(Ordering::Relaxed);
-        let work = move |world: &World, _: &mut Doing<'_>| now(world.tokens.find(&token));
-        let entry = self.call(Step::FindToken, 0, 1, work).await?;
-        let live = entry
-            .as_ref()
-            .is_some_and(|entry| entry.status == TokenStatus::Live);
+        let actor = self.actor();
+        let work = move |world: &World, _: &mut Doing| now(world.tokens.find(&token));
+        let found = self.call(Step::FindToken, 0, 1, work).await?;
+        let status = found.as_ref().map(|entry| entry.status);
+        let live = status == Some(TokenStatus::Live);
         self.world.knows_token(actor, token, live);
-        Ok(entry)
+        Ok(found)
     }
 }
 
@@ -159,10 +146,10 @@ impl Keys for Wire {
     async fn read(&self, account: &AccountName) -> Result<SigningKeys, PortError> {
         let account = account.clone();
         let scope = word(account.as_str());
-        let actor = self.actor.load(Ordering::Relaxed);
+        let actor = self.actor();
         let asked = self.world.now();
         self.world.asks_for_keys(actor);
-        let work = move |world: &World, _: &mut Doing<'_>| now(world.keys.read(&account));
+        let work = move |world: &World, _: &mut Doing| now(world.keys.read(&account));
         let keys = self.call(Step::ReadKeys, scope, 1, work).await;
         self.world.is_told_keys(actor, asked, keys.is_ok());
         keys
@@ -171,19 +158,13 @@ impl Keys for Wire {
 
 impl Receipts for Wire {
     async fn keep(&self, receipt: &Receipt<'_>) -> Result<(), PortError> {
-        let (account, webhook): (AccountName, Option<WebhookId>) =
-            (receipt.account.clone(), receipt.webhook.cloned());
-        let (delivery, received, hash, events) = (
-            receipt.delivery,
-            receipt.received,
-            receipt.hash,
-            receipt.events,
-        );
-        let (registration, assurance, form) =
-            (receipt.registration, receipt.assurance, receipt.form);
+        let (account, webhook) = (receipt.account.clone(), receipt.webhook.cloned());
+        let (delivery, registration) = (receipt.delivery, receipt.registration);
+        let (assurance, form, hash) = (receipt.assurance, receipt.form, receipt.hash);
+        let (received, events) = (receipt.received, receipt.events);
         let (headers, part) = (receipt.headers.clone(), receipt.part.to_owned());
         let body = receipt.body.to_vec();
-        let work = move |world: &World, doing: &mut Doing<'_>| {
+        let work = move |world: &World, doing: &mut Doing| {
             let receipt = Receipt {
                 account: &account,
                 delivery,
@@ -205,13 +186,9 @@ impl Receipts for Wire {
     }
 
     async fn record_failure(&self, failure: &DeliveryFailure<'_>) -> Result<(), PortError> {
-        let (account, delivery, at, cause) = (
-            failure.account.clone(),
-            failure.delivery,
-            failure.at,
-            failure.cause,
-        );
-        let work = move |world: &World, _: &mut Doing<'_>| {
+        let account = failure.account.clone();
+        let (delivery, at, cause) = (failure.delivery, failure.at, failure.cause);
+        let work = move |world: &World, _: &mut Doing| {
             let failure = DeliveryFailure {
                 account: &account,
                 delivery,
@@ -227,8 +204,8 @@ impl Receipts for Wire {
 impl Markers for Wire {
     async fn find(&self, key: MarkerKey<'_>) -> Result<Option<Marker>, PortError> {
         let key = Held::of(key);
-        let actor = self.actor.load(Ordering::Relaxed);
-        let work = move |world: &World, _: &mut Doing<'_>| {
+        let actor = self.actor();
+        let work = move |world: &World, _: &mut Doing| {
             let shadow = world.shadow_of(actor);
             now(world.receipts.find(key.borrow())).map(|marker| (marker, shadow))
         };
@@ -246,8 +223,8 @@ impl Markers for Wire {
         until: Timestamp,
     ) -> Result<bool, PortError> {
         let (key, seen) = (Held::of(key), *seen);
-        let actor = self.actor.load(Ordering::Relaxed);
-        let work = move |world: &World, _: &mut Doing<'_>| {
+        let actor = self.actor();
+        let work = move |world: &World, _: &mut Doing| {
             let leased = now(world.receipts.lease(key.borrow(), &seen, until))?;
             if leased {
                 world.leases(actor, until.millis());
@@ -267,7 +244,7 @@ impl Markers for Wire {
         until: Timestamp,
     ) -> Result<(), PortError> {
         let (key, marker) = (Held::of(key), *marker);
-        let work = move |world: &World, doing: &mut Doing<'_>| {
+        let work = move |world: &World, doing: &mut Doing| {
             world.sees_identity(doing.actor, marker.delivery.first_seen().millis());
             world.marks(doing.actor, &marker);
             now(world.receipts.mark(key.borrow(), &marker, begun, until))
@@ -277,7 +254,7 @@ impl Markers for Wire {
 
     async fn unmark(&self, key: MarkerKey<'_>, until: Timestamp) -> Result<(), PortError> {
         let key = Held::of(key);
-        let work = move |world: &World, doing: &mut Doing<'_>| {
+        let work = move |world: &World, doing: &mut Doing| {
             world.unmarks(doing.actor, until.millis());
             now(world.receipts.unmark(key.borrow(), until))
         };
@@ -314,19 +291,17 @@ impl ClaimCheck for Wire {
     async fn put(&self, key: &str, bytes: &[u8]) -> Result<DataRef, PortError> {
         let (key, bytes) = (key.to_owned(), bytes.to_vec());
         let scope = place_word(event_at(&key));
-        let work = move |world: &World, _: &mut Doing<'_>| now(world.oversize.put(&key, &bytes));
+        let work = move |world: &World, _: &mut Doing| now(world.oversize.put(&key, &bytes));
         self.call(Step::PutLarge, scope, 1, work).await
     }
 
     async fn get(&self, place: &DataRef) -> Result<Vec<u8>, PortError> {
         let place = place.clone();
         let event = event_at(place.as_str());
-        let actor = self.actor.load(Ordering::Relaxed);
+        let (actor, scope) = (self.actor(), place_word(event));
         self.world.fetches(actor, event, false);
-        let work = move |world: &World, _: &mut Doing<'_>| now(world.oversize.get(&place));
-        let got = self
-            .call(Step::GetLarge, place_word(event), 1, work)
-            .await?;
+        let work = move |world: &World, _: &mut Doing| now(world.oversize.get(&place));
+        let got = self.call(Step::GetLarge, scope, 1, work).await?;
         self.world.fetches(actor, event, true);
         Ok(got)
     }
@@ -335,15 +310,11 @@ impl ClaimCheck for Wire {
 impl Records for Wire {
     async fn update(&self, key: &RecordKey, update: &Update<'_>) -> Result<Written, PortError> {
         let key = key.clone();
-        let (latest, before, event_type, data, occurrences): (_, Vec<Change>, _, _, Vec<EventId>) = (
-            update.latest,
-            update.before.to_vec(),
-            update.event_type.to_owned(),
-            update.data.to_owned(),
-            update.occurrences.to_vec(),
-        );
+        let (latest, before) = (update.latest, update.before.to_vec());
+        let (event_type, data) = (update.event_type.to_owned(), update.data.to_owned());
+        let occurrences = update.occurrences.to_vec();
         let scope = word(&key.to_string());
-        let work = move |world: &World, doing: &mut Doing<'_>| {
+        let work = move |world: &World, doing: &mut Doing| {
             let update = Update {
                 latest,
                 before: &before,
@@ -351,8 +322,8 @@ impl Records for Wire {
                 data: &data,
                 occurrences: &occurrences,
             };
-            let before: Vec<Key> = before.iter().map(|change| key_of(change.id)).collect();
-            world.updates(doing.actor, key_of(latest.id), &before, &data);
+            let before: Vec<Key> = before.iter().map(|change| change.id.into()).collect();
+            world.updates(doing.actor, latest.id.into(), &before, &data);
             now(world.records.update(&key, &update))
         };
         self.call(Step::UpdateRecord, scope, 1, work).await
@@ -361,8 +332,8 @@ impl Records for Wire {
     async fn delete(&self, key: &RecordKey, delete: &Change) -> Result<Known, PortError> {
         let (key, delete) = (key.clone(), *delete);
         let scope = word(&key.to_string());
-        let work = move |world: &World, doing: &mut Doing<'_>| {
-            world.deletes(doing.actor, key_of(delete.id));
+        let work = move |world: &World, doing: &mut Doing| {
+            world.deletes(doing.actor, delete.id.into());
             now(world.records.delete(&key, &delete))
         };
         self.call(Step::DeleteRecord, scope, 1, work).await
@@ -373,7 +344,7 @@ impl Redelivery for Wire {
     async fn delay(&self, queue: &QueueUrl, messages: &[(String, u32)]) -> Result<(), PortError> {
         let (queue, messages) = (queue.clone(), messages.to_vec());
         let entries = messages.len();
-        let work = move |world: &World, doing: &mut Doing<'_>| {
+        let work = move |world: &World, doing: &mut Doing| {
             // The product's delays are partly random; the schedule's are its own, in the same range.
             for (handle, delay) in &messages {
                 let millis = doing.rng.between(500, 20_000);
@@ -392,8 +363,7 @@ impl CheckClaims for Wire {
         at: Timestamp,
         until: Timestamp,
     ) -> Result<bool, PortError> {
-        let actor = self.actor.load(Ordering::Relaxed);
-        self.world.claims_check(actor, account);
+        self.world.claims_check(self.actor(), account);
         now(self.world.receipts.claim_check(account, at, until))
     }
 }
@@ -432,7 +402,7 @@ impl Queues for Wire {
             .collect();
         let entries = messages.len();
         let work =
-            move |world: &World, doing: &mut Doing<'_>| world.send(step, &queue, messages, doing);
+            move |world: &World, doing: &mut Doing| world.send(step, &queue, messages, doing);
         self.call(step, scope, entries, work).await
     }
 }
@@ -444,48 +414,36 @@ impl World {
         step: Step,
         queue: &QueueUrl,
         messages: Vec<Message<'static>>,
-        doing: &mut Doing<'_>,
+        doing: &mut Doing,
     ) -> Result<Vec<Result<(), PortError>>, PortError> {
-        let bodies: Vec<String> = messages
-            .iter()
-            .map(|message| message.text.to_text())
-            .collect();
-        let refused: Vec<bool> = match doing.fault {
-            Some(Kind::Part) => {
-                let mut refused: Vec<bool> = bodies.iter().map(|_| doing.rng.percent(50)).collect();
-                // One at least is refused, and one at least is not.
-                let position = doing.rng.index(refused.len());
-                if let Some(first) = refused.get(position).copied()
-                    && refused.iter().all(|one| *one == first)
-                    && let Some(one) = refused.get_mut(position)
-                {
-                    *one = !first;
-                }
-                refused
+        let bodies = messages.iter().map(|message| message.text.to_text());
+        let bodies: Vec<String> = bodies.collect();
+        let mut refused = vec![false; bodies.len()];
+        if doing.fault == Some(Kind::Part) {
+            refused.fill_with(|| doing.rng.percent(50));
+            // One at least is refused, and one at least is not.
+            let position = doing.rng.index(refused.len());
+            let first = refused[position];
+            if refused.iter().all(|one| *one == first) {
+                refused[position] = !first;
             }
-            _ => vec![false; bodies.len()],
-        };
+        }
+        let mut ledger = lock(&self.ledger);
+        let poison = |body: &String| word(queue.as_str()) ^ word(body).rotate_left(7);
         if doing.fault == Some(Kind::Content) {
-            let body = doing.rng.pick(&bodies);
-            lock(&self.ledger)
-                .poisoned
-                .insert(poison(queue.as_str(), &body));
+            ledger.poisoned.insert(poison(&doing.rng.pick(&bodies)));
         }
-        let poisoned: Vec<bool> = {
-            let ledger = lock(&self.ledger);
-            let is = |body: &String| ledger.poisoned.contains(&poison(queue.as_str(), body));
-            bodies.iter().map(is).collect()
-        };
+        let is_poisoned = |body: &String| ledger.poisoned.contains(&poison(body));
+        let poisoned: Vec<bool> = bodies.iter().map(is_poisoned).collect();
         let permanent = || PortError::permanent(step.as_str(), "InvalidMessageContents");
-        if poisoned.contains(&true)
-            && let Some(actor) = lock(&self.ledger).actors.get_mut(doing.actor)
-        {
-            actor.faults += 1;
+        if poisoned.contains(&true) {
+            ledger.actors[doing.actor].faults += 1;
+            // Some queues refuse a batch for one of its entries.
+            if word(queue.as_str()) % 2 == self.plan.seed % 2 {
+                return Err(permanent());
+            }
         }
-        // Some queues refuse a batch for one of its entries.
-        if poisoned.contains(&true) && word(queue.as_str()) % 2 == self.plan.seed % 2 {
-            return Err(permanent());
-        }
+        drop(ledger);
         let mut answers =
             vec![Err(PortError::transient(step.as_str(), "ServiceUnavailable")); bodies.len()];
         let mut sent = Vec::new();
@@ -511,15 +469,11 @@ impl World {
     }
 }
 
-fn key_of(id: EventId) -> Key {
-    (id.delivery().first_seen().millis(), id.index().get())
-}
-
 /// Whose record a key in the store for large records names: its last segment is the event's id.
 fn event_at(key: &str) -> Option<Key> {
     crate::oracle::key(key.rsplit('/').next()?)
 }
 
 fn place_word(event: Option<Key>) -> u64 {
-    event.map_or(0, |(millis, index)| millis ^ (u64::from(index) << 48))
+    event.map_or(0, |Key(millis, index)| millis ^ (u64::from(index) << 48))
 }

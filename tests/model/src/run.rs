@@ -1,16 +1,17 @@
 //! One schedule, from its first request to the last look at what is left.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use testkit::rng::word;
 
 use crate::checks::{Broken, Invariant};
 use crate::deliveries::Sender;
 use crate::faults::Coverage;
-use crate::plan::{Habit, Plan, Unauthenticated};
+use crate::plan::{Habit, Plan};
 use crate::scheduler::perform;
 use crate::truth::Cause;
-use crate::world::World;
+use crate::world::{Key, Team, World};
 use crate::{inbounds, lanes, lock, oracle};
 
 /// What came of a schedule.
@@ -29,8 +30,8 @@ pub struct Outcome {
     pub received: Vec<Vec<(usize, u32, u32)>>,
 }
 
-/// How much there was in a schedule.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// How much there was in a schedule, or in several.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// Deliveries that the source had.
     pub deliveries: u64,
@@ -44,8 +45,8 @@ pub struct Counts {
     pub accounts: u64,
     /// Teams.
     pub teams: u64,
-    /// Teams with a FIFO queue.
-    pub fifo_teams: u64,
+    /// Schedules of which no team has a FIFO queue.
+    pub without_fifo: u64,
     /// Invocations of both handlers.
     pub invocations: u64,
     /// How often the source did what it does at times, in the order of [`Habit::ALL`].
@@ -54,29 +55,47 @@ pub struct Counts {
     pub stale: [u64; Cause::ALL.len()],
 }
 
+impl Counts {
+    /// Adds those of another schedule.
+    pub fn add(&mut self, other: &Self) {
+        self.deliveries += other.deliveries;
+        self.attempts += other.attempts;
+        self.events += other.events;
+        self.accounts += other.accounts;
+        self.teams += other.teams;
+        self.without_fifo += other.without_fifo;
+        self.invocations += other.invocations;
+        add(&mut self.by_sender, &other.by_sender);
+        add(&mut self.habits, &other.habits);
+        add(&mut self.stale, &other.stale);
+    }
+}
+
+/// Adds numbers one by one.
+pub(crate) fn add(sums: &mut [u64], seen: &[u64]) {
+    for (sum, seen) in sums.iter_mut().zip(seen) {
+        *sum += seen;
+    }
+}
+
 /// Runs a plan. With `story`, keeps what happened in words.
 #[must_use]
 pub fn run(plan: Plan, story: bool) -> Outcome {
-    let result: Arc<Mutex<Option<Arc<World>>>> = Arc::default();
-    let kept = Arc::clone(&result);
+    let mut kept = None;
     perform(|agenda| {
         let world = World::new(agenda, plan, story);
-        *lock(&kept) = Some(Arc::clone(&world));
+        kept = Some(Arc::clone(&world));
         schedule(world)
     });
-    let Some(world) = lock(&result).take() else {
-        panic!("a schedule has a world");
-    };
-    outcome(&world)
+    outcome(&kept.expect("a schedule has a world"))
 }
 
 async fn schedule(world: Arc<World>) {
     for (number, genuine) in world.plan.genuine.iter().enumerate() {
         inbounds::deliver(&world, number, genuine.clone());
     }
-    for (number, (at, what, account)) in world.plan.unauthenticated.iter().enumerate() {
-        let (at, what, account): (u64, Unauthenticated, usize) = (*at, *what, *account);
-        inbounds::intrude(&world, number, at, what, account);
+    for (number, tried) in world.plan.unauthenticated.iter().enumerate() {
+        inbounds::intrude(&world, number, *tried);
     }
     for (number, greeting) in world.plan.greetings.iter().enumerate() {
         inbounds::greet(&world, number, *greeting);
@@ -85,7 +104,7 @@ async fn schedule(world: Arc<World>) {
         let inner = Arc::clone(&world);
         world.agenda.spawn(async move {
             inner.agenda.turn(at, word("garbage")).await;
-            inner.enters_lane(oracle::LANES[lane], "{\"not\":\"an event\"}", None);
+            inner.enters_lane(lane, "{\"not\":\"an event\"}", None);
             lanes::wake(&inner);
         });
     }
@@ -95,13 +114,7 @@ async fn schedule(world: Arc<World>) {
             let (inner, at) = (Arc::clone(&world), account.keys_held_from);
             world.agenda.spawn(async move {
                 inner.agenda.turn(at, word("keys")).await;
-                let account = &inner.plan.accounts[number];
-                let token = account.token.hash();
-                let secrets = account.secrets(&account.key);
-                inner.keys.put_secrets(&account.name, token, 0, secrets);
-                let secrets = account.secrets(&account.retired_key);
-                let retired = account.retired.hash();
-                inner.keys.put_secrets(&account.name, retired, 0, secrets);
+                inner.plan.accounts[number].store_keys(&inner.keys);
                 inner.tell(|| format!("the signing key of account {number} is stored"));
             });
         }
@@ -110,17 +123,10 @@ async fn schedule(world: Arc<World>) {
 }
 
 async fn finish(world: &Arc<World>) {
-    let last_unverified = world
-        .plan
-        .garbage
-        .iter()
-        .map(|(at, _)| *at)
-        .max()
-        .unwrap_or_default();
+    let garbage = world.plan.garbage.iter().map(|(at, _)| *at);
+    let last_unverified = garbage.max().unwrap_or_default();
     // the source is done with everything, taken or given up, or time is up: then faults are over.
-    while world.now() < world.plan.quiet_at
-        && !(is_sent(world) && is_still(world) && world.now() > last_unverified)
-    {
+    while world.now() < world.plan.quiet_at && !(is_done(world) && world.now() > last_unverified) {
         if !step(world).await {
             return;
         }
@@ -137,7 +143,7 @@ async fn finish(world: &Arc<World>) {
             lanes::redrive(world);
         }
         let begun = world.now();
-        while !(is_sent(world) && is_still(world)) {
+        while !is_done(world) {
             if world.now() - begun > 12 * 3_600_000 {
                 return world.broken(Invariant::Ends, || {
                     "hours after the last fault something still goes on".to_owned()
@@ -157,51 +163,38 @@ async fn step(world: &Arc<World>) -> bool {
     !world.is_broken()
 }
 
-fn is_sent(world: &World) -> bool {
-    lock(&world.ledger).senders == 0
-}
-
-fn is_still(world: &World) -> bool {
+/// Whether nobody sends any more, no function runs, and lanes are empty.
+fn is_done(world: &World) -> bool {
     let ledger = lock(&world.ledger);
-    ledger.invocations == 0 && ledger.late == 0 && oracle::left(&ledger) == 0
+    ledger.senders + ledger.invocations + ledger.late + oracle::left(&ledger) == 0
 }
 
 fn outcome(world: &World) -> Outcome {
-    let mut ledger = lock(&world.ledger);
-    let count = |length: usize| u64::try_from(length).unwrap_or(u64::MAX);
+    let (mut ledger, plan) = (lock(&world.ledger), &world.plan);
     let mut by_sender = [0; Sender::ALL.len()];
-    for genuine in &world.plan.genuine {
-        by_sender[world.plan.accounts[genuine.account].sender as usize] += 1;
+    for genuine in &plan.genuine {
+        by_sender[plan.accounts[genuine.account].sender as usize] += 1;
     }
+    let mut queues = plan.teams.iter().map(|team| &team.queue);
     let counts = Counts {
         by_sender,
-        deliveries: count(world.plan.genuine.len()),
-        attempts: count(ledger.attempts.len()),
-        events: count(ledger.accepted.len()),
-        accounts: count(world.plan.accounts.len()),
-        teams: count(world.plan.teams.len()),
-        fifo_teams: count(
-            world
-                .plan
-                .teams
-                .iter()
-                .filter(|team| team.queue.ends_with(".fifo"))
-                .count(),
-        ),
-        invocations: count(ledger.actors.len()),
+        deliveries: plan.genuine.len() as u64,
+        attempts: ledger.attempts.len() as u64,
+        events: ledger.accepted.len() as u64,
+        accounts: plan.accounts.len() as u64,
+        teams: plan.teams.len() as u64,
+        without_fifo: u64::from(!queues.any(|queue| queue.ends_with(".fifo"))),
+        invocations: ledger.actors.len() as u64,
         habits: ledger.habits,
         stale: ledger.stale,
     };
-    let received = ledger
-        .teams
-        .iter()
-        .map(|team| {
-            let named = team.got.iter().filter_map(|((millis, index), times)| {
-                Some((*ledger.by_epoch.get(millis)?, *index, *times))
-            });
-            named.collect()
-        })
-        .collect();
+    let received = |team: &Team| {
+        let named = team.got.iter().filter_map(|(Key(millis, index), times)| {
+            Some((*ledger.by_epoch.get(millis)?, *index, *times))
+        });
+        named.collect()
+    };
+    let received = ledger.teams.iter().map(received).collect();
     Outcome {
         broken: ledger.broken.take(),
         story: ledger.story.take().unwrap_or_default(),

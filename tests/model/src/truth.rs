@@ -32,30 +32,19 @@ pub enum Cause {
 }
 
 impl Cause {
-    /// Every cause.
-    pub const ALL: [Self; 7] = [
-        Self::SeenLate,
-        Self::SentAgain,
-        Self::OtherBytes,
-        Self::NoMarker,
-        Self::Expired,
-        Self::Unread,
-        Self::EqualBytes,
+    /// Every cause, in words that follow a number of records.
+    pub const ALL: [(Self, &'static str); 7] = [
+        (Self::SeenLate, "by events that were seen late"),
+        (Self::SentAgain, "by taken events that were sent again"),
+        (Self::OtherBytes, "by retries in other bytes"),
+        (Self::NoMarker, "by refusals without a retry marker"),
+        (Self::Expired, "by retry markers that had expired"),
+        (
+            Self::Unread,
+            "by retry markers that could not be read or held",
+        ),
+        (Self::EqualBytes, "by equal deliveries"),
     ];
-
-    /// The cause, in words that follow a number of records.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::SeenLate => "by events that were seen late",
-            Self::SentAgain => "by taken events that were sent again",
-            Self::OtherBytes => "by retries in other bytes",
-            Self::NoMarker => "by refusals without a retry marker",
-            Self::Expired => "by retry markers that had expired",
-            Self::Unread => "by retry markers that could not be read or held",
-            Self::EqualBytes => "by equal deliveries",
-        }
-    }
 }
 
 /// How many records are stale, by cause.
@@ -122,27 +111,22 @@ impl<'a> Sent<'a> {
         }
     }
 
-    /// What the source said last of a record, deletes aside, of all that was answered with 200 and is not in quarantine.
-    fn last_word(&self, subject: &Subject) -> Option<u32> {
+    /// What the source said last of a record, deletes aside, of all that was answered with 200 and is not in quarantine; and
+    /// the last identity that it was given.
+    fn last_word(&self, subject: &Subject) -> Option<(u32, Key)> {
         let (account, about) = subject;
         let says = |(attempt, index): &(&Attempt, u32)| {
-            let element = attempt
-                .delivery
-                .elements
-                .get(usize::try_from(*index).ok()?)?;
-            let event = element.event.as_ref()?;
-            (attempt.account == *account && event.about == *about && !event.deletes()).then_some(())
+            let event = attempt.delivery.event(*index);
+            let event = event.filter(|_| attempt.account == *account);
+            event.is_some_and(|event| event.about == *about && !event.deletes())
         };
         let is_taken =
             |attempts: &[(&Attempt, u32)]| attempts.iter().any(|(by, _)| by.answer == Some(200));
         self.carried
             .iter()
-            .filter(|(_, attempts)| attempts.first().and_then(says).is_some())
-            .filter(|(occurrence, attempts)| {
-                is_taken(attempts) && self.keys(**occurrence).next().is_some()
-            })
-            .map(|(occurrence, _)| *occurrence)
-            .max_by_key(|occurrence| self.happened.get(occurrence))
+            .filter(|(_, attempts)| attempts.first().is_some_and(says) && is_taken(attempts))
+            .filter_map(|(occurrence, _)| Some((*occurrence, self.keys(*occurrence).max()?)))
+            .max_by_key(|(occurrence, _)| self.happened.get(occurrence))
     }
 
     /// The invocation that was an attempt.
@@ -156,38 +140,28 @@ impl<'a> Sent<'a> {
     fn keys(&self, occurrence: u32) -> impl Iterator<Item = Key> {
         let attempts = self.carried.get(&occurrence).into_iter().flatten();
         attempts
-            .filter_map(|(attempt, index)| Some((attempt.identity?, *index)))
+            .filter_map(|(attempt, index)| Some(Key(attempt.identity?, *index)))
             .filter(|key| self.ledger.accepted.contains_key(key))
     }
 
     /// Why a record whose latest event has this key says something earlier. `None` where it does not.
     fn cause(&self, subject: &Subject, latest: Key) -> Result<Option<Cause>, String> {
         let accepted = &self.ledger.accepted;
-        let Some(last) = self.last_word(subject) else {
+        let Some((last, own)) = self.last_word(subject) else {
             return Ok(None);
         };
-        let Some(own) = self.keys(last).max() else {
-            return Ok(None);
-        };
-        let says_the_same = accepted[&own].event.says_what(&accepted[&latest].event);
-        if says_the_same {
+        if accepted[&own].event.says_what(&accepted[&latest].event) {
             return Ok(None);
         }
-        let carries = |attempt: &Attempt, what: u32| {
-            let elements = &attempt.delivery.elements;
-            elements.iter().any(|element| element.occurrence == what)
-        };
         let by = |identity: u64| &self.ledger.attempts[self.ledger.by_epoch[&identity]];
-        if !carries(by(own.0), last) {
+        let mut carried = by(own.0).delivery.elements.iter();
+        if carried.all(|element| element.occurrence != last) {
             return Ok(Some(Cause::EqualBytes));
         }
         // The attempt that gave the record's latest event its identity.
         let giver = by(latest.0);
-        let Some(earlier) = usize::try_from(latest.1)
-            .ok()
-            .and_then(|index| giver.delivery.elements.get(index))
-        else {
-            return Err(format!("nothing was sent with key {latest:?}"));
+        let Some(earlier) = giver.delivery.elements.get(latest.1 as usize) else {
+            return Err(format!("nothing was sent as {latest}"));
         };
         // Of an event that was not answered with 200 the lane may have a part all the same: the record is ahead.
         if self.happened.get(&earlier.occurrence) > self.happened.get(&last) {
@@ -201,14 +175,12 @@ impl<'a> Sent<'a> {
         if before.iter().all(|attempt| attempt.epoch > own.0) {
             return Ok(Some(Cause::SeenLate));
         }
-        self.cause_of_a_retry(giver, &before)
-            .map(Some)
-            .map_err(|what| {
-                format!(
-                    "{} of record {subject:?} {what}, and is later than what the source said last",
-                    crate::checks::name(latest)
-                )
-            })
+        let cause = self.cause_of_a_retry(giver, &before).map(Some);
+        cause.map_err(|what| {
+            format!(
+                "{latest} of record {subject:?} {what}, and is later than what the source said last"
+            )
+        })
     }
 
     /// Why an attempt gave an identity of its own to what had come before.
@@ -235,7 +207,8 @@ impl<'a> Sent<'a> {
         if equal().next().is_none() {
             return Ok(Cause::OtherBytes);
         }
-        let begun = self.actor(giver).map_or(giver.epoch, |actor| actor.begun);
+        let actor = self.actor(giver);
+        let begun = actor.map_or(giver.epoch, |actor| actor.begun);
         let marked = || {
             let markers = equal().filter_map(|attempt| attempt.marked);
             markers.filter(|marker| marker.left < begun)
@@ -261,11 +234,9 @@ impl<'a> Sent<'a> {
             other.epoch != giver.epoch && lease > Some(giver.now)
         });
         let is_unread = giver.read.is_none() || giver.leased == Some(false);
-        let is_disturbed = self.actor(giver).is_some_and(|actor| {
-            [Step::ReadMarker, Step::LeaseMarker]
-                .iter()
-                .any(|step| actor.faulted.contains(step))
-        });
+        let mut steps = [Step::ReadMarker, Step::LeaseMarker].iter();
+        let is_disturbed =
+            actor.is_some_and(|actor| steps.any(|step| actor.faulted.contains(step)));
         if is_held || is_unread || is_disturbed {
             return Ok(Cause::Unread);
         }

@@ -13,6 +13,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use model::deliveries::Sender;
 use model::faults::{Coverage, Kind, Step, unreachable};
+use model::is_of_a_schedule;
 use model::plan::{Habit, Plan};
 use model::run::{Counts, Outcome, run as run_plan};
 use model::truth::Cause;
@@ -26,14 +27,6 @@ const RARE: u64 = 10;
 const FULL: u64 = 100_000;
 /// Every so many schedules, one is run a second time, and must tell the same story.
 const REPLAYED: u64 = 50;
-/// What the schedules must have on average.
-const LEAST: Averages = Averages {
-    deliveries: 3,
-    events: 8,
-    accounts: 2,
-    teams: 2,
-    faults: 2,
-};
 
 /// A share of the schedules.
 #[derive(Debug, Clone, Copy, Args)]
@@ -55,30 +48,13 @@ pub(crate) struct Share {
     failures: usize,
 }
 
-struct Averages {
-    deliveries: u64,
-    events: u64,
-    accounts: u64,
-    teams: u64,
-    faults: u64,
-}
-
 /// What a share reports at its end.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Report {
     schedules: u64,
-    deliveries: u64,
-    by_sender: [u64; Sender::ALL.len()],
-    requests: u64,
-    events: u64,
-    accounts: u64,
-    teams: u64,
-    without_fifo: u64,
-    invocations: u64,
-    habits: [u64; Habit::ALL.len()],
-    stale: [u64; Cause::ALL.len()],
+    counts: Counts,
     replayed: u64,
-    cells: Vec<u64>,
+    coverage: Coverage,
     broken: Vec<Failure>,
 }
 
@@ -92,11 +68,7 @@ struct Failure {
 fn hush() {
     let loud = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        let told = panic
-            .payload()
-            .downcast_ref::<String>()
-            .is_some_and(|what| what == model::TOLD_TO_PANIC);
-        if !told {
+        if !is_of_a_schedule(panic.payload()) {
             loud(panic);
         }
     }));
@@ -116,7 +88,6 @@ pub(crate) fn share(share: Share) {
     hush();
     let begun = Instant::now();
     let mut report = Report::default();
-    let mut coverage = Coverage::default();
     for number in 0..share.count {
         let is_over = |seconds| begun.elapsed() >= Duration::from_secs(seconds);
         if share.seconds.is_some_and(is_over) || report.broken.len() >= share.failures {
@@ -124,8 +95,9 @@ pub(crate) fn share(share: Share) {
         }
         let seed = share.first + number * share.stride;
         let outcome = run_plan(Plan::of(seed), false);
-        report.count(&outcome.counts);
-        coverage.add(outcome.coverage.cells());
+        report.schedules += 1;
+        report.counts.add(&outcome.counts);
+        report.coverage.add(&outcome.coverage);
         if let Some(broken) = &outcome.broken {
             report.broken.push(Failure {
                 seed,
@@ -138,7 +110,6 @@ pub(crate) fn share(share: Share) {
             }
         }
     }
-    report.cells = coverage.cells().to_vec();
     if let Ok(report) = serde_json::to_string(&report) {
         eprintln!("{REPORT}{report}");
     }
@@ -156,40 +127,12 @@ fn differs(first: &Outcome, second: &Outcome) -> Option<String> {
 }
 
 impl Report {
-    fn count(&mut self, counts: &Counts) {
-        self.schedules += 1;
-        self.deliveries += counts.deliveries;
-        self.requests += counts.attempts;
-        self.events += counts.events;
-        self.accounts += counts.accounts;
-        self.teams += counts.teams;
-        self.without_fifo += u64::from(counts.fifo_teams == 0);
-        self.invocations += counts.invocations;
-        add(&mut self.by_sender, &counts.by_sender);
-        add(&mut self.habits, &counts.habits);
-        add(&mut self.stale, &counts.stale);
-    }
-
     fn add(&mut self, other: Self) {
         self.schedules += other.schedules;
-        self.deliveries += other.deliveries;
-        self.requests += other.requests;
-        self.events += other.events;
-        self.accounts += other.accounts;
-        self.teams += other.teams;
-        self.without_fifo += other.without_fifo;
-        self.invocations += other.invocations;
-        add(&mut self.by_sender, &other.by_sender);
-        add(&mut self.habits, &other.habits);
-        add(&mut self.stale, &other.stale);
+        self.counts.add(&other.counts);
         self.replayed += other.replayed;
+        self.coverage.add(&other.coverage);
         self.broken.extend(other.broken);
-    }
-}
-
-fn add(sums: &mut [u64], seen: &[u64]) {
-    for (sum, seen) in sums.iter_mut().zip(seen) {
-        *sum += seen;
     }
 }
 
@@ -197,8 +140,12 @@ fn add(sums: &mut [u64], seen: &[u64]) {
 pub(crate) fn run(from: u64, schedules: u64, seconds: Option<u64>) -> anyhow::Result<bool> {
     let begun = Instant::now();
     let program = std::env::current_exe().context("this program does not know where it is")?;
-    let (total, coverage) = gather(&program, from, schedules, seconds, 5)?;
-    judge(&total, &coverage, begun.elapsed())
+    let mut total = Report::default();
+    for share in start(&program, from, schedules, seconds, 5)? {
+        total.add(collect(share)?);
+    }
+    total.broken.sort_by_key(|failure| failure.seed);
+    judge(&total, begun.elapsed())
 }
 
 /// A seed at which an invariant breaks in another build of this program, and what breaks: that of the core which finds one
@@ -224,25 +171,6 @@ pub(crate) fn any_broken(program: &Path, schedules: u64) -> anyhow::Result<Optio
     Ok(None)
 }
 
-/// Runs schedules on all cores and adds up what they report.
-fn gather(
-    program: &Path,
-    from: u64,
-    schedules: u64,
-    seconds: Option<u64>,
-    failures: usize,
-) -> anyhow::Result<(Report, Coverage)> {
-    let mut total = Report::default();
-    let mut coverage = Coverage::default();
-    for share in start(program, from, schedules, seconds, failures)? {
-        let report = collect(share)?;
-        coverage.add(&report.cells);
-        total.add(report);
-    }
-    total.broken.sort_by_key(|failure| failure.seed);
-    Ok((total, coverage))
-}
-
 /// Starts a share of the schedules on each core.
 fn start(
     program: &Path,
@@ -265,16 +193,11 @@ fn start(
         if let Some(seconds) = seconds {
             command.args(["--seconds", &seconds.to_string()]);
         }
-        command
-            // It ends when this end of the pipe does: see `end_with_the_command`.
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped());
-        shares.push(
-            command
-                .spawn()
-                .context("a share of the schedules cannot be started")?,
-        );
+        // It ends when this end of the pipe does: see `end_with_the_command`.
+        command.stdin(Stdio::piped());
+        command.stdout(Stdio::null()).stderr(Stdio::piped());
+        let share = command.spawn();
+        shares.push(share.context("a share of the schedules cannot be started")?);
     }
     Ok(shares)
 }
@@ -297,46 +220,47 @@ fn collect(mut share: Child) -> anyhow::Result<Report> {
     }
 }
 
-fn judge(total: &Report, coverage: &Coverage, took: Duration) -> anyhow::Result<bool> {
+fn judge(total: &Report, took: Duration) -> anyhow::Result<bool> {
+    let (coverage, counts) = (&total.coverage, &total.counts);
     print!("{}", coverage.table());
     println!("\n· cannot be:");
     for (reason, cells) in reasons() {
         println!("  {reason}: {cells}");
     }
     let schedules = total.schedules.max(1);
+    let each = |sum| format!("{:.1}", share_of(sum, schedules));
     println!(
-        "\n{} schedules in {:.0} s: per schedule {:.1} deliveries in {:.1} requests, {:.1} events, {:.1} accounts, {:.1} teams, \
-         {:.1} faults, {:.1} invocations; {} run twice; every fault met every step it can at least {} times",
+        "\n{} schedules in {:.0} s: per schedule {} deliveries in {} requests, {} events, {} accounts, {} teams, \
+         {} faults, {} invocations; {} run twice; every fault met every step it can at least {} times",
         total.schedules,
         took.as_secs_f64(),
-        share_of(total.deliveries, schedules),
-        share_of(total.requests, schedules),
-        share_of(total.events, schedules),
-        share_of(total.accounts, schedules),
-        share_of(total.teams, schedules),
-        share_of(coverage.total(), schedules),
-        share_of(total.invocations, schedules),
+        each(counts.deliveries),
+        each(counts.attempts),
+        each(counts.events),
+        each(counts.accounts),
+        each(counts.teams),
+        each(coverage.total()),
+        each(counts.invocations),
         total.replayed,
         coverage.least(),
     );
-    let senders = || Sender::ALL.into_iter().zip(total.by_sender);
-    let sent: Vec<String> = senders()
-        .map(|(sender, sent)| format!("{sent} of {}", sender.title()))
-        .collect();
-    println!("Deliveries: {}", sent.join(", "));
-    let habits = || Habit::ALL.into_iter().zip(total.habits);
-    let seen: Vec<String> = habits()
-        .map(|(habit, seen)| format!("{seen} {}", habit.as_str()))
-        .collect();
-    println!("Sources: {}", seen.join(", "));
-    let causes = || Cause::ALL.into_iter().zip(total.stale);
-    let seen: Vec<String> = causes()
-        .map(|(cause, stale)| format!("{stale} {}", cause.as_str()))
-        .collect();
-    println!("Records behind their source: {}", seen.join(", "));
-    let mut good = true;
+    let senders = Sender::ALL.map(|(.., title)| format!("of {title}"));
+    let senders = senders.each_ref().map(String::as_str);
+    let habits = Habit::ALL.map(|(_, habit)| habit);
+    let causes = Cause::ALL.map(|(_, cause)| cause);
+    let least = CELL * schedules / FULL;
+    let rare = least / RARE;
+    let counted: [(&str, &[u64], &[&str], u64); 3] = [
+        ("Deliveries", &counts.by_sender, &senders, least),
+        ("Sources", &counts.habits, &habits, least),
+        ("Records behind their source", &counts.stale, &causes, rare),
+    ];
+    for (what, seen, words, _) in counted {
+        let seen = seen.iter().zip(words);
+        let seen: Vec<String> = seen.map(|(seen, word)| format!("{seen} {word}")).collect();
+        println!("{what}: {}", seen.join(", "));
+    }
     for failure in total.broken.iter().take(5) {
-        good = false;
         println!("\nseed {} breaks {}", failure.seed, failure.what);
         println!("  cargo run --bin model -- --seed {}", failure.seed);
     }
@@ -344,69 +268,41 @@ fn judge(total: &Report, coverage: &Coverage, took: Duration) -> anyhow::Result<
         tell(first.seed)?;
         return Ok(false);
     }
-    let least = CELL * schedules / FULL;
+    let mut good = true;
     for (step, kind, met) in coverage.below(least) {
         good = false;
-        println!(
-            "{} meets {} only {met} times, {least} are asked",
-            kind.as_str(),
-            step.as_str()
-        );
+        let (kind, step) = (kind.as_str(), step.as_str());
+        println!("{kind} meets {step} only {met} times, {least} are asked");
     }
-    for (sender, sent) in senders() {
-        if sent < least {
+    for (what, seen, words, least) in counted {
+        for (seen, word) in seen.iter().zip(words).filter(|(seen, _)| **seen < least) {
             good = false;
-            println!(
-                "only {sent} deliveries of {}, {least} are asked",
-                sender.title()
-            );
+            println!("{what}: {seen} {word}, {least} are asked");
         }
     }
-    for (habit, seen) in habits() {
-        if seen < least {
-            good = false;
-            println!("Sources: {seen} {}, {least} are asked", habit.as_str());
-        }
-    }
-    for (cause, stale) in causes() {
-        if stale < least / RARE {
-            good = false;
-            println!(
-                "records behind their source: {stale} {}, {} are asked",
-                cause.as_str(),
-                least / RARE
-            );
-        }
-    }
+    // What the schedules must have on average. A few may be small ones.
     let averages = [
-        ("deliveries", total.deliveries, LEAST.deliveries),
-        ("events", total.events, LEAST.events),
-        ("accounts", total.accounts, LEAST.accounts),
-        ("teams", total.teams, LEAST.teams),
-        ("faults", coverage.total(), LEAST.faults),
+        ("deliveries", counts.deliveries, 3),
+        ("events", counts.events, 8),
+        ("accounts", counts.accounts, 2),
+        ("teams", counts.teams, 2),
+        ("faults", coverage.total(), 2),
     ];
     for (what, found, least) in averages {
-        // A few schedules may be small ones.
         if schedules >= 1000 && found < least * schedules {
             good = false;
             println!("schedules have too few {what}: {least} are asked on average");
         }
     }
-    if total.without_fifo > 0 {
+    let without_fifo = counts.without_fifo;
+    if without_fifo > 0 {
         good = false;
-        println!(
-            "{} schedules have no team with a FIFO queue",
-            total.without_fifo
-        );
+        println!("{without_fifo} schedules have no team with a FIFO queue");
     }
-    println!(
-        "{}",
-        if good {
-            "every invariant holds"
-        } else {
-            "not good enough"
-        }
-    );
+    match good {
+        true => println!("every invariant holds"),
+        false => println!("not good enough"),
+    }
     Ok(good)
 }
 
@@ -421,11 +317,11 @@ fn share_of(sum: u64, count: u64) -> f64 {
 /// Why cells are left out, and which.
 fn reasons() -> BTreeMap<&'static str, String> {
     let mut reasons: BTreeMap<&str, BTreeMap<&str, Vec<&str>>> = BTreeMap::new();
-    for step in Step::ALL {
-        for kind in Kind::ALL {
+    for (step, at) in Step::ALL {
+        for (kind, name) in Kind::ALL {
             if let Some(reason) = unreachable(step, kind) {
                 let steps = reasons.entry(reason).or_default();
-                steps.entry(kind.as_str()).or_default().push(step.as_str());
+                steps.entry(name).or_default().push(at);
             }
         }
     }

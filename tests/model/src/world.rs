@@ -1,27 +1,45 @@
 //! The world of a schedule: the fakes, the queues, and the log of what happened.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use domain::account::{KeysVersion, TokenEntry, TokenHash, TokenStatus, UrlToken, WebhookId};
+use domain::identity::EventId;
 use domain::signature::Policy;
 use domain::source::Source;
 use futures::future::FutureExt as _;
+use runtime::config::Variables;
 use testkit::fakes::{FakeKeys, FakeOversize, FakeQueues, FakeReceipts, FakeRecords, FakeTokens};
-use testkit::rng::{Rng, word};
+use testkit::rng::Rng;
 
 use crate::checks::{Broken, Invariant};
-use crate::deliveries::{About, Delivery, Element, Event, Sender};
+use crate::deliveries::{About, Delivery, Element, Event};
 use crate::faults::{Coverage, Kind, Step, kinds};
 use crate::life::{Registration, TokenRead};
 use crate::lock;
+use crate::oracle::LANES;
 use crate::plan::{Account, BUDGET, Habit, Plan, SENDING, WALL};
 use crate::scheduler::Agenda;
 use crate::truth::Stale;
 
 /// An event's identity as the log knows it: the millisecond in its id, which no two attempts share, and its
 /// position.
-pub(crate) type Key = (u64, u32);
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Key(pub(crate) u64, pub(crate) u32);
+
+/// As a story names it.
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "event {}.{}", since(self.0), self.1)
+    }
+}
+
+impl From<EventId> for Key {
+    fn from(id: EventId) -> Self {
+        Self(id.delivery().first_seen().millis(), id.index().get())
+    }
+}
 
 /// What a delivery and its retries have in common: account, registration, and by what the source lets them be recognised.
 pub(crate) type RetryOf = (usize, usize, Arc<[u8]>);
@@ -52,6 +70,7 @@ pub(crate) struct Ledger {
     pub(crate) by_epoch: HashMap<u64, usize>,
     pub(crate) last_epoch: BTreeSet<u64>,
     pub(crate) outages: BTreeMap<Step, u64>,
+    /// Words for a queue and a body that it refuses.
     pub(crate) poisoned: HashSet<u64>,
     /// What lanes accepted, once by key.
     pub(crate) accepted: BTreeMap<Key, Accepted>,
@@ -99,6 +118,13 @@ pub(crate) struct Ledger {
     pub(crate) broken: Option<Broken>,
 }
 
+impl Ledger {
+    /// The registration by which an attempt comes.
+    pub(crate) fn registration_of(&self, attempt: &Attempt) -> &Registration {
+        &self.registrations[attempt.account][attempt.registration]
+    }
+}
+
 /// An invocation of a handler.
 #[derive(Default)]
 pub(crate) struct Actor {
@@ -123,6 +149,13 @@ pub(crate) struct Actor {
     pub(crate) counts: BTreeMap<Step, u32>,
 }
 
+impl Actor {
+    /// How often it took a step.
+    pub(crate) fn count(&self, step: Step) -> u32 {
+        self.counts.get(&step).copied().unwrap_or_default()
+    }
+}
+
 /// Where a handler stands in sending to one queue.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Sending {
@@ -144,6 +177,7 @@ pub(crate) struct KeysRead {
 }
 
 /// One request of the source's, or of an unauthenticated request.
+#[derive(Default)]
 pub(crate) struct Attempt {
     /// The instance that takes it.
     pub(crate) instance: usize,
@@ -206,6 +240,10 @@ pub(crate) struct Accepted {
 }
 
 impl Accepted {
+    pub(crate) fn subject(&self) -> Subject {
+        (self.account, self.event.about.clone())
+    }
+
     /// Whether it says the same of the same record as an event of this account.
     pub(crate) fn says_what(&self, account: usize, event: &Event) -> bool {
         self.account == account && self.event.about == event.about && self.event.says_what(event)
@@ -215,7 +253,7 @@ impl Accepted {
 pub(crate) struct LaneMessage {
     pub(crate) body: Arc<str>,
     pub(crate) key: Option<Key>,
-    pub(crate) receives: u32,
+    pub(crate) receives: u64,
     pub(crate) visible_at: u64,
     pub(crate) handle: u64,
     pub(crate) place: Place,
@@ -255,34 +293,20 @@ impl World {
     pub(crate) fn new(agenda: &Arc<Agenda>, plan: Plan, story: bool) -> Arc<Self> {
         let (tokens, keys) = (FakeTokens::default(), FakeKeys::default());
         for (number, account) in plan.accounts.iter().enumerate() {
-            tokens.put(
-                account.token.hash(),
-                entry(account, number, TokenStatus::Live),
-            );
-            tokens.put(
-                account.retired.hash(),
-                entry(account, number, TokenStatus::Retired),
-            );
+            let live = entry(account, number, TokenStatus::Live);
+            tokens.put(account.token.hash(), live);
+            let retired = entry(account, number, TokenStatus::Retired);
+            tokens.put(account.retired.hash(), retired);
             if account.keys_held_from == 0 {
-                let secrets = account.secrets(&account.key);
-                keys.put_secrets(&account.name, account.token.hash(), 0, secrets);
-                let secrets = account.secrets(&account.retired_key);
-                keys.put_secrets(&account.name, account.retired.hash(), 0, secrets);
+                account.store_keys(&keys);
             }
         }
+        let first = |account: &Account| vec![Registration::new(&account.token, &account.key)];
         let ledger = Ledger {
-            lanes: crate::oracle::LANES.map(|_| Vec::new()).into(),
+            lanes: LANES.map(|_| Vec::new()).into(),
             teams: plan.teams.iter().map(|_| Team::default()).collect(),
             failures: vec![0; plan.accounts.len()],
-            registrations: plan
-                .accounts
-                .iter()
-                .zip(0..)
-                .map(|(account, number)| {
-                    let token = first_token(plan.seed, number);
-                    vec![Registration::first(token, &account.key)]
-                })
-                .collect(),
+            registrations: plan.accounts.iter().map(first).collect(),
             story: story.then(Vec::new),
             ..Ledger::default()
         };
@@ -305,9 +329,7 @@ impl World {
 
     /// A generator of random numbers of its own.
     pub(crate) fn rng(&self, words: &[u64]) -> Rng {
-        let mut all = vec![self.plan.seed];
-        all.extend_from_slice(words);
-        Rng::of(&all)
+        Rng::of(&[&[self.plan.seed], words].concat())
     }
 
     pub(crate) fn tell(&self, line: impl FnOnce() -> String) {
@@ -329,6 +351,13 @@ impl World {
         }
     }
 
+    /// Notes that an invariant is broken, unless this holds.
+    pub(crate) fn holds(&self, invariant: Invariant, holds: bool, what: impl FnOnce() -> String) {
+        if !holds {
+            self.broken(invariant, what);
+        }
+    }
+
     pub(crate) fn is_broken(&self) -> bool {
         lock(&self.ledger).broken.is_some()
     }
@@ -344,6 +373,12 @@ impl World {
         ledger.actors.len() - 1
     }
 
+    /// The attempt that an invocation of inbound is.
+    pub(crate) fn attempt_of(&self, actor: usize) -> usize {
+        let attempt = lock(&self.ledger).actors[actor].attempt;
+        attempt.expect("an invocation of inbound is an attempt")
+    }
+
     /// A call begins: when its turn is, its random numbers, and its word among those of its millisecond.
     ///
     /// The product's pauses between two tries of sending are random from half of a length to all of it. Here
@@ -352,14 +387,11 @@ impl World {
     pub(crate) fn enter(&self, actor: usize, step: Step, scope: u64) -> (u64, Rng, u64) {
         let now = self.now();
         let mut ledger = lock(&self.ledger);
-        let seed = self.plan.seed;
-        let number = u64::try_from(actor).unwrap_or_default();
-        let Some(actor) = ledger.actors.get_mut(actor) else {
-            return (now, Rng::of(&[]), 0);
-        };
+        let number = actor as u64;
+        let actor = &mut ledger.actors[actor];
         let count = actor.calls.entry((step, scope)).or_default();
         *count += 1;
-        let mut rng = Rng::of(&[seed, number, step as u64, scope, *count]);
+        let mut rng = self.rng(&[number, step as u64, scope, *count]);
         *actor.counts.entry(step).or_default() += 1;
         let mut at = now;
         if step.is_send() {
@@ -386,25 +418,16 @@ impl World {
 
     /// When a call's answer comes. Whether there is time for another try must not hang on how long a random
     /// pause is: where it would, the answer comes a little later, when it does not any more.
-    pub(crate) fn leave(&self, actor: usize, step: Step, scope: u64, at: u64) -> u64 {
-        if !step.is_send() {
-            return at;
-        }
+    pub(crate) fn leave(&self, actor: usize, step: Step, scope: u64, mut at: u64) -> u64 {
         let mut ledger = lock(&self.ledger);
-        let Some(sending) = ledger
-            .actors
-            .get_mut(actor)
-            .and_then(|actor| actor.sends.get_mut(&(step, scope)))
-        else {
+        let Some(sending) = ledger.actors[actor].sends.get_mut(&(step, scope)) else {
             return at;
         };
         let pause = (50_u64 << sending.pauses.min(10)).min(2000);
         let left = sending.deadline.saturating_sub(at);
-        let at = if left > 0 && left + 1 >= pause / 2 && left <= pause + 1 {
-            sending.deadline.saturating_sub(pause / 2 - 1).max(at)
-        } else {
-            at
-        };
+        if left > 0 && left + 1 >= pause / 2 && left <= pause + 1 {
+            at = sending.deadline.saturating_sub(pause / 2 - 1).max(at);
+        }
         sending.answered = Some(at.max(sending.answered.unwrap_or_default()));
         at
     }
@@ -421,21 +444,14 @@ impl World {
         if ledger.quiet {
             return None;
         }
-        let forced = ledger
-            .actors
-            .get(actor)
-            .and_then(|actor| actor.attempt)
-            .and_then(|attempt| self.plan.script.take(step, attempt));
+        let now = self.now();
+        let is_out = ledger.outages.get(&step).is_some_and(|until| *until > now);
+        let attempt = ledger.actors[actor].attempt;
+        let forced = attempt.and_then(|attempt| self.plan.script.take(step, Some(attempt)));
         let kind = match forced {
             Some(kind) => kind,
-            None if self.plan.is_scripted() => self.plan.script.take(step, usize::MAX)?,
-            None if ledger
-                .outages
-                .get(&step)
-                .is_some_and(|until| *until > self.now()) =>
-            {
-                Some(Kind::Throttled)
-            }
+            None if self.plan.is_scripted() => self.plan.script.take(step, None)?,
+            None if is_out => Some(Kind::Throttled),
             None if rng.permille((self.plan.rate * step.weight()).min(600)) => {
                 Some(rng.pick(reachable(step)))
             }
@@ -446,34 +462,22 @@ impl World {
             kind => kind,
         };
         if kind == Kind::Throttled {
-            let until = self.now() + rng.between(200, 8000);
-            ledger.outages.entry(step).or_insert(until);
-            if ledger
-                .outages
-                .get(&step)
-                .is_some_and(|until| *until <= self.now())
-            {
+            let until = now + rng.between(200, 8000);
+            if !is_out {
                 ledger.outages.insert(step, until);
             }
         }
         ledger.coverage.count(step, kind);
-        if let Some(actor) = ledger.actors.get_mut(actor) {
-            actor.faults += 1;
-            actor.faulted.insert(step);
-        }
-        let attempt = ledger.actors.get(actor).and_then(|actor| actor.attempt);
+        let by = &mut ledger.actors[actor];
+        by.faults += 1;
+        by.faulted.insert(step);
         drop(ledger);
-        self.tell(|| match attempt {
-            Some(attempt) => format!(
-                "  fault: {} meets {} of attempt {attempt}",
-                kind.as_str(),
-                step.as_str()
-            ),
-            None => format!(
-                "  fault: {} meets {} of invocation {actor}",
-                kind.as_str(),
-                step.as_str()
-            ),
+        self.tell(|| {
+            let (kind, step) = (kind.as_str(), step.as_str());
+            match attempt {
+                Some(attempt) => format!("  fault: {kind} meets {step} of attempt {attempt}"),
+                None => format!("  fault: {kind} meets {step} of invocation {actor}"),
+            }
         });
         Some(kind)
     }
@@ -485,7 +489,7 @@ impl World {
             return None;
         }
         let kind = if self.plan.is_scripted() {
-            self.plan.script.take(step, usize::MAX)??
+            self.plan.script.take(step, None)??
         } else if rng.permille(self.plan.rate * 2) {
             rng.pick(reachable(step))
         } else {
@@ -503,16 +507,11 @@ impl World {
     }
 
     pub(crate) fn crash(&self, actor: usize) {
-        if let Some(actor) = lock(&self.ledger).actors.get_mut(actor) {
-            actor.crashed = true;
-        }
+        lock(&self.ledger).actors[actor].crashed = true;
     }
 
     pub(crate) fn has_crashed(&self, actor: usize) -> bool {
-        lock(&self.ledger)
-            .actors
-            .get(actor)
-            .is_some_and(|actor| actor.crashed)
+        lock(&self.ledger).actors[actor].crashed
     }
 
     /// Gives a request the gateway's time: a millisecond that no other request has, near our clock's.
@@ -529,10 +528,11 @@ impl World {
     /// Begins an invocation of inbound for an attempt.
     pub(crate) fn begin_attempt(&self, attempt: usize, instance: usize) -> usize {
         let now = self.now();
-        if let Some(attempt) = lock(&self.ledger).attempts.get_mut(attempt) {
-            attempt.now = WALL + now;
-            attempt.instance = instance;
-        }
+        let mut ledger = lock(&self.ledger);
+        let begun = &mut ledger.attempts[attempt];
+        begun.now = WALL + now;
+        begun.instance = instance;
+        drop(ledger);
         self.actor(Some(attempt), now + BUDGET - SENDING)
     }
 }
@@ -547,33 +547,18 @@ fn whole_pause(gap: u64) -> u64 {
 
 fn reachable(step: Step) -> &'static [Kind] {
     static TABLE: OnceLock<Vec<Vec<Kind>>> = OnceLock::new();
-    &TABLE.get_or_init(|| Step::ALL.into_iter().map(kinds).collect())[step as usize]
+    &TABLE.get_or_init(|| Step::ALL.map(|(step, _)| kinds(step)).into())[step as usize]
 }
 
 pub(crate) fn entry(account: &Account, number: usize, status: TokenStatus) -> TokenEntry {
     TokenEntry {
         account: account.name.clone(),
-        source: match account.sender {
-            Sender::Orderspace => Source::Orderspace,
-            Sender::Ordermentum => Source::Ordermentum,
-            Sender::Apideck => Source::Apideck,
-            Sender::OneStock => Source::OneStock,
-            Sender::StackOne => Source::StackOne,
-        },
-        webhook: Some(WebhookId::new(webhook(number))),
+        source: Source::named(account.sender.as_str()).unwrap(),
+        webhook: Some(WebhookId::new(format!("wh_{number}"))),
         keys: KeysVersion::default(),
         status,
         policy: account.is_strict.then_some(Policy::Require),
     }
-}
-
-pub(crate) fn webhook(number: usize) -> String {
-    format!("wh_{number}")
-}
-
-/// The URL token of an account's first registration.
-pub(crate) fn first_token(seed: u64, account: u64) -> UrlToken {
-    url_token(&[seed, account, 1])
 }
 
 /// A URL token of these words.
@@ -585,9 +570,21 @@ pub(crate) fn url_token(words: &[u64]) -> UrlToken {
 
 /// What a fake answers: fakes wait for nobody.
 pub(crate) fn now<T>(answer: impl Future<Output = T>) -> T {
-    answer
-        .now_or_never()
-        .unwrap_or_else(|| panic!("a fake answers at once"))
+    answer.now_or_never().expect("a fake answers at once")
+}
+
+/// A function's variables: its own, and the lanes' queues.
+pub(crate) fn variables(own: &[(&str, &dyn fmt::Display)]) -> Variables {
+    let lane = |lane: &str| {
+        (
+            format!("{}_QUEUE_URL", lane.to_uppercase()),
+            lane.to_owned(),
+        )
+    };
+    let own = own
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), value.to_string()));
+    LANES.map(lane).into_iter().chain(own).collect()
 }
 
 #[allow(
@@ -601,9 +598,4 @@ pub(crate) fn seconds(millis: u64) -> f64 {
 /// Milliseconds of an id since the schedule's beginning: the gateway's clock may be a little behind.
 pub(crate) fn since(millis: u64) -> i64 {
     millis.cast_signed().wrapping_sub(WALL.cast_signed())
-}
-
-/// A word for a queue and a body.
-pub(crate) fn poison(queue: &str, body: &str) -> u64 {
-    word(queue) ^ word(body).rotate_left(7)
 }
