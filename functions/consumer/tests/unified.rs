@@ -178,8 +178,9 @@ async fn what_cannot_be_rendered_comes_again_and_others_have_their_events(
     let world = unified_world();
     let large = long_order(2_000);
     let place = world.oversize.put("events/acme/1", large.as_bytes()).await;
+    let place = place.unwrap();
     let body = match apart {
-        true => stored(1, "order.updated", "or_1", place.unwrap()),
+        true => stored(1, "order.updated", "or_1", place),
         false => event(1, "order.updated", Some("or_1"), &large),
     };
     // The record is read once to be applied, and once more to be rendered.

@@ -11,7 +11,9 @@ use domain::envelope::Content;
 use domain::ports::{ErrorKind, QueueUrl};
 use domain::signature::{MacKey, SigningKeys};
 use domain::source::Source;
+use domain::timestamp::Timestamp;
 use rstest::rstest;
+use runtime::gateway::GatewayEvent;
 use serde_json::{Value, json};
 use testkit::delivery::delivery;
 use testkit::fakes::Fault;
@@ -295,13 +297,15 @@ async fn without_the_parameter_the_route_names_the_source(
     #[case] status: u16,
 ) {
     let world = world();
-    let change = |event: &mut Value| {
-        let parameters = event["pathParameters"].as_object_mut().unwrap();
-        parameters.remove("source");
-        event["requestContext"]["routeKey"] = route.into();
-    };
-    let answer = world.respond(&world.signed("[]"), change).await;
-    assert_eq!(answer["statusCode"], status);
+    let mut event: Value = serde_json::from_str(&world.signed("[]").to_json()).unwrap();
+    let parameters = event["pathParameters"].as_object_mut().unwrap();
+    parameters.remove("source");
+    event["requestContext"]["routeKey"] = route.into();
+    // It is a request all the same: what is none is answered 401 as well.
+    let request = GatewayEvent::parse(&event.to_string()).into_request();
+    let now = Timestamp::from_millis(RECEIVED_MILLIS);
+    let answer = world.function.handle(&request.unwrap(), now).await;
+    assert_eq!(answer.status(), status);
 }
 
 #[tokio::test(start_paused = true)]

@@ -308,7 +308,7 @@ async fn a_function_that_is_not_there_is_named() {
     let aws = Loopback::start().await;
     let missing = Reply::status(404, r#"{"Type":"User","Message":"Function not found"}"#)
         .with("x-amzn-errortype", "ResourceNotFoundException");
-    for name in ["in+b", "inbound"] {
+    for name in ["in%20b", "inbound"] {
         let action = format!("lambda GET /2015-03-31/functions/{name}/configuration");
         aws.on(&action, missing.clone());
     }

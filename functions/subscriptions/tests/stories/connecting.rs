@@ -78,6 +78,7 @@ async fn webhooks_of_others_are_left_alone() {
         world.add_foreign_webhook(&endpoint).await;
     }
     let foreign = world.webhooks().await;
+    assert_eq!(foreign.len(), 3);
     world.connect().await.expect(200);
     world.connect().await.expect(200);
     world.disconnect().await.expect(200);

@@ -675,6 +675,12 @@ fn meaning(answer: &RawAnswer) -> (Kind, String, String) {
     (kind(status, &code, &message), code, message)
 }
 
+/// A text as a part of a path or of a query. A space is `%20`, as it is signed; a form's plus would be a plus in a path.
+pub(crate) fn escaped(text: &str) -> String {
+    let escaped: String = url::form_urlencoded::byte_serialize(text.as_bytes()).collect();
+    escaped.replace('+', "%20")
+}
+
 /// The body of a call in the query protocol.
 fn form(action: &str, version: &str, input: &[(&str, &str)]) -> Vec<u8> {
     let mut form = url::form_urlencoded::Serializer::new(String::new());

@@ -3,8 +3,8 @@
 //! <https://docs.aws.amazon.com/lambda/latest/api/API_Operations.html>
 
 use serde::Deserialize;
-use url::form_urlencoded::byte_serialize;
 
+use super::client::escaped;
 use super::{Calls, Error, Service};
 
 /// What an AWS account may run at a time in a region.
@@ -115,8 +115,4 @@ pub async fn event_sources(
     let sources = calls.rest(Service::Lambda, "ListEventSourceMappings", &path);
     let named = |error: Error| error.naming(format!("function {function}"));
     sources.await.map_err(named)
-}
-
-fn escaped(text: &str) -> String {
-    byte_serialize(text.as_bytes()).collect()
 }

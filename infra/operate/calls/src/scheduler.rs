@@ -3,8 +3,8 @@
 //! <https://docs.aws.amazon.com/scheduler/latest/APIReference/API_GetSchedule.html>
 
 use serde::Deserialize;
-use url::form_urlencoded::byte_serialize;
 
+use super::client::escaped;
 use super::{Calls, Error, Service};
 
 /// A schedule.
@@ -24,8 +24,7 @@ pub struct Schedule {
 /// # Errors
 /// [`Error::NotFound`] where there is none of this name.
 pub async fn schedule(calls: &Calls, name: &str) -> Result<Schedule, Error> {
-    let name_in_path: String = byte_serialize(name.as_bytes()).collect();
-    let path = format!("/schedules/{name_in_path}");
+    let path = format!("/schedules/{}", escaped(name));
     let schedule = calls.rest(Service::Scheduler, "GetSchedule", &path);
     let named = |error: Error| error.naming(format!("schedule {name}"));
     schedule.await.map_err(named)
